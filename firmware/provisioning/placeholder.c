@@ -1,0 +1,1 @@
+typedef int kl_provisioning_placeholder;

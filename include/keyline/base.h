@@ -1,0 +1,77 @@
+/*
+ * base.h: the few things every other keyline header needs.
+ *
+ * Nothing here does I/O. `core` includes only the C standard library's freestanding-style headers
+ * (stdbool, stddef, stdint, limits, string, stdarg) and headers of keyline/.
+ */
+#ifndef KEYLINE_BASE_H
+#define KEYLINE_BASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Microseconds on a clock that never goes back. The shell reads it; the core is handed it. */
+typedef int64_t kl_us;
+
+#define KL_NEVER  INT64_MAX
+#define KL_MS(n)  ((kl_us)(n) * 1000)
+#define KL_SEC(n) ((kl_us)(n) * 1000000)
+
+/* Limits. Everything in the core has one, and nothing is allocated after start. */
+enum {
+    KL_SLOTS_MAX = 64,       /* panes on one bench */
+    KL_FIELDS_MAX = 32,      /* fields in a key (CSV columns, the mark not counted) */
+    KL_LINE_MAX = 255,       /* bytes of a key line without its newline: the firmware's buffer
+                                is 256 (docs/firmware.md) */
+    KL_LABEL_MAX = 64,       /* bytes of a label that are shown; longer ones end in "…" */
+    KL_NAME_MAX = 64,        /* slot names, NUL included */
+    KL_PORT_MAX = 160,       /* port paths and URLs, NUL included */
+    KL_TEXT_MAX = 256,       /* one line for a person, NUL included */
+    KL_REGIONS_MAX = 16,     /* images in a bundle */
+};
+
+/* Bytes that belong to somebody else. */
+struct kl_span {
+    const uint8_t *data;
+    size_t size;
+};
+
+/* A factory MAC, first byte on the air first. All zero means "not known". */
+struct kl_mac {
+    uint8_t b[6];
+};
+
+bool kl_mac_is_set(const struct kl_mac *mac);
+bool kl_mac_equal(const struct kl_mac *a, const struct kl_mac *b);
+/* Writes "aa:bb:cc:dd:ee:ff" and a NUL. */
+void kl_mac_format(const struct kl_mac *mac, char out[18]);
+/* Reads the same, in either case; false if `text` is anything else. */
+bool kl_mac_parse(const char *text, struct kl_mac *mac);
+
+/* Copies as much of `text` as fits and always ends it with a NUL; true if all of it fitted. */
+bool kl_copy(char *out, size_t size, const char *text);
+
+/* Formats %s %d %u %x %c %% with optional width, zero padding and `l`/`ll`/`z`; cuts what does not
+   fit. The core's own, because stdio is outside the core. Returns the length written. */
+size_t kl_format(char *out, size_t size, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Overwrites secrets in a way that the compiler can't drop. */
+void kl_wipe(void *data, size_t size);
+
+/* SHA-256 of `size` bytes, handed to the core by whoever owns a library for it (libmd). */
+typedef void kl_sha256_fn(const void *data, size_t size, uint8_t out[32]);
+
+/*
+ * A broken caller, never bad input: checked in release builds too. Stopping at any instant is safe
+ * (docs/custody.md), going on with a broken invariant is not.
+ */
+#define KL_ASSERT(condition)                                                                       \
+    ((condition) ? (void)0 : kl_assert_failed(#condition, __FILE__, __LINE__))
+
+_Noreturn void kl_assert_failed(const char *condition, const char *file, int line);
+/* What to do with the text before the program ends; set once by main. The default does nothing. */
+extern void (*kl_assert_report)(const char *condition, const char *file, int line);
+
+#endif

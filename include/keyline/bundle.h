@@ -1,0 +1,66 @@
+/*
+ * bundle.h: what gets flashed. Immutable once built; shared by all boards.
+ *
+ * The adapter bundle_load.h reads, checks, patches and compresses; the core only looks.
+ */
+#ifndef KEYLINE_BUNDLE_H
+#define KEYLINE_BUNDLE_H
+
+#include "keyline/chip.h"
+
+enum {
+    KL_PACK_STEP = 1024,  /* resolution of kl_image.inflated_at, in packed bytes */
+    KL_FLASH_SIZES = 10,  /* 256 KB << n for n = 0 … 9 (128 MB) */
+};
+
+/* One stretch of flash as it must be in the end. */
+struct kl_image {
+    const uint8_t *raw;          /* padded with 0xFF to a multiple of 4 */
+    uint32_t raw_size;
+    const uint8_t *packed;       /* zlib stream of raw */
+    uint32_t packed_size;
+    const uint32_t *inflated_at; /* [n] = raw bytes known once packed[0 … n * KL_PACK_STEP) is in;
+                                    (packed_size / KL_PACK_STEP) + 2 entries, the last = raw_size */
+    uint8_t md5[16];             /* of raw */
+};
+
+struct kl_region {
+    char name[32];               /* "bootloader", "partition table", "firmware", a file's name */
+    uint32_t offset;             /* flash address, a multiple of 0x1000 */
+    /* The bootloader's header names the flash size, so it has one image per size (index n: the
+       flash is 256 KB << n); every other region has the same image in each place. Sizes that the
+       chip's header can't name hold the unpatched image. */
+    struct kl_image image[KL_FLASH_SIZES];
+};
+
+struct kl_bundle {
+    enum kl_chip_id chip;        /* the images' chip */
+    unsigned region_count;
+    struct kl_region region[KL_REGIONS_MAX]; /* by offset */
+    uint32_t flash_end;          /* first byte past the last partition or image */
+    uint16_t rev_min, rev_max;   /* chip revision, major * 100 + minor; max 0xFFFF = any */
+    uint32_t nvs_offset, nvs_size; /* 0, 0 if the partition table names none */
+    bool erase_all;              /* --erase */
+    uint8_t digest[32];          /* SHA-256 over offsets and raw images: what was flashed */
+    char project[32], version[32]; /* from the app descriptor; may be empty */
+    char file[KL_NAME_MAX];      /* the firmware's file name */
+    uint64_t raw_total, packed_total; /* of the largest variant, for figures */
+};
+
+/* The image of region `r` for a flash of `flash_size` bytes (rounded down to a power of two). */
+const struct kl_image *kl_bundle_image(const struct kl_bundle *b, unsigned r, uint32_t flash_size);
+
+/* A flasher stub as the JSON file gives it (docs/esp-serial-protocol.md 8.1), decoded. */
+struct kl_stub {
+    uint32_t entry;
+    struct kl_span text, data;   /* data may be empty */
+    uint32_t text_start, data_start;
+};
+
+/* Stubs by chip; entry NULL = none, the ROM loader alone is used. P4 before rev 3.0 has its own. */
+struct kl_stubs {
+    const struct kl_stub *chip[KL_CHIP_COUNT];
+    const struct kl_stub *p4_rev1;
+};
+
+#endif

@@ -1,0 +1,49 @@
+/*
+ * bundle_load.h: reads images from disk, checks everything that can be wrong with them before any
+ * board is touched, patches the bootloader's header per flash size, and compresses once.
+ *
+ * Blocking: call it before the loop runs, or on a worker.
+ */
+#ifndef KEYLINE_BUNDLE_LOAD_H
+#define KEYLINE_BUNDLE_LOAD_H
+
+#include "keyline/bundle.h"
+
+enum { KL_BUNDLE_PROBLEMS_MAX = 32 };
+
+struct kl_bundle_options {
+    const char *firmware;          /* a .bin, a PlatformIO build folder, or flasher_args.json */
+    const char *const *images;     /* --image OFFSET:FILE, instead of firmware */
+    unsigned image_count;
+    enum kl_chip_id chip;          /* --chip, NONE = from the images */
+    int flash_mode, flash_freq;    /* header values, -1 = keep */
+    bool keep_size;                /* --flash-size keep */
+    bool erase_all;
+};
+
+/* Every problem is one sentence that names the file and says what to do. */
+struct kl_bundle_report {
+    unsigned problem_count;
+    char problem[KL_BUNDLE_PROBLEMS_MAX][KL_TEXT_MAX * 2];
+    unsigned warning_count;
+    char warning[KL_BUNDLE_PROBLEMS_MAX][KL_TEXT_MAX * 2];
+};
+
+/* NULL if there is any problem; all that are found are in the report. Free with kl_bundle_free. */
+struct kl_bundle *kl_bundle_load(const struct kl_bundle_options *options,
+                                 struct kl_bundle_report *report);
+void kl_bundle_free(struct kl_bundle *b);
+
+/* Flasher stubs. `where`: "auto" (KEYLINE_STUB_DIR, then the usual places), "none", or a folder that
+   holds <chip>.json. Missing stubs are no error. `note` says what was found. Never NULL but for
+   "none". */
+struct kl_stubs *kl_stubs_load(const char *where, char note[KL_TEXT_MAX]);
+void kl_stubs_free(struct kl_stubs *s);
+
+/* One JSON file (docs/esp-serial-protocol.md 8.1); NULL and `error` if it is not one. */
+struct kl_stub *kl_stub_parse(const char *json, size_t size, char error[KL_TEXT_MAX]);
+void kl_stub_free(struct kl_stub *s);
+
+void kl_sha256(const void *data, size_t size, uint8_t out[32]); /* libmd, as a kl_sha256_fn */
+
+#endif

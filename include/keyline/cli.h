@@ -1,0 +1,28 @@
+/*
+ * cli.h: the command line: one table of subcommands, one of options, the exit statuses.
+ */
+#ifndef KEYLINE_CLI_H
+#define KEYLINE_CLI_H
+
+enum kl_exit {
+    KL_EXIT_OK = 0,      /* all well */
+    KL_EXIT_FAILED = 1,  /* some board failed */
+    KL_EXIT_USAGE = 2,
+    KL_EXIT_INPUT = 3,   /* bad CSV or images */
+    KL_EXIT_HELD = 4,    /* another station holds this CSV */
+    KL_EXIT_NO_KEYS = 5, /* keys ran out */
+    KL_EXIT_STORE = 6,   /* the store can't write */
+};
+
+/* Runs the whole program; returns the exit status. Each subcommand is a function of this shape in a
+   file of its own, listed in src/faces/cli.c. */
+int kl_cli_main(int argc, char **argv);
+
+/* argv[0] is the subcommand's name. */
+int kl_cli_virtual(int argc, char **argv); /* src/faces/cli_virtual.c */
+int kl_cli_ports(int argc, char **argv);   /* src/faces/cli_ports.c */
+int kl_cli_keys(int argc, char **argv);    /* src/faces/cli_keys.c */
+int kl_cli_check(int argc, char **argv);   /* src/faces/cli_check.c */
+int kl_cli_station(int argc, char **argv); /* src/faces/cli_station.c: the default */
+
+#endif

@@ -1,0 +1,102 @@
+/*
+ * fault.h: every way in which a board can fail, as one list.
+ *
+ * The enum, the short text, the advice, the name in the event stream and the policy come from the
+ * same lines; docs/faults.md is generated from them (`keyline --list-faults`).
+ *
+ *   X(NAME, "event_name", policy, "what happened", "what to do")
+ *
+ * The policy is one of enum kl_policy; src/core/fault.c gives each its retries and back-off.
+ */
+#ifndef KEYLINE_FAULT_H
+#define KEYLINE_FAULT_H
+
+#include "keyline/base.h"
+
+enum kl_policy {
+    KL_POLICY_STOP,      /* a person has to do something: no retry by itself */
+    KL_POLICY_RECONNECT, /* try again from the start, next reset sequence */
+    KL_POLICY_SLOWER,    /* try again one baud rate lower */
+    KL_POLICY_AGAIN,     /* try again unchanged */
+    KL_POLICY_WAIT,      /* not the board's fault: waits visibly until it clears */
+};
+
+/* clang-format off */
+#define KL_FAULTS(X) \
+ X(NONE,             "none",              STOP,      "", "") \
+ X(PORT_BUSY,        "port_busy",         AGAIN,     "another program holds the port", "close the other program (a serial monitor?), then press r") \
+ X(PORT_DENIED,      "port_denied",       STOP,      "no permission to open the port", "add this user to the group dialout, log in again, then press r") \
+ X(PORT_ERROR,       "port_error",        AGAIN,     "the port can't be opened", "unplug the board and plug it in again; run keyline doctor") \
+ X(PORT_LOST,        "port_lost",         AGAIN,     "the port vanished", "check cable, hub and power, plug the board in again") \
+ X(LINK_STUCK,       "link_stuck",        RECONNECT, "the adapter does not answer", "unplug the adapter and plug it in again") \
+ X(NO_SYNC,          "no_sync",           RECONNECT, "the chip does not answer", "check power and cable, hold BOOT while it connects, then press r") \
+ X(WRONG_BOOT_MODE,  "wrong_boot_mode",   RECONNECT, "the chip started its program instead of the loader", "hold BOOT (IO0) while it connects; the board lacks auto-reset or its EN capacitor") \
+ X(NO_TX_PATH,       "no_tx_path",        RECONNECT, "the loader runs but does not hear us", "check the wire from the adapter's TX to the board's RX") \
+ X(STILL_IN_LOADER,  "still_in_loader",   RECONNECT, "the chip stays in its loader after flashing", "release BOOT (IO0), press EN or unplug the board, then press r") \
+ X(UNKNOWN_CHIP,     "unknown_chip",      STOP,      "the chip is not one that keyline knows", "use a supported ESP chip; note the values in the log") \
+ X(WRONG_CHIP,       "wrong_chip",        STOP,      "the images are for another chip", "use the board these images are for, or other images") \
+ X(CHIP_REVISION,    "chip_revision",     STOP,      "the images need another chip revision", "use a board with the right revision, or build for this one") \
+ X(BAD_MAC,          "bad_mac",           STOP,      "the chip's MAC is not valid", "put the board aside: its eFuses are damaged or empty") \
+ X(MAC_LIVE_TWICE,   "mac_live_twice",    STOP,      "another slot shows the same MAC", "unplug one of the two; if both are real, the MACs are cloned: put them aside") \
+ X(SECURE_DOWNLOAD,  "secure_download",   STOP,      "the chip is in secure download mode", "this board is already locked: put it aside") \
+ X(FLASH_ENCRYPTED,  "flash_encrypted",   STOP,      "flash encryption is on: plain images would brick it", "this board is already locked: put it aside") \
+ X(SECURE_BOOT,      "secure_boot",       STOP,      "secure boot is on: plain images would not start", "this board is already locked: put it aside") \
+ X(NO_FLASH,         "no_flash",          RECONNECT, "no flash chip answers", "check the flash's soldering and supply; on ESP32: GPIO12 must not be high") \
+ X(FLASH_TOO_SMALL,  "flash_too_small",   STOP,      "the flash is too small for the images", "use a board with more flash, or a smaller partition table") \
+ X(PROTOCOL,         "protocol",          RECONNECT, "the loader gave a wrong answer", "press r; if it stays, try a lower --baud") \
+ X(TIMEOUT,          "timeout",           SLOWER,    "the loader stopped answering", "check cable and power; press r") \
+ X(LINE_NOISE,       "line_noise",        SLOWER,    "data arrives damaged", "use a shorter cable or a lower --baud") \
+ X(REFUSED,          "refused",           RECONNECT, "the loader refused a command", "press r; note the chip's error in the log") \
+ X(WRITE_FAILED,     "write_failed",      AGAIN,     "the chip could not write its flash", "check the supply; if it stays, the flash is worn or write-protected") \
+ X(VERIFY_FAILED,    "verify_failed",     SLOWER,    "the flash does not hold what was written", "press r; if it stays, the flash is bad") \
+ X(NO_BOOT_OUTPUT,   "no_boot_output",    RECONNECT, "the board is silent after flashing", "does the firmware print at 115200 baud on this port?") \
+ X(FLASH_READ_ERR,   "flash_read_err",    AGAIN,     "the chip can't read its flash at boot", "bootloader missing or flash badly soldered; on ESP32: GPIO12 must be low") \
+ X(INVALID_HEADER,   "invalid_header",    AGAIN,     "nothing bootable at the bootloader's place", "wrong bootloader image or offset for this chip") \
+ X(BAD_APP,          "bad_app",           STOP,      "the bootloader finds no valid program", "partition table and firmware do not fit each other") \
+ X(BAD_PARTITIONS,   "bad_partitions",    STOP,      "the bootloader rejects the partition table", "check partitions.bin and the flash size in the bootloader") \
+ X(BAD_STRAPS,       "bad_straps",        RECONNECT, "the chip booted in a mode set by its strapping pins", "check the strapping pins and what is wired to them") \
+ X(BROWNOUT,         "brownout",          AGAIN,     "the supply sagged (brownout)", "use a powered hub, shorter cables, fewer boards at once") \
+ X(PANIC,            "panic",             AGAIN,     "the firmware crashed", "see the log; the firmware needs a fix") \
+ X(BOOT_LOOP,        "boot_loop",         STOP,      "the board restarts again and again", "see the log; check supply and firmware") \
+ X(NEVER_ASKED,      "never_asked",       AGAIN,     "the firmware never asked for its key", "does this firmware print Provisioning at 115200 baud?") \
+ X(NO_ACK,           "no_ack",            AGAIN,     "the board did not acknowledge its key", "press r: the same board gets the same key again") \
+ X(KEY_REFUSED,      "key_refused",       STOP,      "the firmware refused its key", "see the log; does the CSV have the fields this firmware expects?") \
+ X(NO_READBACK,      "no_readback",       AGAIN,     "the board did not read its key back", "press r; for firmware that prints nothing use --confirm ack") \
+ X(READBACK_DIFFERS, "readback_differs",  AGAIN,     "the board reads back something else than was sent", "press r to send the same key again; if it stays, its NVS is bad") \
+ X(HOLDS_OTHER_KEY,  "holds_other_key",   STOP,      "the board holds another board's key", "put it aside: two boards may share this key; see keyline keys history") \
+ X(HOLDS_UNKNOWN,    "holds_unknown_key", STOP,      "the board holds a key that is not in this CSV", "put it aside, or press e to erase it and give it a key of its own") \
+ X(HOLDS_UNREADABLE, "holds_unreadable",  STOP,      "the board says it is provisioned but shows no key", "press e to erase it, or use firmware that reads its key back") \
+ X(KEY_CONFLICT,     "key_conflict",      STOP,      "this board's reserved key changed in the CSV", "see keyline keys status; restore the row, or release the key by label") \
+ X(BOARD_CHANGED,    "board_changed",     RECONNECT, "another board may have taken this one's place", "nothing to do: the board is identified again") \
+ X(NO_KEYS,          "no_keys",           WAIT,      "no free key is left", "add rows to the CSV; the board goes on by itself") \
+ X(STORE_TROUBLE,    "store_trouble",     WAIT,      "the ledger can't be written", "free disk space or mount the disk writable; it goes on by itself") \
+ X(STOPPED,          "stopped",           STOP,      "stopped by the operator", "press r to go on") \
+ X(ADAPTER_SETTING,  "adapter_setting",   SLOWER,    "the adapter refused a setting", "try a lower --baud")
+/* clang-format on */
+
+enum kl_reason {
+#define X(name, event, policy, text, advice) KL_FAULT_##name,
+    KL_FAULTS(X)
+#undef X
+        KL_FAULT_COUNT
+};
+
+struct kl_fault_info {
+    const char *name; /* in the event stream */
+    const char *text;
+    const char *advice;
+    enum kl_policy policy;
+    uint8_t retries;  /* automatic ones, when --retries says nothing */
+    kl_us back_off;   /* before the first; doubled each time */
+};
+
+const struct kl_fault_info *kl_fault_info(enum kl_reason reason);
+
+/* What went wrong with one board, kept until the board is gone. */
+struct kl_fault {
+    enum kl_reason reason;
+    uint16_t chip_error;         /* the loader's status and error bytes, status first; 0 = none */
+    char detail[KL_TEXT_MAX];    /* figures for a person: offset, expected and found; may be empty */
+};
+
+#endif
