@@ -15,20 +15,20 @@
 typedef int64_t kl_us;
 
 #define KL_NEVER  INT64_MAX
-#define KL_MS(n)  ((kl_us)(n) * 1000)
-#define KL_SEC(n) ((kl_us)(n) * 1000000)
+#define KL_MS(n)  ((kl_us)(n)*1000)
+#define KL_SEC(n) ((kl_us)(n)*1000000)
 
 /* Limits. Everything in the core has one, and nothing is allocated after start. */
 enum {
-    KL_SLOTS_MAX = 64,       /* panes on one bench */
-    KL_FIELDS_MAX = 32,      /* fields in a key (CSV columns, the mark not counted) */
-    KL_LINE_MAX = 255,       /* bytes of a key line without its newline: the firmware's buffer
-                                is 256 (docs/firmware.md) */
-    KL_LABEL_MAX = 64,       /* bytes of a label that are shown; longer ones end in "…" */
-    KL_NAME_MAX = 64,        /* slot names, NUL included */
-    KL_PORT_MAX = 160,       /* port paths and URLs, NUL included */
-    KL_TEXT_MAX = 256,       /* one line for a person, NUL included */
-    KL_REGIONS_MAX = 16,     /* images in a bundle */
+    KL_SLOTS_MAX = 64,   /* panes on one bench */
+    KL_FIELDS_MAX = 32,  /* fields in a key (CSV columns, the mark not counted) */
+    KL_LINE_MAX = 255,   /* bytes of a key line without its newline: the firmware's buffer
+                            is 256 (docs/firmware.md) */
+    KL_LABEL_MAX = 64,   /* bytes of a label that are shown; longer ones end in "…" */
+    KL_NAME_MAX = 64,    /* slot names, NUL included */
+    KL_PORT_MAX = 160,   /* port paths and URLs, NUL included */
+    KL_TEXT_MAX = 256,   /* one line for a person, NUL included */
+    KL_REGIONS_MAX = 16, /* images in a bundle */
 };
 
 /* Bytes that belong to somebody else. */

@@ -14,13 +14,13 @@ enum kl_boot_mode {
 };
 
 struct kl_bootlog {
-    unsigned banners;       /* ROM banners seen ("ets …", "ESP-ROM:…", "rst:0x…"): each is a reset */
+    unsigned banners; /* ROM banners seen ("ets …", "ESP-ROM:…", "rst:0x…"): each is a reset */
     kl_us first_banner, last_banner;
     enum kl_boot_mode mode; /* of the last one */
     bool waiting_for_download;
-    uint8_t reset_reason;   /* rst:0x.. of the last one */
-    uint32_t app_lines;     /* other lines since the last banner */
-    enum kl_reason reason;  /* the gravest thing seen since the last reset(), or KL_FAULT_NONE */
+    uint8_t reset_reason;     /* rst:0x.. of the last one */
+    uint32_t app_lines;       /* other lines since the last banner */
+    enum kl_reason reason;    /* the gravest thing seen since the last reset(), or KL_FAULT_NONE */
     char detail[KL_TEXT_MAX]; /* the line that told */
 };
 

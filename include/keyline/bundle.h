@@ -9,15 +9,15 @@
 #include "keyline/chip.h"
 
 enum {
-    KL_PACK_STEP = 1024,  /* resolution of kl_image.inflated_at, in packed bytes */
-    KL_FLASH_SIZES = 10,  /* 256 KB << n for n = 0 … 9 (128 MB) */
+    KL_PACK_STEP = 1024, /* resolution of kl_image.inflated_at, in packed bytes */
+    KL_FLASH_SIZES = 10, /* 256 KB << n for n = 0 … 9 (128 MB) */
 };
 
 /* One stretch of flash as it must be in the end. */
 struct kl_image {
-    const uint8_t *raw;          /* padded with 0xFF to a multiple of 4 */
+    const uint8_t *raw; /* padded with 0xFF to a multiple of 4 */
     uint32_t raw_size;
-    const uint8_t *packed;       /* zlib stream of raw */
+    const uint8_t *packed; /* zlib stream of raw */
     uint32_t packed_size;
     const uint32_t *inflated_at; /* [n] = raw bytes known once packed[0 … n * KL_PACK_STEP) is in;
                                     (packed_size / KL_PACK_STEP) + 2 entries, the last = raw_size */
@@ -25,8 +25,8 @@ struct kl_image {
 };
 
 struct kl_region {
-    char name[32];               /* "bootloader", "partition table", "firmware", a file's name */
-    uint32_t offset;             /* flash address, a multiple of 0x1000 */
+    char name[32];   /* "bootloader", "partition table", "firmware", a file's name */
+    uint32_t offset; /* flash address, a multiple of 0x1000 */
     /* The bootloader's header names the flash size, so it has one image per size (index n: the
        flash is 256 KB << n); every other region has the same image in each place. Sizes that the
        chip's header can't name hold the unpatched image. */
@@ -34,16 +34,16 @@ struct kl_region {
 };
 
 struct kl_bundle {
-    enum kl_chip_id chip;        /* the images' chip */
+    enum kl_chip_id chip; /* the images' chip */
     unsigned region_count;
     struct kl_region region[KL_REGIONS_MAX]; /* by offset */
-    uint32_t flash_end;          /* first byte past the last partition or image */
-    uint16_t rev_min, rev_max;   /* chip revision, major * 100 + minor; max 0xFFFF = any */
-    uint32_t nvs_offset, nvs_size; /* 0, 0 if the partition table names none */
-    bool erase_all;              /* --erase */
-    uint8_t digest[32];          /* SHA-256 over offsets and raw images: what was flashed */
-    char project[32], version[32]; /* from the app descriptor; may be empty */
-    char file[KL_NAME_MAX];      /* the firmware's file name */
+    uint32_t flash_end;                      /* first byte past the last partition or image */
+    uint16_t rev_min, rev_max;        /* chip revision, major * 100 + minor; max 0xFFFF = any */
+    uint32_t nvs_offset, nvs_size;    /* 0, 0 if the partition table names none */
+    bool erase_all;                   /* --erase */
+    uint8_t digest[32];               /* SHA-256 over offsets and raw images: what was flashed */
+    char project[32], version[32];    /* from the app descriptor; may be empty */
+    char file[KL_NAME_MAX];           /* the firmware's file name */
     uint64_t raw_total, packed_total; /* of the largest variant, for figures */
 };
 
@@ -53,7 +53,7 @@ const struct kl_image *kl_bundle_image(const struct kl_bundle *b, unsigned r, ui
 /* A flasher stub as the JSON file gives it (docs/esp-serial-protocol.md 8.1), decoded. */
 struct kl_stub {
     uint32_t entry;
-    struct kl_span text, data;   /* data may be empty */
+    struct kl_span text, data; /* data may be empty */
     uint32_t text_start, data_start;
 };
 

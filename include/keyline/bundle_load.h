@@ -9,15 +9,17 @@
 
 #include "keyline/bundle.h"
 
-enum { KL_BUNDLE_PROBLEMS_MAX = 32 };
+enum {
+    KL_BUNDLE_PROBLEMS_MAX = 32
+};
 
 struct kl_bundle_options {
-    const char *firmware;          /* a .bin, a PlatformIO build folder, or flasher_args.json */
-    const char *const *images;     /* --image OFFSET:FILE, instead of firmware */
+    const char *firmware;      /* a .bin, a PlatformIO build folder, or flasher_args.json */
+    const char *const *images; /* --image OFFSET:FILE, instead of firmware */
     unsigned image_count;
-    enum kl_chip_id chip;          /* --chip, NONE = from the images */
-    int flash_mode, flash_freq;    /* header values, -1 = keep */
-    bool keep_size;                /* --flash-size keep */
+    enum kl_chip_id chip;       /* --chip, NONE = from the images */
+    int flash_mode, flash_freq; /* header values, -1 = keep */
+    bool keep_size;             /* --flash-size keep */
     bool erase_all;
 };
 
@@ -34,9 +36,9 @@ struct kl_bundle *kl_bundle_load(const struct kl_bundle_options *options,
                                  struct kl_bundle_report *report);
 void kl_bundle_free(struct kl_bundle *b);
 
-/* Flasher stubs. `where`: "auto" (KEYLINE_STUB_DIR, then the usual places), "none", or a folder that
-   holds <chip>.json. Missing stubs are no error. `note` says what was found. Never NULL but for
-   "none". */
+/* Flasher stubs. `where`: "auto" (KEYLINE_STUB_DIR, then the usual places), "none", or a folder
+   that holds <chip>.json. Missing stubs are no error. `note` says what was found. Never NULL but
+   for "none". */
 struct kl_stubs *kl_stubs_load(const char *where, char note[KL_TEXT_MAX]);
 void kl_stubs_free(struct kl_stubs *s);
 

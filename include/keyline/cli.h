@@ -5,8 +5,8 @@
 #define KEYLINE_CLI_H
 
 enum kl_exit {
-    KL_EXIT_OK = 0,      /* all well */
-    KL_EXIT_FAILED = 1,  /* some board failed */
+    KL_EXIT_OK = 0,     /* all well */
+    KL_EXIT_FAILED = 1, /* some board failed */
     KL_EXIT_USAGE = 2,
     KL_EXIT_INPUT = 3,   /* bad CSV or images */
     KL_EXIT_HELD = 4,    /* another station holds this CSV */

@@ -78,7 +78,7 @@ enum kl_reason {
 #define X(name, event, policy, text, advice) KL_FAULT_##name,
     KL_FAULTS(X)
 #undef X
-        KL_FAULT_COUNT
+    KL_FAULT_COUNT
 };
 
 struct kl_fault_info {
@@ -86,8 +86,8 @@ struct kl_fault_info {
     const char *text;
     const char *advice;
     enum kl_policy policy;
-    uint8_t retries;  /* automatic ones, when --retries says nothing */
-    kl_us back_off;   /* before the first; doubled each time */
+    uint8_t retries; /* automatic ones, when --retries says nothing */
+    kl_us back_off;  /* before the first; doubled each time */
 };
 
 const struct kl_fault_info *kl_fault_info(enum kl_reason reason);
@@ -95,8 +95,8 @@ const struct kl_fault_info *kl_fault_info(enum kl_reason reason);
 /* What went wrong with one board, kept until the board is gone. */
 struct kl_fault {
     enum kl_reason reason;
-    uint16_t chip_error;         /* the loader's status and error bytes, status first; 0 = none */
-    char detail[KL_TEXT_MAX];    /* figures for a person: offset, expected and found; may be empty */
+    uint16_t chip_error;      /* the loader's status and error bytes, status first; 0 = none */
+    char detail[KL_TEXT_MAX]; /* figures for a person: offset, expected and found; may be empty */
 };
 
 #endif

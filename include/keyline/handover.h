@@ -18,33 +18,33 @@ enum kl_confirm {
 };
 
 struct kl_handover_setup {
-    kl_us prompt_timeout;     /* until the firmware asks, or shows its key */
-    kl_us ack_timeout;        /* until it acknowledges, and again until it has read back */
+    kl_us prompt_timeout; /* until the firmware asks, or shows its key */
+    kl_us ack_timeout;    /* until it acknowledges, and again until it has read back */
     enum kl_confirm confirm;
-    unsigned fields;          /* the CSV's number of fields: how long a read-back is; 0 = unknown */
+    unsigned fields; /* the CSV's number of fields: how long a read-back is; 0 = unknown */
     kl_sha256_fn *sha256;
 };
 
 enum kl_handover_event_kind {
-    KL_HO_LINE,        /* a line for the log: masked, printable */
-    KL_HO_RESTART,     /* the chip started again (a ROM banner); expected after the acknowledgement */
-    KL_HO_ASKS,        /* "Provisioning": the board wants a key (every time it says so) */
-    KL_HO_ACK,         /* "Provisioned" after our line: it has stored something */
-    KL_HO_HOLDS,       /* it read its stored fields back: fingerprint, fields, label */
-    KL_HO_HOLDS_BARE,  /* it says Provisioned and prints no fields */
-    KL_HO_ERROR,       /* "Error: …" as an answer to our line; reason in `text` */
-    KL_HO_TROUBLE,     /* boot text names a fault: `reason`, `text` */
-    KL_HO_TIMEOUT,     /* nothing of what was waited for came in time; see kl_handover_phase */
+    KL_HO_LINE,    /* a line for the log: masked, printable */
+    KL_HO_RESTART, /* the chip started again (a ROM banner); expected after the acknowledgement */
+    KL_HO_ASKS,    /* "Provisioning": the board wants a key (every time it says so) */
+    KL_HO_ACK,     /* "Provisioned" after our line: it has stored something */
+    KL_HO_HOLDS,   /* it read its stored fields back: fingerprint, fields, label */
+    KL_HO_HOLDS_BARE, /* it says Provisioned and prints no fields */
+    KL_HO_ERROR,      /* "Error: …" as an answer to our line; reason in `text` */
+    KL_HO_TROUBLE,    /* boot text names a fault: `reason`, `text` */
+    KL_HO_TIMEOUT,    /* nothing of what was waited for came in time; see kl_handover_phase */
 };
 
 struct kl_handover_event {
     enum kl_handover_event_kind kind;
-    enum kl_reason reason;               /* TROUBLE, TIMEOUT */
-    char text[KL_TEXT_MAX];              /* LINE, ERROR, TROUBLE */
-    struct kl_fingerprint fingerprint;   /* HOLDS */
-    unsigned fields;                     /* HOLDS */
-    char label[KL_LABEL_MAX + 1];        /* HOLDS: the first field if it was read back in the clear */
-    bool matches;                        /* HOLDS: equals the key that was sent or expected */
+    enum kl_reason reason;             /* TROUBLE, TIMEOUT */
+    char text[KL_TEXT_MAX];            /* LINE, ERROR, TROUBLE */
+    struct kl_fingerprint fingerprint; /* HOLDS */
+    unsigned fields;                   /* HOLDS */
+    char label[KL_LABEL_MAX + 1];      /* HOLDS: the first field if it was read back in the clear */
+    bool matches;                      /* HOLDS: equals the key that was sent or expected */
 };
 
 enum kl_handover_phase {
@@ -59,8 +59,8 @@ enum kl_handover_phase {
 #include "keyline/handover_state.h"
 
 void kl_handover_init(struct kl_handover *h, const struct kl_handover_setup *setup);
-/* The board was just reset into its program. `expected` (may be NULL) is the key that the pool knows
-   for this MAC: it is masked, and a read-back is compared with it. It is copied. */
+/* The board was just reset into its program. `expected` (may be NULL) is the key that the pool
+   knows for this MAC: it is masked, and a read-back is compared with it. It is copied. */
 void kl_handover_listen(struct kl_handover *h, const struct kl_key *expected, kl_us now);
 /* Sends the key. Only in KL_HO_ASKED; its reservation must be durable by now. */
 void kl_handover_send(struct kl_handover *h, const struct kl_key *key, kl_us now);

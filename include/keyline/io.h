@@ -22,19 +22,19 @@ struct kl_io {
     enum kl_io_kind kind;
     const uint8_t *data; /* WRITE: valid until the next feed or next; the link copies */
     size_t size;
-    bool secret;         /* WRITE: key material: never traced, wiped from the link's buffer */
-    bool dtr, rts;       /* LINES: true = asserted = pin at 0 V */
-    uint32_t baud;       /* BAUD */
+    bool secret;   /* WRITE: key material: never traced, wiped from the link's buffer */
+    bool dtr, rts; /* LINES: true = asserted = pin at 0 V */
+    uint32_t baud; /* BAUD */
 };
 
 /* How a link can move the modem lines; decides the reset sequences (docs/esp-serial-protocol.md
    5.3). */
 enum kl_link_kind {
-    KL_LINK_SERIAL,     /* both lines in one call */
-    KL_LINK_USB_JTAG,   /* Espressif USB-Serial/JTAG (303a:1001) */
-    KL_LINK_USB_OTG,    /* Espressif USB-OTG CDC: blocks of 0x800 at most */
-    KL_LINK_RFC2217,    /* one line after the other, pipelined */
-    KL_LINK_RAW,        /* no lines, no rate: the board must be in its loader already */
+    KL_LINK_SERIAL,   /* both lines in one call */
+    KL_LINK_USB_JTAG, /* Espressif USB-Serial/JTAG (303a:1001) */
+    KL_LINK_USB_OTG,  /* Espressif USB-OTG CDC: blocks of 0x800 at most */
+    KL_LINK_RFC2217,  /* one line after the other, pipelined */
+    KL_LINK_RAW,      /* no lines, no rate: the board must be in its loader already */
 };
 
 #endif

@@ -9,7 +9,9 @@
 
 #include "keyline/base.h"
 
-enum { KL_FINGERPRINT = 16 };
+enum {
+    KL_FINGERPRINT = 16
+};
 
 struct kl_fingerprint {
     uint8_t b[KL_FINGERPRINT];
@@ -17,9 +19,9 @@ struct kl_fingerprint {
 
 struct kl_key {
     struct kl_fingerprint fingerprint;
-    uint8_t count;                        /* fields, 1 … KL_FIELDS_MAX */
-    uint16_t start[KL_FIELDS_MAX + 1];    /* field i is line[start[i] … start[i + 1] - 1) */
-    char line[KL_LINE_MAX + 1];           /* fields joined by commas, NUL-terminated, no newline */
+    uint8_t count;                     /* fields, 1 … KL_FIELDS_MAX */
+    uint16_t start[KL_FIELDS_MAX + 1]; /* field i is line[start[i] … start[i + 1] - 1) */
+    char line[KL_LINE_MAX + 1];        /* fields joined by commas, NUL-terminated, no newline */
 };
 
 /* Field `i`; not NUL-terminated. */

@@ -1,6 +1,6 @@
 /*
- * link.h: the open byte stream to one board. Two families stand behind one interface: serial devices
- * (libserialport) and network ports (RFC 2217, raw TCP).
+ * link.h: the open byte stream to one board. Two families stand behind one interface: serial
+ * devices (libserialport) and network ports (RFC 2217, raw TCP).
  *
  * Everything happens on one libuv loop; opening and closing serial devices is done by workers. A
  * link never blocks the loop and never calls back from inside one of its own functions.

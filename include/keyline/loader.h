@@ -5,11 +5,11 @@
  * tick() is due. One task runs at a time; the board starts them in the order of its states:
  *
  *   CONNECT   reset sequences of the link's kind in turn, SYNC, until the loader answers
- *   IDENTIFY  security state, chip, revision, MAC, crystal, console; refuses locked chips; then stub
- *             upload (ROM stays if it fails), baud change with fallback, flash id, SPI parameters
- *   FLASH     MD5 of each region first; what differs is erased and written, compressed if possible
- *   VERIFY    the stub's barrier, then MD5 of every region
- *   RUN       hard reset into the program, rate back to 115200
+ *   IDENTIFY  security state, chip, revision, MAC, crystal, console; refuses locked chips; then
+ * stub upload (ROM stays if it fails), baud change with fallback, flash id, SPI parameters FLASH
+ * MD5 of each region first; what differs is erased and written, compressed if possible VERIFY the
+ * stub's barrier, then MD5 of every region RUN       hard reset into the program, rate back to
+ * 115200
  *
  * Facts: docs/esp-serial-protocol.md.
  */
@@ -45,8 +45,8 @@ enum kl_loader_status {
 
 /* How the chip is reset into its loader; data in src/core/reset.c (5.2). */
 enum kl_reset_strategy {
-    KL_RESET_AUTO,  /* the link kind's list, from the first */
-    KL_RESET_TIGHT, /* both lines at once, 50 ms */
+    KL_RESET_AUTO,       /* the link kind's list, from the first */
+    KL_RESET_TIGHT,      /* both lines at once, 50 ms */
     KL_RESET_TIGHT_LONG, /* 550 ms */
     KL_RESET_CLASSIC,
     KL_RESET_CLASSIC_LONG,
@@ -60,33 +60,33 @@ const char *kl_reset_name(enum kl_reset_strategy s);
 
 struct kl_loader_setup {
     enum kl_link_kind link;
-    enum kl_reset_strategy first;  /* the one that worked last in this slot, or KL_RESET_AUTO */
-    const struct kl_stubs *stubs;  /* NULL: ROM loader alone */
-    uint32_t baud_max;             /* fastest rate to try, 115200 = never change */
-    unsigned connect_attempts;     /* resets before NO_SYNC; 0 = the default of 7 */
-    bool allow_locked;             /* never set in production: tests of the refusal itself */
+    enum kl_reset_strategy first; /* the one that worked last in this slot, or KL_RESET_AUTO */
+    const struct kl_stubs *stubs; /* NULL: ROM loader alone */
+    uint32_t baud_max;            /* fastest rate to try, 115200 = never change */
+    unsigned connect_attempts;    /* resets before NO_SYNC; 0 = the default of 7 */
+    bool allow_locked;            /* never set in production: tests of the refusal itself */
 };
 
 /* What is known of the chip; zero until IDENTIFY is done. */
 struct kl_identity {
     enum kl_chip_id chip;
     struct kl_mac mac;
-    uint16_t revision;     /* major * 100 + minor */
+    uint16_t revision; /* major * 100 + minor */
     uint8_t package;
     uint8_t crystal_mhz;
-    uint32_t flash_id;     /* RDID: byte 0 manufacturer, 1 type, 2 capacity */
-    uint32_t flash_size;   /* bytes; 0 = unknown id */
+    uint32_t flash_id;   /* RDID: byte 0 manufacturer, 1 type, 2 capacity */
+    uint32_t flash_size; /* bytes; 0 = unknown id */
     bool flash_encrypted, secure_boot, secure_download;
-    bool stub;             /* the stub runs */
-    uint32_t baud;         /* in use */
+    bool stub;     /* the stub runs */
+    uint32_t baud; /* in use */
 };
 
 struct kl_loader_progress {
-    unsigned region;       /* being written or verified */
-    uint64_t done, total;  /* raw bytes over all regions; skipped ones count as done */
-    uint64_t wire;         /* packed bytes sent since FLASH began */
-    uint32_t retries;      /* blocks sent again */
-    unsigned skipped;      /* regions that already held the right bytes */
+    unsigned region;      /* being written or verified */
+    uint64_t done, total; /* raw bytes over all regions; skipped ones count as done */
+    uint64_t wire;        /* packed bytes sent since FLASH began */
+    uint32_t retries;     /* blocks sent again */
+    unsigned skipped;     /* regions that already held the right bytes */
 };
 
 struct kl_loader; /* defined in loader_state.h, so that a board can embed it */

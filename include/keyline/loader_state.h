@@ -1,4 +1,5 @@
-/* loader_state.h: the inside of struct kl_loader, so that a board can embed it. Private to loader*.c */
+/* loader_state.h: the inside of struct kl_loader, so that a board can embed it. Private to
+ * loader*.c */
 #ifndef KEYLINE_LOADER_STATE_H
 #define KEYLINE_LOADER_STATE_H
 

@@ -11,9 +11,9 @@
 
 #include "keyline/key.h"
 
-/* Replaces what must not be seen in line[0 … *size) by "[masked]" (the text may shrink or grow up to
-   `capacity`; what no longer fits is cut). Control and escape bytes become '.', broken UTF-8 '?'.
-   `key` may be NULL. Returns true if something was masked. */
+/* Replaces what must not be seen in line[0 … *size) by "[masked]" (the text may shrink or grow up
+   to `capacity`; what no longer fits is cut). Control and escape bytes become '.', broken UTF-8
+   '?'. `key` may be NULL. Returns true if something was masked. */
 bool kl_mask_line(char *line, size_t *size, size_t capacity, const struct kl_key *key);
 
 #endif

@@ -11,9 +11,9 @@
 
 enum kl_key_state {
     KL_KEY_FREE,
-    KL_KEY_RESERVING,   /* the store was asked, nothing durable yet: no byte may leave */
-    KL_KEY_RESERVED,    /* durable for a MAC; from here on software alone never frees it … */
-    KL_KEY_RELEASING,   /* … except unsent in this very run (skip), durable when the store says so */
+    KL_KEY_RESERVING, /* the store was asked, nothing durable yet: no byte may leave */
+    KL_KEY_RESERVED,  /* durable for a MAC; from here on software alone never frees it … */
+    KL_KEY_RELEASING, /* … except unsent in this very run (skip), durable when the store says so */
     KL_KEY_RECORDING,   /* proved by the board, the store was asked */
     KL_KEY_PROVISIONED, /* durable */
     KL_KEY_BLOCKED,     /* can't be handed out: see trouble */
@@ -22,62 +22,64 @@ enum kl_key_state {
 /* Why a row or key is not handed out, or needs a person. */
 enum kl_key_trouble {
     KL_TROUBLE_NONE,
-    KL_TROUBLE_COPY,        /* exact copy of an earlier row: counts as one key */
-    KL_TROUBLE_CONFLICT,    /* same label, other fields: stops the start */
-    KL_TROUBLE_BAD_LINE,    /* the firmware could not take it (length, characters, field count) */
-    KL_TROUBLE_FOREIGN,     /* marked Provisioned, but the ledger does not know by whom */
-    KL_TROUBLE_VANISHED,    /* in the ledger, no longer in the CSV */
-    KL_TROUBLE_CHANGED,     /* reserved in the ledger under this label, other fields in the CSV */
+    KL_TROUBLE_COPY,     /* exact copy of an earlier row: counts as one key */
+    KL_TROUBLE_CONFLICT, /* same label, other fields: stops the start */
+    KL_TROUBLE_BAD_LINE, /* the firmware could not take it (length, characters, field count) */
+    KL_TROUBLE_FOREIGN,  /* marked Provisioned, but the ledger does not know by whom */
+    KL_TROUBLE_VANISHED, /* in the ledger, no longer in the CSV */
+    KL_TROUBLE_CHANGED,  /* reserved in the ledger under this label, other fields in the CSV */
 };
 
 /* One CSV row as the store read it. */
 struct kl_csv_row {
-    uint32_t line;               /* line number in the file, from 1 */
-    const char *label;           /* the store's, stays valid until the next reload */
+    uint32_t line;     /* line number in the file, from 1 */
+    const char *label; /* the store's, stays valid until the next reload */
     struct kl_fingerprint fingerprint;
     bool marked;
-    bool bad;                    /* KL_TROUBLE_BAD_LINE */
+    bool bad; /* KL_TROUBLE_BAD_LINE */
 };
 
 /* One key as the ledger has it. */
 struct kl_ledger_row {
     const char *label;
     struct kl_fingerprint fingerprint;
-    bool provisioned;            /* else reserved */
+    bool provisioned; /* else reserved */
     struct kl_mac mac;
 };
 
 struct kl_pool_key {
     struct kl_fingerprint fingerprint;
     const char *label;
-    uint32_t line;               /* 0 = not in the CSV */
-    struct kl_mac mac;           /* RESERVING … PROVISIONED; may be unknown for FOREIGN */
-    uint8_t state;               /* enum kl_key_state */
-    uint8_t trouble;             /* enum kl_key_trouble */
-    bool sent;                   /* a byte of it may have left the host */
-    bool marked;                 /* the CSV row carries the mark */
+    uint32_t line;     /* 0 = not in the CSV */
+    struct kl_mac mac; /* RESERVING … PROVISIONED; may be unknown for FOREIGN */
+    uint8_t state;     /* enum kl_key_state */
+    uint8_t trouble;   /* enum kl_key_trouble */
+    bool sent;         /* a byte of it may have left the host */
+    bool marked;       /* the CSV row carries the mark */
 };
 
 /* Memory for `capacity` keys; the tables have a power of two >= 2 * capacity entries. */
 struct kl_pool_memory {
     struct kl_pool_key *key;
     uint32_t capacity;
-    uint32_t *by_fingerprint, *by_mac, *by_label; /* hash tables, entry = key index + 1, 0 = empty */
+    uint32_t *by_fingerprint, *by_mac,
+        *by_label; /* hash tables, entry = key index + 1, 0 = empty */
     uint32_t table_size;
 };
 
 struct kl_pool_counts {
     uint32_t free, reserved, provisioned, blocked; /* reserved: RESERVING … RECORDING */
-    uint32_t in_doubt;   /* reserved and not live on a slot of this run */
+    uint32_t in_doubt;                             /* reserved and not live on a slot of this run */
     uint32_t copies, conflicts, bad_lines, foreign, vanished, changed, total;
     uint32_t conflict_line_a, conflict_line_b; /* the first conflict */
-    uint32_t unmarked;   /* provisioned by the ledger, mark missing in the CSV: the store appends it */
+    uint32_t
+        unmarked; /* provisioned by the ledger, mark missing in the CSV: the store appends it */
 };
 
 struct kl_pool {
     struct kl_pool_memory memory;
     uint32_t count;
-    uint32_t next_free;  /* no FREE key lies below this index */
+    uint32_t next_free; /* no FREE key lies below this index */
     struct kl_pool_counts counts;
 };
 
@@ -101,10 +103,10 @@ enum kl_pool_answer {
 enum kl_pool_answer kl_pool_ask(struct kl_pool *p, const struct kl_mac *mac, uint32_t *key);
 
 enum kl_pool_claim {
-    KL_CLAIM_OWN,        /* reserved for or provisioned to this MAC: record it (again) */
-    KL_CLAIM_ADOPT,      /* free, or marked by another tool: now RECORDING for this MAC */
-    KL_CLAIM_OTHERS,     /* belongs to another MAC */
-    KL_CLAIM_UNKNOWN,    /* not in the pool */
+    KL_CLAIM_OWN,     /* reserved for or provisioned to this MAC: record it (again) */
+    KL_CLAIM_ADOPT,   /* free, or marked by another tool: now RECORDING for this MAC */
+    KL_CLAIM_OTHERS,  /* belongs to another MAC */
+    KL_CLAIM_UNKNOWN, /* not in the pool */
 };
 /* The board proved that it holds this key. OWN and ADOPT make it RECORDING unless it is
    PROVISIONED already. */
@@ -112,13 +114,16 @@ enum kl_pool_claim kl_pool_claim(struct kl_pool *p, const struct kl_mac *mac,
                                  const struct kl_fingerprint *fp, uint32_t *key);
 
 /* Completions and turns, each legal only from the states named; anything else is an assertion. */
-void kl_pool_reserved(struct kl_pool *p, uint32_t key, bool durable);  /* RESERVING -> RESERVED/FREE */
-void kl_pool_sending(struct kl_pool *p, uint32_t key);                 /* RESERVED, sets sent */
-bool kl_pool_release(struct kl_pool *p, uint32_t key);  /* RESERVED and unsent -> RELEASING; else no */
-void kl_pool_released(struct kl_pool *p, uint32_t key, bool durable);  /* -> FREE / RESERVED */
-void kl_pool_recording(struct kl_pool *p, uint32_t key);               /* RESERVED -> RECORDING */
-void kl_pool_recorded(struct kl_pool *p, uint32_t key, bool durable);  /* -> PROVISIONED / RECORDING
-                                                                          again: the caller retries */
+void kl_pool_reserved(struct kl_pool *p, uint32_t key,
+                      bool durable);                   /* RESERVING -> RESERVED/FREE */
+void kl_pool_sending(struct kl_pool *p, uint32_t key); /* RESERVED, sets sent */
+bool kl_pool_release(struct kl_pool *p,
+                     uint32_t key); /* RESERVED and unsent -> RELEASING; else no */
+void kl_pool_released(struct kl_pool *p, uint32_t key, bool durable); /* -> FREE / RESERVED */
+void kl_pool_recording(struct kl_pool *p, uint32_t key);              /* RESERVED -> RECORDING */
+void kl_pool_recorded(struct kl_pool *p, uint32_t key,
+                      bool durable); /* -> PROVISIONED / RECORDING
+                                        again: the caller retries */
 /* An operator released it by label, with a reason that the ledger keeps (any reserved key that is
    not live). RESERVED -> FREE if it is in the CSV, else gone. */
 bool kl_pool_operator_release(struct kl_pool *p, const struct kl_fingerprint *fp);

@@ -9,27 +9,28 @@
 #include "keyline/io.h"
 
 struct kl_port_info {
-    char path[KL_PORT_MAX];        /* /dev/ttyUSB0 */
-    char topology[KL_NAME_MAX];    /* "1-1.4.2" or "1-1.4.2:1.1" (interface, if not the first);
-                                      "" if not USB */
-    char driver[32];               /* "cp210x", "" if unknown */
+    char path[KL_PORT_MAX];     /* /dev/ttyUSB0 */
+    char topology[KL_NAME_MAX]; /* "1-1.4.2" or "1-1.4.2:1.1" (interface, if not the first);
+                                   "" if not USB */
+    char driver[32];            /* "cp210x", "" if unknown */
     char serial[64], manufacturer[64], product[64];
-    uint16_t vid, pid;             /* 0 if not USB */
+    uint16_t vid, pid; /* 0 if not USB */
     enum kl_link_kind link;
-    bool usable;                   /* by the table and the rules below */
-    char why[KL_TEXT_MAX];         /* in words: "CP210x bridge", "not an ESP or bridge: …" */
+    bool usable;           /* by the table and the rules below */
+    char why[KL_TEXT_MAX]; /* in words: "CP210x bridge", "not an ESP or bridge: …" */
 };
 
 struct kl_port_rules {
-    const uint32_t *extra_ids;     /* --usb-id: vid << 16 | pid */
+    const uint32_t *extra_ids; /* --usb-id: vid << 16 | pid */
     unsigned extra_id_count;
-    const char *const *exclude;    /* --exclude: path or topology */
+    const char *const *exclude; /* --exclude: path or topology */
     unsigned exclude_count;
-    const char *const *only;       /* --port: paths; if any are given, no others are used */
+    const char *const *only; /* --port: paths; if any are given, no others are used */
     unsigned only_count;
 };
 
-/* Fills up to `capacity` ports, sorted by topology, then path. Returns how many there are, or -1. */
+/* Fills up to `capacity` ports, sorted by topology, then path. Returns how many there are, or -1.
+ */
 int kl_ports_list(struct kl_port_info *out, int capacity, const struct kl_port_rules *rules);
 /* The table's word on one USB id and interface; false if it is no board. */
 bool kl_ports_known(uint16_t vid, uint16_t pid, int interface, enum kl_link_kind *kind,

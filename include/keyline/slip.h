@@ -9,7 +9,9 @@
 
 #include "keyline/base.h"
 
-enum { KL_SLIP_FRAME_MAX = 512 }; /* the longest reply keyline asks for is under 100 bytes */
+enum {
+    KL_SLIP_FRAME_MAX = 512
+}; /* the longest reply keyline asks for is under 100 bytes */
 
 enum kl_slip_result {
     KL_SLIP_MORE,  /* the byte was taken, nothing is complete */

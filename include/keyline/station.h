@@ -39,39 +39,46 @@ enum kl_state {
 #define X(name, word, utf8, ascii) KL_ST_##name,
     KL_STATES(X)
 #undef X
-        KL_ST_COUNT
+    KL_ST_COUNT
 };
 const char *kl_state_name(enum kl_state s);
 
-/* ---- what comes in ---------------------------------------------------------------------------- */
+/* ---- what comes in ----------------------------------------------------------------------------
+ */
 
 enum kl_event_kind {
-    KL_EV_TICK,        /* only the time */
-    KL_EV_SLOT,        /* a slot exists from now on (u.slot); `slot` is the next unused index */
-    KL_EV_SLOT_GONE,   /* a network slot was removed by command and its link is closed */
-    KL_EV_PLUGGED,     /* a port is there in this slot (u.port) */
+    KL_EV_TICK,      /* only the time */
+    KL_EV_SLOT,      /* a slot exists from now on (u.slot); `slot` is the next unused index */
+    KL_EV_SLOT_GONE, /* a network slot was removed by command and its link is closed */
+    KL_EV_PLUGGED,   /* a port is there in this slot (u.port) */
     KL_EV_UNPLUGGED,
-    KL_EV_OPENED,      /* answer to KL_AC_OPEN: u.opened */
-    KL_EV_CLOSED,      /* answer to KL_AC_CLOSE, always comes */
-    KL_EV_LOST,        /* the open link died (u.text: why); the core asks for KL_AC_CLOSE */
-    KL_EV_RX,          /* u.rx */
-    KL_EV_IO_DONE,     /* u.io: a LINES, BAUD or FLUSH is done */
-    KL_EV_STORED,      /* answer to a store action: never dropped (u.stored) */
-    KL_EV_KEYS,        /* the CSV was read (again): u.keys; the first one starts the bench */
-    KL_EV_COMMAND,     /* an operator's wish: u.command */
+    KL_EV_OPENED,  /* answer to KL_AC_OPEN: u.opened */
+    KL_EV_CLOSED,  /* answer to KL_AC_CLOSE, always comes */
+    KL_EV_LOST,    /* the open link died (u.text: why); the core asks for KL_AC_CLOSE */
+    KL_EV_RX,      /* u.rx */
+    KL_EV_IO_DONE, /* u.io: a LINES, BAUD or FLUSH is done */
+    KL_EV_STORED,  /* answer to a store action: never dropped (u.stored) */
+    KL_EV_KEYS,    /* the CSV was read (again): u.keys; the first one starts the bench */
+    KL_EV_COMMAND, /* an operator's wish: u.command */
 };
 
-enum kl_open_result { KL_OPEN_OK, KL_OPEN_BUSY, KL_OPEN_DENIED, KL_OPEN_ABSENT, KL_OPEN_ERROR };
+enum kl_open_result {
+    KL_OPEN_OK,
+    KL_OPEN_BUSY,
+    KL_OPEN_DENIED,
+    KL_OPEN_ABSENT,
+    KL_OPEN_ERROR
+};
 
 enum kl_command_kind {
     KL_CMD_RETRY,
     KL_CMD_RETRY_FAILED, /* all slots */
     KL_CMD_SKIP,
-    KL_CMD_ERASE_RETRY,  /* erase all flash, then again; its own key again */
-    KL_CMD_PAUSE,        /* finish what runs, start nothing new */
+    KL_CMD_ERASE_RETRY, /* erase all flash, then again; its own key again */
+    KL_CMD_PAUSE,       /* finish what runs, start nothing new */
     KL_CMD_RESUME,
-    KL_CMD_STOP,         /* finish or park what runs, then rest; twice: close everything now */
-    KL_CMD_RELEASE,      /* the operator released a key by label: already durable */
+    KL_CMD_STOP,    /* finish or park what runs, then rest; twice: close everything now */
+    KL_CMD_RELEASE, /* the operator released a key by label: already durable */
 };
 
 enum kl_store_status {
@@ -80,24 +87,30 @@ enum kl_store_status {
     KL_STORE_REFUSED, /* what is durable says otherwise: u.stored.text tells */
 };
 
-enum kl_store_op { KL_OP_RESERVE, KL_OP_RELEASE, KL_OP_PROVISION, KL_OP_FETCH, KL_OP_ATTEMPT };
+enum kl_store_op {
+    KL_OP_RESERVE,
+    KL_OP_RELEASE,
+    KL_OP_PROVISION,
+    KL_OP_FETCH,
+    KL_OP_ATTEMPT
+};
 
 struct kl_event {
     enum kl_event_kind kind;
-    kl_us at;             /* never lower than the event before */
-    int64_t wall;         /* wall clock, microseconds since 1970, for records only */
+    kl_us at;     /* never lower than the event before */
+    int64_t wall; /* wall clock, microseconds since 1970, for records only */
     unsigned slot;
-    uint32_t generation;  /* OPENED, CLOSED, LOST, RX, IO_DONE, STORED: of the action it answers */
-    uint32_t request;     /* IO_DONE, STORED, OPENED: the action's id */
+    uint32_t generation; /* OPENED, CLOSED, LOST, RX, IO_DONE, STORED: of the action it answers */
+    uint32_t request;    /* IO_DONE, STORED, OPENED: the action's id */
     union {
         struct {
-            char name[KL_NAME_MAX];  /* "A1", "1-1.4.2", "host:port" */
+            char name[KL_NAME_MAX]; /* "A1", "1-1.4.2", "host:port" */
             bool network;
         } slot;
         struct {
-            char path[KL_PORT_MAX];  /* "/dev/ttyUSB0", "rfc2217://host:port" */
+            char path[KL_PORT_MAX]; /* "/dev/ttyUSB0", "rfc2217://host:port" */
             enum kl_link_kind link;
-            uint16_t vid, pid;       /* 0 if not USB */
+            uint16_t vid, pid; /* 0 if not USB */
         } port;
         struct {
             enum kl_open_result result;
@@ -124,7 +137,7 @@ struct kl_event {
             uint32_t row_count;
             const struct kl_ledger_row *ledger;
             uint32_t ledger_count;
-            unsigned fields;          /* of the CSV's rows */
+            unsigned fields; /* of the CSV's rows */
         } keys;
         struct {
             enum kl_command_kind kind;
@@ -133,15 +146,16 @@ struct kl_event {
     } u;
 };
 
-/* ---- what goes out ---------------------------------------------------------------------------- */
+/* ---- what goes out ----------------------------------------------------------------------------
+ */
 
 enum kl_action_kind {
-    KL_AC_OPEN,   /* open the slot's port at u.baud */
+    KL_AC_OPEN, /* open the slot's port at u.baud */
     KL_AC_CLOSE,
-    KL_AC_IO,     /* u.io */
-    KL_AC_STORE,  /* u.store */
-    KL_AC_NOTE,   /* something worth telling: event stream, log files, dashboard */
-    KL_AC_REST,   /* everything rests as asked (--once, --count, stop): the program may end; u.exit */
+    KL_AC_IO,    /* u.io */
+    KL_AC_STORE, /* u.store */
+    KL_AC_NOTE,  /* something worth telling: event stream, log files, dashboard */
+    KL_AC_REST, /* everything rests as asked (--once, --count, stop): the program may end; u.exit */
 };
 
 enum kl_note_kind {
@@ -155,7 +169,7 @@ enum kl_note_kind {
     KL_NOTE_STATION,  /* about the bench, not one slot: text (hub trouble, few keys, paused) */
 };
 
-struct kl_attempt {      /* one line of the ledger's history and of the event `result` */
+struct kl_attempt { /* one line of the ledger's history and of the event `result` */
     struct kl_mac mac;
     enum kl_chip_id chip;
     uint16_t revision;
@@ -163,17 +177,17 @@ struct kl_attempt {      /* one line of the ledger's history and of the event `r
     char label[KL_LABEL_MAX + 1];
     char port[KL_PORT_MAX];
     char slot[KL_NAME_MAX];
-    kl_us started, ended;          /* core time */
+    kl_us started, ended; /* core time */
     int64_t wall_started, wall_ended;
-    enum kl_state result;          /* DONE, FAILED, SKIPPED */
+    enum kl_state result; /* DONE, FAILED, SKIPPED */
     enum kl_reason reason;
     char detail[KL_TEXT_MAX];
     uint16_t chip_error;
-    unsigned tries;                /* 1 = at once */
+    unsigned tries; /* 1 = at once */
     uint32_t baud;
-    bool already;                  /* the board held its key before this attempt */
-    bool acknowledged_only;        /* --confirm ack */
-    kl_us took[KL_ST_COUNT];       /* time spent in each state */
+    bool already;            /* the board held its key before this attempt */
+    bool acknowledged_only;  /* --confirm ack */
+    kl_us took[KL_ST_COUNT]; /* time spent in each state */
 };
 
 struct kl_action {
@@ -196,65 +210,67 @@ struct kl_action {
         struct {
             enum kl_note_kind kind;
             enum kl_state state, before;
-            const struct kl_fault *fault;     /* NULL = none */
+            const struct kl_fault *fault; /* NULL = none */
             const struct kl_identity *identity;
             const struct kl_loader_progress *progress;
             const struct kl_attempt *attempt; /* RESULT */
             const char *text;
             const char *label;
-            const char *what;                 /* KEY: reserved|sending|acknowledged|recorded|… */
+            const char *what; /* KEY: reserved|sending|acknowledged|recorded|… */
         } note;
-        int exit;                             /* exit status of --help */
+        int exit; /* exit status of --help */
     } u;
 };
 
-/* ---- what it looks like ----------------------------------------------------------------------- */
+/* ---- what it looks like -----------------------------------------------------------------------
+ */
 
 struct kl_slot_view {
     char name[KL_NAME_MAX], port[KL_PORT_MAX];
     bool network, plugged;
     enum kl_state state;
-    kl_us since;                 /* when the state was entered */
-    kl_us retry_at;              /* FAILED: when it is tried again by itself; KL_NEVER */
-    struct kl_fault fault;       /* FAILED, or why it waits */
+    kl_us since;           /* when the state was entered */
+    kl_us retry_at;        /* FAILED: when it is tried again by itself; KL_NEVER */
+    struct kl_fault fault; /* FAILED, or why it waits */
     struct kl_identity identity;
     struct kl_loader_progress progress;
-    uint32_t bytes_per_second;   /* raw, smoothed */
-    kl_us left;                  /* flashing: estimate, KL_NEVER = unknown */
+    uint32_t bytes_per_second; /* raw, smoothed */
+    kl_us left;                /* flashing: estimate, KL_NEVER = unknown */
     unsigned tries;
-    char label[KL_LABEL_MAX + 1];/* once reserved */
+    char label[KL_LABEL_MAX + 1]; /* once reserved */
     bool already;
     unsigned boards_done, boards_failed; /* in this slot, this run */
 };
 
 struct kl_snapshot {
-    uint64_t version;            /* changes whenever anything else does */
+    uint64_t version; /* changes whenever anything else does */
     kl_us at;
     unsigned slot_count;
     struct kl_slot_view slot[KL_SLOTS_MAX];
     struct kl_pool_counts keys;
     uint32_t done, failed, skipped, first_pass; /* boards, this run */
-    uint32_t boards_per_hour;    /* over the last hour or since start */
-    kl_us median_board;          /* connecting … done; 0 = none yet */
-    kl_us keys_empty_in;         /* at this pace; KL_NEVER = unknown */
+    uint32_t boards_per_hour;                   /* over the last hour or since start */
+    kl_us median_board;                         /* connecting … done; 0 = none yet */
+    kl_us keys_empty_in;                        /* at this pace; KL_NEVER = unknown */
     bool paused, stopping, few_keys, store_trouble;
-    char warning[KL_TEXT_MAX];   /* hub or supply trouble, store trouble, …; "" = none */
-    uint64_t stale;              /* completions dropped because their board was gone */
+    char warning[KL_TEXT_MAX]; /* hub or supply trouble, store trouble, …; "" = none */
+    uint64_t stale;            /* completions dropped because their board was gone */
 };
 
-/* ---- the station ------------------------------------------------------------------------------ */
+/* ---- the station ------------------------------------------------------------------------------
+ */
 
 struct kl_station_config {
-    const struct kl_bundle *bundle;   /* NULL: provision only, flash nothing */
-    const struct kl_stubs *stubs;     /* NULL: ROM loader */
-    enum kl_chip_id chip;             /* --chip: refuse others; NONE = the bundle's */
+    const struct kl_bundle *bundle; /* NULL: provision only, flash nothing */
+    const struct kl_stubs *stubs;   /* NULL: ROM loader */
+    enum kl_chip_id chip;           /* --chip: refuse others; NONE = the bundle's */
     uint32_t baud_max;
     enum kl_confirm confirm;
     kl_us prompt_timeout, ack_timeout, settle;
-    int retries;                      /* -1: the table's */
-    bool once;                        /* every slot handled once, then KL_AC_REST */
-    uint32_t count;                   /* boards to finish, then KL_AC_REST; 0 = go on */
-    unsigned max_flashing;            /* 0 = all */
+    int retries;           /* -1: the table's */
+    bool once;             /* every slot handled once, then KL_AC_REST */
+    uint32_t count;        /* boards to finish, then KL_AC_REST; 0 = go on */
+    unsigned max_flashing; /* 0 = all */
     uint32_t warn_keys;
     bool fixture;
     kl_sha256_fn *sha256;

@@ -25,9 +25,9 @@ enum kl_store_open_result {
 
 struct kl_store_options {
     const char *csv;
-    bool header;          /* --csv-header: the first row is not a key */
-    bool read_only;       /* keys, check: take no lock, write nothing */
-    const char *station;  /* name kept in the history; NULL = the host's */
+    bool header;               /* --csv-header: the first row is not a key */
+    bool read_only;            /* keys, check: take no lock, write nothing */
+    const char *station;       /* name kept in the history; NULL = the host's */
     const char *bundle_digest; /* hex, for the history; NULL = none */
 };
 
@@ -59,7 +59,8 @@ struct kl_store_events {
 /* From here on requests are taken, and the CSV is watched for changes. */
 void kl_store_start(struct kl_store *s, uv_loop_t *loop, const struct kl_store_events *events,
                     void *ctx);
-/* A KL_AC_STORE action; copied. The answer's `request` has the same slot, generation, request id. */
+/* A KL_AC_STORE action; copied. The answer's `request` has the same slot, generation, request id.
+ */
 void kl_store_submit(struct kl_store *s, const struct kl_action *request);
 /* Makes everything durable, marks included, then calls `closed` and frees the store. */
 void kl_store_close(struct kl_store *s, void (*closed)(void *ctx), void *ctx);

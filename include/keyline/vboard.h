@@ -16,16 +16,16 @@ struct kl_vboard;
 struct kl_vboard_config {
     enum kl_chip_id chip;
     struct kl_mac mac;
-    uint32_t flash_size;    /* bytes; 0 = 4 MB */
-    uint16_t revision;      /* 0 = the usual one */
-    const char *faults;     /* --fault list, "" = none: docs/virtual.md */
-    uint64_t seed;          /* for random faults */
-    bool paced;             /* bytes take their wire time, flash takes datasheet time */
-    kl_us usb_latency;      /* when paced */
-    unsigned fields;        /* how many fields the firmware expects; 0 = any */
-    const char *firmware;   /* which firmware side runs: "keyline" (code of firmware/, read back in
-                               the clear), "digest" (the same, digests), "original" (the original
-                               tool's example, faults included), "silent"; NULL = "keyline" */
+    uint32_t flash_size;  /* bytes; 0 = 4 MB */
+    uint16_t revision;    /* 0 = the usual one */
+    const char *faults;   /* --fault list, "" = none: docs/virtual.md */
+    uint64_t seed;        /* for random faults */
+    bool paced;           /* bytes take their wire time, flash takes datasheet time */
+    kl_us usb_latency;    /* when paced */
+    unsigned fields;      /* how many fields the firmware expects; 0 = any */
+    const char *firmware; /* which firmware side runs: "keyline" (code of firmware/, read back in
+                             the clear), "digest" (the same, digests), "original" (the original
+                             tool's example, faults included), "silent"; NULL = "keyline" */
 };
 
 struct kl_vboard *kl_vboard_create(const struct kl_vboard_config *config);

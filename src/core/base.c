@@ -31,8 +31,8 @@ bool kl_mac_equal(const struct kl_mac *a, const struct kl_mac *b)
 
 void kl_mac_format(const struct kl_mac *mac, char out[18])
 {
-    kl_format(out, 18, "%02x:%02x:%02x:%02x:%02x:%02x", mac->b[0], mac->b[1], mac->b[2],
-              mac->b[3], mac->b[4], mac->b[5]);
+    kl_format(out, 18, "%02x:%02x:%02x:%02x:%02x:%02x", mac->b[0], mac->b[1], mac->b[2], mac->b[3],
+              mac->b[4], mac->b[5]);
 }
 
 static int hex_digit(char c)
