@@ -90,7 +90,7 @@ struct kl_fault_info {
     kl_us back_off;  /* before the first; doubled each time */
 };
 
-const struct kl_fault_info *kl_fault_info(enum kl_reason reason);
+struct kl_fault_info kl_fault_info(enum kl_reason reason);
 
 /* What went wrong with one board, kept until the board is gone. */
 struct kl_fault {
