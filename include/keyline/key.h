@@ -27,9 +27,9 @@ struct kl_key {
 /* Field `i`; not NUL-terminated. */
 struct kl_span kl_key_field(const struct kl_key *key, unsigned i);
 
-/* Builds a key from fields. False if there are none or too many, a field is empty or holds a byte
-   that would break the line protocol (comma, control bytes), or the line is longer than
-   KL_LINE_MAX. The fingerprint is filled in. */
+/* Builds a key from fields, without the blanks around each (firmware trims its line). False if
+   there are none or too many, a field is empty or holds a byte that would break the line protocol
+   (comma, control bytes), or the line is longer than KL_LINE_MAX. The fingerprint is filled in. */
 bool kl_key_build(struct kl_key *key, const struct kl_span *fields, unsigned count,
                   kl_sha256_fn *sha256);
 

@@ -27,14 +27,15 @@ enum kl_key_trouble {
     KL_TROUBLE_BAD_LINE, /* the firmware could not take it (length, characters, field count) */
     KL_TROUBLE_FOREIGN,  /* marked Provisioned, but the ledger does not know by whom */
     KL_TROUBLE_VANISHED, /* in the ledger, no longer in the CSV */
-    KL_TROUBLE_CHANGED,  /* reserved in the ledger under this label, other fields in the CSV */
+    KL_TROUBLE_CHANGED,  /* the ledger knows this label with other fields than the CSV has */
+    KL_TROUBLE_REFUSED,  /* the ledger said otherwise than this pool: blocked until the next load */
 };
 
 /* One CSV row as the store read it. */
 struct kl_csv_row {
-    uint32_t line;     /* line number in the file, from 1 */
-    const char *label; /* the store's, stays valid until the next reload */
-    struct kl_fingerprint fingerprint;
+    uint32_t line;                     /* line number in the file, from 1 */
+    const char *label;                 /* in full; the store's, stays valid until the next reload */
+    struct kl_fingerprint fingerprint; /* all zero: none (only of a bad row) */
     bool marked;
     bool bad; /* KL_TROUBLE_BAD_LINE */
 };
@@ -50,12 +51,15 @@ struct kl_ledger_row {
 struct kl_pool_key {
     struct kl_fingerprint fingerprint;
     const char *label;
-    uint32_t line;     /* 0 = not in the CSV */
-    struct kl_mac mac; /* RESERVING … PROVISIONED; may be unknown for FOREIGN */
-    uint8_t state;     /* enum kl_key_state */
-    uint8_t trouble;   /* enum kl_key_trouble */
-    bool sent;         /* a byte of it may have left the host */
-    bool marked;       /* the CSV row carries the mark */
+    uint32_t line;       /* 0 = not in the CSV */
+    uint32_t label_hash; /* the pool's own */
+    struct kl_mac mac;   /* RESERVING … PROVISIONED; may be unknown for FOREIGN */
+    uint8_t state;       /* enum kl_key_state */
+    uint8_t trouble;     /* enum kl_key_trouble */
+    uint8_t row;         /* the pool's own: what the CSV says of it */
+    bool sent;           /* a byte of it may have left the host */
+    bool live;           /* its board is at work on a slot of this run: see kl_pool_leave */
+    bool marked;         /* the CSV row carries the mark, or will at once */
 };
 
 /* Memory for `capacity` keys; the tables have a power of two >= 2 * capacity entries. */
@@ -69,7 +73,7 @@ struct kl_pool_memory {
 
 struct kl_pool_counts {
     uint32_t free, reserved, provisioned, blocked; /* reserved: RESERVING … RECORDING */
-    uint32_t in_doubt;                             /* reserved and not live on a slot of this run */
+    uint32_t in_doubt;                             /* RESERVED and not live on a slot of this run */
     uint32_t copies, conflicts, bad_lines, foreign, vanished, changed, total;
     uint32_t conflict_line_a, conflict_line_b; /* the first conflict */
     uint32_t
@@ -84,19 +88,24 @@ struct kl_pool {
 };
 
 /*
- * Reconciles CSV and ledger into an empty pool, or into a running one whose CSV changed: a key is
- * spent if either says so. `memory` must hold count + rows + ledger rows. Keys keep their index and
- * their state; live reservations are never touched.
+ * Reconciles CSV and ledger into an empty pool (all zero), or into a running one whose CSV changed:
+ * a key is spent if either says so. Keys keep their index and their state; live reservations are
+ * never touched. A key that the ledger no longer has is not made free by that.
+ *
+ * `memory` must hold count + rows + ledger rows. It may be another than before: the keys are copied
+ * over, so the old one must stay valid until this returns. Rows and ledger are one snapshot, taken
+ * after every answer of the store that the pool was told.
  */
 void kl_pool_load(struct kl_pool *p, const struct kl_pool_memory *memory,
                   const struct kl_csv_row *rows, uint32_t row_count,
                   const struct kl_ledger_row *ledger, uint32_t ledger_count);
 
 enum kl_pool_answer {
-    KL_POOL_GIVE,     /* *key is now RESERVING (or RESERVED already) for this MAC: ask the store */
+    KL_POOL_GIVE,     /* *key is this MAC's. RESERVING: it is new, KL_OP_RESERVE it. RESERVED or
+                         PROVISIONED: the ledger has it so already, KL_OP_FETCH it */
     KL_POOL_EMPTY,    /* no free key */
-    KL_POOL_CONFLICT, /* this MAC's own key changed or vanished from the CSV */
-    KL_POOL_BUSY,     /* this MAC's key is on its way in the store: wait */
+    KL_POOL_CONFLICT, /* this MAC's own key changed or vanished, or another board may hold it */
+    KL_POOL_BUSY,     /* this MAC's key is on its way in the store: wait, then ask again */
 };
 /* The board with this MAC asks. Its own key comes back, whatever its state; a new one only if it
    never had one. */
@@ -105,25 +114,35 @@ enum kl_pool_answer kl_pool_ask(struct kl_pool *p, const struct kl_mac *mac, uin
 enum kl_pool_claim {
     KL_CLAIM_OWN,     /* reserved for or provisioned to this MAC: record it (again) */
     KL_CLAIM_ADOPT,   /* free, or marked by another tool: now RECORDING for this MAC */
-    KL_CLAIM_OTHERS,  /* belongs to another MAC */
+    KL_CLAIM_OTHERS,  /* belongs to another MAC; it is not sent to anyone any more */
     KL_CLAIM_UNKNOWN, /* not in the pool */
+    KL_CLAIM_BUSY,    /* being reserved or released for this MAC: claim again after the answer */
 };
 /* The board proved that it holds this key. OWN and ADOPT make it RECORDING unless it is
    PROVISIONED already. */
 enum kl_pool_claim kl_pool_claim(struct kl_pool *p, const struct kl_mac *mac,
                                  const struct kl_fingerprint *fp, uint32_t *key);
 
-/* Completions and turns, each legal only from the states named; anything else is an assertion. */
+/* Completions and turns, each legal only from the states named; anything else is an assertion.
+   `durable` is false when nothing was made durable. */
 void kl_pool_reserved(struct kl_pool *p, uint32_t key,
-                      bool durable);                   /* RESERVING -> RESERVED/FREE */
-void kl_pool_sending(struct kl_pool *p, uint32_t key); /* RESERVED, sets sent */
+                      bool durable); /* RESERVING -> RESERVED/FREE */
+/* RESERVED or PROVISIONED: the first byte is about to leave. False: another tool or another board
+   turned out to have this key meanwhile; don't send it. */
+bool kl_pool_sending(struct kl_pool *p, uint32_t key);
 bool kl_pool_release(struct kl_pool *p,
                      uint32_t key); /* RESERVED and unsent -> RELEASING; else no */
 void kl_pool_released(struct kl_pool *p, uint32_t key, bool durable); /* -> FREE / RESERVED */
-void kl_pool_recording(struct kl_pool *p, uint32_t key);              /* RESERVED -> RECORDING */
+void kl_pool_recording(struct kl_pool *p, uint32_t key); /* RESERVED, PROVISIONED -> RECORDING */
 void kl_pool_recorded(struct kl_pool *p, uint32_t key,
                       bool durable); /* -> PROVISIONED / RECORDING
                                         again: the caller retries */
+/* The store refused: what is durable says otherwise. RESERVING, RELEASING, RECORDING -> BLOCKED
+   until the next load settles it. */
+void kl_pool_refused(struct kl_pool *p, uint32_t key);
+/* The board of this key left its slot or was given up: what is reserved is in doubt from now on.
+   Legal in every state; asking or claiming makes it live again. */
+void kl_pool_leave(struct kl_pool *p, uint32_t key);
 /* An operator released it by label, with a reason that the ledger keeps (any reserved key that is
    not live). RESERVED -> FREE if it is in the CSV, else gone. */
 bool kl_pool_operator_release(struct kl_pool *p, const struct kl_fingerprint *fp);

@@ -1,0 +1,210 @@
+/* Reconciling CSV and ledger; the table of cases stands in docs/custody.md. */
+#include "pool_private.h"
+
+#include <string.h>
+
+static const char NO_LABEL[] = "";
+
+static uint32_t hash_label(const char *label)
+{
+    uint32_t hash = 2166136261u;
+
+    for (; *label; label++)
+        hash = (hash ^ (uint8_t)*label) * 16777619u;
+    return hash ^ hash >> 15;
+}
+
+static bool fingerprint_is_set(const struct kl_fingerprint *fp)
+{
+    static const struct kl_fingerprint none;
+    return !kl_fingerprint_equal(fp, &none);
+}
+
+static void take_memory(struct kl_pool *p, const struct kl_pool_memory *memory)
+{
+    size_t table_bytes = (size_t)memory->table_size * sizeof(uint32_t);
+
+    KL_ASSERT(memory->table_size >= 2 * (uint64_t)memory->capacity && memory->table_size > 0);
+    KL_ASSERT((memory->table_size & (memory->table_size - 1)) == 0);
+    if (p->count && p->memory.key != memory->key)
+        memcpy(memory->key, p->memory.key, (size_t)p->count * sizeof *memory->key);
+    p->memory = *memory;
+    memset(memory->by_fingerprint, 0, table_bytes);
+    memset(memory->by_mac, 0, table_bytes);
+    memset(memory->by_label, 0, table_bytes);
+}
+
+/* What CSV and ledger said before is forgotten; what this run knows by itself is not. */
+static void start_over(struct kl_pool *p)
+{
+    for (uint32_t i = 0; i < p->count; i++) {
+        struct kl_pool_key *k = &p->memory.key[i];
+        k->label = NO_LABEL; /* the text may be gone, its hash is not */
+        k->line = 0;
+        k->marked = false;
+        k->row &= ROW_SPENT;
+        if (!kl_pool_is_held(k) && k->state != KL_KEY_PROVISIONED)
+            k->state = KL_KEY_BLOCKED;
+        kl_pool_index_fingerprint(p, i);
+    }
+}
+
+static struct kl_pool_key *find_or_add(struct kl_pool *p, const struct kl_fingerprint *fp)
+{
+    uint32_t key = kl_pool_find(p, fp);
+
+    if (key == UINT32_MAX) {
+        KL_ASSERT(p->count < p->memory.capacity);
+        key = p->count++;
+        p->memory.key[key] =
+            (struct kl_pool_key){.fingerprint = *fp, .label = NO_LABEL, .state = KL_KEY_BLOCKED};
+        kl_pool_index_fingerprint(p, key);
+    }
+    return &p->memory.key[key];
+}
+
+static void name_key(struct kl_pool_key *k, const char *label)
+{
+    k->label = label;
+    k->label_hash = hash_label(label);
+}
+
+/* Several bad rows may have nothing to tell them apart by: they are only counted. */
+static void count_nameless(struct kl_pool_counts *counts)
+{
+    counts->bad_lines++;
+    counts->blocked++;
+    counts->total++;
+}
+
+static void take_row(struct kl_pool *p, const struct kl_csv_row *row)
+{
+    if (!fingerprint_is_set(&row->fingerprint)) {
+        KL_ASSERT(row->bad);
+        count_nameless(&p->counts);
+        return;
+    }
+    struct kl_pool_key *k = find_or_add(p, &row->fingerprint);
+    if (k->line == 0) {
+        k->line = row->line;
+        name_key(k, row->label);
+    } else {
+        k->row |= ROW_COPY;
+        p->counts.copies++;
+    }
+    k->marked |= row->marked;
+    if (row->bad) {
+        k->row |= ROW_BAD;
+        p->counts.bad_lines++;
+    }
+}
+
+static void take_ledger(struct kl_pool *p, const struct kl_ledger_row *row)
+{
+    struct kl_pool_key *k = find_or_add(p, &row->fingerprint);
+
+    if (k->line == 0)
+        name_key(k, row->label);
+    if (!kl_pool_is_held(k)) {
+        k->state = row->provisioned ? KL_KEY_PROVISIONED : KL_KEY_RESERVED;
+        k->mac = row->mac;
+        k->sent = true; /* perhaps, by an earlier run */
+        k->live = false;
+    } else if (row->provisioned && k->state == KL_KEY_RESERVED && !k->live &&
+               kl_mac_equal(&row->mac, &k->mac)) {
+        k->state = KL_KEY_PROVISIONED;
+    }
+    if (row->provisioned && k->state == KL_KEY_PROVISIONED)
+        k->row &= (uint8_t)~ROW_SPENT;
+}
+
+/* A mark that the ledger does not account for. Who has the key is not known, so nobody gets it;
+   but a board that is at work with it is not disturbed. */
+static void weigh_mark(struct kl_pool_key *k)
+{
+    if (k->marked && k->state != KL_KEY_PROVISIONED)
+        k->row |= ROW_SPENT;
+    if (k->row & ROW_SPENT && k->state == KL_KEY_RESERVED && !k->live)
+        k->state = KL_KEY_PROVISIONED;
+}
+
+/* The slot of the CSV's key with this key's label, or the empty one where it would go. */
+static uint32_t *label_entry(struct kl_pool *p, const struct kl_pool_key *k)
+{
+    uint32_t mask = p->memory.table_size - 1;
+    uint32_t s = k->label_hash & mask;
+
+    while (p->memory.by_label[s] != 0 &&
+           !kl_pool_same_label(&p->memory.key[p->memory.by_label[s] - 1], k))
+        s = (s + 1) & mask;
+    return &p->memory.by_label[s];
+}
+
+static void index_label(struct kl_pool *p, uint32_t key)
+{
+    struct kl_pool_key *k = &p->memory.key[key];
+    uint32_t *entry = label_entry(p, k);
+
+    if (*entry == 0) {
+        *entry = key + 1;
+        return;
+    }
+    struct kl_pool_key *other = &p->memory.key[*entry - 1];
+    k->row |= ROW_CONFLICT;
+    other->row |= ROW_CONFLICT;
+    if (p->counts.conflicts++ == 0) {
+        bool before = other->line < k->line;
+        p->counts.conflict_line_a = before ? other->line : k->line;
+        p->counts.conflict_line_b = before ? k->line : other->line;
+    }
+}
+
+static void compare_labels(struct kl_pool *p)
+{
+    for (uint32_t i = 0; i < p->count; i++)
+        if (p->memory.key[i].line != 0)
+            index_label(p, i);
+    for (uint32_t i = 0; i < p->count; i++) {
+        struct kl_pool_key *k = &p->memory.key[i];
+        if (k->line != 0 || !kl_pool_is_held(k))
+            continue;
+        uint32_t entry = *label_entry(p, k);
+        if (entry != 0) {
+            k->row |= ROW_CHANGED;
+            p->memory.key[entry - 1].row |= ROW_CHANGED;
+        }
+    }
+}
+
+static void settle_all(struct kl_pool *p)
+{
+    p->next_free = p->count;
+    for (uint32_t i = 0; i < p->count; i++) {
+        struct kl_pool_key *k = &p->memory.key[i];
+        kl_pool_settle(k);
+        if (!kl_pool_is_held(k) && k->state != KL_KEY_PROVISIONED)
+            k->mac = (struct kl_mac){{0}};
+        kl_pool_index_mac(p, i);
+        kl_pool_tally(p, k, +1);
+        if (k->state == KL_KEY_FREE && p->next_free == p->count)
+            p->next_free = i;
+    }
+}
+
+void kl_pool_load(struct kl_pool *p, const struct kl_pool_memory *memory,
+                  const struct kl_csv_row *rows, uint32_t row_count,
+                  const struct kl_ledger_row *ledger, uint32_t ledger_count)
+{
+    KL_ASSERT((uint64_t)p->count + row_count + ledger_count <= memory->capacity);
+    take_memory(p, memory);
+    p->counts = (struct kl_pool_counts){0};
+    start_over(p);
+    for (uint32_t i = 0; i < row_count; i++)
+        take_row(p, &rows[i]);
+    for (uint32_t i = 0; i < ledger_count; i++)
+        take_ledger(p, &ledger[i]);
+    for (uint32_t i = 0; i < p->count; i++)
+        weigh_mark(&p->memory.key[i]);
+    compare_labels(p);
+    settle_all(p);
+}

@@ -1,0 +1,48 @@
+/* pool_private.h: what pool.c and pool_load.c share. */
+#ifndef KEYLINE_POOL_PRIVATE_H
+#define KEYLINE_POOL_PRIVATE_H
+
+#include <string.h>
+
+#include "keyline/pool.h"
+
+enum { /* kl_pool_key.row */
+    ROW_BAD = 1,
+    ROW_COPY = 2,     /* the file has it more than once */
+    ROW_CONFLICT = 4, /* another row of the file has its label */
+    ROW_CHANGED = 8,  /* the ledger has its label with other fields, or the CSV has */
+    ROW_SPENT = 16,   /* marked, or seen on a board, and not by what the ledger knows.
+                         Never forgotten while the pool lives */
+};
+
+/* The ledger stands behind its state, or is being asked to. */
+static inline bool kl_pool_is_held(const struct kl_pool_key *k)
+{
+    return (k->state >= KL_KEY_RESERVING && k->state <= KL_KEY_RECORDING) ||
+           (k->state == KL_KEY_PROVISIONED && !(k->row & ROW_SPENT));
+}
+
+/* Neither in the CSV nor in the ledger any more: only its index lives on. */
+static inline bool kl_pool_is_gone(const struct kl_pool_key *k)
+{
+    return k->state == KL_KEY_BLOCKED && k->trouble == KL_TROUBLE_VANISHED;
+}
+
+/* A key that left the CSV and is not in the ledger yet has lost its text: its hash must do. */
+static inline bool kl_pool_same_label(const struct kl_pool_key *a, const struct kl_pool_key *b)
+{
+    if (a->label_hash != b->label_hash)
+        return false;
+    return !a->label[0] || !b->label[0] || strcmp(a->label, b->label) == 0;
+}
+
+void kl_pool_index_fingerprint(struct kl_pool *p, uint32_t key);
+/* A MAC that has more than one key gets the one that was proved, then the newer one. */
+void kl_pool_index_mac(struct kl_pool *p, uint32_t key);
+/* Adds the key to the counts, or takes it out again. */
+void kl_pool_tally(struct kl_pool *p, const struct kl_pool_key *k, int sign);
+/* Sets trouble, and the state too of a key that nobody holds: FREE unless something speaks against
+   it. */
+void kl_pool_settle(struct kl_pool_key *k);
+
+#endif
