@@ -37,7 +37,8 @@ struct kl_csv_row {
     const char *label;                 /* in full; the store's, stays valid until the next reload */
     struct kl_fingerprint fingerprint; /* all zero: none (only of a bad row) */
     bool marked;
-    bool bad; /* KL_TROUBLE_BAD_LINE */
+    bool bad;    /* KL_TROUBLE_BAD_LINE */
+    uint8_t why; /* bad: enum kl_csv_unfit (csv.h) */
 };
 
 /* One key as the ledger has it. */

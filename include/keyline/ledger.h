@@ -1,0 +1,93 @@
+/*
+ * ledger.h: the SQLite file beside the CSV: which key belongs to which MAC, and a history to which
+ * rows are only ever added. No secrets. The format is in docs/ledger.md.
+ *
+ * Blocking; one thread at a time. Changes are made between begin and commit; what they find there
+ * is what is durable, and it wins over what the caller believes.
+ */
+#ifndef KEYLINE_LEDGER_H
+#define KEYLINE_LEDGER_H
+
+#include "keyline/station.h"
+
+struct kl_ledger;
+
+enum kl_ledger_mode {
+    KL_LEDGER_READ,   /* writes nothing; NULL without an error text if there is no ledger yet */
+    KL_LEDGER_CHANGE, /* must be there */
+    KL_LEDGER_CREATE, /* a new one is made if there is none: the caller holds the CSV's lock */
+};
+
+/* NULL and a sentence if it can't be used: damaged, foreign, newer, not readable. */
+struct kl_ledger *kl_ledger_open(const char *path, enum kl_ledger_mode mode,
+                                 char error[KL_TEXT_MAX]);
+void kl_ledger_close(struct kl_ledger *l);
+
+/*
+ * After a failed commit nobody knows what reached the disk. This closes the file, opens it again,
+ * and brings what is there to rest, so that from then on what is seen is what is durable. A ledger
+ * that was deleted meanwhile is written anew from the one that is still open. False if it can't be
+ * done (yet); `*l` stays usable for another try.
+ */
+bool kl_ledger_heal(struct kl_ledger **l, char error[KL_TEXT_MAX]);
+
+bool kl_ledger_begin(struct kl_ledger *l, char error[KL_TEXT_MAX]);
+bool kl_ledger_commit(struct kl_ledger *l, char error[KL_TEXT_MAX]);
+void kl_ledger_rollback(struct kl_ledger *l);
+
+struct kl_ledger_change {
+    struct kl_fingerprint fingerprint;
+    struct kl_mac mac;
+    const char *label;
+    const char *how;     /* PROVISION: "readback", "ack" */
+    const char *reason;  /* RELEASE */
+    const char *station; /* name of the bench */
+    const char *bundle;  /* digest of what was flashed, "" = none */
+    int64_t wall;        /* microseconds since 1970 */
+};
+
+/* OK, also if it is so already; FAILED: roll back; REFUSED: `text` tells what the ledger says. */
+enum kl_store_status kl_ledger_reserve(struct kl_ledger *l, const struct kl_ledger_change *c,
+                                       char text[KL_TEXT_MAX]);
+enum kl_store_status kl_ledger_provision(struct kl_ledger *l, const struct kl_ledger_change *c,
+                                         char text[KL_TEXT_MAX]);
+enum kl_store_status kl_ledger_release(struct kl_ledger *l, const struct kl_ledger_change *c,
+                                       char text[KL_TEXT_MAX]);
+/* Is this key this MAC's? Takes back a release that was reported as failed but is on disk. */
+enum kl_store_status kl_ledger_owns(struct kl_ledger *l, const struct kl_ledger_change *c,
+                                    char text[KL_TEXT_MAX]);
+enum kl_store_status kl_ledger_attempt(struct kl_ledger *l, const struct kl_ledger_change *c,
+                                       const struct kl_attempt *a, char text[KL_TEXT_MAX]);
+
+/* ---- looking ----------------------------------------------------------------------------------
+ */
+
+struct kl_ledger_key {
+    struct kl_fingerprint fingerprint;
+    const char *label;
+    const char *state; /* "reserved", "provisioned", "released" */
+    struct kl_mac mac;
+    int64_t reserved, provisioned, released;     /* microseconds since 1970; 0 = never */
+    const char *how, *reason, *station, *bundle; /* "" = none */
+};
+/* In the order in which they were first written down. `each` returns false to stop. False if the
+   ledger can't be read. */
+bool kl_ledger_keys(struct kl_ledger *l, bool (*each)(void *ctx, const struct kl_ledger_key *key),
+                    void *ctx, char error[KL_TEXT_MAX]);
+
+struct kl_ledger_entry {
+    int64_t id, wall;
+    const char *what; /* "reserved", "provisioned", "adopted", "released", "attempt" */
+    const char *mac, *label, *station, *bundle, *reason, *detail;
+    /* of an attempt: */
+    const char *chip, *port, *slot, *result;
+    uint32_t revision, flash_id, flash_size, baud, tries, chip_error;
+    int64_t started, ended;
+    bool already, acknowledged_only;
+};
+/* Oldest first; only this MAC's and this label's if they are given (NULL = all). */
+bool kl_ledger_history(struct kl_ledger *l, const char *mac, const char *label,
+                       bool (*each)(void *ctx, const struct kl_ledger_entry *entry), void *ctx,
+                       char error[KL_TEXT_MAX]);
+
+#endif

@@ -1,0 +1,18 @@
+/* csv_mark.h: appends the mark to rows by putting a new file in the old one's place. */
+#ifndef KEYLINE_ADAPTERS_CSV_MARK_H
+#define KEYLINE_ADAPTERS_CSV_MARK_H
+
+#include "csv_table.h"
+
+/*
+ * Marks `count` rows (ascending, none of them spent). Every other byte, owner and mode stay as they
+ * are. OK: the table describes the new file, and *fd is it, open, locked (flock) before it got its
+ * name. CHANGED: somebody else wrote the file; nothing was done. ABSENT: it can't be done, `error`
+ * says why, and the old file stands untouched.
+ */
+enum kl_table_result kl_csv_mark(struct kl_table *t, const uint32_t *rows, uint32_t count, int *fd,
+                                 char error[KL_TEXT_MAX]);
+/* Removes what a crash in the middle of that may have left behind. */
+void kl_csv_mark_clean(const char *path);
+
+#endif

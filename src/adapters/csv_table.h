@@ -1,0 +1,75 @@
+/*
+ * csv_table.h: a CSV file as it was read: its rows' labels and fingerprints, and where each row
+ * lies in the file. The keys themselves stay in the file; one is read again when it is needed.
+ */
+#ifndef KEYLINE_ADAPTERS_CSV_TABLE_H
+#define KEYLINE_ADAPTERS_CSV_TABLE_H
+
+#include <sys/stat.h>
+
+#include "keyline/csv.h"
+#include "keyline/pool.h"
+
+enum kl_table_result {
+    KL_TABLE_OK,
+    KL_TABLE_ABSENT,  /* can't be opened or read: `error` */
+    KL_TABLE_BROKEN,  /* not a CSV that can be used: `error` names the line */
+    KL_TABLE_CHANGED, /* the file is no longer (or not yet) the one that was read */
+};
+
+/* Equal as long as nobody writes to the file or puts another one in its place. */
+struct kl_file_id {
+    dev_t dev;
+    ino_t ino;
+    off_t size;
+    struct timespec mtim, ctim;
+};
+
+struct kl_table_copy {
+    uint32_t first, row;
+};
+
+struct kl_label_block;
+
+struct kl_table {
+    char path[4096]; /* real path */
+    struct kl_file_id id;
+    bool open_end;   /* the last row has no line end */
+    unsigned fields; /* of the rows that are keys; 0 = there are none */
+    char warning[KL_TEXT_MAX];
+
+    uint32_t count;
+    struct kl_csv_row *row; /* as handed to the pool */
+    uint64_t *start;        /* offset in the file; moves when marks are put in */
+    uint32_t *size;         /* bytes up to the line end */
+    uint8_t *spent;         /* 1 = the row in the file carries the mark */
+
+    /* private */
+    uint32_t capacity;
+    uint32_t *index; /* fingerprint -> first row with it, + 1 */
+    uint32_t index_size;
+    struct kl_table_copy *copy; /* further rows with it, sorted */
+    uint32_t copy_count, copy_capacity;
+    struct kl_label_block *labels;
+};
+
+struct kl_file_id kl_file_id_of(const struct stat *st);
+bool kl_file_id_equal(const struct kl_file_id *a, const struct kl_file_id *b);
+
+enum kl_table_result kl_table_load(const char *path, bool header, struct kl_table **out,
+                                   char error[KL_TEXT_MAX]);
+void kl_table_free(struct kl_table *t);
+
+/* First row with this key; UINT32_MAX if there is none. */
+uint32_t kl_table_find(const struct kl_table *t, const struct kl_fingerprint *fp);
+/* Its exact copies: the index of the first in t->copy, and how many. */
+uint32_t kl_table_copies(const struct kl_table *t, uint32_t row, uint32_t *count);
+
+/* Reads one row's key from the file. `key` is wiped unless all is well. */
+enum kl_table_result kl_table_fetch(const struct kl_table *t, uint32_t row, struct kl_key *key,
+                                    char error[KL_TEXT_MAX]);
+/* The same from an open file, without looking whether it is the same file. */
+bool kl_table_read_row(const struct kl_table *t, int fd, uint32_t row, struct kl_key *key,
+                       bool *marked);
+
+#endif

@@ -1,0 +1,60 @@
+#include "disk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static int sync_folder(const char *of_file)
+{
+    char folder[PATH_MAX];
+    const char *slash = strrchr(of_file, '/');
+    int length = slash == NULL ? 0 : (int)(slash - of_file) + 1;
+    int fd, rc, saved;
+
+    snprintf(folder, sizeof folder, "%.*s.", length, of_file);
+    if ((fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+        return -1;
+    rc = fsync(fd);
+    saved = errno;
+    close(fd);
+    errno = saved;
+    /* Some network file systems can't sync a folder; their rename is durable by itself. */
+    return rc < 0 && errno == EINVAL ? 0 : rc;
+}
+
+const struct kl_disk kl_disk_real = {
+    .write = write,
+    .sync = fsync,
+    .rename = rename,
+    .sync_folder = sync_folder,
+};
+const struct kl_disk *kl_disk = &kl_disk_real;
+
+const char *kl_shown(const char *path)
+{
+    enum {
+        ROOM = 120
+    };
+    size_t size = strlen(path);
+
+    return path + (size > ROOM ? size - ROOM : 0);
+}
+
+bool kl_disk_write_all(int fd, const void *data, size_t size)
+{
+    const char *bytes = data;
+
+    while (size > 0) {
+        ssize_t n = kl_disk->write(fd, bytes, size);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return false;
+        bytes += n;
+        size -= (size_t)n;
+    }
+    return true;
+}

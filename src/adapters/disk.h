@@ -1,0 +1,28 @@
+/*
+ * disk.h: the steps that change what survives a power cut, as one table, so that a test can make
+ * any of them fail, lie or be the last one. SQLite's own steps go through its VFS, where the tests
+ * put a layer of theirs (tests/support/fault_vfs.h).
+ */
+#ifndef KEYLINE_ADAPTERS_DISK_H
+#define KEYLINE_ADAPTERS_DISK_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct kl_disk {
+    ssize_t (*write)(int fd, const void *data, size_t size);
+    int (*sync)(int fd);
+    int (*rename)(const char *from, const char *to);
+    int (*sync_folder)(const char *of_file); /* the folder that holds this file */
+};
+
+extern const struct kl_disk kl_disk_real;
+extern const struct kl_disk *kl_disk; /* kl_disk_real, unless a test says otherwise */
+
+/* As much of the end of a path as a line for a person has room for. */
+const char *kl_shown(const char *path);
+
+/* All of it, or false and errno. */
+bool kl_disk_write_all(int fd, const void *data, size_t size);
+
+#endif

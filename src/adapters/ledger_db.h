@@ -1,0 +1,35 @@
+/* ledger_db.h: what the parts of the ledger share. */
+#ifndef KEYLINE_ADAPTERS_LEDGER_DB_H
+#define KEYLINE_ADAPTERS_LEDGER_DB_H
+
+#include <sqlite3.h>
+
+#include "keyline/ledger.h"
+
+enum kl_ledger_statement {
+    KL_SQL_BEGIN,
+    KL_SQL_COMMIT,
+    KL_SQL_KEY,    /* by fingerprint */
+    KL_SQL_OF_MAC, /* the key that a MAC holds */
+    KL_SQL_RESERVE,
+    KL_SQL_PROVISION,
+    KL_SQL_RELEASE,
+    KL_SQL_NOTE,    /* history of a key */
+    KL_SQL_ATTEMPT, /* history of a board */
+    KL_SQL_COUNT
+};
+
+struct kl_ledger {
+    sqlite3 *db;
+    char path[4096];
+    enum kl_ledger_mode mode;
+    sqlite3_stmt *sql[KL_SQL_COUNT];
+};
+
+/* The statement, ready for new values; NULL and `error` if the database can't. */
+sqlite3_stmt *kl_ledger_sql(struct kl_ledger *l, enum kl_ledger_statement which,
+                            char error[KL_TEXT_MAX]);
+/* Says what SQLite says, for a person. */
+void kl_ledger_say(struct kl_ledger *l, int rc, char error[KL_TEXT_MAX]);
+
+#endif

@@ -1,0 +1,121 @@
+/* ledger_read.c: looking at keys and history, also while a station runs. */
+#include <string.h>
+
+#include "ledger_db.h"
+
+static const char *text_at(sqlite3_stmt *s, int column)
+{
+    const char *text = (const char *)sqlite3_column_text(s, column);
+
+    return text == NULL ? "" : text;
+}
+
+static sqlite3_stmt *prepare(struct kl_ledger *l, const char *sql, char error[KL_TEXT_MAX])
+{
+    sqlite3_stmt *s = NULL;
+    int rc = sqlite3_prepare_v2(l->db, sql, -1, &s, NULL);
+
+    if (rc != SQLITE_OK)
+        kl_ledger_say(l, rc, error);
+    return s;
+}
+
+static bool finish(struct kl_ledger *l, sqlite3_stmt *s, int rc, char error[KL_TEXT_MAX])
+{
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+        kl_ledger_say(l, rc, error);
+    sqlite3_finalize(s);
+    return rc == SQLITE_ROW || rc == SQLITE_DONE;
+}
+
+bool kl_ledger_keys(struct kl_ledger *l, bool (*each)(void *ctx, const struct kl_ledger_key *key),
+                    void *ctx, char error[KL_TEXT_MAX])
+{
+    sqlite3_stmt *s = prepare(l,
+                              "SELECT fingerprint, label, state, mac, reserved_at, provisioned_at,"
+                              " released_at, how, reason, station, bundle FROM keys ORDER BY id",
+                              error);
+    int rc;
+
+    if (s == NULL)
+        return false;
+    while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
+        struct kl_ledger_key key = {
+            .label = text_at(s, 1),
+            .state = text_at(s, 2),
+            .reserved = sqlite3_column_int64(s, 4),
+            .provisioned = sqlite3_column_int64(s, 5),
+            .released = sqlite3_column_int64(s, 6),
+            .how = text_at(s, 7),
+            .reason = text_at(s, 8),
+            .station = text_at(s, 9),
+            .bundle = text_at(s, 10),
+        };
+
+        if (sqlite3_column_bytes(s, 0) != KL_FINGERPRINT ||
+            !kl_mac_parse(text_at(s, 3), &key.mac)) {
+            rc = SQLITE_CORRUPT;
+            break;
+        }
+        memcpy(key.fingerprint.b, sqlite3_column_blob(s, 0), KL_FINGERPRINT);
+        if (!each(ctx, &key))
+            break;
+    }
+    return finish(l, s, rc, error);
+}
+
+static void bind_filter(sqlite3_stmt *s, int at, const char *text)
+{
+    if (text != NULL)
+        sqlite3_bind_text(s, at, text, -1, SQLITE_TRANSIENT);
+}
+
+bool kl_ledger_history(struct kl_ledger *l, const char *mac, const char *label,
+                       bool (*each)(void *ctx, const struct kl_ledger_entry *entry), void *ctx,
+                       char error[KL_TEXT_MAX])
+{
+    sqlite3_stmt *s = prepare(l,
+                              "SELECT id, at, what, mac, label, station, bundle, reason, detail,"
+                              " chip, port, slot, result, revision, flash_id, flash_size, baud,"
+                              " tries, chip_error, started_at, ended_at, already,"
+                              " acknowledged_only FROM history WHERE (?1 IS NULL OR mac = ?1)"
+                              " AND (?2 IS NULL OR label = ?2) ORDER BY id",
+                              error);
+    int rc;
+
+    if (s == NULL)
+        return false;
+    bind_filter(s, 1, mac);
+    bind_filter(s, 2, label);
+    while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
+        struct kl_ledger_entry entry = {
+            .id = sqlite3_column_int64(s, 0),
+            .wall = sqlite3_column_int64(s, 1),
+            .what = text_at(s, 2),
+            .mac = text_at(s, 3),
+            .label = text_at(s, 4),
+            .station = text_at(s, 5),
+            .bundle = text_at(s, 6),
+            .reason = text_at(s, 7),
+            .detail = text_at(s, 8),
+            .chip = text_at(s, 9),
+            .port = text_at(s, 10),
+            .slot = text_at(s, 11),
+            .result = text_at(s, 12),
+            .revision = (uint32_t)sqlite3_column_int64(s, 13),
+            .flash_id = (uint32_t)sqlite3_column_int64(s, 14),
+            .flash_size = (uint32_t)sqlite3_column_int64(s, 15),
+            .baud = (uint32_t)sqlite3_column_int64(s, 16),
+            .tries = (uint32_t)sqlite3_column_int64(s, 17),
+            .chip_error = (uint32_t)sqlite3_column_int64(s, 18),
+            .started = sqlite3_column_int64(s, 19),
+            .ended = sqlite3_column_int64(s, 20),
+            .already = sqlite3_column_int(s, 21) != 0,
+            .acknowledged_only = sqlite3_column_int(s, 22) != 0,
+        };
+
+        if (!each(ctx, &entry))
+            break;
+    }
+    return finish(l, s, rc, error);
+}

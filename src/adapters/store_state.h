@@ -1,0 +1,101 @@
+/*
+ * store_state.h: the store's inside.
+ *
+ * One worker job at a time. While it runs, everything under "worker" is its own; when none runs,
+ * it is the loop's. What the loop shows to others (`shown`) is never changed by a job, only
+ * replaced.
+ */
+#ifndef KEYLINE_ADAPTERS_STORE_STATE_H
+#define KEYLINE_ADAPTERS_STORE_STATE_H
+
+#include <limits.h>
+
+#include "csv_table.h"
+#include "keyline/ledger.h"
+#include "keyline/store.h"
+#include "lock.h"
+
+struct kl_request {
+    struct kl_request *next;
+    struct kl_action action; /* its pointers lead into this struct */
+    char label[KL_LINE_MAX + 1];
+    char reason[KL_TEXT_MAX];
+    struct kl_attempt attempt;
+    enum kl_store_status status;
+    bool settled; /* has its answer before the ledger is asked */
+    char text[KL_TEXT_MAX];
+    struct kl_key *key; /* of the job's secrets; NULL = no key */
+};
+
+/* What kl_store_content gives out: a table, and the ledger as it was when it was read. */
+struct kl_shown {
+    struct kl_store_content content;
+    struct kl_table *table;
+    struct kl_ledger_row *ledger;
+    uint32_t ledger_capacity;
+    char **label; /* of ledger rows that are not in the CSV */
+    uint32_t label_count, label_capacity;
+};
+
+struct kl_job {
+    struct kl_request *first;
+    struct kl_key *secret; /* one for each request */
+    size_t secret_size;
+    bool last;             /* the store closes: marks are due now */
+    struct kl_shown *news; /* NULL = nothing new */
+    char trouble[KL_TEXT_MAX];
+};
+
+struct kl_store {
+    /* fixed */
+    char csv[PATH_MAX];  /* as given */
+    char real[PATH_MAX]; /* where it leads */
+    char ledger_path[PATH_MAX];
+    bool header, read_only;
+    char station[KL_NAME_MAX], bundle[80];
+
+    /* worker */
+    struct kl_lock lock;
+    struct kl_ledger *ledger;
+    bool sick;   /* nobody knows what the last commit left on disk */
+    bool unseen; /* table or ledger have news that `shown` lacks */
+    struct kl_table *table;
+    struct kl_file_id bad_id; /* a changed CSV that can't be used, so it is not read again */
+    char bad_text[KL_TEXT_MAX];
+    struct kl_fingerprint *mark; /* provisioned, not marked yet */
+    uint32_t mark_count, mark_capacity;
+    kl_us mark_asked; /* since when the oldest of them waits */
+    kl_us mark_not_before;
+    kl_us mark_took; /* the last replacement; -1 = none yet */
+    struct kl_job job;
+
+    /* loop */
+    struct kl_shown *shown;
+    uv_loop_t *loop;
+    const struct kl_store_events *events;
+    void *ctx;
+    uv_work_t work;
+    uv_timer_t tick;
+    bool working, look; /* look: even without requests, see what has changed */
+    bool closing, last_done;
+    void (*closed)(void *ctx);
+    void *closed_ctx;
+    struct kl_request *queue, **queue_end;
+    char trouble[KL_TEXT_MAX]; /* as last reported */
+};
+
+/* store_job.c */
+void kl_store_work(struct kl_store *s); /* does s->job */
+/* Loads ledger rows and marks that are missing; NULL and `error` if the ledger can't be read. */
+struct kl_shown *kl_store_show(struct kl_store *s, char error[KL_TEXT_MAX]);
+void kl_shown_free(struct kl_shown *shown, const struct kl_table *keep);
+
+/* store_csv.c: the CSV on disk, as far as it is the store's */
+/* Reads it again if it changed. False and `text`: it can't be used now; the table is the old one.
+ */
+bool kl_store_refresh(struct kl_store *s, char text[KL_TEXT_MAX]);
+bool kl_store_want_mark(struct kl_store *s, const struct kl_fingerprint *fp);
+/* Marks what is due; false and `text` if that failed. */
+bool kl_store_mark(struct kl_store *s, bool now, bool busy, char text[KL_TEXT_MAX]);
+
+#endif

@@ -1,0 +1,131 @@
+#include "store_bench.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void stored(void *ctx, const struct kl_action *request, enum kl_store_status status,
+                   const struct kl_key *key, const char *text)
+{
+    struct store_bench *b = ctx;
+
+    b->answered++;
+    assert_int_equal(request->request, b->answered); /* in order, always */
+    b->status = status;
+    b->has_key = key != NULL;
+    if (key != NULL)
+        b->key = *key;
+    kl_copy(b->text, sizeof b->text, text);
+}
+
+static void reloaded(void *ctx)
+{
+    struct store_bench *b = ctx;
+    b->reloads++;
+}
+
+static void trouble(void *ctx, const char *text)
+{
+    struct store_bench *b = ctx;
+    kl_copy(b->trouble, sizeof b->trouble, text);
+}
+
+static void closed(void *ctx)
+{
+    struct store_bench *b = ctx;
+    b->closed = true;
+}
+
+enum kl_store_open_result bench_open(struct store_bench *b, const char *csv)
+{
+    static const struct kl_store_events events = {stored, reloaded, trouble};
+    struct kl_store_options options = {.csv = csv, .station = "bench-1", .bundle_digest = "abcdef"};
+    enum kl_store_open_result result;
+
+    memset(b, 0, sizeof *b);
+    result = kl_store_open(&options, &b->store, b->error);
+    if (result != KL_STORE_OPENED)
+        return result;
+    assert_int_equal(uv_loop_init(&b->loop), 0);
+    kl_store_start(b->store, &b->loop, &events, b);
+    return result;
+}
+
+void bench_close(struct store_bench *b)
+{
+    kl_store_close(b->store, closed, b);
+    while (!b->closed)
+        uv_run(&b->loop, UV_RUN_ONCE);
+    assert_int_equal(uv_loop_close(&b->loop), 0);
+    kl_wipe(&b->key, sizeof b->key);
+}
+
+struct kl_fingerprint bench_key(const struct store_bench *b, const char *label)
+{
+    const struct kl_store_content *c = kl_store_content(b->store);
+
+    for (uint32_t i = 0; i < c->row_count; i++)
+        if (!c->rows[i].bad && strcmp(c->rows[i].label, label) == 0)
+            return c->rows[i].fingerprint;
+    for (uint32_t i = 0; i < c->ledger_count; i++)
+        if (strcmp(c->ledger[i].label, label) == 0)
+            return c->ledger[i].fingerprint;
+    fail_msg("no key is labelled %s", label);
+    return (struct kl_fingerprint){{0}};
+}
+
+struct kl_mac bench_mac(unsigned board)
+{
+    return (struct kl_mac){
+        {0x24, 0x0a, 0xc4, (uint8_t)(board >> 16), (uint8_t)(board >> 8), (uint8_t)board}};
+}
+
+void bench_submit(struct store_bench *b, enum kl_store_op op, const struct kl_fingerprint *fp,
+                  unsigned board)
+{
+    struct kl_attempt attempt = {.mac = bench_mac(board),
+                                 .port = "/dev/ttyUSB0",
+                                 .slot = "A1",
+                                 .result = KL_ST_DONE,
+                                 .tries = 1,
+                                 .baud = 921600};
+    struct kl_action action = {.kind = KL_AC_STORE, .slot = 3, .request = ++b->asked};
+
+    action.u.store.op = op;
+    action.u.store.fingerprint = *fp;
+    action.u.store.mac = bench_mac(board);
+    action.u.store.label = "a label";
+    action.u.store.reason = op == KL_OP_RELEASE ? "its board left" : NULL;
+    action.u.store.attempt = op == KL_OP_ATTEMPT ? &attempt : NULL;
+    kl_store_submit(b->store, &action);
+}
+
+void bench_wait(struct store_bench *b)
+{
+    while (b->answered < b->asked)
+        uv_run(&b->loop, UV_RUN_ONCE);
+}
+
+enum kl_store_status bench_ask(struct store_bench *b, enum kl_store_op op, const char *label,
+                               unsigned board)
+{
+    struct kl_fingerprint fp = bench_key(b, label);
+
+    bench_submit(b, op, &fp, board);
+    bench_wait(b);
+    return b->status;
+}
+
+bool bench_until(struct store_bench *b, bool (*done)(struct store_bench *b, void *ctx), void *ctx)
+{
+    uint64_t start = uv_hrtime();
+
+    while (!done(b, ctx)) {
+        if (uv_hrtime() - start > UINT64_C(10000000000))
+            return false;
+        uv_run(&b->loop, UV_RUN_ONCE); /* the store's own tick wakes it */
+    }
+    return true;
+}

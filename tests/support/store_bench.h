@@ -1,0 +1,40 @@
+/* store_bench.h: a store on a loop of its own, driven one request after the other. */
+#ifndef KEYLINE_TESTS_STORE_BENCH_H
+#define KEYLINE_TESTS_STORE_BENCH_H
+
+#include "keyline/store.h"
+
+struct store_bench {
+    uv_loop_t loop;
+    struct kl_store *store;
+    char error[KL_TEXT_MAX];
+    uint32_t asked, answered; /* request ids count up from 1 */
+    enum kl_store_status status;
+    char text[KL_TEXT_MAX];
+    struct kl_key key; /* of the last answer */
+    bool has_key;
+    char trouble[KL_TEXT_MAX];
+    unsigned reloads;
+    bool closed;
+};
+
+/* Opens and, if that goes well, starts. */
+enum kl_store_open_result bench_open(struct store_bench *b, const char *csv);
+void bench_close(struct store_bench *b);
+
+/* The fingerprint of the key with this label; the test fails if there is none. */
+struct kl_fingerprint bench_key(const struct store_bench *b, const char *label);
+struct kl_mac bench_mac(unsigned board);
+
+/* Asks for one thing and waits for the answer. */
+enum kl_store_status bench_ask(struct store_bench *b, enum kl_store_op op, const char *label,
+                               unsigned board);
+/* Asks without waiting. */
+void bench_submit(struct store_bench *b, enum kl_store_op op, const struct kl_fingerprint *fp,
+                  unsigned board);
+/* Runs the loop until all is answered. */
+void bench_wait(struct store_bench *b);
+/* Runs the loop until `done` says so; false if it takes more than ten seconds. */
+bool bench_until(struct store_bench *b, bool (*done)(struct store_bench *b, void *ctx), void *ctx);
+
+#endif
