@@ -1,0 +1,106 @@
+/*
+ * board_fixture.c: needle beds. The adapter stays while boards come and go, so presence and absence
+ * are found by talking to the chip: in every state of rest it is asked now and then whether it is
+ * there, and which MAC it has.
+ */
+#include "station_state.h"
+
+enum {
+    MISSES_MAX = 2
+}; /* one unanswered call may be a bad contact; two are an empty fixture */
+
+static bool is_at_rest(const struct slot *s)
+{
+    return s->state == KL_ST_EMPTY || s->state == KL_ST_DONE || s->state == KL_ST_SKIPPED ||
+           (s->state == KL_ST_FAILED && s->retry_at == KL_NEVER);
+}
+
+bool fixture_watches(const struct kl_station *st, const struct slot *s)
+{
+    return st->config.fixture && s->exists && !st->stopping && is_at_rest(s);
+}
+
+static void start_probe(struct kl_station *st, struct slot *s)
+{
+    /* The ROM loader at the first rate is enough to read a MAC. */
+    struct kl_loader_setup setup = {
+        .link = s->kind,
+        .first = s->strategy,
+        .baud_max = 115200,
+        .connect_attempts = 1,
+    };
+
+    s->probing = true;
+    s->probe_identifies = false;
+    s->probe_at = KL_NEVER;
+    s->io_floor = s->request;
+    s->talker = TALK_LOADER;
+    kl_loader_init(&s->loader, &setup);
+    kl_loader_start(&s->loader, KL_LOADER_CONNECT, NULL, st->now);
+}
+
+static void end_probe(struct kl_station *st, struct slot *s)
+{
+    s->probing = false;
+    s->talker = TALK_NONE;
+    s->probe_at = st->now + KL_SEC(2);
+}
+
+static void found(struct kl_station *st, struct slot *s)
+{
+    const struct kl_mac *mac = &kl_loader_identity(&s->loader)->mac;
+
+    s->probe_misses = 0;
+    if (s->state != KL_ST_EMPTY && kl_mac_equal(mac, &s->identity.mac))
+        return;
+    if (s->state != KL_ST_EMPTY)
+        board_left_fixture(st, s, "another board is in the fixture");
+    if (s->state == KL_ST_EMPTY)
+        board_plugged(st, s);
+}
+
+static void missed(struct kl_station *st, struct slot *s)
+{
+    s->probe_misses++;
+    if (s->state != KL_ST_EMPTY && s->probe_misses >= MISSES_MAX)
+        board_left_fixture(st, s, "the fixture is empty");
+}
+
+void fixture_step(struct kl_station *st, struct slot *s)
+{
+    enum kl_loader_status status = kl_loader_status(&s->loader);
+
+    if (status == KL_LOADER_BUSY)
+        return;
+    if (status == KL_LOADER_DONE && !s->probe_identifies) {
+        s->probe_identifies = true;
+        kl_loader_start(&s->loader, KL_LOADER_IDENTIFY, NULL, st->now);
+        return;
+    }
+    end_probe(st, s);
+    /* A chip that answers but can't be identified is there all the same: its life tells why. */
+    if (status == KL_LOADER_DONE || s->probe_identifies)
+        found(st, s);
+    else
+        missed(st, s);
+}
+
+void fixture_tick(struct kl_station *st, struct slot *s)
+{
+    if (s->probing || !fixture_watches(st, s)) {
+        if (!s->probing)
+            s->probe_at = KL_NEVER;
+        return;
+    }
+    if (s->probe_at == KL_NEVER)
+        s->probe_at = st->now + (s->state == KL_ST_EMPTY ? 0 : KL_SEC(2));
+    if (s->probe_at > st->now)
+        return;
+    if (s->link == LINK_OPEN) {
+        start_probe(st, s);
+    } else {
+        s->probe_at = st->now + KL_SEC(2);
+        if (s->link == LINK_CLOSED && s->plugged && s->reopen_at == KL_NEVER)
+            s->reopen_at = st->now;
+    }
+}

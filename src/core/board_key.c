@@ -1,0 +1,478 @@
+/*
+ * board_key.c: a board's life from its first word to done: everything that touches a key.
+ *
+ * The order is fixed: the board asks -> the pool decides -> reserve durably -> send -> the board
+ * acknowledges -> reads back after its restart -> record durably -> done. Whatever could mean that
+ * another board stands there before the first byte is sent means: identify again.
+ */
+#include "station_state.h"
+
+#include <string.h>
+
+void forget_key(struct slot *s)
+{
+    s->key = NO_KEY;
+    s->have_secret = false;
+    s->fetching = false;
+    s->handed_over = false;
+    s->store_retry_at = KL_NEVER;
+    s->acknowledged_only = false;
+    s->label[0] = '\0';
+    kl_wipe(&s->secret, sizeof s->secret);
+}
+
+static void take_key(struct kl_station *st, struct slot *s, uint32_t key)
+{
+    s->key = key;
+    kl_copy(s->label, sizeof s->label, kl_pool_key(&st->pool, key)->label);
+}
+
+/* The MAC is known now. If the pool knows it too, its own key is fetched: to mask it, to compare it
+   with what the board shows, and to send it again if the board asks. */
+void recognise(struct kl_station *st, struct slot *s)
+{
+    uint32_t key = kl_pool_of_mac(&st->pool, &s->identity.mac);
+
+    if (key == NO_KEY)
+        return;
+    take_key(st, s, key);
+    s->fetching = true;
+    note_key(st, s, "recognised", "this board has a key already");
+    ask_store(st, s, KL_OP_FETCH, key, NULL);
+}
+
+/* The chip was reset into its program. */
+void listen(struct kl_station *st, struct slot *s)
+{
+    struct kl_handover_setup setup = {
+        .prompt_timeout = st->config.prompt_timeout,
+        .ack_timeout = st->config.ack_timeout,
+        .confirm = st->config.confirm,
+        .fields = st->fields,
+        .sha256 = st->config.sha256,
+    };
+
+    s->talker = TALK_HANDOVER;
+    if (s->state == KL_ST_CONFIRMING)
+        return; /* followed through its restart: the handover goes on where it was */
+    s->banner_seen = false;
+    kl_handover_init(&s->handover, &setup);
+    kl_handover_listen(&s->handover, s->have_secret ? &s->secret : NULL, st->now);
+}
+
+/* ---- the key's way out ------------------------------------------------------------------------
+ */
+
+static void send(struct kl_station *st, struct slot *s)
+{
+    uint32_t key = s->key;
+
+    /* Checked again at the last instant: the board is the one identified, it is waiting, and the
+       key is durably its own. */
+    KL_ASSERT(s->have_secret && s->talker == TALK_HANDOVER && s->link == LINK_OPEN);
+    KL_ASSERT(kl_mac_equal(&kl_pool_key(&st->pool, key)->mac, &s->identity.mac));
+    KL_ASSERT(
+        kl_fingerprint_equal(&kl_pool_key(&st->pool, key)->fingerprint, &s->secret.fingerprint));
+    if (kl_pool_key(&st->pool, key)->state == KL_KEY_RESERVED)
+        kl_pool_sending(&st->pool, key);
+    s->handed_over = true;
+    enter(st, s, KL_ST_SENDING);
+    note_key(st, s, "sending", "");
+    kl_handover_send(&s->handover, &s->secret, st->now);
+}
+
+static void wait_for_keys(struct kl_station *st, struct slot *s)
+{
+    if (st->config.once) {
+        st->no_keys++;
+        fail(st, s, KL_FAULT_NO_KEYS, "");
+    } else if (s->fault.reason != KL_FAULT_NO_KEYS) {
+        s->fault = (struct kl_fault){.reason = KL_FAULT_NO_KEYS};
+        note_key(st, s, "waiting", "no free key is left; add rows to the CSV");
+    }
+}
+
+/* asking -> reserving: the board asks for its key, the pool decides which. */
+void ask_pool(struct kl_station *st, struct slot *s)
+{
+    uint32_t key;
+
+    KL_ASSERT(s->state == KL_ST_ASKING && kl_mac_is_set(&s->identity.mac));
+    switch (kl_pool_ask(&st->pool, &s->identity.mac, &key)) {
+    case KL_POOL_GIVE:
+        take_key(st, s, key);
+        enter(st, s, KL_ST_RESERVING);
+        s->deadline = st->now + KL_SEC(5);
+        if (kl_pool_key(&st->pool, key)->state == KL_KEY_RESERVING)
+            ask_store(st, s, KL_OP_RESERVE, key, NULL);
+        else if (s->have_secret)
+            send(st, s);
+        else
+            ask_store(st, s, KL_OP_FETCH, key, NULL);
+        break;
+    case KL_POOL_EMPTY:
+        wait_for_keys(st, s);
+        break;
+    case KL_POOL_CONFLICT:
+        fail(st, s, KL_FAULT_KEY_CONFLICT, s->label);
+        break;
+    case KL_POOL_BUSY:
+        break; /* asked again with the board's next prompt */
+    }
+}
+
+/* A key of which nothing can have left the host goes back to the pool. */
+void give_back_unsent(struct kl_station *st, struct slot *s, const char *reason)
+{
+    if (s->key == NO_KEY || s->handed_over)
+        return;
+    if (kl_pool_key(&st->pool, s->key)->state == KL_KEY_RESERVED &&
+        kl_pool_release(&st->pool, s->key))
+        ask_store(st, s, KL_OP_RELEASE, s->key, reason);
+    /* A reservation that is still on its way is given back when it arrives (key_stored). */
+}
+
+/* ---- proof and record -------------------------------------------------------------------------
+ */
+
+static void done(struct kl_station *st, struct slot *s)
+{
+    s->store_retry_at = KL_NEVER;
+    enter(st, s, KL_ST_DONE);
+    finish_attempt(st, s, KL_ST_DONE);
+    board_finished(st, s, KL_ST_DONE);
+    if (s->left)
+        board_gone(st, s, "unplugged");
+}
+
+static void record(struct kl_station *st, struct slot *s)
+{
+    if (s->state != KL_ST_RECORDING)
+        enter(st, s, KL_ST_RECORDING);
+    s->store_retry_at = KL_NEVER;
+    ask_store(st, s, KL_OP_PROVISION, s->key, NULL);
+    s->deadline = st->now + KL_SEC(5);
+}
+
+/* The board has proved that it holds the key it was sent (or, as told, only acknowledged it). */
+static void proved(struct kl_station *st, struct slot *s)
+{
+    if (kl_pool_key(&st->pool, s->key)->state == KL_KEY_PROVISIONED) {
+        note_key(st, s, "confirmed", "recorded before");
+        done(st, s);
+        return;
+    }
+    kl_pool_recording(&st->pool, s->key);
+    record(st, s);
+}
+
+/* The board showed a stored key without having been sent one by us in this try. */
+static void settle_claim(struct kl_station *st, struct slot *s, const struct kl_handover_event *ev)
+{
+    uint32_t key = NO_KEY;
+
+    s->attempt.already = true;
+    switch (kl_pool_claim(&st->pool, &s->identity.mac, &ev->fingerprint, &key)) {
+    case KL_CLAIM_OWN:
+        take_key(st, s, key);
+        note_key(st, s, "recognised", "the board holds its own key");
+        if (kl_pool_key(&st->pool, key)->state == KL_KEY_PROVISIONED)
+            done(st, s);
+        else
+            record(st, s);
+        break;
+    case KL_CLAIM_ADOPT:
+        take_key(st, s, key);
+        note_key(st, s, "adopted", "the board holds a key of this CSV that nobody had recorded");
+        record(st, s);
+        break;
+    case KL_CLAIM_OTHERS:
+        fail(st, s, KL_FAULT_HOLDS_OTHER_KEY, ev->label);
+        break;
+    case KL_CLAIM_UNKNOWN:
+        fail(st, s, KL_FAULT_HOLDS_UNKNOWN, ev->label);
+        break;
+    }
+}
+
+static bool key_is_own(const struct kl_station *st, const struct slot *s)
+{
+    uint32_t key = kl_pool_of_mac(&st->pool, &s->identity.mac);
+
+    return key != NO_KEY && key == s->key;
+}
+
+/* It says Provisioned and shows nothing. Enough only where the acknowledgement is, and only for a
+   board that was sent its key by this CSV's stations. */
+static void holds_unreadable(struct kl_station *st, struct slot *s)
+{
+    const struct kl_pool_key *key = s->key == NO_KEY ? NULL : kl_pool_key(&st->pool, s->key);
+
+    if (st->config.confirm != KL_CONFIRM_ACK || !key || !key_is_own(st, s)) {
+        fail(st, s, KL_FAULT_HOLDS_UNREADABLE, "");
+        return;
+    }
+    s->attempt.already = true;
+    s->acknowledged_only = true;
+    if (key->state == KL_KEY_RESERVED)
+        proved(st, s);
+    else if (key->state == KL_KEY_PROVISIONED)
+        done(st, s);
+}
+
+/* ---- what the board says ----------------------------------------------------------------------
+ */
+
+static void on_restart(struct kl_station *st, struct slot *s)
+{
+    switch (s->state) {
+    case KL_ST_BOOTING:
+        /* Our own reset prints one banner; a second is somebody else's, or another board's. */
+        if (s->banner_seen)
+            identify_again(st, s, "the board started again by itself before it asked");
+        s->banner_seen = true;
+        break;
+    case KL_ST_ASKING:
+    case KL_ST_RESERVING:
+        identify_again(st, s, "the board started again while it waited for its key");
+        break;
+    case KL_ST_SENDING:
+        fail(st, s, KL_FAULT_NO_ACK, "it started again before it acknowledged");
+        break;
+    default:
+        break; /* CONFIRMING: that is what it should do */
+    }
+}
+
+static void on_asks(struct kl_station *st, struct slot *s)
+{
+    if (s->state == KL_ST_BOOTING)
+        enter(st, s, KL_ST_ASKING);
+    if (s->state == KL_ST_ASKING)
+        ask_pool(st, s);
+    else if (s->state == KL_ST_RESERVING && s->have_secret &&
+             kl_pool_key(&st->pool, s->key)->state >= KL_KEY_RESERVED)
+        send(st, s);
+    else if (s->state == KL_ST_CONFIRMING)
+        fail(st, s, KL_FAULT_READBACK_DIFFERS, "it acknowledged, but asks again after its restart");
+}
+
+static void on_ack(struct kl_station *st, struct slot *s)
+{
+    if (s->state != KL_ST_SENDING)
+        return;
+    enter(st, s, KL_ST_CONFIRMING);
+    note_key(st, s, "acknowledged", "");
+    if (st->config.confirm == KL_CONFIRM_ACK) {
+        s->acknowledged_only = true;
+        proved(st, s);
+    }
+}
+
+static void on_holds(struct kl_station *st, struct slot *s, const struct kl_handover_event *ev)
+{
+    if (s->state == KL_ST_SENDING || s->state == KL_ST_CONFIRMING) {
+        if (ev->matches)
+            proved(st, s);
+        else
+            fail(st, s, KL_FAULT_READBACK_DIFFERS, "");
+    } else if (s->state == KL_ST_BOOTING || s->state == KL_ST_ASKING) {
+        settle_claim(st, s, ev);
+    }
+}
+
+static void on_trouble(struct kl_station *st, struct slot *s, const struct kl_handover_event *ev)
+{
+    if (s->state == KL_ST_BOOTING || s->state == KL_ST_ASKING || s->state == KL_ST_CONFIRMING)
+        fail(st, s, ev->reason, ev->text);
+}
+
+static void on_timeout(struct kl_station *st, struct slot *s, const struct kl_handover_event *ev)
+{
+    if (s->state == KL_ST_ASKING || s->state == KL_ST_RESERVING)
+        identify_again(st, s, "the board stopped asking");
+    else if (state_is_live(s->state) && s->state != KL_ST_RECORDING)
+        fail(st, s, ev->reason, ev->text);
+}
+
+static void handle(struct kl_station *st, struct slot *s, const struct kl_handover_event *ev)
+{
+    switch (ev->kind) {
+    case KL_HO_LINE:
+        note_text(st, s, KL_NOTE_LOG, ev->text);
+        break;
+    case KL_HO_RESTART:
+        on_restart(st, s);
+        break;
+    case KL_HO_ASKS:
+        on_asks(st, s);
+        break;
+    case KL_HO_ACK:
+        on_ack(st, s);
+        break;
+    case KL_HO_HOLDS:
+        on_holds(st, s, ev);
+        break;
+    case KL_HO_HOLDS_BARE:
+        if (s->state == KL_ST_BOOTING || s->state == KL_ST_ASKING)
+            holds_unreadable(st, s);
+        break;
+    case KL_HO_ERROR:
+        if (s->state == KL_ST_SENDING)
+            fail(st, s, KL_FAULT_KEY_REFUSED, ev->text);
+        break;
+    case KL_HO_TROUBLE:
+        on_trouble(st, s, ev);
+        break;
+    case KL_HO_TIMEOUT:
+        on_timeout(st, s, ev);
+        break;
+    }
+}
+
+void handover_step(struct kl_station *st, struct slot *s)
+{
+    struct kl_handover_event ev;
+
+    while (s->talker == TALK_HANDOVER && kl_handover_event(&s->handover, &ev))
+        handle(st, s, &ev);
+    kl_wipe(&ev, sizeof ev);
+}
+
+/* ---- what the store says ----------------------------------------------------------------------
+ */
+
+static bool waits_for(const struct kl_station *st, const struct slot *s, const struct kl_event *ev,
+                      uint32_t key)
+{
+    return ev->slot < st->slot_count && s->generation == ev->generation && s->key == key;
+}
+
+static void store_failed(struct kl_station *st, struct slot *s, const char *text)
+{
+    if (s->fault.reason != KL_FAULT_STORE_TROUBLE)
+        note_key(st, s, "waiting", text);
+    s->fault = (struct kl_fault){.reason = KL_FAULT_STORE_TROUBLE};
+    kl_copy(s->fault.detail, sizeof s->fault.detail, text);
+    s->store_retry_at = st->now + KL_SEC(2);
+}
+
+static void reserve_answered(struct kl_station *st, struct slot *s, const struct kl_event *ev,
+                             uint32_t key)
+{
+    bool ok = ev->u.stored.status == KL_STORE_OK;
+    bool waiting = waits_for(st, s, ev, key) && s->state == KL_ST_RESERVING;
+
+    kl_pool_reserved(&st->pool, key, ok);
+    if (!waiting) {
+        /* Its board has gone or failed meanwhile; nothing was sent. */
+        if (ok && kl_pool_release(&st->pool, key))
+            ask_store(st, s, KL_OP_RELEASE, key, "its board left before anything was sent");
+        return;
+    }
+    if (ev->u.stored.status == KL_STORE_REFUSED) {
+        fail(st, s, KL_FAULT_KEY_CONFLICT, ev->u.stored.text);
+    } else if (!ok) {
+        store_failed(st, s, ev->u.stored.text);
+    } else {
+        note_key(st, s, "reserved", "");
+        s->secret = *ev->u.stored.key;
+        s->have_secret = true;
+        if (kl_handover_phase(&s->handover) == KL_HO_ASKED)
+            send(st, s);
+    }
+}
+
+static void fetch_answered(struct kl_station *st, struct slot *s, const struct kl_event *ev,
+                           uint32_t key)
+{
+    if (!waits_for(st, s, ev, key))
+        return;
+    s->fetching = false;
+    if (ev->u.stored.status == KL_STORE_OK) {
+        s->secret = *ev->u.stored.key;
+        s->have_secret = true;
+        if (s->state == KL_ST_RESERVING && kl_handover_phase(&s->handover) == KL_HO_ASKED)
+            send(st, s);
+    } else if (s->state == KL_ST_RESERVING) {
+        if (ev->u.stored.status == KL_STORE_REFUSED)
+            fail(st, s, KL_FAULT_KEY_CONFLICT, ev->u.stored.text);
+        else
+            store_failed(st, s, ev->u.stored.text);
+    }
+    loader_step(st, s); /* may have waited for this */
+}
+
+static void provision_answered(struct kl_station *st, struct slot *s, const struct kl_event *ev,
+                               uint32_t key)
+{
+    bool ok = ev->u.stored.status == KL_STORE_OK;
+
+    kl_pool_recorded(&st->pool, key, ok);
+    if (s->key != key || s->state != KL_ST_RECORDING)
+        return;
+    if (ok) {
+        note_key(st, s, "recorded", s->acknowledged_only ? "acknowledged only" : "");
+        done(st, s);
+    } else {
+        store_failed(st, s, ev->u.stored.text);
+    }
+}
+
+/* Results of the store belong to the key: they are applied even if the board is long gone. */
+void key_stored(struct kl_station *st, const struct kl_event *ev)
+{
+    struct slot *s = &st->slot[ev->slot];
+    uint32_t key;
+
+    st->store_trouble = ev->u.stored.status == KL_STORE_FAILED;
+    if (ev->u.stored.op == KL_OP_ATTEMPT) {
+        s->attempt_unsaved = false;
+        if (ev->u.stored.status != KL_STORE_OK)
+            note_text(st, s, KL_NOTE_LOG,
+                      "the ledger's history lacks this try: it can't be written");
+        return;
+    }
+    key = kl_pool_find(&st->pool, &ev->u.stored.fingerprint);
+    KL_ASSERT(key != NO_KEY);
+    switch (ev->u.stored.op) {
+    case KL_OP_RESERVE:
+        reserve_answered(st, s, ev, key);
+        break;
+    case KL_OP_FETCH:
+        fetch_answered(st, s, ev, key);
+        break;
+    case KL_OP_PROVISION:
+        provision_answered(st, s, ev, key);
+        break;
+    case KL_OP_RELEASE:
+        kl_pool_released(&st->pool, key, ev->u.stored.status == KL_STORE_OK);
+        break;
+    case KL_OP_ATTEMPT:
+        break;
+    }
+}
+
+/* A request that failed is made again. */
+static void ask_store_again(struct kl_station *st, struct slot *s)
+{
+    s->store_retry_at = KL_NEVER;
+    if (s->state == KL_ST_RESERVING) {
+        enter(st, s, KL_ST_ASKING);
+        ask_pool(st, s);
+    } else if (s->state == KL_ST_RECORDING) {
+        record(st, s);
+    }
+}
+
+void key_tick(struct kl_station *st, struct slot *s)
+{
+    if (s->store_retry_at <= st->now)
+        ask_store_again(st, s);
+    if (s->talker == TALK_HANDOVER && kl_handover_deadline(&s->handover) <= st->now) {
+        kl_handover_tick(&s->handover, st->now);
+        handover_step(st, s);
+    }
+    if (s->state == KL_ST_ASKING && s->fault.reason == KL_FAULT_NO_KEYS && st->pool.counts.free > 0)
+        ask_pool(st, s);
+}

@@ -1,0 +1,244 @@
+/*
+ * board_link.c: the port of a board: opening, closing, and what it means when the port goes away.
+ */
+#include "station_state.h"
+
+#include <string.h>
+
+/* ---- the link ---------------------------------------------------------------------------------
+ */
+
+void open_link(struct kl_station *st, struct slot *s)
+{
+    KL_ASSERT(s->link == LINK_CLOSED);
+    s->link = LINK_OPENING;
+    s->generation++;
+    s->io_floor = s->request;
+    s->link_deadline = st->now + KL_SEC(30);
+    queue_action(st, s, KL_AC_OPEN)->action.u.baud = 115200;
+}
+
+void close_link(struct kl_station *st, struct slot *s)
+{
+    s->talker = TALK_NONE;
+    if (s->link == LINK_OPENING || s->link == LINK_OPEN) {
+        s->link = LINK_CLOSING;
+        s->link_deadline = st->now + KL_SEC(60);
+        queue_action(st, s, KL_AC_CLOSE);
+    }
+}
+
+static void forget_board(struct slot *s)
+{
+    forget_key(s);
+    kl_handover_finish(&s->handover);
+    s->talker = TALK_NONE;
+    s->identity = (struct kl_identity){0};
+    s->fault = (struct kl_fault){0};
+    s->tries = 0;
+    memset(s->retries_used, 0, sizeof s->retries_used);
+    s->restarts = 0;
+    s->erase = false;
+    s->probing = false;
+    s->probe_at = KL_NEVER;
+    s->settled = false;
+    s->left = false;
+    s->rate = 0;
+    s->follow_until = KL_NEVER;
+}
+
+static void become_empty(struct kl_station *st, struct slot *s)
+{
+    forget_board(s);
+    if (s->state != KL_ST_EMPTY)
+        enter(st, s, KL_ST_EMPTY);
+    s->reopen_at = KL_NEVER;
+    if (s->network && s->exists && !st->stopping && !(st->config.once && s->finished_once)) {
+        s->reopen_at = st->now + s->reopen_wait;
+        s->reopen_wait = s->reopen_wait < KL_SEC(4) ? 2 * s->reopen_wait : KL_SEC(5);
+    }
+    if (!s->network && s->plugged && s->exists)
+        board_plugged(st, s);
+}
+
+/* A native-USB board may leave the bus while it resets; it is the same board only if its USB serial
+   number, which is its MAC, says so. */
+static bool may_be_followed(const struct slot *s)
+{
+    bool native = s->kind == KL_LINK_USB_JTAG || s->kind == KL_LINK_USB_OTG;
+
+    return native && (s->state == KL_ST_CONNECTING || s->state == KL_ST_BOOTING ||
+                      s->state == KL_ST_CONFIRMING);
+}
+
+static bool is_proved_same(const struct slot *s)
+{
+    struct kl_mac mac;
+
+    return kl_mac_parse(s->usb_serial, &mac) && kl_mac_equal(&mac, &s->identity.mac);
+}
+
+static void follow(struct kl_station *st, struct slot *s)
+{
+    if (s->follow_until == KL_NEVER) {
+        s->follow_until = st->now + KL_SEC(6);
+        note_text(st, s, KL_NOTE_PORT, "the board left the bus to reset; waiting for it to return");
+    }
+    close_link(st, s);
+    s->deadline = st->now + KL_MS(300);
+}
+
+/* Called while a followed board's port may be back. */
+void follow_again(struct kl_station *st, struct slot *s)
+{
+    s->deadline = st->now + KL_MS(300);
+    if (st->now >= s->follow_until) {
+        s->follow_until = KL_NEVER;
+        s->plugged = false;
+        board_gone(st, s, "the board did not come back after its reset");
+    } else if (s->link == LINK_CLOSED && s->plugged) {
+        open_link(st, s);
+    }
+}
+
+void board_gone(struct kl_station *st, struct slot *s, const char *why)
+{
+    if (s->state == KL_ST_EMPTY || s->state == KL_ST_CLOSING)
+        return;
+    note_text(st, s, KL_NOTE_PORT, why);
+    if (state_is_live(s->state)) {
+        s->fault = (struct kl_fault){.reason = KL_FAULT_PORT_LOST};
+        kl_copy(s->fault.detail, sizeof s->fault.detail, why);
+        finish_attempt(st, s, KL_ST_FAILED);
+        board_finished(st, s, KL_ST_FAILED);
+    }
+    enter(st, s, KL_ST_CLOSING);
+    close_link(st, s);
+    if (s->link == LINK_CLOSED)
+        become_empty(st, s);
+    else
+        s->deadline = s->link_deadline;
+}
+
+/* The board has proved its key; that it leaves now changes nothing, the key is still recorded. */
+static void leave_after_recording(struct kl_station *st, struct slot *s, const char *why)
+{
+    note_text(st, s, KL_NOTE_PORT, why);
+    s->left = true;
+    close_link(st, s);
+}
+
+/* Hotplug says that the port is gone. */
+void board_unplugged(struct kl_station *st, struct slot *s)
+{
+    s->plugged = false;
+    if (s->state == KL_ST_RECORDING)
+        leave_after_recording(st, s, "unplugged");
+    else if (may_be_followed(s))
+        follow(st, s);
+    else
+        board_gone(st, s, "unplugged");
+}
+
+void link_lost(struct kl_station *st, struct slot *s, const char *why)
+{
+    if (s->state == KL_ST_RECORDING) {
+        leave_after_recording(st, s, why);
+    } else if (may_be_followed(s)) {
+        follow(st, s);
+    } else if (state_is_live(s->state) && (st->config.once || !s->network)) {
+        fail(st, s, KL_FAULT_PORT_LOST, why);
+    } else if (s->network) {
+        board_gone(st, s, why);
+    } else {
+        close_link(st, s); /* a result on screen stays; hotplug tells when the board is gone */
+    }
+}
+
+void link_closed(struct kl_station *st, struct slot *s)
+{
+    s->link = LINK_CLOSED;
+    s->link_deadline = KL_NEVER;
+    s->generation++;
+    if (s->state == KL_ST_CLOSING) {
+        become_empty(st, s);
+    } else if (s->start_when_closed) {
+        s->start_when_closed = false;
+        try_start(st, s);
+    }
+}
+
+static void open_failed(struct kl_station *st, struct slot *s, const struct kl_event *ev)
+{
+    static const enum kl_reason reasons[] = {
+        [KL_OPEN_OK] = KL_FAULT_NONE,
+        [KL_OPEN_BUSY] = KL_FAULT_PORT_BUSY,
+        [KL_OPEN_DENIED] = KL_FAULT_PORT_DENIED,
+        [KL_OPEN_ABSENT] = KL_FAULT_PORT_ERROR,
+        [KL_OPEN_ERROR] = KL_FAULT_PORT_ERROR,
+    };
+
+    close_link(st, s);
+    if (s->follow_until != KL_NEVER)
+        return; /* not yet back on the bus: follow_again tries on */
+    s->opens_failed++;
+    if (s->state != KL_ST_EMPTY || (st->config.once && s->opens_failed >= 3)) {
+        fail(st, s, reasons[ev->u.opened.result], ev->u.opened.text);
+        return;
+    }
+    if (s->opens_failed == 1)
+        note_text(st, s, KL_NOTE_PORT, ev->u.opened.text);
+    s->reopen_at = st->now + s->reopen_wait;
+    s->reopen_wait = s->reopen_wait < KL_SEC(4) ? 2 * s->reopen_wait : KL_SEC(5);
+}
+
+void link_opened(struct kl_station *st, struct slot *s, const struct kl_event *ev)
+{
+    if (s->link != LINK_OPENING)
+        return; /* closed meanwhile; its CLOSED is on the way */
+    if (ev->u.opened.result != KL_OPEN_OK) {
+        open_failed(st, s, ev);
+        return;
+    }
+    s->link = LINK_OPEN;
+    s->link_deadline = KL_NEVER;
+    s->opens_failed = 0;
+    s->reopen_wait = KL_MS(250);
+    note_text(st, s, KL_NOTE_PORT, "opened");
+    if (s->follow_until != KL_NEVER) {
+        s->follow_until = KL_NEVER;
+        if (s->state == KL_ST_CONNECTING)
+            begin(st, s);
+        else if (is_proved_same(s))
+            listen(st, s);
+        else
+            identify_again(st, s, "the board left the bus and can't prove that it is the same");
+    } else if (fixture_watches(st, s)) {
+        s->probe_at = st->now;
+    } else if (s->state == KL_ST_EMPTY) {
+        board_plugged(st, s);
+    } else {
+        begin(st, s);
+    }
+}
+
+void board_left_fixture(struct kl_station *st, struct slot *s, const char *why)
+{
+    note_text(st, s, KL_NOTE_PORT, why);
+    forget_board(s);
+    enter(st, s, KL_ST_CLOSING);
+    enter(st, s, KL_ST_EMPTY);
+}
+
+/* Opening or closing was not answered in time. */
+void link_overdue(struct kl_station *st, struct slot *s)
+{
+    if (s->link == LINK_OPENING) {
+        fail(st, s, KL_FAULT_LINK_STUCK, "opening the port takes too long");
+    } else {
+        note_text(st, s, KL_NOTE_PORT, "the adapter still blocks closing its port: unplug it");
+        s->link_deadline = st->now + KL_SEC(60);
+        if (s->state == KL_ST_CLOSING)
+            s->deadline = s->link_deadline;
+    }
+}

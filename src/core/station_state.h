@@ -1,0 +1,209 @@
+/*
+ * station_state.h: the inside of struct kl_station, shared by station*.c and board*.c only.
+ *
+ * Who does what:
+ *   station.c       what comes in and goes out: events, actions, deadlines, commands, slots
+ *   board.c         a board's life up to its start: the table of states, loader, failing
+ *   board_link.c    its port: opening, closing, going away
+ *   board_fixture.c  presence and absence where the adapter stays
+ *   board_key.c     a board's life from its first word to done: everything that touches a key
+ *   station_view.c  the snapshot and the bench's figures
+ */
+#ifndef KEYLINE_STATION_STATE_H
+#define KEYLINE_STATION_STATE_H
+
+#include "keyline/station.h"
+
+enum {
+    QUEUE_SIZE = 512,  /* actions and notes waiting to be pulled */
+    QUEUE_SPARE = 128, /* kept free of log lines and progress */
+    RECENT_MAX = 512,  /* finished boards that the figures look back at */
+    RESTARTS_MAX = 3,  /* identified again because another board may have come */
+    NO_KEY = UINT32_MAX,
+};
+
+enum link_state {
+    LINK_CLOSED,
+    LINK_OPENING,
+    LINK_OPEN,
+    LINK_CLOSING,
+};
+
+/* Who hears the bytes of the open link. */
+enum talker {
+    TALK_NONE,
+    TALK_LOADER,
+    TALK_HANDOVER,
+};
+
+struct slot {
+    /* the place */
+    unsigned index;
+    char name[KL_NAME_MAX], path[KL_PORT_MAX], usb_serial[64];
+    bool exists, network, plugged;
+    enum kl_link_kind kind;
+
+    /* what the place has taught us, kept from board to board */
+    enum kl_reset_strategy strategy; /* that worked last */
+    uint32_t baud_limit;             /* fastest rate that is still trusted here */
+    unsigned done, failed;
+    kl_us failed_at;
+    bool finished_once; /* --once: had its turn */
+
+    /* the link */
+    enum link_state link;
+    uint32_t generation; /* of the link's occupant; each open is a new one */
+    uint32_t request;    /* last id given out */
+    uint32_t io_floor;   /* ids up to here belong to an earlier task of the loader */
+    kl_us link_deadline; /* open or close must be answered by then */
+    kl_us reopen_at;     /* network, empty: next try */
+    kl_us reopen_wait;
+    unsigned opens_failed;
+    bool start_when_closed; /* a retry waits for the old link to close */
+    kl_us follow_until;     /* native USB: may vanish and come back until then, or KL_NEVER */
+
+    /* the board */
+    enum kl_state state;
+    kl_us since, deadline;
+    struct kl_fault fault; /* why it failed, or why it waits */
+    kl_us retry_at;        /* FAILED: by itself; KL_NEVER = a person decides */
+    unsigned tries;        /* of this board, 1 = the first */
+    unsigned retries_used[KL_FAULT_COUNT];
+    unsigned restarts; /* times it was identified again within this try */
+    bool erase;        /* the next flashing erases everything first */
+    bool settled;      /* SETTLING: only waiting for its turn */
+    bool left;         /* RECORDING: unplugged already; leaves when recorded */
+    enum talker talker;
+    struct kl_identity identity;
+    struct kl_attempt attempt;  /* being lived */
+    struct kl_attempt finished; /* last one ended: what notes and store point to */
+    bool attempt_open, attempt_unsaved;
+
+    /* --fixture */
+    bool probing, probe_identifies;
+    unsigned probe_misses;
+    kl_us probe_at;
+
+    /* its key */
+    uint32_t key;
+    bool have_secret, fetching, handed_over;
+    struct kl_key secret;
+    char label[KL_LABEL_MAX + 1];
+    kl_us store_retry_at;
+    bool banner_seen; /* the one start that our own reset causes */
+    bool acknowledged_only;
+
+    /* figures */
+    kl_us progress_noted;
+    uint64_t rate_done;
+    kl_us rate_at;
+    uint32_t rate;
+
+    struct kl_loader loader;
+    struct kl_handover handover;
+};
+
+struct queued {
+    struct kl_action action;
+    char text[KL_TEXT_MAX], label[KL_LABEL_MAX + 1];
+    struct kl_fault fault;
+    struct kl_identity identity;
+    struct kl_loader_progress progress;
+};
+
+struct finished_board {
+    kl_us at, took;
+    bool done;
+};
+
+struct kl_station {
+    struct kl_station_config config;
+    struct kl_bundle erase_bundle; /* the same images with erase_all */
+    kl_us now, began;
+    int64_t wall;
+    struct kl_pool pool;
+    bool have_keys;
+    unsigned fields;
+    struct slot slot[KL_SLOTS_MAX];
+    unsigned slot_count;
+
+    struct queued queue[QUEUE_SIZE];
+    unsigned head, queued;
+    unsigned rotor; /* slot whose link is asked next */
+    uint64_t notes_dropped, stale;
+
+    unsigned store_pending; /* answers outstanding */
+
+    bool paused, stopping, rest_said, few_said, store_trouble;
+    uint32_t done, failed, skipped, first_pass, no_keys;
+    struct finished_board recent[RECENT_MAX];
+    unsigned recent_count, recent_head;
+    kl_us median;
+    char warning[KL_TEXT_MAX];
+    kl_us warning_until;
+    uint64_t version;
+};
+
+/* station.c */
+struct queued *queue_action(struct kl_station *st, const struct slot *s, enum kl_action_kind kind);
+/* NULL if a log line or progress found no room: then it is not told. */
+struct queued *queue_note(struct kl_station *st, struct slot *s, enum kl_note_kind kind);
+void note_text(struct kl_station *st, struct slot *s, enum kl_note_kind kind, const char *text);
+void note_key(struct kl_station *st, struct slot *s, const char *what, const char *text);
+void station_warn(struct kl_station *st, const char *text);
+void ask_store(struct kl_station *st, struct slot *s, enum kl_store_op op, uint32_t key,
+               const char *reason);
+/* May this slot begin (or try again) now? */
+bool may_start(const struct kl_station *st, const struct slot *s);
+void board_finished(struct kl_station *st, struct slot *s, enum kl_state result);
+
+/* board.c */
+void enter(struct kl_station *st, struct slot *s, enum kl_state state);
+bool state_is_live(enum kl_state state); /* CONNECTING … RECORDING */
+void fail(struct kl_station *st, struct slot *s, enum kl_reason reason, const char *detail);
+void fail_with(struct kl_station *st, struct slot *s, const struct kl_fault *fault);
+/* Another board may have come: start from the beginning, without counting a failure. */
+void identify_again(struct kl_station *st, struct slot *s, const char *why);
+void skip(struct kl_station *st, struct slot *s);
+void retry(struct kl_station *st, struct slot *s, bool erase);
+void park(struct kl_station *st, struct slot *s);
+void board_plugged(struct kl_station *st, struct slot *s);
+void begin(struct kl_station *st, struct slot *s); /* a try, with the link open */
+void try_start(struct kl_station *st, struct slot *s);
+void board_rx(struct kl_station *st, struct slot *s, const uint8_t *data, size_t size);
+void board_io_done(struct kl_station *st, struct slot *s, uint32_t request, bool ok);
+void board_tick(struct kl_station *st, struct slot *s);
+kl_us board_deadline(const struct slot *s);
+void loader_step(struct kl_station *st, struct slot *s);
+void finish_attempt(struct kl_station *st, struct slot *s, enum kl_state result);
+
+/* board_link.c */
+void open_link(struct kl_station *st, struct slot *s);
+void close_link(struct kl_station *st, struct slot *s);
+void link_opened(struct kl_station *st, struct slot *s, const struct kl_event *ev);
+void link_lost(struct kl_station *st, struct slot *s, const char *why);
+void link_closed(struct kl_station *st, struct slot *s);
+void link_overdue(struct kl_station *st, struct slot *s);
+void follow_again(struct kl_station *st, struct slot *s);
+void board_unplugged(struct kl_station *st, struct slot *s);
+void board_gone(struct kl_station *st, struct slot *s, const char *why);
+
+/* Only with --fixture: the link stays open. */
+void board_left_fixture(struct kl_station *st, struct slot *s, const char *why);
+
+/* board_fixture.c */
+bool fixture_watches(const struct kl_station *st, const struct slot *s);
+void fixture_step(struct kl_station *st, struct slot *s); /* the loader moved on while probing */
+void fixture_tick(struct kl_station *st, struct slot *s);
+
+/* board_key.c */
+void forget_key(struct slot *s);
+void recognise(struct kl_station *st, struct slot *s); /* after identification */
+void listen(struct kl_station *st, struct slot *s);    /* after the reset into the program */
+void handover_step(struct kl_station *st, struct slot *s);
+void ask_pool(struct kl_station *st, struct slot *s);
+void key_stored(struct kl_station *st, const struct kl_event *ev);
+void key_tick(struct kl_station *st, struct slot *s);
+void give_back_unsent(struct kl_station *st, struct slot *s, const char *reason);
+
+#endif

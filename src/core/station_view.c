@@ -1,0 +1,87 @@
+/*
+ * station_view.c: the snapshot and the bench's figures. Nothing here changes the station.
+ */
+#include "station_state.h"
+
+#include <string.h>
+
+static void look_at_slot(const struct kl_station *st, const struct slot *s, struct kl_slot_view *v)
+{
+    const struct kl_loader_progress *p = kl_loader_progress(&s->loader);
+
+    *v = (struct kl_slot_view){
+        .network = s->network,
+        .plugged = s->plugged,
+        .state = s->state,
+        .since = s->since,
+        .retry_at = s->retry_at,
+        .fault = s->fault,
+        .identity = s->identity,
+        .left = KL_NEVER,
+        .tries = s->tries,
+        .already = s->attempt.already,
+        .boards_done = s->done,
+        .boards_failed = s->failed,
+    };
+    kl_copy(v->name, sizeof v->name, s->name);
+    kl_copy(v->port, sizeof v->port, s->path);
+    kl_copy(v->label, sizeof v->label, s->label);
+    if (s->state != KL_ST_EMPTY && s->state != KL_ST_SETTLING)
+        v->progress = *p;
+    if (s->state == KL_ST_FLASHING && s->rate > 0) {
+        v->bytes_per_second = s->rate;
+        v->left = (kl_us)((p->total - p->done) * 1000000u / s->rate);
+    }
+    (void)st;
+}
+
+/* Boards done per hour: over the last hour, or since the first start if that is shorter. */
+static uint32_t boards_per_hour(const struct kl_station *st)
+{
+    kl_us span = st->now - st->began;
+    unsigned n = 0;
+
+    if (span > KL_SEC(3600))
+        span = KL_SEC(3600);
+    if (span < KL_SEC(1))
+        return 0;
+    for (unsigned i = 0; i < st->recent_count; i++)
+        n += st->recent[i].done && st->now - st->recent[i].at <= span;
+    return (uint32_t)((uint64_t)n * KL_SEC(3600) / (uint64_t)span);
+}
+
+void kl_station_look(const struct kl_station *st, struct kl_snapshot *out)
+{
+    unsigned live_keys = 0;
+
+    memset(out, 0, sizeof *out);
+    out->version = st->version;
+    out->at = st->now;
+    out->slot_count = st->slot_count;
+    for (unsigned i = 0; i < st->slot_count; i++) {
+        const struct slot *s = &st->slot[i];
+        look_at_slot(st, s, &out->slot[i]);
+        if (s->key != NO_KEY && state_is_live(s->state)) {
+            enum kl_key_state k = kl_pool_key(&st->pool, s->key)->state;
+            live_keys += k >= KL_KEY_RESERVING && k <= KL_KEY_RECORDING;
+        }
+    }
+    out->keys = st->pool.counts;
+    out->keys.in_doubt = out->keys.reserved > live_keys ? out->keys.reserved - live_keys : 0;
+    out->done = st->done;
+    out->failed = st->failed;
+    out->skipped = st->skipped;
+    out->first_pass = st->first_pass;
+    out->boards_per_hour = boards_per_hour(st);
+    out->median_board = st->median;
+    out->keys_empty_in =
+        out->boards_per_hour
+            ? (kl_us)((uint64_t)out->keys.free * KL_SEC(3600) / out->boards_per_hour)
+            : KL_NEVER;
+    out->paused = st->paused;
+    out->stopping = st->stopping;
+    out->few_keys = st->have_keys && out->keys.free <= st->config.warn_keys;
+    out->store_trouble = st->store_trouble;
+    kl_copy(out->warning, sizeof out->warning, st->warning);
+    out->stale = st->stale;
+}

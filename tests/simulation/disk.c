@@ -1,0 +1,202 @@
+/* disk.c: the model of the store: what is durable when. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "keyline/bundle_load.h"
+#include "world.h"
+
+void disk_make_keys(struct world *w, unsigned count)
+{
+    for (unsigned n = 0; n < count && w->key_count < KEYS_MAX; n++) {
+        struct sim_key *k = &w->key[w->key_count];
+        char text[FIELDS][40];
+        struct kl_span fields[FIELDS];
+
+        snprintf(text[0], sizeof text[0], "dev-%04u", w->key_count);
+        for (int f = 1; f < FIELDS; f++)
+            snprintf(text[f], sizeof text[f], "5ec0%04x%016llx%08x", w->key_count * 16 + f,
+                     (unsigned long long)draw(w), (unsigned)draw(w));
+        for (int f = 0; f < FIELDS; f++)
+            fields[f] = (struct kl_span){(const uint8_t *)text[f], strlen(text[f])};
+        memset(k, 0, sizeof *k);
+        if (!kl_key_build(&k->key, fields, FIELDS, kl_sha256))
+            violated(w, "the world made a key that is none");
+        snprintf(k->label, sizeof k->label, "%s", text[0]);
+        k->in_csv = true;
+        w->key_count++;
+    }
+}
+
+void disk_load(struct world *w)
+{
+    static struct kl_csv_row rows[KEYS_MAX];
+    static struct kl_ledger_row ledger[KEYS_MAX];
+    struct kl_pool_memory old = w->memory;
+    struct kl_event ev = world_make(w, KL_EV_KEYS, 0);
+    unsigned n = 0, m = 0;
+
+    for (unsigned i = 0; i < w->key_count; i++) {
+        const struct sim_key *k = &w->key[i];
+        if (k->in_csv)
+            rows[n++] = (struct kl_csv_row){.line = i + 1,
+                                            .label = k->label,
+                                            .fingerprint = k->key.fingerprint,
+                                            .marked = k->marked};
+        if (k->reserved || k->provisioned)
+            ledger[m++] = (struct kl_ledger_row){.label = k->label,
+                                                 .fingerprint = k->key.fingerprint,
+                                                 .provisioned = k->provisioned,
+                                                 .mac = k->mac};
+    }
+    w->memory = (struct kl_pool_memory){
+        .key = calloc(4 * KEYS_MAX, sizeof(struct kl_pool_key)),
+        .capacity = 4 * KEYS_MAX,
+        .by_fingerprint = calloc(8 * KEYS_MAX, sizeof(uint32_t)),
+        .by_mac = calloc(8 * KEYS_MAX, sizeof(uint32_t)),
+        .by_label = calloc(8 * KEYS_MAX, sizeof(uint32_t)),
+        .table_size = 8 * KEYS_MAX,
+    };
+    ev.u.keys.memory = &w->memory;
+    ev.u.keys.rows = rows;
+    ev.u.keys.row_count = n;
+    ev.u.keys.ledger = ledger;
+    ev.u.keys.ledger_count = m;
+    ev.u.keys.fields = FIELDS;
+    kl_station_feed(w->st, &ev);
+    free(old.key);
+    free(old.by_fingerprint);
+    free(old.by_mac);
+    free(old.by_label);
+}
+
+static struct sim_key *find_key(struct world *w, const struct kl_fingerprint *fp)
+{
+    for (unsigned i = 0; i < w->key_count; i++)
+        if (memcmp(fp, &w->key[i].key.fingerprint, sizeof *fp) == 0)
+            return &w->key[i];
+    return NULL;
+}
+
+void disk_request(struct world *w, const struct kl_action *a)
+{
+    struct store_request *r = &w->store[w->store_count];
+    kl_us took = 2000 + (kl_us)below(w, 8000);
+
+    if (w->store_count == STORE_QUEUE) {
+        violated(w, "more than %d requests to the store are waiting", STORE_QUEUE);
+        return;
+    }
+    w->store_count++;
+    if (chance(w, w->w.disk_slow))
+        took += (kl_us)below(w, 4000000);
+    if (chance(w, w->w.disk_fails))
+        w->disk_bad_until = w->now + (kl_us)below(w, 20000000);
+    *r = (struct store_request){.action = *a, .fails = w->now < w->disk_bad_until && !w->calm};
+    r->durable_at = w->now + took / 2;
+    r->answer_at = w->now + took;
+    /* One worker: answers come in order. */
+    if (w->store_count > 1 && r->answer_at < w->store[w->store_count - 2].answer_at)
+        r->answer_at = w->store[w->store_count - 2].answer_at;
+}
+
+static bool mac_has_other_key(struct world *w, const struct kl_mac *mac, const struct sim_key *k)
+{
+    for (unsigned i = 0; i < w->key_count; i++) {
+        const struct sim_key *other = &w->key[i];
+        if (other != k && (other->reserved || other->provisioned) &&
+            memcmp(&other->mac, mac, sizeof *mac) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* What the database does with it. */
+static enum kl_store_status apply(struct world *w, struct store_request *r)
+{
+    struct sim_key *k = find_key(w, &r->action.u.store.fingerprint);
+    const struct kl_mac *mac = &r->action.u.store.mac;
+    bool held = k && (k->reserved || k->provisioned);
+
+    if (r->fails)
+        return KL_STORE_FAILED;
+    if (r->action.u.store.op == KL_OP_ATTEMPT)
+        return KL_STORE_OK;
+    if (!k)
+        return KL_STORE_REFUSED;
+    switch (r->action.u.store.op) {
+    case KL_OP_RESERVE:
+        if ((held && memcmp(&k->mac, mac, sizeof *mac)) || mac_has_other_key(w, mac, k))
+            return KL_STORE_REFUSED;
+        k->reserved = true;
+        k->mac = *mac;
+        return KL_STORE_OK;
+    case KL_OP_RELEASE:
+        if (k->provisioned)
+            return KL_STORE_REFUSED;
+        k->reserved = false;
+        return KL_STORE_OK;
+    case KL_OP_PROVISION:
+        if (held && memcmp(&k->mac, mac, sizeof *mac))
+            return KL_STORE_REFUSED;
+        k->provisioned = k->marked = true;
+        k->mac = *mac;
+        return KL_STORE_OK;
+    default:
+        return k->in_csv ? KL_STORE_OK : KL_STORE_REFUSED;
+    }
+}
+
+void disk_step(struct world *w)
+{
+    for (unsigned i = 0; i < w->store_count; i++) {
+        struct store_request *r = &w->store[i];
+        if (!r->applied && r->durable_at <= w->now) {
+            enum kl_store_status s = apply(w, r);
+            r->applied = true;
+            r->fails = s == KL_STORE_FAILED;
+            if (s == KL_STORE_REFUSED)
+                snprintf(r->text, sizeof r->text, "refused");
+        }
+    }
+    while (w->store_count > 0 && w->store[0].applied && w->store[0].answer_at <= w->now) {
+        struct store_request r = w->store[0];
+        struct kl_event ev = world_make(w, KL_EV_STORED, r.action.slot);
+        struct sim_key *k = find_key(w, &r.action.u.store.fingerprint);
+
+        memmove(w->store, w->store + 1, --w->store_count * sizeof w->store[0]);
+        ev.generation = r.action.generation;
+        ev.request = r.action.request;
+        ev.u.stored.op = r.action.u.store.op;
+        ev.u.stored.status = r.fails     ? KL_STORE_FAILED
+                             : r.text[0] ? KL_STORE_REFUSED
+                                         : KL_STORE_OK;
+        ev.u.stored.fingerprint = r.action.u.store.fingerprint;
+        if (k && ev.u.stored.status == KL_STORE_OK)
+            ev.u.stored.key = &k->key;
+        snprintf(ev.u.stored.text, sizeof ev.u.stored.text, "%s",
+                 r.fails ? "disk full" : r.text);
+        kl_station_feed(w->st, &ev);
+    }
+}
+
+kl_us disk_deadline(const struct world *w)
+{
+    kl_us at = KL_NEVER;
+
+    for (unsigned i = 0; i < w->store_count; i++) {
+        kl_us t = w->store[i].applied ? w->store[i].answer_at : w->store[i].durable_at;
+        if (t < at)
+            at = t;
+    }
+    return at;
+}
+
+/* Power gone: what was not durable yet is lost, or by luck was just made durable. */
+void disk_crash(struct world *w)
+{
+    for (unsigned i = 0; i < w->store_count; i++)
+        if (!w->store[i].applied && below(w, 2))
+            apply(w, &w->store[i]);
+    w->store_count = 0;
+    w->disk_bad_until = 0;
+}
