@@ -126,7 +126,7 @@ static void connect(struct kl_station *st, struct slot *s)
         .baud_max = s->baud_limit < st->config.baud_max ? s->baud_limit : st->config.baud_max,
     };
 
-    forget_key(s);
+    forget_key(st, s);
     kl_handover_finish(&s->handover);
     s->probing = false;
     s->probe_at = KL_NEVER;
@@ -247,6 +247,8 @@ void fail_with(struct kl_station *st, struct slot *s, const struct kl_fault *fau
 
     s->fault = *fault;
     finish_attempt(st, s, KL_ST_FAILED);
+    if (s->key != NO_KEY)
+        kl_pool_leave(&st->pool, s->key);
     again = next_try(st, s, fault->reason);
     if (s->talker == TALK_LOADER)
         s->talker = TALK_NONE;

@@ -9,8 +9,10 @@
 
 #include <string.h>
 
-void forget_key(struct slot *s)
+void forget_key(struct kl_station *st, struct slot *s)
 {
+    if (s->key != NO_KEY)
+        kl_pool_leave(&st->pool, s->key);
     s->key = NO_KEY;
     s->have_secret = false;
     s->fetching = false;
@@ -73,8 +75,10 @@ static void send(struct kl_station *st, struct slot *s)
     KL_ASSERT(kl_mac_equal(&kl_pool_key(&st->pool, key)->mac, &s->identity.mac));
     KL_ASSERT(
         kl_fingerprint_equal(&kl_pool_key(&st->pool, key)->fingerprint, &s->secret.fingerprint));
-    if (kl_pool_key(&st->pool, key)->state == KL_KEY_RESERVED)
-        kl_pool_sending(&st->pool, key);
+    if (!kl_pool_sending(&st->pool, key)) {
+        fail(st, s, KL_FAULT_KEY_CONFLICT, s->label);
+        return;
+    }
     s->handed_over = true;
     enter(st, s, KL_ST_SENDING);
     note_key(st, s, "sending", "");
@@ -191,6 +195,9 @@ static void settle_claim(struct kl_station *st, struct slot *s, const struct kl_
         break;
     case KL_CLAIM_UNKNOWN:
         fail(st, s, KL_FAULT_HOLDS_UNKNOWN, ev->label);
+        break;
+    case KL_CLAIM_BUSY:
+        identify_again(st, s, "its key is still on its way in the store");
         break;
     }
 }
@@ -363,7 +370,10 @@ static void reserve_answered(struct kl_station *st, struct slot *s, const struct
     bool ok = ev->u.stored.status == KL_STORE_OK;
     bool waiting = waits_for(st, s, ev, key) && s->state == KL_ST_RESERVING;
 
-    kl_pool_reserved(&st->pool, key, ok);
+    if (ev->u.stored.status == KL_STORE_REFUSED)
+        kl_pool_refused(&st->pool, key);
+    else
+        kl_pool_reserved(&st->pool, key, ok);
     if (!waiting) {
         /* Its board has gone or failed meanwhile; nothing was sent. */
         if (ok && kl_pool_release(&st->pool, key))
@@ -407,11 +417,17 @@ static void provision_answered(struct kl_station *st, struct slot *s, const stru
                                uint32_t key)
 {
     bool ok = ev->u.stored.status == KL_STORE_OK;
+    bool refused = ev->u.stored.status == KL_STORE_REFUSED;
 
-    kl_pool_recorded(&st->pool, key, ok);
+    if (refused)
+        kl_pool_refused(&st->pool, key);
+    else
+        kl_pool_recorded(&st->pool, key, ok);
     if (s->key != key || s->state != KL_ST_RECORDING)
         return;
-    if (ok) {
+    if (refused) {
+        fail(st, s, KL_FAULT_KEY_CONFLICT, ev->u.stored.text);
+    } else if (ok) {
         note_key(st, s, "recorded", s->acknowledged_only ? "acknowledged only" : "");
         done(st, s);
     } else {
@@ -446,7 +462,10 @@ void key_stored(struct kl_station *st, const struct kl_event *ev)
         provision_answered(st, s, ev, key);
         break;
     case KL_OP_RELEASE:
-        kl_pool_released(&st->pool, key, ev->u.stored.status == KL_STORE_OK);
+        if (ev->u.stored.status == KL_STORE_REFUSED)
+            kl_pool_refused(&st->pool, key);
+        else
+            kl_pool_released(&st->pool, key, ev->u.stored.status == KL_STORE_OK);
         break;
     case KL_OP_ATTEMPT:
         break;

@@ -28,9 +28,9 @@ void close_link(struct kl_station *st, struct slot *s)
     }
 }
 
-static void forget_board(struct slot *s)
+static void forget_board(struct kl_station *st, struct slot *s)
 {
-    forget_key(s);
+    forget_key(st, s);
     kl_handover_finish(&s->handover);
     s->talker = TALK_NONE;
     s->identity = (struct kl_identity){0};
@@ -49,7 +49,7 @@ static void forget_board(struct slot *s)
 
 static void become_empty(struct kl_station *st, struct slot *s)
 {
-    forget_board(s);
+    forget_board(st, s);
     if (s->state != KL_ST_EMPTY)
         enter(st, s, KL_ST_EMPTY);
     s->reopen_at = KL_NEVER;
@@ -225,7 +225,7 @@ void link_opened(struct kl_station *st, struct slot *s, const struct kl_event *e
 void board_left_fixture(struct kl_station *st, struct slot *s, const char *why)
 {
     note_text(st, s, KL_NOTE_PORT, why);
-    forget_board(s);
+    forget_board(st, s);
     enter(st, s, KL_ST_CLOSING);
     enter(st, s, KL_ST_EMPTY);
 }

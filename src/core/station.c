@@ -26,7 +26,7 @@ void kl_station_init(struct kl_station *st, const struct kl_station_config *conf
 void kl_station_finish(struct kl_station *st)
 {
     for (unsigned i = 0; i < st->slot_count; i++) {
-        forget_key(&st->slot[i]);
+        forget_key(st, &st->slot[i]);
         kl_handover_finish(&st->slot[i].handover);
     }
     kl_wipe(st, sizeof *st);
@@ -406,7 +406,8 @@ static void add_slot(struct kl_station *st, const struct kl_event *ev)
     s->follow_until = s->probe_at = KL_NEVER;
     s->reopen_wait = KL_MS(250);
     s->since = st->now;
-    forget_key(s);
+    s->key = NO_KEY;
+    forget_key(st, s);
     kl_copy(s->name, sizeof s->name, ev->u.slot.name);
     /* --once is promised an answer for each slot, also where nothing is plugged in. */
     if (st->config.once && !s->network)

@@ -197,7 +197,7 @@ void fixture_step(struct kl_station *st, struct slot *s); /* the loader moved on
 void fixture_tick(struct kl_station *st, struct slot *s);
 
 /* board_key.c */
-void forget_key(struct slot *s);
+void forget_key(struct kl_station *st, struct slot *s);
 void recognise(struct kl_station *st, struct slot *s); /* after identification */
 void listen(struct kl_station *st, struct slot *s);    /* after the reset into the program */
 void handover_step(struct kl_station *st, struct slot *s);

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-static void look_at_slot(const struct kl_station *st, const struct slot *s, struct kl_slot_view *v)
+static void look_at_slot(const struct slot *s, struct kl_slot_view *v)
 {
     const struct kl_loader_progress *p = kl_loader_progress(&s->loader);
 
@@ -32,7 +32,6 @@ static void look_at_slot(const struct kl_station *st, const struct slot *s, stru
         v->bytes_per_second = s->rate;
         v->left = (kl_us)((p->total - p->done) * 1000000u / s->rate);
     }
-    (void)st;
 }
 
 /* Boards done per hour: over the last hour, or since the first start if that is shorter. */
@@ -52,22 +51,13 @@ static uint32_t boards_per_hour(const struct kl_station *st)
 
 void kl_station_look(const struct kl_station *st, struct kl_snapshot *out)
 {
-    unsigned live_keys = 0;
-
     memset(out, 0, sizeof *out);
     out->version = st->version;
     out->at = st->now;
     out->slot_count = st->slot_count;
-    for (unsigned i = 0; i < st->slot_count; i++) {
-        const struct slot *s = &st->slot[i];
-        look_at_slot(st, s, &out->slot[i]);
-        if (s->key != NO_KEY && state_is_live(s->state)) {
-            enum kl_key_state k = kl_pool_key(&st->pool, s->key)->state;
-            live_keys += k >= KL_KEY_RESERVING && k <= KL_KEY_RECORDING;
-        }
-    }
+    for (unsigned i = 0; i < st->slot_count; i++)
+        look_at_slot(&st->slot[i], &out->slot[i]);
     out->keys = st->pool.counts;
-    out->keys.in_doubt = out->keys.reserved > live_keys ? out->keys.reserved - live_keys : 0;
     out->done = st->done;
     out->failed = st->failed;
     out->skipped = st->skipped;
