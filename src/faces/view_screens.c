@@ -1,0 +1,156 @@
+/*
+ * view_screens.c: the screens beside the bench (zoom, events, keys in doubt, help), and questions.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "view_draw.h"
+
+/* A log from the newest line upwards, `scroll` lines further up; lines that hold the search text
+   stand out. */
+static void draw_log(const struct kl_log *log, const struct kl_view *v, struct kl_grid *g, int row,
+                     int rows)
+{
+    unsigned shown = rows > 0 ? (unsigned)rows : 0;
+    unsigned last = log->count > v->scroll ? log->count - v->scroll : 0;
+    unsigned first = last > shown ? last - shown : 0;
+
+    for (unsigned i = first; i < last; i++) {
+        const char *line = kl_log_line(log, i);
+        bool hit = v->search[0] && strstr(line, v->search);
+        kl_grid_text(g, row++, 1, g->cols - 2, hit ? KL_STYLE_STRONG : KL_STYLE_PLAIN, line);
+    }
+}
+
+static void draw_scroll_state(const struct kl_log *log, const struct kl_view *v, struct kl_grid *g,
+                              int row)
+{
+    char text[128];
+
+    if (v->scroll)
+        snprintf(text, sizeof text, " %u lines below, End follows ", v->scroll);
+    else
+        snprintf(text, sizeof text, " following, %u lines ", log->count);
+    kl_grid_text_right(g, row, g->cols - 1, g->cols - 2, KL_STYLE_DIM, text);
+}
+
+void draw_zoom(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g)
+{
+    const struct kl_log *log = &m->log[v->selected];
+    int body = g->rows - HEADER_ROWS - FOOTER_ROWS;
+    int top = body / 3 < 9 ? body / 3 : 9;
+
+    if (top < PANE_ROWS_MIN)
+        top = 1;
+    if (top == 1)
+        draw_line(m, v, g, v->selected, HEADER_ROWS, g->cols);
+    else
+        draw_pane(m, v, g, v->selected, HEADER_ROWS, 0, top, g->cols);
+    draw_scroll_state(log, v, g, HEADER_ROWS + top);
+    draw_log(log, v, g, HEADER_ROWS + top + 1, body - top - 1);
+}
+
+void draw_events(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g)
+{
+    kl_grid_text(g, HEADER_ROWS, 1, g->cols - 2, KL_STYLE_STRONG, "Events");
+    draw_scroll_state(&m->events, v, g, HEADER_ROWS);
+    draw_log(&m->events, v, g, HEADER_ROWS + 1, g->rows - HEADER_ROWS - FOOTER_ROWS - 1);
+}
+
+void draw_doubt(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g)
+{
+    int row = HEADER_ROWS;
+    int end = g->rows - FOOTER_ROWS;
+
+    kl_grid_text(g, row, 1, g->cols - 2, KL_STYLE_STRONG,
+                 "Keys in doubt: reserved for a board that has not proved that it holds them");
+    row += 2;
+    if (m->doubt_count == 0)
+        kl_grid_text(g, row++, 3, g->cols - 4, KL_STYLE_PLAIN, "None.");
+    for (unsigned i = v->scroll; i < m->doubt_count && row < end - 6; i++, row++) {
+        char text[256], mac[18];
+        kl_mac_format(&m->doubt[i].mac, mac);
+        snprintf(text, sizeof text, "%-24s board %s  since %s", m->doubt[i].label, mac,
+                 m->doubt[i].since);
+        kl_grid_text(g, row, 3, g->cols - 4, KL_STYLE_WAIT, text);
+    }
+    row++;
+    row += draw_wrapped(g, row, 1, end - row, g->cols - 2, KL_STYLE_PLAIN,
+                        "Plug in the board with that MAC: it settles the key by itself, and nobody "
+                        "else gets it.");
+    draw_wrapped(g, row, 1, end - row, g->cols - 2, KL_STYLE_PLAIN,
+                 "If the board is lost for good: keyline keys release LABEL --reason TEXT");
+}
+
+void draw_help(const struct kl_view *v, struct kl_grid *g)
+{
+    int row = HEADER_ROWS;
+    const char *what, *keys;
+
+    kl_grid_text(g, row, 1, g->cols - 2, KL_STYLE_STRONG, "Keys");
+    row += 1;
+    for (unsigned i = v->scroll; (keys = kl_view_binding(i, &what)) && row < g->rows - 1; i++) {
+        kl_grid_text(g, row, 3, 16, KL_STYLE_STRONG, keys);
+        kl_grid_text(g, row++, 20, g->cols - 21, KL_STYLE_PLAIN, what);
+    }
+}
+
+/* ---- questions --------------------------------------------------------------------------------
+ */
+
+static void question_words(const struct kl_model *m, const struct kl_view *v, char *text,
+                           size_t size, const char **answers)
+{
+    const char *name = m->snap.slot[v->selected].name;
+
+    switch (v->question) {
+    case KL_ASK_ERASE:
+        snprintf(text, size,
+                 "Erase all flash of the board in %u %s and start again? It gets its "
+                 "own key again.",
+                 v->selected + 1, name);
+        *answers = "y erase    n keep (Enter)";
+        break;
+    case KL_ASK_SKIP:
+        snprintf(text, size,
+                 "Skip the board in %u %s? It is being given a key: the key stays "
+                 "reserved for it.",
+                 v->selected + 1, name);
+        *answers = "y skip    n go on (Enter)";
+        break;
+    case KL_ASK_QUIT:
+        snprintf(text, size, "%s",
+                 v->read_only ? "Leave the dashboard? The station goes on."
+                              : "Leave the dashboard, or stop the station too?");
+        *answers = v->read_only ? "l leave (Enter)    n stay"
+                                : "l leave it running (Enter)    s stop the station    n stay";
+        break;
+    case KL_ASK_SEARCH:
+        snprintf(text, size, "Search: %s_", v->typed);
+        *answers = "Enter search    Esc no";
+        break;
+    case KL_ASK_UNLOCK:
+        snprintf(text, size, "Unlock: %.*s_", (int)strlen(v->typed),
+                 "****************************************************************");
+        *answers = "Enter unlock    Esc no";
+        break;
+    case KL_ASK_NOTHING:
+        text[0] = '\0';
+        *answers = "";
+    }
+}
+
+void draw_question(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g)
+{
+    char text[256];
+    const char *answers = "";
+    int cols = g->cols < 66 ? g->cols : 66;
+    int rows = g->rows < 7 ? g->rows : 7;
+    int row = (g->rows - rows) / 2, col = (g->cols - cols) / 2;
+
+    question_words(m, v, text, sizeof text, &answers);
+    kl_grid_fill(g, row, col, rows, cols, KL_STYLE_PLAIN);
+    draw_box(g, row, col, rows, cols, KL_STYLE_SELECTED, v->ascii, true);
+    draw_wrapped(g, row + 1, col + 2, rows - 3, cols - 4, KL_STYLE_STRONG, text);
+    kl_grid_text(g, row + rows - 2, col + 2, cols - 4, KL_STYLE_PLAIN, answers);
+}
