@@ -32,18 +32,6 @@ static const uint32_t edges[KL_ST_COUNT] = {
 
 static const uint32_t from_anywhere = BIT(FAILED) | BIT(SKIPPED) | BIT(CLOSING);
 
-static const char *const state_names[KL_ST_COUNT] = {
-#define X(id, word, utf8, ascii) [KL_ST_##id] = word,
-    KL_STATES(X)
-#undef X
-};
-
-const char *kl_state_name(enum kl_state s)
-{
-    KL_ASSERT((unsigned)s < KL_ST_COUNT);
-    return state_names[s];
-}
-
 bool state_is_live(enum kl_state state)
 {
     return state >= KL_ST_CONNECTING && state <= KL_ST_RECORDING;

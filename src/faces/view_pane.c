@@ -135,12 +135,14 @@ static void put_big(struct area *a, const char *word)
     };
     int width = (int)strlen(word) * 6;
 
-    if (a->rows < 9 || a->cols < width + 2) {
+    int spare = a->rows >= 10 ? 1 : 0;
+
+    if (a->rows < 7 || a->cols < width + 2) {
         put_row(a, KL_STYLE_STRONG, word);
         return;
     }
-    a->row++;
-    a->rows--;
+    a->row += spare;
+    a->rows -= spare;
     for (int line = 0; line < 5; line++) {
         int col = a->col + (a->cols - width) / 2;
         for (const char *c = word; *c; c++, col += 6)
@@ -150,8 +152,8 @@ static void put_big(struct area *a, const char *word)
         a->row++;
         a->rows--;
     }
-    a->row++;
-    a->rows--;
+    a->row += spare;
+    a->rows -= spare;
 }
 
 static void put_wrapped(struct area *a, const char *text)

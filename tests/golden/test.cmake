@@ -1,0 +1,20 @@
+# Golden screens: each line is a scenario and the sizes it is drawn at. The expected screen is
+# NAME.ROWSxCOLS.screen; `./golden.sh --write` (see there) makes them anew, to be read before they
+# are committed.
+add_executable(golden ${CMAKE_CURRENT_LIST_DIR}/golden.c)
+target_link_libraries(golden PRIVATE kl_options kl_test_support)
+
+set(golden_cases
+  four:24x80 four:40x120 four:10x40 four:4x20 four:3x10
+  trouble:24x80 trouble:12x60
+  many:24x80 many:60x200
+  ask-erase:16x80 keys-pressed:12x80 doubt:14x90 help:32x80 zoom:24x80 ascii:24x80
+  locked:10x80 compact:10x110)
+foreach(case ${golden_cases})
+  string(REPLACE ":" ";" parts ${case})
+  list(GET parts 0 name)
+  list(GET parts 1 size)
+  add_test(NAME golden.${name}.${size}
+    COMMAND ${CMAKE_CURRENT_LIST_DIR}/golden.sh $<TARGET_FILE:golden> ${name} ${size})
+  set_tests_properties(golden.${name}.${size} PROPERTIES LABELS "golden;unit" TIMEOUT 20)
+endforeach()
