@@ -1,19 +1,26 @@
 /*
  * mask.h: takes key bytes out of text that came from a board, before anybody sees it.
  *
- * Two nets. One knows the key that is being handed over and finds its fields as stored, in the
- * other case, with separators, and as bytes in hex with or without 0x. The other knows no key:
- * any run of eight or more hex bytes goes, and the values of a read-back go whole, except the
- * public label.
+ * Three nets. One knows the key that is being handed over and finds its fields as stored, in the
+ * other case, with separators, as bytes in hex with or without 0x, in decimal, reversed, in base64,
+ * and parts of all these from eight characters on. The second knows no key: any run of eight or
+ * more hex bytes goes (addresses and MACs stay). The third takes what follows a word like "key:" or
+ * "password=". The public label of a known key stays readable.
  */
 #ifndef KEYLINE_MASK_H
 #define KEYLINE_MASK_H
 
 #include "keyline/key.h"
 
+enum {
+    KL_MASK_LINE_MAX = 1024 /* longer lines are cut, so that no key can hide in the rest */
+};
+
 /* Replaces what must not be seen in line[0 … *size) by "[masked]" (the text may shrink or grow up
-   to `capacity`; what no longer fits is cut). Control and escape bytes become '.', broken UTF-8
-   '?'. `key` may be NULL. Returns true if something was masked. */
+   to `capacity`; what no longer fits is cut). Tabs become blanks, control and escape bytes '.',
+   broken UTF-8 '?'. `key` may be NULL. Returns true if something was masked. */
 bool kl_mask_line(char *line, size_t *size, size_t capacity, const struct kl_key *key);
+/* Drops terminal control sequences (colours) from a line. Returns the new size. */
+size_t kl_mask_strip_escapes(char *line, size_t size);
 
 #endif
