@@ -18,6 +18,10 @@ enum kl_ledger_mode {
     KL_LEDGER_CREATE, /* a new one is made if there is none: the caller holds the CSV's lock */
 };
 
+/* Where the ledger of this CSV is: beside the real file, behind any symbolic link. False if the
+   path is too long. */
+bool kl_ledger_path(const char *csv, char out[4096]);
+
 /* NULL and a sentence if it can't be used: damaged, foreign, newer, not readable. */
 struct kl_ledger *kl_ledger_open(const char *path, enum kl_ledger_mode mode,
                                  char error[KL_TEXT_MAX]);

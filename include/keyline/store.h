@@ -67,4 +67,13 @@ void kl_store_close(struct kl_store *s, void (*closed)(void *ctx), void *ctx);
 /* For a store that was never started. */
 void kl_store_free(struct kl_store *s);
 
+/* Holds the CSV as a station does, without opening anything: for what must not happen meanwhile.
+   HELD: `error` says by whom. */
+struct kl_station_lock;
+enum kl_store_open_result kl_store_lock(const char *csv, struct kl_station_lock **out,
+                                        char error[KL_TEXT_MAX]);
+void kl_store_unlock(struct kl_station_lock *lock);
+/* Who holds it; "" = nobody, as far as can be seen. Takes no lock. */
+void kl_store_holder(const char *csv, char text[KL_TEXT_MAX]);
+
 #endif

@@ -1,6 +1,7 @@
 /* ledger_open.c: makes, opens, checks and heals the ledger file. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -145,6 +146,20 @@ sqlite3_stmt *kl_ledger_sql(struct kl_ledger *l, enum kl_ledger_statement which,
     sqlite3_reset(l->sql[which]);
     sqlite3_clear_bindings(l->sql[which]);
     return l->sql[which];
+}
+
+bool kl_ledger_path(const char *csv, char out[4096])
+{
+    static const char suffix[] = ".ledger";
+    char real[PATH_MAX];
+
+    /* Without the CSV there may still be its ledger to look at. */
+    if (realpath(csv, real) == NULL && !kl_copy(real, sizeof real, csv))
+        return false;
+    if (strlen(real) + sizeof suffix > 4096)
+        return false;
+    kl_copy(out, 4096, real);
+    return kl_copy(out + strlen(real), sizeof suffix, suffix);
 }
 
 /* ---- making -----------------------------------------------------------------------------------

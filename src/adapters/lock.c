@@ -132,6 +132,20 @@ static long holder_of(int fd)
     return pid;
 }
 
+void kl_lock_holder(const char *csv, char text[KL_TEXT_MAX])
+{
+    char path[PATH_MAX];
+    int fd;
+
+    text[0] = '\0';
+    if ((size_t)snprintf(path, sizeof path, "%s.lock", csv) >= sizeof path ||
+        (fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)) < 0)
+        return;
+    if (holder_of(fd) != 0)
+        read_who(fd, text);
+    close(fd);
+}
+
 enum kl_lock_result kl_lock_csv(struct kl_lock *l, int fd, char text[KL_TEXT_MAX])
 {
     if (flock(fd, LOCK_EX | LOCK_NB) == 0) {

@@ -31,6 +31,8 @@ enum kl_lock_result kl_lock_take(struct kl_lock *l, const char *csv, char text[K
 enum kl_lock_result kl_lock_keep(struct kl_lock *l, char text[KL_TEXT_MAX]);
 /* The CSV is another file now. Owns `fd` from here on, whatever the result. */
 enum kl_lock_result kl_lock_csv(struct kl_lock *l, int fd, char text[KL_TEXT_MAX]);
+/* Who holds it, by the kernel's list of locks; "" = nobody is seen to. Takes nothing. */
+void kl_lock_holder(const char *csv, char text[KL_TEXT_MAX]);
 void kl_lock_drop(struct kl_lock *l);
 
 #endif

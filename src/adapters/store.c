@@ -20,13 +20,11 @@ enum {
 static enum kl_store_open_result find_file(struct kl_store *s, const struct kl_store_options *o,
                                            char error[KL_TEXT_MAX])
 {
-    size_t room = sizeof s->ledger_path;
-
     if (!kl_copy(s->csv, sizeof s->csv, o->csv) || realpath(o->csv, s->real) == NULL) {
         kl_format(error, KL_TEXT_MAX, "%s: %s", kl_shown(o->csv), strerror(errno));
         return KL_STORE_BAD_CSV;
     }
-    if (kl_format(s->ledger_path, room, "%s.ledger", s->real) >= room - 1) {
+    if (!kl_ledger_path(s->real, s->ledger_path)) {
         kl_format(error, KL_TEXT_MAX, "%s: the path is too long", kl_shown(o->csv));
         return KL_STORE_BAD_CSV;
     }
@@ -48,6 +46,49 @@ static enum kl_store_open_result take_lock(struct kl_store *s, char error[KL_TEX
         kl_copy(error, KL_TEXT_MAX, text);
         return KL_STORE_BROKEN;
     }
+}
+
+struct kl_station_lock {
+    struct kl_lock lock;
+};
+
+enum kl_store_open_result kl_store_lock(const char *csv, struct kl_station_lock **out,
+                                        char error[KL_TEXT_MAX])
+{
+    struct kl_station_lock *l = calloc(1, sizeof *l);
+    enum kl_lock_result result;
+    char real[PATH_MAX];
+
+    *out = NULL;
+    if (l == NULL || realpath(csv, real) == NULL) {
+        kl_format(error, KL_TEXT_MAX, "%s: %s", kl_shown(csv), strerror(errno));
+        free(l);
+        return KL_STORE_BAD_CSV;
+    }
+    kl_lock_init(&l->lock);
+    if ((result = kl_lock_take(&l->lock, real, error)) != KL_LOCK_TAKEN) {
+        free(l);
+        return result == KL_LOCK_HELD ? KL_STORE_HELD : KL_STORE_BROKEN;
+    }
+    *out = l;
+    return KL_STORE_OPENED;
+}
+
+void kl_store_unlock(struct kl_station_lock *l)
+{
+    if (l == NULL)
+        return;
+    kl_lock_drop(&l->lock);
+    free(l);
+}
+
+void kl_store_holder(const char *csv, char text[KL_TEXT_MAX])
+{
+    char real[PATH_MAX];
+
+    text[0] = '\0';
+    if (realpath(csv, real) != NULL)
+        kl_lock_holder(real, text);
 }
 
 static enum kl_store_open_result load_csv(struct kl_store *s, char error[KL_TEXT_MAX])

@@ -1,0 +1,358 @@
+/* cli_keys_ledger.c: history, export and release: what needs the ledger, not the CSV. */
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli_keys.h"
+#include "keyline/cli.h"
+#include "keyline/store.h"
+
+static struct kl_ledger *open_ledger(const struct keys_args *a, enum kl_ledger_mode mode, int *exit)
+{
+    char path[PATH_MAX], error[KL_TEXT_MAX] = "";
+    struct kl_ledger *l = NULL;
+
+    if (!kl_ledger_path(a->csv, path))
+        kl_copy(error, sizeof error, "the path of the CSV is too long");
+    else
+        l = kl_ledger_open(path, mode, error);
+    *exit = error[0] == '\0' ? KL_EXIT_OK : KL_EXIT_STORE;
+    if (error[0] != '\0')
+        fprintf(stderr, "keyline: %s\n", error);
+    else if (l == NULL)
+        fprintf(stderr, "keyline: %s has no ledger yet: no board got a key from it\n", a->csv);
+    return l;
+}
+
+/* ---- history ----------------------------------------------------------------------------------
+ */
+
+struct printing {
+    enum keys_format format;
+    bool first;
+};
+
+static void history_text(const struct kl_ledger_entry *e)
+{
+    char when[32];
+
+    keys_time(e->wall, when);
+    printf("%s  ", when);
+    keys_print(e->what, 12);
+    printf("%s  ", e->mac);
+    keys_print(e->label, 0);
+    if (strcmp(e->what, "attempt") == 0) {
+        printf("  %s%s%s  %s  %s %s  %u baud, try %u", e->result, e->reason[0] != '\0' ? ": " : "",
+               e->reason, e->chip, e->slot, e->port, (unsigned)e->baud, (unsigned)e->tries);
+        if (e->detail[0] != '\0')
+            fputs("  ", stdout);
+        keys_print(e->detail, 0);
+    } else if (e->reason[0] != '\0') {
+        fputs("  ", stdout);
+        keys_print(e->reason, 0);
+    }
+    putchar('\n');
+}
+
+static const char *const history_columns[] = {
+    "time",    "event",    "mac",      "label",      "result",     "reason",  "detail",
+    "chip",    "revision", "flash_id", "flash_size", "bundle",     "port",    "slot",
+    "started", "ended",    "tries",    "baud",       "chip_error", "already", "acknowledged_only",
+    "station"};
+
+static void csv_number(bool attempt, uint64_t value)
+{
+    char text[32] = "";
+
+    if (attempt)
+        snprintf(text, sizeof text, "%llu", (unsigned long long)value);
+    keys_csv_field(text, false);
+}
+
+static void history_csv(const struct kl_ledger_entry *e)
+{
+    bool attempt = strcmp(e->what, "attempt") == 0;
+    char when[32], started[32], ended[32], flash[16] = "";
+
+    keys_time(e->wall, when);
+    keys_time(e->started, started);
+    keys_time(e->ended, ended);
+    if (attempt)
+        snprintf(flash, sizeof flash, "%06x", (unsigned)e->flash_id);
+    const char *const front[] = {when,      e->what,   e->mac,    e->label,
+                                 e->result, e->reason, e->detail, e->chip};
+    for (size_t i = 0; i < sizeof front / sizeof front[0]; i++)
+        keys_csv_field(front[i], false);
+    csv_number(attempt, e->revision);
+    keys_csv_field(flash, false);
+    csv_number(attempt, e->flash_size);
+    const char *const middle[] = {e->bundle, e->port, e->slot, started, ended};
+    for (size_t i = 0; i < sizeof middle / sizeof middle[0]; i++)
+        keys_csv_field(middle[i], false);
+    csv_number(attempt, e->tries);
+    csv_number(attempt, e->baud);
+    csv_number(attempt, e->chip_error);
+    csv_number(attempt, e->already);
+    csv_number(attempt, e->acknowledged_only);
+    keys_csv_field(e->station, true);
+}
+
+static void put_text(json_t *object, const char *name, const char *text)
+{
+    if (text[0] != '\0')
+        json_object_set_new(object, name, keys_json_text(text));
+}
+
+static void put_time(json_t *object, const char *name, int64_t wall)
+{
+    char text[32];
+
+    keys_time(wall, text);
+    put_text(object, name, text);
+}
+
+static json_t *history_json(const struct kl_ledger_entry *e)
+{
+    json_t *o = json_object();
+    char flash[16];
+
+    json_object_set_new(o, "id", json_integer(e->id));
+    put_time(o, "time", e->wall);
+    put_text(o, "event", e->what);
+    put_text(o, "mac", e->mac);
+    put_text(o, "label", e->label);
+    put_text(o, "station", e->station);
+    put_text(o, "bundle", e->bundle);
+    put_text(o, "reason", e->reason);
+    if (strcmp(e->what, "attempt") != 0)
+        return o;
+    snprintf(flash, sizeof flash, "%06x", (unsigned)e->flash_id);
+    put_text(o, "result", e->result);
+    put_text(o, "detail", e->detail);
+    put_text(o, "chip", e->chip);
+    put_text(o, "flash_id", flash);
+    put_text(o, "port", e->port);
+    put_text(o, "slot", e->slot);
+    put_time(o, "started", e->started);
+    put_time(o, "ended", e->ended);
+    json_object_set_new(o, "revision", json_integer(e->revision));
+    json_object_set_new(o, "flash_size", json_integer(e->flash_size));
+    json_object_set_new(o, "tries", json_integer(e->tries));
+    json_object_set_new(o, "baud", json_integer(e->baud));
+    json_object_set_new(o, "chip_error", json_integer(e->chip_error));
+    json_object_set_new(o, "already", json_boolean(e->already));
+    json_object_set_new(o, "acknowledged_only", json_boolean(e->acknowledged_only));
+    return o;
+}
+
+static bool print_entry(void *ctx, const struct kl_ledger_entry *e)
+{
+    struct printing *p = ctx;
+
+    if (p->format == KEYS_JSON)
+        keys_json_element(history_json(e), &p->first);
+    else if (p->format == KEYS_CSV)
+        history_csv(e);
+    else
+        history_text(e);
+    return !ferror(stdout);
+}
+
+static void print_columns(const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        keys_csv_field(names[i], i + 1 == count);
+}
+
+int keys_history(const struct keys_args *a)
+{
+    struct printing p = {a->format, true};
+    char error[KL_TEXT_MAX];
+    int exit;
+    struct kl_ledger *l = open_ledger(a, KL_LEDGER_READ, &exit);
+
+    if (exit != KL_EXIT_OK)
+        return exit;
+    if (a->format == KEYS_CSV)
+        print_columns(history_columns, sizeof history_columns / sizeof history_columns[0]);
+    if (l != NULL && !kl_ledger_history(l, a->mac, a->label, print_entry, &p, error)) {
+        fprintf(stderr, "keyline: %s\n", error);
+        exit = KL_EXIT_STORE;
+    }
+    kl_ledger_close(l);
+    if (a->format == KEYS_JSON)
+        keys_json_end(p.first);
+    return exit == KL_EXIT_OK ? keys_printed() : exit;
+}
+
+/* ---- export -----------------------------------------------------------------------------------
+ */
+
+static const char *const export_columns[] = {"label",   "mac",       "provisioned", "bundle",
+                                             "station", "confirmed", "fingerprint"};
+
+static void fingerprint_text(const struct kl_fingerprint *fp, char out[2 * KL_FINGERPRINT + 1])
+{
+    for (int i = 0; i < KL_FINGERPRINT; i++)
+        snprintf(out + 2 * i, 3, "%02x", fp->b[i]);
+}
+
+static bool print_export(void *ctx, const struct kl_ledger_key *key)
+{
+    struct printing *p = ctx;
+    char mac[18], when[32], fingerprint[2 * KL_FINGERPRINT + 1];
+
+    if (strcmp(key->state, "provisioned") != 0)
+        return true;
+    kl_mac_format(&key->mac, mac);
+    keys_time(key->provisioned, when);
+    fingerprint_text(&key->fingerprint, fingerprint);
+    const char *const values[] = {key->label,   mac,      when,       key->bundle,
+                                  key->station, key->how, fingerprint};
+    const size_t count = sizeof values / sizeof values[0];
+    if (p->format == KEYS_JSON) {
+        json_t *o = json_object();
+        for (size_t i = 0; i < count; i++)
+            put_text(o, export_columns[i], values[i]);
+        keys_json_element(o, &p->first);
+    } else {
+        print_columns(values, count);
+    }
+    return !ferror(stdout);
+}
+
+int keys_export(const struct keys_args *a)
+{
+    struct printing p = {a->format, true};
+    char error[KL_TEXT_MAX];
+    int exit;
+    struct kl_ledger *l = open_ledger(a, KL_LEDGER_READ, &exit);
+
+    if (exit != KL_EXIT_OK)
+        return exit;
+    if (a->format != KEYS_JSON)
+        print_columns(export_columns, sizeof export_columns / sizeof export_columns[0]);
+    if (l != NULL && !kl_ledger_keys(l, print_export, &p, error)) {
+        fprintf(stderr, "keyline: %s\n", error);
+        exit = KL_EXIT_STORE;
+    }
+    kl_ledger_close(l);
+    if (a->format == KEYS_JSON)
+        keys_json_end(p.first);
+    return exit == KL_EXIT_OK ? keys_printed() : exit;
+}
+
+/* ---- release ----------------------------------------------------------------------------------
+ */
+
+struct finding {
+    const struct keys_args *args;
+    unsigned reserved; /* keys with this label (and MAC) */
+    bool provisioned;
+    struct kl_fingerprint fingerprint;
+    struct kl_mac mac;
+    int64_t since;
+};
+
+static bool find_reserved(void *ctx, const struct kl_ledger_key *key)
+{
+    struct finding *f = ctx;
+    char mac[18];
+
+    kl_mac_format(&key->mac, mac);
+    if (strcmp(key->label, f->args->label) != 0 ||
+        (f->args->mac != NULL && strcmp(f->args->mac, mac) != 0))
+        return true;
+    if (strcmp(key->state, "provisioned") == 0)
+        f->provisioned = true;
+    if (strcmp(key->state, "reserved") != 0)
+        return true;
+    if (f->reserved++ > 0)
+        fprintf(stderr, "keyline: %s is also reserved for %s\n", key->label, mac);
+    f->fingerprint = key->fingerprint;
+    f->mac = key->mac;
+    f->since = key->reserved;
+    return true;
+}
+
+static int release_found(struct kl_ledger *l, const struct finding *f)
+{
+    const struct keys_args *a = f->args;
+    struct timespec now;
+    char text[KL_TEXT_MAX], mac[18], since[32];
+    struct kl_ledger_change change = {.fingerprint = f->fingerprint,
+                                      .mac = f->mac,
+                                      .label = a->label,
+                                      .reason = a->reason,
+                                      .station = "keyline keys release"};
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    change.wall = (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+    if (!kl_ledger_begin(l, text) || kl_ledger_release(l, &change, text) != KL_STORE_OK ||
+        !kl_ledger_commit(l, text)) {
+        kl_ledger_rollback(l);
+        fprintf(stderr, "keyline: not released: %s\n", text);
+        return KL_EXIT_STORE;
+    }
+    kl_mac_format(&f->mac, mac);
+    keys_time(f->since, since);
+    keys_print(a->label, 0);
+    printf(" is free again. It was reserved for %s since %s.\n", mac, since);
+    return keys_printed();
+}
+
+static int release_in(struct kl_ledger *l, const struct keys_args *a)
+{
+    struct finding f = {.args = a};
+    char error[KL_TEXT_MAX];
+
+    if (!kl_ledger_keys(l, find_reserved, &f, error)) {
+        fprintf(stderr, "keyline: %s\n", error);
+        return KL_EXIT_STORE;
+    }
+    if (f.reserved == 1)
+        return release_found(l, &f);
+    if (f.reserved > 1)
+        fprintf(stderr, "keyline: say which one with --mac\n");
+    else if (f.provisioned)
+        fprintf(stderr, "keyline: %s is provisioned: a board has it for good\n", a->label);
+    else
+        fprintf(stderr, "keyline: %s is not reserved; see keyline keys status\n", a->label);
+    return KL_EXIT_INPUT;
+}
+
+int keys_release(const struct keys_args *a)
+{
+    char text[KL_TEXT_MAX];
+    struct kl_ledger *l;
+    struct kl_station_lock *lock;
+    int exit;
+
+    if (a->label == NULL || a->reason == NULL || a->reason[strspn(a->reason, " \t")] == '\0') {
+        fprintf(stderr, "usage: keyline keys release LABEL --reason TEXT\n");
+        return KL_EXIT_USAGE;
+    }
+    switch (kl_store_lock(a->csv, &lock, text)) {
+    case KL_STORE_OPENED:
+        break;
+    case KL_STORE_HELD:
+        fprintf(stderr,
+                "keyline: not released: a station works on %s (%s), and the key may be on its way; "
+                "stop it first\n",
+                a->csv, text);
+        return KL_EXIT_HELD;
+    case KL_STORE_BAD_CSV:
+        fprintf(stderr, "keyline: %s\n", text);
+        return KL_EXIT_INPUT;
+    default:
+        fprintf(stderr, "keyline: %s\n", text);
+        return KL_EXIT_STORE;
+    }
+    if ((l = open_ledger(a, KL_LEDGER_CHANGE, &exit)) != NULL)
+        exit = release_in(l, a);
+    kl_ledger_close(l);
+    kl_store_unlock(lock);
+    return exit;
+}

@@ -1,0 +1,342 @@
+/* cli_keys_show.c: status and list: the CSV and the ledger, brought together as the station does.
+ */
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli_keys.h"
+#include "keyline/cli.h"
+#include "keyline/csv.h"
+#include "keyline/store.h"
+
+struct view {
+    struct kl_store *store;
+    const struct kl_store_content *content;
+    struct kl_pool pool;
+    struct kl_pool_memory memory;
+    int64_t *since; /* per key of the pool: reserved or provisioned when */
+};
+
+static void close_view(struct view *v)
+{
+    free(v->memory.key);
+    free(v->memory.by_fingerprint);
+    free(v->memory.by_mac);
+    free(v->memory.by_label);
+    free(v->since);
+    kl_store_free(v->store);
+}
+
+static bool make_pool(struct view *v)
+{
+    const struct kl_store_content *c = v->content;
+    struct kl_pool_memory *m = &v->memory;
+
+    m->capacity = c->row_count + c->ledger_count;
+    for (m->table_size = 2; m->table_size < 2 * (uint64_t)m->capacity;)
+        m->table_size *= 2;
+    m->key = calloc((size_t)m->capacity + 1, sizeof *m->key);
+    m->by_fingerprint = calloc(m->table_size, sizeof(uint32_t));
+    m->by_mac = calloc(m->table_size, sizeof(uint32_t));
+    m->by_label = calloc(m->table_size, sizeof(uint32_t));
+    v->since = calloc((size_t)m->capacity + 1, sizeof *v->since);
+    if (m->key == NULL || m->by_fingerprint == NULL || m->by_mac == NULL || m->by_label == NULL ||
+        v->since == NULL)
+        return false;
+    kl_pool_load(&v->pool, m, c->rows, c->row_count, c->ledger, c->ledger_count);
+    return true;
+}
+
+static bool note_time(void *ctx, const struct kl_ledger_key *key)
+{
+    struct view *v = ctx;
+    uint32_t at = kl_pool_find(&v->pool, &key->fingerprint);
+
+    if (at != UINT32_MAX)
+        v->since[at] = strcmp(key->state, "provisioned") == 0 ? key->provisioned : key->reserved;
+    return true;
+}
+
+static bool read_times(const struct keys_args *a, struct view *v, char error[KL_TEXT_MAX])
+{
+    char path[PATH_MAX];
+    struct kl_ledger *l;
+    bool ok;
+
+    if (!kl_ledger_path(a->csv, path))
+        return true;
+    l = kl_ledger_open(path, KL_LEDGER_READ, error);
+    if (l == NULL)
+        return error[0] == '\0';
+    ok = kl_ledger_keys(l, note_time, v, error);
+    kl_ledger_close(l);
+    return ok;
+}
+
+static int open_view(const struct keys_args *a, struct view *v)
+{
+    struct kl_store_options options = {.csv = a->csv, .header = a->header, .read_only = true};
+    char error[KL_TEXT_MAX];
+    int exit = KL_EXIT_OK;
+
+    memset(v, 0, sizeof *v);
+    switch (kl_store_open(&options, &v->store, error)) {
+    case KL_STORE_OPENED:
+        v->content = kl_store_content(v->store);
+        if (!make_pool(v)) {
+            kl_copy(error, sizeof error, "no memory");
+            exit = KL_EXIT_STORE;
+        } else if (!read_times(a, v, error)) {
+            exit = KL_EXIT_STORE;
+        }
+        break;
+    case KL_STORE_BAD_CSV:
+        exit = KL_EXIT_INPUT;
+        break;
+    default:
+        exit = KL_EXIT_STORE;
+    }
+    if (exit != KL_EXIT_OK) {
+        fprintf(stderr, "keyline: %s\n", error);
+        close_view(v);
+    }
+    return exit;
+}
+
+/* ---- status -----------------------------------------------------------------------------------
+ */
+
+struct figure {
+    const char *name, *text;
+    uint32_t count;
+    bool always;
+};
+
+enum {
+    FIGURES = 10
+};
+
+static void figures(const struct kl_pool_counts *c, struct figure out[FIGURES])
+{
+    const struct figure all[FIGURES] = {
+        {"free", "free", c->free, true},
+        {"reserved", "reserved", c->reserved, true},
+        {"provisioned", "provisioned", c->provisioned, true},
+        {"blocked", "can't be handed out", c->blocked, false},
+        {"copies", "exact copies of other rows, counted once", c->copies, false},
+        {"conflicts", "labels with two different keys", c->conflicts, false},
+        {"bad_lines", "rows that the firmware could not take", c->bad_lines, false},
+        {"foreign", "marked by another tool, board unknown", c->foreign, false},
+        {"vanished", "in the ledger, no longer in the CSV", c->vanished, false},
+        {"changed", "reserved, and changed in the CSV since", c->changed, false},
+    };
+
+    memcpy(out, all, sizeof all);
+}
+
+static bool in_doubt(const struct view *v, uint32_t key)
+{
+    return kl_pool_key(&v->pool, key)->state == KL_KEY_RESERVED;
+}
+
+static void status_json(const struct keys_args *a, const struct view *v, const char *holder)
+{
+    json_t *o = json_object(), *doubt = json_array();
+    struct figure f[FIGURES];
+    char mac[18], when[32];
+
+    json_object_set_new(o, "csv", keys_json_text(a->csv));
+    json_object_set_new(o, "fields", json_integer(v->content->fields));
+    json_object_set_new(o, "keys", json_integer(v->pool.counts.total));
+    figures(&v->pool.counts, f);
+    for (int i = 0; i < FIGURES; i++)
+        json_object_set_new(o, f[i].name, json_integer(f[i].count));
+    for (uint32_t i = 0; i < v->pool.count; i++) {
+        if (!in_doubt(v, i))
+            continue;
+        kl_mac_format(&kl_pool_key(&v->pool, i)->mac, mac);
+        keys_time(v->since[i], when);
+        json_array_append_new(doubt, json_pack("{s:o, s:s, s:s}", "label",
+                                               keys_json_text(kl_pool_key(&v->pool, i)->label),
+                                               "mac", mac, "since", when));
+    }
+    json_object_set_new(o, "in_doubt", doubt);
+    if (holder[0] != '\0')
+        json_object_set_new(o, "station", keys_json_text(holder));
+    if (v->content->warning[0] != '\0')
+        json_object_set_new(o, "warning", keys_json_text(v->content->warning));
+    json_dumpf(o, stdout, JSON_INDENT(2));
+    putchar('\n');
+    json_decref(o);
+}
+
+static void status_text(const struct keys_args *a, const struct view *v, const char *holder)
+{
+    struct figure f[FIGURES];
+    char mac[18], when[32];
+
+    printf("%s: %u keys of %u fields\n", a->csv, (unsigned)v->pool.counts.total,
+           v->content->fields);
+    figures(&v->pool.counts, f);
+    for (int i = 0; i < FIGURES; i++)
+        if (f[i].always || f[i].count > 0)
+            printf("%8u  %s\n", (unsigned)f[i].count, f[i].text);
+    if (v->pool.counts.conflicts > 0)
+        printf("lines %u and %u have one label and different keys: no station starts with this\n",
+               (unsigned)v->pool.counts.conflict_line_a, (unsigned)v->pool.counts.conflict_line_b);
+    if (v->content->warning[0] != '\0')
+        printf("%s\n", v->content->warning);
+    if (holder[0] != '\0')
+        printf("a station is running: %s\n", holder);
+    if (v->pool.counts.reserved > 0)
+        printf("\nreserved, so perhaps sent%s: the same board coming back settles it\n",
+               holder[0] != '\0' ? ", or at work right now" : "");
+    for (uint32_t i = 0; i < v->pool.count; i++) {
+        if (!in_doubt(v, i))
+            continue;
+        kl_mac_format(&kl_pool_key(&v->pool, i)->mac, mac);
+        keys_time(v->since[i], when);
+        fputs("  ", stdout);
+        keys_print(kl_pool_key(&v->pool, i)->label, 40);
+        printf("  %s  %s\n", mac, when);
+    }
+}
+
+int keys_status(const struct keys_args *a)
+{
+    char holder[KL_TEXT_MAX];
+    struct view v;
+    int exit = open_view(a, &v);
+
+    if (exit != KL_EXIT_OK)
+        return exit;
+    kl_store_holder(a->csv, holder);
+    if (a->format == KEYS_JSON)
+        status_json(a, &v, holder);
+    else
+        status_text(a, &v, holder);
+    close_view(&v);
+    return keys_printed();
+}
+
+/* ---- list -------------------------------------------------------------------------------------
+ */
+
+static const char *const state_words[] = {
+    [KL_KEY_FREE] = "free",          [KL_KEY_RESERVING] = "reserved",
+    [KL_KEY_RESERVED] = "reserved",  [KL_KEY_RELEASING] = "reserved",
+    [KL_KEY_RECORDING] = "reserved", [KL_KEY_PROVISIONED] = "provisioned",
+    [KL_KEY_BLOCKED] = "blocked",
+};
+
+static const char *const trouble_words[] = {
+    [KL_TROUBLE_NONE] = "",
+    [KL_TROUBLE_COPY] = "copy",
+    [KL_TROUBLE_CONFLICT] = "conflict",
+    [KL_TROUBLE_BAD_LINE] = "bad_line",
+    [KL_TROUBLE_FOREIGN] = "foreign",
+    [KL_TROUBLE_VANISHED] = "vanished",
+    [KL_TROUBLE_CHANGED] = "changed",
+};
+
+struct item {
+    const char *label, *state, *trouble, *why;
+    uint32_t line;
+    char mac[18], since[32];
+};
+
+static void print_item(const struct keys_args *a, const struct item *item, bool *first)
+{
+    json_t *o;
+
+    if (a->state != NULL && strcmp(a->state, item->state) != 0)
+        return;
+    if (a->format != KEYS_JSON) {
+        keys_print(item->label, 40);
+        printf("  %-11s  %-17s  %-20s", item->state, item->mac, item->since);
+        if (item->line > 0)
+            printf("  line %u", (unsigned)item->line);
+        printf("  %s%s%s\n", item->trouble, item->why[0] != '\0' ? ": " : "", item->why);
+        return;
+    }
+    o = json_pack("{s:o, s:s}", "label", keys_json_text(item->label), "state", item->state);
+    if (item->mac[0] != '\0')
+        json_object_set_new(o, "mac", json_string(item->mac));
+    if (item->since[0] != '\0')
+        json_object_set_new(o, "since", json_string(item->since));
+    if (item->line > 0)
+        json_object_set_new(o, "line", json_integer(item->line));
+    if (item->trouble[0] != '\0')
+        json_object_set_new(o, "trouble", json_string(item->trouble));
+    if (item->why[0] != '\0')
+        json_object_set_new(o, "why", json_string(item->why));
+    keys_json_element(o, first);
+}
+
+static struct item item_of_key(const struct view *v, uint32_t at)
+{
+    const struct kl_pool_key *key = kl_pool_key(&v->pool, at);
+    struct item item = {.label = key->label,
+                        .state = state_words[key->state],
+                        .trouble = trouble_words[key->trouble],
+                        .why = "",
+                        .line = key->line};
+
+    if (kl_mac_is_set(&key->mac))
+        kl_mac_format(&key->mac, item.mac);
+    keys_time(v->since[at], item.since);
+    return item;
+}
+
+static struct item item_of_row(const struct view *v, const struct kl_csv_row *row)
+{
+    struct item item = {.label = row->label, .state = "blocked", .why = "", .line = row->line};
+    uint32_t at = row->bad ? UINT32_MAX : kl_pool_find(&v->pool, &row->fingerprint);
+
+    if (at == UINT32_MAX) {
+        item.trouble = trouble_words[KL_TROUBLE_BAD_LINE];
+        item.why = kl_csv_unfit_text((enum kl_csv_unfit)row->why);
+        return item;
+    }
+    if (kl_pool_key(&v->pool, at)->line == row->line)
+        return item_of_key(v, at);
+    item.trouble = trouble_words[KL_TROUBLE_COPY];
+    return item;
+}
+
+static bool is_state(const char *state)
+{
+    for (size_t i = 0; i < sizeof state_words / sizeof state_words[0]; i++)
+        if (strcmp(state, state_words[i]) == 0)
+            return true;
+    return false;
+}
+
+int keys_list(const struct keys_args *a)
+{
+    bool first = true;
+    struct view v;
+    int exit;
+
+    if (a->state != NULL && !is_state(a->state)) {
+        fprintf(stderr, "keyline keys: --state is free, reserved, provisioned or blocked\n");
+        return KL_EXIT_USAGE;
+    }
+    if ((exit = open_view(a, &v)) != KL_EXIT_OK)
+        return exit;
+    for (uint32_t i = 0; i < v.content->row_count; i++) {
+        struct item item = item_of_row(&v, &v.content->rows[i]);
+        print_item(a, &item, &first);
+    }
+    for (uint32_t i = 0; i < v.pool.count; i++) {
+        if (kl_pool_key(&v.pool, i)->line != 0)
+            continue;
+        struct item item = item_of_key(&v, i);
+        print_item(a, &item, &first);
+    }
+    if (a->format == KEYS_JSON)
+        keys_json_end(first);
+    close_view(&v);
+    return keys_printed();
+}
