@@ -1,1 +1,0 @@
-typedef int kl_provisioning_placeholder;
