@@ -1,0 +1,122 @@
+/*
+ * wire.h: what a station and its dashboards say to each other over the Unix socket: one JSON object
+ * per line, both directions. docs/events.md tells it to people.
+ *
+ * Nothing secret crosses it: a snapshot holds none.
+ */
+#ifndef KEYLINE_WIRE_H
+#define KEYLINE_WIRE_H
+
+#include "keyline/station.h"
+
+enum {
+    KL_WIRE_PROTOCOL = 1,
+    KL_WIRE_LINE_MAX = 256 * 1024, /* longer lines are an error of the other side */
+    KL_WIRE_DOUBTS_MAX = 64,
+    KL_WIRE_BENCH = KL_SLOTS_MAX, /* "slot" of lines about the whole bench */
+};
+
+/* What does not change while the station runs. */
+struct kl_wire_hello {
+    unsigned protocol;
+    char version[24]; /* keyline's */
+    char csv[KL_PORT_MAX], firmware[KL_NAME_MAX], project[32], project_version[32], chip[24];
+    char station[KL_NAME_MAX];
+};
+
+/* A key that may have been sent and is not settled. */
+struct kl_wire_doubt {
+    char label[KL_LABEL_MAX + 1];
+    struct kl_mac mac;
+};
+
+enum kl_wire_kind {
+    KL_WIRE_NOTHING,  /* a kind of a later version: pass over it */
+    KL_WIRE_HELLO,    /* first */
+    KL_WIRE_SNAPSHOT, /* `snap` was brought up to date; the first one after a hello is complete */
+    KL_WIRE_LOG,      /* one line of a slot's log; slot KL_WIRE_BENCH: of the bench's events */
+    KL_WIRE_LOG_GAP,  /* lines were left out because this client read too slowly */
+    KL_WIRE_DOUBT,    /* all keys in doubt */
+    KL_WIRE_REFUSED,  /* a command was not taken: text */
+    KL_WIRE_BYE,      /* the station ends: its exit status, and a summary */
+};
+
+struct kl_wire_message {
+    enum kl_wire_kind kind;
+    union {
+        struct kl_wire_hello hello;
+        struct {
+            unsigned slot;
+            char text[KL_TEXT_MAX * 2];
+        } log;
+        struct {
+            unsigned slot;
+            uint64_t lines;
+        } gap;
+        struct {
+            unsigned count;
+            struct kl_wire_doubt item[KL_WIRE_DOUBTS_MAX];
+        } doubt;
+        char text[KL_TEXT_MAX];
+        struct {
+            int exit;
+            char text[KL_TEXT_MAX];
+        } bye;
+    } u;
+};
+
+/* ---- the dashboard's side ----------------------------------------------------------------------
+ */
+
+/* Reads one line (without its newline). A snapshot line changes `snap`, which the caller keeps and
+   zeroes at each new connection. False if the line is no message: the connection is broken. */
+bool kl_wire_decode(const char *line, size_t size, struct kl_snapshot *snap,
+                    struct kl_wire_message *out);
+
+/* Lines to send, newline included; free() them. NULL if memory is out. `slot` where the command has
+   one. */
+char *kl_wire_command(enum kl_command_kind kind, unsigned slot);
+char *kl_wire_add_port(const char *target);
+char *kl_wire_remove_port(unsigned slot);
+/* A key was released in the ledger while the station runs. */
+char *kl_wire_released(const struct kl_fingerprint *fp);
+
+/* ---- the station's side ------------------------------------------------------------------------
+ */
+
+enum kl_wire_wish_kind {
+    KL_WIRE_WISH_COMMAND,
+    KL_WIRE_WISH_ADD_PORT,
+    KL_WIRE_WISH_REMOVE_PORT,
+};
+
+struct kl_wire_wish {
+    enum kl_wire_wish_kind kind;
+    enum kl_command_kind command;
+    unsigned slot;
+    struct kl_fingerprint fingerprint; /* RELEASE */
+    char port[KL_PORT_MAX];            /* ADD_PORT */
+};
+
+/* Reads what a dashboard sent; false and a reason for `refused` if it can't be done. */
+bool kl_wire_decode_wish(const char *line, size_t size, struct kl_wire_wish *out,
+                         char error[KL_TEXT_MAX]);
+
+/* Lines to send, newline included; free() them. NULL if memory is out. */
+char *kl_wire_hello(const struct kl_wire_hello *hello);
+/* Only what differs from `before`; everything if `before` is NULL. NULL also if nothing differs. */
+char *kl_wire_snapshot(const struct kl_snapshot *now, const struct kl_snapshot *before);
+char *kl_wire_log(unsigned slot, const char *text);
+char *kl_wire_log_gap(unsigned slot, uint64_t lines);
+char *kl_wire_doubt(const struct kl_wire_doubt *item, unsigned count);
+char *kl_wire_refused(const char *text);
+char *kl_wire_bye(int exit_status, const char *text);
+
+/* Where the station that works on this CSV listens, best place first: beside the ledger, else where
+   that folder can't hold a socket. False past the last; "" for a place that can't be used. */
+bool kl_wire_socket_path(const char *csv, unsigned i, char *out, size_t size);
+/* Connects to the station that works on this CSV (blocking, a local socket); -1 if there is none.
+   Only a station of the same user is talked to. */
+int kl_wire_connect(const char *csv);
+
+#endif
