@@ -1,7 +1,11 @@
 /* main.c: hands the command line to the face that was asked for (src/faces/cli.c). */
+#include <signal.h>
+
 #include "keyline/cli.h"
 
 int main(int argc, char **argv)
 {
+    /* A peer that left is an error of that write, not the end of the program. */
+    signal(SIGPIPE, SIG_IGN);
     return kl_cli_main(argc, argv);
 }

@@ -3,8 +3,7 @@
  *
  * Requests are done strictly in order. LINES, BAUD and FLUSH are answered by KL_EV_IO_DONE with the
  * request's id once the far end has them (RFC 2217: once it said so); a BAUD takes hold only after
- * everything written before has left. WRITE is answered when the bytes have left this host's
- * buffers, as far as can be told.
+ * everything written before has left. WRITE is not answered.
  */
 #ifndef KEYLINE_IO_H
 #define KEYLINE_IO_H

@@ -1,0 +1,59 @@
+/*
+ * tcp_stream.h: one TCP connection to a named host: resolves, tries its addresses in turn, connects
+ * in bounded time, notices a dead peer. Below the raw and the RFC 2217 link.
+ */
+#ifndef KEYLINE_ADAPTERS_TCP_STREAM_H
+#define KEYLINE_ADAPTERS_TCP_STREAM_H
+
+#include <uv.h>
+
+#include "keyline/station.h"
+
+struct kl_tcp_events {
+    void (*opened)(void *owner, enum kl_open_result result, const char *text);
+    void (*rx)(void *owner, const uint8_t *data, size_t size);
+    void (*drained)(void *owner); /* everything written was handed to the kernel */
+    void (*lost)(void *owner, const char *text);
+    void (*closed)(void *owner);
+};
+
+struct kl_tcp {
+    uv_loop_t *loop;
+    const struct kl_tcp_events *events;
+    void *owner;
+    char name[KL_PORT_MAX]; /* "host:port", for messages */
+    uv_getaddrinfo_t resolve;
+    struct addrinfo *found, *next;
+    uv_tcp_t socket;
+    uv_connect_t connect;
+    uv_timer_t timer;
+    unsigned busy;     /* things that end by a callback: the look-up and the open handles */
+    bool socket_taken; /* the socket is initialised */
+    bool connected, closing, over;
+    int error;     /* the last attempt's */
+    size_t unsent; /* writes that the kernel has not taken yet */
+    uint8_t rx[4096];
+};
+
+void kl_tcp_init(struct kl_tcp *t, uv_loop_t *loop, const struct kl_tcp_events *events,
+                 void *owner);
+/* Answers by `opened`, later. */
+void kl_tcp_open(struct kl_tcp *t, const char *host, const char *port);
+
+/* Fill data and size (up to what was asked for), then hand it over; wiped if secret. */
+struct kl_tcp_write {
+    uv_write_t request;
+    struct kl_tcp *stream;
+    bool secret;
+    size_t size;
+    uint8_t data[];
+};
+struct kl_tcp_write *kl_tcp_write_new(size_t capacity); /* NULL if memory is out */
+/* False if the connection is broken; the write is freed either way. */
+bool kl_tcp_write(struct kl_tcp *t, struct kl_tcp_write *write);
+/* Drops received bytes that wait in the kernel. */
+void kl_tcp_drop(struct kl_tcp *t);
+/* Answers by `closed`, later. */
+void kl_tcp_close(struct kl_tcp *t);
+
+#endif
