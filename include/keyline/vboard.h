@@ -28,8 +28,21 @@ struct kl_vboard_config {
                              tool's example, faults included), "silent"; NULL = "keyline" */
 };
 
+/* NULL only if `faults` is not a fault list. */
 struct kl_vboard *kl_vboard_create(const struct kl_vboard_config *config);
 void kl_vboard_destroy(struct kl_vboard *b);
+
+/* Faults by name: "drop_rx=5000,never_asks" (docs/virtual.md). They add up; false and a sentence in
+   `error` if the list has a mistake (those before it hold). */
+bool kl_vboard_fault(struct kl_vboard *b, const char *list, char error[KL_TEXT_MAX]);
+bool kl_vboard_fault_check(const char *list, char error[KL_TEXT_MAX]);
+
+struct kl_vboard_fault_info {
+    const char *name, *form, *text; /* "drop_rx", "[=BYTE]", what it does */
+    uint64_t usual;                 /* the figure if none is given; 0 = see text */
+};
+/* The whole list; false past its end. */
+bool kl_vboard_fault_info(unsigned i, struct kl_vboard_fault_info *out);
 
 /* Power: off loses RAM, keeps flash. A board is created without power. */
 void kl_vboard_power(struct kl_vboard *b, bool on, kl_us now);
