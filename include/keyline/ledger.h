@@ -31,9 +31,9 @@ void kl_ledger_close(struct kl_ledger *l);
  * After a failed commit nobody knows what reached the disk. This closes the file, opens it again,
  * and brings what is there to rest, so that from then on what is seen is what is durable. A ledger
  * that was deleted meanwhile is written anew from the one that is still open. False if it can't be
- * done (yet); `*l` stays usable for another try.
+ * done (yet); `l` stays usable for another try.
  */
-bool kl_ledger_heal(struct kl_ledger **l, char error[KL_TEXT_MAX]);
+bool kl_ledger_heal(struct kl_ledger *l, char error[KL_TEXT_MAX]);
 
 bool kl_ledger_begin(struct kl_ledger *l, char error[KL_TEXT_MAX]);
 bool kl_ledger_commit(struct kl_ledger *l, char error[KL_TEXT_MAX]);

@@ -89,7 +89,8 @@ static const char *const statements[KL_SQL_COUNT] = {
 void kl_ledger_say(struct kl_ledger *l, int rc, char error[KL_TEXT_MAX])
 {
     const char *advice = "";
-    const char *says = l->db != NULL ? sqlite3_errmsg(l->db) : sqlite3_errstr(rc);
+    bool ours = l->db != NULL && (sqlite3_errcode(l->db) & 0xff) == (rc & 0xff);
+    const char *says = ours ? sqlite3_errmsg(l->db) : sqlite3_errstr(rc);
 
     switch (rc & 0xff) {
     case SQLITE_CORRUPT:
@@ -276,7 +277,7 @@ static bool is_sound(struct kl_ledger *l, off_t size, char error[KL_TEXT_MAX])
     int rc;
     bool ok;
 
-    if (size > QUICK_CHECK_MAX)
+    if (size > QUICK_CHECK_MAX || l->mode == KL_LEDGER_READ)
         return true;
     rc = sqlite3_prepare_v2(l->db, "PRAGMA quick_check(1)", -1, &s, NULL);
     if (rc == SQLITE_OK)
@@ -295,8 +296,24 @@ static bool settings(struct kl_ledger *l, char error[KL_TEXT_MAX])
         return run(l, "PRAGMA query_only = 1", error);
     return run(l,
                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-               "PRAGMA foreign_keys = 1; PRAGMA trusted_schema = 0; PRAGMA cell_size_check = 1;",
+               "PRAGMA trusted_schema = 0; PRAGMA cell_size_check = 1",
                error);
+}
+
+/* Moves what the log holds into the database and syncs it. A log whose sync failed once, in this
+   process or an earlier one, is not trusted with anything new: the kernel may have forgotten what
+   it could not write, and still show it. */
+static bool bring_to_rest(struct kl_ledger *l, char error[KL_TEXT_MAX])
+{
+    int64_t busy = 0;
+
+    if (l->mode == KL_LEDGER_READ)
+        return true;
+    if (!number(l, "PRAGMA wal_checkpoint(TRUNCATE)", &busy, error))
+        return false;
+    if (busy != 0)
+        kl_ledger_say(l, SQLITE_BUSY, error);
+    return busy == 0;
 }
 
 static int open_db(struct kl_ledger *l)
@@ -337,7 +354,8 @@ static bool open_checked(struct kl_ledger *l, char error[KL_TEXT_MAX])
         kl_ledger_say(l, rc, error);
         return false;
     }
-    return settings(l, error) && is_ours(l, error) && is_sound(l, st.st_size, error);
+    return settings(l, error) && is_ours(l, error) && is_sound(l, st.st_size, error) &&
+           bring_to_rest(l, error);
 }
 
 struct kl_ledger *kl_ledger_open(const char *path, enum kl_ledger_mode mode,
@@ -385,9 +403,8 @@ static bool has_moved(struct kl_ledger *l)
            moved != 0;
 }
 
-bool kl_ledger_heal(struct kl_ledger **ledger, char error[KL_TEXT_MAX])
+bool kl_ledger_heal(struct kl_ledger *l, char error[KL_TEXT_MAX])
 {
-    struct kl_ledger *l = *ledger;
     struct stat st;
 
     if (l->db != NULL) {
@@ -405,13 +422,10 @@ bool kl_ledger_heal(struct kl_ledger **ledger, char error[KL_TEXT_MAX])
         }
         close_db(l);
     }
-    /* The checkpoint moves what the log holds into the database and syncs it: a log whose sync
-       failed once is not trusted with anything new. */
-    if (!open_checked(l, error) || !run(l, "PRAGMA wal_checkpoint(TRUNCATE)", error)) {
-        close_db(l);
-        return false;
-    }
-    return true;
+    if (open_checked(l, error))
+        return true;
+    close_db(l);
+    return false;
 }
 
 bool kl_ledger_begin(struct kl_ledger *l, char error[KL_TEXT_MAX])

@@ -1,6 +1,7 @@
 #include "keyline/store.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,10 +21,15 @@ enum {
 static enum kl_store_open_result find_file(struct kl_store *s, const struct kl_store_options *o,
                                            char error[KL_TEXT_MAX])
 {
-    if (!kl_copy(s->csv, sizeof s->csv, o->csv) || realpath(o->csv, s->real) == NULL) {
+    char here[PATH_MAX] = "";
+
+    if (realpath(o->csv, s->real) == NULL ||
+        (o->csv[0] != '/' && getcwd(here, sizeof here) == NULL)) {
         kl_format(error, KL_TEXT_MAX, "%s: %s", kl_shown(o->csv), strerror(errno));
         return KL_STORE_BAD_CSV;
     }
+    kl_copy(s->csv, sizeof s->csv, o->csv);
+    snprintf(s->watched, sizeof s->watched, o->csv[0] == '/' ? "%.0s%s" : "%s/%s", here, o->csv);
     if (!kl_ledger_path(s->real, s->ledger_path)) {
         kl_format(error, KL_TEXT_MAX, "%s: the path is too long", kl_shown(o->csv));
         return KL_STORE_BAD_CSV;
@@ -265,11 +271,11 @@ static void on_worked(uv_work_t *work, int status)
 
     KL_ASSERT(status == 0);
     memset(&s->job, 0, sizeof s->job);
-    s->working = false;
     tell_trouble(s, job.trouble);
     answer_requests(s, job.first);
     kl_secret_free(job.secret, job.secret_size);
     tell_news(s, job.news);
+    s->working = false; /* not before: answers bring new requests */
     if (job.last)
         uv_close((uv_handle_t *)&s->tick, closed_all);
     else

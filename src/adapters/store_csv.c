@@ -129,7 +129,7 @@ static bool leads_elsewhere(struct kl_store *s, char text[KL_TEXT_MAX])
 {
     char real[PATH_MAX];
 
-    if (realpath(s->csv, real) == NULL || strcmp(real, s->real) == 0)
+    if (realpath(s->watched, real) == NULL || strcmp(real, s->real) == 0)
         return false;
     kl_format(text, KL_TEXT_MAX, "%s: the name leads to another file now: stop and start keyline",
               kl_shown(s->csv));
@@ -154,8 +154,24 @@ bool kl_store_refresh(struct kl_store *s, char text[KL_TEXT_MAX])
 /* ---- marks ------------------------------------------------------------------------------------
  */
 
+static bool wants_mark(const struct kl_table *t, const struct kl_fingerprint *fp)
+{
+    uint32_t row = kl_table_find(t, fp), copies, at;
+    bool wants;
+
+    if (row == UINT32_MAX)
+        return false;
+    wants = !t->spent[row];
+    at = kl_table_copies(t, row, &copies);
+    for (uint32_t i = 0; i < copies; i++)
+        wants |= !t->spent[t->copy[at + i].row];
+    return wants;
+}
+
 bool kl_store_want_mark(struct kl_store *s, const struct kl_fingerprint *fp)
 {
+    if (!wants_mark(s->table, fp))
+        return true;
     if (s->mark_count == s->mark_capacity) {
         uint32_t capacity = s->mark_capacity == 0 ? 64 : s->mark_capacity * 2;
         struct kl_fingerprint *more = reallocarray(s->mark, capacity, sizeof *more);
@@ -179,23 +195,33 @@ static int ascending(const void *a, const void *b)
 
 /* The rows that still want a mark, exact copies included: a tool that only knows the CSV must not
    hand them out either. */
-static uint32_t rows_to_mark(struct kl_store *s, uint32_t *rows)
+static uint32_t unmarked_rows(const struct kl_store *s, uint32_t *rows)
 {
     const struct kl_table *t = s->table;
-    uint32_t n = 0, kept = 0;
+    uint32_t n = 0;
 
     for (uint32_t i = 0; i < s->mark_count; i++) {
         uint32_t row = kl_table_find(t, &s->mark[i]), copies, at;
 
         if (row == UINT32_MAX)
             continue; /* comes back with the row, if ever */
-        if (!t->spent[row])
-            rows[n++] = row;
         at = kl_table_copies(t, row, &copies);
-        for (uint32_t k = 0; k < copies; k++)
-            if (!t->spent[t->copy[at + k].row])
-                rows[n++] = t->copy[at + k].row;
+        for (uint32_t k = 0; k <= copies; k++) {
+            uint32_t one = k == 0 ? row : t->copy[at + k - 1].row;
+            if (t->spent[one])
+                continue;
+            if (rows != NULL)
+                rows[n] = one;
+            n++;
+        }
     }
+    return n;
+}
+
+static uint32_t sort_rows(uint32_t *rows, uint32_t n)
+{
+    uint32_t kept = 0;
+
     qsort(rows, n, sizeof *rows, ascending);
     for (uint32_t i = 0; i < n; i++)
         if (kept == 0 || rows[kept - 1] != rows[i])
@@ -205,19 +231,22 @@ static uint32_t rows_to_mark(struct kl_store *s, uint32_t *rows)
 
 static enum kl_table_result mark_once(struct kl_store *s, char text[KL_TEXT_MAX])
 {
-    uint32_t *rows = calloc((size_t)s->mark_count + s->table->copy_count + 1, sizeof *rows);
-    enum kl_table_result result = KL_TABLE_ABSENT;
+    uint32_t count = unmarked_rows(s, NULL);
+    enum kl_table_result result;
     char who[KL_TEXT_MAX];
-    uint32_t count;
+    uint32_t *rows;
     int fd = -1;
 
     text[0] = '\0';
-    if (rows == NULL) {
+    if (count == 0)
+        return KL_TABLE_OK;
+    if ((rows = calloc(count, sizeof *rows)) == NULL) {
         kl_copy(text, KL_TEXT_MAX, "no memory for the marks");
-        return result;
+        return KL_TABLE_ABSENT;
     }
-    count = rows_to_mark(s, rows);
-    result = count == 0 ? KL_TABLE_OK : kl_csv_mark(s->table, rows, count, &fd, text);
+    unmarked_rows(s, rows);
+    count = sort_rows(rows, count);
+    result = kl_csv_mark(s->table, rows, count, &fd, text);
     if (fd >= 0)
         kl_lock_csv(&s->lock, fd, who); /* holds it already */
     free(rows);

@@ -233,7 +233,7 @@ static enum kl_store_status apply(struct kl_store *s, struct kl_request *r)
 
 static bool heal(struct kl_store *s, char text[KL_TEXT_MAX])
 {
-    if (!kl_ledger_heal(&s->ledger, text))
+    if (!kl_ledger_heal(s->ledger, text))
         return false;
     s->sick = false;
     s->unseen = true; /* what was reported as failed may be there */

@@ -48,8 +48,9 @@ struct kl_job {
 
 struct kl_store {
     /* fixed */
-    char csv[PATH_MAX];  /* as given */
-    char real[PATH_MAX]; /* where it leads */
+    char csv[PATH_MAX];         /* as given */
+    char watched[2 * PATH_MAX]; /* the same, from the root: the working folder may change */
+    char real[PATH_MAX];        /* where it leads */
     char ledger_path[PATH_MAX];
     bool header, read_only;
     char station[KL_NAME_MAX], bundle[80];
