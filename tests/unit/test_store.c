@@ -64,10 +64,295 @@ static void a_key_goes_its_way(void **state)
     bench_close(&b);
 }
 
+static void refused(struct store_bench *b, const char *words)
+{
+    assert_int_equal(b->status, KL_STORE_REFUSED);
+    assert_false(b->has_key);
+    if (strstr(b->text, words) == NULL)
+        fail_msg("%s", b->text);
+}
+
+static void the_ledger_decides_whose_a_key_is(void **state)
+{
+    struct store_bench b;
+
+    (void)state;
+    file_put(csv, three_rows);
+    assert_int_equal(bench_open(&b, csv), KL_STORE_OPENED);
+    assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-1", 1), KL_STORE_OK);
+    assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-1", 1), KL_STORE_OK); /* asked again */
+    assert_true(b.has_key);
+    bench_ask(&b, KL_OP_RESERVE, "dev-1", 2); /* another board */
+    refused(&b, "24:0a:c4:00:00:01");
+    bench_ask(&b, KL_OP_RESERVE, "dev-2", 1); /* another key for the same board */
+    refused(&b, "dev-1");
+    bench_ask(&b, KL_OP_FETCH, "dev-1", 2);
+    refused(&b, "24:0a:c4:00:00:01");
+    bench_ask(&b, KL_OP_FETCH, "dev-3", 3); /* nobody's */
+    refused(&b, "nobody");
+    bench_ask(&b, KL_OP_PROVISION, "dev-1", 2);
+    refused(&b, "24:0a:c4:00:00:01");
+    bench_ask(&b, KL_OP_RELEASE, "dev-1", 2);
+    refused(&b, "24:0a:c4:00:00:01");
+    assert_int_equal(bench_ask(&b, KL_OP_PROVISION, "dev-1", 1), KL_STORE_OK);
+    assert_int_equal(bench_ask(&b, KL_OP_PROVISION, "dev-1", 1), KL_STORE_OK);
+    bench_ask(&b, KL_OP_RELEASE, "dev-1", 1);
+    refused(&b, "provisioned");
+    assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-1", 1), KL_STORE_OK); /* its own, again */
+    bench_ask(&b, KL_OP_PROVISION, "dev-2", 1); /* a second key for one board */
+    refused(&b, "dev-1");
+    bench_close(&b);
+    assert_true(file_is(csv, "dev-1,aa01,bb01,Provisioned\ndev-2,aa02,bb02\ndev-3,aa03,bb03\n"));
+}
+
+static void a_released_key_is_anybodys(void **state)
+{
+    struct store_bench b;
+
+    (void)state;
+    file_put(csv, three_rows);
+    assert_int_equal(bench_open(&b, csv), KL_STORE_OPENED);
+    assert_int_equal(bench_ask(&b, KL_OP_RELEASE, "dev-1", 1), KL_STORE_OK); /* was free */
+    assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-1", 1), KL_STORE_OK);
+    assert_int_equal(bench_ask(&b, KL_OP_RELEASE, "dev-1", 1), KL_STORE_OK);
+    assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-1", 2), KL_STORE_OK);
+    assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-2", 1), KL_STORE_OK);
+    bench_close(&b);
+    assert_true(file_is(csv, three_rows));
+}
+
+static void a_board_that_shows_a_free_key_has_it(void **state)
+{
+    struct store_bench b;
+
+    (void)state;
+    file_put(csv, three_rows);
+    assert_int_equal(bench_open(&b, csv), KL_STORE_OPENED);
+    assert_int_equal(bench_ask(&b, KL_OP_PROVISION, "dev-3", 7), KL_STORE_OK);
+    bench_close(&b);
+    assert_true(file_is(csv, "dev-1,aa01,bb01\ndev-2,aa02,bb02\ndev-3,aa03,bb03,Provisioned\n"));
+}
+
+static void many_requests_are_answered_in_order(void **state)
+{
+    struct store_bench b;
+    char text[4096] = "", label[32];
+    struct kl_fingerprint fp[64];
+
+    (void)state;
+    for (int i = 0; i < 64; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "d%02d,%04d\r\n", i, i * i);
+    file_put(csv, text);
+    assert_int_equal(bench_open(&b, csv), KL_STORE_OPENED);
+    for (unsigned i = 0; i < 64; i++) {
+        snprintf(label, sizeof label, "d%02u", i);
+        fp[i] = bench_key(&b, label);
+        bench_submit(&b, KL_OP_RESERVE, &fp[i], i);
+        bench_submit(&b, KL_OP_PROVISION, &fp[i], i);
+    }
+    bench_wait(&b);
+    assert_int_equal(b.status, KL_STORE_OK);
+    bench_close(&b);
+    text[0] = '\0';
+    for (int i = 0; i < 64; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "d%02d,%04d,Provisioned\r\n", i,
+                 i * i);
+    assert_true(file_is(csv, text));
+}
+
+static void copies_of_a_spent_row_are_marked_too(void **state)
+{
+    struct store_bench b;
+
+    (void)state;
+    file_put(csv, "a,1\nb,2\n\"a\",1\n");
+    assert_int_equal(bench_open(&b, csv), KL_STORE_OPENED);
+    assert_int_equal(bench_ask(&b, KL_OP_PROVISION, "a", 1), KL_STORE_OK);
+    bench_close(&b);
+    assert_true(file_is(csv, "a,1,Provisioned\nb,2\n\"a\",1,Provisioned\n"));
+}
+
+static void a_missing_mark_is_made_up_for(void **state)
+{
+    struct store_bench b;
+
+    (void)state;
+    file_put(csv, three_rows);
+    assert_int_equal(bench_open(&b, csv), KL_STORE_OPENED);
+    assert_int_equal(bench_ask(&b, KL_OP_PROVISION, "dev-1", 1), KL_STORE_OK);
+    bench_close(&b);
+    file_put(csv, three_rows); /* as if the power had failed before the mark */
+    assert_int_equal(bench_open(&b, csv), KL_STORE_OPENED);
+    bench_close(&b);
+    assert_true(file_is(csv, "dev-1,aa01,bb01,Provisioned\ndev-2,aa02,bb02\ndev-3,aa03,bb03\n"));
+}
+
+static void the_ledger_is_private_and_no_secret_is_in_it(void **state)
+{
+    static const char *const names[] = {"keys.csv.ledger", "keys.csv.ledger-wal",
+                                        "keys.csv.ledger-shm"};
+    struct store_bench b;
+    struct stat st;
+
+    (void)state;
+    file_put(csv, "dev-1,s3cretAAAA,s3cretBBBB\ndev-2,s3cretCCCC,s3cretDDDD\n");
+    assert_int_equal(bench_open(&b, csv), KL_STORE_OPENED);
+    assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-1", 1), KL_STORE_OK);
+    assert_int_equal(bench_ask(&b, KL_OP_PROVISION, "dev-1", 1), KL_STORE_OK);
+    assert_int_equal(bench_ask(&b, KL_OP_ATTEMPT, "dev-1", 1), KL_STORE_OK);
+    for (int i = 0; i < 3; i++) {
+        size_t size;
+        char *data = file_read(scratch_path(&dir, names[i]), &size);
+        assert_non_null(data);
+        assert_null(memmem(data, size, "s3cret", 6));
+        free(data);
+        assert_int_equal(stat(scratch_path(&dir, names[i]), &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0600);
+    }
+    bench_close(&b);
+    assert_int_equal(access(scratch_path(&dir, names[1]), F_OK), -1);
+    assert_int_equal(access(scratch_path(&dir, "keys.csv.lock"), F_OK), -1);
+}
+
+static void opens_as(const char *path, enum kl_store_open_result result, const char *words)
+{
+    struct store_bench b;
+
+    assert_int_equal(bench_open(&b, path), result);
+    if (strstr(b.error, words) == NULL)
+        fail_msg("%s", b.error);
+}
+
+static void a_csv_that_cannot_be_used_is_named(void **state)
+{
+    (void)state;
+    opens_as(csv, KL_STORE_BAD_CSV, "keys.csv: No such file");
+    opens_as(dir.folder, KL_STORE_BAD_CSV, "not a regular file");
+    file_put(csv, "a,b\nc,\"d\n");
+    opens_as(csv, KL_STORE_BAD_CSV, "keys.csv: line 2: a quote is opened");
+    assert_int_equal(access(scratch_path(&dir, "keys.csv.ledger"), F_OK), -1);
+    file_put(csv, "a,b\n");
+    assert_int_equal(link(csv, scratch_path(&dir, "other.csv")), 0);
+    opens_as(csv, KL_STORE_BAD_CSV, "hard links");
+}
+
+static void a_ledger_that_is_damaged_stays_as_it_is(void **state)
+{
+    const char *ledger = scratch_path(&dir, "keys.csv.ledger");
+    struct store_bench b;
+    char *data;
+    size_t size;
+
+    (void)state;
+    file_put(csv, three_rows);
+    file_put(ledger, "");
+    opens_as(csv, KL_STORE_BROKEN, "damaged");
+    assert_true(file_is(ledger, ""));
+    file_put(ledger, "this is not a database, and it is long enough to be told from one: "
+                     "0123456789012345678901234567890123456789012345678901234567890123456789\n");
+    opens_as(csv, KL_STORE_BROKEN, "damaged");
+    unlink(ledger);
+    assert_int_equal(bench_open(&b, csv), KL_STORE_OPENED);
+    assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-1", 1), KL_STORE_OK);
+    bench_close(&b);
+    data = file_read(ledger, &size);
+    memset(data + 4096, 0x5a, 2048); /* the table of the keys */
+    file_write(ledger, data, size);
+    opens_as(csv, KL_STORE_BROKEN, "damaged");
+    memset(data, 0, size / 2);
+    file_write(ledger, data, size);
+    opens_as(csv, KL_STORE_BROKEN, "damaged");
+    free(data);
+}
+
+static void without_its_ledger_the_marks_still_count(void **state)
+{
+    struct store_bench b;
+
+    (void)state;
+    file_put(csv, "dev-1,aa01,Provisioned\ndev-2,aa02\n");
+    assert_int_equal(bench_open(&b, csv), KL_STORE_OPENED);
+    assert_true(kl_store_content(b.store)->rows[0].marked);
+    bench_ask(&b, KL_OP_RESERVE, "dev-1", 1);
+    refused(&b, "mark of another tool");
+    assert_int_equal(bench_ask(&b, KL_OP_PROVISION, "dev-1", 1), KL_STORE_OK); /* adopted */
+    assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-1", 1), KL_STORE_OK);
+    bench_close(&b);
+    assert_true(file_is(csv, "dev-1,aa01,Provisioned\ndev-2,aa02\n"));
+}
+
+static void links_lead_to_the_real_file(void **state)
+{
+    const char *name = scratch_path(&dir, "link.csv");
+    struct store_bench b;
+    struct stat st;
+
+    (void)state;
+    file_put(csv, three_rows);
+    assert_int_equal(symlink("keys.csv", name), 0);
+    assert_int_equal(bench_open(&b, name), KL_STORE_OPENED);
+    assert_int_equal(bench_ask(&b, KL_OP_PROVISION, "dev-1", 1), KL_STORE_OK);
+    bench_close(&b);
+    assert_int_equal(lstat(name, &st), 0);
+    assert_true(S_ISLNK(st.st_mode));
+    assert_true(file_is(csv, "dev-1,aa01,bb01,Provisioned\ndev-2,aa02,bb02\ndev-3,aa03,bb03\n"));
+    assert_int_equal(access(scratch_path(&dir, "keys.csv.ledger"), F_OK), 0);
+}
+
+static void a_reader_changes_nothing(void **state)
+{
+    struct kl_store_options options = {.csv = csv, .read_only = true};
+    char error[KL_TEXT_MAX];
+    struct kl_store *s;
+
+    (void)state;
+    file_put(csv, three_rows);
+    assert_int_equal(kl_store_open(&options, &s, error), KL_STORE_OPENED);
+    assert_int_equal(kl_store_content(s)->row_count, 3);
+    assert_int_equal(kl_store_content(s)->ledger_count, 0);
+    kl_store_free(s);
+    assert_int_equal(access(scratch_path(&dir, "keys.csv.ledger"), F_OK), -1);
+    assert_int_equal(access(scratch_path(&dir, "keys.csv.lock"), F_OK), -1);
+}
+
+static void a_reader_sees_what_a_station_does(void **state)
+{
+    struct kl_store_options options = {.csv = csv, .read_only = true};
+    char error[KL_TEXT_MAX];
+    struct store_bench b;
+    struct kl_store *s;
+
+    (void)state;
+    file_put(csv, three_rows);
+    assert_int_equal(bench_open(&b, csv), KL_STORE_OPENED);
+    assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-2", 5), KL_STORE_OK);
+    assert_int_equal(kl_store_open(&options, &s, error), KL_STORE_OPENED);
+    assert_int_equal(kl_store_content(s)->ledger_count, 1);
+    assert_string_equal(kl_store_content(s)->ledger[0].label, "dev-2");
+    assert_int_equal(kl_store_content(s)->ledger[0].mac.b[5], 5);
+    kl_store_free(s);
+    assert_int_equal(bench_ask(&b, KL_OP_PROVISION, "dev-2", 5), KL_STORE_OK);
+    bench_close(&b);
+}
+
 int main(void)
 {
+#define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_key_goes_its_way, make_folder, remove_folder),
+        IN_FOLDER(a_key_goes_its_way),
+        IN_FOLDER(the_ledger_decides_whose_a_key_is),
+        IN_FOLDER(a_released_key_is_anybodys),
+        IN_FOLDER(a_board_that_shows_a_free_key_has_it),
+        IN_FOLDER(many_requests_are_answered_in_order),
+        IN_FOLDER(copies_of_a_spent_row_are_marked_too),
+        IN_FOLDER(a_missing_mark_is_made_up_for),
+        IN_FOLDER(the_ledger_is_private_and_no_secret_is_in_it),
+        IN_FOLDER(a_csv_that_cannot_be_used_is_named),
+        IN_FOLDER(a_ledger_that_is_damaged_stays_as_it_is),
+        IN_FOLDER(without_its_ledger_the_marks_still_count),
+        IN_FOLDER(links_lead_to_the_real_file),
+        IN_FOLDER(a_reader_changes_nothing),
+        IN_FOLDER(a_reader_sees_what_a_station_does),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
