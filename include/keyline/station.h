@@ -258,6 +258,12 @@ struct kl_snapshot {
     uint64_t stale;            /* completions dropped because their board was gone */
 };
 
+/* A key that may have been sent to a board that is not here: a person may have to look for it. */
+struct kl_in_doubt {
+    char label[KL_LABEL_MAX + 1];
+    struct kl_mac mac;
+};
+
 /* ---- the station ------------------------------------------------------------------------------
  */
 
@@ -284,6 +290,9 @@ void kl_station_feed(struct kl_station *st, const struct kl_event *ev);
 bool kl_station_next(struct kl_station *st, struct kl_action *out);
 kl_us kl_station_deadline(const struct kl_station *st);
 void kl_station_look(const struct kl_station *st, struct kl_snapshot *out);
+/* The first `capacity` keys in doubt; returns how many were written. */
+unsigned kl_station_in_doubt(const struct kl_station *st, struct kl_in_doubt *out,
+                             unsigned capacity);
 void kl_station_finish(struct kl_station *st); /* wipes secrets */
 
 #endif

@@ -24,12 +24,6 @@ struct kl_wire_hello {
     char station[KL_NAME_MAX];
 };
 
-/* A key that may have been sent and is not settled. */
-struct kl_wire_doubt {
-    char label[KL_LABEL_MAX + 1];
-    struct kl_mac mac;
-};
-
 enum kl_wire_kind {
     KL_WIRE_NOTHING,  /* a kind of a later version: pass over it */
     KL_WIRE_HELLO,    /* first */
@@ -55,7 +49,7 @@ struct kl_wire_message {
         } gap;
         struct {
             unsigned count;
-            struct kl_wire_doubt item[KL_WIRE_DOUBTS_MAX];
+            struct kl_in_doubt item[KL_WIRE_DOUBTS_MAX];
         } doubt;
         char text[KL_TEXT_MAX];
         struct {
@@ -108,7 +102,7 @@ char *kl_wire_hello(const struct kl_wire_hello *hello);
 char *kl_wire_snapshot(const struct kl_snapshot *now, const struct kl_snapshot *before);
 char *kl_wire_log(unsigned slot, const char *text);
 char *kl_wire_log_gap(unsigned slot, uint64_t lines);
-char *kl_wire_doubt(const struct kl_wire_doubt *item, unsigned count);
+char *kl_wire_doubt(const struct kl_in_doubt *item, unsigned count);
 char *kl_wire_refused(const char *text);
 char *kl_wire_bye(int exit_status, const char *text);
 

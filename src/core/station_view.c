@@ -75,3 +75,20 @@ void kl_station_look(const struct kl_station *st, struct kl_snapshot *out)
     kl_copy(out->warning, sizeof out->warning, st->warning);
     out->stale = st->stale;
 }
+
+unsigned kl_station_in_doubt(const struct kl_station *st, struct kl_in_doubt *out,
+                             unsigned capacity)
+{
+    uint32_t left = st->pool.counts.in_doubt;
+    unsigned n = 0;
+
+    for (uint32_t i = 0; i < st->pool.count && n < capacity && left > 0; i++) {
+        const struct kl_pool_key *k = kl_pool_key(&st->pool, i);
+        if (k->state != KL_KEY_RESERVED || k->live)
+            continue;
+        kl_copy(out[n].label, sizeof out[n].label, k->label);
+        out[n++].mac = k->mac;
+        left--;
+    }
+    return n;
+}

@@ -266,7 +266,7 @@ char *kl_wire_log_gap(unsigned slot, uint64_t lines)
         json_pack("{s:{s:i,s:I}}", "gap", "slot", (int)slot, "lines", (json_int_t)lines));
 }
 
-char *kl_wire_doubt(const struct kl_wire_doubt *item, unsigned count)
+char *kl_wire_doubt(const struct kl_in_doubt *item, unsigned count)
 {
     json_t *list = json_array();
 
@@ -455,10 +455,10 @@ static void decode_doubt(const json_t *list, struct kl_wire_message *out)
     out->u.doubt.count = 0;
     json_array_foreach(list, i, item)
     {
-        struct kl_wire_doubt *d = &out->u.doubt.item[out->u.doubt.count];
+        struct kl_in_doubt *d = &out->u.doubt.item[out->u.doubt.count];
         if (out->u.doubt.count == KL_WIRE_DOUBTS_MAX)
             break;
-        *d = (struct kl_wire_doubt){0};
+        *d = (struct kl_in_doubt){0};
         kl_copy(d->label, sizeof d->label, text_of(item, "label"));
         kl_mac_parse(text_of(item, "mac"), &d->mac);
         out->u.doubt.count++;

@@ -1,0 +1,79 @@
+/*
+ * shell.h: one libuv loop around the core: it feeds the station's events, does its actions, and
+ * tells the faces what happened.
+ *
+ * Everything here runs on the loop's thread. Faces only listen and command; none can slow a board.
+ */
+#ifndef KEYLINE_SHELL_H
+#define KEYLINE_SHELL_H
+
+#include <uv.h>
+
+#include "keyline/ports.h"
+#include "keyline/store.h"
+
+struct kl_shell;
+
+/* A place on the bench that is known beforehand. */
+struct kl_shell_place {
+    char name[KL_NAME_MAX];   /* "" = made from the target */
+    char target[KL_PORT_MAX]; /* "1-1.4.2", "/dev/ttyUSB0", "rfc2217://host:port" */
+};
+
+struct kl_shell_options {
+    struct kl_station_config station;
+    struct kl_store *store; /* opened, not started; the shell closes it */
+    const struct kl_shell_place *places;
+    unsigned place_count;
+    bool hotplug;               /* serial ports become slots as they appear */
+    struct kl_port_rules rules; /* which of them */
+};
+
+/* One thing worth telling. Its pointers are valid during the call only. */
+struct kl_told {
+    int64_t wall;                   /* microseconds since 1970 */
+    unsigned slot;                  /* KL_TOLD_BENCH: about the bench */
+    const char *slot_name;          /* "" for the bench */
+    const char *port;               /* path or URL; "" if none */
+    const struct kl_action *action; /* KL_AC_NOTE */
+};
+
+enum {
+    KL_TOLD_BENCH = KL_SLOTS_MAX
+};
+
+struct kl_listener {
+    void (*note)(void *ctx, const struct kl_told *told);
+    void (*changed)(void *ctx); /* the snapshot may differ: kl_shell_look */
+    /* All links are closed and everything is durable; last words. */
+    void (*ending)(void *ctx, int exit_status);
+    /* True while last words are still on their way out. */
+    bool (*busy)(void *ctx);
+};
+
+/* NULL if memory is out. */
+struct kl_shell *kl_shell_create(uv_loop_t *loop, const struct kl_shell_options *options);
+/* Listeners hear in the order in which they came. At most 8. Any member may be NULL. */
+void kl_shell_listen(struct kl_shell *sh, const struct kl_listener *listener, void *ctx);
+/* Runs the bench until it rests or is stopped; returns the exit status. */
+int kl_shell_run(struct kl_shell *sh);
+/* False if a worker still hangs in a blocked port: the program can only _exit then. */
+bool kl_shell_destroy(struct kl_shell *sh);
+
+uv_loop_t *kl_shell_loop(struct kl_shell *sh);
+void kl_shell_look(struct kl_shell *sh, struct kl_snapshot *out);
+unsigned kl_shell_in_doubt(struct kl_shell *sh, struct kl_in_doubt *out, unsigned capacity);
+
+void kl_shell_command(struct kl_shell *sh, enum kl_command_kind kind, unsigned slot);
+void kl_shell_released(struct kl_shell *sh, const struct kl_fingerprint *fp);
+/* A network port comes and goes by command; false and a reason if it can't. */
+bool kl_shell_add_port(struct kl_shell *sh, const char *target, char error[KL_TEXT_MAX]);
+bool kl_shell_remove_port(struct kl_shell *sh, unsigned slot, char error[KL_TEXT_MAX]);
+/* A note about the bench from a face (a hook failed, an events file is full). */
+void kl_shell_tell(struct kl_shell *sh, const char *text);
+
+/* Once, at the start of main's path: no core image, files for the owner only, broken pipes and
+   hang-ups are no reason to die, enough worker threads. */
+void kl_process_harden(void);
+
+#endif

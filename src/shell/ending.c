@@ -1,0 +1,124 @@
+/*
+ * ending.c: signals, and the way to the end: close the links, make everything durable, let the
+ * faces say their last words. Being killed anywhere in it is safe.
+ */
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "keyline/cli.h"
+#include "shell_private.h"
+
+enum {
+    LINKS_WAIT_S = 3, /* a frozen adapter blocks closing for 20 s */
+    WORDS_WAIT_S = 12,
+};
+
+void kl_process_harden(void)
+{
+    static const struct rlimit none = {0, 0};
+
+    setrlimit(RLIMIT_CORE, &none);
+#ifndef __SANITIZE_ADDRESS__ /* its leak check has to look into the process */
+    prctl(PR_SET_DUMPABLE, 0);
+#endif
+    umask(077);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+    /* Each open port may block a worker of libuv. It reads this when the first job is queued. */
+    setenv("UV_THREADPOOL_SIZE", "128", 1);
+}
+
+static void on_signal(uv_signal_t *signal, int number)
+{
+    struct kl_shell *sh = signal->data;
+
+    (void)number;
+    if (sh->phase == PHASE_RUNNING)
+        kl_shell_command(sh, KL_CMD_STOP, 0); /* the second time, the core rests at once */
+    else
+        _exit(sh->exit_status);
+}
+
+void catch_signals(struct kl_shell *sh)
+{
+    uv_signal_init(sh->loop, &sh->interrupt);
+    uv_signal_init(sh->loop, &sh->terminate);
+    sh->interrupt.data = sh->terminate.data = sh;
+    uv_signal_start(&sh->interrupt, on_signal, SIGINT);
+    uv_signal_start(&sh->terminate, on_signal, SIGTERM);
+}
+
+static bool faces_are_busy(struct kl_shell *sh)
+{
+    for (unsigned i = 0; i < sh->listener_count; i++)
+        if (sh->listeners[i].listener->busy &&
+            sh->listeners[i].listener->busy(sh->listeners[i].ctx))
+            return true;
+    return false;
+}
+
+static void say_last_words(struct kl_shell *sh)
+{
+    sh->phase = PHASE_LAST_WORDS;
+    sh->ending_at = (kl_us)(uv_hrtime() / 1000);
+    /* The CSV still lacks marks; the ledger has them, and the next start appends them. */
+    if (sh->trouble[0] && sh->exit_status <= KL_EXIT_FAILED)
+        sh->exit_status = KL_EXIT_STORE;
+    for (unsigned i = 0; i < sh->listener_count; i++)
+        if (sh->listeners[i].listener->ending)
+            sh->listeners[i].listener->ending(sh->listeners[i].ctx, sh->exit_status);
+}
+
+static void on_end_timer(uv_timer_t *timer)
+{
+    struct kl_shell *sh = timer->data;
+    kl_us passed = (kl_us)(uv_hrtime() / 1000) - sh->ending_at;
+
+    if (sh->phase == PHASE_CLOSING && sh->store_closed &&
+        (!sh->lines || passed > KL_SEC(LINKS_WAIT_S)))
+        say_last_words(sh);
+    if (sh->phase == PHASE_LAST_WORDS && (!faces_are_busy(sh) || passed > KL_SEC(WORDS_WAIT_S)))
+        sh->phase = PHASE_OVER;
+}
+
+static void on_store_closed(void *ctx)
+{
+    struct kl_shell *sh = ctx;
+
+    sh->store_closed = true;
+    sh->store = NULL;
+}
+
+void begin_ending(struct kl_shell *sh, int exit_status)
+{
+    if (sh->phase != PHASE_RUNNING)
+        return;
+    sh->phase = PHASE_CLOSING;
+    sh->exit_status = exit_status;
+    sh->ending_at = sh->now;
+    stop_hotplug(sh);
+    close_lines(sh);
+    kl_store_close(sh->store, on_store_closed, sh);
+    uv_timer_start(&sh->end_timer, on_end_timer, 1, 5);
+}
+
+static void close_handle(uv_handle_t *handle)
+{
+    if (handle->loop && !uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+void close_handles(struct kl_shell *sh)
+{
+    close_handle((uv_handle_t *)&sh->prepare);
+    close_handle((uv_handle_t *)&sh->check);
+    close_handle((uv_handle_t *)&sh->timer);
+    close_handle((uv_handle_t *)&sh->end_timer);
+    close_handle((uv_handle_t *)&sh->interrupt);
+    close_handle((uv_handle_t *)&sh->terminate);
+    close_handle((uv_handle_t *)&sh->hotplug.timer);
+}

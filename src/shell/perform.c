@@ -1,0 +1,272 @@
+/*
+ * perform.c: doing what the core asks of links and store, and queueing what they answer.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "shell_private.h"
+
+/* ---- links ------------------------------------------------------------------------------------
+ */
+
+static struct item *push_line_event(struct line *l, enum kl_event_kind kind)
+{
+    struct item *item = push_event(l->sh, kind, l->slot);
+
+    item->event.generation = l->generation;
+    item->event.request = l->request;
+    return item;
+}
+
+static void on_opened(void *ctx, enum kl_open_result result, const char *text)
+{
+    struct kl_event *ev = &push_line_event(ctx, KL_EV_OPENED)->event;
+
+    ev->u.opened.result = result;
+    kl_copy(ev->u.opened.text, sizeof ev->u.opened.text, text ? text : "");
+    place_opened(((struct line *)ctx)->sh, ((struct line *)ctx)->slot);
+}
+
+static void on_rx(void *ctx, const uint8_t *data, size_t size)
+{
+    struct line *l = ctx;
+
+    push_bytes(l->sh, push_line_event(l, KL_EV_RX), data, size);
+}
+
+static void on_io_done(void *ctx, uint32_t request, bool ok)
+{
+    struct kl_event *ev = &push_line_event(ctx, KL_EV_IO_DONE)->event;
+
+    ev->request = request;
+    ev->u.io.ok = ok;
+}
+
+static void on_lost(void *ctx, const char *text)
+{
+    struct kl_event *ev = &push_line_event(ctx, KL_EV_LOST)->event;
+
+    kl_copy(ev->u.text, sizeof ev->u.text, text ? text : "");
+}
+
+static void forget_line(struct line *l)
+{
+    struct line **at = &l->sh->lines;
+
+    while (*at != l)
+        at = &(*at)->next;
+    *at = l->next;
+    if (l->sh->line[l->slot] == l)
+        l->sh->line[l->slot] = NULL;
+    free(l);
+}
+
+static void on_closed(void *ctx)
+{
+    struct line *l = ctx;
+    struct kl_shell *sh = l->sh;
+    unsigned slot = l->slot;
+
+    push_line_event(l, KL_EV_CLOSED);
+    forget_line(l);
+    place_closed(sh, slot);
+}
+
+static const struct kl_link_events link_events = {
+    .opened = on_opened,
+    .rx = on_rx,
+    .io_done = on_io_done,
+    .lost = on_lost,
+    .closed = on_closed,
+};
+
+static void close_line(struct line *l)
+{
+    if (l->closing)
+        return;
+    l->closing = true;
+    if (l->link) {
+        kl_link_close(l->link);
+    } else {
+        on_closed(l);
+    }
+}
+
+void close_lines(struct kl_shell *sh)
+{
+    for (struct line *l = sh->lines, *next; l; l = next) {
+        next = l->next;
+        close_line(l);
+    }
+}
+
+static void do_open(struct kl_shell *sh, const struct kl_action *a)
+{
+    struct line *l = calloc(1, sizeof *l);
+
+    KL_ASSERT(l != NULL);
+    *l = (struct line){
+        .sh = sh,
+        .slot = a->slot,
+        .generation = a->generation,
+        .request = a->request,
+        .next = sh->lines,
+    };
+    sh->lines = l;
+    sh->line[a->slot] = l;
+    l->link = kl_link_open(sh->loop, sh->place[a->slot].path, a->u.baud, &link_events, l);
+    if (!l->link)
+        on_opened(l, KL_OPEN_ERROR, "this is no port that keyline can open");
+}
+
+static void do_close(struct kl_shell *sh, const struct kl_action *a)
+{
+    struct line *l = sh->line[a->slot];
+
+    if (l && l->generation == a->generation) {
+        close_line(l);
+    } else {
+        /* It is closed already: the answer is due all the same. */
+        push_event(sh, KL_EV_CLOSED, a->slot)->event.generation = a->generation;
+    }
+}
+
+static void do_io(struct kl_shell *sh, const struct kl_action *a)
+{
+    struct line *l = sh->line[a->slot];
+
+    if (l && l->link && !l->closing && l->generation == a->generation)
+        kl_link_io(l->link, a->request, &a->u.io);
+}
+
+/* ---- store ------------------------------------------------------------------------------------
+ */
+
+static void on_stored(void *ctx, const struct kl_action *request, enum kl_store_status status,
+                      const struct kl_key *key, const char *text)
+{
+    struct item *item = push_event(ctx, KL_EV_STORED, request->slot);
+    struct kl_event *ev = &item->event;
+
+    ev->generation = request->generation;
+    ev->request = request->request;
+    ev->u.stored.op = request->u.store.op;
+    ev->u.stored.status = status;
+    ev->u.stored.fingerprint = request->u.store.fingerprint;
+    kl_copy(ev->u.stored.text, sizeof ev->u.stored.text, text ? text : "");
+    if (key) {
+        item->key = malloc(sizeof *item->key);
+        KL_ASSERT(item->key != NULL);
+        *item->key = *key;
+    }
+}
+
+static uint32_t *table(uint32_t size)
+{
+    return calloc(size, sizeof(uint32_t));
+}
+
+static struct keys_memory *make_keys_memory(uint32_t capacity)
+{
+    struct keys_memory *m = calloc(1, sizeof *m);
+    uint32_t size = 64;
+
+    KL_ASSERT(m != NULL && capacity < UINT32_MAX / 4);
+    while (size < 2 * capacity)
+        size *= 2;
+    m->pool = (struct kl_pool_memory){
+        .key = calloc(capacity, sizeof *m->pool.key),
+        .capacity = capacity,
+        .by_fingerprint = table(size),
+        .by_mac = table(size),
+        .by_label = table(size),
+        .table_size = size,
+    };
+    KL_ASSERT(m->pool.key && m->pool.by_fingerprint && m->pool.by_mac && m->pool.by_label);
+    return m;
+}
+
+void free_keys_memory(struct keys_memory *m)
+{
+    if (!m)
+        return;
+    free(m->pool.key);
+    free(m->pool.by_fingerprint);
+    free(m->pool.by_mac);
+    free(m->pool.by_label);
+    free(m);
+}
+
+static void push_keys(struct kl_shell *sh)
+{
+    const struct kl_store_content *c = kl_store_content(sh->store);
+    struct kl_snapshot *snap = malloc(sizeof *snap);
+    struct item *item;
+
+    KL_ASSERT(snap != NULL);
+    kl_station_look(sh->station, snap);
+    item = push_event(sh, KL_EV_KEYS, 0);
+    item->memory = make_keys_memory(snap->keys.total + c->row_count + c->ledger_count + 1);
+    free(snap);
+    item->event.u.keys.memory = &item->memory->pool;
+    item->event.u.keys.rows = c->rows;
+    item->event.u.keys.row_count = c->row_count;
+    item->event.u.keys.ledger = c->ledger;
+    item->event.u.keys.ledger_count = c->ledger_count;
+    item->event.u.keys.fields = c->fields;
+}
+
+/* The old rows are gone when this returns, and the pool's labels point into them. */
+static void on_reloaded(void *ctx)
+{
+    push_keys(ctx);
+    pump(ctx);
+}
+
+static void on_trouble(void *ctx, const char *text)
+{
+    struct kl_shell *sh = ctx;
+
+    kl_copy(sh->trouble, sizeof sh->trouble, text);
+    sh->told = true;
+    kl_shell_tell(sh, text[0] ? text : "the CSV can be read and marked again");
+}
+
+static const struct kl_store_events store_events = {
+    .stored = on_stored,
+    .reloaded = on_reloaded,
+    .trouble = on_trouble,
+};
+
+void start_store(struct kl_shell *sh)
+{
+    kl_store_start(sh->store, sh->loop, &store_events, sh);
+    push_keys(sh);
+}
+
+/* ---- all --------------------------------------------------------------------------------------
+ */
+
+void perform(struct kl_shell *sh, const struct kl_action *a)
+{
+    switch (a->kind) {
+    case KL_AC_OPEN:
+        do_open(sh, a);
+        break;
+    case KL_AC_CLOSE:
+        do_close(sh, a);
+        break;
+    case KL_AC_IO:
+        do_io(sh, a);
+        break;
+    case KL_AC_STORE:
+        kl_store_submit(sh->store, a);
+        break;
+    case KL_AC_NOTE:
+        tell(sh, a);
+        break;
+    case KL_AC_REST:
+        begin_ending(sh, a->u.exit);
+        break;
+    }
+}

@@ -1,2 +1,0 @@
-/* placeholder.c: removed by the first module of this layer. */
-typedef int kl_shell_placeholder;

@@ -1,0 +1,313 @@
+/*
+ * shell.c: the loop's wake. Callbacks only queue events; once the loop is about to wait again, all
+ * of them are fed with one time, what the core asks is done, and one timer is armed.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "shell_private.h"
+
+/* ---- events -----------------------------------------------------------------------------------
+ */
+
+struct item *push_event(struct kl_shell *sh, enum kl_event_kind kind, unsigned slot)
+{
+    struct event_queue *q = &sh->queue[sh->filling];
+    struct item *item;
+
+    if (q->count == q->capacity) {
+        q->capacity = q->capacity ? 2 * q->capacity : 64;
+        q->item = realloc(q->item, q->capacity * sizeof *q->item);
+        KL_ASSERT(q->item != NULL);
+    }
+    item = &q->item[q->count++];
+    memset(item, 0, sizeof *item);
+    item->event.kind = kind;
+    item->event.slot = slot;
+    return item;
+}
+
+void push_bytes(struct kl_shell *sh, struct item *item, const uint8_t *data, size_t size)
+{
+    struct event_queue *q = &sh->queue[sh->filling];
+
+    if (q->bytes_count + size > q->bytes_capacity) {
+        q->bytes_capacity = 2 * (q->bytes_count + size);
+        q->bytes = realloc(q->bytes, q->bytes_capacity);
+        KL_ASSERT(q->bytes != NULL);
+    }
+    memcpy(q->bytes + q->bytes_count, data, size);
+    item->bytes_at = q->bytes_count;
+    item->event.u.rx.size = size;
+    q->bytes_count += size;
+}
+
+static void drop_item(struct item *item)
+{
+    if (item->key) {
+        kl_wipe(item->key, sizeof *item->key);
+        free(item->key);
+    }
+}
+
+/* ---- one wake ---------------------------------------------------------------------------------
+ */
+
+static void read_clocks(struct kl_shell *sh)
+{
+    kl_us now = (kl_us)(uv_hrtime() / 1000);
+    struct timespec ts;
+
+    sh->now = now > sh->now ? now : sh->now;
+    clock_gettime(CLOCK_REALTIME, &ts);
+    sh->wall = (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+static void drain(struct kl_shell *sh)
+{
+    struct kl_action action;
+
+    while (sh->phase == PHASE_RUNNING && kl_station_next(sh->station, &action))
+        perform(sh, &action);
+}
+
+static void feed(struct kl_shell *sh, struct kl_event *event)
+{
+    event->at = sh->now;
+    event->wall = sh->wall;
+    kl_station_feed(sh->station, event);
+    sh->told = true;
+    drain(sh);
+}
+
+static void feed_item(struct kl_shell *sh, struct event_queue *q, struct item *item)
+{
+    struct kl_event *event = &item->event;
+
+    if (event->kind == KL_EV_RX)
+        event->u.rx.data = q->bytes + item->bytes_at;
+    if (event->kind == KL_EV_STORED)
+        event->u.stored.key = item->key;
+    feed(sh, event);
+    if (item->memory) {
+        free_keys_memory(sh->memory);
+        sh->memory = item->memory;
+    }
+}
+
+static void feed_queued(struct kl_shell *sh)
+{
+    while (sh->queue[sh->filling].count > 0) {
+        struct event_queue *q = &sh->queue[sh->filling];
+        sh->filling = !sh->filling;
+        for (size_t i = 0; i < q->count; i++) {
+            /* At the end nothing is fed any more: what is durable stays, what is not was never
+               done. */
+            if (sh->phase == PHASE_RUNNING)
+                feed_item(sh, q, &q->item[i]);
+            else if (q->item[i].memory)
+                free_keys_memory(q->item[i].memory);
+            drop_item(&q->item[i]);
+        }
+        q->count = q->bytes_count = 0;
+    }
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    (void)timer; /* only wakes the loop: see on_prepare */
+}
+
+static void arm(struct kl_shell *sh)
+{
+    kl_us at = kl_station_deadline(sh->station);
+    kl_us ms;
+
+    if (at == KL_NEVER || sh->phase != PHASE_RUNNING) {
+        uv_timer_stop(&sh->timer);
+        return;
+    }
+    /* Rounded up, and never 0: libuv 1.44 starves its I/O if a 0 ms timer re-arms itself. */
+    ms = at > sh->now ? (at - sh->now + 999) / 1000 : 1;
+    uv_update_time(sh->loop);
+    uv_timer_start(&sh->timer, on_timer, (uint64_t)(ms > 0 ? ms : 1), 0);
+}
+
+static void tell_changed(struct kl_shell *sh)
+{
+    if (!sh->told)
+        return;
+    sh->told = false;
+    for (unsigned i = 0; i < sh->listener_count; i++)
+        if (sh->listeners[i].listener->changed)
+            sh->listeners[i].listener->changed(sh->listeners[i].ctx);
+}
+
+void pump(struct kl_shell *sh)
+{
+    struct kl_event tick = {.kind = KL_EV_TICK};
+
+    if (sh->pumping)
+        return;
+    sh->pumping = true;
+    read_clocks(sh);
+    feed_queued(sh);
+    if (sh->phase == PHASE_RUNNING && kl_station_deadline(sh->station) <= sh->now)
+        feed(sh, &tick);
+    feed_queued(sh); /* what the actions answered at once */
+    if (sh->told || !uv_is_active((const uv_handle_t *)&sh->timer))
+        arm(sh);
+    tell_changed(sh);
+    sh->pumping = false;
+}
+
+/* Timers run before the loop waits and I/O after it, so both sides of the wait are a wake. */
+static void on_prepare(uv_prepare_t *prepare)
+{
+    pump(prepare->data);
+}
+
+static void on_check(uv_check_t *check)
+{
+    pump(check->data);
+}
+
+/* ---- faces ------------------------------------------------------------------------------------
+ */
+
+void tell(struct kl_shell *sh, const struct kl_action *action)
+{
+    struct kl_told told = {
+        .wall = sh->wall,
+        .slot = action->slot,
+        .slot_name = "",
+        .port = "",
+        .action = action,
+    };
+
+    if (action->u.note.kind == KL_NOTE_STATION || action->slot >= sh->place_count) {
+        told.slot = KL_TOLD_BENCH;
+    } else {
+        told.slot_name = sh->place[action->slot].name;
+        told.port = sh->place[action->slot].path;
+    }
+    for (unsigned i = 0; i < sh->listener_count; i++)
+        if (sh->listeners[i].listener->note)
+            sh->listeners[i].listener->note(sh->listeners[i].ctx, &told);
+}
+
+void kl_shell_tell(struct kl_shell *sh, const char *text)
+{
+    struct kl_action action = {.kind = KL_AC_NOTE};
+
+    action.u.note.kind = KL_NOTE_STATION;
+    action.u.note.text = text;
+    action.u.note.label = "";
+    tell(sh, &action);
+}
+
+void kl_shell_listen(struct kl_shell *sh, const struct kl_listener *listener, void *ctx)
+{
+    KL_ASSERT(sh->listener_count < LISTENERS_MAX);
+    sh->listeners[sh->listener_count].listener = listener;
+    sh->listeners[sh->listener_count++].ctx = ctx;
+}
+
+void kl_shell_look(struct kl_shell *sh, struct kl_snapshot *out)
+{
+    kl_station_look(sh->station, out);
+    if (sh->trouble[0]) {
+        out->store_trouble = true;
+        kl_copy(out->warning, sizeof out->warning, sh->trouble);
+    }
+}
+
+unsigned kl_shell_in_doubt(struct kl_shell *sh, struct kl_in_doubt *out, unsigned capacity)
+{
+    return kl_station_in_doubt(sh->station, out, capacity);
+}
+
+void kl_shell_command(struct kl_shell *sh, enum kl_command_kind kind, unsigned slot)
+{
+    push_event(sh, KL_EV_COMMAND, slot)->event.u.command.kind = kind;
+}
+
+void kl_shell_released(struct kl_shell *sh, const struct kl_fingerprint *fp)
+{
+    struct item *item = push_event(sh, KL_EV_COMMAND, 0);
+
+    item->event.u.command.kind = KL_CMD_RELEASE;
+    item->event.u.command.fingerprint = *fp;
+}
+
+uv_loop_t *kl_shell_loop(struct kl_shell *sh)
+{
+    return sh->loop;
+}
+
+/* ---- the whole --------------------------------------------------------------------------------
+ */
+
+struct kl_shell *kl_shell_create(uv_loop_t *loop, const struct kl_shell_options *options)
+{
+    struct kl_shell *sh = calloc(1, sizeof *sh);
+
+    if (!sh)
+        return NULL;
+    sh->station = malloc(kl_station_size());
+    sh->hotplug.seen = calloc(HOTPLUG_PORTS_MAX + KL_SLOTS_MAX, sizeof *sh->hotplug.seen);
+    sh->hotplug.paths = calloc(KL_SLOTS_MAX, sizeof *sh->hotplug.paths);
+    if (!sh->station || !sh->hotplug.seen || !sh->hotplug.paths) {
+        free(sh->station);
+        free(sh->hotplug.seen);
+        free(sh->hotplug.paths);
+        free(sh);
+        return NULL;
+    }
+    sh->loop = loop;
+    sh->options = *options;
+    sh->store = options->store;
+    read_clocks(sh);
+    kl_station_init(sh->station, &options->station, sh->now);
+    uv_prepare_init(loop, &sh->prepare);
+    uv_check_init(loop, &sh->check);
+    uv_timer_init(loop, &sh->timer);
+    uv_timer_init(loop, &sh->end_timer);
+    sh->prepare.data = sh->check.data = sh->timer.data = sh->end_timer.data = sh;
+    return sh;
+}
+
+int kl_shell_run(struct kl_shell *sh)
+{
+    uv_prepare_start(&sh->prepare, on_prepare);
+    uv_check_start(&sh->check, on_check);
+    catch_signals(sh);
+    start_store(sh);
+    add_known_places(sh);
+    if (sh->options.hotplug)
+        start_hotplug(sh);
+    while (sh->phase != PHASE_OVER)
+        uv_run(sh->loop, UV_RUN_ONCE);
+    return sh->exit_status;
+}
+
+bool kl_shell_destroy(struct kl_shell *sh)
+{
+    close_handles(sh);
+    for (unsigned tries = 0; tries < 100 && uv_loop_alive(sh->loop); tries++)
+        uv_run(sh->loop, UV_RUN_NOWAIT);
+    if (sh->lines || sh->hotplug.working)
+        return false;
+    kl_station_finish(sh->station);
+    free(sh->station);
+    free_keys_memory(sh->memory);
+    for (unsigned i = 0; i < 2; i++) {
+        free(sh->queue[i].item);
+        free(sh->queue[i].bytes);
+    }
+    free(sh->hotplug.seen);
+    free(sh->hotplug.paths);
+    free(sh);
+    return true;
+}

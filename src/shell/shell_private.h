@@ -1,0 +1,163 @@
+/*
+ * shell_private.h: the inside of struct kl_shell, shared by the files of this folder.
+ *
+ *   shell.c     the loop's wake: events in, actions out, one timer
+ *   perform.c   doing the actions: links and store, and what they answer
+ *   bench.c     which slot is where: places, network ports, what hotplug saw
+ *   hotplug.c   looking for serial ports, on a worker
+ *   ending.c    signals, and the way to the end
+ */
+#ifndef KEYLINE_SHELL_PRIVATE_H
+#define KEYLINE_SHELL_PRIVATE_H
+
+#include "keyline/link.h"
+#include "keyline/shell.h"
+
+enum {
+    LISTENERS_MAX = 8,
+    HOTPLUG_PORTS_MAX = 128,
+};
+
+/* The open port of a slot; lives from KL_AC_OPEN until its link says closed. */
+struct line {
+    struct kl_shell *sh;
+    unsigned slot;
+    uint32_t generation, request;
+    struct kl_link *link;
+    bool closing;
+    struct line *next;
+};
+
+/* One event that waits to be fed. */
+struct item {
+    struct kl_event event;
+    size_t bytes_at;            /* RX: where its bytes begin in the queue's */
+    struct kl_key *key;         /* STORED: a copy, wiped after the feed */
+    struct keys_memory *memory; /* KEYS: the pool's from now on */
+};
+
+struct event_queue {
+    struct item *item;
+    size_t count, capacity;
+    uint8_t *bytes;
+    size_t bytes_count, bytes_capacity;
+};
+
+/* The pool's memory, for as many keys as were known when it was made. */
+struct keys_memory {
+    struct kl_pool_memory pool;
+};
+
+enum place_kind {
+    PLACE_TOPOLOGY,
+    PLACE_PATH,
+    PLACE_NETWORK,
+    PLACE_GONE, /* a network port that was removed; its slot may be used again */
+};
+
+struct place {
+    enum place_kind kind;
+    char name[KL_NAME_MAX];
+    char target[KL_PORT_MAX]; /* topology, device path or URL */
+    char path[KL_PORT_MAX];   /* what is opened */
+    bool plugged, removing;
+    int named;     /* PATH: which of hotplug.paths; else -1 */
+    uint64_t node; /* tells one appearance of a device node from the next */
+};
+
+/* What a look at the serial ports found. */
+struct seen_port {
+    struct kl_port_info info;
+    int named; /* which of hotplug.paths it was asked for by; -1: found in the list */
+    uint64_t node;
+};
+
+struct hotplug {
+    uv_timer_t timer;
+    uv_work_t work;
+    bool working, stopped;
+    uint64_t signature; /* of the world when it was last listed */
+    kl_us listed_at, changed_at;
+    bool look_again; /* a port was not ready yet */
+    const struct kl_port_rules *rules;
+    char (*paths)[KL_PORT_MAX]; /* named device files, looked for even if they are not listed */
+    unsigned path_count;
+    struct seen_port *seen; /* the worker's until `working` is false */
+    int count;              /* -1: nothing new */
+};
+
+enum phase {
+    PHASE_RUNNING,
+    PHASE_CLOSING,    /* links and store */
+    PHASE_LAST_WORDS, /* of the faces */
+    PHASE_OVER,
+};
+
+struct kl_shell {
+    uv_loop_t *loop;
+    struct kl_shell_options options;
+    struct kl_station *station;
+    struct kl_store *store;
+    bool store_closed;
+
+    uv_prepare_t prepare;
+    uv_check_t check;
+    uv_timer_t timer;
+    uv_signal_t interrupt, terminate;
+    uv_timer_t end_timer;
+    bool pumping, told; /* told: something changed since the faces were told */
+    kl_us now;
+    int64_t wall;
+    struct event_queue queue[2];
+    unsigned filling; /* which of the two takes new events */
+    struct keys_memory *memory;
+
+    struct place place[KL_SLOTS_MAX];
+    unsigned place_count;
+    struct line *line[KL_SLOTS_MAX];
+    struct line *lines; /* all, also those that are closing */
+    struct hotplug hotplug;
+    bool too_many_said;
+
+    struct {
+        const struct kl_listener *listener;
+        void *ctx;
+    } listeners[LISTENERS_MAX];
+    unsigned listener_count;
+
+    char trouble[KL_TEXT_MAX]; /* of the store; "" = none */
+    enum phase phase;
+    int exit_status;
+    kl_us ending_at;
+};
+
+/* shell.c */
+/* A new event at the end of the queue, zeroed but for kind and slot. */
+struct item *push_event(struct kl_shell *sh, enum kl_event_kind kind, unsigned slot);
+void push_bytes(struct kl_shell *sh, struct item *item, const uint8_t *data, size_t size);
+/* Feeds what waits, does what the core asks, arms the timer. Never from inside an action. */
+void pump(struct kl_shell *sh);
+void tell(struct kl_shell *sh, const struct kl_action *action);
+
+/* perform.c */
+void perform(struct kl_shell *sh, const struct kl_action *action);
+void start_store(struct kl_shell *sh);
+void close_lines(struct kl_shell *sh);
+void free_keys_memory(struct keys_memory *m);
+
+/* bench.c */
+void add_known_places(struct kl_shell *sh);
+void bench_saw(struct kl_shell *sh, const struct seen_port *seen, unsigned count);
+void place_opened(struct kl_shell *sh, unsigned slot);
+void place_closed(struct kl_shell *sh, unsigned slot);
+
+/* hotplug.c */
+void start_hotplug(struct kl_shell *sh);
+void stop_hotplug(struct kl_shell *sh);
+
+/* ending.c */
+void catch_signals(struct kl_shell *sh);
+void begin_ending(struct kl_shell *sh, int exit_status);
+void close_handles(struct kl_shell *sh);
+
+#endif
