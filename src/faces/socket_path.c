@@ -2,8 +2,7 @@
  * socket_path.c: where the station of a CSV and its dashboards meet.
  *
  * Beside the ledger it is found from any login. The runtime directory may vanish with the last
- * login, so it serves only where the CSV's folder can't hold a socket (FAT, a long path), and the
- * last place only where there is no runtime directory.
+ * login, so it serves only where the CSV's folder can't hold a socket (FAT, a long path).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -35,13 +34,10 @@ bool kl_wire_socket_path(const char *csv, unsigned i, char *out, size_t size)
         kl_format(text, sizeof text, "%s.socket", real);
     else if (i == 1 && runtime && runtime[0] == '/')
         kl_format(text, sizeof text, "%s/keyline/%016llx.socket", runtime, hash_text(real));
-    else if (i == 2)
-        kl_format(text, sizeof text, "/tmp/keyline-%u/%016llx.socket", (unsigned)geteuid(),
-                  hash_text(real));
     free(real);
     if (strlen(text) < sizeof((struct sockaddr_un *)0)->sun_path && strlen(text) < size)
         kl_copy(out, size, text);
-    return i <= 2;
+    return i <= 1;
 }
 
 static int connect_to(const char *path)
