@@ -1,0 +1,77 @@
+#include "pack.h"
+
+#include <libdeflate.h>
+#include <md5.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+/* How much of the image is known after each step of the stream: what the loader needs to tell how
+   long a block may take, and how far it has come. */
+static bool index_stream(struct kl_image *image)
+{
+    size_t steps = image->packed_size / KL_PACK_STEP + 2;
+    uint32_t *at = calloc(steps, sizeof *at);
+    uint8_t out[16384];
+    z_stream z = {0};
+    uint32_t known = 0;
+
+    if (!at || inflateInit(&z) != Z_OK) {
+        free(at);
+        return false;
+    }
+    for (size_t n = 0; n < steps; n++) {
+        size_t from = n * KL_PACK_STEP;
+        size_t size = from >= image->packed_size ? 0 : image->packed_size - from;
+        at[n] = known;
+        z.next_in = (Bytef *)(uintptr_t)(image->packed + from);
+        z.avail_in = (uInt)(size < KL_PACK_STEP ? size : KL_PACK_STEP);
+        do {
+            z.next_out = out;
+            z.avail_out = sizeof out;
+            inflate(&z, Z_NO_FLUSH);
+            known += (uint32_t)(sizeof out - z.avail_out);
+        } while (z.avail_out == 0);
+    }
+    at[steps - 1] = image->raw_size;
+    inflateEnd(&z);
+    image->inflated_at = at;
+    return known == image->raw_size;
+}
+
+static bool deflate_all(struct kl_image *image)
+{
+    struct libdeflate_compressor *c = libdeflate_alloc_compressor(12);
+    size_t bound = c ? libdeflate_zlib_compress_bound(c, image->raw_size) : 0;
+    uint8_t *packed = c ? malloc(bound) : NULL;
+
+    if (packed)
+        image->packed_size =
+            (uint32_t)libdeflate_zlib_compress(c, image->raw, image->raw_size, packed, bound);
+    image->packed = packed;
+    if (c)
+        libdeflate_free_compressor(c);
+    return image->packed_size > 0;
+}
+
+bool kl_pack(struct kl_image *out, uint8_t *raw, uint32_t raw_size)
+{
+    MD5_CTX md5;
+
+    *out = (struct kl_image){.raw = raw, .raw_size = raw_size};
+    MD5Init(&md5);
+    MD5Update(&md5, raw, raw_size);
+    MD5Final(out->md5, &md5);
+    if (deflate_all(out) && index_stream(out))
+        return true;
+    kl_pack_free(out);
+    return false;
+}
+
+void kl_pack_free(struct kl_image *image)
+{
+    free((void *)(uintptr_t)image->raw);
+    free((void *)(uintptr_t)image->packed);
+    free((void *)(uintptr_t)image->inflated_at);
+    *image = (struct kl_image){0};
+}

@@ -1,0 +1,429 @@
+/* Bundles: what may be flashed, and everything that must be refused before a board is touched. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <zlib.h>
+
+#include "keyline/bundle_load.h"
+#include "keyline/demo_images.h"
+#include "keyline/image.h"
+
+static char folder[64];
+static struct kl_bundle_report report;
+
+static const char *in_folder(const char *name)
+{
+    static char paths[8][256];
+    static unsigned next;
+    char *path = paths[next++ % 8];
+
+    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
+    return path;
+}
+
+static void put(const char *name, const void *data, size_t size)
+{
+    FILE *file = fopen(in_folder(name), "wb");
+
+    assert_non_null(file);
+    assert_int_equal(fwrite(data, 1, size, file), size);
+    fclose(file);
+}
+
+static struct kl_demo_image get(const char *name)
+{
+    FILE *file = fopen(in_folder(name), "rb");
+    struct kl_demo_image image = {malloc(1 << 22), 0};
+
+    assert_non_null(file);
+    image.size = fread(image.data, 1, 1 << 22, file);
+    fclose(file);
+    return image;
+}
+
+static int new_folder(void **state)
+{
+    struct kl_demo_app app = {.payload = 40000, .noise_percent = 50};
+
+    (void)state;
+    strcpy(folder, "/tmp/keyline-bundle-XXXXXX");
+    if (!mkdtemp(folder))
+        return -1;
+    return kl_demo_write(folder, KL_CHIP_ESP32, &app) ? 0 : -1;
+}
+
+static int drop_folder(void **state)
+{
+    char command[128];
+
+    (void)state;
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    return system(command);
+}
+
+static struct kl_bundle *load(const char *firmware)
+{
+    struct kl_bundle_options o = {.firmware = firmware, .flash_mode = -1, .flash_freq = -1};
+
+    return kl_bundle_load(&o, &report);
+}
+
+static void expect_problem(struct kl_bundle *b, const char *words)
+{
+    assert_null(b);
+    for (unsigned i = 0; i < report.problem_count; i++)
+        if (strstr(report.problem[i], words))
+            return;
+    fail_msg("no problem says '%s' (%u problems, the first: %s)", words, report.problem_count,
+             report.problem_count ? report.problem[0] : "none");
+}
+
+static void images_beside_the_firmware_are_found(void **state)
+{
+    struct kl_bundle *b = load(in_folder("firmware.bin"));
+
+    (void)state;
+    if (!b)
+        fail_msg("%s", report.problem[0]);
+    assert_int_equal(b->chip, KL_CHIP_ESP32);
+    assert_int_equal(b->region_count, 3);
+    assert_int_equal(b->region[0].offset, 0x1000);
+    assert_int_equal(b->region[1].offset, 0x8000);
+    assert_int_equal(b->region[2].offset, 0x10000);
+    assert_int_equal(b->flash_end, 0x110000);
+    assert_int_equal(b->nvs_offset, 0x9000);
+    assert_string_equal(b->project, "demo");
+    assert_string_equal(b->file, "firmware.bin");
+    kl_bundle_free(b);
+}
+
+static void packed_images_inflate_to_the_raw_ones(void **state)
+{
+    struct kl_bundle *b = load(in_folder("firmware.bin"));
+
+    (void)state;
+    assert_non_null(b);
+    for (unsigned r = 0; r < b->region_count; r++) {
+        const struct kl_image *image = kl_bundle_image(b, r, 4u << 20);
+        uint8_t *out = malloc(image->raw_size);
+        uLongf size = image->raw_size;
+        size_t steps = image->packed_size / KL_PACK_STEP + 2;
+        assert_int_equal(uncompress(out, &size, image->packed, image->packed_size), Z_OK);
+        assert_int_equal(size, image->raw_size);
+        assert_memory_equal(out, image->raw, size);
+        assert_int_equal(image->raw_size % 4, 0);
+        assert_int_equal(image->inflated_at[0], 0);
+        assert_int_equal(image->inflated_at[steps - 1], image->raw_size);
+        for (size_t n = 1; n < steps; n++)
+            assert_true(image->inflated_at[n] >= image->inflated_at[n - 1]);
+        free(out);
+    }
+    kl_bundle_free(b);
+}
+
+static void the_bootloader_names_each_flash_size(void **state)
+{
+    struct kl_bundle *b = load(in_folder("firmware.bin"));
+    char why[KL_TEXT_MAX];
+
+    (void)state;
+    assert_non_null(b);
+    for (uint32_t size = 1u << 20; size <= 16u << 20; size <<= 1) {
+        const struct kl_image *image = kl_bundle_image(b, 0, size);
+        struct kl_image_info info;
+        assert_null(kl_image_read(image->raw, image->raw_size, &info, why)); /* digest too */
+        assert_int_equal(kl_chip_flash_size_bytes(kl_chip(KL_CHIP_ESP32), info.size_freq), size);
+    }
+    assert_ptr_equal(kl_bundle_image(b, 2, 1u << 20)->raw, kl_bundle_image(b, 2, 16u << 20)->raw);
+    kl_bundle_free(b);
+}
+
+static void every_chip_has_its_bootloader_place(void **state)
+{
+    struct kl_demo_app app = {.payload = 1000};
+
+    (void)state;
+    for (int id = KL_CHIP_ESP32; id < KL_CHIP_COUNT; id++) {
+        assert_true(kl_demo_write(folder, (enum kl_chip_id)id, &app));
+        struct kl_bundle *b = load(in_folder("firmware.bin"));
+        if (!b)
+            fail_msg("%s: %s", kl_chip((enum kl_chip_id)id)->name, report.problem[0]);
+        assert_int_equal(b->chip, id);
+        assert_int_equal(b->region[0].offset, kl_chip((enum kl_chip_id)id)->bootloader_offset);
+        kl_bundle_free(b);
+    }
+}
+
+static void an_esp8266_firmware_stands_alone(void **state)
+{
+    struct kl_demo_app app = {.payload = 1000};
+    struct kl_demo_image image;
+
+    (void)state;
+    assert_true(kl_demo_app(KL_CHIP_ESP8266, &app, &image));
+    put("alone.bin", image.data, image.size);
+    struct kl_bundle *b = load(in_folder("alone.bin"));
+    if (!b)
+        fail_msg("%s", report.problem[0]);
+    assert_int_equal(b->chip, KL_CHIP_ESP8266);
+    assert_int_equal(b->region[0].offset, 0);
+    kl_bundle_free(b);
+    free(image.data);
+}
+
+static void a_build_folder_and_flasher_args_work(void **state)
+{
+    static const char args[] =
+        "{\"flash_settings\": {\"flash_mode\": \"dio\"}, \"flash_files\": {\"0x1000\": "
+        "\"bootloader.bin\", \"0x8000\": \"partitions.bin\", \"0x10000\": \"firmware.bin\"}, "
+        "\"extra_esptool_args\": {\"chip\": \"esp32\"}}";
+    struct kl_bundle *b = load(folder);
+
+    (void)state;
+    assert_non_null(b);
+    assert_int_equal(b->region_count, 3);
+    kl_bundle_free(b);
+    put("flasher_args.json", args, sizeof args - 1);
+    b = load(in_folder("flasher_args.json"));
+    if (!b)
+        fail_msg("%s", report.problem[0]);
+    assert_int_equal(b->region_count, 3);
+    kl_bundle_free(b);
+    put("flasher_args.json", "{\"flash_files\": {", 17);
+    expect_problem(load(in_folder("flasher_args.json")), "flasher_args.json");
+}
+
+static struct kl_bundle *load_images(const char *const *images, unsigned count)
+{
+    struct kl_bundle_options o = {
+        .images = images, .image_count = count, .flash_mode = -1, .flash_freq = -1};
+
+    return kl_bundle_load(&o, &report);
+}
+
+static void named_images_work_and_are_checked(void **state)
+{
+    char boot[300], table[300], app[300], wrong[300];
+    const char *images[3] = {boot, table, app};
+
+    (void)state;
+    snprintf(boot, sizeof boot, "0x1000:%s", in_folder("bootloader.bin"));
+    snprintf(table, sizeof table, "32768:%s", in_folder("partitions.bin"));
+    snprintf(app, sizeof app, "0x10000:%s", in_folder("firmware.bin"));
+    struct kl_bundle *b = load_images(images, 3);
+    if (!b)
+        fail_msg("%s", report.problem[0]);
+    kl_bundle_free(b);
+    snprintf(wrong, sizeof wrong, "0x20000:%s", in_folder("firmware.bin"));
+    images[2] = wrong;
+    expect_problem(load_images(images, 3), "does not begin where its partition");
+    snprintf(wrong, sizeof wrong, "0x7000:%s", in_folder("firmware.bin"));
+    expect_problem(load_images(images, 3), "overlap");
+    snprintf(wrong, sizeof wrong, "0x10100:%s", in_folder("firmware.bin"));
+    expect_problem(load_images(images, 3), "not a multiple");
+    snprintf(wrong, sizeof wrong, "nonsense");
+    expect_problem(load_images(images, 3), "OFFSET:FILE");
+    snprintf(boot, sizeof boot, "0x2000:%s", in_folder("bootloader.bin"));
+    images[2] = app;
+    expect_problem(load_images(images, 3), "looks for its bootloader at 0x1000");
+}
+
+static void missing_files_are_named(void **state)
+{
+    (void)state;
+    expect_problem(load(in_folder("nothing.bin")), "No such file");
+    unlink(in_folder("bootloader.bin"));
+    unlink(in_folder("partitions.bin"));
+    expect_problem(load(in_folder("firmware.bin")), "no bootloader.bin beside it");
+    expect_problem(load(in_folder("firmware.bin")), "partitions.bin, partition.bin or");
+    put("firmware.bin", "", 0);
+    expect_problem(load(in_folder("firmware.bin")), "empty");
+}
+
+/* Cut anywhere, or with any byte of its contents changed, an image is refused. */
+static void damaged_images_are_refused(void **state)
+{
+    struct kl_demo_image image = get("firmware.bin");
+
+    (void)state;
+    for (size_t cut = 1; cut < image.size; cut += 997) {
+        put("firmware.bin", image.data, cut);
+        assert_null(load(in_folder("firmware.bin")));
+        assert_true(report.problem_count > 0);
+    }
+    for (size_t at = 24; at < image.size; at += 1009) {
+        image.data[at] ^= 0x10;
+        put("firmware.bin", image.data, image.size);
+        assert_null(load(in_folder("firmware.bin")));
+        image.data[at] ^= 0x10;
+    }
+    image.data[0] = 0;
+    put("firmware.bin", image.data, image.size);
+    expect_problem(load(in_folder("firmware.bin")), "no ESP image");
+    free(image.data);
+}
+
+static void images_for_other_chips_are_refused(void **state)
+{
+    struct kl_demo_app app = {.payload = 1000};
+    struct kl_demo_image image;
+    struct kl_bundle_options o = {.firmware = in_folder("firmware.bin"),
+                                  .chip = KL_CHIP_ESP32S3,
+                                  .flash_mode = -1,
+                                  .flash_freq = -1};
+
+    (void)state;
+    expect_problem(kl_bundle_load(&o, &report), "is for ESP32");
+    assert_true(kl_demo_app(KL_CHIP_ESP32C3, &app, &image));
+    put("firmware.bin", image.data, image.size);
+    expect_problem(load(in_folder("firmware.bin")), "ESP32-C3");
+    free(image.data);
+}
+
+static void a_program_must_fit_its_partition(void **state)
+{
+    static const struct kl_demo_partition rows[] = {{"nvs", 1, 2, 0x9000, 0x6000},
+                                                    {"factory", 0, 0, 0x10000, 0x8000}};
+    struct kl_demo_image table;
+
+    (void)state;
+    assert_true(kl_demo_partitions(rows, 2, &table));
+    put("partitions.bin", table.data, table.size);
+    expect_problem(load(in_folder("firmware.bin")), "but its partition factory only 32768");
+    free(table.data);
+}
+
+static void broken_partition_tables_are_refused(void **state)
+{
+    static const struct kl_demo_partition overlap[] = {{"nvs", 1, 2, 0x9000, 0x8000},
+                                                       {"factory", 0, 0, 0x10000, 0x100000}};
+    static const struct kl_demo_partition crooked[] = {{"factory", 0, 0, 0x11000, 0x100000}};
+    static const struct kl_demo_partition huge[] = {{"factory", 0, 0, 0x10000, 0x20000000}};
+    struct kl_demo_image table;
+
+    (void)state;
+    assert_true(kl_demo_partitions(overlap, 2, &table));
+    put("partitions.bin", table.data, table.size);
+    expect_problem(load(in_folder("firmware.bin")), "overlap: nvs and factory");
+    table.data[5] ^= 1;
+    put("partitions.bin", table.data, table.size);
+    expect_problem(load(in_folder("firmware.bin")), "partitions.bin");
+    free(table.data);
+    assert_true(kl_demo_partitions(crooked, 1, &table));
+    put("partitions.bin", table.data, table.size);
+    expect_problem(load(in_folder("firmware.bin")), "not a multiple of 0x10000");
+    free(table.data);
+    assert_true(kl_demo_partitions(huge, 1, &table));
+    put("partitions.bin", table.data, table.size);
+    expect_problem(load(in_folder("firmware.bin")), "past any flash");
+    free(table.data);
+    put("partitions.bin", "nothing of the kind at all, really not one", 40);
+    expect_problem(load(in_folder("firmware.bin")), "no partition table");
+}
+
+/* What esptool's merge makes is one file from 0, with 0xFF where NVS lies. */
+static void an_image_padded_over_nvs_is_refused(void **state)
+{
+    struct kl_demo_image boot = get("bootloader.bin"), table = get("partitions.bin"),
+                         app = get("firmware.bin");
+    size_t size = 0x10000 + app.size;
+    uint8_t *merged = malloc(size);
+
+    (void)state;
+    memset(merged, 0xff, size);
+    memcpy(merged + 0x1000, boot.data, boot.size);
+    memcpy(merged + 0x8000, table.data, table.size);
+    memcpy(merged + 0x10000, app.data, app.size);
+    put("merged.bin", merged, size);
+    expect_problem(load(in_folder("merged.bin")), "over the NVS partition");
+    free(merged);
+    free(boot.data);
+    free(table.data);
+    free(app.data);
+}
+
+static void revisions_and_options_reach_the_bundle(void **state)
+{
+    struct kl_demo_image boot = get("bootloader.bin");
+    struct kl_image_info info;
+    struct kl_bundle_options o = {.firmware = in_folder("firmware.bin"),
+                                  .flash_mode = 0,
+                                  .flash_freq = 0xf,
+                                  .erase_all = true};
+    char why[KL_TEXT_MAX];
+
+    (void)state;
+    boot.data[15] = 0x2c; /* at least 3.0 */
+    boot.data[16] = 0x01;
+    kl_sha256(boot.data, boot.size - 32, boot.data + boot.size - 32);
+    put("bootloader.bin", boot.data, boot.size);
+    struct kl_bundle *b = kl_bundle_load(&o, &report);
+    assert_non_null(b);
+    assert_int_equal(b->rev_min, 300);
+    assert_int_equal(b->rev_max, 0xffff);
+    assert_true(b->erase_all);
+    const struct kl_image *image = kl_bundle_image(b, 0, 8u << 20);
+    assert_null(kl_image_read(image->raw, image->raw_size, &info, why));
+    assert_int_equal(info.mode, 0);
+    assert_int_equal(info.size_freq, 0x3f);
+    kl_bundle_free(b);
+    free(boot.data);
+}
+
+static void stubs_are_read_strictly(void **state)
+{
+    static const char good[] =
+        "{\"entry\": 1074434092, \"text\": \"AAECAwQ=\", \"text_start\": 1074429952, \"data\": "
+        "\"/w==\", \"data_start\": 1073605556, \"bss_start\": 1073528832}";
+    static const char *const bad[] = {"",
+                                      "[]",
+                                      "{\"entry\": 1}",
+                                      "{\"entry\": 1, \"text\": \"***\", \"text_start\": 2}",
+                                      "{\"entry\": -1, \"text\": \"AAAA\", \"text_start\": 2}",
+                                      "{\"entry\": 1, \"text\": \"\", \"text_start\": 2}"};
+    char why[KL_TEXT_MAX];
+    struct kl_stub *s = kl_stub_parse(good, sizeof good - 1, why);
+
+    (void)state;
+    assert_non_null(s);
+    assert_int_equal(s->entry, 1074434092);
+    assert_int_equal(s->text.size, 8);
+    assert_memory_equal(s->text.data, "\0\1\2\3\4\0\0\0", 8);
+    assert_int_equal(s->data.size, 4);
+    kl_stub_free(s);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_null(kl_stub_parse(bad[i], strlen(bad[i]), why));
+        assert_true(why[0] != '\0');
+    }
+}
+
+int main(void)
+{
+#define WITH_FOLDER(f) cmocka_unit_test_setup_teardown(f, new_folder, drop_folder)
+    const struct CMUnitTest tests[] = {
+        WITH_FOLDER(images_beside_the_firmware_are_found),
+        WITH_FOLDER(packed_images_inflate_to_the_raw_ones),
+        WITH_FOLDER(the_bootloader_names_each_flash_size),
+        WITH_FOLDER(every_chip_has_its_bootloader_place),
+        WITH_FOLDER(an_esp8266_firmware_stands_alone),
+        WITH_FOLDER(a_build_folder_and_flasher_args_work),
+        WITH_FOLDER(named_images_work_and_are_checked),
+        WITH_FOLDER(missing_files_are_named),
+        WITH_FOLDER(damaged_images_are_refused),
+        WITH_FOLDER(images_for_other_chips_are_refused),
+        WITH_FOLDER(a_program_must_fit_its_partition),
+        WITH_FOLDER(broken_partition_tables_are_refused),
+        WITH_FOLDER(an_image_padded_over_nvs_is_refused),
+        WITH_FOLDER(revisions_and_options_reach_the_bundle),
+        cmocka_unit_test(stubs_are_read_strictly),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
