@@ -1,7 +1,7 @@
 /*
  * ports.h: which serial ports exist, where they are plugged in, and which of them are boards.
  *
- * kl_ports_list blocks (libserialport, sysfs): call it on a worker.
+ * kl_ports_list blocks (it reads sysfs): call it on a worker. It opens no port.
  */
 #ifndef KEYLINE_PORTS_H
 #define KEYLINE_PORTS_H
@@ -10,8 +10,8 @@
 
 struct kl_port_info {
     char path[KL_PORT_MAX];     /* /dev/ttyUSB0 */
-    char topology[KL_NAME_MAX]; /* "1-1.4.2" or "1-1.4.2:1.1" (interface, if not the first);
-                                   "" if not USB */
+    char topology[KL_NAME_MAX]; /* "1-1.4.2" or "1-1.4.2:1.1" (interface, if not the first), with
+                                   "#1" for an interface's second port; "" if not USB */
     char driver[32];            /* "cp210x", "" if unknown */
     char serial[64], manufacturer[64], product[64];
     uint16_t vid, pid; /* 0 if not USB */
@@ -25,7 +25,7 @@ struct kl_port_rules {
     unsigned extra_id_count;
     const char *const *exclude; /* --exclude: path or topology */
     unsigned exclude_count;
-    const char *const *only; /* --port: paths; if any are given, no others are used */
+    const char *const *only; /* --port: paths or topologies; if any, no others are used */
     unsigned only_count;
 };
 
@@ -35,5 +35,7 @@ int kl_ports_list(struct kl_port_info *out, int capacity, const struct kl_port_r
 /* The table's word on one USB id and interface; false if it is no board. */
 bool kl_ports_known(uint16_t vid, uint16_t pid, int interface, enum kl_link_kind *kind,
                     const char **what);
+/* "10c4:ea60", for --usb-id. */
+bool kl_ports_parse_id(const char *text, uint32_t *id);
 
 #endif
