@@ -32,7 +32,7 @@ enum kl_handover_event_kind {
     KL_HO_ACK,     /* "Provisioned" after our line: it has stored something */
     KL_HO_HOLDS,   /* it read its stored fields back: fingerprint, fields, label */
     KL_HO_HOLDS_BARE, /* it says Provisioned and prints no fields */
-    KL_HO_ERROR,      /* "Error: …" as an answer to our line; reason in `text` */
+    KL_HO_ERROR,      /* "Error: …" as an answer to our line, twice; reason in `text` */
     KL_HO_TROUBLE,    /* boot text names a fault: `reason`, `text` */
     KL_HO_TIMEOUT,    /* nothing of what was waited for came in time; see kl_handover_phase */
 };
@@ -48,11 +48,12 @@ struct kl_handover_event {
 };
 
 enum kl_handover_phase {
-    KL_HO_REST,
+    KL_HO_REST, /* nothing is waited for: before listen, after HOLDS and HOLDS_BARE, and after a
+                   restart (or Provisioned, unsent) that may mean another board. Only LINE events */
     KL_HO_LISTENING,  /* for a prompt or a read-back; deadline prompt_timeout */
     KL_HO_ASKED,      /* it asked; the caller decides; asked again = still there; the deadline is
                          two silent seconds past its last prompt (KL_HO_TIMEOUT, BOARD_CHANGED) */
-    KL_HO_SENDING,    /* our line is out, sent again each time it asks again after 1.5 s */
+    KL_HO_SENDING,    /* our line is out, sent again if it asks twice and 1.5 s have passed */
     KL_HO_CONFIRMING, /* acknowledged, its restart and read-back are due */
 };
 
@@ -65,6 +66,7 @@ void kl_handover_listen(struct kl_handover *h, const struct kl_key *expected, kl
 /* Sends the key. Only in KL_HO_ASKED; its reservation must be durable by now. */
 void kl_handover_send(struct kl_handover *h, const struct kl_key *key, kl_us now);
 void kl_handover_finish(struct kl_handover *h); /* wipes everything secret */
+/* Pull the events after every 128 bytes or so: lines for the log that find no room are dropped. */
 void kl_handover_rx(struct kl_handover *h, const uint8_t *data, size_t size, kl_us now);
 void kl_handover_tick(struct kl_handover *h, kl_us now);
 bool kl_handover_next(struct kl_handover *h, struct kl_io *out);              /* key line: secret */

@@ -1,0 +1,153 @@
+#include "handover_text.h"
+
+#include <string.h>
+
+enum {
+    NAME_MAX_SIZE = 48, /* longer ones are sentences */
+    DIGEST = 32,
+    KEY_DIGITS = 32 /* an AES-128 key in hex */
+};
+
+static const char ASKS[] = "Provisioning";
+static const char PROVISIONED[] = "Provisioned";
+static const char ERROR[] = "Error:";
+static const char SHA256[] = "sha256:";
+
+static bool is_blank(uint8_t c)
+{
+    return c == ' ' || c == '\t';
+}
+
+static bool is_digit(uint8_t c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static int hex_value(uint8_t c)
+{
+    if (is_digit(c))
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static struct kl_span trimmed(struct kl_span s)
+{
+    while (s.size && is_blank(s.data[0])) {
+        s.data++;
+        s.size--;
+    }
+    while (s.size && is_blank(s.data[s.size - 1]))
+        s.size--;
+    return s;
+}
+
+static bool starts_with(struct kl_span s, const char *text)
+{
+    size_t size = strlen(text);
+    return s.size >= size && memcmp(s.data, text, size) == 0;
+}
+
+/* The whole line is this word; what noise at power-up left before it does not count. */
+static bool is_word(struct kl_span s, const char *word)
+{
+    size_t size = strlen(word);
+
+    if (s.size < size || memcmp(s.data + s.size - size, word, size) != 0)
+        return false;
+    if (s.size == size)
+        return true;
+    uint8_t before = s.data[s.size - size - 1];
+    return before < ' ' || before >= 0x7f;
+}
+
+/* "I (1234) wifi: …" of ESP-IDF and "[  1234][I][…] …" of Arduino */
+static bool is_log_line(struct kl_span s)
+{
+    size_t i = 3;
+
+    if (s.size > 0 && s.data[0] == '[')
+        return true;
+    if (s.size < 5 || !memchr("IWEDV", s.data[0], 5) || s.data[1] != ' ' || s.data[2] != '(')
+        return false;
+    while (i < s.size && (is_digit(s.data[i]) || s.data[i] == ':' || s.data[i] == '.'))
+        i++;
+    return i > 3 && i < s.size && s.data[i] == ')';
+}
+
+static bool read_field(struct kl_span s, struct kl_ho_text *out)
+{
+    const uint8_t *colon = memchr(s.data, ':', s.size);
+
+    if (!colon || is_log_line(s))
+        return false;
+    size_t name = (size_t)(colon - s.data);
+    if (name + 1 < s.size && !is_blank(colon[1]))
+        return false;
+    out->name = trimmed((struct kl_span){s.data, name});
+    out->value = trimmed((struct kl_span){colon + 1, s.size - name - 1});
+    return out->name.size > 0 && out->name.size <= NAME_MAX_SIZE;
+}
+
+struct kl_ho_text kl_ho_read_text(const char *line, size_t size)
+{
+    struct kl_span s = trimmed((struct kl_span){(const uint8_t *)line, size});
+    struct kl_ho_text text = {.kind = KL_HO_TEXT_OTHER};
+
+    if (is_word(s, ASKS))
+        text.kind = KL_HO_TEXT_ASKS;
+    else if (is_word(s, PROVISIONED))
+        text.kind = KL_HO_TEXT_PROVISIONED;
+    else if (starts_with(s, ERROR))
+        text.kind = KL_HO_TEXT_ERROR;
+    else if (read_field(s, &text))
+        text.kind = KL_HO_TEXT_FIELD;
+    return text;
+}
+
+static bool read_digest(struct kl_span value, uint8_t out[DIGEST])
+{
+    if (!starts_with(value, SHA256) || value.size != strlen(SHA256) + (size_t)2 * DIGEST)
+        return false;
+    const uint8_t *digits = value.data + strlen(SHA256);
+    for (int i = 0; i < DIGEST; i++) {
+        int high = hex_value(digits[2 * i]), low = hex_value(digits[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        out[i] = (uint8_t)(high << 4 | low);
+    }
+    return true;
+}
+
+bool kl_ho_digest(struct kl_span value, kl_sha256_fn *sha256, uint8_t out[DIGEST])
+{
+    if (read_digest(value, out))
+        return true;
+    sha256(value.data, value.size, out);
+    return false;
+}
+
+bool kl_ho_is_showable(struct kl_span value)
+{
+    size_t digits = 0;
+
+    if (value.size == 0)
+        return false;
+    for (size_t i = 0; i < value.size; i++) {
+        if (value.data[i] < ' ' || value.data[i] >= 0x7f)
+            return false;
+        digits = hex_value(value.data[i]) >= 0 ? digits + 1 : 0;
+        if (digits >= KEY_DIGITS)
+            return false;
+    }
+    return true;
+}
+
+uint32_t kl_ho_hash(struct kl_span text)
+{
+    uint32_t hash = 2166136261u;
+
+    for (size_t i = 0; i < text.size; i++)
+        hash = (hash ^ text.data[i]) * 16777619u;
+    return hash;
+}
