@@ -228,6 +228,7 @@ static void on_trouble(void *ctx, const char *text)
     struct kl_shell *sh = ctx;
 
     kl_copy(sh->trouble, sizeof sh->trouble, text);
+    sh->troubles++;
     sh->told = true;
     kl_shell_tell(sh, text[0] ? text : "the CSV can be read and marked again");
 }

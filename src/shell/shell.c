@@ -217,6 +217,7 @@ void kl_shell_listen(struct kl_shell *sh, const struct kl_listener *listener, vo
 void kl_shell_look(struct kl_shell *sh, struct kl_snapshot *out)
 {
     kl_station_look(sh->station, out);
+    out->version += sh->troubles;
     if (sh->trouble[0]) {
         out->store_trouble = true;
         kl_copy(out->warning, sizeof out->warning, sh->trouble);

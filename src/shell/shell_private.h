@@ -126,6 +126,7 @@ struct kl_shell {
     unsigned listener_count;
 
     char trouble[KL_TEXT_MAX]; /* of the store; "" = none */
+    uint64_t troubles;         /* times that it changed */
     enum phase phase;
     int exit_status;
     kl_us ending_at;

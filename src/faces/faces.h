@@ -1,0 +1,46 @@
+/*
+ * faces.h: the faces of a running station, each a listener of the shell. Created before the shell
+ * runs, freed after it; a free that returns false means that something still hangs in a write.
+ */
+#ifndef KEYLINE_FACES_H
+#define KEYLINE_FACES_H
+
+#include <jansson.h>
+
+#include "keyline/shell.h"
+#include "keyline/wire.h"
+
+/* headless.c: one readable line per change. Takes no ownership of `fd`. */
+struct headless;
+struct headless *headless_create(struct kl_shell *sh, int fd);
+bool headless_free(struct headless *h);
+/* A note as one line without time and slot; false for progress, which is no line. */
+bool note_line(const struct kl_action *note, char *out, size_t size);
+
+/* events.c: one JSON object per line (docs/events.md). */
+struct events;
+/* `file`: a name, or "-" for standard output. NULL and a sentence if it can't be opened. */
+struct events *events_create(struct kl_shell *sh, const char *file, char error[KL_TEXT_MAX]);
+bool events_free(struct events *e);
+/* The same object for other faces; NULL if there is nothing to tell. */
+json_t *event_object(const struct kl_told *told);
+
+/* logdir.c: what each board said, and what was done to it, in a file per board. */
+struct logdir;
+struct logdir *logdir_create(struct kl_shell *sh, const char *folder, char error[KL_TEXT_MAX]);
+bool logdir_free(struct logdir *l);
+
+/* hook.c: --on-result: a program per result, the event on its standard input. */
+struct hook;
+struct hook *hook_create(struct kl_shell *sh, const char *command);
+bool hook_free(struct hook *h);
+
+/* server.c: dashboards over a Unix socket. NULL and a sentence if there is no place for it. */
+struct server;
+struct server *server_create(struct kl_shell *sh, const char *csv,
+                             const struct kl_wire_hello *hello, char error[KL_TEXT_MAX]);
+/* Before the loop's last run, and after it. */
+void server_close(struct server *s);
+void server_free(struct server *s);
+
+#endif

@@ -1,0 +1,163 @@
+#include "keyline/sink.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    LIMIT = 4 << 20
+};
+
+struct buffer {
+    char *data;
+    size_t size, capacity;
+};
+
+struct kl_sink {
+    uv_loop_t *loop;
+    uv_work_t work;
+    int fd;
+    bool owned, working, torn; /* torn: the last write ended inside a line */
+    int error, told_error;
+    struct buffer waiting, leaving;
+    uint64_t dropped;
+    kl_sink_trouble_fn *trouble;
+    void *ctx;
+    char name[KL_PORT_MAX];
+};
+
+struct kl_sink *kl_sink_create(uv_loop_t *loop, int fd, bool owned, const char *name,
+                               kl_sink_trouble_fn *trouble, void *ctx)
+{
+    struct kl_sink *s = calloc(1, sizeof *s);
+
+    if (!s)
+        return NULL;
+    s->loop = loop;
+    s->fd = fd;
+    s->owned = owned;
+    s->trouble = trouble;
+    s->ctx = ctx;
+    s->work.data = s;
+    kl_copy(s->name, sizeof s->name, name);
+    return s;
+}
+
+/* ---- on the worker ----------------------------------------------------------------------------
+ */
+
+static bool write_all(struct kl_sink *s, const char *data, size_t size)
+{
+    size_t done = 0;
+
+    while (done < size) {
+        ssize_t n = write(s->fd, data + done, size - done);
+        if (n >= 0) {
+            done += (size_t)n;
+        } else if (errno == EAGAIN) {
+            struct pollfd wait = {.fd = s->fd, .events = POLLOUT};
+            poll(&wait, 1, -1);
+        } else if (errno != EINTR) {
+            s->error = errno;
+            s->torn |= done > 0;
+            return false;
+        }
+    }
+    return true;
+}
+
+static void on_work(uv_work_t *work)
+{
+    struct kl_sink *s = work->data;
+
+    s->error = 0;
+    if (s->torn && write_all(s, "\n", 1))
+        s->torn = false;
+    if (s->error == 0)
+        write_all(s, s->leaving.data, s->leaving.size);
+}
+
+/* ---- on the loop ------------------------------------------------------------------------------
+ */
+
+static void tell_trouble(struct kl_sink *s)
+{
+    char text[KL_TEXT_MAX] = "";
+
+    if (s->error != s->told_error && s->trouble) {
+        if (s->error)
+            kl_format(text, sizeof text, "%s can't be written: %s", s->name, strerror(s->error));
+        s->trouble(s->ctx, text);
+    }
+    s->told_error = s->error;
+    if (s->dropped > 0 && s->trouble) {
+        kl_format(text, sizeof text, "%s: %llu lines left out, because it is read too slowly",
+                  s->name, (unsigned long long)s->dropped);
+        s->dropped = 0;
+        s->trouble(s->ctx, text);
+    }
+}
+
+static void start(struct kl_sink *s);
+
+static void on_worked(uv_work_t *work, int status)
+{
+    struct kl_sink *s = work->data;
+
+    (void)status;
+    s->working = false;
+    s->leaving.size = 0;
+    tell_trouble(s);
+    start(s);
+}
+
+static void start(struct kl_sink *s)
+{
+    struct buffer empty = s->leaving;
+
+    if (s->working || s->waiting.size == 0)
+        return;
+    s->leaving = s->waiting;
+    s->waiting = empty;
+    s->working = true;
+    uv_queue_work(s->loop, &s->work, on_work, on_worked);
+}
+
+void kl_sink_write(struct kl_sink *s, const char *lines, size_t size)
+{
+    struct buffer *b = &s->waiting;
+
+    if (b->size + size > LIMIT) {
+        s->dropped++;
+        return;
+    }
+    if (b->size + size > b->capacity) {
+        b->capacity = 2 * (b->size + size);
+        b->data = realloc(b->data, b->capacity);
+        KL_ASSERT(b->data != NULL);
+    }
+    memcpy(b->data + b->size, lines, size);
+    b->size += size;
+    start(s);
+}
+
+bool kl_sink_busy(const struct kl_sink *s)
+{
+    return s->working;
+}
+
+bool kl_sink_free(struct kl_sink *s)
+{
+    if (!s)
+        return true;
+    if (s->working)
+        return false;
+    if (s->owned)
+        close(s->fd);
+    free(s->waiting.data);
+    free(s->leaving.data);
+    free(s);
+    return true;
+}
