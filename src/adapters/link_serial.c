@@ -30,6 +30,7 @@ struct serial_link {
     unsigned parts;  /* handles not closed yet */
     bool opened;     /* `device` is open */
     bool poll_taken; /* `poll` is initialised */
+    bool listening, listening_writable;
     unsigned tries;
 
     uv_work_t work;
@@ -82,6 +83,10 @@ static void poll_ready(uv_poll_t *poll, int status, int events);
 
 static void listen_for(struct serial_link *s, bool writable)
 {
+    if (s->listening && s->listening_writable == writable)
+        return;
+    s->listening = true;
+    s->listening_writable = writable;
     uv_poll_start(&s->poll, UV_READABLE | UV_DISCONNECT | (writable ? UV_WRITABLE : 0), poll_ready);
 }
 
