@@ -4,15 +4,15 @@
 set -uo pipefail
 cd "$(dirname "$(readlink -f "$0")")/../.."
 build=$1
-bad=0
+findings=$(mktemp)
+trap 'rm -f "$findings"' EXIT
 
 sources() { git ls-files -co --exclude-standard "$@" | grep -v '^tests/firmware/stand-in/' | xargs -r ls 2>/dev/null; }
 found() { # found TITLE: fails if there is any input
     local lines
     lines=$(cat)
     [ -z "$lines" ] && return
-    printf '%s\n%s\n\n' "$1" "$lines"
-    bad=1
+    printf '%s\n%s\n\n' "$1" "$lines" | tee -a "$findings"
 }
 
 sources '*.c' '*.h' | xargs clang-format --dry-run 2>&1 | grep 'warning:' | head -20 |
@@ -84,5 +84,5 @@ cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-sup
     --suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches -j2 -Iinclude -Isrc/core -Ifirmware/provisioning \
     --error-exitcode=0 src firmware/provisioning 2>&1 | found "cppcheck:"
 
-[ "$bad" = 0 ] && echo "lint: nothing found"
-exit "$bad"
+[ -s "$findings" ] && exit 1
+echo "lint: nothing found"
