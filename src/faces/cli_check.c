@@ -1,8 +1,289 @@
-#include "keyline/cli.h"
+/*
+ * cli_check.c: `keyline check`: says everything that is wrong with a CSV and a set of images,
+ * before any board is touched. It takes no lock and writes nothing.
+ */
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli_keys.h"
+#include "keyline/bundle_load.h"
+#include "keyline/csv.h"
+#include "pool_view.h"
+
+enum {
+    IMAGES_MAX = 64,
+    LINES_SHOWN = 20 /* of each kind of trouble; the rest is counted */
+};
+
+static const char usage[] =
+    "usage: keyline check [options]\n"
+    "\n"
+    "Says everything that is wrong with the keys and the images that a station with the same\n"
+    "options would use. Touches nothing; may run beside a station.\n"
+    "\n"
+    "  --csv-file FILE, --csv_file FILE   the keys (default: keys.csv)\n"
+    "  --csv-header                 its first row is a header\n"
+    "  --firmware FILE              firmware.bin with bootloader.bin and partitions.bin beside "
+    "it,\n"
+    "                               a PlatformIO or ESP-IDF build folder, or flasher_args.json\n"
+    "                               (default: firmware.bin)\n"
+    "  --image OFFSET:FILE          instead of --firmware; any number of times\n"
+    "  --chip CHIP                  the images must be for this chip\n"
+    "  --stub auto|none|DIR         where the flasher stubs are (default: auto)\n"
+    "\n"
+    "exit status: 0 nothing is wrong, 2 usage, 3 the CSV or the images are bad,\n"
+    "             6 the ledger can't be read\n";
+
+static const struct option options[] = {
+    {"csv-file", required_argument, NULL, 'f'},
+    {"csv_file", required_argument, NULL, 'f'},
+    {"csv-header", no_argument, NULL, 'h'},
+    {"firmware", required_argument, NULL, 'w'},
+    {"image", required_argument, NULL, 'i'},
+    {"chip", required_argument, NULL, 'c'},
+    {"stub", required_argument, NULL, 's'},
+    {"help", no_argument, NULL, '?' + 256},
+    {NULL, 0, NULL, 0},
+};
+
+struct check {
+    const char *csv, *stub;
+    bool header;
+    struct kl_bundle_options bundle;
+    const char *images[IMAGES_MAX];
+    unsigned problems, warnings;
+    enum kl_exit exit;
+};
+
+static void problem(struct check *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void warning(struct check *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void problem(struct check *c, const char *format, ...)
+{
+    va_list args;
+
+    c->problems++;
+    if (c->exit == KL_EXIT_OK)
+        c->exit = KL_EXIT_INPUT;
+    fputs("  problem: ", stdout);
+    va_start(args, format);
+    vprintf(format, args);
+    va_end(args);
+    putchar('\n');
+}
+
+static void warning(struct check *c, const char *format, ...)
+{
+    va_list args;
+
+    c->warnings++;
+    fputs("  warning: ", stdout);
+    va_start(args, format);
+    vprintf(format, args);
+    va_end(args);
+    putchar('\n');
+}
+
+/* ---- the keys ---------------------------------------------------------------------------------
+ */
+
+static void bad_rows(struct check *c, const struct kl_store_content *content)
+{
+    unsigned shown = 0, more = 0;
+
+    for (uint32_t i = 0; i < content->row_count; i++) {
+        const struct kl_csv_row *row = &content->rows[i];
+        if (!row->bad)
+            continue;
+        if (shown++ < LINES_SHOWN)
+            problem(c, "line %u can't be a key: %s", (unsigned)row->line,
+                    kl_csv_unfit_text((enum kl_csv_unfit)row->why));
+        else
+            more++;
+    }
+    if (more)
+        problem(c, "%u more lines like that", more);
+}
+
+static void judge_keys(struct check *c, const struct pool_view *v)
+{
+    const struct kl_pool_counts *n = &v->pool.counts;
+
+    bad_rows(c, v->content);
+    if (n->conflicts)
+        problem(c,
+                "lines %u and %u have one label and different keys%s: no station starts with this; "
+                "give each key a label of its own",
+                (unsigned)n->conflict_line_a, (unsigned)n->conflict_line_b,
+                n->conflicts > 1 ? ", and they are not the only ones" : "");
+    if (n->changed)
+        problem(c, "reserved keys that were changed in the CSV since: %u; see keyline keys list",
+                (unsigned)n->changed);
+    if (n->total == 0)
+        problem(c, "it holds no keys");
+    else if (n->free == 0)
+        warning(c, "no free key is left");
+    if (n->copies)
+        warning(c, "exact copies of other rows, which count once: %u; see keyline keys list",
+                (unsigned)n->copies);
+    if (n->vanished)
+        warning(c, "keys that boards were given and the CSV no longer has: %u",
+                (unsigned)n->vanished);
+    if (n->reserved)
+        warning(c, "keys reserved for boards that were not finished: %u; see keyline keys status",
+                (unsigned)n->reserved);
+    if (v->content->warning[0] != '\0')
+        warning(c, "%s", v->content->warning);
+}
+
+static void check_keys(struct check *c)
+{
+    char error[KL_TEXT_MAX];
+    struct pool_view v;
+    enum kl_exit opened = pool_view_open(c->csv, c->header, &v, error);
+
+    printf("keys: %s\n", c->csv);
+    if (opened != KL_EXIT_OK) {
+        c->exit = opened;
+        problem(c, "%s", error);
+        return;
+    }
+    printf("  %u keys of %u fields: %u free, %u reserved, %u provisioned\n",
+           (unsigned)v.pool.counts.total, v.content->fields, (unsigned)v.pool.counts.free,
+           (unsigned)v.pool.counts.reserved, (unsigned)v.pool.counts.provisioned);
+    judge_keys(c, &v);
+    pool_view_close(&v);
+}
+
+/* ---- the images -------------------------------------------------------------------------------
+ */
+
+static void show_bundle(const struct kl_bundle *b)
+{
+    printf("  for %s", kl_chip(b->chip)->name);
+    if (b->rev_min > 0)
+        printf(" from revision %u.%u on", b->rev_min / 100u, b->rev_min % 100u);
+    if (b->rev_max < 0xffff)
+        printf(" up to revision %u.%u", b->rev_max / 100u, b->rev_max % 100u);
+    if (b->project[0] != '\0') {
+        fputs(": ", stdout);
+        keys_print(b->project, 0);
+        putchar(' ');
+        keys_print(b->version, 0);
+    }
+    printf("; needs %u KB of flash\n", (unsigned)((b->flash_end + 1023) / 1024));
+    for (unsigned r = 0; r < b->region_count; r++) {
+        const struct kl_image *image = kl_bundle_image(b, r, UINT32_MAX);
+        printf("  0x%06x %9u bytes, %9u packed  ", (unsigned)b->region[r].offset,
+               (unsigned)image->raw_size, (unsigned)image->packed_size);
+        keys_print(b->region[r].name, 0);
+        putchar('\n');
+    }
+}
+
+static void check_images(struct check *c)
+{
+    struct kl_bundle_report report;
+    struct kl_bundle *b = kl_bundle_load(&c->bundle, &report);
+
+    if (c->bundle.image_count > 0)
+        printf("images: %u named ones\n", c->bundle.image_count);
+    else
+        printf("images: %s\n", c->bundle.firmware);
+    if (b)
+        show_bundle(b);
+    for (unsigned i = 0; i < report.problem_count; i++)
+        problem(c, "%s", report.problem[i]);
+    for (unsigned i = 0; i < report.warning_count; i++)
+        warning(c, "%s", report.warning[i]);
+    if (!b && report.problem_count == 0)
+        problem(c, "no memory");
+    kl_bundle_free(b);
+}
+
+static void check_stubs(const struct check *c)
+{
+    char note[KL_TEXT_MAX];
+    struct kl_stubs *stubs = kl_stubs_load(c->stub, note);
+
+    printf("stubs: %s\n", note);
+    kl_stubs_free(stubs);
+}
+
+/* ---- the command line -------------------------------------------------------------------------
+ */
+
+static int wrong(const char *what, const char *which)
+{
+    fprintf(stderr, "keyline check: %s%s\ntry: keyline check --help\n", what, which);
+    return KL_EXIT_USAGE;
+}
+
+/* NULL, or what is wrong with the option's value. */
+static const char *take_option(struct check *c, int option)
+{
+    const struct kl_chip *chip;
+
+    switch (option) {
+    case 'f':
+        c->csv = optarg;
+        break;
+    case 'h':
+        c->header = true;
+        break;
+    case 'w':
+        c->bundle.firmware = optarg;
+        break;
+    case 'i':
+        if (c->bundle.image_count == IMAGES_MAX)
+            return "too many images: ";
+        c->images[c->bundle.image_count++] = optarg;
+        break;
+    case 'c':
+        chip = kl_chip_by_slug(optarg);
+        if (!chip)
+            return "keyline does not know this chip: ";
+        c->bundle.chip = chip->id;
+        break;
+    case 's':
+        c->stub = optarg;
+        break;
+    }
+    return NULL;
+}
 
 int kl_cli_check(int argc, char **argv)
 {
-    (void)argc;
-    (void)argv;
-    return KL_EXIT_USAGE;
+    struct check c = {
+        .csv = "keys.csv",
+        .stub = "auto",
+        .bundle = {.firmware = "firmware.bin", .flash_mode = -1, .flash_freq = -1},
+    };
+    int option;
+
+    c.bundle.images = c.images;
+    optind = 0;
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        const char *bad;
+        if (option == '?' + 256) {
+            fputs(usage, stdout);
+            return keys_printed();
+        }
+        if (option == '?')
+            return wrong("that option is not known, or lacks its value", "");
+        if ((bad = take_option(&c, option)) != NULL)
+            return wrong(bad, optarg);
+    }
+    if (argv[optind] != NULL)
+        return wrong("what is meant by ", argv[optind]);
+    check_keys(&c);
+    check_images(&c);
+    check_stubs(&c);
+    if (c.problems == 0)
+        printf("nothing is wrong%s\n", c.warnings ? ", but mind the warnings" : "");
+    else
+        printf("%u problem%s\n", c.problems, c.problems == 1 ? "" : "s");
+    return keys_printed() == KL_EXIT_OK ? (int)c.exit : KL_EXIT_FAILED;
 }

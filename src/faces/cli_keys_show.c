@@ -6,52 +6,24 @@
 #include <string.h>
 
 #include "cli_keys.h"
-#include "keyline/cli.h"
 #include "keyline/csv.h"
-#include "keyline/store.h"
+#include "pool_view.h"
 
 struct view {
-    struct kl_store *store;
-    const struct kl_store_content *content;
-    struct kl_pool pool;
-    struct kl_pool_memory memory;
+    struct pool_view both;
     int64_t *since; /* per key of the pool: reserved or provisioned when */
 };
 
 static void close_view(struct view *v)
 {
-    free(v->memory.key);
-    free(v->memory.by_fingerprint);
-    free(v->memory.by_mac);
-    free(v->memory.by_label);
     free(v->since);
-    kl_store_free(v->store);
-}
-
-static bool make_pool(struct view *v)
-{
-    const struct kl_store_content *c = v->content;
-    struct kl_pool_memory *m = &v->memory;
-
-    m->capacity = c->row_count + c->ledger_count;
-    for (m->table_size = 2; m->table_size < 2 * (uint64_t)m->capacity;)
-        m->table_size *= 2;
-    m->key = calloc((size_t)m->capacity + 1, sizeof *m->key);
-    m->by_fingerprint = calloc(m->table_size, sizeof(uint32_t));
-    m->by_mac = calloc(m->table_size, sizeof(uint32_t));
-    m->by_label = calloc(m->table_size, sizeof(uint32_t));
-    v->since = calloc((size_t)m->capacity + 1, sizeof *v->since);
-    if (m->key == NULL || m->by_fingerprint == NULL || m->by_mac == NULL || m->by_label == NULL ||
-        v->since == NULL)
-        return false;
-    kl_pool_load(&v->pool, m, c->rows, c->row_count, c->ledger, c->ledger_count);
-    return true;
+    pool_view_close(&v->both);
 }
 
 static bool note_time(void *ctx, const struct kl_ledger_key *key)
 {
     struct view *v = ctx;
-    uint32_t at = kl_pool_find(&v->pool, &key->fingerprint);
+    uint32_t at = kl_pool_find(&v->both.pool, &key->fingerprint);
 
     if (at != UINT32_MAX)
         v->since[at] = strcmp(key->state, "provisioned") == 0 ? key->provisioned : key->reserved;
@@ -76,31 +48,19 @@ static bool read_times(const struct keys_args *a, struct view *v, char error[KL_
 
 static int open_view(const struct keys_args *a, struct view *v)
 {
-    struct kl_store_options options = {.csv = a->csv, .header = a->header, .read_only = true};
     char error[KL_TEXT_MAX];
-    int exit = KL_EXIT_OK;
+    int exit = pool_view_open(a->csv, a->header, &v->both, error);
 
-    memset(v, 0, sizeof *v);
-    switch (kl_store_open(&options, &v->store, error)) {
-    case KL_STORE_OPENED:
-        v->content = kl_store_content(v->store);
-        if (!make_pool(v)) {
+    if (exit == KL_EXIT_OK) {
+        v->since = calloc((size_t)v->both.memory.capacity + 1, sizeof *v->since);
+        if (v->since != NULL && read_times(a, v, error))
+            return KL_EXIT_OK;
+        if (v->since == NULL)
             kl_copy(error, sizeof error, "no memory");
-            exit = KL_EXIT_STORE;
-        } else if (!read_times(a, v, error)) {
-            exit = KL_EXIT_STORE;
-        }
-        break;
-    case KL_STORE_BAD_CSV:
-        exit = KL_EXIT_INPUT;
-        break;
-    default:
+        close_view(v);
         exit = KL_EXIT_STORE;
     }
-    if (exit != KL_EXIT_OK) {
-        fprintf(stderr, "keyline: %s\n", error);
-        close_view(v);
-    }
+    fprintf(stderr, "keyline: %s\n", error);
     return exit;
 }
 
@@ -137,7 +97,7 @@ static void figures(const struct kl_pool_counts *c, struct figure out[FIGURES])
 
 static bool in_doubt(const struct view *v, uint32_t key)
 {
-    return kl_pool_key(&v->pool, key)->state == KL_KEY_RESERVED;
+    return kl_pool_key(&v->both.pool, key)->state == KL_KEY_RESERVED;
 }
 
 static void status_json(const struct keys_args *a, const struct view *v, const char *holder)
@@ -147,25 +107,25 @@ static void status_json(const struct keys_args *a, const struct view *v, const c
     char mac[18], when[32];
 
     json_object_set_new(o, "csv", keys_json_text(a->csv));
-    json_object_set_new(o, "fields", json_integer(v->content->fields));
-    json_object_set_new(o, "keys", json_integer(v->pool.counts.total));
-    figures(&v->pool.counts, f);
+    json_object_set_new(o, "fields", json_integer(v->both.content->fields));
+    json_object_set_new(o, "keys", json_integer(v->both.pool.counts.total));
+    figures(&v->both.pool.counts, f);
     for (int i = 0; i < FIGURES; i++)
         json_object_set_new(o, f[i].name, json_integer(f[i].count));
-    for (uint32_t i = 0; i < v->pool.count; i++) {
+    for (uint32_t i = 0; i < v->both.pool.count; i++) {
         if (!in_doubt(v, i))
             continue;
-        kl_mac_format(&kl_pool_key(&v->pool, i)->mac, mac);
+        kl_mac_format(&kl_pool_key(&v->both.pool, i)->mac, mac);
         keys_time(v->since[i], when);
         json_array_append_new(doubt, json_pack("{s:o, s:s, s:s}", "label",
-                                               keys_json_text(kl_pool_key(&v->pool, i)->label),
+                                               keys_json_text(kl_pool_key(&v->both.pool, i)->label),
                                                "mac", mac, "since", when));
     }
     json_object_set_new(o, "in_doubt", doubt);
     if (holder[0] != '\0')
         json_object_set_new(o, "station", keys_json_text(holder));
-    if (v->content->warning[0] != '\0')
-        json_object_set_new(o, "warning", keys_json_text(v->content->warning));
+    if (v->both.content->warning[0] != '\0')
+        json_object_set_new(o, "warning", keys_json_text(v->both.content->warning));
     json_dumpf(o, stdout, JSON_INDENT(2));
     putchar('\n');
     json_decref(o);
@@ -176,29 +136,30 @@ static void status_text(const struct keys_args *a, const struct view *v, const c
     struct figure f[FIGURES];
     char mac[18], when[32];
 
-    printf("%s: %u keys of %u fields\n", a->csv, (unsigned)v->pool.counts.total,
-           v->content->fields);
-    figures(&v->pool.counts, f);
+    printf("%s: %u keys of %u fields\n", a->csv, (unsigned)v->both.pool.counts.total,
+           v->both.content->fields);
+    figures(&v->both.pool.counts, f);
     for (int i = 0; i < FIGURES; i++)
         if (f[i].always || f[i].count > 0)
             printf("%8u  %s\n", (unsigned)f[i].count, f[i].text);
-    if (v->pool.counts.conflicts > 0)
+    if (v->both.pool.counts.conflicts > 0)
         printf("lines %u and %u have one label and different keys: no station starts with this\n",
-               (unsigned)v->pool.counts.conflict_line_a, (unsigned)v->pool.counts.conflict_line_b);
-    if (v->content->warning[0] != '\0')
-        printf("%s\n", v->content->warning);
+               (unsigned)v->both.pool.counts.conflict_line_a,
+               (unsigned)v->both.pool.counts.conflict_line_b);
+    if (v->both.content->warning[0] != '\0')
+        printf("%s\n", v->both.content->warning);
     if (holder[0] != '\0')
         printf("a station is running: %s\n", holder);
-    if (v->pool.counts.reserved > 0)
+    if (v->both.pool.counts.reserved > 0)
         printf("\nreserved, so perhaps sent%s: the same board coming back settles it\n",
                holder[0] != '\0' ? ", or at work right now" : "");
-    for (uint32_t i = 0; i < v->pool.count; i++) {
+    for (uint32_t i = 0; i < v->both.pool.count; i++) {
         if (!in_doubt(v, i))
             continue;
-        kl_mac_format(&kl_pool_key(&v->pool, i)->mac, mac);
+        kl_mac_format(&kl_pool_key(&v->both.pool, i)->mac, mac);
         keys_time(v->since[i], when);
         fputs("  ", stdout);
-        keys_print(kl_pool_key(&v->pool, i)->label, 40);
+        keys_print(kl_pool_key(&v->both.pool, i)->label, 40);
         printf("  %s  %s\n", mac, when);
     }
 }
@@ -276,7 +237,7 @@ static void print_item(const struct keys_args *a, const struct item *item, bool 
 
 static struct item item_of_key(const struct view *v, uint32_t at)
 {
-    const struct kl_pool_key *key = kl_pool_key(&v->pool, at);
+    const struct kl_pool_key *key = kl_pool_key(&v->both.pool, at);
     struct item item = {.label = key->label,
                         .state = state_words[key->state],
                         .trouble = trouble_words[key->trouble],
@@ -292,14 +253,14 @@ static struct item item_of_key(const struct view *v, uint32_t at)
 static struct item item_of_row(const struct view *v, const struct kl_csv_row *row)
 {
     struct item item = {.label = row->label, .state = "blocked", .why = "", .line = row->line};
-    uint32_t at = row->bad ? UINT32_MAX : kl_pool_find(&v->pool, &row->fingerprint);
+    uint32_t at = row->bad ? UINT32_MAX : kl_pool_find(&v->both.pool, &row->fingerprint);
 
     if (at == UINT32_MAX) {
         item.trouble = trouble_words[KL_TROUBLE_BAD_LINE];
         item.why = kl_csv_unfit_text((enum kl_csv_unfit)row->why);
         return item;
     }
-    if (kl_pool_key(&v->pool, at)->line == row->line)
+    if (kl_pool_key(&v->both.pool, at)->line == row->line)
         return item_of_key(v, at);
     item.trouble = trouble_words[KL_TROUBLE_COPY];
     return item;
@@ -325,12 +286,12 @@ int keys_list(const struct keys_args *a)
     }
     if ((exit = open_view(a, &v)) != KL_EXIT_OK)
         return exit;
-    for (uint32_t i = 0; i < v.content->row_count; i++) {
-        struct item item = item_of_row(&v, &v.content->rows[i]);
+    for (uint32_t i = 0; i < v.both.content->row_count; i++) {
+        struct item item = item_of_row(&v, &v.both.content->rows[i]);
         print_item(a, &item, &first);
     }
-    for (uint32_t i = 0; i < v.pool.count; i++) {
-        if (kl_pool_key(&v.pool, i)->line != 0)
+    for (uint32_t i = 0; i < v.both.pool.count; i++) {
+        if (kl_pool_key(&v.both.pool, i)->line != 0)
             continue;
         struct item item = item_of_key(&v, i);
         print_item(a, &item, &first);

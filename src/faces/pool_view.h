@@ -1,0 +1,20 @@
+/* pool_view.h: CSV and ledger brought together as the station does it, only to be looked at. */
+#ifndef KEYLINE_FACES_POOL_VIEW_H
+#define KEYLINE_FACES_POOL_VIEW_H
+
+#include "keyline/cli.h"
+#include "keyline/store.h"
+
+struct pool_view {
+    struct kl_store *store;
+    const struct kl_store_content *content;
+    struct kl_pool pool;
+    struct kl_pool_memory memory;
+};
+
+/* KL_EXIT_OK, or the exit status and a sentence. Close it only after OK. */
+enum kl_exit pool_view_open(const char *csv, bool header, struct pool_view *v,
+                            char error[KL_TEXT_MAX]);
+void pool_view_close(struct pool_view *v);
+
+#endif
