@@ -7,6 +7,7 @@
 #ifndef KEYLINE_BASE_H
 #define KEYLINE_BASE_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -56,6 +57,8 @@ bool kl_copy(char *out, size_t size, const char *text);
    fit. The core's own, because stdio is outside the core. Returns the length written. */
 size_t kl_format(char *out, size_t size, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+size_t kl_vformat(char *out, size_t size, const char *format, va_list args)
+    __attribute__((format(printf, 3, 0)));
 
 /* Overwrites secrets in a way that the compiler can't drop. */
 void kl_wipe(void *data, size_t size);

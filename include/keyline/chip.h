@@ -58,9 +58,16 @@ struct kl_chip {
     uint32_t uart_no_reg;       /* ROM variable: console in use (4.5), 0 = none */
     uint8_t uart_no_otg;        /* its value on USB-OTG, 0 = none */
     uint8_t uart_no_jtag;       /* its value on USB-Serial/JTAG, 0 = none */
-    uint32_t wdt_config0, wdt_wprotect; /* (4.5) 0 = none */
+    uint16_t uart_no_later;     /* from this revision on the next two count instead, 0 = never */
+    uint32_t uart_no_later_reg;
+    uint8_t uart_no_later_jtag;
+    uint32_t wdt_config0, wdt_wprotect; /* (4.5) 0 = none; CONFIG1 follows CONFIG0 */
+    bool wdt_reset;                     /* the watchdog may reset the chip (4.5) */
     uint32_t swd_conf, swd_wprotect, swd_key;
     uint8_t swd_auto_feed_bit;
+    uint32_t strap_reg;          /* bit 3 clear = the boot pin is low (4.5), 0 = none */
+    uint32_t force_download_reg; /* (4.5) */
+    uint32_t force_download_bit; /* a mask */
 };
 
 /* Never NULL for a real id; NULL for KL_CHIP_NONE. */

@@ -1,6 +1,5 @@
 #include "keyline/base.h"
 
-#include <stdarg.h>
 #include <string.h>
 
 static void report_nothing(const char *condition, const char *file, int line)
@@ -182,13 +181,13 @@ static void put_string(struct format_out *out, const struct format_spec *spec, c
     put_padded(out, text, length, spec->width, ' ', spec->left);
 }
 
-size_t kl_format(char *text, size_t size, const char *format, ...)
+size_t kl_vformat(char *text, size_t size, const char *format, va_list arguments)
 {
     struct format_out out = {text, size, 0};
-    va_list args;
+    va_list args; /* a copy, because the address of a parameter of this type may not be one */
 
     KL_ASSERT(size > 0);
-    va_start(args, format);
+    va_copy(args, arguments);
     while (*format) {
         struct format_spec spec;
         if (*format != '%') {
@@ -221,6 +220,16 @@ size_t kl_format(char *text, size_t size, const char *format, ...)
     va_end(args);
     text[out.used] = '\0';
     return out.used;
+}
+
+size_t kl_format(char *text, size_t size, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    size_t used = kl_vformat(text, size, format, args);
+    va_end(args);
+    return used;
 }
 
 static void *(*const volatile wipe_with)(void *, int, size_t) = memset;

@@ -1,0 +1,187 @@
+/*
+ * loader_connect.c: into the loader and in step with it.
+ * (docs/esp-serial-protocol.md 1.6, 3.2, 5)
+ */
+#include "loader_private.h"
+
+#include <string.h>
+
+enum {
+    SYNC_TRIES = 5,
+    SYNC_REPLIES = 8,
+};
+
+#define SYNC_TIME   KL_MS(100)
+#define BETWEEN     KL_MS(50)
+#define REPLIES_GAP KL_MS(100) /* for the other seven replies to one SYNC */
+
+static bool set_first_rate(struct kl_loader *l)
+{
+    if (l->task == KL_LOADER_CONNECT)
+        l->identity = (struct kl_identity){0};
+    l->identity.baud = FIRST_BAUD;
+    l->identity.stub = false;
+    l->connected = false;
+    l->muted = l->text_only = false;
+    l->attempt = 0;
+    l->saw_download = l->saw_program = l->saw_other = false;
+    if (l->setup.link == KL_LINK_RAW)
+        return false;
+    ldr_set_baud(l, FIRST_BAUD);
+    return true;
+}
+
+static enum ldr_move first_rate_set(struct kl_loader *l, enum kl_loader_outcome outcome)
+{
+    if (outcome != KL_OUT_OK)
+        return ldr_fail(l, KL_FAULT_ADAPTER_SETTING, "%d baud", FIRST_BAUD);
+    return MOVE_NEXT;
+}
+
+static bool choose_reset(struct kl_loader *l)
+{
+    l->strategy = kl_reset_choose(l->setup.link, l->setup.first, l->attempt);
+    l->reset = kl_reset_steps(l->strategy);
+    l->sync_try = 0;
+    ldr_forget_text(l);
+    return false;
+}
+
+static bool step_reset(struct kl_loader *l)
+{
+    switch (l->reset->kind) {
+    case RESET_END:
+        return false;
+    case RESET_LINES:
+        ldr_set_lines(l, l->reset->dtr, l->reset->rts);
+        return true;
+    case RESET_WAIT:
+        ldr_wait_for(l, KL_MS(l->reset->ms));
+        return true;
+    }
+    return false;
+}
+
+static enum ldr_move reset_stepped(struct kl_loader *l, enum kl_loader_outcome outcome)
+{
+    if (outcome == KL_OUT_IO) {
+        /* Adapters without modem lines exist: the board may be in its loader all the same. */
+        if (l->attempt == 0)
+            ldr_note(l, "the adapter can't move its modem lines: no reset");
+        while (l->reset->kind != RESET_END)
+            l->reset++;
+        return MOVE_AGAIN;
+    }
+    l->reset++;
+    return MOVE_AGAIN;
+}
+
+static bool sync(struct kl_loader *l)
+{
+    uint8_t payload[36] = {0x07, 0x07, 0x12, 0x20};
+
+    memset(payload + 4, 0x55, 32);
+    l->sync_replies = 0;
+    l->sync_looks_like_stub = true;
+    ldr_command(l, &(struct ldr_command){.code = CMD_SYNC,
+                                         .payload = payload,
+                                         .payload_size = sizeof payload,
+                                         .tries = 1,
+                                         .judge = true,
+                                         .work = SYNC_TIME});
+    return true;
+}
+
+/* Replies of a stub have value 0, and all of them do; those of a ROM have not (1.6). */
+static void look_at_sync_reply(struct kl_loader *l, uint32_t value, size_t status_size)
+{
+    if (value != 0 || status_size != 2)
+        l->sync_looks_like_stub = false;
+    l->sync_replies++;
+}
+
+bool ldr_took_last_sync_reply(struct kl_loader *l, const uint8_t *frame, size_t size)
+{
+    if (l->connected)
+        return false;
+    look_at_sync_reply(l, ldr_get_u32(frame + 4), size - 8);
+    return l->sync_replies >= SYNC_REPLIES;
+}
+
+static void look_at_boot_text(struct kl_loader *l)
+{
+    const struct kl_bootlog *b = &l->bootlog;
+
+    l->saw_download |= b->mode == KL_BOOT_DOWNLOAD || b->waiting_for_download;
+    l->saw_program |= b->mode == KL_BOOT_FLASH && !b->waiting_for_download;
+    l->saw_other |= b->mode == KL_BOOT_OTHER && !b->waiting_for_download;
+}
+
+/* (6.1) */
+static enum ldr_move fail_to_connect(struct kl_loader *l)
+{
+    if (l->saw_download)
+        return ldr_fail(l, KL_FAULT_NO_TX_PATH, "%u attempts", l->attempt);
+    if (l->saw_program)
+        return ldr_fail(l, KL_FAULT_WRONG_BOOT_MODE, "%u attempts", l->attempt);
+    if (l->saw_other)
+        return ldr_fail(l, KL_FAULT_BAD_STRAPS, "%s", l->bootlog.detail);
+    return ldr_fail(l, KL_FAULT_NO_SYNC, "%u attempts", l->attempt);
+}
+
+enum {
+    RATE,
+    CHOOSE,
+    RESET,
+    PAUSE,
+    SYNC,
+    OTHER_REPLIES,
+};
+
+static bool pause_between(struct kl_loader *l)
+{
+    if (l->sync_try == 0)
+        return false;
+    ldr_wait_for(l, BETWEEN);
+    return true;
+}
+
+static enum ldr_move synced(struct kl_loader *l, enum kl_loader_outcome outcome)
+{
+    if (outcome == KL_OUT_OK) {
+        look_at_sync_reply(l, l->reply.value, l->reply.status_size);
+        return MOVE_NEXT;
+    }
+    if (++l->sync_try < SYNC_TRIES)
+        return ldr_go_to(l, &ldr_connect_plan[PAUSE]);
+    look_at_boot_text(l);
+    if (++l->attempt < l->setup.connect_attempts)
+        return ldr_go_to(l, &ldr_connect_plan[CHOOSE]);
+    return fail_to_connect(l);
+}
+
+static bool await_other_replies(struct kl_loader *l)
+{
+    ldr_wait_for(l, REPLIES_GAP + ldr_link_allowance(l));
+    return true;
+}
+
+static enum ldr_move be_connected(struct kl_loader *l, enum kl_loader_outcome outcome)
+{
+    (void)outcome;
+    l->connected = true;
+    l->identity.stub = l->sync_looks_like_stub;
+    l->setup.first = l->strategy;
+    ldr_forget_text(l);
+    return MOVE_NEXT;
+}
+
+const struct kl_loader_step ldr_connect_plan[] = {
+    [RATE] = {set_first_rate, first_rate_set},
+    [CHOOSE] = {choose_reset, NULL},
+    [RESET] = {step_reset, reset_stepped},
+    [PAUSE] = {pause_between, NULL},
+    [SYNC] = {sync, synced},
+    [OTHER_REPLIES] = {await_other_replies, be_connected},
+    PLAN_END,
+};

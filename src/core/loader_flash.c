@@ -1,0 +1,492 @@
+/*
+ * loader_flash.c: what differs is erased and written, one block under way at a time.
+ *
+ * What each loader makes of lost and damaged blocks decides what may be sent again and what needs a
+ * new beginning. (docs/esp-serial-protocol.md 1.5, 1.7, 2.2 to 2.4, 3.1, 3.3)
+ */
+#include "loader_private.h"
+
+#include <string.h>
+
+enum {
+    CHECK,
+    ERASE,
+    REGION,
+    COMPARE,
+    BEGIN,
+    DATA,
+    BARRIER,
+    DOUBT,
+    NEXT,
+};
+
+enum {
+    RESTARTS_MAX = 3,
+    BLOCK_TRIES = 3,
+    BEGIN_TRIES = 4,
+    ROM_BLOCK_OLD = 0x400, /* every ROM takes it */
+    ROM_BLOCK = 0x1800,
+    BLOCK_OTG = 0x800,
+    ERASE_PIECE = 0x40000,
+    REACH_24_BITS = 16 << 20,
+    INFLATE_WINDOW = 64 << 10, /* a stub may have so much more to write than the block holds */
+};
+
+#define ERASE_ALL_TIME KL_SEC(120)
+#define WRITE_SECONDS  40 /* per MB, erase included */
+#define MD5_SECONDS    8
+
+kl_us ldr_time_per_mb(uint64_t bytes, unsigned seconds)
+{
+    return COMMAND_TIME + (kl_us)(bytes * seconds);
+}
+
+static const struct kl_image *image(const struct kl_loader *l)
+{
+    return kl_bundle_image(l->bundle, l->region, ldr_known_flash_size(l));
+}
+
+static uint32_t region_offset(const struct kl_loader *l)
+{
+    return l->bundle->region[l->region].offset;
+}
+
+/* ---- may these images be written to this chip? ---- */
+
+static bool addresses_32_bits(const struct kl_loader *l)
+{
+    enum kl_chip_id id = l->chip->id;
+
+    return !ldr_is_rom(l) && (id == KL_CHIP_ESP32S3 || id == KL_CHIP_ESP32C5 ||
+                              id == KL_CHIP_ESP32P4 || id == KL_CHIP_ESP32C61);
+}
+
+static bool is_in_reach(struct kl_loader *l)
+{
+    l->progress.total = 0;
+    for (l->region = 0; l->region < l->bundle->region_count; l->region++) {
+        uint32_t size = image(l)->raw_size;
+        uint32_t end = region_offset(l) + size;
+        l->progress.total += size;
+        if (end > ldr_known_flash_size(l) || (end > REACH_24_BITS && !addresses_32_bits(l))) {
+            ldr_fail(l, KL_FAULT_FLASH_TOO_SMALL, "%s ends at 0x%x, this loader reaches 0x%x",
+                     l->bundle->region[l->region].name, end,
+                     end > ldr_known_flash_size(l) ? ldr_known_flash_size(l) : REACH_24_BITS);
+            return false;
+        }
+    }
+    l->region = 0;
+    return true;
+}
+
+static bool check(struct kl_loader *l)
+{
+    const struct kl_bundle *b = l->bundle;
+    uint16_t revision = l->identity.revision;
+
+    memset(&l->progress, 0, sizeof l->progress);
+    l->owed = 0;
+    l->done_before = 0;
+    l->erase_at = 0;
+    l->begin_tries = 0;
+    if (b->chip != l->chip->id)
+        ldr_fail(l, KL_FAULT_WRONG_CHIP, "images for %s, the chip is %s",
+                 b->chip ? kl_chip(b->chip)->name : "no chip", l->chip->name);
+    else if (revision < b->rev_min || revision > b->rev_max)
+        ldr_fail(l, KL_FAULT_CHIP_REVISION, "revision %u.%u, the images need %u.%u to %u.%u",
+                 revision / 100, revision % 100, b->rev_min / 100, b->rev_min % 100,
+                 b->rev_max / 100, b->rev_max % 100);
+    else if (b->flash_end > ldr_known_flash_size(l))
+        ldr_fail(l, KL_FAULT_FLASH_TOO_SMALL, "%u KB, the images and partitions need %u KB",
+                 ldr_known_flash_size(l) / 1024, (b->flash_end + 1023) / 1024);
+    else
+        is_in_reach(l);
+    return false;
+}
+
+/* ---- beginning: erase and announce ---- */
+
+/* The ESP8266's ROM erases too much: it is asked for less (2.4). */
+static uint32_t erase_size_to_ask(const struct kl_loader *l, uint32_t offset, uint32_t size)
+{
+    uint32_t sectors = (size + SECTOR - 1) / SECTOR;
+    uint32_t head = 16 - offset / SECTOR % 16;
+
+    if (l->chip->id != KL_CHIP_ESP8266)
+        return sectors * SECTOR;
+    if (head > sectors)
+        head = sectors;
+    return (sectors < 2 * head ? (sectors + 1) / 2 : sectors - head) * SECTOR;
+}
+
+static void announce(struct kl_loader *l, uint8_t code, uint32_t word0, uint32_t blocks,
+                     uint32_t offset, kl_us work)
+{
+    uint8_t payload[20] = {0};
+
+    ldr_put_u32(payload, word0);
+    ldr_put_u32(payload + 4, blocks);
+    ldr_put_u32(payload + 8, l->block_size);
+    ldr_put_u32(payload + 12, offset);
+    ldr_command(
+        l, &(struct ldr_command){.code = code,
+                                 .payload = payload,
+                                 .payload_size = ldr_is_rom(l) && l->chip->rom_begin_20 ? 20 : 16,
+                                 .judge = true,
+                                 .work = work});
+}
+
+static bool erase_all(struct kl_loader *l)
+{
+    uint32_t end = ldr_known_flash_size(l);
+
+    if (!l->bundle->erase_all)
+        return false;
+    if (!ldr_is_rom(l)) {
+        if (l->erase_at > 0)
+            return false;
+        kl_us work = ldr_time_per_mb(end, 10);
+        ldr_command(l,
+                    &(struct ldr_command){.code = CMD_ERASE_FLASH,
+                                          .tries = 2,
+                                          .work = work < ERASE_ALL_TIME ? ERASE_ALL_TIME : work});
+        return true;
+    }
+    if (end > REACH_24_BITS)
+        end = REACH_24_BITS;
+    if (l->erase_at >= end)
+        return false;
+    l->block_size = ROM_BLOCK_OLD;
+    announce(l, CMD_FLASH_BEGIN, erase_size_to_ask(l, l->erase_at, ERASE_PIECE),
+             ERASE_PIECE / ROM_BLOCK_OLD, l->erase_at, ldr_time_per_mb(ERASE_PIECE, WRITE_SECONDS));
+    return true;
+}
+
+static enum ldr_move erased(struct kl_loader *l, enum kl_loader_outcome outcome)
+{
+    if (outcome == KL_OUT_REFUSED && ++l->begin_tries < BEGIN_TRIES)
+        return MOVE_AGAIN;
+    if (outcome != KL_OUT_OK)
+        return ldr_fail_by(l, outcome);
+    l->erase_at = ldr_is_rom(l) ? l->erase_at + ERASE_PIECE : ldr_known_flash_size(l);
+    return MOVE_AGAIN;
+}
+
+static bool next_region(struct kl_loader *l)
+{
+    if (l->region == l->bundle->region_count) {
+        /* The tasks' last step: nothing is behind it. */
+        ldr_go_to(l, &ldr_flash_plan[NEXT + 1]);
+        return false;
+    }
+    l->progress.region = l->region;
+    l->resume_at = 0;
+    l->restarts = 0;
+    l->begin_tries = 0;
+    l->doubtful = false;
+    return false;
+}
+
+bool ldr_can_md5(const struct kl_loader *l)
+{
+    return !ldr_is_rom(l) || l->chip->rom_deflate;
+}
+
+void ldr_ask_md5(struct kl_loader *l)
+{
+    uint8_t payload[16] = {0};
+
+    ldr_put_u32(payload, region_offset(l));
+    ldr_put_u32(payload + 4, image(l)->raw_size);
+    ldr_command(l, &(struct ldr_command){.code = CMD_MD5,
+                                         .payload = payload,
+                                         .payload_size = sizeof payload,
+                                         .result = ldr_is_rom(l) ? 32 : 16,
+                                         .work = ldr_time_per_mb(image(l)->raw_size, MD5_SECONDS) +
+                                                 l->owed});
+    l->owed = 0;
+}
+
+/* A ROM writes it in hex, a stub raw (2.2). */
+bool ldr_is_right_md5(const struct kl_loader *l)
+{
+    static const char digits[] = "0123456789abcdef";
+    const uint8_t *md5 = image(l)->md5, *found = l->reply.result;
+
+    if (!ldr_is_rom(l))
+        return memcmp(found, md5, 16) == 0;
+    for (int i = 0; i < 16; i++)
+        if (found[2 * i] != (uint8_t)digits[md5[i] >> 4] ||
+            found[2 * i + 1] != (uint8_t)digits[md5[i] & 15])
+            return false;
+    return true;
+}
+
+static bool compare(struct kl_loader *l)
+{
+    if (!ldr_can_md5(l) || l->bundle->erase_all || image(l)->raw_size == 0)
+        return false;
+    ldr_ask_md5(l);
+    return true;
+}
+
+static enum ldr_move compared(struct kl_loader *l, enum kl_loader_outcome outcome)
+{
+    if (outcome == KL_OUT_SILENT)
+        return ldr_fail_by(l, outcome);
+    if (outcome != KL_OUT_OK || !ldr_is_right_md5(l))
+        return MOVE_NEXT;
+    l->progress.skipped++;
+    ldr_note(l, "%s is there already", l->bundle->region[l->region].name);
+    return ldr_go_to(l, &ldr_flash_plan[NEXT]);
+}
+
+static uint32_t largest_block(const struct kl_loader *l)
+{
+    if (l->otg)
+        return ldr_is_rom(l) && l->rom_block ? l->rom_block : BLOCK_OTG;
+    if (!ldr_is_rom(l))
+        return KL_BLOCK_MAX;
+    if (!l->chip->rom_deflate)
+        return ROM_BLOCK_OLD;
+    return l->rom_block ? l->rom_block : ROM_BLOCK;
+}
+
+static bool begin_region(struct kl_loader *l)
+{
+    const struct kl_image *i = image(l);
+    uint32_t raw = i->raw_size - l->resume_at, offset = region_offset(l) + l->resume_at;
+    bool inflates = !ldr_is_rom(l) || l->chip->rom_deflate;
+    kl_us work = COMMAND_TIME;
+
+    if (raw == 0) {
+        ldr_go_to(l, &ldr_flash_plan[NEXT]);
+        return false;
+    }
+    l->packed = inflates && i->packed && i->packed_size < i->raw_size;
+    l->block_size = largest_block(l);
+    l->sequence = 0;
+    l->sent_bytes = 0;
+    l->block_tries = 0;
+    l->owed = 0;
+    uint32_t to_send = l->packed ? i->packed_size : raw;
+    if (ldr_is_rom(l)) /* it erases all of it before it answers */
+        work = ldr_time_per_mb(raw + SECTOR, WRITE_SECONDS);
+    announce(l, l->packed ? CMD_DEFL_BEGIN : CMD_FLASH_BEGIN,
+             ldr_is_rom(l) ? erase_size_to_ask(l, offset, raw) : raw,
+             (to_send + l->block_size - 1) / l->block_size, offset, work);
+    return true;
+}
+
+static enum ldr_move region_begun(struct kl_loader *l, enum kl_loader_outcome outcome)
+{
+    if (outcome == KL_OUT_OK)
+        return MOVE_NEXT;
+    if (outcome != KL_OUT_REFUSED || ++l->begin_tries >= BEGIN_TRIES)
+        return ldr_fail_by(l, outcome);
+    /* Never go on after a refused begin (2.2); a ROM may know only the small blocks. */
+    if (ldr_is_rom(l) && (l->reply.error & 0xFF) == ROM_BAD_MESSAGE && l->begin_tries > 1)
+        l->rom_block = ROM_BLOCK_OLD;
+    return MOVE_AGAIN;
+}
+
+/* ---- blocks ---- */
+
+/* Raw bytes that are certainly out once `packed` bytes of the stream are in. */
+static uint32_t raw_after(const struct kl_loader *l, uint32_t sent)
+{
+    const struct kl_image *i = image(l);
+
+    if (!l->packed)
+        return l->resume_at + sent;
+    return sent >= i->packed_size ? i->raw_size : i->inflated_at[sent / KL_PACK_STEP];
+}
+
+static kl_us work_of_block(const struct kl_loader *l)
+{
+    uint32_t from = raw_after(l, l->sent_bytes);
+    uint32_t to = raw_after(l, l->sent_bytes + l->block_len + KL_PACK_STEP - 1);
+
+    return (kl_us)(to - from + INFLATE_WINDOW) * WRITE_SECONDS;
+}
+
+static bool send_block(struct kl_loader *l)
+{
+    const struct kl_image *i = image(l);
+    const uint8_t *bytes = l->packed ? i->packed : i->raw + l->resume_at;
+    uint32_t size = l->packed ? i->packed_size : i->raw_size - l->resume_at;
+    uint32_t left = size - l->sent_bytes;
+    kl_us work;
+
+    if (left == 0)
+        return false;
+    l->block_len = left < l->block_size ? left : l->block_size;
+    work = work_of_block(l);
+    /* A stub acknowledges first and works then: the next command waits for it (3.1). */
+    ldr_command(l, &(struct ldr_command){
+                       .code = l->packed ? CMD_DEFL_DATA : CMD_FLASH_DATA,
+                       .block = bytes + l->sent_bytes,
+                       .block_size = l->block_len,
+                       /* only the ESP32 and later are known to take a short last block */
+                       .padded_size = l->chip->rom_deflate ? 0 : l->block_size,
+                       .sequence = l->sequence,
+                       .judge = true,
+                       .work = COMMAND_TIME + (ldr_is_rom(l) ? work : l->owed),
+                   });
+    l->owed = ldr_is_rom(l) ? 0 : work;
+    return true;
+}
+
+static enum kl_reason reason_of(const struct kl_loader *l)
+{
+    uint8_t code = ldr_is_rom(l) ? (uint8_t)l->reply.error : (uint8_t)(l->reply.error >> 8);
+
+    switch (code) {
+    case ROM_BAD_CHECKSUM:
+    case 0x0B: /* inflate, Adler-32, inflate parameter */
+    case 0x0C:
+    case 0x0D:
+    case STUB_BAD_CHECKSUM:
+    case 0xC0: /* data length, inflate, not enough, too much */
+    case 0xC7:
+    case 0xC8:
+    case 0xC9:
+        return KL_FAULT_LINE_NOISE;
+    case 0x08: /* flash write, flash read */
+    case 0x09:
+    case 0xC4: /* SPI operation, SPI unlock */
+    case 0xC5:
+        return KL_FAULT_WRITE_FAILED;
+    default:
+        return KL_FAULT_REFUSED;
+    }
+}
+
+/* A deflate stream has no way in but its beginning; plain blocks go on at the sector of the one
+   that failed (1.7). */
+static enum ldr_move start_over(struct kl_loader *l)
+{
+    if (++l->restarts > RESTARTS_MAX) {
+        l->fault.chip_error = l->reply.error;
+        return ldr_fail(l, reason_of(l), "%s at 0x%x: error 0x%04x",
+                        l->bundle->region[l->region].name,
+                        region_offset(l) + raw_after(l, l->sent_bytes), l->reply.error);
+    }
+    if (!l->packed)
+        l->resume_at = (l->resume_at + l->sent_bytes) / SECTOR * SECTOR;
+    l->begin_tries = 0;
+    l->doubtful = true;
+    l->progress.retries++;
+    return ldr_go_to(l, &ldr_flash_plan[BEGIN]);
+}
+
+static void block_taken(struct kl_loader *l)
+{
+    uint64_t done;
+
+    l->progress.wire += l->block_len;
+    l->sent_bytes += l->block_len;
+    l->sequence++;
+    l->block_tries = 0;
+    done = l->done_before + raw_after(l, l->sent_bytes);
+    if (done > l->progress.done) /* a region that starts over does not take back what was shown */
+        l->progress.done = done;
+}
+
+static enum ldr_move block_sent(struct kl_loader *l, enum kl_loader_outcome outcome)
+{
+    uint16_t error = l->reply.error;
+    bool again = l->op.sent > 1;
+
+    l->progress.retries += l->op.sent - 1u;
+    l->doubtful |= again;
+    if (outcome == KL_OUT_SILENT)
+        return ldr_fail_by(l, outcome);
+    /* A ROM that took the block before its answer was lost does not want it again (1.7). */
+    if (outcome == KL_OUT_OK || (again && ldr_is_rom(l) && (error & 0xFF) == ROM_BAD_MESSAGE)) {
+        block_taken(l);
+        return MOVE_AGAIN;
+    }
+    if (!ldr_is_rom(l) && error >> 8 == STUB_BAD_CHECKSUM && ++l->block_tries < BLOCK_TRIES) {
+        l->progress.retries++;
+        return MOVE_AGAIN; /* nothing has moved in the stub */
+    }
+    return start_over(l);
+}
+
+/* ---- end ---- */
+
+/* A stub answers once the last block is in flash; a ROM has written before it answered, and would
+   leave its loader (2.3). */
+static bool barrier(struct kl_loader *l)
+{
+    uint8_t payload[4];
+
+    if (ldr_is_rom(l))
+        return false;
+    ldr_put_u32(payload, 1);
+    ldr_command(l, &(struct ldr_command){.code = l->packed ? CMD_DEFL_END : CMD_FLASH_END,
+                                         .payload = payload,
+                                         .payload_size = sizeof payload,
+                                         .judge = true,
+                                         .work = COMMAND_TIME + l->owed});
+    l->owed = 0;
+    return true;
+}
+
+static enum ldr_move barrier_passed(struct kl_loader *l, enum kl_loader_outcome outcome)
+{
+    if (outcome == KL_OUT_SILENT)
+        return ldr_fail_by(l, outcome);
+    if (outcome != KL_OUT_OK && l->op.sent == 1)
+        return start_over(l);
+    /* The second of two ENDs has nothing to end: whether the first was heard is for MD5 to tell. */
+    l->doubtful |= outcome != KL_OUT_OK;
+    return MOVE_NEXT;
+}
+
+static bool resolve_doubt(struct kl_loader *l)
+{
+    if (!l->doubtful || !ldr_can_md5(l))
+        return false;
+    ldr_ask_md5(l);
+    return true;
+}
+
+static enum ldr_move doubt_resolved(struct kl_loader *l, enum kl_loader_outcome outcome)
+{
+    if (outcome != KL_OUT_OK)
+        return ldr_fail_by(l, outcome);
+    if (ldr_is_right_md5(l))
+        return MOVE_NEXT;
+    l->reply.error = 0;
+    l->sent_bytes = 0; /* whichever block it was: all of it again */
+    l->resume_at = 0;
+    if (l->restarts >= RESTARTS_MAX)
+        return ldr_fail(l, KL_FAULT_VERIFY_FAILED, "%s at 0x%x", l->bundle->region[l->region].name,
+                        region_offset(l));
+    return start_over(l);
+}
+
+static bool leave_region(struct kl_loader *l)
+{
+    l->done_before += image(l)->raw_size;
+    if (l->progress.done < l->done_before)
+        l->progress.done = l->done_before;
+    l->region++;
+    ldr_go_to(l, &ldr_flash_plan[REGION]);
+    return false;
+}
+
+const struct kl_loader_step ldr_flash_plan[] = {
+    [CHECK] = {check, NULL},
+    [ERASE] = {erase_all, erased},
+    [REGION] = {next_region, NULL},
+    [COMPARE] = {compare, compared},
+    [BEGIN] = {begin_region, region_begun},
+    [DATA] = {send_block, block_sent},
+    [BARRIER] = {barrier, barrier_passed},
+    [DOUBT] = {resolve_doubt, doubt_resolved},
+    [NEXT] = {leave_region, NULL},
+    PLAN_END,
+};

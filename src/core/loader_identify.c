@@ -1,0 +1,414 @@
+/*
+ * loader_identify.c: which chip this is, and whether plain images may be written to it.
+ *
+ * Replies carry no checksum, and the MAC decides who gets which key: everything is read until two
+ * rounds agree. (docs/esp-serial-protocol.md 2.2, 4.1, 4.2, 4.4, 4.5, 4.7)
+ */
+#include "loader_private.h"
+
+#include <string.h>
+
+enum {
+    ROUNDS_MAX = 6,
+    FLAG_SECURE_BOOT = 1u << 0,
+    FLAG_SECURE_DOWNLOAD = 1u << 2,
+
+    ESP32_DATE = 0x3FF6607C,
+    ESP8266_MAC0 = 0x3FF00050,
+    ESP8266_MAC1 = 0x3FF00054,
+    ESP8266_MAC3 = 0x3FF0005C,
+    S3_BLOCK1_WORD3 = 0x60007050,
+    S3_BLOCK2_WORD4 = 0x6000706C,
+};
+
+enum {
+    START,
+    MAGIC,
+    SECURITY,
+    AGREE,
+    CHOOSE_CHIP,
+    REG,
+    REGS_AGREE,
+    JUDGE,
+    CONSOLE,
+    ON_TO_STUB,
+};
+
+/* ---- chip ---- */
+
+static bool start(struct kl_loader *l)
+{
+    l->round = 0;
+    l->rounds = 0;
+    l->reg_index = 0;
+    return false;
+}
+
+static bool ask_magic(struct kl_loader *l)
+{
+    uint8_t payload[4];
+
+    ldr_put_u32(payload, MAGIC_REG);
+    ldr_command(l, &(struct ldr_command){.code = CMD_READ_REG,
+                                         .payload = payload,
+                                         .payload_size = sizeof payload,
+                                         .optional = true});
+    return true;
+}
+
+/* Secure download mode knows no READ_REG. */
+static enum ldr_move got_magic(struct kl_loader *l, enum kl_loader_outcome outcome)
+{
+    struct kl_loader_answers *a = &l->answers[l->round];
+
+    if (outcome == KL_OUT_SILENT || outcome == KL_OUT_IO)
+        return ldr_fail_by(l, outcome);
+    memset(a, 0, sizeof *a);
+    a->has_magic = outcome == KL_OUT_OK;
+    a->magic = a->has_magic ? l->reply.value : 0;
+    return MOVE_NEXT;
+}
+
+/* The first two chips have no security info, and their magics are their own. */
+static bool ask_security(struct kl_loader *l)
+{
+    const struct kl_loader_answers *a = &l->answers[l->round];
+    const struct kl_chip *chip = a->has_magic ? kl_chip_by_magic(a->magic) : NULL;
+
+    if (chip && !chip->has_security_info)
+        return false;
+    ldr_command(l, &(struct ldr_command){
+                       .code = CMD_SECURITY_INFO, .result = 20, .shorter = 12, .optional = true});
+    return true;
+}
+
+static enum ldr_move got_security(struct kl_loader *l, enum kl_loader_outcome outcome)
+{
+    struct kl_loader_answers *a = &l->answers[l->round];
+    const uint8_t *result = l->reply.result;
+
+    if (outcome == KL_OUT_SILENT && !(a->has_magic && kl_chip_by_magic(a->magic)))
+        return ldr_fail_by(l, outcome);
+    if (outcome != KL_OUT_OK)
+        return MOVE_NEXT;
+    a->has_security = true;
+    a->flags = ldr_get_u32(result);
+    a->crypt_count = result[4];
+    a->has_id = l->reply.size == 20;
+    if (a->has_id)
+        a->chip_id = ldr_get_u32(result + 12);
+    return MOVE_NEXT;
+}
+
+static bool same_answers(const struct kl_loader_answers *a, const struct kl_loader_answers *b)
+{
+    return a->has_magic == b->has_magic && a->magic == b->magic &&
+           a->has_security == b->has_security && a->has_id == b->has_id && a->flags == b->flags &&
+           a->chip_id == b->chip_id && a->crypt_count == b->crypt_count;
+}
+
+/* Asks until the last two rounds agree. */
+static bool agree(struct kl_loader *l)
+{
+    l->rounds++;
+    l->round ^= 1;
+    if (l->rounds >= 2 && same_answers(&l->answers[0], &l->answers[1]))
+        return false;
+    if (l->rounds >= ROUNDS_MAX)
+        ldr_fail(l, KL_FAULT_LINE_NOISE, "the chip's type reads differently each time");
+    else
+        ldr_go_to(l, &ldr_identify_plan[MAGIC]);
+    return false;
+}
+
+static const struct kl_chip *chip_of(const struct kl_loader_answers *a)
+{
+    if (a->has_security)
+        return a->has_id ? kl_chip_by_image_id((int)(a->chip_id & 0xFFFF))
+                         : kl_chip(KL_CHIP_ESP32S2);
+    /* Neither registers nor security info: an S2 in secure download mode (4.1). */
+    return a->has_magic ? kl_chip_by_magic(a->magic) : kl_chip(KL_CHIP_ESP32S2);
+}
+
+static void add_reg(struct kl_loader *l, uint32_t address)
+{
+    for (unsigned i = 0; i < l->reg_count; i++)
+        if (l->reg[i].address == address)
+            return;
+    KL_ASSERT(l->reg_count < KL_LOADER_REGS_MAX);
+    if (address != 0)
+        l->reg[l->reg_count++] = (struct kl_loader_reg){.address = address};
+}
+
+static void list_regs(struct kl_loader *l)
+{
+    static const uint32_t esp8266[] = {ESP8266_MAC0, ESP8266_MAC1, ESP8266_MAC3, 0};
+    static const uint32_t esp32[] = {ESP32_WORD3, ESP32_WORD4, ESP32_WORD5, ESP32_DATE, 0};
+    static const uint32_t s3[] = {S3_BLOCK2_WORD4, 0};
+    const struct kl_chip *c = l->chip;
+    const uint32_t *more = c->id == KL_CHIP_ESP8266   ? esp8266
+                           : c->id == KL_CHIP_ESP32   ? esp32
+                           : c->id == KL_CHIP_ESP32S3 ? s3
+                                                      : NULL;
+
+    l->reg_count = 0;
+    if (c->id != KL_CHIP_ESP8266) {
+        add_reg(l, c->mac_reg);
+        add_reg(l, c->mac_reg + 4);
+    }
+    for (int i = 0; i < 2; i++) {
+        add_reg(l, c->rev_major[i].reg);
+        add_reg(l, c->rev_minor[i].reg);
+    }
+    add_reg(l, c->package.reg);
+    add_reg(l, c->crypt_count.reg);
+    add_reg(l, c->secure_boot.reg);
+    if (c->crystal_mhz == 0)
+        add_reg(l, c->uart_clkdiv_reg);
+    for (; more && *more; more++)
+        add_reg(l, *more);
+}
+
+static bool choose_chip(struct kl_loader *l)
+{
+    const struct kl_loader_answers *a = &l->answers[0];
+
+    l->rounds = 0;
+    l->chip = chip_of(a);
+    if (!l->chip) {
+        ldr_fail(l, KL_FAULT_UNKNOWN_CHIP, "chip id %d, magic 0x%08x",
+                 a->has_id ? (int)a->chip_id : -1, a->magic);
+        return false;
+    }
+    l->identity.chip = l->chip->id;
+    l->identity.secure_download = !a->has_magic || (a->flags & FLAG_SECURE_DOWNLOAD) != 0;
+    if (l->identity.secure_download) {
+        ldr_fail(l, KL_FAULT_SECURE_DOWNLOAD, "%s", l->chip->name);
+        return false;
+    }
+    list_regs(l);
+    return false;
+}
+
+/* ---- registers ---- */
+
+static bool ask_reg(struct kl_loader *l)
+{
+    if (l->reg_index == l->reg_count)
+        return false;
+    ldr_read_reg(l, l->reg[l->reg_index].address);
+    return true;
+}
+
+static enum ldr_move got_reg(struct kl_loader *l, enum kl_loader_outcome outcome)
+{
+    struct kl_loader_reg *r = &l->reg[l->reg_index];
+
+    if (outcome != KL_OUT_OK)
+        return ldr_fail_by(l, outcome);
+    if (r->value != l->reply.value)
+        l->regs_differ = true;
+    r->value = l->reply.value;
+    l->reg_index++;
+    return MOVE_AGAIN;
+}
+
+static bool regs_agree(struct kl_loader *l)
+{
+    bool same = l->rounds > 0 && !l->regs_differ;
+
+    l->rounds++;
+    l->reg_index = 0;
+    l->regs_differ = false;
+    if (same)
+        return false;
+    if (l->rounds >= ROUNDS_MAX)
+        ldr_fail(l, KL_FAULT_LINE_NOISE, "the chip's registers read differently each time");
+    else
+        ldr_go_to(l, &ldr_identify_plan[REG]);
+    return false;
+}
+
+uint32_t ldr_reg_value(const struct kl_loader *l, uint32_t address)
+{
+    for (unsigned i = 0; i < l->reg_count; i++)
+        if (l->reg[i].address == address)
+            return l->reg[i].value;
+    return 0;
+}
+
+static uint32_t bits(const struct kl_loader *l, const struct kl_bits *b)
+{
+    return b->reg ? ldr_reg_value(l, b->reg) >> b->shift & b->mask : 0;
+}
+
+static struct kl_mac esp8266_mac(const struct kl_loader *l)
+{
+    uint32_t m0 = ldr_reg_value(l, ESP8266_MAC0), m1 = ldr_reg_value(l, ESP8266_MAC1);
+    uint32_t m3 = ldr_reg_value(l, ESP8266_MAC3);
+    struct kl_mac mac = {{0x18, 0xFE, 0x34, (uint8_t)(m1 >> 8), (uint8_t)m1, (uint8_t)(m0 >> 24)}};
+
+    if (m3 != 0) {
+        mac.b[0] = (uint8_t)(m3 >> 16);
+        mac.b[1] = (uint8_t)(m3 >> 8);
+        mac.b[2] = (uint8_t)m3;
+    } else if ((m1 >> 16 & 0xFF) == 1) {
+        mac.b[0] = 0xAC;
+        mac.b[1] = 0xD0;
+        mac.b[2] = 0x74;
+    } else if ((m1 >> 16 & 0xFF) != 0) {
+        memset(&mac, 0, sizeof mac);
+    }
+    return mac;
+}
+
+static struct kl_mac read_mac(const struct kl_loader *l)
+{
+    uint32_t low = ldr_reg_value(l, l->chip->mac_reg),
+             high = ldr_reg_value(l, l->chip->mac_reg + 4);
+
+    if (l->chip->id == KL_CHIP_ESP8266)
+        return esp8266_mac(l);
+    return (struct kl_mac){{(uint8_t)(high >> 8), (uint8_t)high, (uint8_t)(low >> 24),
+                            (uint8_t)(low >> 16), (uint8_t)(low >> 8), (uint8_t)low}};
+}
+
+static uint16_t read_revision(const struct kl_loader *l)
+{
+    static const uint8_t esp32_major[8] = {0, 1, 0, 2, 0, 0, 0, 3};
+    const struct kl_chip *c = l->chip;
+    uint32_t major = bits(l, &c->rev_major[0]) | bits(l, &c->rev_major[1])
+                                                     << c->rev_major_high_shift;
+    uint32_t low = bits(l, &c->rev_minor[0]);
+    uint32_t minor = low | bits(l, &c->rev_minor[1]) << c->rev_minor_high_shift;
+
+    if (c->id == KL_CHIP_ESP32)
+        major = esp32_major[(ldr_reg_value(l, ESP32_WORD3) >> 15 & 1) |
+                            (ldr_reg_value(l, ESP32_WORD5) >> 20 & 1) << 1 |
+                            (ldr_reg_value(l, ESP32_DATE) >> 31) << 2];
+    /* Early S3 carry a wrong version; their block versions give them away. */
+    if (c->id == KL_CHIP_ESP32S3 && low == 0 && (ldr_reg_value(l, S3_BLOCK2_WORD4) & 3) == 1 &&
+        (ldr_reg_value(l, S3_BLOCK1_WORD3) >> 24 & 7) == 1)
+        return 0;
+    return (uint16_t)(major * 100 + minor);
+}
+
+static uint8_t read_package(const struct kl_loader *l)
+{
+    uint32_t package = bits(l, &l->chip->package);
+
+    if (l->chip->id == KL_CHIP_ESP32)
+        package |= (ldr_reg_value(l, ESP32_WORD3) >> 2 & 1) << 3;
+    return (uint8_t)package;
+}
+
+/* (4.4) 0 if the estimate makes no sense: an emulator, or a rate that was not found by the ROM. */
+static uint8_t estimate_crystal(struct kl_loader *l)
+{
+    uint32_t divider = ldr_reg_value(l, l->chip->uart_clkdiv_reg) & 0xFFFFF;
+    uint64_t khz = (uint64_t)l->identity.baud * divider / 1000;
+    uint8_t mhz;
+
+    if (l->chip->crystal_mhz)
+        return l->chip->crystal_mhz;
+    if (l->chip->id == KL_CHIP_ESP8266)
+        khz /= 2;
+    mhz = khz > 45000 ? 48 : khz > 33000 ? 40 : 26;
+    return khz >= (mhz - 3u) * 1000 && khz <= (mhz + 3u) * 1000 ? mhz : 0;
+}
+
+static bool odd_bits(uint32_t value)
+{
+    bool odd = false;
+
+    for (; value; value &= value - 1)
+        odd = !odd;
+    return odd;
+}
+
+static void read_security(struct kl_loader *l)
+{
+    const struct kl_loader_answers *a = &l->answers[0];
+    uint32_t boot = bits(l, &l->chip->secure_boot);
+
+    /* Bit 1 is secure boot V2 from revision 3.0 on, and means nothing before. */
+    if (l->chip->id == KL_CHIP_ESP32 && l->identity.revision < 300)
+        boot &= 1;
+    l->identity.secure_boot = boot != 0 || (a->flags & FLAG_SECURE_BOOT) != 0;
+    l->identity.flash_encrypted =
+        odd_bits(bits(l, &l->chip->crypt_count)) || odd_bits(a->crypt_count);
+}
+
+static bool judge(struct kl_loader *l)
+{
+    struct kl_identity *id = &l->identity;
+    struct kl_mac before = id->mac;
+    char text[18];
+
+    id->mac = read_mac(l);
+    id->revision = read_revision(l);
+    id->package = read_package(l);
+    id->crystal_mhz = estimate_crystal(l);
+    read_security(l);
+    kl_mac_format(&id->mac, text);
+    if ((id->mac.b[0] & 1) != 0 || !kl_mac_is_set(&id->mac))
+        ldr_fail(l, KL_FAULT_BAD_MAC, "%s", text);
+    else if (kl_mac_is_set(&before) && !kl_mac_equal(&before, &id->mac))
+        ldr_fail(l, KL_FAULT_BOARD_CHANGED, "now %s", text);
+    else if (id->flash_encrypted && !l->setup.allow_locked)
+        ldr_fail(l, KL_FAULT_FLASH_ENCRYPTED, "%s", text);
+    else if (id->secure_boot && !l->setup.allow_locked)
+        ldr_fail(l, KL_FAULT_SECURE_BOOT, "%s", text);
+    return false;
+}
+
+/* ---- the console: native USB has its own rules (4.5) ---- */
+
+static bool ask_console(struct kl_loader *l)
+{
+    const struct kl_chip *c = l->chip;
+    bool later = c->uart_no_later && l->identity.revision >= c->uart_no_later;
+
+    l->jtag = l->setup.link == KL_LINK_USB_JTAG;
+    l->otg = l->setup.link == KL_LINK_USB_OTG;
+    /* A local port is known by its USB ids; behind a network the ROM has to tell. */
+    if (l->setup.link != KL_LINK_RFC2217 && l->setup.link != KL_LINK_RAW)
+        return false;
+    if (!c->uart_no_reg || l->identity.stub)
+        return false;
+    ldr_read_reg(l, later ? c->uart_no_later_reg : c->uart_no_reg);
+    return true;
+}
+
+static enum ldr_move got_console(struct kl_loader *l, enum kl_loader_outcome outcome)
+{
+    const struct kl_chip *c = l->chip;
+    bool later = c->uart_no_later && l->identity.revision >= c->uart_no_later;
+    uint8_t console = (uint8_t)l->reply.value;
+
+    if (outcome != KL_OUT_OK)
+        return MOVE_NEXT; /* a UART is what it most likely is */
+    l->otg = c->uart_no_otg && console == c->uart_no_otg;
+    l->jtag = console != 0 && console == (later ? c->uart_no_later_jtag : c->uart_no_jtag);
+    return MOVE_NEXT;
+}
+
+static bool on_to_stub(struct kl_loader *l)
+{
+    ldr_go_to(l, ldr_stub_plan);
+    return false;
+}
+
+const struct kl_loader_step ldr_identify_plan[] = {
+    [START] = {start, NULL},
+    [MAGIC] = {ask_magic, got_magic},
+    [SECURITY] = {ask_security, got_security},
+    [AGREE] = {agree, NULL},
+    [CHOOSE_CHIP] = {choose_chip, NULL},
+    [REG] = {ask_reg, got_reg},
+    [REGS_AGREE] = {regs_agree, NULL},
+    [JUDGE] = {judge, NULL},
+    [CONSOLE] = {ask_console, got_console},
+    [ON_TO_STUB] = {on_to_stub, NULL},
+    PLAN_END,
+};

@@ -1,0 +1,158 @@
+/*
+ * loader_private.h: what loader*.c share.
+ *
+ * A task is a plan: a list of steps, each of which starts one operation (a command, a change of the
+ * lines or the rate, a wait) and judges its outcome. Plans are data; the engine does one operation
+ * at a time, with its time-out and its repetitions, and knows nothing of what it is for.
+ *
+ *   loader.c           the public functions, the walk through plans, text and notes
+ *   loader_engine.c    operations: requests, replies, time-outs, repetitions
+ *   loader_connect.c   reset sequences and SYNC
+ *   loader_identify.c  chip, MAC, revision, security, console
+ *   loader_setup.c     watchdogs, flash supply, rate, SPI attach, flash id, size
+ *   loader_stub.c      upload of the flasher stub
+ *   loader_flash.c     erase, begin, blocks, end
+ *   loader_run.c       verify, and the reset into the program
+ */
+#ifndef KEYLINE_LOADER_PRIVATE_H
+#define KEYLINE_LOADER_PRIVATE_H
+
+#include "keyline/loader.h"
+
+#include "reset.h"
+
+enum { /* (2.1) */
+    CMD_FLASH_BEGIN = 0x02,
+    CMD_FLASH_DATA = 0x03,
+    CMD_FLASH_END = 0x04,
+    CMD_MEM_BEGIN = 0x05,
+    CMD_MEM_END = 0x06,
+    CMD_MEM_DATA = 0x07,
+    CMD_SYNC = 0x08,
+    CMD_WRITE_REG = 0x09,
+    CMD_READ_REG = 0x0A,
+    CMD_SPI_SET_PARAMS = 0x0B,
+    CMD_SPI_ATTACH = 0x0D,
+    CMD_CHANGE_BAUDRATE = 0x0F,
+    CMD_DEFL_BEGIN = 0x10,
+    CMD_DEFL_DATA = 0x11,
+    CMD_DEFL_END = 0x12,
+    CMD_MD5 = 0x13,
+    CMD_SECURITY_INFO = 0x14,
+    CMD_ERASE_FLASH = 0xD0,
+};
+
+enum { /* error bytes of a ROM (1.4); a stub's codes stand in the status byte */
+    ROM_BAD_MESSAGE = 0x05,
+    ROM_BAD_CHECKSUM = 0x07,
+    STUB_BAD_CHECKSUM = 0xC1,
+};
+
+enum {
+    FIRST_BAUD = 115200,
+    SECTOR = 0x1000,
+    MAGIC_REG = 0x40001000,
+    ESP32_WORD3 = 0x3FF5A00C,
+    ESP32_WORD4 = 0x3FF5A010,
+    ESP32_WORD5 = 0x3FF5A014,
+};
+
+#define COMMAND_TIME KL_SEC(3) /* also the floor of everything that scales (3.1) */
+
+#define ALL_BITS UINT32_MAX /* a mask: the register is written as a whole */
+
+enum ldr_move {
+    MOVE_NEXT,
+    MOVE_AGAIN, /* the same step once more */
+    MOVE_JUMP,  /* the step was set by go_to or call_plan */
+    MOVE_STOP,  /* the task is done or has failed */
+};
+
+struct kl_loader_step {
+    /* Starts one operation; false: there is nothing to do here. */
+    bool (*begin)(struct kl_loader *l);
+    /* Judges it. NULL: anything but success ends the task. */
+    enum ldr_move (*end)(struct kl_loader *l, enum kl_loader_outcome outcome);
+};
+#define PLAN_END                                                                                   \
+    {                                                                                              \
+        NULL, NULL                                                                                 \
+    }
+
+/* ldr_identify_plan goes on to ldr_stub_plan and that to ldr_setup_plan; a rate or a stub that does
+   not work comes back to ldr_identify_plan after a reset. */
+extern const struct kl_loader_step ldr_connect_plan[], ldr_identify_plan[], ldr_stub_plan[],
+    ldr_setup_plan[], ldr_flash_plan[], ldr_verify_plan[], ldr_run_plan[];
+
+/* ---- the walk (loader.c) ---- */
+
+enum ldr_move ldr_go_to(struct kl_loader *l, const struct kl_loader_step *step);
+/* Walks `plan`, then goes on at `then`. Not nested. */
+enum ldr_move ldr_call_plan(struct kl_loader *l, const struct kl_loader_step *plan,
+                            const struct kl_loader_step *then);
+enum ldr_move ldr_fail(struct kl_loader *l, enum kl_reason reason, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* The fault that an outcome is by default. */
+enum ldr_move ldr_fail_by(struct kl_loader *l, enum kl_loader_outcome outcome);
+void ldr_note(struct kl_loader *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Called by the engine when the operation is over. */
+void ldr_op_over(struct kl_loader *l, enum kl_loader_outcome outcome);
+/* What `text` bytes outside of frames say. */
+void ldr_take_text(struct kl_loader *l, uint8_t byte);
+void ldr_forget_text(struct kl_loader *l);
+
+/* ---- the engine (loader_engine.c) ---- */
+
+struct ldr_command {
+    uint8_t code;
+    const void *payload;
+    size_t payload_size;
+    const uint8_t *block; /* *_DATA: what follows the 16-byte header, which is made here */
+    size_t block_size;
+    size_t padded_size; /* if more than block_size: filled up with 0xFF */
+    uint32_t sequence;
+    uint8_t result, shorter; /* as in struct kl_loader_op */
+    uint8_t tries;           /* 0 = 3 */
+    bool judge, greets, optional;
+    kl_us work; /* what the chip may take, without the wire; 0 = COMMAND_TIME */
+};
+
+void ldr_command(struct kl_loader *l, const struct ldr_command *c);
+void ldr_read_reg(struct kl_loader *l, uint32_t address);
+
+struct ldr_write {
+    uint32_t address, value, mask, delay_us;
+};
+void ldr_write_regs(struct kl_loader *l, const struct ldr_write *writes, unsigned count);
+void ldr_set_lines(struct kl_loader *l, bool dtr, bool rts);
+void ldr_set_baud(struct kl_loader *l, uint32_t baud);
+void ldr_wait_for(struct kl_loader *l, kl_us time);
+
+void ldr_engine_rx(struct kl_loader *l, const uint8_t *data, size_t size);
+void ldr_engine_tick(struct kl_loader *l);
+void ldr_engine_io_done(struct kl_loader *l, bool ok);
+bool ldr_engine_next(struct kl_loader *l, struct kl_io *out);
+/* What the way to the adapter may add to any wait. */
+kl_us ldr_link_allowance(const struct kl_loader *l);
+
+void ldr_put_u32(uint8_t *out, uint32_t value);
+uint32_t ldr_get_u32(const uint8_t *in);
+
+/* A reply to SYNC came while nothing was asked; true if it was the last one due. */
+bool ldr_took_last_sync_reply(struct kl_loader *l, const uint8_t *frame, size_t size);
+
+/* ---- questions that several files ask ---- */
+
+/* One that IDENTIFY read; 0 if it did not. */
+uint32_t ldr_reg_value(const struct kl_loader *l, uint32_t address);
+bool ldr_is_rom(const struct kl_loader *l);
+/* Megabytes of 10^6 bytes, as in the table of time-outs (3.1). */
+kl_us ldr_time_per_mb(uint64_t bytes, unsigned seconds);
+/* SPI_FLASH_MD5 of l->region, and whether its answer is the image's. */
+bool ldr_can_md5(const struct kl_loader *l);
+void ldr_ask_md5(struct kl_loader *l);
+bool ldr_is_right_md5(const struct kl_loader *l);
+/* The flash's size; an unknown one counts as the smallest that ROMs assume. */
+uint32_t ldr_known_flash_size(const struct kl_loader *l);
+
+#endif

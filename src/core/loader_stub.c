@@ -1,0 +1,282 @@
+/*
+ * loader_stub.c: what a chip in its ROM loader needs first (watchdogs, flash supply), then the
+ * upload of the flasher stub. (docs/esp-serial-protocol.md 4.5, 8)
+ */
+#include "loader_private.h"
+
+enum {
+    WATCHDOGS,
+    POWER_LOOK,
+    POWER,
+    POWER_WAIT,
+    CHOOSE,
+    MEM_BEGIN,
+    MEM_DATA,
+    MEM_END,
+    ON_TO_SETUP,
+};
+
+enum {
+    RESTARTS_MAX = 2,
+    RAM_BLOCK = 0x1800,
+    RAM_BLOCK_OTG = 0x800,
+    WDT_KEY = 0x50D83AA1,
+};
+
+/* ---- over USB-Serial/JTAG the watchdogs outlive the reset and would fire while flashing ---- */
+
+static bool stop_watchdogs(struct kl_loader *l)
+{
+    const struct kl_chip *c = l->chip;
+    struct ldr_write writes[6] = {
+        {c->wdt_wprotect, WDT_KEY, ALL_BITS, 0},
+        {c->wdt_config0, 0, ALL_BITS, 0},
+        {c->wdt_wprotect, 0, ALL_BITS, 0},
+        {c->swd_wprotect, c->swd_key, ALL_BITS, 0},
+        {c->swd_conf, 1u << c->swd_auto_feed_bit, 1u << c->swd_auto_feed_bit, 0},
+        {c->swd_wprotect, 0, ALL_BITS, 0},
+    };
+
+    if (!l->jtag || !ldr_is_rom(l) || !c->wdt_config0)
+        return false;
+    ldr_write_regs(l, writes, c->swd_conf ? 6 : 3);
+    return true;
+}
+
+/* ---- the P4 of revisions 3.1 and 3.2 starts without power on its flash ---- */
+
+enum {
+    P4_LDO = 0x501153FC,
+    P4_POWER = 0x501151BC,
+    P4_TUNE = 0x501151B8,
+    P4_FUSE = 0x5012D034,
+};
+
+static const struct ldr_write p4_power[] = {
+    {0x5011010C, 1, ALL_BITS, 0},   {P4_POWER, 1u << 27, 1u << 27, 0},
+    {P4_TUNE, 1u << 7, 1u << 7, 0}, {P4_LDO, 3, 3, 0},
+    {P4_POWER, 0, 1u << 27, 0},     {P4_TUNE, 0, 0xFFu << 23, 0},
+    {P4_TUNE, 1u << 7, 1u << 7, 0}, {P4_TUNE, 0, 1u << 7, 0},
+};
+/* Records up to here go in one packet, then so much time. */
+static const struct {
+    uint8_t until;
+    uint16_t wait_us;
+} p4_stages[] = {{1, 10000}, {4, 1000}, {8, 2000}};
+
+static bool needs_power(const struct kl_loader *l)
+{
+    uint16_t revision = l->identity.revision;
+
+    return l->chip->id == KL_CHIP_ESP32P4 && (revision == 301 || revision == 302) && ldr_is_rom(l);
+}
+
+static bool look_at_power(struct kl_loader *l)
+{
+    l->power_stage = 0;
+    if (!needs_power(l) || l->identity.revision != 302 ||
+        (ldr_reg_value(l, P4_FUSE) >> 16 & 1) == 0)
+        return false;
+    ldr_read_reg(l, P4_LDO);
+    return true;
+}
+
+static enum ldr_move power_seen(struct kl_loader *l, enum kl_loader_outcome outcome)
+{
+    static const struct ldr_write clear = {P4_LDO, 0, 3, 0};
+
+    if (outcome != KL_OUT_OK)
+        return ldr_fail_by(l, outcome);
+    l->power_stage = sizeof p4_stages / sizeof p4_stages[0];
+    if (l->op.code == CMD_WRITE_REG || (l->reply.value & 3) != 3)
+        return MOVE_NEXT;
+    ldr_write_regs(l, &clear, 1);
+    return MOVE_STOP; /* comes back here */
+}
+
+static bool power(struct kl_loader *l)
+{
+    unsigned stage = l->power_stage;
+    unsigned from = stage > 0 ? p4_stages[stage - 1].until : 0;
+
+    if (!needs_power(l) || stage == sizeof p4_stages / sizeof p4_stages[0])
+        return false;
+    ldr_write_regs(l, p4_power + from, p4_stages[stage].until - from);
+    return true;
+}
+
+static bool wait_for_power(struct kl_loader *l)
+{
+    if (!needs_power(l) || l->power_stage == sizeof p4_stages / sizeof p4_stages[0])
+        return false;
+    ldr_wait_for(l, p4_stages[l->power_stage].wait_us);
+    return true;
+}
+
+static enum ldr_move power_waited(struct kl_loader *l, enum kl_loader_outcome outcome)
+{
+    (void)outcome;
+    l->power_stage++;
+    return ldr_go_to(l, &ldr_stub_plan[POWER]);
+}
+
+/* ---- the stub ---- */
+
+static const struct kl_stub *stub_for(const struct kl_loader *l)
+{
+    const struct kl_stubs *stubs = l->setup.stubs;
+    uint16_t revision = l->identity.revision;
+
+    if (!stubs || l->stub_failed)
+        return NULL;
+    switch (l->chip->id) {
+    case KL_CHIP_ESP32C2:
+        return revision == 0 ? NULL : stubs->chip[KL_CHIP_ESP32C2];
+    case KL_CHIP_ESP32C3: /* with secure boot it runs no code from RAM (4.7) */
+        return l->identity.secure_boot ? NULL : stubs->chip[KL_CHIP_ESP32C3];
+    case KL_CHIP_ESP32P4:
+        return revision < 300 ? stubs->p4_rev1 : stubs->chip[KL_CHIP_ESP32P4];
+    default:
+        return stubs->chip[l->chip->id];
+    }
+}
+
+static uint32_t ram_block(const struct kl_loader *l)
+{
+    return l->otg ? RAM_BLOCK_OTG : RAM_BLOCK;
+}
+
+static struct kl_span part(const struct kl_loader *l)
+{
+    return l->stub_part == 0 ? l->stub_image->text : l->stub_image->data;
+}
+
+static bool choose_stub(struct kl_loader *l)
+{
+    l->stub_part = 0;
+    l->stub_restarts = 0;
+    if (l->identity.stub) {
+        ldr_note(l, "a stub from before still runs");
+        ldr_go_to(l, ldr_setup_plan);
+        return false;
+    }
+    l->stub_image = stub_for(l);
+    if (!l->stub_image)
+        ldr_go_to(l, ldr_setup_plan);
+    return false;
+}
+
+static bool begin_part(struct kl_loader *l)
+{
+    struct kl_span data = part(l);
+    uint8_t payload[16];
+
+    ldr_put_u32(payload, (uint32_t)data.size);
+    ldr_put_u32(payload + 4, (uint32_t)((data.size + ram_block(l) - 1) / ram_block(l)));
+    ldr_put_u32(payload + 8, ram_block(l));
+    ldr_put_u32(payload + 12,
+                l->stub_part == 0 ? l->stub_image->text_start : l->stub_image->data_start);
+    l->sequence = 0;
+    l->sent_bytes = 0;
+    ldr_command(l, &(struct ldr_command){
+                       .code = CMD_MEM_BEGIN, .payload = payload, .payload_size = sizeof payload});
+    return true;
+}
+
+/* The ROM alone can do the job too, only slower. */
+static enum ldr_move give_up(struct kl_loader *l, const char *why)
+{
+    ldr_note(l, "the stub did not start (%s): the ROM loader is used", why);
+    l->stub_failed = true;
+    return ldr_call_plan(l, ldr_connect_plan, ldr_identify_plan);
+}
+
+static enum ldr_move part_begun(struct kl_loader *l, enum kl_loader_outcome outcome)
+{
+    return outcome == KL_OUT_OK ? MOVE_NEXT : give_up(l, "MEM_BEGIN");
+}
+
+static bool send_part(struct kl_loader *l)
+{
+    struct kl_span data = part(l);
+    size_t left = data.size - l->sent_bytes;
+
+    if (left == 0) {
+        if (l->stub_part == 1 || l->stub_image->data.size == 0)
+            return false;
+        l->stub_part = 1;
+        ldr_go_to(l, &ldr_stub_plan[MEM_BEGIN]);
+        return false;
+    }
+    l->block_len = (uint32_t)(left < ram_block(l) ? left : ram_block(l));
+    ldr_command(l, &(struct ldr_command){.code = CMD_MEM_DATA,
+                                         .block = data.data + l->sent_bytes,
+                                         .block_size = l->block_len,
+                                         .sequence = l->sequence,
+                                         .judge = true});
+    return true;
+}
+
+/* A bad checksum moves the ROM's sequence on all the same, so that nothing but a new beginning
+   helps; a block that was taken and is sent again is refused as a bad message (1.7). */
+static enum ldr_move part_sent(struct kl_loader *l, enum kl_loader_outcome outcome)
+{
+    bool taken_before =
+        outcome == KL_OUT_REFUSED && l->op.sent > 1 && (l->reply.error & 0xFF) == ROM_BAD_MESSAGE;
+
+    if (outcome == KL_OUT_OK || taken_before) {
+        l->sent_bytes += l->block_len;
+        l->sequence++;
+        return MOVE_AGAIN;
+    }
+    if (l->stub_restarts++ >= RESTARTS_MAX)
+        return give_up(l, "MEM_DATA");
+    return ldr_go_to(l, &ldr_stub_plan[MEM_BEGIN]);
+}
+
+static bool start_stub(struct kl_loader *l)
+{
+    uint8_t payload[8] = {0};
+
+    ldr_put_u32(payload + 4, l->stub_image->entry);
+    ldr_command(l, &(struct ldr_command){.code = CMD_MEM_END,
+                                         .payload = payload,
+                                         .payload_size = sizeof payload,
+                                         .tries = 1,
+                                         .judge = true,
+                                         .greets = true});
+    return true;
+}
+
+static enum ldr_move stub_started(struct kl_loader *l, enum kl_loader_outcome outcome)
+{
+    if (outcome != KL_OUT_OK)
+        return give_up(l, outcome == KL_OUT_REFUSED ? "MEM_END" : "no greeting");
+    l->identity.stub = true;
+    ldr_note(l, "stub running");
+    return MOVE_NEXT;
+}
+
+static bool on_to_setup(struct kl_loader *l)
+{
+    ldr_go_to(l, ldr_setup_plan);
+    return false;
+}
+
+const struct kl_loader_step ldr_stub_plan[] = {
+    [WATCHDOGS] = {stop_watchdogs, NULL},
+    [POWER_LOOK] = {look_at_power, power_seen},
+    [POWER] = {power, NULL},
+    [POWER_WAIT] = {wait_for_power, power_waited},
+    [CHOOSE] = {choose_stub, NULL},
+    [MEM_BEGIN] = {begin_part, part_begun},
+    [MEM_DATA] = {send_part, part_sent},
+    [MEM_END] = {start_stub, stub_started},
+    [ON_TO_SETUP] = {on_to_setup, NULL},
+    PLAN_END,
+};
+
+bool ldr_is_rom(const struct kl_loader *l)
+{
+    return !l->identity.stub;
+}

@@ -1,0 +1,293 @@
+/* loader_bench.c: see loader_bench.h. */
+#include "loader_bench.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <md5.h>
+#include <zlib.h>
+
+/* ---- bundles ---- */
+
+static struct kl_image make_image(const uint8_t *data, uint32_t size)
+{
+    struct kl_image image = {.raw_size = (size + 3) / 4 * 4};
+    uint8_t *raw = malloc(image.raw_size + 1);
+    uLongf room = compressBound(image.raw_size);
+    uint8_t *packed = malloc(room);
+
+    memset(raw, 0xFF, image.raw_size);
+    memcpy(raw, data, size);
+    assert_int_equal(compress2(packed, &room, raw, image.raw_size, 9), Z_OK);
+    image.raw = raw;
+    image.packed = packed;
+    image.packed_size = (uint32_t)room;
+
+    uint32_t entries = image.packed_size / KL_PACK_STEP + 2;
+    uint32_t *at = calloc(entries, sizeof *at);
+    z_stream z = {0};
+    uint8_t *out = malloc(image.raw_size + 1);
+    assert_int_equal(inflateInit(&z), Z_OK);
+    z.next_out = out;
+    z.avail_out = image.raw_size + 1;
+    z.next_in = packed;
+    for (uint32_t n = 0; n + 1 < entries; n++) {
+        uint32_t left = image.packed_size - n * KL_PACK_STEP;
+        at[n] = (uint32_t)z.total_out;
+        z.avail_in = left < KL_PACK_STEP ? left : KL_PACK_STEP;
+        inflate(&z, Z_SYNC_FLUSH);
+    }
+    at[entries - 1] = image.raw_size;
+    inflateEnd(&z);
+    free(out);
+    image.inflated_at = at;
+
+    MD5_CTX md5;
+    MD5Init(&md5);
+    MD5Update(&md5, raw, image.raw_size);
+    MD5Final(image.md5, &md5);
+    return image;
+}
+
+void lb_bundle_add(struct kl_bundle *b, const char *name, uint32_t offset, const uint8_t *data,
+                   uint32_t size)
+{
+    struct kl_region *r = &b->region[b->region_count++];
+    struct kl_image image = make_image(data, size);
+
+    kl_copy(r->name, sizeof r->name, name);
+    r->offset = offset;
+    for (int i = 0; i < KL_FLASH_SIZES; i++)
+        r->image[i] = image;
+    if (offset + image.raw_size > b->flash_end)
+        b->flash_end = offset + image.raw_size;
+}
+
+/* Text-like contents that shrink to about a half, with runs of zeros and of noise. */
+static void fill(uint8_t *data, uint32_t size, uint32_t seed)
+{
+    for (uint32_t i = 0; i < size; i++) {
+        seed = seed * 1664525 + 1013904223;
+        uint32_t stretch = i / 4096 % 4;
+        data[i] = stretch == 0   ? (uint8_t)(seed >> 24)
+                  : stretch == 1 ? 0
+                                 : (uint8_t)("\xC0\xDB keyline"[(seed >> 24) % 10]);
+    }
+}
+
+struct kl_bundle *lb_bundle(enum kl_chip_id chip, uint32_t app_size)
+{
+    struct kl_bundle *b = calloc(1, sizeof *b);
+    uint8_t *data = malloc(app_size + 32768);
+    uint32_t at = kl_chip(chip)->bootloader_offset;
+
+    b->chip = chip;
+    b->rev_max = 0xFFFF;
+    fill(data, 16001, 1);
+    lb_bundle_add(b, "bootloader", at, data, 16001);
+    fill(data, 3072, 2);
+    lb_bundle_add(b, "partition table", 0x8000, data, 3072);
+    fill(data, app_size, 3);
+    lb_bundle_add(b, "firmware", 0x10000, data, app_size);
+    free(data);
+    return b;
+}
+
+void lb_bundle_free(struct kl_bundle *b)
+{
+    for (unsigned r = 0; r < b->region_count; r++) {
+        free((void *)(uintptr_t)b->region[r].image[0].raw);
+        free((void *)(uintptr_t)b->region[r].image[0].packed);
+        free((void *)(uintptr_t)b->region[r].image[0].inflated_at);
+    }
+    free(b);
+}
+
+bool lb_flash_is_right(const struct lb *b, const struct kl_bundle *bundle)
+{
+    uint32_t size;
+    const uint8_t *flash = kl_vboard_flash(b->board, &size);
+
+    for (unsigned r = 0; r < bundle->region_count; r++) {
+        const struct kl_image *i = &bundle->region[r].image[0];
+        if (memcmp(flash + bundle->region[r].offset, i->raw, i->raw_size) != 0)
+            return false;
+    }
+    return true;
+}
+
+const struct kl_stubs *lb_stubs(void)
+{
+    static uint8_t text[0x2400], data[0xD4];
+    static struct kl_stub stub = {.entry = 0x400A902C,
+                                  .text = {text, sizeof text},
+                                  .data = {data, sizeof data},
+                                  .text_start = 0x400A8000,
+                                  .data_start = 0x3FFDED6C};
+    static struct kl_stubs stubs;
+
+    fill(text, sizeof text, 7);
+    for (int i = 1; i < KL_CHIP_COUNT; i++)
+        stubs.chip[i] = &stub;
+    stubs.p4_rev1 = &stub;
+    return &stubs;
+}
+
+/* ---- the two sides ---- */
+
+void lb_open(struct lb *b, const struct lb_options *o)
+{
+    struct kl_vboard_config config = {
+        .chip = o->chip,
+        .mac = {{0x24, 0x6F, 0x28, 0xAA, 0xBB, (uint8_t)o->chip}},
+        .faults = o->faults ? o->faults : "",
+        .flash_size = o->flash_size,
+        .revision = o->revision,
+        .seed = 1,
+        .paced = o->paced,
+        .usb_latency = o->paced ? KL_MS(1) : 0,
+    };
+    struct kl_loader_setup setup = {
+        .link = o->link,
+        .stubs = o->stub ? lb_stubs() : NULL,
+        .baud_max = o->baud ? o->baud : 115200,
+    };
+
+    if (o->chip == KL_CHIP_ESP8266)
+        config.mac = (struct kl_mac){{0x18, 0xFE, 0x34, 0xAA, 0xBB, 0x01}};
+    memset(b, 0, sizeof *b);
+    b->now = KL_SEC(1);
+    b->network = o->link == KL_LINK_RFC2217;
+    b->board = kl_vboard_create(&config);
+    assert_non_null(b->board);
+    kl_vboard_power(b->board, true, b->now);
+    kl_vboard_baud(b->board, 115200, b->now);
+    kl_loader_init(&b->loader, &setup);
+}
+
+void lb_close(struct lb *b)
+{
+    kl_vboard_destroy(b->board);
+}
+
+static void move_lines(struct lb *b, bool dtr, bool rts)
+{
+    if (b->network && dtr != b->dtr) /* one after the other */
+        kl_vboard_lines(b->board, dtr, b->rts, b->now);
+    kl_vboard_lines(b->board, dtr, rts, b->now);
+    b->dtr = dtr;
+    b->rts = rts;
+}
+
+static bool perform(struct lb *b, const struct kl_io *io)
+{
+    switch (io->kind) {
+    case KL_IO_WRITE:
+        kl_vboard_rx(b->board, io->data, io->size, b->now);
+        b->sent += io->size;
+        return true;
+    case KL_IO_LINES:
+        if (!b->lines_refused)
+            move_lines(b, io->dtr, io->rts);
+        return !b->lines_refused;
+    case KL_IO_BAUD:
+        if (b->baud_refused || (b->baud_limit && io->baud > b->baud_limit))
+            return false;
+        kl_vboard_baud(b->board, io->baud, b->now);
+        return true;
+    case KL_IO_FLUSH:
+        return true;
+    }
+    return false;
+}
+
+static void pull(struct lb *b)
+{
+    struct kl_io io;
+    char note[KL_TEXT_MAX];
+    size_t n;
+
+    while (kl_loader_next(&b->loader, &io)) {
+        if (io.kind == KL_IO_WRITE) {
+            perform(b, &io);
+            continue;
+        }
+        assert_true(b->pending_count < 8);
+        b->due[b->pending_count] = b->io_dead ? KL_NEVER : b->now + b->io_delay;
+        b->pending[b->pending_count++] = io;
+    }
+    while (kl_loader_note(&b->loader, note))
+        if (strlen(b->notes) + strlen(note) + 2 < sizeof b->notes) {
+            strcat(b->notes, note);
+            strcat(b->notes, "\n");
+        }
+    while ((n = kl_loader_text(&b->loader, b->text + b->text_size,
+                               sizeof b->text - 1 - b->text_size)) > 0)
+        b->text_size += n;
+    b->text[b->text_size] = '\0';
+}
+
+static bool listen(struct lb *b)
+{
+    uint8_t bytes[700];
+    size_t n = kl_vboard_tx(b->board, bytes, sizeof bytes, b->now);
+
+    if (n == 0)
+        return false;
+    b->received += n;
+    kl_loader_rx(&b->loader, bytes, n, b->now);
+    pull(b);
+    return true;
+}
+
+static bool complete(struct lb *b)
+{
+    if (b->pending_count == 0 || b->due[0] > b->now)
+        return false;
+    bool ok = perform(b, &b->pending[0]);
+    b->pending_count--;
+    memmove(b->pending, b->pending + 1, b->pending_count * sizeof b->pending[0]);
+    memmove(b->due, b->due + 1, b->pending_count * sizeof b->due[0]);
+    kl_loader_io_done(&b->loader, ok, b->now);
+    pull(b);
+    return true;
+}
+
+static kl_us earlier(kl_us a, kl_us b)
+{
+    return a < b ? a : b;
+}
+
+enum kl_loader_status lb_run(struct lb *b, enum kl_loader_task task, const struct kl_bundle *bundle)
+{
+    kl_us limit = b->now + KL_SEC(3600);
+
+    b->pending_count = 0;
+    kl_loader_start(&b->loader, task, bundle, b->now);
+    pull(b);
+    while (kl_loader_status(&b->loader) == KL_LOADER_BUSY) {
+        if (complete(b) || listen(b))
+            continue;
+        kl_us next = earlier(kl_loader_deadline(&b->loader), kl_vboard_deadline(b->board));
+        if (b->pending_count > 0)
+            next = earlier(next, b->due[0]);
+        assert_true(next < limit);
+        if (next > b->now)
+            b->now = next;
+        kl_vboard_tick(b->board, b->now);
+        kl_loader_tick(&b->loader, b->now);
+        pull(b);
+    }
+    return kl_loader_status(&b->loader);
+}
+
+enum kl_reason lb_whole(struct lb *b, const struct kl_bundle *bundle)
+{
+    for (int task = KL_LOADER_CONNECT; task <= KL_LOADER_RUN; task++)
+        if (lb_run(b, (enum kl_loader_task)task, bundle) != KL_LOADER_DONE)
+            return kl_loader_fault(&b->loader)->reason;
+    return KL_FAULT_NONE;
+}

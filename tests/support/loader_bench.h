@@ -1,0 +1,56 @@
+/* loader_bench.h: kl_loader on one side, a virtual board on the other, and time that passes only as
+   far as one of them waits. */
+#ifndef KEYLINE_TEST_LOADER_BENCH_H
+#define KEYLINE_TEST_LOADER_BENCH_H
+
+#include "keyline/loader.h"
+#include "keyline/vboard.h"
+
+struct lb {
+    struct kl_loader loader;
+    struct kl_vboard *board;
+    kl_us now;
+    kl_us io_delay; /* from asking for LINES, BAUD, FLUSH to hearing that it is done */
+    bool io_dead;   /* such requests are never answered */
+    bool lines_refused, baud_refused;
+    uint32_t baud_limit; /* above it the adapter refuses; 0 = none */
+    char text[8192];     /* what kl_loader_text gave */
+    size_t text_size;
+    char notes[2048];
+    uint64_t sent, received; /* bytes */
+    struct kl_io pending[8];
+    kl_us due[8];
+    unsigned pending_count;
+    bool dtr, rts;
+    bool network; /* one line after the other */
+};
+
+struct lb_options {
+    enum kl_chip_id chip;
+    enum kl_link_kind link;
+    bool stub;
+    bool paced;
+    uint32_t baud; /* 0 = 115200 */
+    uint32_t flash_size;
+    uint16_t revision;
+    const char *faults; /* NULL = none */
+};
+
+void lb_open(struct lb *b, const struct lb_options *o);
+void lb_close(struct lb *b);
+/* Runs one task to its end; fails the test if that takes more than an hour of virtual time. */
+enum kl_loader_status lb_run(struct lb *b, enum kl_loader_task task,
+                             const struct kl_bundle *bundle);
+/* CONNECT … RUN; the reason of the first task that fails, or KL_FAULT_NONE. */
+enum kl_reason lb_whole(struct lb *b, const struct kl_bundle *bundle);
+
+/* Images of made-up contents for the chip, compressed. Free with lb_bundle_free. */
+struct kl_bundle *lb_bundle(enum kl_chip_id chip, uint32_t app_size);
+void lb_bundle_add(struct kl_bundle *b, const char *name, uint32_t offset, const uint8_t *data,
+                   uint32_t size);
+void lb_bundle_free(struct kl_bundle *b);
+/* True if the board's flash holds every region. */
+bool lb_flash_is_right(const struct lb *b, const struct kl_bundle *bundle);
+const struct kl_stubs *lb_stubs(void);
+
+#endif
