@@ -31,7 +31,7 @@ static void write_all(const struct kl_vboard *b, FILE *f)
 {
     char mac[18], text[64];
 
-    kl_mac_format(&b->mac, mac);
+    kl_mac_format(&b->config.mac, mac);
     fputs(header, f);
     write_section(f, "chip", b->chip->slug, strlen(b->chip->slug));
     write_section(f, "mac", mac, strlen(mac));
@@ -136,9 +136,7 @@ bool kl_vboard_load(struct kl_vboard *b, const char *path)
         errno = EINVAL;
         return false;
     }
-    if (!b->faults.set[FAULT_ID_MAC_SHARED])
-        b->mac = b->config.mac;
-    regs_init(b);
+    board_set_identity(b);
     app_refresh_stored(b);
     return true;
 }

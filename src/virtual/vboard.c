@@ -21,13 +21,14 @@ enum {
 
 /* ---- life -------------------------------------------------------------------------------------*/
 
-static void set_mac(struct kl_vboard *b)
+void board_set_identity(struct kl_vboard *b)
 {
     static const struct kl_mac shared = {{0x24, 0x6F, 0x28, 0x00, 0x00, 0x01}};
 
     b->mac = b->config.mac;
     if (fault_is(b, FAULT_ID_MAC_SHARED))
         b->mac = shared;
+    regs_init(b);
 }
 
 static void preload(struct kl_vboard *b)
@@ -70,8 +71,7 @@ struct kl_vboard *kl_vboard_create(const struct kl_vboard_config *config)
         return NULL;
     }
     b->config.faults = NULL; /* the caller's */
-    set_mac(b);
-    regs_init(b);
+    board_set_identity(b);
     fault_plan(b, &b->rx);
     fault_plan(b, &b->tx);
     preload(b);
@@ -97,8 +97,7 @@ bool kl_vboard_fault(struct kl_vboard *b, const char *list, char error[KL_TEXT_M
 {
     if (!faults_parse(&b->faults, list, &b->rng, error))
         return false;
-    set_mac(b);
-    regs_init(b);
+    board_set_identity(b);
     fault_plan(b, &b->rx);
     fault_plan(b, &b->tx);
     return true;

@@ -268,6 +268,7 @@ struct kl_vboard {
 };
 
 /* vboard.c */
+void board_set_identity(struct kl_vboard *b);                  /* MAC and eFuses */
 void board_reset(struct kl_vboard *b, enum reset_cause cause); /* by itself: straps stay */
 void board_enter(struct kl_vboard *b, enum mode mode);
 void board_lose_power(struct kl_vboard *b); /* from within: off the bus */
