@@ -72,6 +72,10 @@ bool kl_shell_remove_port(struct kl_shell *sh, unsigned slot, char error[KL_TEXT
 /* A note about the bench from a face (a hook failed, an events file is full). */
 void kl_shell_tell(struct kl_shell *sh, const char *text);
 
+/* For kl_pool_load: room for `keys` keys. NULL if memory is out. */
+struct kl_pool_memory *kl_pool_memory_alloc(uint64_t keys);
+void kl_pool_memory_free(struct kl_pool_memory *m);
+
 /* Once, at the start of main's path: no core image, files for the owner only, broken pipes and
    hang-ups are no reason to die, enough worker threads. */
 void kl_process_harden(void);

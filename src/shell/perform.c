@@ -161,42 +161,6 @@ static void on_stored(void *ctx, const struct kl_action *request, enum kl_store_
     }
 }
 
-static uint32_t *table(uint32_t size)
-{
-    return calloc(size, sizeof(uint32_t));
-}
-
-static struct keys_memory *make_keys_memory(uint32_t capacity)
-{
-    struct keys_memory *m = calloc(1, sizeof *m);
-    uint32_t size = 64;
-
-    KL_ASSERT(m != NULL && capacity < UINT32_MAX / 4);
-    while (size < 2 * capacity)
-        size *= 2;
-    m->pool = (struct kl_pool_memory){
-        .key = calloc(capacity, sizeof *m->pool.key),
-        .capacity = capacity,
-        .by_fingerprint = table(size),
-        .by_mac = table(size),
-        .by_label = table(size),
-        .table_size = size,
-    };
-    KL_ASSERT(m->pool.key && m->pool.by_fingerprint && m->pool.by_mac && m->pool.by_label);
-    return m;
-}
-
-void free_keys_memory(struct keys_memory *m)
-{
-    if (!m)
-        return;
-    free(m->pool.key);
-    free(m->pool.by_fingerprint);
-    free(m->pool.by_mac);
-    free(m->pool.by_label);
-    free(m);
-}
-
 static void push_keys(struct kl_shell *sh)
 {
     const struct kl_store_content *c = kl_store_content(sh->store);
@@ -206,9 +170,11 @@ static void push_keys(struct kl_shell *sh)
     KL_ASSERT(snap != NULL);
     kl_station_look(sh->station, snap);
     item = push_event(sh, KL_EV_KEYS, 0);
-    item->memory = make_keys_memory(snap->keys.total + c->row_count + c->ledger_count + 1);
+    item->memory =
+        kl_pool_memory_alloc((uint64_t)snap->keys.total + c->row_count + c->ledger_count);
+    KL_ASSERT(item->memory != NULL);
     free(snap);
-    item->event.u.keys.memory = &item->memory->pool;
+    item->event.u.keys.memory = item->memory;
     item->event.u.keys.rows = c->rows;
     item->event.u.keys.row_count = c->row_count;
     item->event.u.keys.ledger = c->ledger;

@@ -91,7 +91,7 @@ static void feed_item(struct kl_shell *sh, struct event_queue *q, struct item *i
         event->u.stored.key = item->key;
     feed(sh, event);
     if (item->memory) {
-        free_keys_memory(sh->memory);
+        kl_pool_memory_free(sh->memory);
         sh->memory = item->memory;
     }
 }
@@ -107,7 +107,7 @@ static void feed_queued(struct kl_shell *sh)
             if (sh->phase == PHASE_RUNNING)
                 feed_item(sh, q, &q->item[i]);
             else if (q->item[i].memory)
-                free_keys_memory(q->item[i].memory);
+                kl_pool_memory_free(q->item[i].memory);
             drop_item(&q->item[i]);
         }
         q->count = q->bytes_count = 0;
@@ -302,7 +302,7 @@ bool kl_shell_destroy(struct kl_shell *sh)
         return false;
     kl_station_finish(sh->station);
     free(sh->station);
-    free_keys_memory(sh->memory);
+    kl_pool_memory_free(sh->memory);
     for (unsigned i = 0; i < 2; i++) {
         free(sh->queue[i].item);
         free(sh->queue[i].bytes);

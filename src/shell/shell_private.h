@@ -31,9 +31,9 @@ struct line {
 /* One event that waits to be fed. */
 struct item {
     struct kl_event event;
-    size_t bytes_at;            /* RX: where its bytes begin in the queue's */
-    struct kl_key *key;         /* STORED: a copy, wiped after the feed */
-    struct keys_memory *memory; /* KEYS: the pool's from now on */
+    size_t bytes_at;               /* RX: where its bytes begin in the queue's */
+    struct kl_key *key;            /* STORED: a copy, wiped after the feed */
+    struct kl_pool_memory *memory; /* KEYS: the pool's from now on */
 };
 
 struct event_queue {
@@ -41,11 +41,6 @@ struct event_queue {
     size_t count, capacity;
     uint8_t *bytes;
     size_t bytes_count, bytes_capacity;
-};
-
-/* The pool's memory, for as many keys as were known when it was made. */
-struct keys_memory {
-    struct kl_pool_memory pool;
 };
 
 enum place_kind {
@@ -110,7 +105,7 @@ struct kl_shell {
     int64_t wall;
     struct event_queue queue[2];
     unsigned filling; /* which of the two takes new events */
-    struct keys_memory *memory;
+    struct kl_pool_memory *memory;
 
     struct place place[KL_SLOTS_MAX];
     unsigned place_count;
@@ -144,7 +139,6 @@ void tell(struct kl_shell *sh, const struct kl_action *action);
 void perform(struct kl_shell *sh, const struct kl_action *action);
 void start_store(struct kl_shell *sh);
 void close_lines(struct kl_shell *sh);
-void free_keys_memory(struct keys_memory *m);
 
 /* bench.c */
 void add_known_places(struct kl_shell *sh);

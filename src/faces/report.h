@@ -1,0 +1,15 @@
+/*
+ * report.h: what the keys look like before any board is touched.
+ */
+#ifndef KEYLINE_REPORT_H
+#define KEYLINE_REPORT_H
+
+#include <stdio.h>
+
+#include "keyline/store.h"
+
+/* Reconciles CSV and ledger and prints the counts, and what a person should know. False if nothing
+   may start: two rows with one label and different keys. */
+bool kl_report_keys(FILE *out, const char *csv, const struct kl_store_content *content);
+
+#endif
