@@ -23,6 +23,8 @@ int kl_cli_virtual(int argc, char **argv); /* src/faces/cli_virtual.c */
 int kl_cli_ports(int argc, char **argv);   /* src/faces/cli_ports.c */
 int kl_cli_keys(int argc, char **argv);    /* src/faces/cli_keys.c */
 int kl_cli_check(int argc, char **argv);   /* src/faces/cli_check.c */
+int kl_cli_attach(int argc, char **argv);  /* src/faces/cli_attach.c */
+int kl_cli_demo(int argc, char **argv);    /* src/faces/cli_demo.c */
 int kl_cli_station(int argc, char **argv); /* src/faces/cli_station.c: the default */
 
 #endif

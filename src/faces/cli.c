@@ -13,6 +13,8 @@ static const struct subcommand subcommands[] = {
     {"ports", kl_cli_ports},
     {"keys", kl_cli_keys},
     {"check", kl_cli_check},
+    {"attach", kl_cli_attach},
+    {"demo", kl_cli_demo},
 };
 
 int kl_cli_main(int argc, char **argv)

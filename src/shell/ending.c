@@ -12,6 +12,15 @@
 #include "keyline/cli.h"
 #include "shell_private.h"
 
+/* The sanitizers' leak check has to look into the process. */
+#if defined __SANITIZE_ADDRESS__
+#define WATCHED
+#elif defined __has_feature
+#if __has_feature(address_sanitizer)
+#define WATCHED
+#endif
+#endif
+
 enum {
     LINKS_WAIT_S = 3, /* a frozen adapter blocks closing for 20 s */
     WORDS_WAIT_S = 12,
@@ -22,7 +31,7 @@ void kl_process_harden(void)
     static const struct rlimit none = {0, 0};
 
     setrlimit(RLIMIT_CORE, &none);
-#ifndef __SANITIZE_ADDRESS__ /* its leak check has to look into the process */
+#ifndef WATCHED
     prctl(PR_SET_DUMPABLE, 0);
 #endif
     umask(077);
