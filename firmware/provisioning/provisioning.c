@@ -30,6 +30,20 @@ static void print_number(const struct kl_prov *p, unsigned n)
     print(p, digits + at, sizeof digits - at);
 }
 
+/* ---- the printout of a provisioned board
+ * -------------------------------------------------------*/
+
+static void print_name(const struct kl_prov *p, unsigned field)
+{
+    if (p->config.names && field < p->config.name_count) {
+        print_text(p, p->config.names[field]);
+    } else {
+        print_text(p, "Key");
+        print_number(p, field + 1);
+    }
+    print_text(p, ": ");
+}
+
 static void print_digest(const struct kl_prov *p, const char *text)
 {
     static const char hex[] = "0123456789abcdef";
@@ -37,7 +51,7 @@ static void print_digest(const struct kl_prov *p, const char *text)
     char out[64];
 
     p->config.sha256(text, strlen(text), digest);
-    for (unsigned i = 0; i < 32; i++) {
+    for (unsigned i = 0; i < sizeof digest; i++) {
         out[2 * i] = hex[digest[i] >> 4];
         out[2 * i + 1] = hex[digest[i] & 15];
     }
@@ -50,28 +64,39 @@ static bool is_digest(const struct kl_prov *p, unsigned field)
     return p->config.sha256 && (p->config.digest_fields >> field & 1u);
 }
 
-static void print_fields(struct kl_prov *p)
+static unsigned stored_count(const struct kl_prov *p)
 {
     unsigned count = p->config.store.count(p->config.store.ctx);
 
+    return count > KL_PROV_FIELDS_MAX ? KL_PROV_FIELDS_MAX : count;
+}
+
+static void forget_line(struct kl_prov *p)
+{
+    memset(p->line, 0, sizeof p->line);
+    p->size = 0;
+    p->in_line = false;
+}
+
+/* A field that can't be read gets its line all the same, without a value, which no key has: whoever
+   compares sees at once which one it is. */
+static void print_fields(struct kl_prov *p, unsigned count)
+{
     for (unsigned i = 0; i < count; i++) {
+        print_name(p, i);
         if (!kl_prov_field(p, i, p->line, sizeof p->line))
-            continue;
-        if (p->config.names) {
-            print_text(p, p->config.names[i]);
-        } else {
-            print_text(p, "Key");
-            print_number(p, i + 1);
-        }
-        print_text(p, ": ");
-        if (is_digest(p, i))
+            p->line[0] = '\0';
+        if (is_digest(p, i) && p->line[0])
             print_digest(p, p->line);
         else
             print_text(p, p->line);
         print_line(p, "");
     }
-    memset(p->line, 0, sizeof p->line);
+    forget_line(p);
 }
+
+/* ---- what the product calls
+ * --------------------------------------------------------------------*/
 
 static void announce(struct kl_prov *p, uint32_t now_ms)
 {
@@ -79,21 +104,17 @@ static void announce(struct kl_prov *p, uint32_t now_ms)
     p->announced_ms = now_ms;
 }
 
-static void forget_line(struct kl_prov *p)
-{
-    memset(p->line, 0, sizeof p->line);
-    p->size = 0;
-    p->in_line = p->overlong = p->dirty = false;
-}
-
 void kl_prov_start(struct kl_prov *p, const struct kl_prov_config *config, uint32_t now_ms)
 {
+    unsigned count;
+
     memset(p, 0, sizeof *p);
     p->config = *config;
-    if (config->store.count(config->store.ctx) > 0) {
+    count = stored_count(p);
+    if (count > 0) {
         p->state = KL_PROV_PROVISIONED;
         print_line(p, "Provisioned");
-        print_fields(p);
+        print_fields(p, count);
     } else {
         p->state = KL_PROV_ANNOUNCING;
         announce(p, now_ms);
@@ -107,20 +128,26 @@ bool kl_prov_is_done(const struct kl_prov *p)
 
 bool kl_prov_field(const struct kl_prov *p, unsigned field, char *out, size_t size)
 {
-    return p->config.store.read(p->config.store.ctx, field, out, size);
+    return field < stored_count(p) && p->config.store.read(p->config.store.ctx, field, out, size);
 }
 
 bool kl_prov_forget(struct kl_prov *p)
 {
+    const struct kl_prov_store *s = &p->config.store;
+
+    if (!s->set_count(s->ctx, 0))
+        return false;
     p->state = KL_PROV_ANNOUNCING;
-    return p->config.store.set_count(p->config.store.ctx, 0);
+    return !s->erase || s->erase(s->ctx);
 }
+
+/* ---- a line
+ * ------------------------------------------------------------------------------------*/
 
 static void refuse(struct kl_prov *p, const char *what)
 {
     print_text(p, "Error: ");
     print_line(p, what);
-    forget_line(p);
 }
 
 static void refuse_count(struct kl_prov *p, unsigned count)
@@ -130,47 +157,83 @@ static void refuse_count(struct kl_prov *p, unsigned count)
     print_text(p, " fields, got ");
     print_number(p, count);
     print_line(p, "");
-    forget_line(p);
 }
 
-/* The ends of a line, like the fields of the original tool's example, are trimmed. */
-static void trim(struct kl_prov *p)
+static bool is_blank(char c)
 {
-    size_t from = 0;
-
-    while (p->size > 0 && p->line[p->size - 1] == ' ')
-        p->line[--p->size] = '\0';
-    while (from < p->size && p->line[from] == ' ')
-        from++;
-    p->size = (uint16_t)(p->size - from);
-    memmove(p->line, p->line + from, (size_t)p->size + 1);
+    return c == ' ' || c == '\t';
 }
 
-/* Cuts the line at its commas. Returns the number of fields, 0 if one of them is empty. */
-static unsigned split(struct kl_prov *p, const char *fields[KL_PROV_FIELDS_MAX + 1])
+static bool is_text(const char *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        uint8_t c = (uint8_t)text[i];
+        if (c < 0x20 || c == 0x7f || c == 0xff)
+            return false;
+    }
+    return true;
+}
+
+/* Takes the blanks off both ends of text[0 … size), as the original tool's firmware does with the
+   line, and ends it with a NUL. */
+static char *trim(char *text, size_t size)
+{
+    while (size > 0 && is_blank(text[size - 1]))
+        size--;
+    text[size] = '\0';
+    while (is_blank(*text))
+        text++;
+    return text;
+}
+
+/* Cuts the line at its commas; fields past the last place are only counted. */
+static unsigned split(struct kl_prov *p, const char *fields[KL_PROV_FIELDS_MAX])
 {
     unsigned count = 0;
-    char *at = p->line;
+    size_t from = 0;
 
-    for (;;) {
-        char *comma = strchr(at, ',');
-        if (comma)
-            *comma = '\0';
-        if (!*at)
-            return 0;
-        if (count <= KL_PROV_FIELDS_MAX)
-            fields[count] = at;
+    for (size_t at = 0; at <= p->size; at++) {
+        if (at < p->size && p->line[at] != ',')
+            continue;
+        if (count < KL_PROV_FIELDS_MAX)
+            fields[count] = trim(p->line + from, at - from);
         count++;
-        if (!comma)
-            return count;
-        at = comma + 1;
+        from = at + 1;
     }
+    return count;
 }
 
+static bool check(struct kl_prov *p, const char *const *fields, unsigned count)
+{
+    if (count > KL_PROV_FIELDS_MAX) {
+        refuse(p, "too many fields");
+        return false;
+    }
+    if (p->config.fields && count != p->config.fields) {
+        refuse_count(p, count);
+        return false;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        if (!fields[i][0]) {
+            refuse(p, "empty field");
+            return false;
+        }
+        if (!is_text(fields[i], strlen(fields[i]))) {
+            refuse(p, "line holds bytes that are no text");
+            return false;
+        }
+    }
+    return true;
+}
+
+/* An earlier call may have failed and stored its count all the same: nothing is written under a
+   count that says that the fields are whole. */
 static bool store(struct kl_prov *p, const char *const *fields, unsigned count)
 {
     const struct kl_prov_store *s = &p->config.store;
 
+    if (stored_count(p) > 0 && !s->set_count(s->ctx, 0))
+        return false;
     for (unsigned i = 0; i < count; i++)
         if (!s->write(s->ctx, i, fields[i], strlen(fields[i])))
             return false;
@@ -179,75 +242,81 @@ static bool store(struct kl_prov *p, const char *const *fields, unsigned count)
 
 static void take_line(struct kl_prov *p)
 {
-    const char *fields[KL_PROV_FIELDS_MAX + 1];
+    const char *fields[KL_PROV_FIELDS_MAX];
     unsigned count;
+    bool stored = false;
 
-    if (p->overlong) {
-        refuse(p, "line too long");
-        return;
-    }
-    if (p->dirty) {
+    if (memchr(p->line, '\0', p->size)) {
         refuse(p, "line holds bytes that are no text");
-        return;
-    }
-    trim(p);
-    if (p->size == 0) {
-        forget_line(p);
-        return;
-    }
-    count = split(p, fields);
-    if (count == 0) {
-        refuse(p, "empty field");
-    } else if (count > KL_PROV_FIELDS_MAX) {
-        refuse(p, "too many fields");
-    } else if (p->config.fields && count != p->config.fields) {
-        refuse_count(p, count);
-    } else if (!store(p, fields, count)) {
-        refuse(p, "storing failed");
     } else {
-        forget_line(p);
+        count = split(p, fields);
+        if (check(p, fields, count)) {
+            stored = store(p, fields, count);
+            if (!stored)
+                refuse(p, "storing failed");
+        }
+    }
+    forget_line(p);
+    if (stored) {
         p->state = KL_PROV_PROVISIONED;
         print_line(p, "Provisioned");
         p->config.restart(p->config.ctx);
     }
 }
 
-static bool is_overdue(const struct kl_prov *p, uint32_t now_ms)
+/* What comes of it later must not pass for a line of its own: part of a key would be stored. */
+static void give_up(struct kl_prov *p, const char *why)
 {
-    return p->in_line && now_ms - p->line_ms >= KL_PROV_LINE_MS;
+    refuse(p, why);
+    forget_line(p);
+    p->dropping = true;
+}
+
+static void give_up_if_late(struct kl_prov *p, uint32_t now_ms)
+{
+    if (p->in_line && now_ms - p->line_ms >= KL_PROV_LINE_MS)
+        give_up(p, "line incomplete");
+}
+
+/* Blanks, and what an adapter or a floating wire sends while it wakes up. */
+static bool is_no_beginning(uint8_t byte)
+{
+    return byte <= ' ' || byte == 0x7f || byte == 0xff;
+}
+
+static void add(struct kl_prov *p, uint8_t byte, uint32_t now_ms)
+{
+    if (!p->in_line) {
+        if (is_no_beginning(byte))
+            return;
+        p->in_line = true;
+        p->line_ms = now_ms;
+    }
+    if (p->size == KL_PROV_LINE_MAX)
+        give_up(p, "line too long");
+    else
+        p->line[p->size++] = (char)byte;
 }
 
 void kl_prov_feed(struct kl_prov *p, uint8_t byte, uint32_t now_ms)
 {
     if (p->state != KL_PROV_ANNOUNCING)
         return;
-    if (is_overdue(p, now_ms))
-        refuse(p, "line incomplete");
+    give_up_if_late(p, now_ms);
     if (byte == '\n' || byte == '\r') {
+        p->dropping = false;
         if (p->in_line)
             take_line(p);
-        return;
+    } else if (!p->dropping) {
+        add(p, byte, now_ms);
     }
-    if (!p->in_line) {
-        p->in_line = true;
-        p->line_ms = now_ms;
-    }
-    if (byte == '\t')
-        byte = ' ';
-    if (byte < 0x20 || byte == 0x7f)
-        p->dirty = true;
-    if (p->size == KL_PROV_LINE_MAX)
-        p->overlong = true;
-    else
-        p->line[p->size++] = (char)byte;
 }
 
 void kl_prov_tick(struct kl_prov *p, uint32_t now_ms)
 {
     if (p->state != KL_PROV_ANNOUNCING)
         return;
-    if (is_overdue(p, now_ms))
-        refuse(p, "line incomplete");
+    give_up_if_late(p, now_ms);
     if (now_ms - p->announced_ms >= KL_PROV_ANNOUNCE_MS)
         announce(p, now_ms);
 }

@@ -7,7 +7,7 @@
  *
  *     Provisioning          every 500 ms, until a line comes
  *     <- f1,f2,f3\n         1 to 32 fields, at most 255 bytes, complete within a second
- *     Error: <what>         the line was no good; nothing was stored; announcing goes on
+ *     Error: <what>         the line was no good; the board stays without key and goes on asking
  *     Provisioned           stored; the board restarts
  *     Provisioned           after every start of a provisioned board, and then each field:
  *     Key1: f1              in the clear, or
@@ -33,7 +33,8 @@ enum {
 
 /*
  * Where the fields live. Each call is durable when it returns true. set_count is what makes a board
- * provisioned: it is called last, so a power cut at any moment leaves nothing or all.
+ * provisioned: it is called last, and first when a key goes, so a power cut at any moment leaves
+ * nothing or all.
  */
 struct kl_prov_store {
     void *ctx;
@@ -43,15 +44,20 @@ struct kl_prov_store {
     bool (*write)(void *ctx, unsigned field, const char *text, size_t size);
     /* Puts the field and a NUL into `out`; false if it is not there or longer than size - 1. */
     bool (*read)(void *ctx, unsigned field, char *out, size_t size);
+    /* Removes every field, for kl_prov_forget. NULL = they stay, unused, until overwritten. */
+    bool (*erase)(void *ctx);
 };
 
 struct kl_prov_config {
     struct kl_prov_store store;
     void *ctx;
     void (*print)(void *ctx, const char *text, size_t size); /* to the console, as it is */
-    void (*restart)(void *ctx); /* may return (tests); then start again */
+    void (*restart)(void *ctx); /* lets the text get out first; may return: then start again */
     unsigned fields;            /* a line must have exactly so many; 0 = any number */
-    const char *const *names;   /* of the fields in the printout; NULL = Key1, Key2, … */
+    /* Of the fields in the printout, 1 to 48 characters without a colon. Fields past name_count are
+       called Key1, Key2, … by their place. */
+    const char *const *names;
+    unsigned name_count;
     /* Field i is printed as its digest if bit i is set; needs sha256. */
     uint32_t digest_fields;
     void (*sha256)(const void *data, size_t size, uint8_t out[32]);
@@ -66,8 +72,9 @@ struct kl_prov {
     struct kl_prov_config config;
     enum kl_prov_state state;
     uint32_t announced_ms, line_ms;
-    uint16_t size;                 /* bytes of the line so far */
-    bool in_line, overlong, dirty; /* dirty: it holds bytes that no key has */
+    uint16_t size; /* bytes of the line so far */
+    bool in_line;
+    bool dropping; /* the rest of a line that was given up, up to its end */
     char line[KL_PROV_LINE_MAX + 1];
 };
 
@@ -81,7 +88,8 @@ void kl_prov_tick(struct kl_prov *p, uint32_t now_ms);
 bool kl_prov_is_done(const struct kl_prov *p);
 /* One stored field for the product's use: false if there is none. */
 bool kl_prov_field(const struct kl_prov *p, unsigned field, char *out, size_t size);
-/* The way back: the board is unprovisioned from now on; restart it afterwards. */
+/* The way back: the key goes, the board announces again. If this fails, the board may or may not
+   hold its key: try again. The fields are erased, as far as the store can. */
 bool kl_prov_forget(struct kl_prov *p);
 
 /* A small SHA-256 (FIPS 180-4) for products that have none of their own; its own file, so that it

@@ -113,7 +113,11 @@ static void start_with(struct kl_vboard *b, uint32_t digests)
 {
     struct provisioned *own = calloc(1, sizeof *own);
     const struct kl_prov_config config = {
-        .store = {b, store_count, store_set_count, store_write, store_read},
+        .store = {.ctx = b,
+                  .count = store_count,
+                  .set_count = store_set_count,
+                  .write = store_write,
+                  .read = store_read},
         .ctx = b,
         .print = print,
         .restart = restart,

@@ -1,80 +1,115 @@
-/* The board's half of the handover against any bytes at any times. */
+/*
+ * The board's half of the handover against any bytes at any times, and power cuts: what it stores
+ * is one whole line of the input that came in time, or nothing.
+ *
+ * Input: the number of store operations until the power fails, the number of fields expected, then
+ * bytes; 0xfe is followed by one that says how many times 16 ms pass.
+ */
 #include <stdlib.h>
 #include <string.h>
 
-#include "provisioning.h"
+#include "prov_bench.h"
+
+enum {
+    PASSES = 0xfe
+};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static unsigned stored_count;
-static char stored[32][256];
+static struct prov_bench b;
 
-static unsigned count(void *ctx)
-{
-    (void)ctx;
-    return stored_count;
-}
+/* What came since the last line end, as the wire saw it. */
+static struct {
+    uint8_t byte[2 * KL_PROV_LINE_MAX];
+    size_t size, all;
+    uint32_t began_ms;
+} line;
 
-static bool set_count(void *ctx, unsigned n)
+static void must(bool condition)
 {
-    (void)ctx;
-    stored_count = n;
-    return true;
-}
-
-static bool write_field(void *ctx, unsigned field, const char *text, size_t size)
-{
-    (void)ctx;
-    if (field >= 32 || size == 0 || size > 255 || memchr(text, ',', size))
+    if (!condition)
         abort();
-    memcpy(stored[field], text, size);
-    stored[field][size] = '\0';
-    return true;
 }
 
-static bool read_field(void *ctx, unsigned field, char *out, size_t size)
+static bool is_lead(uint8_t byte)
 {
-    (void)ctx;
-    if (strlen(stored[field]) >= size)
-        return false;
-    memcpy(out, stored[field], strlen(stored[field]) + 1);
-    return true;
+    return byte <= ' ' || byte == 0x7f || byte == 0xff;
 }
 
-static void print(void *ctx, const char *text, size_t size)
+static void remember(uint8_t byte, uint32_t now)
 {
-    (void)ctx;
-    for (size_t i = 0; i < size; i++)
-        if (text[i] == '\0')
-            abort();
+    if (line.all == 0 && is_lead(byte))
+        return;
+    if (line.all == 0)
+        line.began_ms = now;
+    if (line.all++ < sizeof line.byte)
+        line.byte[line.size++] = byte;
 }
 
-static void restart(void *ctx)
+/* The stored fields are those of the line, in their order. */
+static void must_be_the_line(void)
 {
-    (void)ctx;
+    size_t at = 0;
+
+    for (unsigned i = 0; i < b.count; i++) {
+        size_t end = at, n;
+        while (end < line.size && line.byte[end] != ',')
+            end++;
+        must(i + 1 == b.count ? end == line.size : end < line.size);
+        while (line.byte[at] == ' ' || line.byte[at] == '\t')
+            at++;
+        for (n = end; line.byte[n - 1] == ' ' || line.byte[n - 1] == '\t';)
+            n--;
+        must(strlen(b.field[i]) == n - at && memcmp(b.field[i], line.byte + at, n - at) == 0);
+        must(n > at);
+        at = end + 1;
+    }
+}
+
+static void byte_comes(uint8_t byte, uint32_t now)
+{
+    unsigned restarts = b.restarts;
+
+    if (byte != '\n' && byte != '\r')
+        remember(byte, now);
+    kl_prov_feed(&b.prov, byte, now);
+    if (b.restarts > restarts) {
+        must(byte == '\n' || byte == '\r');
+        must(line.all <= KL_PROV_LINE_MAX && now - line.began_ms < KL_PROV_LINE_MS);
+        must(b.count > 0 && (!b.config.fields || b.count == b.config.fields));
+        must_be_the_line();
+    }
+    if (byte == '\n' || byte == '\r')
+        line.size = line.all = 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct kl_prov p;
-    struct kl_prov_config c = {.store = {NULL, count, set_count, write_field, read_field},
-                               .print = print,
-                               .restart = restart,
-                               .digest_fields = 6,
-                               .sha256 = kl_prov_sha256};
     uint32_t now = 0;
 
-    stored_count = 0;
-    kl_prov_start(&p, &c, now);
-    for (size_t i = 0; i < size; i++) {
-        kl_prov_feed(&p, data[i], now);
-        if (i % 8 == 7) {
-            now += data[i] * 4u;
-            kl_prov_tick(&p, now);
+    if (size < 2)
+        return 0;
+    memset(&line, 0, sizeof line);
+    prov_bench_init(&b);
+    b.config.digest_fields = 6;
+    b.config.sha256 = kl_prov_sha256;
+    b.config.fields = data[1] % (KL_PROV_FIELDS_MAX + 2u);
+    prov_bench_start(&b);
+    b.operations_left = data[0] < 40 ? data[0] : -1;
+    b.cut = data[1] & 0x80 ? PROV_CUT_AFTER : PROV_CUT_BEFORE;
+    for (size_t i = 2; i < size && !b.off && b.restarts == 0; i++) {
+        if (data[i] == PASSES && i + 1 < size) {
+            now += data[++i] * 16u;
+            kl_prov_tick(&b.prov, now);
+        } else {
+            byte_comes(data[i], now);
         }
     }
-    if (stored_count > 32 || kl_prov_is_done(&p) != (stored_count > 0))
-        abort();
-    kl_prov_start(&p, &c, now);
+    must(b.count <= KL_PROV_FIELDS_MAX);
+    must(b.off || kl_prov_is_done(&b.prov) == (b.count > 0));
+    must(b.writes <= b.count + 1 || b.off);
+    prov_bench_start(&b);
+    must(kl_prov_is_done(&b.prov) == (b.count > 0));
+    must(memchr(b.out, '\0', b.out_size) == NULL);
     return 0;
 }

@@ -16,7 +16,7 @@ enum {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static uint64_t state = 1;
+static uint64_t state;
 
 static uint32_t draw(uint32_t below)
 {
@@ -78,6 +78,7 @@ static unsigned play_file(const char *path)
         return 0;
     size = fread(kept, 1, sizeof kept, file);
     fclose(file);
+    state = size; /* folders are read in any order: a file's mutations must not depend on it */
     play(kept, size);
     for (int i = 0; i < MUTATIONS; i++) {
         memcpy(data, kept, size);
@@ -104,6 +105,7 @@ int main(int argc, char **argv)
         if (folder)
             closedir(folder);
     }
+    state = BLIND;
     for (int i = 0; i < BLIND; i++) {
         size_t size = draw(sizeof blind);
         for (size_t n = 0; n < size; n++)

@@ -1,290 +1,303 @@
-/* The board's half of the handover: what a product may rely on. */
+/* The board's half of the handover: what a product and a station may rely on. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 #include <sha2.h>
 
-#include "provisioning.h"
+#include "prov_bench.h"
 
-/* A store whose power can fail before its nth write, and a console. */
-struct board {
-    char field[32][256];
-    unsigned count;
-    int writes_left; /* -1 = as many as wanted */
-    bool off;
-    char out[8192];
-    unsigned restarts;
-    struct kl_prov prov;
-};
+static struct prov_bench b;
 
-static bool may_write(struct board *b)
+static int fresh(void **state)
 {
-    if (b->off || b->writes_left == 0) {
-        b->off = true;
-        return false;
-    }
-    if (b->writes_left > 0)
-        b->writes_left--;
-    return true;
-}
-
-static unsigned store_count(void *ctx)
-{
-    return ((struct board *)ctx)->count;
-}
-
-static bool store_set_count(void *ctx, unsigned count)
-{
-    struct board *b = ctx;
-    if (!may_write(b))
-        return false;
-    b->count = count;
-    return true;
-}
-
-static bool store_write(void *ctx, unsigned field, const char *text, size_t size)
-{
-    struct board *b = ctx;
-    if (!may_write(b))
-        return false;
-    memcpy(b->field[field], text, size);
-    b->field[field][size] = '\0';
-    return true;
-}
-
-static bool store_read(void *ctx, unsigned field, char *out, size_t size)
-{
-    struct board *b = ctx;
-    size_t n = strlen(b->field[field]);
-    if (n >= size)
-        return false;
-    memcpy(out, b->field[field], n + 1);
-    return true;
-}
-
-static void console(void *ctx, const char *text, size_t size)
-{
-    struct board *b = ctx;
-    size_t used = strlen(b->out);
-    if (!b->off && used + size < sizeof b->out)
-        memcpy(b->out + used, text, size);
-}
-
-static void restarted(void *ctx)
-{
-    ((struct board *)ctx)->restarts++;
-}
-
-static struct kl_prov_config config_of(struct board *b)
-{
-    return (struct kl_prov_config){
-        .store = {b, store_count, store_set_count, store_write, store_read},
-        .ctx = b,
-        .print = console,
-        .restart = restarted,
-    };
-}
-
-static struct board *fresh(void)
-{
-    struct board *b = calloc(1, sizeof *b);
-    b->writes_left = -1;
-    return b;
-}
-
-static void start(struct board *b, const struct kl_prov_config *config)
-{
-    memset(b->out, 0, sizeof b->out);
-    b->off = false;
-    kl_prov_start(&b->prov, config, 0);
-}
-
-static void type(struct board *b, const char *text)
-{
-    for (; *text; text++)
-        kl_prov_feed(&b->prov, (uint8_t)*text, 10);
+    (void)state;
+    prov_bench_init(&b);
+    return 0;
 }
 
 static void announces_until_a_line_comes(void **state)
 {
-    struct board *b = fresh();
-    struct kl_prov_config c = config_of(b);
-
     (void)state;
-    start(b, &c);
+    prov_bench_start(&b);
     for (uint32_t t = 0; t <= 1600; t += 50)
-        kl_prov_tick(&b->prov, t);
-    assert_string_equal(b->out, "Provisioning\r\nProvisioning\r\nProvisioning\r\nProvisioning\r\n");
-    free(b);
+        kl_prov_tick(&b.prov, t);
+    assert_string_equal(b.out, "Provisioning\r\nProvisioning\r\nProvisioning\r\nProvisioning\r\n");
 }
 
 static void stores_acknowledges_restarts_and_reads_back(void **state)
 {
-    struct board *b = fresh();
-    struct kl_prov_config c = config_of(b);
+    (void)state;
+    prov_bench_start(&b);
+    prov_bench_type(&b, "  dev-1,aabb , ccdd\t\r\n");
+    assert_string_equal(b.out, "Provisioning\r\nProvisioned\r\n");
+    assert_int_equal(b.restarts, 1);
+    prov_bench_start(&b);
+    assert_string_equal(b.out, "Provisioned\r\nKey1: dev-1\r\nKey2: aabb\r\nKey3: ccdd\r\n");
+    assert_true(kl_prov_is_done(&b.prov));
+}
+
+static void a_provisioned_board_keeps_its_key_and_says_nothing_more(void **state)
+{
+    (void)state;
+    prov_bench_start(&b);
+    prov_bench_type(&b, "dev-1,aabb,ccdd\n");
+    prov_bench_start(&b);
+    prov_bench_clear(&b);
+    prov_bench_type(&b, "dev-2,1111,2222\n");
+    for (uint32_t t = 0; t < 3000; t += 100)
+        kl_prov_tick(&b.prov, t);
+    assert_string_equal(b.out, "");
+    assert_string_equal(b.field[0], "dev-1");
+    assert_int_equal(b.restarts, 1);
+}
+
+static void the_product_reads_its_fields(void **state)
+{
+    char text[8];
 
     (void)state;
-    start(b, &c);
-    type(b, "  dev-1,aabb,ccdd \r\n");
-    assert_non_null(strstr(b->out, "\r\nProvisioned\r\n"));
-    assert_int_equal(b->restarts, 1);
-    start(b, &c);
-    assert_string_equal(b->out, "Provisioned\r\nKey1: dev-1\r\nKey2: aabb\r\nKey3: ccdd\r\n");
-    assert_true(kl_prov_is_done(&b->prov));
-    /* A second line changes nothing. */
-    type(b, "dev-2,1111,2222\n");
-    assert_string_equal(b->field[0], "dev-1");
-    assert_int_equal(b->restarts, 1);
-    free(b);
+    prov_bench_start(&b);
+    assert_false(kl_prov_field(&b.prov, 0, text, sizeof text));
+    prov_bench_type(&b, "dev-1,a longer one\n");
+    prov_bench_start(&b);
+    assert_true(kl_prov_field(&b.prov, 0, text, sizeof text));
+    assert_string_equal(text, "dev-1");
+    assert_false(kl_prov_field(&b.prov, 1, text, sizeof text));
+    assert_false(kl_prov_field(&b.prov, 2, text, sizeof text));
 }
 
 static void names_and_digests_are_the_products_choice(void **state)
 {
     static const char *const names[] = {"uuid", "network key"};
-    struct board *b = fresh();
-    struct kl_prov_config c = config_of(b);
     char hex[SHA256_DIGEST_STRING_LENGTH], expected[256];
 
     (void)state;
-    c.names = names;
-    c.digest_fields = 2;
-    c.sha256 = kl_prov_sha256;
-    start(b, &c);
-    type(b, "dev-1,secret\n");
-    start(b, &c);
+    b.config.names = names;
+    b.config.name_count = 2;
+    b.config.digest_fields = 2;
+    b.config.sha256 = kl_prov_sha256;
+    prov_bench_start(&b);
+    prov_bench_type(&b, "dev-1,secret,third\n");
+    prov_bench_start(&b);
     SHA256Data((const uint8_t *)"secret", 6, hex);
-    snprintf(expected, sizeof expected, "Provisioned\r\nuuid: dev-1\r\nnetwork key: sha256:%s\r\n",
-             hex);
-    assert_string_equal(b->out, expected);
-    free(b);
+    snprintf(expected, sizeof expected,
+             "Provisioned\r\nuuid: dev-1\r\nnetwork key: sha256:%s\r\nKey3: third\r\n", hex);
+    assert_string_equal(b.out, expected);
 }
 
-static void refused(const char *line, const char *answer, unsigned fields)
+static void refused(const char *line, size_t size, const char *answer, unsigned fields)
 {
-    struct board *b = fresh();
-    struct kl_prov_config c = config_of(b);
+    char expected[128];
 
-    c.fields = fields;
-    start(b, &c);
-    type(b, line);
-    if (!strstr(b->out, answer))
-        fail_msg("'%s' was answered with '%s'", line, b->out);
-    assert_int_equal(b->count, 0);
-    assert_int_equal(b->restarts, 0);
-    /* It goes on as if nothing had been. */
-    type(b, "a,b,c\n");
-    assert_int_equal(b->count, 3);
-    free(b);
+    prov_bench_init(&b);
+    b.config.fields = fields;
+    prov_bench_start(&b);
+    prov_bench_bytes(&b, line, size, 10);
+    snprintf(expected, sizeof expected, "Provisioning\r\nError: %s\r\n", answer);
+    assert_string_equal(b.out, expected);
+    assert_int_equal(b.count, 0);
+    assert_int_equal(b.writes, 0);
+    kl_prov_tick(&b.prov, 500);
+    assert_non_null(strstr(b.out, "\r\nProvisioning\r\n"));
+    prov_bench_type(&b, "a,b,c\n");
+    assert_int_equal(b.count, 3);
 }
 
 static void malformed_lines_are_named_and_forgotten(void **state)
 {
-    char longest[400];
+    char line[512];
 
     (void)state;
-    refused("a,,c\n", "Error: empty field\r\n", 0);
-    refused(",\n", "Error: empty field\r\n", 0);
-    refused("a,b\n", "Error: expected 3 fields, got 2\r\n", 3);
-    refused("a\x01,b,c\n", "Error: line holds bytes that are no text\r\n", 0);
-    memset(longest, 'x', 256);
-    memcpy(longest + 256, "\n", 2);
-    refused(longest, "Error: line too long\r\n", 0);
+#define REFUSED(text, answer, fields) refused(text, sizeof(text) - 1, answer, fields)
+    REFUSED("a,,c\n", "empty field", 0);
+    REFUSED("a,b,\n", "empty field", 0);
+    REFUSED("a,  ,c\n", "empty field", 0);
+    REFUSED(",\n", "empty field", 0);
+    REFUSED("a,b\n", "expected 3 fields, got 2", 3);
+    REFUSED("a,b,c,d\n", "expected 3 fields, got 4", 3);
+    REFUSED("a\x01,b,c\n", "line holds bytes that are no text", 0);
+    REFUSED("a,\x1b[0mb,c\n", "line holds bytes that are no text", 0);
+    REFUSED("a,b\tb,c\n", "line holds bytes that are no text", 0);
+    REFUSED("a,b\0,c\n", "line holds bytes that are no text", 0);
+    REFUSED("a,b\xff,c\n", "line holds bytes that are no text", 0);
+    memset(line, 'x', sizeof line);
+    line[256] = '\n';
+    refused(line, 257, "line too long", 0);
+    line[256] = 'x';
+    line[sizeof line - 1] = '\n';
+    refused(line, sizeof line, "line too long", 0);
     for (int i = 0; i < 33; i++)
-        memcpy(longest + 2 * i, "a,", 2);
-    memcpy(longest + 65, "\n", 2);
-    refused(longest, "Error: too many fields\r\n", 0);
+        memcpy(line + 2 * i, "a,", 2);
+    line[65] = '\n';
+    refused(line, 66, "too many fields", 0);
+    refused(line, 66, "too many fields", 3);
 }
 
-static void the_longest_line_fits(void **state)
+static void the_longest_line_and_the_most_fields_fit(void **state)
 {
-    struct board *b = fresh();
-    struct kl_prov_config c = config_of(b);
-    char line[300];
+    char line[256];
 
     (void)state;
     memset(line, 'x', 255);
     line[100] = ',';
-    memcpy(line + 255, "\n", 2);
-    start(b, &c);
-    type(b, line);
-    assert_int_equal(b->count, 2);
-    assert_int_equal(strlen(b->field[1]), 154);
-    free(b);
+    line[255] = '\n';
+    prov_bench_start(&b);
+    prov_bench_bytes(&b, line, sizeof line, 10);
+    assert_int_equal(b.count, 2);
+    assert_int_equal(strlen(b.field[1]), 154);
+
+    prov_bench_init(&b);
+    prov_bench_start(&b);
+    for (unsigned i = 0; i < 32; i++)
+        prov_bench_type(&b, i < 31 ? "k," : "k\n");
+    assert_int_equal(b.count, 32);
+    prov_bench_start(&b);
+    assert_non_null(strstr(b.out, "Key32: k\r\n"));
+}
+
+static void any_line_end_and_noise_before_a_line_will_do(void **state)
+{
+    static const char *const lines[] = {"a,b\n", "a,b\r", "a,b\r\n", "\r\n\n a,b\n",
+                                        "\xff\x01\x7f\t a,b\n"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        prov_bench_init(&b);
+        prov_bench_start(&b);
+        prov_bench_bytes(&b, "\0", 1, 5);
+        prov_bench_type(&b, lines[i]);
+        assert_string_equal(b.out, "Provisioning\r\nProvisioned\r\n");
+        assert_string_equal(b.field[0], "a");
+        assert_string_equal(b.field[1], "b");
+        assert_int_equal(b.count, 2);
+    }
+}
+
+static void empty_lines_are_no_lines(void **state)
+{
+    (void)state;
+    prov_bench_start(&b);
+    prov_bench_type(&b, "\n\r\n  \t \n");
+    kl_prov_tick(&b.prov, 1200);
+    assert_string_equal(b.out, "Provisioning\r\nProvisioning\r\n");
 }
 
 static void a_line_has_one_second(void **state)
 {
-    struct board *b = fresh();
-    struct kl_prov_config c = config_of(b);
-
     (void)state;
-    start(b, &c);
-    type(b, "a,b");
-    kl_prov_tick(&b->prov, 1009);
-    assert_null(strstr(b->out, "Error"));
-    kl_prov_tick(&b->prov, 1010);
-    assert_non_null(strstr(b->out, "Error: line incomplete"));
-    type(b, "d,e,f\n");
-    assert_string_equal(b->field[0], "d");
-    free(b);
+    prov_bench_start(&b);
+    prov_bench_bytes(&b, "a,b", 3, 10);
+    kl_prov_tick(&b.prov, 1009);
+    assert_null(strstr(b.out, "Error"));
+    kl_prov_tick(&b.prov, 1010);
+    assert_non_null(strstr(b.out, "Error: line incomplete\r\n"));
+    /* The same if the line's end comes before anybody looked at the clock. */
+    prov_bench_init(&b);
+    prov_bench_start(&b);
+    prov_bench_bytes(&b, "a,b", 3, 10);
+    prov_bench_bytes(&b, "\n", 1, 1010);
+    assert_int_equal(b.count, 0);
+    assert_non_null(strstr(b.out, "Error: line incomplete\r\n"));
 }
 
-/* Power goes before the nth write: afterwards all or nothing is there, and all can still come. */
-static void a_power_cut_leaves_nothing_or_all(void **state)
+/* Wherever a line is torn: its second part never becomes a key, and the next line does. */
+static void the_rest_of_a_torn_line_is_no_line(void **state)
 {
+    static const char line[] = "dev-1,aabb,ccdd\n";
+    const size_t size = sizeof line - 1;
+
     (void)state;
-    for (int n = 0; n < 6; n++) {
-        struct board *b = fresh();
-        struct kl_prov_config c = config_of(b);
-        start(b, &c);
-        b->writes_left = n;
-        type(b, "a,b,c\n");
-        b->writes_left = -1;
-        start(b, &c);
-        if (b->count == 0)
-            assert_string_equal(b->out, "Provisioning\r\n");
-        else
-            assert_string_equal(b->out, "Provisioned\r\nKey1: a\r\nKey2: b\r\nKey3: c\r\n");
-        assert_true(b->count == (n < 4 ? 0u : 3u));
-        type(b, "a,b,c\n");
-        assert_int_equal(b->count, 3);
-        free(b);
+    for (size_t cut = 1; cut < size; cut++) {
+        prov_bench_init(&b);
+        prov_bench_start(&b);
+        prov_bench_bytes(&b, line, cut, 10);
+        prov_bench_bytes(&b, line + cut, size - cut, 1500);
+        assert_int_equal(b.writes, 0);
+        prov_bench_bytes(&b, line, size, 1600);
+        assert_int_equal(b.count, 3);
+        assert_string_equal(b.field[0], "dev-1");
     }
 }
 
-static void it_can_be_unprovisioned(void **state)
+static void it_can_be_unprovisioned_and_provisioned_again(void **state)
 {
-    struct board *b = fresh();
-    struct kl_prov_config c = config_of(b);
+    (void)state;
+    prov_bench_start(&b);
+    prov_bench_type(&b, "a,b,c\n");
+    prov_bench_start(&b);
+    assert_true(kl_prov_forget(&b.prov));
+    assert_false(kl_prov_is_done(&b.prov));
+    for (unsigned i = 0; i < 3; i++)
+        assert_string_equal(b.field[i], "");
+    prov_bench_start(&b);
+    assert_string_equal(b.out, "Provisioning\r\n");
+    prov_bench_type(&b, "d,e\n");
+    prov_bench_start(&b);
+    assert_string_equal(b.out, "Provisioned\r\nKey1: d\r\nKey2: e\r\n");
+    /* A store without `erase` forgets as well. */
+    b.config.store.erase = NULL;
+    prov_bench_start(&b);
+    assert_true(kl_prov_forget(&b.prov));
+    prov_bench_start(&b);
+    assert_string_equal(b.out, "Provisioning\r\n");
+}
+
+static void a_lost_field_is_shown_without_a_value(void **state)
+{
+    (void)state;
+    b.config.digest_fields = 1u << 2;
+    b.config.sha256 = kl_prov_sha256;
+    prov_bench_start(&b);
+    prov_bench_type(&b, "a,b,c\n");
+    b.unreadable = 1u << 1 | 1u << 2;
+    prov_bench_start(&b);
+    assert_string_equal(b.out, "Provisioned\r\nKey1: a\r\nKey2: \r\nKey3: \r\n");
+}
+
+/* A count that is rubbish (a worn flash) leads to no access past the names or the fields. */
+static void a_rubbish_count_does_no_harm(void **state)
+{
+    static const char *const names[] = {"uuid"};
 
     (void)state;
-    start(b, &c);
-    type(b, "a,b,c\n");
-    assert_true(kl_prov_forget(&b->prov));
-    start(b, &c);
-    assert_string_equal(b->out, "Provisioning\r\n");
-    free(b);
+    b.config.names = names;
+    b.config.name_count = 1;
+    b.config.digest_fields = UINT32_MAX;
+    b.config.sha256 = kl_prov_sha256;
+    b.count = 255;
+    prov_bench_start(&b);
+    assert_non_null(strstr(b.out, "Key32: \r\n"));
+    assert_null(strstr(b.out, "Key33"));
 }
 
 static void the_clock_may_wrap_around(void **state)
 {
-    struct board *b = fresh();
-    struct kl_prov_config c = config_of(b);
-
     (void)state;
-    kl_prov_start(&b->prov, &c, UINT32_MAX - 100);
-    memset(b->out, 0, sizeof b->out);
-    kl_prov_tick(&b->prov, 300);
-    assert_string_equal(b->out, "");
-    kl_prov_tick(&b->prov, 400);
-    assert_string_equal(b->out, "Provisioning\r\n");
-    free(b);
+    kl_prov_start(&b.prov, &b.config, UINT32_MAX - 100);
+    prov_bench_clear(&b);
+    kl_prov_tick(&b.prov, 300);
+    assert_string_equal(b.out, "");
+    kl_prov_tick(&b.prov, 400);
+    assert_string_equal(b.out, "Provisioning\r\n");
+    prov_bench_bytes(&b, "a,b", 3, UINT32_MAX);
+    prov_bench_bytes(&b, "\n", 1, 900);
+    assert_int_equal(b.count, 2);
+}
+
+static void nothing_of_a_key_stays_in_memory(void **state)
+{
+    (void)state;
+    prov_bench_start(&b);
+    prov_bench_type(&b, "secret,\x01\n");
+    prov_bench_type(&b, "dev-1,secret\n");
+    assert_null(memmem(&b.prov, sizeof b.prov, "secret", 6));
+    prov_bench_start(&b);
+    assert_null(memmem(&b.prov, sizeof b.prov, "secret", 6));
 }
 
 static void its_sha256_agrees_with_the_library(void **state)
@@ -304,19 +317,28 @@ static void its_sha256_agrees_with_the_library(void **state)
     }
 }
 
+#define CASE(f) cmocka_unit_test_setup(f, fresh)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(announces_until_a_line_comes),
-        cmocka_unit_test(stores_acknowledges_restarts_and_reads_back),
-        cmocka_unit_test(names_and_digests_are_the_products_choice),
-        cmocka_unit_test(malformed_lines_are_named_and_forgotten),
-        cmocka_unit_test(the_longest_line_fits),
-        cmocka_unit_test(a_line_has_one_second),
-        cmocka_unit_test(a_power_cut_leaves_nothing_or_all),
-        cmocka_unit_test(it_can_be_unprovisioned),
-        cmocka_unit_test(the_clock_may_wrap_around),
-        cmocka_unit_test(its_sha256_agrees_with_the_library),
+        CASE(announces_until_a_line_comes),
+        CASE(stores_acknowledges_restarts_and_reads_back),
+        CASE(a_provisioned_board_keeps_its_key_and_says_nothing_more),
+        CASE(the_product_reads_its_fields),
+        CASE(names_and_digests_are_the_products_choice),
+        CASE(malformed_lines_are_named_and_forgotten),
+        CASE(the_longest_line_and_the_most_fields_fit),
+        CASE(any_line_end_and_noise_before_a_line_will_do),
+        CASE(empty_lines_are_no_lines),
+        CASE(a_line_has_one_second),
+        CASE(the_rest_of_a_torn_line_is_no_line),
+        CASE(it_can_be_unprovisioned_and_provisioned_again),
+        CASE(a_lost_field_is_shown_without_a_value),
+        CASE(a_rubbish_count_does_no_harm),
+        CASE(the_clock_may_wrap_around),
+        CASE(nothing_of_a_key_stays_in_memory),
+        CASE(its_sha256_agrees_with_the_library),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
