@@ -15,3 +15,9 @@ set_tests_properties(custody.crash custody.twice custody.faults custody.race PRO
 # The whole program on that disk; for tests that crash a station.
 add_executable(keyline_crash custody/keyline_crash.c)
 target_link_libraries(keyline_crash PRIVATE kl_options kl_test_support)
+
+# In turns with the original Python tool on one CSV; skips itself without python3.
+add_executable(store_original_tool custody/original_tool.c)
+target_link_libraries(store_original_tool PRIVATE kl_options kl_test_support)
+add_test(NAME custody.original_tool COMMAND store_original_tool)
+set_tests_properties(custody.original_tool PROPERTIES LABELS custody TIMEOUT 60)
