@@ -57,6 +57,7 @@ struct kl_csv {
     size_t base;      /* where the field's value begins in row.value */
     size_t length;    /* its bytes so far, also those that did not fit */
     size_t solid;     /* its bytes without the blanks at the end */
+    size_t like_mark; /* of its first bytes, how many are the mark's */
     size_t high;      /* bytes of row.value that were written */
     uint32_t quote_line;
 };

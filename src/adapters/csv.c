@@ -57,22 +57,16 @@ static bool is_blank(char b)
     return b == ' ' || b == '\t';
 }
 
-static bool is_mark(const char *value, size_t size)
-{
-    static const char mark[] = KL_CSV_MARK;
-
-    if (size != sizeof mark - 1)
-        return false;
-    for (size_t i = 0; i < size; i++)
-        if ((value[i] | 0x20) != (mark[i] | 0x20))
-            return false;
-    return true;
-}
+static const char mark[] = KL_CSV_MARK;
+#define MARK_SIZE (sizeof mark - 1)
 
 static void keep(struct kl_csv *c, char b, bool solid)
 {
     if (c->base + c->length < KL_CSV_VALUES_MAX)
         c->row.value[c->base + c->length] = b;
+    if (c->length == c->like_mark && c->length < MARK_SIZE &&
+        (b | 0x20) == (mark[c->length] | 0x20))
+        c->like_mark++;
     c->length++;
     if (solid)
         c->solid = c->length;
@@ -81,17 +75,17 @@ static void keep(struct kl_csv *c, char b, bool solid)
 static void end_field(struct kl_csv *c)
 {
     struct kl_csv_row_text *row = &c->row;
-    const char *value = row->value + c->base;
+    bool is_mark = c->like_mark == MARK_SIZE && c->solid == MARK_SIZE;
     bool fits = c->base + c->solid <= KL_CSV_VALUES_MAX;
 
-    if (fits && is_mark(value, c->solid)) {
+    if (is_mark) {
         if (c->marks++ == 0)
             c->mark_at = c->index;
     } else if (c->solid > 0 || c->quoted) {
         c->marks = 0;
         row->fields = c->index + 1;
     }
-    row->cut |= !fits;
+    row->cut |= !fits && !is_mark;
     if (c->high < c->base + c->length)
         c->high = c->base + c->length;
     if (fits)
@@ -99,7 +93,7 @@ static void end_field(struct kl_csv *c)
     if (c->index < KL_FIELDS_MAX)
         row->begin[c->index + 1] = (uint16_t)c->base;
     c->index++;
-    c->length = c->solid = 0;
+    c->length = c->solid = c->like_mark = 0;
     c->quoted = false;
     c->state = FIELD;
 }

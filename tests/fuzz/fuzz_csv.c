@@ -106,8 +106,7 @@ static void check_mark(const struct rows *rows, unsigned which, const uint8_t *d
         must(after.row[i].fields == rows->row[i].fields);
         must(after.row[i].values == rows->row[i].values);
         must(after.row[i].line == rows->row[i].line);
-        must(after.row[i].end ==
-             rows->row[i].end + (i >= which ? sizeof mark - 1 : 0));
+        must(after.row[i].end == rows->row[i].end + (i >= which ? sizeof mark - 1 : 0));
     }
 }
 
