@@ -378,7 +378,7 @@ static void loader_done(struct kl_station *st, struct slot *s)
             start_task(st, s, KL_ST_BOOTING, KL_LOADER_RUN);
         break;
     case KL_ST_BOOTING:
-        listen(st, s);
+        listen_to(st, s);
         break;
     default:
         KL_ASSERT(!"the loader finished a task that nobody started");

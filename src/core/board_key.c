@@ -44,7 +44,7 @@ void recognise(struct kl_station *st, struct slot *s)
 }
 
 /* The chip was reset into its program. */
-void listen(struct kl_station *st, struct slot *s)
+void listen_to(struct kl_station *st, struct slot *s)
 {
     struct kl_handover_setup setup = {
         .prompt_timeout = st->config.prompt_timeout,

@@ -210,7 +210,7 @@ void link_opened(struct kl_station *st, struct slot *s, const struct kl_event *e
         if (s->state == KL_ST_CONNECTING)
             begin(st, s);
         else if (is_proved_same(s))
-            listen(st, s);
+            listen_to(st, s);
         else
             identify_again(st, s, "the board left the bus and can't prove that it is the same");
     } else if (fixture_watches(st, s)) {

@@ -199,7 +199,7 @@ void fixture_tick(struct kl_station *st, struct slot *s);
 /* board_key.c */
 void forget_key(struct kl_station *st, struct slot *s);
 void recognise(struct kl_station *st, struct slot *s); /* after identification */
-void listen(struct kl_station *st, struct slot *s);    /* after the reset into the program */
+void listen_to(struct kl_station *st, struct slot *s); /* after the reset into the program */
 void handover_step(struct kl_station *st, struct slot *s);
 void ask_pool(struct kl_station *st, struct slot *s);
 void key_stored(struct kl_station *st, const struct kl_event *ev);
