@@ -87,7 +87,7 @@ static void on_note(void *ctx, const struct kl_told *told)
     if (told->action->u.note.kind == KL_NOTE_LOG || !note_line(told->action, text, sizeof text))
         return;
     kl_clock_time(told->wall, time);
-    n = snprintf(line, sizeof line, "%s  %-14s %s\n", time,
+    n = snprintf(line, sizeof line, "%s  %-16s %s\n", time,
                  told->slot == KL_TOLD_BENCH ? "*" : told->slot_name, text);
     kl_sink_write(h->sink, line, (size_t)n);
 }
