@@ -15,7 +15,7 @@
 enum {
     NEGOTIATE_MS = 3000,
     ANSWER_MS = 1000,
-    PURGE_MS = 500, /* ser2net does not echo it */
+    PURGE_MS = 500, /* not every server echoes it; ser2net 4.3 does */
     MUTE_MS = 100,  /* for commands that this server left unanswered before */
     AWAITED_MAX = 8,
     COMMANDS = KL_COM_PURGE + 1,
