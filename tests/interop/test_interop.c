@@ -127,22 +127,6 @@ static bool server_said(void *ctx)
     return strstr(far.said, *(const char **)ctx) != NULL;
 }
 
-/* link_bench_until sleeps until something happens on the loop; servers don't happen there. */
-static void turn(uv_timer_t *timer)
-{
-    (void)timer;
-}
-
-static void wait_for(bool (*so)(void *ctx), void *ctx)
-{
-    uv_timer_t often;
-    uv_timer_init(&bench.loop, &often);
-    uv_timer_start(&often, turn, 5, 5);
-    link_bench_until(&bench, so, ctx);
-    uv_close((uv_handle_t *)&often, NULL);
-    uv_run(&bench.loop, UV_RUN_NOWAIT);
-}
-
 static void set_up(void)
 {
     unsigned port = 0;
@@ -172,7 +156,7 @@ static void set_up(void)
         const char *const argv[] = {arguments[2], arguments[3], far.slave, NULL};
         start_server(argv);
     }
-    wait_for(server_listens, &port);
+    link_bench_until(&bench, server_listens, &port);
     kl_format(far.url, sizeof far.url, "rfc2217://127.0.0.1:%u", port);
 }
 
@@ -224,11 +208,11 @@ static void all_bytes_pass(void)
     for (size_t i = 0; i < sizeof all; i++)
         all[i] = (uint8_t)(i * 7 + i / 256);
     far_send(NULL, all, sizeof all);
-    wait_for(heard_all, &wanted);
+    link_bench_until(&bench, heard_all, &wanted);
     assert_int_equal(bench.rx_size, sizeof all);
     assert_memory_equal(bench.rx, all, sizeof all);
     link_bench_write(&bench, all, sizeof all);
-    wait_for(has_all, &wanted);
+    link_bench_until(&bench, has_all, &wanted);
     assert_int_equal(far.size, sizeof all);
     assert_memory_equal(far.received, all, sizeof all);
 }
@@ -276,7 +260,7 @@ static void talks_to_it(void **state)
     far.size = 0;
     all_bytes_pass();
     stop_server();
-    wait_for(is_lost, NULL);
+    link_bench_until(&bench, is_lost, NULL);
     link_bench_close(&bench);
     clear_up();
 }
@@ -306,13 +290,13 @@ static void lines_move_in_a_safe_order(void **state)
     set_up();
     open_link();
     const char *wanted = "rts 0\ndtr 0\n";
-    wait_for(server_said, &wanted);
+    link_bench_until(&bench, server_said, &wanted);
     link_bench_lines(&bench, 1, false, true);
     link_bench_lines(&bench, 2, true, false);
     link_bench_lines(&bench, 3, false, false);
     link_bench_until_done(&bench, 3);
     wanted = "rts 0\ndtr 0\nrts 1\ndtr 1\nrts 0\ndtr 0\n";
-    wait_for(server_said, &wanted);
+    link_bench_until(&bench, server_said, &wanted);
     link_bench_close(&bench);
     clear_up();
 }
