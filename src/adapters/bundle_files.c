@@ -1,14 +1,23 @@
 #include "bundle_files.h"
 
 #include <errno.h>
+#include <glob.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "flasher_args.h"
+
 enum {
-    FILE_BYTES_MAX = 64 << 20
+    FILE_BYTES_MAX = 128 << 20 /* the largest flash that an image header can name */
+};
+
+enum added {
+    ADDED,
+    ABSENT,
+    UNREADABLE /* a problem was said */
 };
 
 static void say(char lines[][KL_TEXT_MAX * 2], unsigned *count, const char *format, va_list args)
@@ -50,92 +59,121 @@ struct part *part_with(struct parts *p, enum role role)
     return NULL;
 }
 
-static uint8_t *read_file(const char *path, size_t *size, const char **why)
+uint64_t end_of(const struct part *part)
 {
-    FILE *file = fopen(path, "rb");
-    struct stat st;
-    uint8_t *data;
+    return ((uint64_t)part->offset + part->size + SECTOR - 1) / SECTOR * SECTOR;
+}
 
-    if (!file || fstat(fileno(file), &st) != 0) {
+/* ---- files ------------------------------------------------------------------------------------
+ */
+
+static const char *unfit(const struct stat *st)
+{
+    if (S_ISDIR(st->st_mode))
+        return "it is a folder, not a file";
+    if (!S_ISREG(st->st_mode))
+        return "it is not a plain file";
+    if (st->st_size == 0)
+        return "the file is empty; build it again or copy it again";
+    return st->st_size > FILE_BYTES_MAX ? "the file is larger than any flash" : NULL;
+}
+
+static uint8_t *read_open_file(FILE *file, size_t *size, const char **why)
+{
+    uint8_t *data = NULL;
+    struct stat st;
+
+    if (fstat(fileno(file), &st) != 0) {
         *why = strerror(errno);
-        if (file)
-            fclose(file);
         return NULL;
     }
+    if ((*why = unfit(&st)) != NULL)
+        return NULL;
     *size = (size_t)st.st_size;
-    *why = !S_ISREG(st.st_mode)          ? "not a file"
-           : st.st_size == 0             ? "the file is empty"
-           : st.st_size > FILE_BYTES_MAX ? "the file is larger than any flash"
-                                         : NULL;
-    data = *why ? NULL : malloc(*size);
+    *why = "out of memory";
+    data = malloc(*size);
     if (data && fread(data, 1, *size, file) != *size) {
         *why = "it could not be read to its end";
         free(data);
         data = NULL;
     }
-    fclose(file);
     return data;
 }
 
-bool add_part(struct parts *p, enum role role, const char *path, uint32_t offset, bool needed)
+/* NULL and why, with errno ENOENT if there is no such file. */
+static uint8_t *read_file(const char *path, size_t *size, const char **why)
+{
+    FILE *file = fopen(path, "rb");
+    uint8_t *data;
+
+    if (!file) {
+        *why = strerror(errno);
+        return NULL;
+    }
+    data = read_open_file(file, size, why);
+    fclose(file);
+    errno = 0;
+    return data;
+}
+
+static enum added add_part(struct parts *p, enum role role, const char *path, uint32_t offset)
 {
     struct part *part = &p->part[p->count];
-    const char *why = "out of memory";
+    const char *why = NULL;
 
     if (p->count == KL_REGIONS_MAX) {
-        problem(p, "%s: more than %d images", path, KL_REGIONS_MAX);
-        return false;
+        problem(p, "%s: keyline takes %d images at most", path, KL_REGIONS_MAX);
+        return UNREADABLE;
     }
     *part = (struct part){.role = role, .offset = offset};
-    kl_copy(part->path, sizeof part->path, path);
-    part->data = read_file(path, &part->size, &why);
-    if (!part->data) {
-        if (needed)
-            problem(p, "%s: %s", path, why);
-        return false;
+    if (!kl_copy(part->path, sizeof part->path, path)) {
+        problem(p, "%.100s…: the path is too long", path);
+        return UNREADABLE;
     }
-    p->count++;
-    return true;
+    part->data = read_file(path, &part->size, &why);
+    if (part->data) {
+        p->count++;
+        return ADDED;
+    }
+    if (errno == ENOENT || errno == ENOTDIR)
+        return ABSENT;
+    problem(p, "%s: %s", path, why);
+    return UNREADABLE;
+}
+
+/* A file that the person named. */
+static bool add_named(struct parts *p, enum role role, const char *path, uint32_t offset)
+{
+    enum added added = add_part(p, role, path, offset);
+
+    if (added == ABSENT)
+        problem(p, "%s: no such file; check the path, or build it first", path);
+    return added == ADDED;
 }
 
 /* ---- beside the firmware ----------------------------------------------------------------------
  */
 
-static void beside(char out[PATH_MAX], const char *path, const char *name)
+static bool beside(char out[PATH_MAX], const char *path, const char *name)
 {
     const char *slash = strrchr(path, '/');
     int folder = slash ? (int)(slash + 1 - path) : 0;
 
-    if (snprintf(out, PATH_MAX, "%.*s%s", folder, path, name) >= PATH_MAX)
-        out[0] = '\0';
+    return snprintf(out, PATH_MAX, "%.*s%s", folder, path, name) < PATH_MAX;
 }
 
-static bool add_beside(struct parts *p, enum role role, const char *firmware,
-                       const char *const *names, uint32_t offset)
+static enum added add_beside(struct parts *p, enum role role, const char *firmware,
+                             const char *const *names, uint32_t offset)
 {
     char path[PATH_MAX];
 
     for (unsigned i = 0; names[i]; i++) {
-        beside(path, firmware, names[i]);
-        if (add_part(p, role, path, offset, false))
-            return true;
+        enum added added =
+            beside(path, firmware, names[i]) ? add_part(p, role, path, offset) : ABSENT;
+        if (added != ABSENT)
+            return added;
     }
-    return false;
-}
-
-/* All in one, as esptool's merge makes it: a bootloader at some chip's place, a partition table at
-   0x8000. */
-static bool is_merged(const struct part *part)
-{
-    static const uint32_t places[] = {0, 0x1000, 0x2000};
-
-    if (part->size < KL_PARTITION_TABLE_OFFSET + 32 ||
-        !kl_partitions_look_like(part->data + KL_PARTITION_TABLE_OFFSET, 32))
-        return false;
-    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++)
-        if (part->data[places[i]] == KL_IMAGE_MAGIC)
-            return true;
-    return false;
+    return ABSENT;
 }
 
 static bool is_8266(const struct part *part, const struct kl_bundle_options *options)
@@ -148,39 +186,103 @@ static bool is_8266(const struct part *part, const struct kl_bundle_options *opt
     return !kl_image_read(part->data, part->size, &info, why) && info.chip == KL_CHIP_ESP8266;
 }
 
-static void find_beside(struct parts *p, const char *firmware,
-                        const struct kl_bundle_options *options)
+static void add_companions(struct parts *p, const char *firmware)
 {
     static const char *const bootloaders[] = {"bootloader.bin", NULL};
     static const char *const tables[] = {"partitions.bin", "partition.bin", "partition-table.bin",
                                          NULL};
     static const char *const ota_data[] = {"boot_app0.bin", "ota_data_initial.bin", NULL};
-    struct part *app;
 
-    if (!add_part(p, ROLE_APP, firmware, OFFSET_UNKNOWN, true))
-        return;
-    app = &p->part[0];
-    if (is_merged(app)) {
-        app->role = ROLE_MERGED;
-        app->offset = 0;
-        return;
-    }
-    if (is_8266(app, options)) {
-        app->offset = 0; /* its firmware brings its own start */
-        return;
-    }
-    if (!add_beside(p, ROLE_BOOTLOADER, firmware, bootloaders, OFFSET_UNKNOWN))
+    if (add_beside(p, ROLE_BOOTLOADER, firmware, bootloaders, OFFSET_UNKNOWN) == ABSENT)
         problem(p,
-                "%s: there is no bootloader.bin beside it; put it there, or name the images with "
+                "%s: there is no bootloader.bin beside it; put it there, or name all images with "
                 "--image",
                 firmware);
-    if (!add_beside(p, ROLE_TABLE, firmware, tables, KL_PARTITION_TABLE_OFFSET))
+    if (add_beside(p, ROLE_TABLE, firmware, tables, KL_PARTITION_TABLE_OFFSET) == ABSENT)
         problem(p,
                 "%s: there is no partitions.bin, partition.bin or partition-table.bin beside it; "
-                "put it there, or name the images with --image",
+                "put it there, or name all images with --image",
                 firmware);
-    add_beside(p, ROLE_OTHER, firmware, ota_data, OFFSET_UNKNOWN);
+    add_beside(p, ROLE_OTA_DATA, firmware, ota_data, OFFSET_UNKNOWN);
 }
+
+static void find_beside(struct parts *p, const char *firmware,
+                        const struct kl_bundle_options *options)
+{
+    struct part *app = &p->part[0];
+
+    p->found_beside = true;
+    if (!add_named(p, ROLE_APP, firmware, OFFSET_UNKNOWN))
+        return;
+    if (looks_merged(app)) {
+        app->role = ROLE_MERGED;
+        app->offset = 0;
+    } else if (is_8266(app, options)) {
+        app->role = ROLE_BOOTLOADER; /* its firmware brings its own start */
+        app->offset = 0;
+    } else {
+        add_companions(p, firmware);
+    }
+}
+
+/* ---- ESP-IDF's list ---------------------------------------------------------------------------
+ */
+
+static void take_chip(struct parts *p, const char *list, const char *slug)
+{
+    const struct kl_chip *chip = kl_chip_by_slug(slug);
+
+    if (!chip)
+        problem(p, "%s is for %s, a chip that keyline does not know", list, slug);
+    else if (p->chip == KL_CHIP_NONE)
+        p->chip = chip->id;
+    else if (p->chip != chip->id)
+        problem(p, "%s is for %s, but --chip says %s; use the build for your boards", list,
+                chip->name, kl_chip(p->chip)->name);
+}
+
+static void take_args(struct parts *p, const char *list, const struct kl_flasher_args *args)
+{
+    char path[PATH_MAX];
+
+    if (args->chip[0])
+        take_chip(p, list, args->chip);
+    if (p->flash_mode < 0)
+        p->flash_mode = args->mode;
+    if (args->encrypted)
+        warning(p,
+                "%s: this build encrypts the flash when it first starts: a board can be flashed "
+                "only once",
+                list);
+    for (unsigned i = 0; i < args->count; i++) {
+        const struct kl_flasher_file *file = &args->file[i];
+        if (file->name[0] == '/')
+            add_named(p, ROLE_OTHER, file->name, file->offset);
+        else if (beside(path, list, file->name))
+            add_named(p, ROLE_OTHER, path, file->offset);
+    }
+}
+
+static void read_list(struct parts *p, const char *path)
+{
+    struct kl_flasher_args *args = malloc(sizeof *args);
+    char why[KL_TEXT_MAX];
+    const char *wrong = "out of memory";
+    size_t size = 0;
+    uint8_t *text = args ? read_file(path, &size, &wrong) : NULL;
+
+    if (!text)
+        problem(p, "%s: %s", path, wrong);
+    else if ((wrong = kl_flasher_args_parse((const char *)text, size, args, why)) != NULL)
+        problem(p, "%s %s", path, wrong);
+    else
+        take_args(p, path, args);
+    free(text);
+    free(args);
+}
+
+/* ---- folders ----------------------------------------------------------------------------------
+ */
 
 static bool is_folder(const char *path)
 {
@@ -189,56 +291,96 @@ static bool is_folder(const char *path)
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-static bool exists(const char *path)
+/* Folder names may hold what glob takes for a pattern. */
+static bool quote(const char *text, char out[PATH_MAX])
 {
-    struct stat st;
+    size_t n = 0;
 
-    return stat(path, &st) == 0;
-}
-
-static void find_by_firmware(struct parts *p, const struct kl_bundle_options *options)
-{
-    const char *firmware = options->firmware;
-    size_t length = strlen(firmware);
-    char path[PATH_MAX];
-
-    if (is_folder(firmware)) {
-        /* ESP-IDF's build folder names its images in a list; PlatformIO's holds firmware.bin. */
-        snprintf(path, sizeof path, "%.*s/flasher_args.json", PATH_MAX - 32, firmware);
-        if (exists(path)) {
-            read_flasher_args(p, path);
-            return;
-        }
-        snprintf(path, sizeof path, "%.*s/firmware.bin", PATH_MAX - 32, firmware);
-        find_beside(p, path, options);
-    } else if (length > 5 && strcmp(firmware + length - 5, ".json") == 0) {
-        read_flasher_args(p, firmware);
-    } else {
-        find_beside(p, firmware, options);
+    for (; *text && n + 2 < PATH_MAX; text++) {
+        if (strchr("*?[\\", *text))
+            out[n++] = '\\';
+        out[n++] = *text;
     }
+    out[n] = '\0';
+    return *text == '\0';
 }
 
-/* OFFSET:FILE */
-static void add_named(struct parts *p, const char *text)
+/* Where builds leave their images: in the build folder itself, or below the project's. */
+static unsigned find_builds(const char *folder, glob_t *found)
+{
+    static const char *const places[] = {"flasher_args.json", "firmware.bin",
+                                         "build/flasher_args.json", ".pio/build/*/firmware.bin"};
+    char quoted[PATH_MAX], pattern[PATH_MAX + 32];
+
+    if (!quote(folder, quoted))
+        return 0;
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        snprintf(pattern, sizeof pattern, "%s/%s", quoted, places[i]);
+        if (glob(pattern, 0, NULL, found) == 0)
+            return (unsigned)found->gl_pathc;
+        globfree(found);
+    }
+    return 0;
+}
+
+static bool is_json(const char *path)
+{
+    size_t length = strlen(path);
+
+    return length > 5 && strcmp(path + length - 5, ".json") == 0;
+}
+
+static void find_by_path(struct parts *p, const char *path, const struct kl_bundle_options *options)
+{
+    if (is_json(path))
+        read_list(p, path);
+    else
+        find_beside(p, path, options);
+}
+
+static void find_in_folder(struct parts *p, const struct kl_bundle_options *options)
+{
+    const char *folder = options->firmware;
+    glob_t found;
+    unsigned builds = find_builds(folder, &found);
+
+    if (builds == 1)
+        find_by_path(p, found.gl_pathv[0], options);
+    else if (builds == 0)
+        problem(p, "%s: this folder holds no flasher_args.json and no firmware.bin; build first",
+                folder);
+    else
+        problem(p, "%s holds %u builds, %s and others; name one of them", folder, builds,
+                found.gl_pathv[0]);
+    if (builds > 0)
+        globfree(&found);
+}
+
+/* ---- OFFSET:FILE ------------------------------------------------------------------------------
+ */
+
+static void add_image(struct parts *p, const char *text)
 {
     char *end;
     unsigned long long offset;
 
     errno = 0;
     offset = strtoull(text, &end, 0);
-    if (end == text || *end != ':' || errno || offset > 0xffffffffu || !end[1]) {
+    if (text[0] < '0' || text[0] > '9' || *end != ':' || errno || offset >= OFFSET_UNKNOWN ||
+        !end[1])
         problem(p, "--image %s: give it as OFFSET:FILE, as in 0x10000:firmware.bin", text);
-        return;
-    }
-    add_part(p, ROLE_OTHER, end + 1, (uint32_t)offset, true);
+    else
+        add_named(p, ROLE_OTHER, end + 1, (uint32_t)offset);
 }
 
 void find_parts(struct parts *p, const struct kl_bundle_options *options)
 {
-    if (options->image_count == 0) {
-        find_by_firmware(p, options);
-        return;
-    }
     for (unsigned i = 0; i < options->image_count; i++)
-        add_named(p, options->images[i]);
+        add_image(p, options->images[i]);
+    if (options->image_count > 0)
+        return;
+    if (is_folder(options->firmware))
+        find_in_folder(p, options);
+    else
+        find_by_path(p, options->firmware, options);
 }

@@ -9,7 +9,7 @@ static const char *role_name(const struct part *part)
 {
     switch (part->role) {
     case ROLE_BOOTLOADER:
-        return "bootloader";
+        return part->info.chip == KL_CHIP_ESP8266 ? "firmware" : "bootloader";
     case ROLE_TABLE:
         return "partition table";
     case ROLE_APP:
@@ -33,6 +33,14 @@ static uint8_t *padded(const struct part *part, uint32_t *size)
     return raw;
 }
 
+/* The header that the ROM reads says how the flash is used; the second form of the ESP8266's images
+   has none at its beginning (7.2). */
+static bool is_started_by_rom(const struct part *part)
+{
+    return (part->role == ROLE_BOOTLOADER || part->role == ROLE_MERGED) && part->is_image &&
+           part->data[part->image_at] == KL_IMAGE_MAGIC;
+}
+
 static bool pack_part(const struct part *part, int mode, int freq, int size_code,
                       struct kl_image *out)
 {
@@ -41,8 +49,8 @@ static bool pack_part(const struct part *part, int mode, int freq, int size_code
 
     if (!raw)
         return false;
-    if (part->role == ROLE_BOOTLOADER)
-        kl_image_patch(raw, &part->info, mode, freq, size_code);
+    if (is_started_by_rom(part))
+        kl_image_patch(raw + part->image_at, &part->info, mode, freq, size_code);
     return kl_pack(out, raw, size);
 }
 
@@ -57,7 +65,7 @@ static bool pack_sizes(const struct parts *p, const struct part *part, struct kl
     for (unsigned n = 0; n < KL_FLASH_SIZES; n++) {
         int code = kl_chip_flash_size_code(chip, 0x40000u << n);
         region->image[n] = plain;
-        if (part->role == ROLE_BOOTLOADER && !p->keep_size && code >= 0 &&
+        if (is_started_by_rom(part) && !p->keep_size && code >= 0 &&
             !pack_part(part, p->flash_mode, p->flash_freq, code, &region->image[n]))
             return false;
     }
@@ -90,7 +98,7 @@ static void take_facts(struct kl_bundle *b, const struct parts *p)
             b->rev_min = part->info.rev_min;
         if (part->info.rev_max < b->rev_max)
             b->rev_max = part->info.rev_max;
-        if (part->role == ROLE_APP || part->role == ROLE_MERGED || b->file[0] == '\0')
+        if (part->role != ROLE_BOOTLOADER || b->file[0] == '\0')
             kl_copy(b->file, sizeof b->file, file_name(part));
         if (part->info.has_descriptor) {
             kl_copy(b->project, sizeof b->project, part->info.project);
@@ -162,8 +170,8 @@ struct kl_bundle *kl_bundle_load(const struct kl_bundle_options *options,
     p->flash_freq = options->flash_freq;
     p->keep_size = options->keep_size;
     find_parts(p, options);
-    if (report->problem_count == 0 || p->count > 0)
-        check_parts(p);
+    read_parts(p);
+    check_parts(p);
     if (report->problem_count == 0)
         b = build(p, options);
     for (unsigned i = 0; i < KL_REGIONS_MAX; i++)

@@ -1,11 +1,17 @@
-/* flasher_args.c: ESP-IDF's list of images, build/flasher_args.json. */
+#include "flasher_args.h"
+
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "bundle_files.h"
+static const char *say(char why[KL_TEXT_MAX], const char *text)
+{
+    kl_copy(why, KL_TEXT_MAX, text);
+    return why;
+}
 
+/* ESP-IDF writes only the mode that the loader needs: a "qio" build starts as DIO by itself. */
 static int mode_named(const char *name)
 {
     static const char *const names[] = {"qio", "qout", "dio", "dout"};
@@ -16,67 +22,80 @@ static int mode_named(const char *name)
     return -1;
 }
 
-/* The bootloader that ESP-IDF built already carries mode and frequency; they are only put in again
-   where the options did not say otherwise. */
-static void read_settings(struct parts *p, const json_t *root)
+static bool read_file(const char *offset, const json_t *name, struct kl_flasher_file *out)
 {
-    const json_t *settings = json_object_get(root, "flash_settings");
-    int mode = mode_named(json_string_value(json_object_get(settings, "flash_mode")));
-
-    if (p->flash_mode < 0)
-        p->flash_mode = mode;
-}
-
-static void read_chip(struct parts *p, const json_t *root, const char *path)
-{
-    const json_t *extra = json_object_get(root, "extra_esptool_args");
-    const char *slug = json_string_value(json_object_get(extra, "chip"));
-    const struct kl_chip *chip = slug ? kl_chip_by_slug(slug) : NULL;
-
-    if (slug && !chip)
-        problem(p, "%s: keyline does not know the chip %s", path, slug);
-    else if (chip && p->chip == KL_CHIP_NONE)
-        p->chip = chip->id;
-    else if (chip && p->chip != chip->id)
-        problem(p, "%s is for %s, but --chip says %s", path, chip->name, kl_chip(p->chip)->name);
-}
-
-static void add_file(struct parts *p, const char *list, const char *offset, const json_t *file)
-{
-    const char *name = json_string_value(file);
-    const char *slash = strrchr(list, '/');
-    char path[PATH_MAX], *end;
+    const char *text = json_string_value(name);
+    char *end;
     unsigned long long at = strtoull(offset, &end, 0);
 
-    if (!name || end == offset || *end || at > 0xffffffffu) {
-        problem(p, "%s: flash_files has an entry that is no \"offset\": \"file\"", list);
-        return;
-    }
-    snprintf(path, sizeof path, "%.*s%s", name[0] == '/' || !slash ? 0 : (int)(slash + 1 - list),
-             list, name);
-    add_part(p, ROLE_OTHER, path, (uint32_t)at, true);
+    if (!text || text[0] == '\0' || offset[0] < '0' || offset[0] > '9' || *end || at > UINT32_MAX)
+        return false;
+    out->offset = (uint32_t)at;
+    return kl_copy(out->name, sizeof out->name, text);
 }
 
-bool read_flasher_args(struct parts *p, const char *path)
+static const char *read_files(json_t *files, struct kl_flasher_args *out, char why[KL_TEXT_MAX])
+{
+    const char *offset;
+    json_t *name;
+
+    if (!json_is_object(files) || json_object_size(files) == 0)
+        return say(why, "has no flash_files: is it ESP-IDF's build/flasher_args.json?");
+    if (json_object_size(files) > KL_REGIONS_MAX) {
+        snprintf(why, KL_TEXT_MAX, "names %zu images; keyline takes %d at most",
+                 json_object_size(files), KL_REGIONS_MAX);
+        return why;
+    }
+    json_object_foreach(files, offset, name)
+    {
+        if (!read_file(offset, name, &out->file[out->count++]))
+            return say(why, "has an entry in flash_files that is no \"offset\": \"file\"");
+    }
+    return NULL;
+}
+
+/* Each part stands in the list a second time under its own name, with a word on encryption. */
+static bool any_encrypted(const json_t *root)
+{
+    const char *key;
+    json_t *part;
+
+    json_object_foreach((json_t *)(uintptr_t)root, key, part)
+    {
+        const char *word = json_string_value(json_object_get(part, "encrypted"));
+        if (word && strcmp(word, "true") == 0)
+            return true;
+    }
+    return false;
+}
+
+static const char *read_chip(const json_t *root, struct kl_flasher_args *out, char why[KL_TEXT_MAX])
+{
+    const json_t *chip = json_object_get(json_object_get(root, "extra_esptool_args"), "chip");
+
+    if (json_is_string(chip) && !kl_copy(out->chip, sizeof out->chip, json_string_value(chip)))
+        return say(why, "names a chip that keyline does not know");
+    return NULL;
+}
+
+const char *kl_flasher_args_parse(const char *json, size_t size, struct kl_flasher_args *out,
+                                  char why[KL_TEXT_MAX])
 {
     json_error_t where;
-    json_t *root = json_load_file(path, 0, &where);
-    json_t *files = json_object_get(root, "flash_files");
-    const char *offset;
-    json_t *file;
+    json_t *root = json_loadb(json, size, JSON_REJECT_DUPLICATES, &where);
+    const char *wrong;
 
+    *out = (struct kl_flasher_args){.mode = -1};
     if (!root) {
-        problem(p, "%s: %s", path, where.text);
-        return false;
+        snprintf(why, KL_TEXT_MAX, "is no JSON (line %d): %.150s", where.line, where.text);
+        return why;
     }
-    if (!json_is_object(files) || json_object_size(files) == 0)
-        problem(p, "%s: it has no flash_files", path);
-    read_chip(p, root, path);
-    read_settings(p, root);
-    json_object_foreach(files, offset, file)
-    {
-        add_file(p, path, offset, file);
-    }
+    wrong = read_files(json_object_get(root, "flash_files"), out, why);
+    if (!wrong)
+        wrong = read_chip(root, out, why);
+    out->mode = mode_named(
+        json_string_value(json_object_get(json_object_get(root, "flash_settings"), "flash_mode")));
+    out->encrypted = any_encrypted(root);
     json_decref(root);
-    return true;
+    return wrong;
 }

@@ -16,6 +16,22 @@ static uint16_t get16(const uint8_t *at)
     return (uint16_t)(at[0] | at[1] << 8);
 }
 
+static const char *say(char why[KL_TEXT_MAX], const char *text)
+{
+    kl_copy(why, KL_TEXT_MAX, text);
+    return why;
+}
+
+/* Text from a file goes to a terminal: nothing in it may move the cursor. */
+static void copy_text(char *out, const uint8_t *text, size_t size)
+{
+    size_t n = 0;
+
+    for (; n < size && text[n]; n++)
+        out[n] = text[n] < ' ' || text[n] > '~' ? '?' : (char)text[n];
+    out[n] = '\0';
+}
+
 /* ---- images -----------------------------------------------------------------------------------
  */
 
@@ -106,8 +122,8 @@ static void read_descriptor(const uint8_t *data, size_t size, struct kl_image_in
     if (size < 0x20 + 256 || get32(data + 0x20) != 0xabcd5432)
         return;
     info->has_descriptor = true;
-    memcpy(info->version, data + 0x20 + 16, 32);
-    memcpy(info->project, data + 0x20 + 48, 32);
+    copy_text(info->version, data + 0x20 + 16, 32);
+    copy_text(info->project, data + 0x20 + 48, 32);
 }
 
 static bool read_extended(const uint8_t *data, size_t size, struct kl_image_info *info,
@@ -166,7 +182,7 @@ const char *kl_image_read(const uint8_t *data, size_t size, struct kl_image_info
 
     *info = (struct kl_image_info){.chip_code = -1};
     if (size == 0)
-        return strcpy(why, "is empty");
+        return say(why, "is empty");
     if (data[0] == 0xea && size > 1 && data[1] == 4)
         return read_8266_v2(data, size, info, why) ? NULL : why;
     if (data[0] != KL_IMAGE_MAGIC) {
@@ -237,8 +253,6 @@ static const char *check_row(const struct kl_partition *p, char why[KL_TEXT_MAX]
                  p->name, p->offset, step);
     else if (p->size == 0 || p->offset + p->size < p->offset)
         snprintf(why, KL_TEXT_MAX, "gives partition %s an impossible size", p->name);
-    else if (p->offset < KL_PARTITION_TABLE_OFFSET + 0x1000)
-        snprintf(why, KL_TEXT_MAX, "puts partition %s over the partition table", p->name);
     else
         return NULL;
     return why;
@@ -263,7 +277,7 @@ const char *kl_partitions_read(const uint8_t *data, size_t size, struct kl_parti
 {
     table->count = 0;
     if (!kl_partitions_look_like(data, size))
-        return strcpy(why, "is no partition table: it does not begin with AA 50");
+        return say(why, "is no partition table: it does not begin with AA 50");
     for (size_t at = 0; at + 32 <= size && at < KL_PARTITION_TABLE_SIZE; at += 32) {
         const uint8_t *row = data + at;
         struct kl_partition *p = &table->row[table->count];
@@ -271,7 +285,7 @@ const char *kl_partitions_read(const uint8_t *data, size_t size, struct kl_parti
             break;
         if (row[0] == 0xeb && row[1] == 0xeb) {
             if (!check_md5(data, at))
-                return strcpy(why, "is damaged: its MD5 does not fit its rows");
+                return say(why, "is damaged: its MD5 does not fit its rows");
             break;
         }
         if (row[0] != 0xaa || row[1] != 0x50 || table->count == KL_PARTITIONS_MAX) {
@@ -280,7 +294,7 @@ const char *kl_partitions_read(const uint8_t *data, size_t size, struct kl_parti
         }
         *p = (struct kl_partition){
             .type = row[2], .subtype = row[3], .offset = get32(row + 4), .size = get32(row + 8)};
-        memcpy(p->name, row + 12, 16);
+        copy_text(p->name, row + 12, 16);
         if (check_row(p, why))
             return why;
         table->count++;

@@ -12,87 +12,16 @@
 #include <cmocka.h>
 #include <zlib.h>
 
-#include "keyline/bundle_load.h"
-#include "keyline/demo_images.h"
+#include "bundle_folder.h"
 #include "keyline/image.h"
-
-static char folder[64];
-static struct kl_bundle_report report;
-
-static const char *in_folder(const char *name)
-{
-    static char paths[8][256];
-    static unsigned next;
-    char *path = paths[next++ % 8];
-
-    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
-    return path;
-}
-
-static void put(const char *name, const void *data, size_t size)
-{
-    FILE *file = fopen(in_folder(name), "wb");
-
-    assert_non_null(file);
-    assert_int_equal(fwrite(data, 1, size, file), size);
-    fclose(file);
-}
-
-static struct kl_demo_image get(const char *name)
-{
-    FILE *file = fopen(in_folder(name), "rb");
-    struct kl_demo_image image = {malloc(1 << 22), 0};
-
-    assert_non_null(file);
-    image.size = fread(image.data, 1, 1 << 22, file);
-    fclose(file);
-    return image;
-}
-
-static int new_folder(void **state)
-{
-    struct kl_demo_app app = {.payload = 40000, .noise_percent = 50};
-
-    (void)state;
-    strcpy(folder, "/tmp/keyline-bundle-XXXXXX");
-    if (!mkdtemp(folder))
-        return -1;
-    return kl_demo_write(folder, KL_CHIP_ESP32, &app) ? 0 : -1;
-}
-
-static int drop_folder(void **state)
-{
-    char command[128];
-
-    (void)state;
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    return system(command);
-}
-
-static struct kl_bundle *load(const char *firmware)
-{
-    struct kl_bundle_options o = {.firmware = firmware, .flash_mode = -1, .flash_freq = -1};
-
-    return kl_bundle_load(&o, &report);
-}
-
-static void expect_problem(struct kl_bundle *b, const char *words)
-{
-    assert_null(b);
-    for (unsigned i = 0; i < report.problem_count; i++)
-        if (strstr(report.problem[i], words))
-            return;
-    fail_msg("no problem says '%s' (%u problems, the first: %s)", words, report.problem_count,
-             report.problem_count ? report.problem[0] : "none");
-}
 
 static void images_beside_the_firmware_are_found(void **state)
 {
-    struct kl_bundle *b = load(in_folder("firmware.bin"));
+    struct kl_bundle *b = load_firmware(in_folder("firmware.bin"));
 
     (void)state;
     if (!b)
-        fail_msg("%s", report.problem[0]);
+        fail_msg("%s", bundle_report.problem[0]);
     assert_int_equal(b->chip, KL_CHIP_ESP32);
     assert_int_equal(b->region_count, 3);
     assert_int_equal(b->region[0].offset, 0x1000);
@@ -107,7 +36,7 @@ static void images_beside_the_firmware_are_found(void **state)
 
 static void packed_images_inflate_to_the_raw_ones(void **state)
 {
-    struct kl_bundle *b = load(in_folder("firmware.bin"));
+    struct kl_bundle *b = load_firmware(in_folder("firmware.bin"));
 
     (void)state;
     assert_non_null(b);
@@ -131,7 +60,7 @@ static void packed_images_inflate_to_the_raw_ones(void **state)
 
 static void the_bootloader_names_each_flash_size(void **state)
 {
-    struct kl_bundle *b = load(in_folder("firmware.bin"));
+    struct kl_bundle *b = load_firmware(in_folder("firmware.bin"));
     char why[KL_TEXT_MAX];
 
     (void)state;
@@ -152,10 +81,10 @@ static void every_chip_has_its_bootloader_place(void **state)
 
     (void)state;
     for (int id = KL_CHIP_ESP32; id < KL_CHIP_COUNT; id++) {
-        assert_true(kl_demo_write(folder, (enum kl_chip_id)id, &app));
-        struct kl_bundle *b = load(in_folder("firmware.bin"));
+        assert_true(kl_demo_write(bundle_folder(), (enum kl_chip_id)id, &app));
+        struct kl_bundle *b = load_firmware(in_folder("firmware.bin"));
         if (!b)
-            fail_msg("%s: %s", kl_chip((enum kl_chip_id)id)->name, report.problem[0]);
+            fail_msg("%s: %s", kl_chip((enum kl_chip_id)id)->name, bundle_report.problem[0]);
         assert_int_equal(b->chip, id);
         assert_int_equal(b->region[0].offset, kl_chip((enum kl_chip_id)id)->bootloader_offset);
         kl_bundle_free(b);
@@ -169,10 +98,10 @@ static void an_esp8266_firmware_stands_alone(void **state)
 
     (void)state;
     assert_true(kl_demo_app(KL_CHIP_ESP8266, &app, &image));
-    put("alone.bin", image.data, image.size);
-    struct kl_bundle *b = load(in_folder("alone.bin"));
+    put_file("alone.bin", image.data, image.size);
+    struct kl_bundle *b = load_firmware(in_folder("alone.bin"));
     if (!b)
-        fail_msg("%s", report.problem[0]);
+        fail_msg("%s", bundle_report.problem[0]);
     assert_int_equal(b->chip, KL_CHIP_ESP8266);
     assert_int_equal(b->region[0].offset, 0);
     kl_bundle_free(b);
@@ -185,89 +114,73 @@ static void a_build_folder_and_flasher_args_work(void **state)
         "{\"flash_settings\": {\"flash_mode\": \"dio\"}, \"flash_files\": {\"0x1000\": "
         "\"bootloader.bin\", \"0x8000\": \"partitions.bin\", \"0x10000\": \"firmware.bin\"}, "
         "\"extra_esptool_args\": {\"chip\": \"esp32\"}}";
-    struct kl_bundle *b = load(folder);
+    struct kl_bundle *b = load_firmware(bundle_folder());
 
     (void)state;
     assert_non_null(b);
     assert_int_equal(b->region_count, 3);
     kl_bundle_free(b);
-    put("flasher_args.json", args, sizeof args - 1);
-    b = load(in_folder("flasher_args.json"));
+    put_file("flasher_args.json", args, sizeof args - 1);
+    b = load_firmware(in_folder("flasher_args.json"));
     if (!b)
-        fail_msg("%s", report.problem[0]);
+        fail_msg("%s", bundle_report.problem[0]);
     assert_int_equal(b->region_count, 3);
     kl_bundle_free(b);
-    put("flasher_args.json", "{\"flash_files\": {", 17);
-    expect_problem(load(in_folder("flasher_args.json")), "flasher_args.json");
-}
-
-static struct kl_bundle *load_images(const char *const *images, unsigned count)
-{
-    struct kl_bundle_options o = {
-        .images = images, .image_count = count, .flash_mode = -1, .flash_freq = -1};
-
-    return kl_bundle_load(&o, &report);
+    put_file("flasher_args.json", "{\"flash_files\": {", 17);
+    expect_problem(load_firmware(in_folder("flasher_args.json")), "flasher_args.json");
 }
 
 static void named_images_work_and_are_checked(void **state)
 {
-    char boot[300], table[300], app[300], wrong[300];
-    const char *images[3] = {boot, table, app};
-
+#define NAMED(...) load_images((const char *const[]){__VA_ARGS__, NULL})
     (void)state;
-    snprintf(boot, sizeof boot, "0x1000:%s", in_folder("bootloader.bin"));
-    snprintf(table, sizeof table, "32768:%s", in_folder("partitions.bin"));
-    snprintf(app, sizeof app, "0x10000:%s", in_folder("firmware.bin"));
-    struct kl_bundle *b = load_images(images, 3);
-    if (!b)
-        fail_msg("%s", report.problem[0]);
-    kl_bundle_free(b);
-    snprintf(wrong, sizeof wrong, "0x20000:%s", in_folder("firmware.bin"));
-    images[2] = wrong;
-    expect_problem(load_images(images, 3), "does not begin where its partition");
-    snprintf(wrong, sizeof wrong, "0x7000:%s", in_folder("firmware.bin"));
-    expect_problem(load_images(images, 3), "overlap");
-    snprintf(wrong, sizeof wrong, "0x10100:%s", in_folder("firmware.bin"));
-    expect_problem(load_images(images, 3), "not a multiple");
-    snprintf(wrong, sizeof wrong, "nonsense");
-    expect_problem(load_images(images, 3), "OFFSET:FILE");
-    snprintf(boot, sizeof boot, "0x2000:%s", in_folder("bootloader.bin"));
-    images[2] = app;
-    expect_problem(load_images(images, 3), "looks for its bootloader at 0x1000");
+    kl_bundle_free(expect_good(
+        NAMED("0x1000:bootloader.bin", "32768:partitions.bin", "0x10000:firmware.bin")));
+    expect_problem(NAMED("0x8000:partitions.bin", "0x20000:firmware.bin"),
+                   "does not begin where its partition factory begins; use offset 0x10000");
+    expect_problem(NAMED("0x8000:partitions.bin", "0x10000:firmware.bin", "0x18000:firmware.bin"),
+                   "overlap");
+    expect_problem(NAMED("0x8000:partitions.bin", "0x10100:firmware.bin"), "not a multiple");
+    expect_problem(NAMED("0x8000:partitions.bin", "0x200000:firmware.bin"), "in no app partition");
+    expect_problem(NAMED("nonsense"), "OFFSET:FILE");
+    expect_problem(NAMED("-1:firmware.bin"), "OFFSET:FILE");
+    expect_problem(NAMED("0x100000000:firmware.bin"), "OFFSET:FILE");
+    expect_problem(NAMED("0x2000:bootloader.bin", "0x8000:partitions.bin"),
+                   "the ESP32 looks for it at 0x1000");
 }
 
 static void missing_files_are_named(void **state)
 {
     (void)state;
-    expect_problem(load(in_folder("nothing.bin")), "No such file");
+    expect_problem(load_firmware(in_folder("nothing.bin")), "no such file");
     unlink(in_folder("bootloader.bin"));
     unlink(in_folder("partitions.bin"));
-    expect_problem(load(in_folder("firmware.bin")), "no bootloader.bin beside it");
-    expect_problem(load(in_folder("firmware.bin")), "partitions.bin, partition.bin or");
-    put("firmware.bin", "", 0);
-    expect_problem(load(in_folder("firmware.bin")), "empty");
+    expect_problem(load_firmware(in_folder("firmware.bin")), "no bootloader.bin beside it");
+    expect_problem(load_firmware(in_folder("firmware.bin")), "partitions.bin, partition.bin or");
+    put_file("firmware.bin", "", 0);
+    expect_problem(load_firmware(in_folder("firmware.bin")), "empty");
 }
 
 /* Cut anywhere, or with any byte of its contents changed, an image is refused. */
 static void damaged_images_are_refused(void **state)
 {
-    struct kl_demo_image image = get("firmware.bin");
+    struct kl_demo_image image = get_file("firmware.bin");
 
     (void)state;
     for (size_t cut = 1; cut < image.size; cut += 997) {
-        put("firmware.bin", image.data, cut);
-        assert_null(load(in_folder("firmware.bin")));
-        assert_true(report.problem_count > 0);
+        put_file("firmware.bin", image.data, cut);
+        assert_null(load_firmware(in_folder("firmware.bin")));
+        assert_true(bundle_report.problem_count > 0);
     }
     for (size_t at = 24; at < image.size; at += 1009) {
         image.data[at] ^= 0x10;
-        put("firmware.bin", image.data, image.size);
-        assert_null(load(in_folder("firmware.bin")));
+        put_file("firmware.bin", image.data, image.size);
+        assert_null(load_firmware(in_folder("firmware.bin")));
         image.data[at] ^= 0x10;
     }
     image.data[0] = 0;
-    put("firmware.bin", image.data, image.size);
-    expect_problem(load(in_folder("firmware.bin")), "no ESP image");
+    put_file("firmware.bin", image.data, image.size);
+    expect_problem(load_firmware(in_folder("firmware.bin")), "no ESP image");
     free(image.data);
 }
 
@@ -281,10 +194,10 @@ static void images_for_other_chips_are_refused(void **state)
                                   .flash_freq = -1};
 
     (void)state;
-    expect_problem(kl_bundle_load(&o, &report), "is for ESP32");
+    expect_problem(kl_bundle_load(&o, &bundle_report), "is for ESP32");
     assert_true(kl_demo_app(KL_CHIP_ESP32C3, &app, &image));
-    put("firmware.bin", image.data, image.size);
-    expect_problem(load(in_folder("firmware.bin")), "ESP32-C3");
+    put_file("firmware.bin", image.data, image.size);
+    expect_problem(load_firmware(in_folder("firmware.bin")), "ESP32-C3");
     free(image.data);
 }
 
@@ -296,8 +209,9 @@ static void a_program_must_fit_its_partition(void **state)
 
     (void)state;
     assert_true(kl_demo_partitions(rows, 2, &table));
-    put("partitions.bin", table.data, table.size);
-    expect_problem(load(in_folder("firmware.bin")), "but its partition factory only 32768");
+    put_file("partitions.bin", table.data, table.size);
+    expect_problem(load_firmware(in_folder("firmware.bin")),
+                   "too many for its partition factory of 32768");
     free(table.data);
 }
 
@@ -311,29 +225,29 @@ static void broken_partition_tables_are_refused(void **state)
 
     (void)state;
     assert_true(kl_demo_partitions(overlap, 2, &table));
-    put("partitions.bin", table.data, table.size);
-    expect_problem(load(in_folder("firmware.bin")), "overlap: nvs and factory");
+    put_file("partitions.bin", table.data, table.size);
+    expect_problem(load_firmware(in_folder("firmware.bin")), "overlap: nvs and factory");
     table.data[5] ^= 1;
-    put("partitions.bin", table.data, table.size);
-    expect_problem(load(in_folder("firmware.bin")), "partitions.bin");
+    put_file("partitions.bin", table.data, table.size);
+    expect_problem(load_firmware(in_folder("firmware.bin")), "partitions.bin");
     free(table.data);
     assert_true(kl_demo_partitions(crooked, 1, &table));
-    put("partitions.bin", table.data, table.size);
-    expect_problem(load(in_folder("firmware.bin")), "not a multiple of 0x10000");
+    put_file("partitions.bin", table.data, table.size);
+    expect_problem(load_firmware(in_folder("firmware.bin")), "not a multiple of 0x10000");
     free(table.data);
     assert_true(kl_demo_partitions(huge, 1, &table));
-    put("partitions.bin", table.data, table.size);
-    expect_problem(load(in_folder("firmware.bin")), "past any flash");
+    put_file("partitions.bin", table.data, table.size);
+    expect_problem(load_firmware(in_folder("firmware.bin")), "past any flash");
     free(table.data);
-    put("partitions.bin", "nothing of the kind at all, really not one", 40);
-    expect_problem(load(in_folder("firmware.bin")), "no partition table");
+    put_file("partitions.bin", "nothing of the kind at all, really not one", 40);
+    expect_problem(load_firmware(in_folder("firmware.bin")), "no partition table");
 }
 
 /* What esptool's merge makes is one file from 0, with 0xFF where NVS lies. */
 static void an_image_padded_over_nvs_is_refused(void **state)
 {
-    struct kl_demo_image boot = get("bootloader.bin"), table = get("partitions.bin"),
-                         app = get("firmware.bin");
+    struct kl_demo_image boot = get_file("bootloader.bin"), table = get_file("partitions.bin"),
+                         app = get_file("firmware.bin");
     size_t size = 0x10000 + app.size;
     uint8_t *merged = malloc(size);
 
@@ -342,8 +256,8 @@ static void an_image_padded_over_nvs_is_refused(void **state)
     memcpy(merged + 0x1000, boot.data, boot.size);
     memcpy(merged + 0x8000, table.data, table.size);
     memcpy(merged + 0x10000, app.data, app.size);
-    put("merged.bin", merged, size);
-    expect_problem(load(in_folder("merged.bin")), "over the NVS partition");
+    put_file("merged.bin", merged, size);
+    expect_problem(load_firmware(in_folder("merged.bin")), "over the NVS partition");
     free(merged);
     free(boot.data);
     free(table.data);
@@ -352,7 +266,7 @@ static void an_image_padded_over_nvs_is_refused(void **state)
 
 static void revisions_and_options_reach_the_bundle(void **state)
 {
-    struct kl_demo_image boot = get("bootloader.bin");
+    struct kl_demo_image boot = get_file("bootloader.bin");
     struct kl_image_info info;
     struct kl_bundle_options o = {.firmware = in_folder("firmware.bin"),
                                   .flash_mode = 0,
@@ -364,8 +278,8 @@ static void revisions_and_options_reach_the_bundle(void **state)
     boot.data[15] = 0x2c; /* at least 3.0 */
     boot.data[16] = 0x01;
     kl_sha256(boot.data, boot.size - 32, boot.data + boot.size - 32);
-    put("bootloader.bin", boot.data, boot.size);
-    struct kl_bundle *b = kl_bundle_load(&o, &report);
+    put_file("bootloader.bin", boot.data, boot.size);
+    struct kl_bundle *b = kl_bundle_load(&o, &bundle_report);
     assert_non_null(b);
     assert_int_equal(b->rev_min, 300);
     assert_int_equal(b->rev_max, 0xffff);
@@ -407,7 +321,7 @@ static void stubs_are_read_strictly(void **state)
 
 int main(void)
 {
-#define WITH_FOLDER(f) cmocka_unit_test_setup_teardown(f, new_folder, drop_folder)
+#define WITH_FOLDER(f) cmocka_unit_test_setup_teardown(f, bundle_folder_new, bundle_folder_drop)
     const struct CMUnitTest tests[] = {
         WITH_FOLDER(images_beside_the_firmware_are_found),
         WITH_FOLDER(packed_images_inflate_to_the_raw_ones),

@@ -129,7 +129,7 @@ static void missing_files_are_bad_input(void **state)
     unlink(firmware);
     assert_int_equal(check(NULL, NULL), KL_EXIT_INPUT);
     expect("keys.csv: No such file");
-    expect("firmware.bin: No such file");
+    expect("firmware.bin: no such file");
 }
 
 static void nothing_is_touched(void **state)
