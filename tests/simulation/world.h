@@ -44,7 +44,7 @@ struct weights {
 
 struct sim_key {
     struct kl_key key;
-    char label[24];
+    char label[40];
     bool in_csv;
     /* durable */
     bool reserved, provisioned, marked;
