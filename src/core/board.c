@@ -32,13 +32,13 @@ static const uint32_t edges[KL_ST_COUNT] = {
 
 static const uint32_t from_anywhere = BIT(FAILED) | BIT(SKIPPED) | BIT(CLOSING);
 
-bool state_is_live(enum kl_state state)
+bool kl_state_is_live(enum kl_state state)
 {
     return state >= KL_ST_CONNECTING && state <= KL_ST_RECORDING;
 }
 
 /* The one place where a board changes its state. */
-void enter(struct kl_station *st, struct slot *s, enum kl_state state)
+void kl_board_enter(struct kl_station *st, struct slot *s, enum kl_state state)
 {
     enum kl_state before = s->state;
     struct queued *q;
@@ -52,14 +52,14 @@ void enter(struct kl_station *st, struct slot *s, enum kl_state state)
     s->retry_at = KL_NEVER;
     if (state != KL_ST_FAILED)
         s->fault = (struct kl_fault){0};
-    q = queue_note(st, s, KL_NOTE_STATE);
+    q = kl_queue_note(st, s, KL_NOTE_STATE);
     q->action.u.note.before = before;
 }
 
 /* ---- starting ---------------------------------------------------------------------------------
  */
 
-void board_plugged(struct kl_station *st, struct slot *s)
+void kl_board_plugged(struct kl_station *st, struct slot *s)
 {
     if (s->follow_until != KL_NEVER || s->state != KL_ST_EMPTY)
         return;
@@ -67,27 +67,27 @@ void board_plugged(struct kl_station *st, struct slot *s)
         s->reopen_at = st->now; /* the adapter is there; the board is looked for by talking */
         return;
     }
-    enter(st, s, KL_ST_SETTLING);
+    kl_board_enter(st, s, KL_ST_SETTLING);
     s->settled = false;
     s->deadline = st->now + (s->network ? 0 : st->config.settle);
     if (s->deadline <= st->now)
-        try_start(st, s);
+        kl_board_try_start(st, s);
 }
 
 /* The slot's turn, as soon as there is one. */
-void try_start(struct kl_station *st, struct slot *s)
+void kl_board_try_start(struct kl_station *st, struct slot *s)
 {
     s->settled = true;
-    if (!may_start(st, s)) {
+    if (!kl_may_start(st, s)) {
         s->deadline = st->now + KL_SEC(1);
         return;
     }
     if (s->link == LINK_OPEN) {
-        begin(st, s);
+        kl_board_begin(st, s);
     } else if (s->link == LINK_CLOSED) {
         s->deadline = KL_NEVER; /* the link's own deadline holds */
         s->settled = false;
-        open_link(st, s);
+        kl_board_open_link(st, s);
     } else {
         s->start_when_closed = true;
     }
@@ -114,7 +114,7 @@ static void connect(struct kl_station *st, struct slot *s)
         .baud_max = s->baud_limit < st->config.baud_max ? s->baud_limit : st->config.baud_max,
     };
 
-    forget_key(st, s);
+    kl_board_forget_key(st, s);
     kl_handover_finish(&s->handover);
     s->probing = false;
     s->probe_at = KL_NEVER;
@@ -126,26 +126,26 @@ static void connect(struct kl_station *st, struct slot *s)
 }
 
 /* A try begins: the link is open. */
-void begin(struct kl_station *st, struct slot *s)
+void kl_board_begin(struct kl_station *st, struct slot *s)
 {
     s->settled = false;
     if (!s->attempt_open)
         start_attempt(st, s);
     if (s->state != KL_ST_CONNECTING)
-        enter(st, s, KL_ST_CONNECTING);
+        kl_board_enter(st, s, KL_ST_CONNECTING);
     connect(st, s);
-    loader_step(st, s);
+    kl_board_loader_step(st, s);
 }
 
-void identify_again(struct kl_station *st, struct slot *s, const char *why)
+void kl_board_identify_again(struct kl_station *st, struct slot *s, const char *why)
 {
-    give_back_unsent(st, s, "identified again before anything was sent");
-    note_text(st, s, KL_NOTE_LOG, why);
+    kl_board_give_back_unsent(st, s, "identified again before anything was sent");
+    kl_note_text(st, s, KL_NOTE_LOG, why);
     if (++s->restarts > RESTARTS_MAX) {
-        fail(st, s, KL_FAULT_BOARD_CHANGED, why);
+        kl_board_fail(st, s, KL_FAULT_BOARD_CHANGED, why);
         return;
     }
-    enter(st, s, KL_ST_CONNECTING);
+    kl_board_enter(st, s, KL_ST_CONNECTING);
     connect(st, s);
 }
 
@@ -153,7 +153,7 @@ void identify_again(struct kl_station *st, struct slot *s, const char *why)
  */
 
 /* Closes the record of one try and hands it to the ledger's history. */
-void finish_attempt(struct kl_station *st, struct slot *s, enum kl_state result)
+void kl_board_finish_attempt(struct kl_station *st, struct slot *s, enum kl_state result)
 {
     struct kl_attempt *a = &s->attempt;
 
@@ -177,7 +177,7 @@ void finish_attempt(struct kl_station *st, struct slot *s, enum kl_state result)
     kl_copy(a->label, sizeof a->label, s->label);
     s->finished = *a;
     s->attempt_unsaved = true;
-    ask_store(st, s, KL_OP_ATTEMPT, NO_KEY, NULL);
+    kl_ask_store(st, s, KL_OP_ATTEMPT, NO_KEY, NULL);
 }
 
 static uint32_t lower_baud(uint32_t baud)
@@ -202,7 +202,7 @@ static void adapt(struct kl_station *st, struct slot *s, enum kl_policy policy)
         uint32_t limit = used < st->config.baud_max ? used : st->config.baud_max;
         s->baud_limit = lower_baud(limit);
         kl_format(text, sizeof text, "next try at %u baud", s->baud_limit);
-        note_text(st, s, KL_NOTE_LOG, text);
+        kl_note_text(st, s, KL_NOTE_LOG, text);
     }
 }
 
@@ -229,70 +229,73 @@ static bool is_about_the_link(enum kl_reason reason)
            reason == KL_FAULT_LINK_STUCK || reason == KL_FAULT_ADAPTER_SETTING;
 }
 
-void fail_with(struct kl_station *st, struct slot *s, const struct kl_fault *fault)
+void kl_board_fail_with(struct kl_station *st, struct slot *s, const struct kl_fault *fault)
 {
     kl_us again;
 
     s->fault = *fault;
-    finish_attempt(st, s, KL_ST_FAILED);
+    kl_board_finish_attempt(st, s, KL_ST_FAILED);
     if (s->key != NO_KEY)
         kl_pool_leave(&st->pool, s->key);
     again = next_try(st, s, fault->reason);
     if (s->talker == TALK_LOADER)
         s->talker = TALK_NONE;
-    enter(st, s, KL_ST_FAILED);
+    kl_board_enter(st, s, KL_ST_FAILED);
     s->failed_at = st->now;
     s->follow_until = KL_NEVER;
     s->retry_at = again;
     if (is_about_the_link(fault->reason))
-        close_link(st, s);
-    if (again == KL_NEVER)
-        board_finished(st, s, KL_ST_FAILED);
+        kl_board_close_link(st, s);
+    if (again != KL_NEVER)
+        return;
+    kl_board_finished(st, s, KL_ST_FAILED);
+    if (s->network && s->link != LINK_OPEN && !st->config.once && !st->stopping)
+        s->reopen_at = st->now + KL_SEC(5); /* to notice when the board is gone */
 }
 
-void fail(struct kl_station *st, struct slot *s, enum kl_reason reason, const char *detail)
+void kl_board_fail(struct kl_station *st, struct slot *s, enum kl_reason reason, const char *detail)
 {
     struct kl_fault fault = {.reason = reason};
 
     kl_copy(fault.detail, sizeof fault.detail, detail ? detail : "");
-    fail_with(st, s, &fault);
+    kl_board_fail_with(st, s, &fault);
 }
 
-void skip(struct kl_station *st, struct slot *s)
+void kl_board_skip(struct kl_station *st, struct slot *s)
 {
-    bool running = state_is_live(s->state);
+    bool running = kl_state_is_live(s->state);
 
     if (s->state == KL_ST_EMPTY || s->state == KL_ST_CLOSING || s->state == KL_ST_DONE ||
         s->state == KL_ST_SKIPPED || s->state == KL_ST_RECORDING)
         return; /* RECORDING: the board has proved its key; that can't be skipped any more */
-    give_back_unsent(st, s, "skipped before anything was sent");
+    kl_board_give_back_unsent(st, s, "skipped before anything was sent");
     if (running || s->state == KL_ST_SETTLING)
-        finish_attempt(st, s, KL_ST_SKIPPED);
+        kl_board_finish_attempt(st, s, KL_ST_SKIPPED);
     if (s->talker == TALK_LOADER)
         s->talker = TALK_NONE;
-    enter(st, s, KL_ST_SKIPPED);
+    kl_board_enter(st, s, KL_ST_SKIPPED);
     s->finished.result = KL_ST_SKIPPED;
     s->finished.reason = KL_FAULT_NONE;
-    board_finished(st, s, KL_ST_SKIPPED);
+    kl_board_finished(st, s, KL_ST_SKIPPED);
 }
 
 /* Stop was asked for: what has not sent a key yet ends here; the rest is let finish. */
-void park(struct kl_station *st, struct slot *s)
+void kl_board_park(struct kl_station *st, struct slot *s)
 {
     if (s->state == KL_ST_SENDING || s->state == KL_ST_CONFIRMING || s->state == KL_ST_RECORDING)
         return;
     if (s->retry_at != KL_NEVER)
-        board_finished(st, s, KL_ST_FAILED);
+        kl_board_finished(st, s, KL_ST_FAILED);
     s->retry_at = KL_NEVER;
     s->reopen_at = KL_NEVER;
     s->start_when_closed = false;
-    if (s->state == KL_ST_SETTLING || state_is_live(s->state)) {
-        give_back_unsent(st, s, "stopped before anything was sent");
-        fail(st, s, KL_FAULT_STOPPED, "");
+    if (s->state == KL_ST_SETTLING || kl_state_is_live(s->state)) {
+        kl_board_give_back_unsent(st, s, "stopped before anything was sent");
+        kl_board_fail(st, s, KL_FAULT_STOPPED, "");
     }
 }
 
-void retry(struct kl_station *st, struct slot *s, bool erase)
+void kl_board_retry(struct kl_station *st, struct slot *s, bool erase)
 {
     if (s->state != KL_ST_FAILED && s->state != KL_ST_SKIPPED && !(erase && s->state == KL_ST_DONE))
         return;
@@ -301,8 +304,8 @@ void retry(struct kl_station *st, struct slot *s, bool erase)
     s->erase = erase;
     s->finished_once = false;
     s->opens_failed = 0;
-    enter(st, s, KL_ST_SETTLING);
-    try_start(st, s);
+    kl_board_enter(st, s, KL_ST_SETTLING);
+    kl_board_try_start(st, s);
 }
 
 /* ---- the loader's part of a life --------------------------------------------------------------
@@ -316,7 +319,7 @@ static const struct kl_bundle *bundle_of(const struct kl_station *st, const stru
 static void start_task(struct kl_station *st, struct slot *s, enum kl_state state,
                        enum kl_loader_task task)
 {
-    enter(st, s, state);
+    kl_board_enter(st, s, state);
     kl_loader_start(&s->loader, task, bundle_of(st, s), st->now);
 }
 
@@ -337,17 +340,17 @@ static void identified(struct kl_station *st, struct slot *s)
 
     s->identity = *kl_loader_identity(&s->loader);
     s->strategy = kl_loader_strategy(&s->loader);
-    q = queue_note(st, s, KL_NOTE_CHIP);
+    q = kl_queue_note(st, s, KL_NOTE_CHIP);
     q->identity = s->identity;
     if (mac_is_live_elsewhere(st, s)) {
-        fail(st, s, KL_FAULT_MAC_LIVE_TWICE, "");
+        kl_board_fail(st, s, KL_FAULT_MAC_LIVE_TWICE, "");
         return;
     }
     if (st->config.chip != KL_CHIP_NONE && st->config.chip != s->identity.chip) {
-        fail(st, s, KL_FAULT_WRONG_CHIP, kl_chip(s->identity.chip)->name);
+        kl_board_fail(st, s, KL_FAULT_WRONG_CHIP, kl_chip(s->identity.chip)->name);
         return;
     }
-    recognise(st, s);
+    kl_board_recognise(st, s);
     if (st->config.bundle) {
         s->rate_at = st->now;
         s->rate_done = 0;
@@ -378,7 +381,7 @@ static void loader_done(struct kl_station *st, struct slot *s)
             start_task(st, s, KL_ST_BOOTING, KL_LOADER_RUN);
         break;
     case KL_ST_BOOTING:
-        listen_to(st, s);
+        kl_board_listen(st, s);
         break;
     default:
         KL_ASSERT(!"the loader finished a task that nobody started");
@@ -402,7 +405,7 @@ static void note_progress(struct kl_station *st, struct slot *s)
     }
     if (st->now - s->progress_noted < KL_MS(100))
         return;
-    q = queue_note(st, s, KL_NOTE_PROGRESS);
+    q = kl_queue_note(st, s, KL_NOTE_PROGRESS);
     if (q) {
         s->progress_noted = st->now;
         q->progress = *p;
@@ -416,7 +419,7 @@ static void tell_loader_text(struct kl_station *st, struct slot *s)
     size_t n, used = 0;
 
     while (kl_loader_note(&s->loader, text))
-        note_text(st, s, KL_NOTE_LOG, text);
+        kl_note_text(st, s, KL_NOTE_LOG, text);
     while ((n = kl_loader_text(&s->loader, text, sizeof text)) > 0) {
         for (size_t i = 0; i < n; i++) {
             if (text[i] != '\n' && text[i] != '\r' && used < sizeof line - 1)
@@ -424,7 +427,7 @@ static void tell_loader_text(struct kl_station *st, struct slot *s)
             if ((text[i] == '\n' || used == sizeof line - 1 || i + 1 == n) && used > 0) {
                 kl_mask_line(line, &used, sizeof line - 1, NULL);
                 line[used] = '\0';
-                note_text(st, s, KL_NOTE_LOG, line);
+                kl_note_text(st, s, KL_NOTE_LOG, line);
                 used = 0;
             }
         }
@@ -432,7 +435,7 @@ static void tell_loader_text(struct kl_station *st, struct slot *s)
 }
 
 /* After anything that may have moved the loader on. */
-void loader_step(struct kl_station *st, struct slot *s)
+void kl_board_loader_step(struct kl_station *st, struct slot *s)
 {
     /* Each task may end in the very call that starts it, so this goes on until one is busy. */
     for (int steps = 0; s->talker == TALK_LOADER; steps++) {
@@ -440,7 +443,7 @@ void loader_step(struct kl_station *st, struct slot *s)
 
         KL_ASSERT(steps < 8);
         if (s->probing) {
-            fixture_step(st, s);
+            kl_fixture_step(st, s);
             break;
         }
         tell_loader_text(st, s);
@@ -448,7 +451,7 @@ void loader_step(struct kl_station *st, struct slot *s)
         if (kl_loader_status(&s->loader) == KL_LOADER_BUSY)
             break;
         if (kl_loader_status(&s->loader) == KL_LOADER_FAILED) {
-            fail_with(st, s, kl_loader_fault(&s->loader));
+            kl_board_fail_with(st, s, kl_loader_fault(&s->loader));
             break;
         }
         loader_done(st, s);
@@ -460,11 +463,11 @@ void loader_step(struct kl_station *st, struct slot *s)
 /* ---- what the link brings ---------------------------------------------------------------------
  */
 
-void board_rx(struct kl_station *st, struct slot *s, const uint8_t *data, size_t size)
+void kl_board_rx(struct kl_station *st, struct slot *s, const uint8_t *data, size_t size)
 {
     if (s->talker == TALK_LOADER) {
         kl_loader_rx(&s->loader, data, size, st->now);
-        loader_step(st, s);
+        kl_board_loader_step(st, s);
         return;
     }
     /* In portions, so that the handover's events are taken before there are too many. */
@@ -473,18 +476,18 @@ void board_rx(struct kl_station *st, struct slot *s, const uint8_t *data, size_t
         kl_handover_rx(&s->handover, data, n, st->now);
         data += n;
         size -= n;
-        handover_step(st, s);
+        kl_board_handover_step(st, s);
     }
 }
 
-void board_io_done(struct kl_station *st, struct slot *s, uint32_t request, bool ok)
+void kl_board_io_done(struct kl_station *st, struct slot *s, uint32_t request, bool ok)
 {
     if (s->talker != TALK_LOADER || (int32_t)(request - s->io_floor) <= 0) {
         st->stale++;
         return;
     }
     kl_loader_io_done(&s->loader, ok, st->now);
-    loader_step(st, s);
+    kl_board_loader_step(st, s);
 }
 
 static void state_overdue(struct kl_station *st, struct slot *s)
@@ -493,15 +496,15 @@ static void state_overdue(struct kl_station *st, struct slot *s)
     case KL_ST_EMPTY:
         /* --once, and nothing was ever plugged in here. */
         s->retries_used[KL_FAULT_PORT_ERROR] = UINT8_MAX;
-        fail(st, s, KL_FAULT_PORT_ERROR, "nothing is plugged in here");
+        kl_board_fail(st, s, KL_FAULT_PORT_ERROR, "nothing is plugged in here");
         break;
     case KL_ST_SETTLING:
-        try_start(st, s);
+        kl_board_try_start(st, s);
         break;
     case KL_ST_VERIFYING:
         s->fetching = false; /* the store is slow: go on without comparing */
         s->deadline = KL_NEVER;
-        loader_step(st, s);
+        kl_board_loader_step(st, s);
         break;
     case KL_ST_CLOSING:
         s->deadline = st->now + KL_SEC(60);
@@ -512,7 +515,7 @@ static void state_overdue(struct kl_station *st, struct slot *s)
         if (s->fault.reason == KL_FAULT_NONE) {
             s->fault = (struct kl_fault){.reason = KL_FAULT_STORE_TROUBLE,
                                          .detail = "the disk does not answer"};
-            note_key(st, s, "waiting", s->fault.detail);
+            kl_note_key(st, s, "waiting", s->fault.detail);
         }
         s->deadline = st->now + KL_SEC(5);
         break;
@@ -522,32 +525,32 @@ static void state_overdue(struct kl_station *st, struct slot *s)
 }
 
 /* Everything that is due. */
-void board_tick(struct kl_station *st, struct slot *s)
+void kl_board_tick(struct kl_station *st, struct slot *s)
 {
     if (s->link_deadline <= st->now)
-        link_overdue(st, s);
+        kl_board_link_overdue(st, s);
     if (s->reopen_at <= st->now) {
         s->reopen_at = KL_NEVER;
         if (s->link == LINK_CLOSED && !st->stopping)
-            open_link(st, s);
+            kl_board_open_link(st, s);
         else
             s->reopen_at = st->stopping ? KL_NEVER : st->now + KL_MS(250);
     }
     if (s->retry_at <= st->now) {
-        enter(st, s, KL_ST_SETTLING);
-        try_start(st, s);
+        kl_board_enter(st, s, KL_ST_SETTLING);
+        kl_board_try_start(st, s);
     }
     if (s->follow_until != KL_NEVER && s->deadline <= st->now)
-        follow_again(st, s);
+        kl_board_follow_again(st, s);
     else if (s->deadline <= st->now)
         state_overdue(st, s);
     if (s->talker == TALK_LOADER && kl_loader_deadline(&s->loader) <= st->now) {
         kl_loader_tick(&s->loader, st->now);
-        loader_step(st, s);
+        kl_board_loader_step(st, s);
     }
-    key_tick(st, s);
+    kl_board_key_tick(st, s);
     if (st->config.fixture)
-        fixture_tick(st, s);
+        kl_fixture_tick(st, s);
 }
 
 static kl_us earlier(kl_us a, kl_us b)
@@ -555,7 +558,7 @@ static kl_us earlier(kl_us a, kl_us b)
     return a < b ? a : b;
 }
 
-kl_us board_deadline(const struct slot *s)
+kl_us kl_board_deadline(const struct slot *s)
 {
     kl_us at = earlier(s->deadline, s->link_deadline);
 

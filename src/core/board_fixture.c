@@ -15,7 +15,7 @@ static bool is_at_rest(const struct slot *s)
            (s->state == KL_ST_FAILED && s->retry_at == KL_NEVER);
 }
 
-bool fixture_watches(const struct kl_station *st, const struct slot *s)
+bool kl_fixture_watches(const struct kl_station *st, const struct slot *s)
 {
     return st->config.fixture && s->exists && !st->stopping && is_at_rest(s);
 }
@@ -54,19 +54,19 @@ static void found(struct kl_station *st, struct slot *s)
     if (s->state != KL_ST_EMPTY && kl_mac_equal(mac, &s->identity.mac))
         return;
     if (s->state != KL_ST_EMPTY)
-        board_left_fixture(st, s, "another board is in the fixture");
+        kl_board_left_fixture(st, s, "another board is in the fixture");
     if (s->state == KL_ST_EMPTY)
-        board_plugged(st, s);
+        kl_board_plugged(st, s);
 }
 
 static void missed(struct kl_station *st, struct slot *s)
 {
     s->probe_misses++;
     if (s->state != KL_ST_EMPTY && s->probe_misses >= MISSES_MAX)
-        board_left_fixture(st, s, "the fixture is empty");
+        kl_board_left_fixture(st, s, "the fixture is empty");
 }
 
-void fixture_step(struct kl_station *st, struct slot *s)
+void kl_fixture_step(struct kl_station *st, struct slot *s)
 {
     enum kl_loader_status status = kl_loader_status(&s->loader);
 
@@ -85,9 +85,9 @@ void fixture_step(struct kl_station *st, struct slot *s)
         missed(st, s);
 }
 
-void fixture_tick(struct kl_station *st, struct slot *s)
+void kl_fixture_tick(struct kl_station *st, struct slot *s)
 {
-    if (s->probing || !fixture_watches(st, s)) {
+    if (s->probing || !kl_fixture_watches(st, s)) {
         if (!s->probing)
             s->probe_at = KL_NEVER;
         return;

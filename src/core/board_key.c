@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-void forget_key(struct kl_station *st, struct slot *s)
+void kl_board_forget_key(struct kl_station *st, struct slot *s)
 {
     if (s->key != NO_KEY)
         kl_pool_leave(&st->pool, s->key);
@@ -31,7 +31,7 @@ static void take_key(struct kl_station *st, struct slot *s, uint32_t key)
 
 /* The MAC is known now. If the pool knows it too, its own key is fetched: to mask it, to compare it
    with what the board shows, and to send it again if the board asks. */
-void recognise(struct kl_station *st, struct slot *s)
+void kl_board_recognise(struct kl_station *st, struct slot *s)
 {
     uint32_t key = kl_pool_of_mac(&st->pool, &s->identity.mac);
 
@@ -39,12 +39,12 @@ void recognise(struct kl_station *st, struct slot *s)
         return;
     take_key(st, s, key);
     s->fetching = true;
-    note_key(st, s, "recognised", "this board has a key already");
-    ask_store(st, s, KL_OP_FETCH, key, NULL);
+    kl_note_key(st, s, "recognised", "this board has a key already");
+    kl_ask_store(st, s, KL_OP_FETCH, key, NULL);
 }
 
 /* The chip was reset into its program. */
-void listen_to(struct kl_station *st, struct slot *s)
+void kl_board_listen(struct kl_station *st, struct slot *s)
 {
     struct kl_handover_setup setup = {
         .prompt_timeout = st->config.prompt_timeout,
@@ -76,12 +76,12 @@ static void send(struct kl_station *st, struct slot *s)
     KL_ASSERT(
         kl_fingerprint_equal(&kl_pool_key(&st->pool, key)->fingerprint, &s->secret.fingerprint));
     if (!kl_pool_sending(&st->pool, key)) {
-        fail(st, s, KL_FAULT_KEY_CONFLICT, s->label);
+        kl_board_fail(st, s, KL_FAULT_KEY_CONFLICT, s->label);
         return;
     }
     s->handed_over = true;
-    enter(st, s, KL_ST_SENDING);
-    note_key(st, s, "sending", "");
+    kl_board_enter(st, s, KL_ST_SENDING);
+    kl_note_key(st, s, "sending", "");
     kl_handover_send(&s->handover, &s->secret, st->now);
 }
 
@@ -89,15 +89,15 @@ static void wait_for_keys(struct kl_station *st, struct slot *s)
 {
     if (st->config.once) {
         st->no_keys++;
-        fail(st, s, KL_FAULT_NO_KEYS, "");
+        kl_board_fail(st, s, KL_FAULT_NO_KEYS, "");
     } else if (s->fault.reason != KL_FAULT_NO_KEYS) {
         s->fault = (struct kl_fault){.reason = KL_FAULT_NO_KEYS};
-        note_key(st, s, "waiting", "no free key is left; add rows to the CSV");
+        kl_note_key(st, s, "waiting", "no free key is left; add rows to the CSV");
     }
 }
 
 /* asking -> reserving: the board asks for its key, the pool decides which. */
-void ask_pool(struct kl_station *st, struct slot *s)
+void kl_board_ask_pool(struct kl_station *st, struct slot *s)
 {
     uint32_t key;
 
@@ -105,20 +105,20 @@ void ask_pool(struct kl_station *st, struct slot *s)
     switch (kl_pool_ask(&st->pool, &s->identity.mac, &key)) {
     case KL_POOL_GIVE:
         take_key(st, s, key);
-        enter(st, s, KL_ST_RESERVING);
+        kl_board_enter(st, s, KL_ST_RESERVING);
         s->deadline = st->now + KL_SEC(5);
         if (kl_pool_key(&st->pool, key)->state == KL_KEY_RESERVING)
-            ask_store(st, s, KL_OP_RESERVE, key, NULL);
+            kl_ask_store(st, s, KL_OP_RESERVE, key, NULL);
         else if (s->have_secret)
             send(st, s);
         else
-            ask_store(st, s, KL_OP_FETCH, key, NULL);
+            kl_ask_store(st, s, KL_OP_FETCH, key, NULL);
         break;
     case KL_POOL_EMPTY:
         wait_for_keys(st, s);
         break;
     case KL_POOL_CONFLICT:
-        fail(st, s, KL_FAULT_KEY_CONFLICT, s->label);
+        kl_board_fail(st, s, KL_FAULT_KEY_CONFLICT, s->label);
         break;
     case KL_POOL_BUSY:
         break; /* asked again with the board's next prompt */
@@ -126,13 +126,13 @@ void ask_pool(struct kl_station *st, struct slot *s)
 }
 
 /* A key of which nothing can have left the host goes back to the pool. */
-void give_back_unsent(struct kl_station *st, struct slot *s, const char *reason)
+void kl_board_give_back_unsent(struct kl_station *st, struct slot *s, const char *reason)
 {
     if (s->key == NO_KEY || s->handed_over)
         return;
     if (kl_pool_key(&st->pool, s->key)->state == KL_KEY_RESERVED &&
         kl_pool_release(&st->pool, s->key))
-        ask_store(st, s, KL_OP_RELEASE, s->key, reason);
+        kl_ask_store(st, s, KL_OP_RELEASE, s->key, reason);
     /* A reservation that is still on its way is given back when it arrives (key_stored). */
 }
 
@@ -142,19 +142,19 @@ void give_back_unsent(struct kl_station *st, struct slot *s, const char *reason)
 static void done(struct kl_station *st, struct slot *s)
 {
     s->store_retry_at = KL_NEVER;
-    enter(st, s, KL_ST_DONE);
-    finish_attempt(st, s, KL_ST_DONE);
-    board_finished(st, s, KL_ST_DONE);
+    kl_board_enter(st, s, KL_ST_DONE);
+    kl_board_finish_attempt(st, s, KL_ST_DONE);
+    kl_board_finished(st, s, KL_ST_DONE);
     if (s->left)
-        board_gone(st, s, "unplugged");
+        kl_board_gone(st, s, "unplugged");
 }
 
 static void record(struct kl_station *st, struct slot *s)
 {
     if (s->state != KL_ST_RECORDING)
-        enter(st, s, KL_ST_RECORDING);
+        kl_board_enter(st, s, KL_ST_RECORDING);
     s->store_retry_at = KL_NEVER;
-    ask_store(st, s, KL_OP_PROVISION, s->key, NULL);
+    kl_ask_store(st, s, KL_OP_PROVISION, s->key, NULL);
     s->deadline = st->now + KL_SEC(5);
 }
 
@@ -162,7 +162,7 @@ static void record(struct kl_station *st, struct slot *s)
 static void proved(struct kl_station *st, struct slot *s)
 {
     if (kl_pool_key(&st->pool, s->key)->state == KL_KEY_PROVISIONED) {
-        note_key(st, s, "confirmed", "recorded before");
+        kl_note_key(st, s, "confirmed", "recorded before");
         done(st, s);
         return;
     }
@@ -179,7 +179,7 @@ static void settle_claim(struct kl_station *st, struct slot *s, const struct kl_
     switch (kl_pool_claim(&st->pool, &s->identity.mac, &ev->fingerprint, &key)) {
     case KL_CLAIM_OWN:
         take_key(st, s, key);
-        note_key(st, s, "recognised", "the board holds its own key");
+        kl_note_key(st, s, "recognised", "the board holds its own key");
         if (kl_pool_key(&st->pool, key)->state == KL_KEY_PROVISIONED)
             done(st, s);
         else
@@ -187,17 +187,17 @@ static void settle_claim(struct kl_station *st, struct slot *s, const struct kl_
         break;
     case KL_CLAIM_ADOPT:
         take_key(st, s, key);
-        note_key(st, s, "adopted", "the board holds a key of this CSV that nobody had recorded");
+        kl_note_key(st, s, "adopted", "the board holds a key of this CSV that nobody had recorded");
         record(st, s);
         break;
     case KL_CLAIM_OTHERS:
-        fail(st, s, KL_FAULT_HOLDS_OTHER_KEY, ev->label);
+        kl_board_fail(st, s, KL_FAULT_HOLDS_OTHER_KEY, ev->label);
         break;
     case KL_CLAIM_UNKNOWN:
-        fail(st, s, KL_FAULT_HOLDS_UNKNOWN, ev->label);
+        kl_board_fail(st, s, KL_FAULT_HOLDS_UNKNOWN, ev->label);
         break;
     case KL_CLAIM_BUSY:
-        identify_again(st, s, "its key is still on its way in the store");
+        kl_board_identify_again(st, s, "its key is still on its way in the store");
         break;
     }
 }
@@ -216,7 +216,7 @@ static void holds_unreadable(struct kl_station *st, struct slot *s)
     const struct kl_pool_key *key = s->key == NO_KEY ? NULL : kl_pool_key(&st->pool, s->key);
 
     if (st->config.confirm != KL_CONFIRM_ACK || !key || !key_is_own(st, s)) {
-        fail(st, s, KL_FAULT_HOLDS_UNREADABLE, "");
+        kl_board_fail(st, s, KL_FAULT_HOLDS_UNREADABLE, "");
         return;
     }
     s->attempt.already = true;
@@ -236,15 +236,15 @@ static void on_restart(struct kl_station *st, struct slot *s)
     case KL_ST_BOOTING:
         /* Our own reset prints one banner; a second is somebody else's, or another board's. */
         if (s->banner_seen)
-            identify_again(st, s, "the board started again by itself before it asked");
+            kl_board_identify_again(st, s, "the board started again by itself before it asked");
         s->banner_seen = true;
         break;
     case KL_ST_ASKING:
     case KL_ST_RESERVING:
-        identify_again(st, s, "the board started again while it waited for its key");
+        kl_board_identify_again(st, s, "the board started again while it waited for its key");
         break;
     case KL_ST_SENDING:
-        fail(st, s, KL_FAULT_NO_ACK, "it started again before it acknowledged");
+        kl_board_fail(st, s, KL_FAULT_NO_ACK, "it started again before it acknowledged");
         break;
     default:
         break; /* CONFIRMING: that is what it should do */
@@ -254,22 +254,23 @@ static void on_restart(struct kl_station *st, struct slot *s)
 static void on_asks(struct kl_station *st, struct slot *s)
 {
     if (s->state == KL_ST_BOOTING)
-        enter(st, s, KL_ST_ASKING);
+        kl_board_enter(st, s, KL_ST_ASKING);
     if (s->state == KL_ST_ASKING)
-        ask_pool(st, s);
+        kl_board_ask_pool(st, s);
     else if (s->state == KL_ST_RESERVING && s->have_secret &&
              kl_pool_key(&st->pool, s->key)->state >= KL_KEY_RESERVED)
         send(st, s);
     else if (s->state == KL_ST_CONFIRMING)
-        fail(st, s, KL_FAULT_READBACK_DIFFERS, "it acknowledged, but asks again after its restart");
+        kl_board_fail(st, s, KL_FAULT_READBACK_DIFFERS,
+                      "it acknowledged, but asks again after its restart");
 }
 
 static void on_ack(struct kl_station *st, struct slot *s)
 {
     if (s->state != KL_ST_SENDING)
         return;
-    enter(st, s, KL_ST_CONFIRMING);
-    note_key(st, s, "acknowledged", "");
+    kl_board_enter(st, s, KL_ST_CONFIRMING);
+    kl_note_key(st, s, "acknowledged", "");
     if (st->config.confirm == KL_CONFIRM_ACK) {
         s->acknowledged_only = true;
         proved(st, s);
@@ -282,7 +283,7 @@ static void on_holds(struct kl_station *st, struct slot *s, const struct kl_hand
         if (ev->matches)
             proved(st, s);
         else
-            fail(st, s, KL_FAULT_READBACK_DIFFERS, "");
+            kl_board_fail(st, s, KL_FAULT_READBACK_DIFFERS, "");
     } else if (s->state == KL_ST_BOOTING || s->state == KL_ST_ASKING) {
         settle_claim(st, s, ev);
     }
@@ -291,22 +292,22 @@ static void on_holds(struct kl_station *st, struct slot *s, const struct kl_hand
 static void on_trouble(struct kl_station *st, struct slot *s, const struct kl_handover_event *ev)
 {
     if (s->state == KL_ST_BOOTING || s->state == KL_ST_ASKING || s->state == KL_ST_CONFIRMING)
-        fail(st, s, ev->reason, ev->text);
+        kl_board_fail(st, s, ev->reason, ev->text);
 }
 
 static void on_timeout(struct kl_station *st, struct slot *s, const struct kl_handover_event *ev)
 {
     if (s->state == KL_ST_ASKING || s->state == KL_ST_RESERVING)
-        identify_again(st, s, "the board stopped asking");
-    else if (state_is_live(s->state) && s->state != KL_ST_RECORDING)
-        fail(st, s, ev->reason, ev->text);
+        kl_board_identify_again(st, s, "the board stopped asking");
+    else if (kl_state_is_live(s->state) && s->state != KL_ST_RECORDING)
+        kl_board_fail(st, s, ev->reason, ev->text);
 }
 
 static void handle(struct kl_station *st, struct slot *s, const struct kl_handover_event *ev)
 {
     switch (ev->kind) {
     case KL_HO_LINE:
-        note_text(st, s, KL_NOTE_LOG, ev->text);
+        kl_note_text(st, s, KL_NOTE_LOG, ev->text);
         break;
     case KL_HO_RESTART:
         on_restart(st, s);
@@ -326,7 +327,7 @@ static void handle(struct kl_station *st, struct slot *s, const struct kl_handov
         break;
     case KL_HO_ERROR:
         if (s->state == KL_ST_SENDING)
-            fail(st, s, KL_FAULT_KEY_REFUSED, ev->text);
+            kl_board_fail(st, s, KL_FAULT_KEY_REFUSED, ev->text);
         break;
     case KL_HO_TROUBLE:
         on_trouble(st, s, ev);
@@ -337,7 +338,7 @@ static void handle(struct kl_station *st, struct slot *s, const struct kl_handov
     }
 }
 
-void handover_step(struct kl_station *st, struct slot *s)
+void kl_board_handover_step(struct kl_station *st, struct slot *s)
 {
     struct kl_handover_event ev;
 
@@ -358,7 +359,7 @@ static bool waits_for(const struct kl_station *st, const struct slot *s, const s
 static void store_failed(struct kl_station *st, struct slot *s, const char *text)
 {
     if (s->fault.reason != KL_FAULT_STORE_TROUBLE)
-        note_key(st, s, "waiting", text);
+        kl_note_key(st, s, "waiting", text);
     s->fault = (struct kl_fault){.reason = KL_FAULT_STORE_TROUBLE};
     kl_copy(s->fault.detail, sizeof s->fault.detail, text);
     s->store_retry_at = st->now + KL_SEC(2);
@@ -377,15 +378,15 @@ static void reserve_answered(struct kl_station *st, struct slot *s, const struct
     if (!waiting) {
         /* Its board has gone or failed meanwhile; nothing was sent. */
         if (ok && kl_pool_release(&st->pool, key))
-            ask_store(st, s, KL_OP_RELEASE, key, "its board left before anything was sent");
+            kl_ask_store(st, s, KL_OP_RELEASE, key, "its board left before anything was sent");
         return;
     }
     if (ev->u.stored.status == KL_STORE_REFUSED) {
-        fail(st, s, KL_FAULT_KEY_CONFLICT, ev->u.stored.text);
+        kl_board_fail(st, s, KL_FAULT_KEY_CONFLICT, ev->u.stored.text);
     } else if (!ok) {
         store_failed(st, s, ev->u.stored.text);
     } else {
-        note_key(st, s, "reserved", "");
+        kl_note_key(st, s, "reserved", "");
         s->secret = *ev->u.stored.key;
         s->have_secret = true;
         if (kl_handover_phase(&s->handover) == KL_HO_ASKED)
@@ -406,11 +407,11 @@ static void fetch_answered(struct kl_station *st, struct slot *s, const struct k
             send(st, s);
     } else if (s->state == KL_ST_RESERVING) {
         if (ev->u.stored.status == KL_STORE_REFUSED)
-            fail(st, s, KL_FAULT_KEY_CONFLICT, ev->u.stored.text);
+            kl_board_fail(st, s, KL_FAULT_KEY_CONFLICT, ev->u.stored.text);
         else
             store_failed(st, s, ev->u.stored.text);
     }
-    loader_step(st, s); /* may have waited for this */
+    kl_board_loader_step(st, s); /* may have waited for this */
 }
 
 static void provision_answered(struct kl_station *st, struct slot *s, const struct kl_event *ev,
@@ -426,9 +427,9 @@ static void provision_answered(struct kl_station *st, struct slot *s, const stru
     if (s->key != key || s->state != KL_ST_RECORDING)
         return;
     if (refused) {
-        fail(st, s, KL_FAULT_KEY_CONFLICT, ev->u.stored.text);
+        kl_board_fail(st, s, KL_FAULT_KEY_CONFLICT, ev->u.stored.text);
     } else if (ok) {
-        note_key(st, s, "recorded", s->acknowledged_only ? "acknowledged only" : "");
+        kl_note_key(st, s, "recorded", s->acknowledged_only ? "acknowledged only" : "");
         done(st, s);
     } else {
         store_failed(st, s, ev->u.stored.text);
@@ -436,7 +437,7 @@ static void provision_answered(struct kl_station *st, struct slot *s, const stru
 }
 
 /* Results of the store belong to the key: they are applied even if the board is long gone. */
-void key_stored(struct kl_station *st, const struct kl_event *ev)
+void kl_board_key_stored(struct kl_station *st, const struct kl_event *ev)
 {
     struct slot *s = &st->slot[ev->slot];
     uint32_t key;
@@ -445,8 +446,8 @@ void key_stored(struct kl_station *st, const struct kl_event *ev)
     if (ev->u.stored.op == KL_OP_ATTEMPT) {
         s->attempt_unsaved = false;
         if (ev->u.stored.status != KL_STORE_OK)
-            note_text(st, s, KL_NOTE_LOG,
-                      "the ledger's history lacks this try: it can't be written");
+            kl_note_text(st, s, KL_NOTE_LOG,
+                         "the ledger's history lacks this try: it can't be written");
         return;
     }
     key = kl_pool_find(&st->pool, &ev->u.stored.fingerprint);
@@ -477,21 +478,21 @@ static void ask_store_again(struct kl_station *st, struct slot *s)
 {
     s->store_retry_at = KL_NEVER;
     if (s->state == KL_ST_RESERVING) {
-        enter(st, s, KL_ST_ASKING);
-        ask_pool(st, s);
+        kl_board_enter(st, s, KL_ST_ASKING);
+        kl_board_ask_pool(st, s);
     } else if (s->state == KL_ST_RECORDING) {
         record(st, s);
     }
 }
 
-void key_tick(struct kl_station *st, struct slot *s)
+void kl_board_key_tick(struct kl_station *st, struct slot *s)
 {
     if (s->store_retry_at <= st->now)
         ask_store_again(st, s);
     if (s->talker == TALK_HANDOVER && kl_handover_deadline(&s->handover) <= st->now) {
         kl_handover_tick(&s->handover, st->now);
-        handover_step(st, s);
+        kl_board_handover_step(st, s);
     }
     if (s->state == KL_ST_ASKING && s->fault.reason == KL_FAULT_NO_KEYS && st->pool.counts.free > 0)
-        ask_pool(st, s);
+        kl_board_ask_pool(st, s);
 }

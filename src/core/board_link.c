@@ -8,29 +8,29 @@
 /* ---- the link ---------------------------------------------------------------------------------
  */
 
-void open_link(struct kl_station *st, struct slot *s)
+void kl_board_open_link(struct kl_station *st, struct slot *s)
 {
     KL_ASSERT(s->link == LINK_CLOSED);
     s->link = LINK_OPENING;
     s->generation++;
     s->io_floor = s->request;
     s->link_deadline = st->now + KL_SEC(30);
-    queue_action(st, s, KL_AC_OPEN)->action.u.baud = 115200;
+    kl_queue_action(st, s, KL_AC_OPEN)->action.u.baud = 115200;
 }
 
-void close_link(struct kl_station *st, struct slot *s)
+void kl_board_close_link(struct kl_station *st, struct slot *s)
 {
     s->talker = TALK_NONE;
     if (s->link == LINK_OPENING || s->link == LINK_OPEN) {
         s->link = LINK_CLOSING;
         s->link_deadline = st->now + KL_SEC(60);
-        queue_action(st, s, KL_AC_CLOSE);
+        kl_queue_action(st, s, KL_AC_CLOSE);
     }
 }
 
 static void forget_board(struct kl_station *st, struct slot *s)
 {
-    forget_key(st, s);
+    kl_board_forget_key(st, s);
     kl_handover_finish(&s->handover);
     s->talker = TALK_NONE;
     s->identity = (struct kl_identity){0};
@@ -51,14 +51,14 @@ static void become_empty(struct kl_station *st, struct slot *s)
 {
     forget_board(st, s);
     if (s->state != KL_ST_EMPTY)
-        enter(st, s, KL_ST_EMPTY);
+        kl_board_enter(st, s, KL_ST_EMPTY);
     s->reopen_at = KL_NEVER;
     if (s->network && s->exists && !st->stopping && !(st->config.once && s->finished_once)) {
         s->reopen_at = st->now + s->reopen_wait;
         s->reopen_wait = s->reopen_wait < KL_SEC(4) ? 2 * s->reopen_wait : KL_SEC(5);
     }
     if (!s->network && s->plugged && s->exists)
-        board_plugged(st, s);
+        kl_board_plugged(st, s);
 }
 
 /* A native-USB board may leave the bus while it resets; it is the same board only if its USB serial
@@ -82,38 +82,39 @@ static void follow(struct kl_station *st, struct slot *s)
 {
     if (s->follow_until == KL_NEVER) {
         s->follow_until = st->now + KL_SEC(6);
-        note_text(st, s, KL_NOTE_PORT, "the board left the bus to reset; waiting for it to return");
+        kl_note_text(st, s, KL_NOTE_PORT,
+                     "the board left the bus to reset; waiting for it to return");
     }
-    close_link(st, s);
+    kl_board_close_link(st, s);
     s->deadline = st->now + KL_MS(300);
 }
 
 /* Called while a followed board's port may be back. */
-void follow_again(struct kl_station *st, struct slot *s)
+void kl_board_follow_again(struct kl_station *st, struct slot *s)
 {
     s->deadline = st->now + KL_MS(300);
     if (st->now >= s->follow_until) {
         s->follow_until = KL_NEVER;
         s->plugged = false;
-        board_gone(st, s, "the board did not come back after its reset");
+        kl_board_gone(st, s, "the board did not come back after its reset");
     } else if (s->link == LINK_CLOSED && s->plugged) {
-        open_link(st, s);
+        kl_board_open_link(st, s);
     }
 }
 
-void board_gone(struct kl_station *st, struct slot *s, const char *why)
+void kl_board_gone(struct kl_station *st, struct slot *s, const char *why)
 {
     if (s->state == KL_ST_EMPTY || s->state == KL_ST_CLOSING)
         return;
-    note_text(st, s, KL_NOTE_PORT, why);
-    if (state_is_live(s->state)) {
+    kl_note_text(st, s, KL_NOTE_PORT, why);
+    if (kl_state_is_live(s->state)) {
         s->fault = (struct kl_fault){.reason = KL_FAULT_PORT_LOST};
         kl_copy(s->fault.detail, sizeof s->fault.detail, why);
-        finish_attempt(st, s, KL_ST_FAILED);
-        board_finished(st, s, KL_ST_FAILED);
+        kl_board_finish_attempt(st, s, KL_ST_FAILED);
+        kl_board_finished(st, s, KL_ST_FAILED);
     }
-    enter(st, s, KL_ST_CLOSING);
-    close_link(st, s);
+    kl_board_enter(st, s, KL_ST_CLOSING);
+    kl_board_close_link(st, s);
     if (s->link == LINK_CLOSED)
         become_empty(st, s);
     else
@@ -123,13 +124,13 @@ void board_gone(struct kl_station *st, struct slot *s, const char *why)
 /* The board has proved its key; that it leaves now changes nothing, the key is still recorded. */
 static void leave_after_recording(struct kl_station *st, struct slot *s, const char *why)
 {
-    note_text(st, s, KL_NOTE_PORT, why);
+    kl_note_text(st, s, KL_NOTE_PORT, why);
     s->left = true;
-    close_link(st, s);
+    kl_board_close_link(st, s);
 }
 
 /* Hotplug says that the port is gone. */
-void board_unplugged(struct kl_station *st, struct slot *s)
+void kl_board_unplugged(struct kl_station *st, struct slot *s)
 {
     s->plugged = false;
     if (s->state == KL_ST_RECORDING)
@@ -137,25 +138,26 @@ void board_unplugged(struct kl_station *st, struct slot *s)
     else if (may_be_followed(s))
         follow(st, s);
     else
-        board_gone(st, s, "unplugged");
+        kl_board_gone(st, s, "unplugged");
 }
 
-void link_lost(struct kl_station *st, struct slot *s, const char *why)
+void kl_board_link_lost(struct kl_station *st, struct slot *s, const char *why)
 {
     if (s->state == KL_ST_RECORDING) {
         leave_after_recording(st, s, why);
     } else if (may_be_followed(s)) {
         follow(st, s);
-    } else if (state_is_live(s->state) && (st->config.once || !s->network)) {
-        fail(st, s, KL_FAULT_PORT_LOST, why);
+    } else if (kl_state_is_live(s->state) && (st->config.once || !s->network)) {
+        kl_board_fail(st, s, KL_FAULT_PORT_LOST, why);
     } else if (s->network) {
-        board_gone(st, s, why);
+        kl_board_gone(st, s, why);
     } else {
-        close_link(st, s); /* a result on screen stays; hotplug tells when the board is gone */
+        kl_board_close_link(st,
+                            s); /* a result on screen stays; hotplug tells when the board is gone */
     }
 }
 
-void link_closed(struct kl_station *st, struct slot *s)
+void kl_board_link_closed(struct kl_station *st, struct slot *s)
 {
     s->link = LINK_CLOSED;
     s->link_deadline = KL_NEVER;
@@ -164,7 +166,7 @@ void link_closed(struct kl_station *st, struct slot *s)
         become_empty(st, s);
     } else if (s->start_when_closed) {
         s->start_when_closed = false;
-        try_start(st, s);
+        kl_board_try_start(st, s);
     }
 }
 
@@ -178,21 +180,25 @@ static void open_failed(struct kl_station *st, struct slot *s, const struct kl_e
         [KL_OPEN_ERROR] = KL_FAULT_PORT_ERROR,
     };
 
-    close_link(st, s);
+    kl_board_close_link(st, s);
     if (s->follow_until != KL_NEVER)
         return; /* not yet back on the bus: follow_again tries on */
     s->opens_failed++;
+    if (s->network && !st->config.once && s->state != KL_ST_EMPTY) {
+        kl_board_gone(st, s, ev->u.opened.text); /* a port that refuses is an empty slot */
+        return;
+    }
     if (s->state != KL_ST_EMPTY || (st->config.once && s->opens_failed >= 3)) {
-        fail(st, s, reasons[ev->u.opened.result], ev->u.opened.text);
+        kl_board_fail(st, s, reasons[ev->u.opened.result], ev->u.opened.text);
         return;
     }
     if (s->opens_failed == 1)
-        note_text(st, s, KL_NOTE_PORT, ev->u.opened.text);
+        kl_note_text(st, s, KL_NOTE_PORT, ev->u.opened.text);
     s->reopen_at = st->now + s->reopen_wait;
     s->reopen_wait = s->reopen_wait < KL_SEC(4) ? 2 * s->reopen_wait : KL_SEC(5);
 }
 
-void link_opened(struct kl_station *st, struct slot *s, const struct kl_event *ev)
+void kl_board_link_opened(struct kl_station *st, struct slot *s, const struct kl_event *ev)
 {
     if (s->link != LINK_OPENING)
         return; /* closed meanwhile; its CLOSED is on the way */
@@ -204,39 +210,41 @@ void link_opened(struct kl_station *st, struct slot *s, const struct kl_event *e
     s->link_deadline = KL_NEVER;
     s->opens_failed = 0;
     s->reopen_wait = KL_MS(250);
-    note_text(st, s, KL_NOTE_PORT, "opened");
+    kl_note_text(st, s, KL_NOTE_PORT, "opened");
     if (s->follow_until != KL_NEVER) {
         s->follow_until = KL_NEVER;
         if (s->state == KL_ST_CONNECTING)
-            begin(st, s);
+            kl_board_begin(st, s);
         else if (is_proved_same(s))
-            listen_to(st, s);
+            kl_board_listen(st, s);
         else
-            identify_again(st, s, "the board left the bus and can't prove that it is the same");
-    } else if (fixture_watches(st, s)) {
+            kl_board_identify_again(st, s,
+                                    "the board left the bus and can't prove that it is the same");
+    } else if (kl_fixture_watches(st, s)) {
         s->probe_at = st->now;
     } else if (s->state == KL_ST_EMPTY) {
-        board_plugged(st, s);
-    } else {
-        begin(st, s);
+        kl_board_plugged(st, s);
+    } else if (s->state == KL_ST_SETTLING) {
+        kl_board_begin(st, s);
     }
+    /* Else a result is on screen, and the open link tells when its board is gone. */
 }
 
-void board_left_fixture(struct kl_station *st, struct slot *s, const char *why)
+void kl_board_left_fixture(struct kl_station *st, struct slot *s, const char *why)
 {
-    note_text(st, s, KL_NOTE_PORT, why);
+    kl_note_text(st, s, KL_NOTE_PORT, why);
     forget_board(st, s);
-    enter(st, s, KL_ST_CLOSING);
-    enter(st, s, KL_ST_EMPTY);
+    kl_board_enter(st, s, KL_ST_CLOSING);
+    kl_board_enter(st, s, KL_ST_EMPTY);
 }
 
 /* Opening or closing was not answered in time. */
-void link_overdue(struct kl_station *st, struct slot *s)
+void kl_board_link_overdue(struct kl_station *st, struct slot *s)
 {
     if (s->link == LINK_OPENING) {
-        fail(st, s, KL_FAULT_LINK_STUCK, "opening the port takes too long");
+        kl_board_fail(st, s, KL_FAULT_LINK_STUCK, "opening the port takes too long");
     } else {
-        note_text(st, s, KL_NOTE_PORT, "the adapter still blocks closing its port: unplug it");
+        kl_note_text(st, s, KL_NOTE_PORT, "the adapter still blocks closing its port: unplug it");
         s->link_deadline = st->now + KL_SEC(60);
         if (s->state == KL_ST_CLOSING)
             s->deadline = s->link_deadline;

@@ -26,7 +26,7 @@ void kl_station_init(struct kl_station *st, const struct kl_station_config *conf
 void kl_station_finish(struct kl_station *st)
 {
     for (unsigned i = 0; i < st->slot_count; i++) {
-        forget_key(st, &st->slot[i]);
+        kl_board_forget_key(st, &st->slot[i]);
         kl_handover_finish(&st->slot[i].handover);
     }
     kl_wipe(st, sizeof *st);
@@ -45,7 +45,8 @@ static struct queued *queue_raw(struct kl_station *st)
     return q;
 }
 
-struct queued *queue_action(struct kl_station *st, const struct slot *s, enum kl_action_kind kind)
+struct queued *kl_queue_action(struct kl_station *st, const struct slot *s,
+                               enum kl_action_kind kind)
 {
     struct queued *q = queue_raw(st);
 
@@ -57,7 +58,7 @@ struct queued *queue_action(struct kl_station *st, const struct slot *s, enum kl
     return q;
 }
 
-struct queued *queue_note(struct kl_station *st, struct slot *s, enum kl_note_kind kind)
+struct queued *kl_queue_note(struct kl_station *st, struct slot *s, enum kl_note_kind kind)
 {
     struct queued *q;
 
@@ -67,7 +68,7 @@ struct queued *queue_note(struct kl_station *st, struct slot *s, enum kl_note_ki
         st->notes_dropped++;
         return NULL;
     }
-    q = queue_action(st, s, KL_AC_NOTE);
+    q = kl_queue_action(st, s, KL_AC_NOTE);
     q->text[0] = '\0';
     q->label[0] = '\0';
     q->action.u.note.kind = kind;
@@ -83,33 +84,33 @@ struct queued *queue_note(struct kl_station *st, struct slot *s, enum kl_note_ki
     return q;
 }
 
-void note_text(struct kl_station *st, struct slot *s, enum kl_note_kind kind, const char *text)
+void kl_note_text(struct kl_station *st, struct slot *s, enum kl_note_kind kind, const char *text)
 {
-    struct queued *q = queue_note(st, s, kind);
+    struct queued *q = kl_queue_note(st, s, kind);
 
     if (q)
         kl_copy(q->text, sizeof q->text, text);
 }
 
-void note_key(struct kl_station *st, struct slot *s, const char *what, const char *text)
+void kl_note_key(struct kl_station *st, struct slot *s, const char *what, const char *text)
 {
-    struct queued *q = queue_note(st, s, KL_NOTE_KEY);
+    struct queued *q = kl_queue_note(st, s, KL_NOTE_KEY);
 
     q->action.u.note.what = what;
     kl_copy(q->text, sizeof q->text, text);
 }
 
-void station_warn(struct kl_station *st, const char *text)
+void kl_station_warn(struct kl_station *st, const char *text)
 {
     kl_copy(st->warning, sizeof st->warning, text);
     st->warning_until = st->now + KL_SEC(60);
-    note_text(st, NULL, KL_NOTE_STATION, text);
+    kl_note_text(st, NULL, KL_NOTE_STATION, text);
 }
 
-void ask_store(struct kl_station *st, struct slot *s, enum kl_store_op op, uint32_t key,
-               const char *reason)
+void kl_ask_store(struct kl_station *st, struct slot *s, enum kl_store_op op, uint32_t key,
+                  const char *reason)
 {
-    struct queued *q = queue_action(st, s, KL_AC_STORE);
+    struct queued *q = kl_queue_action(st, s, KL_AC_STORE);
 
     q->action.request = ++s->request;
     q->action.u.store.op = op;
@@ -199,7 +200,7 @@ kl_us kl_station_deadline(const struct kl_station *st)
     kl_us at = st->warning_until;
 
     for (unsigned i = 0; i < st->slot_count; i++) {
-        kl_us slot_at = board_deadline(&st->slot[i]);
+        kl_us slot_at = kl_board_deadline(&st->slot[i]);
         if (slot_at < at)
             at = slot_at;
     }
@@ -217,7 +218,7 @@ static bool is_busy_flashing(const struct slot *s)
 
 static bool is_running(const struct slot *s)
 {
-    return state_is_live(s->state) || s->attempt_open ||
+    return kl_state_is_live(s->state) || s->attempt_open ||
            (s->state == KL_ST_SETTLING && s->link == LINK_OPENING) ||
            (s->state == KL_ST_FAILED && s->retry_at != KL_NEVER);
 }
@@ -227,7 +228,7 @@ static unsigned finished_boards(const struct kl_station *st)
     return st->done + st->failed + st->skipped;
 }
 
-bool may_start(const struct kl_station *st, const struct slot *s)
+bool kl_may_start(const struct kl_station *st, const struct slot *s)
 {
     unsigned flashing = 0, running = 0;
 
@@ -265,7 +266,7 @@ static void look_for_common_cause(struct kl_station *st)
         kl_format(text, sizeof text,
                   "%u slots failed within 10 seconds: check the hub, its cable and its supply",
                   together);
-        station_warn(st, text);
+        kl_station_warn(st, text);
     }
 }
 
@@ -302,12 +303,12 @@ static void check_keys_left(struct kl_station *st)
     } else if (!st->few_said && st->config.warn_keys > 0) {
         st->few_said = true;
         kl_format(text, sizeof text, "%u keys left: add rows to the CSV", st->pool.counts.free);
-        note_text(st, NULL, KL_NOTE_STATION, text);
+        kl_note_text(st, NULL, KL_NOTE_STATION, text);
     }
 }
 
 /* A board's turn is over; s->finished tells how. */
-void board_finished(struct kl_station *st, struct slot *s, enum kl_state result)
+void kl_board_finished(struct kl_station *st, struct slot *s, enum kl_state result)
 {
     s->finished_once = true;
     if (result == KL_ST_DONE) {
@@ -324,7 +325,7 @@ void board_finished(struct kl_station *st, struct slot *s, enum kl_state result)
     s->failed_at = result == KL_ST_FAILED ? st->now : 0;
     if (result != KL_ST_SKIPPED)
         remember_figures(st, s, result == KL_ST_DONE);
-    queue_note(st, s, KL_NOTE_RESULT);
+    kl_queue_note(st, s, KL_NOTE_RESULT);
     if (result == KL_ST_FAILED)
         look_for_common_cause(st);
     check_keys_left(st);
@@ -365,7 +366,7 @@ static void rest_if_all_done(struct kl_station *st)
             return;
     }
     st->rest_said = true;
-    queue_action(st, NULL, KL_AC_REST)->action.u.exit = exit_status(st);
+    kl_queue_action(st, NULL, KL_AC_REST)->action.u.exit = exit_status(st);
 }
 
 static void stop(struct kl_station *st)
@@ -374,15 +375,15 @@ static void stop(struct kl_station *st)
         /* The second time: at once. What is reserved or sent is safe as it is. */
         if (!st->rest_said) {
             st->rest_said = true;
-            queue_action(st, NULL, KL_AC_REST)->action.u.exit = 0;
+            kl_queue_action(st, NULL, KL_AC_REST)->action.u.exit = 0;
         }
         return;
     }
     st->stopping = true;
-    note_text(st, NULL, KL_NOTE_STATION,
-              "stopping: boards that are being given a key finish first");
+    kl_note_text(st, NULL, KL_NOTE_STATION,
+                 "stopping: boards that are being given a key finish first");
     for (unsigned i = 0; i < st->slot_count; i++)
-        park(st, &st->slot[i]);
+        kl_board_park(st, &st->slot[i]);
 }
 
 /* ---- what comes in ----------------------------------------------------------------------------
@@ -407,7 +408,7 @@ static void add_slot(struct kl_station *st, const struct kl_event *ev)
     s->reopen_wait = KL_MS(250);
     s->since = st->now;
     s->key = NO_KEY;
-    forget_key(st, s);
+    kl_board_forget_key(st, s);
     kl_copy(s->name, sizeof s->name, ev->u.slot.name);
     /* --once is promised an answer for each slot, also where nothing is plugged in. */
     if (st->config.once && !s->network)
@@ -424,8 +425,8 @@ static void plugged(struct kl_station *st, struct slot *s, const struct kl_event
         s->reopen_at = st->now;
         return;
     }
-    note_text(st, s, KL_NOTE_PORT, "plugged in");
-    board_plugged(st, s);
+    kl_note_text(st, s, KL_NOTE_PORT, "plugged in");
+    kl_board_plugged(st, s);
 }
 
 static void command(struct kl_station *st, const struct kl_event *ev)
@@ -436,22 +437,22 @@ static void command(struct kl_station *st, const struct kl_event *ev)
     case KL_CMD_RETRY:
     case KL_CMD_ERASE_RETRY:
         if (s)
-            retry(st, s, ev->u.command.kind == KL_CMD_ERASE_RETRY);
+            kl_board_retry(st, s, ev->u.command.kind == KL_CMD_ERASE_RETRY);
         break;
     case KL_CMD_RETRY_FAILED:
         for (unsigned i = 0; i < st->slot_count; i++)
             if (st->slot[i].state == KL_ST_FAILED)
-                retry(st, &st->slot[i], false);
+                kl_board_retry(st, &st->slot[i], false);
         break;
     case KL_CMD_SKIP:
         if (s)
-            skip(st, s);
+            kl_board_skip(st, s);
         break;
     case KL_CMD_PAUSE:
     case KL_CMD_RESUME:
         st->paused = ev->u.command.kind == KL_CMD_PAUSE;
-        note_text(st, NULL, KL_NOTE_STATION,
-                  st->paused ? "paused: nothing new is started" : "resumed");
+        kl_note_text(st, NULL, KL_NOTE_STATION,
+                     st->paused ? "paused: nothing new is started" : "resumed");
         break;
     case KL_CMD_STOP:
         stop(st);
@@ -469,27 +470,27 @@ static void slot_event(struct kl_station *st, struct slot *s, const struct kl_ev
         s->plugged = false;
         s->exists = false;
         s->reopen_at = KL_NEVER;
-        board_gone(st, s, "slot removed");
+        kl_board_gone(st, s, "slot removed");
         break;
     case KL_EV_PLUGGED:
         plugged(st, s, ev);
         break;
     case KL_EV_UNPLUGGED:
-        board_unplugged(st, s);
+        kl_board_unplugged(st, s);
         break;
     default:
         if (ev->generation != s->generation) {
             st->stale++;
         } else if (ev->kind == KL_EV_OPENED) {
-            link_opened(st, s, ev);
+            kl_board_link_opened(st, s, ev);
         } else if (ev->kind == KL_EV_CLOSED) {
-            link_closed(st, s);
+            kl_board_link_closed(st, s);
         } else if (ev->kind == KL_EV_LOST && s->link == LINK_OPEN) {
-            link_lost(st, s, ev->u.text);
+            kl_board_link_lost(st, s, ev->u.text);
         } else if (ev->kind == KL_EV_RX && s->link == LINK_OPEN) {
-            board_rx(st, s, ev->u.rx.data, ev->u.rx.size);
+            kl_board_rx(st, s, ev->u.rx.data, ev->u.rx.size);
         } else if (ev->kind == KL_EV_IO_DONE && s->link == LINK_OPEN) {
-            board_io_done(st, s, ev->request, ev->u.io.ok);
+            kl_board_io_done(st, s, ev->request, ev->u.io.ok);
         }
     }
 }
@@ -500,7 +501,7 @@ static void take_keys(struct kl_station *st, const struct kl_event *ev)
                  ev->u.keys.ledger, ev->u.keys.ledger_count);
     st->fields = ev->u.keys.fields;
     if (st->have_keys)
-        note_text(st, NULL, KL_NOTE_STATION, "the CSV was read again");
+        kl_note_text(st, NULL, KL_NOTE_STATION, "the CSV was read again");
     st->have_keys = true;
     check_keys_left(st);
 }
@@ -515,10 +516,11 @@ static void settle(struct kl_station *st)
     }
     for (unsigned i = 0; i < st->slot_count; i++) {
         struct slot *s = &st->slot[i];
-        if (board_deadline(s) <= st->now || s->state == KL_ST_ASKING || st->config.fixture)
-            board_tick(st, s);
-        if (s->state == KL_ST_SETTLING && s->settled && !s->start_when_closed && may_start(st, s))
-            try_start(st, s);
+        if (kl_board_deadline(s) <= st->now || s->state == KL_ST_ASKING || st->config.fixture)
+            kl_board_tick(st, s);
+        if (s->state == KL_ST_SETTLING && s->settled && !s->start_when_closed &&
+            kl_may_start(st, s))
+            kl_board_try_start(st, s);
     }
     rest_if_all_done(st);
 }
@@ -527,7 +529,7 @@ static void check_promises(const struct kl_station *st)
 {
     for (unsigned i = 0; i < st->slot_count; i++) {
         const struct slot *s = &st->slot[i];
-        KL_ASSERT(may_rest(s) || board_deadline(s) != KL_NEVER);
+        KL_ASSERT(may_rest(s) || kl_board_deadline(s) != KL_NEVER);
     }
 }
 
@@ -545,7 +547,7 @@ void kl_station_feed(struct kl_station *st, const struct kl_event *ev)
     case KL_EV_STORED:
         KL_ASSERT(st->store_pending > 0);
         st->store_pending--;
-        key_stored(st, ev);
+        kl_board_key_stored(st, ev);
         st->version++;
         break;
     case KL_EV_KEYS:

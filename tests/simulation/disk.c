@@ -167,14 +167,11 @@ void disk_step(struct world *w)
         ev.generation = r.action.generation;
         ev.request = r.action.request;
         ev.u.stored.op = r.action.u.store.op;
-        ev.u.stored.status = r.fails     ? KL_STORE_FAILED
-                             : r.text[0] ? KL_STORE_REFUSED
-                                         : KL_STORE_OK;
+        ev.u.stored.status = r.fails ? KL_STORE_FAILED : r.text[0] ? KL_STORE_REFUSED : KL_STORE_OK;
         ev.u.stored.fingerprint = r.action.u.store.fingerprint;
         if (k && ev.u.stored.status == KL_STORE_OK)
             ev.u.stored.key = &k->key;
-        snprintf(ev.u.stored.text, sizeof ev.u.stored.text, "%s",
-                 r.fails ? "disk full" : r.text);
+        snprintf(ev.u.stored.text, sizeof ev.u.stored.text, "%s", r.fails ? "disk full" : r.text);
         kl_station_feed(w->st, &ev);
     }
 }

@@ -1,5 +1,5 @@
-/* oracle.c: what must be true at every instant. Looks only at bytes on wires, at what virtual boards
-   hold and at the durable state; shares no code with the pool. */
+/* oracle.c: what must be true at every instant. Looks only at bytes on wires, at what virtual
+   boards hold and at the durable state; shares no code with the pool. */
 #include <string.h>
 
 #include "world.h"

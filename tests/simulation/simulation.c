@@ -40,7 +40,7 @@ static bool write_image(const char *folder, const char *name, struct kl_demo_ima
     return ok;
 }
 
-/* Small images for a flash of 256 KB, so that a life takes little real time. */
+/* Small images for a flash of 1 MB, so that a life takes little real time. */
 static void make_bundle(void)
 {
     static const struct kl_demo_partition rows[] = {{"nvs", 1, 2, 0x9000, 0x6000},
@@ -67,10 +67,21 @@ static void make_bundle(void)
     }
 }
 
+static uint64_t playing;
+
+static void asserted(const char *condition, const char *file, int line)
+{
+    printf("seed %llu: assertion %s at %s:%d\nrepeat it with: simulation --seed %llu --trace\n",
+           (unsigned long long)playing, condition, file, line, (unsigned long long)playing);
+    fflush(stdout);
+}
+
 static bool play(uint64_t seed, bool trace, uint64_t *hash)
 {
     struct world *w = calloc(1, sizeof *w);
     bool ok;
+
+    playing = seed;
 
     world_init(w, seed, trace ? stdout : NULL);
     ok = world_play(w);
@@ -150,6 +161,7 @@ int main(int argc, char **argv)
         else
             return fprintf(stderr, "what is %s?\n", argv[i]), 2;
     }
+    kl_assert_report = asserted;
     make_bundle();
     if (kept || seed) {
         int status = kept ? play_kept(kept) : !play_seed(seed, trace);

@@ -7,7 +7,8 @@
 
 #include "keyline/bundle_load.h"
 
-/* ---- chance ----------------------------------------------------------------------------------- */
+/* ---- chance -----------------------------------------------------------------------------------
+ */
 
 static uint64_t rotate(uint64_t x, int k)
 {
@@ -50,7 +51,8 @@ bool chance(struct world *w, unsigned per_million)
     return !w->calm && per_million && below(w, 1000000) < per_million;
 }
 
-/* ---- telling ---------------------------------------------------------------------------------- */
+/* ---- telling ----------------------------------------------------------------------------------
+ */
 
 void tell(struct world *w, const char *format, ...)
 {
@@ -77,7 +79,8 @@ void violated(struct world *w, const char *format, ...)
     tell(w, "VIOLATED: %s", w->violation);
 }
 
-/* ---- events ----------------------------------------------------------------------------------- */
+/* ---- events -----------------------------------------------------------------------------------
+ */
 
 struct kl_event world_make(struct world *w, enum kl_event_kind kind, unsigned slot)
 {
@@ -134,30 +137,77 @@ static struct pending pop(struct world *w)
     return top;
 }
 
+/* One link's own words come in the order in which they were said, however late. */
 void world_event(struct world *w, const struct kl_event *ev, kl_us delay)
 {
+    kl_us *said = &w->link[ev->slot].said_at;
+    kl_us at;
+
     if (chance(w, w->w.late))
         delay += (kl_us)below(w, 3000000);
-    push(w, (struct pending){.at = w->now + delay, .order = w->order++, .ev = *ev});
+    at = w->now + delay > *said ? w->now + delay : *said;
+    *said = at;
+    push(w, (struct pending){.at = at, .order = w->order++, .ev = *ev});
 }
 
-/* ---- boards ----------------------------------------------------------------------------------- */
+/* ---- boards -----------------------------------------------------------------------------------
+ */
 
 static const char *const board_faults[] = {
-    "never-asks",    "stores-wrong", "boot-loop", "misses-first-line", "no-ack", "silent-after=3000",
-    "no-stub",       "no-sync=3",    "brownout",  "unplug-at=2500",    "md5-mismatch",
+    "noise=3000",
+    "silent_after=3000",
+    "deaf_after=4000",
+    "unplug_at=2500",
+    "unplug_at=12000",
+    "reset_at=9000",
+    "chatter",
+    "no_sync=3",
+    "no_auto_reset=2",
+    "boot_held=2",
+    "deaf",
+    "mute",
+    "no_baud",
+    "no_flash",
+    "write_fails=1",
+    "md5_wrong=1",
+    "stub_fails",
+    "flash_encrypted",
+    "mac_empty",
+    "flash_read_err=2",
+    "brownout",
+    "boot_loop",
+    "panic",
+    "panic_on_line",
+    "slow_boot",
+    "never_asks",
+    "silent_app",
+    "misses_line=2",
+    "refuses",
+    "restarts=2",
+    "dies_storing",
+    "dies_stored",
+    "ack_lost",
+    "stores_wrong",
+    "stores_nothing",
+    "no_readback",
+    "reads_wrong=1",
+    "reads_short",
+    "leaks",
+    "chatty",
+    "provisioned",
+    "provisioned=dev-0003|5ec0aa|5ec0bb",
 };
 
 static int new_board(struct world *w)
 {
-    struct kl_vboard_config c = {.chip = KL_CHIP_ESP32, .flash_size = 256 * 1024};
+    struct kl_vboard_config c = {.chip = KL_CHIP_ESP32, .flash_size = 1024 * 1024};
     struct sim_board *b;
 
     if (w->board_count == BOARDS_MAX)
         return -1;
     b = &w->board[w->board_count];
-    c.mac = (struct kl_mac){{0x24, 0x6f, 0x28, 0, (uint8_t)(w->board_count >> 8),
-                             (uint8_t)w->board_count}};
+    c.mac = (struct kl_mac){
+        {0x24, 0x6f, 0x28, 0, (uint8_t)(w->board_count >> 8), (uint8_t)w->board_count}};
     if (w->board_count > 0 && chance(w, w->w.clone))
         c.mac = w->board[below(w, w->board_count)].mac;
     b->healthy = true;
@@ -195,9 +245,8 @@ static void say_plugged(struct world *w, unsigned slot, bool plugged)
         ev.u.port.vid = 0x10c4;
         ev.u.port.pid = 0xea60;
     }
-    push(w, (struct pending){.at = w->now + 1000 + (kl_us)below(w, 250000),
-                             .order = w->order++,
-                             .ev = ev});
+    push(w, (struct pending){
+                .at = w->now + 1000 + (kl_us)below(w, 250000), .order = w->order++, .ev = ev});
 }
 
 static void lose_link(struct world *w, unsigned slot, const char *why)
@@ -252,7 +301,8 @@ static int drawer(struct world *w)
     return -1;
 }
 
-/* ---- the station's actions -------------------------------------------------------------------- */
+/* ---- the station's actions --------------------------------------------------------------------
+ */
 
 static size_t damage(struct world *w, const uint8_t *in_bytes, size_t size, uint8_t *out)
 {
@@ -396,7 +446,8 @@ static void drain(struct world *w)
     }
 }
 
-/* ---- time ------------------------------------------------------------------------------------- */
+/* ---- time -------------------------------------------------------------------------------------
+ */
 
 static void hear_boards(struct world *w)
 {
@@ -416,10 +467,13 @@ static void hear_boards(struct world *w)
             if (n == 0)
                 continue;
             ev.u.rx.size = n;
-            push(w, (struct pending){.at = w->now + 100 + (kl_us)below(w, 1000),
-                                     .order = w->order++,
-                                     .ev = ev,
-                                     .data = memcpy(malloc(n), bytes, n)});
+            kl_us at = w->now + 100 + (kl_us)below(w, 1000);
+            if (at < w->link[s].said_at)
+                at = w->link[s].said_at;
+            w->link[s].said_at = at;
+            push(w,
+                 (struct pending){
+                     .at = at, .order = w->order++, .ev = ev, .data = memcpy(malloc(n), bytes, n)});
         }
         if (kl_vboard_unplugged(v))
             take_out(w, s);
@@ -484,8 +538,9 @@ static void crash(struct world *w)
 
 static void operator_does(struct world *w)
 {
-    static const enum kl_command_kind kinds[] = {KL_CMD_RETRY, KL_CMD_SKIP, KL_CMD_ERASE_RETRY,
-                                                 KL_CMD_RETRY_FAILED, KL_CMD_PAUSE, KL_CMD_RESUME};
+    static const enum kl_command_kind kinds[] = {KL_CMD_RETRY,       KL_CMD_SKIP,
+                                                 KL_CMD_ERASE_RETRY, KL_CMD_RETRY_FAILED,
+                                                 KL_CMD_PAUSE,       KL_CMD_RESUME};
     struct kl_event ev = world_make(w, KL_EV_COMMAND, below(w, w->slots));
 
     ev.u.command.kind = kinds[below(w, sizeof kinds / sizeof kinds[0])];
@@ -563,7 +618,8 @@ static void step_until(struct world *w, kl_us until)
     }
 }
 
-/* ---- a run ------------------------------------------------------------------------------------ */
+/* ---- a run ------------------------------------------------------------------------------------
+ */
 
 static unsigned weight(struct world *w, unsigned most)
 {

@@ -26,20 +26,20 @@ enum {
 /* How likely each trouble is in this run: many are 0, so that runs differ in kind, not only in
    detail. All are chances per million of whatever they are drawn at. */
 struct weights {
-    unsigned unplug;       /* per step: a board leaves its slot */
-    unsigned swap;         /* … and another one takes its place at once */
-    unsigned bit_flip;     /* per byte, either way */
+    unsigned unplug;   /* per step: a board leaves its slot */
+    unsigned swap;     /* … and another one takes its place at once */
+    unsigned bit_flip; /* per byte, either way */
     unsigned byte_lost;
     unsigned byte_doubled;
-    unsigned late;         /* per event: it is delayed */
-    unsigned link_lost;    /* per step: the connection breaks, the board stays */
-    unsigned bad_board;    /* per new board: it has a fault of its own */
-    unsigned clone;        /* per new board: it has the MAC of another one */
-    unsigned disk_fails;   /* per request */
+    unsigned late;       /* per event: it is delayed */
+    unsigned link_lost;  /* per step: the connection breaks, the board stays */
+    unsigned bad_board;  /* per new board: it has a fault of its own */
+    unsigned clone;      /* per new board: it has the MAC of another one */
+    unsigned disk_fails; /* per request */
     unsigned disk_slow;
-    unsigned crash;        /* per step: the process dies and is started again */
-    unsigned command;      /* per step: the operator does something */
-    unsigned more_keys;    /* per step: rows are added to the CSV */
+    unsigned crash;     /* per step: the process dies and is started again */
+    unsigned command;   /* per step: the operator does something */
+    unsigned more_keys; /* per step: rows are added to the CSV */
 };
 
 struct sim_key {
@@ -65,9 +65,7 @@ struct sim_board {
 struct sim_link {
     bool open;
     uint32_t generation;
-    kl_us closes_at, opens_at;
-    uint32_t open_request;
-    kl_us io_free_at; /* requests are done in order */
+    kl_us said_at; /* when the last thing it said is heard */
 };
 
 struct pending {
