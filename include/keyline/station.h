@@ -293,6 +293,6 @@ void kl_station_look(const struct kl_station *st, struct kl_snapshot *out);
 /* The first `capacity` keys in doubt; returns how many were written. */
 unsigned kl_station_in_doubt(const struct kl_station *st, struct kl_in_doubt *out,
                              unsigned capacity);
-void kl_station_finish(struct kl_station *st); /* wipes secrets */
+void kl_station_finish(struct kl_station *st); /* wipes secrets; before the pool memory goes */
 
 #endif

@@ -19,8 +19,9 @@ static int key_in(struct world *w, const char *text, size_t size)
     return -1;
 }
 
-/* Bytes leave the host for whatever stands in the slot. */
-void oracle_bytes_out(struct world *w, unsigned slot, const struct kl_io *io)
+/* Bytes leave the host for whatever stands in the slot; through a link whose port has gone they
+   reach nobody. */
+void oracle_bytes_out(struct world *w, unsigned slot, const struct kl_io *io, bool connected)
 {
     int n = io->size <= 4096 ? key_in(w, (const char *)io->data, io->size) : -1;
     struct sim_key *k;
@@ -35,7 +36,7 @@ void oracle_bytes_out(struct world *w, unsigned slot, const struct kl_io *io)
         violated(w, "key %s leaves the host before its reservation is durable", k->label);
         return;
     }
-    if (w->in_slot[slot] < 0)
+    if (!connected || w->in_slot[slot] < 0)
         return; /* into the air */
     to = w->board[w->in_slot[slot]].mac;
     if (memcmp(&to, &k->mac, sizeof to) != 0)

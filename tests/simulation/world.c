@@ -329,7 +329,7 @@ static void do_io(struct world *w, const struct kl_action *a)
     uint8_t *bytes;
 
     if (a->u.io.kind == KL_IO_WRITE)
-        oracle_bytes_out(w, a->slot, &a->u.io);
+        oracle_bytes_out(w, a->slot, &a->u.io, l->open && a->generation == l->generation);
     if (!l->open || a->generation != l->generation)
         return;
     switch (a->u.io.kind) {
@@ -725,10 +725,10 @@ void world_finish(struct world *w)
     free(w->heap);
     for (unsigned b = 0; b < w->board_count; b++)
         kl_vboard_destroy(w->board[b].v);
+    kl_station_finish(w->st);
+    free(w->st);
     free(w->memory.key);
     free(w->memory.by_fingerprint);
     free(w->memory.by_mac);
     free(w->memory.by_label);
-    kl_station_finish(w->st);
-    free(w->st);
 }

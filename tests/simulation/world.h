@@ -143,7 +143,7 @@ kl_us disk_deadline(const struct world *w);
 void disk_crash(struct world *w);
 
 /* oracle.c */
-void oracle_bytes_out(struct world *w, unsigned slot, const struct kl_io *io);
+void oracle_bytes_out(struct world *w, unsigned slot, const struct kl_io *io, bool connected);
 void oracle_action(struct world *w, const struct kl_action *a);
 void oracle_boards(struct world *w);
 
