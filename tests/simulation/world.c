@@ -235,6 +235,7 @@ static struct kl_vboard *in(struct world *w, unsigned slot)
 static void say_plugged(struct world *w, unsigned slot, bool plugged)
 {
     struct kl_event ev = world_make(w, plugged ? KL_EV_PLUGGED : KL_EV_UNPLUGGED, slot);
+    kl_us at;
 
     if (w->network[slot] || w->plugged_said[slot] == plugged)
         return;
@@ -245,8 +246,12 @@ static void say_plugged(struct world *w, unsigned slot, bool plugged)
         ev.u.port.vid = 0x10c4;
         ev.u.port.pid = 0xea60;
     }
-    push(w, (struct pending){
-                .at = w->now + 1000 + (kl_us)below(w, 250000), .order = w->order++, .ev = ev});
+    /* The poll sees it within its 250 ms, and in order. */
+    at = w->now + 1000 + (kl_us)below(w, 250000);
+    if (at < w->port_said_at[slot])
+        at = w->port_said_at[slot];
+    w->port_said_at[slot] = at;
+    push(w, (struct pending){.at = at, .order = w->order++, .ev = ev});
 }
 
 static void lose_link(struct world *w, unsigned slot, const char *why)

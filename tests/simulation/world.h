@@ -99,6 +99,7 @@ struct world {
     unsigned board_count;
     int in_slot[SLOTS_MAX]; /* index of board, -1 = empty */
     bool network[SLOTS_MAX], plugged_said[SLOTS_MAX];
+    kl_us port_said_at[SLOTS_MAX];
 
     struct sim_key key[KEYS_MAX];
     unsigned key_count;
