@@ -72,7 +72,9 @@ static const char *after_text(const char *line, const char *end, const char *tex
 static bool matches(const char *line, const char *end, const char *pattern)
 {
     while (line && *pattern) {
-        size_t part = strcspn(pattern, "*");
+        size_t part = 0;
+        while (pattern[part] && pattern[part] != '*')
+            part++;
         line = after(line, end, pattern, part);
         pattern += part + (pattern[part] == '*');
     }

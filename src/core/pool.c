@@ -289,6 +289,7 @@ enum kl_pool_answer kl_pool_ask(struct kl_pool *p, const struct kl_mac *mac, uin
         return give_new(p, mac, key);
 
     const struct kl_pool_key *k = kl_pool_key(p, own);
+    KL_ASSERT(k->state != KL_KEY_FREE && k->state != KL_KEY_BLOCKED);
     *key = own;
     switch ((enum kl_key_state)k->state) {
     case KL_KEY_RESERVING:
@@ -306,7 +307,6 @@ enum kl_pool_answer kl_pool_ask(struct kl_pool *p, const struct kl_mac *mac, uin
     case KL_KEY_BLOCKED:
         break;
     }
-    KL_ASSERT(!"a key without a board must not be found by MAC");
     return KL_POOL_CONFLICT;
 }
 
@@ -449,17 +449,31 @@ void kl_pool_recorded(struct kl_pool *p, uint32_t key, bool durable)
     enter(p, key, KL_KEY_PROVISIONED);
 }
 
+/* A MAC with two keys lost the one that it would have got: the other takes its place. Rare, so it
+   may look at every key. */
+static void index_other_key(struct kl_pool *p, const struct kl_mac *mac)
+{
+    for (uint32_t i = 0; i < p->count; i++)
+        if (kl_mac_equal(&p->memory.key[i].mac, mac))
+            kl_pool_index_mac(p, i);
+}
+
 void kl_pool_refused(struct kl_pool *p, uint32_t key)
 {
     struct kl_pool_key *k = key_at(p, key);
+    struct kl_mac mac = k->mac;
 
     KL_ASSERT(k->state == KL_KEY_RESERVING || k->state == KL_KEY_RELEASING ||
               k->state == KL_KEY_RECORDING);
     leave_state(p, key);
-    detach(p, key);
+    if (k->state == KL_KEY_RECORDING)
+        k->row |= ROW_SPENT; /* a board has shown it, whatever the ledger says */
+    bool own = detach(p, key);
     k->state = KL_KEY_BLOCKED;
     k->trouble = KL_TROUBLE_REFUSED;
     kl_pool_tally(p, k, +1);
+    if (own)
+        index_other_key(p, &mac);
 }
 
 void kl_pool_leave(struct kl_pool *p, uint32_t key)
@@ -467,15 +481,7 @@ void kl_pool_leave(struct kl_pool *p, uint32_t key)
     set_live(p, key, false);
 }
 
-/* ---- an operator's release: rare, so it may look at every key ---- */
-
-/* A MAC with two keys lost the one that it would have got: the other takes its place. */
-static void index_other_key(struct kl_pool *p, const struct kl_mac *mac)
-{
-    for (uint32_t i = 0; i < p->count; i++)
-        if (kl_mac_equal(&p->memory.key[i].mac, mac))
-            kl_pool_index_mac(p, i);
-}
+/* ---- an operator's release ---- */
 
 bool kl_pool_operator_release(struct kl_pool *p, const struct kl_fingerprint *fp)
 {

@@ -526,6 +526,22 @@ static void a_refused_reservation_blocks_the_key_until_the_next_load(void **stat
     assert_int_equal(look(2)->state, KL_KEY_RESERVING);
 }
 
+/* The ledger has another key for this board: until an operator decides, nobody gets either. */
+static void a_refused_proof_is_not_forgotten(void **state)
+{
+    uint32_t key;
+
+    (void)state;
+    start(three, 3, (const struct kl_ledger_row[]){ledger("c", 3, false, 1)}, 1);
+    assert_int_equal(claim(1, 1, &key), KL_CLAIM_ADOPT);
+    kl_pool_refused(&pool, key);
+    load(three, 3, (const struct kl_ledger_row[]){ledger("c", 3, false, 1)}, 1);
+    assert_int_equal(look(1)->state, KL_KEY_PROVISIONED);
+    assert_int_equal(look(1)->trouble, KL_TROUBLE_FOREIGN);
+    assert_int_equal(reserve(2), find(2));
+    assert_int_equal(claim(1, 1, &key), KL_CLAIM_ADOPT);
+}
+
 static void an_operator_can_not_release_what_is_live_or_proved(void **state)
 {
     uint32_t key;
@@ -707,6 +723,7 @@ int main(void)
         cmocka_unit_test(a_claim_waits_for_the_store),
         cmocka_unit_test(an_unknown_key_is_unknown),
         cmocka_unit_test(a_refused_reservation_blocks_the_key_until_the_next_load),
+        cmocka_unit_test(a_refused_proof_is_not_forgotten),
         cmocka_unit_test(an_operator_can_not_release_what_is_live_or_proved),
         cmocka_unit_test(rows_added_while_running_can_be_had),
         cmocka_unit_test(a_file_replaced_under_live_boards_disturbs_none),
