@@ -18,12 +18,17 @@ enum {
 static const char mark[] = "," KL_CSV_MARK;
 #define MARK_SIZE (sizeof mark - 1)
 
-struct work { /* secret: bytes of the file pass through */
+struct kl_csv_marking { /* secret: bytes of the file pass through */
     char chunk[CHUNK];
     size_t held; /* bytes in chunk that are not written yet */
     struct kl_key key;
-    int from, to;
     const struct kl_table *table;
+    const uint32_t *rows;
+    uint32_t count;
+    int from, to;
+    char name[4096]; /* of the new file, until it has the old one's */
+    bool placed;
+    enum kl_table_result result;
 };
 
 static bool new_name(const char *path, char out[4096])
@@ -49,7 +54,7 @@ static enum kl_table_result failed(const char *path, const char *what, char erro
 /* ---- copying ----------------------------------------------------------------------------------
  */
 
-static bool flush(struct work *w)
+static bool flush(struct kl_csv_marking *w)
 {
     bool ok = kl_disk_write_all(w->to, w->chunk, w->held);
 
@@ -57,7 +62,8 @@ static bool flush(struct work *w)
     return ok;
 }
 
-static enum kl_table_result copy(struct work *w, uint64_t at, uint64_t end, char error[KL_TEXT_MAX])
+static enum kl_table_result copy(struct kl_csv_marking *w, uint64_t at, uint64_t end,
+                                 char error[KL_TEXT_MAX])
 {
     while (at < end) {
         uint64_t left = end - at;
@@ -79,7 +85,7 @@ static enum kl_table_result copy(struct work *w, uint64_t at, uint64_t end, char
     return KL_TABLE_OK;
 }
 
-static enum kl_table_result put_mark(struct work *w, char error[KL_TEXT_MAX])
+static enum kl_table_result put_mark(struct kl_csv_marking *w, char error[KL_TEXT_MAX])
 {
     if (w->held + MARK_SIZE > sizeof w->chunk && !flush(w))
         return failed(w->table->path, "writing the new file", error);
@@ -88,14 +94,14 @@ static enum kl_table_result put_mark(struct work *w, char error[KL_TEXT_MAX])
     return KL_TABLE_OK;
 }
 
-static enum kl_table_result copy_and_mark(struct work *w, const uint32_t *rows, uint32_t count,
-                                          char error[KL_TEXT_MAX])
+static enum kl_table_result copy_and_mark(struct kl_csv_marking *w, char error[KL_TEXT_MAX])
 {
     const struct kl_table *t = w->table;
+    const uint32_t *rows = w->rows;
     enum kl_table_result result = KL_TABLE_OK;
     uint64_t at = 0;
 
-    for (uint32_t i = 0; i < count && result == KL_TABLE_OK; i++) {
+    for (uint32_t i = 0; i < w->count && result == KL_TABLE_OK; i++) {
         uint64_t end = t->start[rows[i]] + t->size[rows[i]];
         bool marked;
 
@@ -171,30 +177,6 @@ static enum kl_table_result dress(const struct kl_table *t, int from, int to,
     return KL_TABLE_OK;
 }
 
-static enum kl_table_result put_in_place(struct kl_table *t, const char *name, int to,
-                                         char error[KL_TEXT_MAX])
-{
-    enum kl_table_result result;
-    struct stat before, after;
-
-    if (kl_disk->sync(to) != 0)
-        return failed(t->path, "syncing the new file", error);
-    /* Locked before it can be seen, so that no other station gets in between. */
-    if (flock(to, LOCK_EX | LOCK_NB) != 0 || fstat(to, &before) != 0)
-        return failed(t->path, "locking the new file", error);
-    if ((result = is_still(t, error)) != KL_TABLE_OK)
-        return result;
-    if (kl_disk->rename(name, t->path) != 0)
-        return failed(t->path, "putting the new file in its place", error);
-    /* The rename changed its ctime; anything else that changed was not us. */
-    if (fstat(to, &after) == 0 && after.st_size == before.st_size &&
-        after.st_mtim.tv_sec == before.st_mtim.tv_sec &&
-        after.st_mtim.tv_nsec == before.st_mtim.tv_nsec)
-        before = after;
-    t->id = kl_file_id_of(&before);
-    return KL_TABLE_OK;
-}
-
 /* The rows behind each mark have moved. */
 static void move_rows(struct kl_table *t, const uint32_t *rows, uint32_t count)
 {
@@ -210,52 +192,105 @@ static void move_rows(struct kl_table *t, const uint32_t *rows, uint32_t count)
     }
 }
 
-static enum kl_table_result write_marked(struct work *w, struct kl_table *t, const char *name,
-                                         const uint32_t *rows, uint32_t count,
-                                         char error[KL_TEXT_MAX])
+static enum kl_table_result write_marked(struct kl_csv_marking *w, char error[KL_TEXT_MAX])
 {
+    const struct kl_table *t = w->table;
     enum kl_table_result result;
 
     if ((w->from = open(t->path, O_RDONLY | O_CLOEXEC)) < 0)
         return failed(t->path, "opening it", error);
-    unlink(name);
-    if ((w->to = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600)) < 0)
+    unlink(w->name);
+    if ((w->to = open(w->name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600)) < 0)
         return failed(t->path, "making a new file beside it", error);
-    if ((result = is_still(t, error)) == KL_TABLE_OK &&
-        (result = copy_and_mark(w, rows, count, error)) == KL_TABLE_OK &&
-        (result = dress(t, w->from, w->to, error)) == KL_TABLE_OK)
-        result = put_in_place(t, name, w->to, error);
-    if (result != KL_TABLE_OK)
-        unlink(name);
+    if ((result = is_still(t, error)) != KL_TABLE_OK ||
+        (result = copy_and_mark(w, error)) != KL_TABLE_OK ||
+        (result = dress(t, w->from, w->to, error)) != KL_TABLE_OK)
+        return result;
+    if (kl_disk->sync(w->to) != 0)
+        return failed(t->path, "syncing the new file", error);
+    /* Locked before it can be seen, so that no other station gets in between. */
+    if (flock(w->to, LOCK_EX | LOCK_NB) != 0)
+        return failed(t->path, "locking the new file", error);
+    return KL_TABLE_OK;
+}
+
+struct kl_csv_marking *kl_csv_mark_write(const struct kl_table *t, const uint32_t *rows,
+                                         uint32_t count, char error[KL_TEXT_MAX])
+{
+    struct kl_csv_marking *w = kl_secret_alloc(sizeof *w);
+
+    KL_ASSERT(count > 0);
+    error[0] = '\0';
+    if (w == NULL || !new_name(t->path, w->name)) {
+        errno = w == NULL ? ENOMEM : ENAMETOOLONG;
+        kl_secret_free(w, sizeof *w);
+        failed(t->path, "starting", error);
+        return NULL;
+    }
+    w->from = w->to = -1;
+    w->table = t;
+    w->rows = rows;
+    w->count = count;
+    w->result = write_marked(w, error);
+    return w;
+}
+
+static enum kl_table_result place(struct kl_csv_marking *w, struct kl_table *t,
+                                  char error[KL_TEXT_MAX])
+{
+    enum kl_table_result result;
+    struct stat before, after;
+
+    if (fstat(w->to, &before) != 0)
+        return failed(t->path, "looking at the new file", error);
+    if ((result = is_still(t, error)) != KL_TABLE_OK)
+        return result;
+    if (kl_disk->rename(w->name, t->path) != 0)
+        return failed(t->path, "putting the new file in its place", error);
+    w->placed = true;
+    /* The rename changed its ctime; anything else that changed was not us. */
+    if (fstat(w->to, &after) == 0 && after.st_size == before.st_size &&
+        after.st_mtim.tv_sec == before.st_mtim.tv_sec &&
+        after.st_mtim.tv_nsec == before.st_mtim.tv_nsec)
+        before = after;
+    t->id = kl_file_id_of(&before);
+    move_rows(t, w->rows, w->count);
+    return KL_TABLE_OK;
+}
+
+void kl_csv_mark_place(struct kl_csv_marking *w, struct kl_table *t, char error[KL_TEXT_MAX])
+{
+    if (w->result == KL_TABLE_OK)
+        w->result = place(w, t, error);
+}
+
+enum kl_table_result kl_csv_mark_end(struct kl_csv_marking *w, int *fd, char error[KL_TEXT_MAX])
+{
+    enum kl_table_result result = w->result;
+
+    *fd = -1;
+    if (w->placed) {
+        *fd = w->to;
+        if (kl_disk->sync_folder(w->table->path) != 0)
+            failed(w->table->path, "syncing its folder", error);
+    } else if (w->to >= 0) {
+        unlink(w->name);
+        close(w->to);
+    }
+    if (w->from >= 0)
+        close(w->from);
+    kl_secret_free(w, sizeof *w);
     return result;
 }
 
 enum kl_table_result kl_csv_mark(struct kl_table *t, const uint32_t *rows, uint32_t count, int *fd,
                                  char error[KL_TEXT_MAX])
 {
-    struct work *w = kl_secret_alloc(sizeof *w);
-    enum kl_table_result result;
-    char name[4096];
+    struct kl_csv_marking *w = kl_csv_mark_write(t, rows, count, error);
 
-    KL_ASSERT(count > 0);
-    if (w == NULL || !new_name(t->path, name)) {
-        errno = w == NULL ? ENOMEM : ENAMETOOLONG;
-        kl_secret_free(w, sizeof *w);
-        return failed(t->path, "starting", error);
-    }
-    w->from = w->to = -1;
-    w->table = t;
-    result = write_marked(w, t, name, rows, count, error);
-    if (w->from >= 0)
-        close(w->from);
-    if (result == KL_TABLE_OK) {
-        *fd = w->to;
-        move_rows(t, rows, count);
-        if (kl_disk->sync_folder(t->path) != 0)
-            failed(t->path, "syncing its folder", error);
-    } else if (w->to >= 0) {
-        close(w->to);
-    }
-    kl_secret_free(w, sizeof *w);
-    return result;
+    *fd = -1;
+    if (w == NULL)
+        return KL_TABLE_ABSENT;
+    kl_csv_mark_place(w, t, error);
+    return kl_csv_mark_end(w, fd, error);
 }

@@ -12,6 +12,19 @@
  */
 enum kl_table_result kl_csv_mark(struct kl_table *t, const uint32_t *rows, uint32_t count, int *fd,
                                  char error[KL_TEXT_MAX]);
+
+/*
+ * The same in three parts, because with a large file only the middle one is quick: it alone changes
+ * the table, and whoever reads rows meanwhile has to be kept out of it.
+ */
+struct kl_csv_marking;
+/* Writes and syncs the new file. NULL and `error` if there is no memory. `rows` must stay. */
+struct kl_csv_marking *kl_csv_mark_write(const struct kl_table *t, const uint32_t *rows,
+                                         uint32_t count, char error[KL_TEXT_MAX]);
+/* Puts it in the old one's place, if the writing went well. */
+void kl_csv_mark_place(struct kl_csv_marking *m, struct kl_table *t, char error[KL_TEXT_MAX]);
+/* Syncs the folder, cleans up, frees `m`, and says how it went. */
+enum kl_table_result kl_csv_mark_end(struct kl_csv_marking *m, int *fd, char error[KL_TEXT_MAX]);
 /* Removes what a crash in the middle of that may have left behind. */
 void kl_csv_mark_clean(const char *path);
 

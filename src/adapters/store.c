@@ -144,6 +144,7 @@ enum kl_store_open_result kl_store_open(const struct kl_store_options *options,
         return KL_STORE_BROKEN;
     }
     kl_lock_init(&s->lock);
+    uv_mutex_init(&s->table_lock);
     s->queue_end = &s->queue;
     s->mark_took = -1;
     s->header = options->header;
@@ -174,12 +175,13 @@ void kl_store_free(struct kl_store *s)
 {
     if (s == NULL)
         return;
-    KL_ASSERT(!s->working);
+    KL_ASSERT(!s->working && !s->marking);
     if (s->shown == NULL || s->shown->table != s->table)
         kl_table_free(s->table);
     kl_shown_free(s->shown, NULL);
     kl_ledger_close(s->ledger);
     kl_lock_drop(&s->lock);
+    uv_mutex_destroy(&s->table_lock);
     free(s->mark);
     free(s);
 }
@@ -259,6 +261,44 @@ static void closed_all(uv_handle_t *handle)
     closed(ctx);
 }
 
+static void take_in_marks(struct kl_store *s)
+{
+    if (!s->marked)
+        return;
+    s->marked = s->marking = false;
+    kl_store_marked(s, &s->background);
+}
+
+static void on_marking(uv_work_t *work)
+{
+    kl_store_mark_there(work->data);
+}
+
+static void on_marking_done(uv_work_t *work, int status)
+{
+    struct kl_store *s = work->data;
+
+    KL_ASSERT(status == 0);
+    s->marked = true;
+    if (s->working)
+        return; /* taken in when that job is done */
+    take_in_marks(s);
+    s->look = true; /* tells what went wrong, if anything did */
+    pump(s);
+}
+
+static void start_marking(struct kl_store *s)
+{
+    int rc;
+
+    if (s->marking || s->closing || !kl_store_mark_due(s))
+        return;
+    s->marking = true;
+    s->marking_work.data = s;
+    rc = uv_queue_work(s->loop, &s->marking_work, on_marking, on_marking_done);
+    KL_ASSERT(rc == 0);
+}
+
 static void on_work(uv_work_t *work)
 {
     kl_store_work(work->data);
@@ -276,10 +316,13 @@ static void on_worked(uv_work_t *work, int status)
     kl_secret_free(job.secret, job.secret_size);
     tell_news(s, job.news);
     s->working = false; /* not before: answers bring new requests */
-    if (job.last)
+    if (job.last) {
         uv_close((uv_handle_t *)&s->tick, closed_all);
-    else
-        pump(s);
+        return;
+    }
+    take_in_marks(s);
+    start_marking(s);
+    pump(s);
 }
 
 static void pump(struct kl_store *s)
@@ -288,10 +331,10 @@ static void pump(struct kl_store *s)
     size_t count = 0;
     int rc;
 
-    if (s->working || (s->queue == NULL && !s->look && !s->closing))
+    if (s->working || (s->queue == NULL && !s->look && (!s->closing || s->marking)))
         return;
     job->first = s->queue;
-    job->last = s->closing;
+    job->last = s->closing && !s->marking;
     s->queue = NULL;
     s->queue_end = &s->queue;
     s->look = false;

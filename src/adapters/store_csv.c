@@ -136,14 +136,33 @@ static bool leads_elsewhere(struct kl_store *s, char text[KL_TEXT_MAX])
     return true;
 }
 
+static bool is_unchanged(struct kl_store *s, struct stat *st, char text[KL_TEXT_MAX], bool *there)
+{
+    bool unchanged;
+
+    uv_mutex_lock(&s->table_lock);
+    *there = look_at(s, st, text);
+    unchanged = *there && same(st, &s->table->id);
+    uv_mutex_unlock(&s->table_lock);
+    return unchanged;
+}
+
 bool kl_store_refresh(struct kl_store *s, char text[KL_TEXT_MAX])
 {
     struct stat st;
+    bool there;
 
-    if (leads_elsewhere(s, text) || !look_at(s, &st, text))
+    if (leads_elsewhere(s, text))
         return false;
-    if (same(&st, &s->table->id))
+    if (is_unchanged(s, &st, text, &there))
         return true;
+    if (!there)
+        return false;
+    if (s->marking) {
+        /* The marks that are being put in are for the file as it was: they will find that out. */
+        kl_format(text, KL_TEXT_MAX, "%s: another program is writing to it", kl_shown(s->csv));
+        return false;
+    }
     if (same(&st, &s->bad_id)) {
         kl_copy(text, KL_TEXT_MAX, s->bad_text);
         return false;
@@ -170,7 +189,12 @@ static bool wants_mark(const struct kl_table *t, const struct kl_fingerprint *fp
 
 bool kl_store_want_mark(struct kl_store *s, const struct kl_fingerprint *fp)
 {
-    if (!wants_mark(s->table, fp))
+    bool wants;
+
+    uv_mutex_lock(&s->table_lock);
+    wants = wants_mark(s->table, fp);
+    uv_mutex_unlock(&s->table_lock);
+    if (!wants)
         return true;
     if (s->mark_count == s->mark_capacity) {
         uint32_t capacity = s->mark_capacity == 0 ? 64 : s->mark_capacity * 2;
@@ -229,56 +253,109 @@ static uint32_t sort_rows(uint32_t *rows, uint32_t n)
     return kept;
 }
 
-static enum kl_table_result mark_once(struct kl_store *s, char text[KL_TEXT_MAX])
+/* Quick enough to be done on the way, before the answers go out. */
+static bool is_cheap(const struct kl_store *s)
 {
-    uint32_t count = unmarked_rows(s, NULL);
-    enum kl_table_result result;
-    char who[KL_TEXT_MAX];
+    return s->table->id.size <= SMALL_FILE || (s->mark_took >= 0 && s->mark_took < QUICK);
+}
+
+/* The rows that want a mark now, in order; `count` 0 if there are none. */
+static uint32_t *take_rows(const struct kl_store *s, uint32_t *count)
+{
     uint32_t *rows;
-    int fd = -1;
 
-    text[0] = '\0';
-    if (count == 0)
-        return KL_TABLE_OK;
-    if ((rows = calloc(count, sizeof *rows)) == NULL) {
-        kl_copy(text, KL_TEXT_MAX, "no memory for the marks");
-        return KL_TABLE_ABSENT;
-    }
+    *count = unmarked_rows(s, NULL);
+    rows = calloc((size_t)*count + 1, sizeof *rows);
+    KL_ASSERT(rows != NULL);
     unmarked_rows(s, rows);
-    count = sort_rows(rows, count);
-    result = kl_csv_mark(s->table, rows, count, &fd, text);
-    if (fd >= 0)
-        kl_lock_csv(&s->lock, fd, who); /* holds it already */
-    free(rows);
-    return result;
+    *count = sort_rows(rows, *count);
+    return rows;
 }
 
-static bool is_due(const struct kl_store *s, bool busy, kl_us now)
+static void mark_rows(struct kl_store *s, struct kl_marking *m)
 {
-    bool cheap = s->table->id.size <= SMALL_FILE || (s->mark_took >= 0 && s->mark_took < QUICK);
+    kl_us began = now_us(CLOCK_MONOTONIC);
+    struct kl_csv_marking *file;
 
-    if (now < s->mark_not_before)
-        return false;
-    return cheap || now - s->mark_asked >= (busy ? KL_SEC(1) : GATHER);
+    m->fd = -1;
+    m->result = KL_TABLE_ABSENT;
+    file = kl_csv_mark_write(s->table, m->rows, m->count, m->text);
+    if (file != NULL) {
+        uv_mutex_lock(&s->table_lock);
+        kl_csv_mark_place(file, s->table, m->text);
+        uv_mutex_unlock(&s->table_lock);
+        m->result = kl_csv_mark_end(file, &m->fd, m->text);
+    }
+    m->took = now_us(CLOCK_MONOTONIC) - began;
 }
 
-bool kl_store_mark(struct kl_store *s, bool now, bool busy, char text[KL_TEXT_MAX])
+void kl_store_marked(struct kl_store *s, struct kl_marking *m)
 {
-    kl_us began = now_us(CLOCK_MONOTONIC), ended;
-    enum kl_table_result result;
+    kl_us now = now_us(CLOCK_MONOTONIC);
+    char who[KL_TEXT_MAX];
+    uint32_t left = 0;
 
-    if (s->mark_count == 0 || (!now && !is_due(s, busy, began)))
-        return true;
-    for (int tries = 0; (result = mark_once(s, text)) == KL_TABLE_CHANGED && tries < 3; tries++)
-        if (!kl_store_refresh(s, text))
+    free(m->rows);
+    m->rows = NULL;
+    if (m->fd >= 0)
+        kl_lock_csv(&s->lock, m->fd, who); /* holds it already */
+    kl_copy(s->mark_trouble, sizeof s->mark_trouble, m->text);
+    if (m->result != KL_TABLE_OK) {
+        s->mark_not_before = now + (m->result == KL_TABLE_CHANGED ? 0 : RETRY_AFTER);
+        return;
+    }
+    s->mark_took = m->took;
+    s->mark_not_before = s->table->id.size <= SMALL_FILE ? now : now + REST_PER_WORK * m->took;
+    for (uint32_t i = 0; i < s->mark_count; i++)
+        if (wants_mark(s->table, &s->mark[i]))
+            s->mark[left++] = s->mark[i];
+    s->mark_count = left;
+    s->mark_asked = now;
+}
+
+void kl_store_mark_here(struct kl_store *s, bool must)
+{
+    struct kl_marking m = {0};
+    char text[KL_TEXT_MAX];
+
+    if (s->marking)
+        return;
+    if (s->mark_count == 0)
+        s->mark_trouble[0] = '\0';
+    if (s->mark_count == 0 ||
+        (!must && (!is_cheap(s) || now_us(CLOCK_MONOTONIC) < s->mark_not_before)))
+        return;
+    for (int tries = 0; tries < 4; tries++) {
+        m.rows = take_rows(s, &m.count);
+        m.text[0] = '\0';
+        if (m.count > 0)
+            mark_rows(s, &m);
+        else
+            m.fd = -1;
+        kl_store_marked(s, &m);
+        if (m.result != KL_TABLE_CHANGED || !kl_store_refresh(s, text))
             break;
-    ended = now_us(CLOCK_MONOTONIC);
-    s->mark_took = ended - began;
-    s->mark_not_before =
-        ended + (result == KL_TABLE_OK ? REST_PER_WORK * s->mark_took : RETRY_AFTER);
-    if (s->table->id.size <= SMALL_FILE && result == KL_TABLE_OK)
-        s->mark_not_before = ended;
-    if (result == KL_TABLE_OK)
-        s->mark_count = 0;
-    return result == KL_TABLE_OK && text[0] == '\0';
+    }
+}
+
+bool kl_store_mark_due(struct kl_store *s)
+{
+    kl_us now;
+
+    if (s->mark_count == 0 || is_cheap(s))
+        return false;
+    now = now_us(CLOCK_MONOTONIC);
+    if (now < s->mark_not_before || now - s->mark_asked < GATHER)
+        return false;
+    s->background = (struct kl_marking){.fd = -1};
+    s->background.rows = take_rows(s, &s->background.count);
+    if (s->background.count > 0)
+        return true;
+    kl_store_marked(s, &s->background);
+    return false;
+}
+
+void kl_store_mark_there(struct kl_store *s)
+{
+    mark_rows(s, &s->background);
 }

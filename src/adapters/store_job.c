@@ -167,7 +167,9 @@ static void read_key(struct kl_store *s, struct kl_request *r, struct kl_key *ke
                "the key's row is no longer in the CSV");
         return;
     }
+    uv_mutex_lock(&s->table_lock);
     result = kl_table_fetch(s->table, row, key, text);
+    uv_mutex_unlock(&s->table_lock);
     if (result == KL_TABLE_OK)
         r->key = key;
     else if (result == KL_TABLE_CHANGED)
@@ -177,13 +179,16 @@ static void read_key(struct kl_store *s, struct kl_request *r, struct kl_key *ke
 }
 
 /* A row may carry a mark that the ledger does not account for: somebody has that key. */
-static bool is_spent_elsewhere(const struct kl_store *s, uint32_t row)
+static bool is_spent_elsewhere(struct kl_store *s, uint32_t row)
 {
     uint32_t copies, at = kl_table_copies(s->table, row, &copies);
-    bool spent = s->table->spent[row];
+    bool spent;
 
+    uv_mutex_lock(&s->table_lock);
+    spent = s->table->spent[row];
     for (uint32_t i = 0; i < copies; i++)
         spent |= s->table->spent[s->table->copy[at + i].row];
+    uv_mutex_unlock(&s->table_lock);
     return spent;
 }
 
@@ -347,8 +352,9 @@ static void work(struct kl_store *s)
         look_after_ledger(s, job->trouble);
     if (s->unseen && !s->sick && (job->news = kl_store_show(s, text)) != NULL)
         s->unseen = false;
-    if (!kl_store_mark(s, job->last, job->first != NULL, text) && job->trouble[0] == '\0')
-        kl_copy(job->trouble, sizeof job->trouble, text);
+    kl_store_mark_here(s, job->last);
+    if (job->trouble[0] == '\0')
+        kl_copy(job->trouble, sizeof job->trouble, s->mark_trouble);
 }
 
 void kl_store_work(struct kl_store *s)

@@ -46,6 +46,15 @@ struct kl_job {
     char trouble[KL_TEXT_MAX];
 };
 
+/* Marks on their way into the file. */
+struct kl_marking {
+    uint32_t *rows, count;
+    int fd;
+    enum kl_table_result result;
+    kl_us took;
+    char text[KL_TEXT_MAX];
+};
+
 struct kl_store {
     /* fixed */
     char csv[PATH_MAX];         /* as given */
@@ -67,8 +76,15 @@ struct kl_store {
     uint32_t mark_count, mark_capacity;
     kl_us mark_asked; /* since when the oldest of them waits */
     kl_us mark_not_before;
-    kl_us mark_took; /* the last replacement; -1 = none yet */
+    kl_us mark_took;                /* the last replacement; -1 = none yet */
+    char mark_trouble[KL_TEXT_MAX]; /* why the last one failed */
     struct kl_job job;
+
+    /* A large file is marked by a second job, beside the others. It reads the table and changes it
+       only under the lock; meanwhile nobody reads the file again (`marking`). */
+    uv_mutex_t table_lock;
+    struct kl_marking background;
+    bool marking;
 
     /* loop */
     struct kl_shown *shown;
@@ -77,6 +93,8 @@ struct kl_store {
     void *ctx;
     uv_work_t work;
     uv_timer_t tick;
+    uv_work_t marking_work;
+    bool marked;        /* `background` is done and not yet taken in */
     bool working, look; /* look: even without requests, see what has changed */
     bool closing, last_done;
     void (*closed)(void *ctx);
@@ -96,7 +114,12 @@ void kl_shown_free(struct kl_shown *shown, const struct kl_table *keep);
  */
 bool kl_store_refresh(struct kl_store *s, char text[KL_TEXT_MAX]);
 bool kl_store_want_mark(struct kl_store *s, const struct kl_fingerprint *fp);
-/* Marks what is due; false and `text` if that failed. */
-bool kl_store_mark(struct kl_store *s, bool now, bool busy, char text[KL_TEXT_MAX]);
+/* Marks at once if that is quick, or must be; what came of it is in s->mark_trouble. */
+void kl_store_mark_here(struct kl_store *s, bool must);
+/* True if marks of a large file are due: they are in s->background then. No job may run. */
+bool kl_store_mark_due(struct kl_store *s);
+void kl_store_mark_there(struct kl_store *s); /* puts them in */
+/* Takes in what came of it. No job may run. */
+void kl_store_marked(struct kl_store *s, struct kl_marking *m);
 
 #endif

@@ -64,6 +64,52 @@ static void a_key_goes_its_way(void **state)
     bench_close(&b);
 }
 
+static bool is_marked(struct store_bench *b, void *label)
+{
+    char *text = file_read(csv, NULL), *row = strstr(text, label);
+    bool marked = strncmp(row + strcspn(row, ",") + 33, ",Provisioned", 12) == 0;
+
+    (void)b;
+    free(text);
+    return marked;
+}
+
+/* Its own job puts marks into a large file, while requests go on. */
+static void a_large_file_is_marked_beside_the_requests(void **state)
+{
+    enum {
+        ROWS = 30000,
+        BOARDS = 40
+    };
+    char *text = malloc(ROWS * 64), *expected = malloc(ROWS * 64);
+    size_t n = 0, m = 0;
+    struct store_bench b;
+    char label[32];
+
+    (void)state;
+    for (int i = 0; i < ROWS; i++) {
+        char row[64];
+        snprintf(row, sizeof row, "dev-%06d,%032x", i, (unsigned)i);
+        n += (size_t)sprintf(text + n, "%s\n", row);
+        m += (size_t)sprintf(expected + m, "%s%s\n", row,
+                             i % 100 == 7 && i < 100 * BOARDS ? ",Provisioned" : "");
+    }
+    file_write(csv, text, n);
+    assert_int_equal(bench_open(&b, csv), KL_STORE_OPENED);
+    for (unsigned i = 0; i < BOARDS; i++) {
+        snprintf(label, sizeof label, "dev-%06u", 100 * i + 7);
+        assert_int_equal(bench_ask(&b, KL_OP_RESERVE, label, i), KL_STORE_OK);
+        assert_int_equal(b.key.line[9], label[9]);
+        assert_int_equal(bench_ask(&b, KL_OP_PROVISION, label, i), KL_STORE_OK);
+        if (i == BOARDS / 2)
+            assert_true(bench_until(&b, is_marked, label));
+    }
+    bench_close(&b);
+    assert_true(file_is(csv, expected));
+    free(text);
+    free(expected);
+}
+
 static void refused(struct store_bench *b, const char *words)
 {
     assert_int_equal(b->status, KL_STORE_REFUSED);
@@ -343,6 +389,7 @@ int main(void)
         IN_FOLDER(the_ledger_decides_whose_a_key_is),
         IN_FOLDER(a_released_key_is_anybodys),
         IN_FOLDER(a_board_that_shows_a_free_key_has_it),
+        IN_FOLDER(a_large_file_is_marked_beside_the_requests),
         IN_FOLDER(many_requests_are_answered_in_order),
         IN_FOLDER(copies_of_a_spent_row_are_marked_too),
         IN_FOLDER(a_missing_mark_is_made_up_for),

@@ -254,11 +254,13 @@ static void a_deleted_ledger_is_noticed_while_nobody_asks(void **state)
 static void another_file_in_the_ledgers_place_stops_all_keys(void **state)
 {
     const char *ledger = scratch_path(&dir, "keys.csv.ledger"), *away = scratch_path(&dir, "away");
+    const char *other = scratch_path(&dir, "other");
 
     (void)state;
     assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-1", 1), KL_STORE_OK);
-    assert_int_equal(rename(ledger, away), 0);
-    file_put(ledger, "something else");
+    file_put(other, "something else");
+    assert_int_equal(link(ledger, away), 0);
+    assert_int_equal(rename(other, ledger), 0); /* at no instant is there none */
     assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-2", 2), KL_STORE_FAILED);
     assert_non_null(strstr(b.text, "place"));
     assert_true(file_is(ledger, "something else"));
