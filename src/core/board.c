@@ -412,26 +412,34 @@ static void note_progress(struct kl_station *st, struct slot *s)
     }
 }
 
+static void tell_line(struct kl_station *st, struct slot *s)
+{
+    if (s->line_size == 0)
+        return;
+    kl_mask_line(s->line, &s->line_size, sizeof s->line - 1, NULL);
+    s->line[s->line_size] = '\0';
+    kl_note_text(st, s, KL_NOTE_LOG, s->line);
+    s->line_size = 0;
+}
+
 static void tell_loader_text(struct kl_station *st, struct slot *s)
 {
     char text[KL_TEXT_MAX];
-    char line[KL_TEXT_MAX];
-    size_t n, used = 0;
+    size_t n;
 
     while (kl_loader_note(&s->loader, text))
         kl_note_text(st, s, KL_NOTE_LOG, text);
     while ((n = kl_loader_text(&s->loader, text, sizeof text)) > 0) {
         for (size_t i = 0; i < n; i++) {
-            if (text[i] != '\n' && text[i] != '\r' && used < sizeof line - 1)
-                line[used++] = text[i];
-            if ((text[i] == '\n' || used == sizeof line - 1 || i + 1 == n) && used > 0) {
-                kl_mask_line(line, &used, sizeof line - 1, NULL);
-                line[used] = '\0';
-                kl_note_text(st, s, KL_NOTE_LOG, line);
-                used = 0;
-            }
+            bool ends = text[i] == '\n' || text[i] == '\r';
+            if (!ends)
+                s->line[s->line_size++] = text[i];
+            if (ends || s->line_size == sizeof s->line - 1)
+                tell_line(st, s);
         }
     }
+    if (kl_loader_status(&s->loader) != KL_LOADER_BUSY)
+        tell_line(st, s);
 }
 
 /* After anything that may have moved the loader on. */

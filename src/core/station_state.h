@@ -93,6 +93,10 @@ struct slot {
     bool banner_seen; /* the one start that our own reset causes */
     bool acknowledged_only;
 
+    /* text of the loader, until its line is complete */
+    char line[KL_TEXT_MAX];
+    size_t line_size;
+
     /* figures */
     kl_us progress_noted;
     uint64_t rate_done;

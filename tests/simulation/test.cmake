@@ -3,7 +3,7 @@ add_executable(simulation
   ${CMAKE_CURRENT_LIST_DIR}/simulation.c ${CMAKE_CURRENT_LIST_DIR}/world.c
   ${CMAKE_CURRENT_LIST_DIR}/disk.c ${CMAKE_CURRENT_LIST_DIR}/oracle.c)
 target_link_libraries(simulation PRIVATE kl_options kl_test_support)
-set(KEYLINE_SIMULATION_LIVES 20000 CACHE STRING "board lives that the test plays over fresh seeds")
+set(KEYLINE_SIMULATION_LIVES 100000 CACHE STRING "board lives that the test plays over fresh seeds")
 add_test(NAME simulation.kept COMMAND simulation --kept ${CMAKE_CURRENT_LIST_DIR}/seeds.txt)
 add_test(NAME simulation.fresh COMMAND simulation --lives ${KEYLINE_SIMULATION_LIVES})
 set_tests_properties(simulation.kept simulation.fresh PROPERTIES LABELS simulation TIMEOUT 1200)
