@@ -3,7 +3,11 @@
  *
  * Times are a W25Q32JV's typical ones; reading is what loaders reach through their own code (§3.3).
  */
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <threads.h>
+#include <unistd.h>
 
 #include "vboard_inside.h"
 
@@ -13,9 +17,76 @@ enum {
     ERASE_SECTOR_US = 45000,
     ERASE_BLOCK_US = 150000,
     PROGRAM_PAGE_US = 400,
-    STUB_READ_US_PER_KIB = 1000,
-    ROM_READ_US_PER_KIB = 1600,
+    BLANK = 0x100000, /* of the shared blank flash; smaller chips have memory of their own */
 };
+
+/* ---- memory -----------------------------------------------------------------------------------*/
+
+/* Blank flash is the same for all boards: one file of FF, mapped copy-on-write as often as needed,
+   so that 64 boards cost only what was written to them. */
+static int blank_fd = -1;
+static once_flag blank_once = ONCE_FLAG_INIT;
+
+static void make_blank(void)
+{
+    blank_fd = memfd_create("keyline-blank-flash", MFD_CLOEXEC);
+    if (blank_fd < 0)
+        return;
+    void *all = MAP_FAILED;
+    if (ftruncate(blank_fd, BLANK) == 0)
+        all = mmap(NULL, BLANK, PROT_READ | PROT_WRITE, MAP_SHARED, blank_fd, 0);
+    if (all == MAP_FAILED) {
+        close(blank_fd);
+        blank_fd = -1;
+        return;
+    }
+    memset(all, 0xFF, BLANK);
+    munmap(all, BLANK);
+}
+
+static bool is_mapped(uint32_t size)
+{
+    return size >= BLANK && size % BLANK == 0;
+}
+
+uint8_t *flash_make(uint32_t size)
+{
+    if (!is_mapped(size)) {
+        uint8_t *own = malloc(size);
+        return own ? memset(own, 0xFF, size) : NULL;
+    }
+    call_once(&blank_once, make_blank);
+    uint8_t *flash = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (flash == MAP_FAILED)
+        return NULL;
+    for (uint32_t at = 0; at < size; at += BLANK)
+        if (blank_fd < 0 ||
+            mmap(flash + at, BLANK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE,
+                 blank_fd, 0) == MAP_FAILED)
+            memset(flash + at, 0xFF, BLANK);
+    return flash;
+}
+
+void flash_free(uint8_t *flash, uint32_t size)
+{
+    if (flash && is_mapped(size))
+        munmap(flash, size);
+    else
+        free(flash);
+}
+
+bool flash_blank(const struct kl_vboard *b, uint64_t at, uint64_t size)
+{
+    if (at >= b->flash_size)
+        return true;
+    if (size > b->flash_size - at)
+        size = b->flash_size - at;
+    const uint8_t *p = b->flash + at;
+    return size == 0 || (p[0] == 0xFF && memcmp(p, p + 1, size - 1) == 0);
+}
+
+/* ---- contents and time ------------------------------------------------------------------------*/
 
 /* The chip works by itself; whoever needs it next waits for it. */
 void flash_wait(struct kl_vboard *b)
@@ -41,7 +112,7 @@ void flash_erase(struct kl_vboard *b, uint32_t address, uint32_t size)
         bool block = at % BLOCK == 0 && end - at >= BLOCK;
         uint32_t step = block ? BLOCK : SECTOR;
         flash_busy(b, block ? ERASE_BLOCK_US : ERASE_SECTOR_US);
-        if (at + step <= b->flash_size)
+        if (at + step <= b->flash_size && !flash_blank(b, at, step))
             memset(b->flash + at, 0xFF, step);
         at += step;
     }
@@ -75,12 +146,14 @@ bool flash_program(struct kl_vboard *b, uint32_t address, const uint8_t *data, s
     return holds;
 }
 
-void flash_read_time(struct kl_vboard *b, size_t size, bool rom)
+void flash_read_time(struct kl_vboard *b, size_t size, enum flash_reader reader)
 {
+    static const uint16_t us_per_kib[] = {
+        [READ_PLAINLY] = 250, [READ_FOR_MD5] = 1000, [READ_FOR_ROM_MD5] = 1600};
+
     flash_wait(b);
     if (b->config.paced)
-        b->work +=
-            (kl_us)((uint64_t)size * (rom ? ROM_READ_US_PER_KIB : STUB_READ_US_PER_KIB) / 1024u);
+        b->work += (kl_us)((uint64_t)size * us_per_kib[reader] / 1024u);
 }
 
 /* RDID: Winbond, capacity as a power of two (§4.6). */

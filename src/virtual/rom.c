@@ -195,7 +195,7 @@ static uint8_t do_md5(struct kl_vboard *b, const struct question *q, struct answ
                        (unsigned)address);
         return FAILED;
     }
-    flash_read_time(b, size, true);
+    flash_read_time(b, size, READ_FOR_ROM_MD5);
     md5_of_flash(b, address, size, md5);
     for (int i = 0; i < 16; i++) {
         a->data[2 * i] = (uint8_t) "0123456789abcdef"[md5[i] >> 4];

@@ -13,14 +13,6 @@
 
 static const char header[] = "keyline virtual board 1\n";
 
-static bool blank(const uint8_t *data, size_t size)
-{
-    for (size_t i = 0; i < size; i++)
-        if (data[i] != 0xFF)
-            return false;
-    return true;
-}
-
 static void write_section(FILE *f, const char *name, const void *data, size_t size)
 {
     fprintf(f, "%s %zu\n", name, size);
@@ -41,7 +33,7 @@ static void write_all(const struct kl_vboard *b, FILE *f)
         write_section(f, "seen", b->seen[i], strlen(b->seen[i]));
     for (uint32_t at = 0; at < b->flash_size; at += SECTOR) {
         uint32_t size = b->flash_size - at < SECTOR ? b->flash_size - at : SECTOR;
-        if (blank(b->flash + at, size))
+        if (flash_blank(b, at, size))
             continue;
         snprintf(text, sizeof text, "flash@%u", (unsigned)at);
         write_section(f, text, b->flash + at, size);
@@ -129,7 +121,9 @@ bool kl_vboard_load(struct kl_vboard *b, const char *path)
 
     if (!f)
         return false;
-    memset(b->flash, 0xFF, b->flash_size);
+    flash_free(b->flash, b->flash_size);
+    b->flash = flash_make(b->flash_size);
+    KL_ASSERT(b->flash);
     bool good = read_all(b, f);
     fclose(f);
     if (!good) {

@@ -66,14 +66,6 @@ static void reply(struct kl_vboard *b, uint8_t op, const struct answer *a, uint1
 
 /* ---- flash ------------------------------------------------------------------------------------*/
 
-static bool blank(const struct kl_vboard *b, uint32_t at, uint32_t size)
-{
-    for (uint32_t i = 0; i < size && (uint64_t)at + i < b->flash_size; i++)
-        if (b->flash[at + i] != 0xFF)
-            return false;
-    return true;
-}
-
 /* Erases just in time; sectors that are blank already cost a look only (§3.3). */
 static void erase_next(struct kl_vboard *b)
 {
@@ -81,12 +73,19 @@ static void erase_next(struct kl_vboard *b)
     bool big = l->erase_at % 0x10000 == 0 && l->erase_left >= 0x10000;
     uint32_t step = big ? 0x10000 : SECTOR;
 
-    if (blank(b, l->erase_at, step))
-        flash_read_time(b, step, false);
+    if (flash_blank(b, l->erase_at, step))
+        flash_read_time(b, step, READ_PLAINLY);
     else
         flash_erase(b, l->erase_at, step);
     l->erase_at += step;
     l->erase_left -= step;
+}
+
+/* An idle flash is set to erase what comes next, while bytes still arrive (§3.3). */
+static void erase_ahead(struct kl_vboard *b)
+{
+    if (b->loader.erase_left > 0 && b->flash_ready <= b->work)
+        erase_next(b);
 }
 
 static uint16_t begin(struct kl_vboard *b, const struct question *q, bool deflate)
@@ -105,7 +104,10 @@ static uint16_t begin(struct kl_vboard *b, const struct question *q, bool deflat
         ((l->address + l->remaining + SECTOR - 1) & ~(uint32_t)(SECTOR - 1)) - l->erase_at;
     if (deflate)
         loader_inflate_start(b);
-    return fault_is(b, FAULT_ID_NO_FLASH) ? FLASH_FAILED : 0;
+    if (fault_is(b, FAULT_ID_NO_FLASH))
+        return FLASH_FAILED;
+    erase_ahead(b);
+    return 0;
 }
 
 static bool write_on(struct kl_vboard *b, const uint8_t *data, size_t size)
@@ -169,6 +171,7 @@ static uint16_t after_deflate_data(struct kl_vboard *b, const struct question *q
         return INFLATE_FAILED;
     if (get_u32(q->data + 4) == 0)
         b->loader.window_used = 0;
+    erase_ahead(b);
     switch (loader_inflate(b, q->data + 16, get_u32(q->data), write_on, true)) {
     case INFLATED:
         return 0;
@@ -215,7 +218,7 @@ static uint16_t do_md5(struct kl_vboard *b, const struct question *q, struct ans
 {
     if (q->size != 16)
         return BAD_LENGTH;
-    flash_read_time(b, get_u32(q->data + 4), false);
+    flash_read_time(b, get_u32(q->data + 4), READ_FOR_MD5);
     md5_of_flash(b, get_u32(q->data), get_u32(q->data + 4), a->data);
     a->size = 16;
     return fault_is(b, FAULT_ID_NO_FLASH) ? FLASH_FAILED : 0;
@@ -257,7 +260,7 @@ static void send_packet(struct kl_vboard *b)
 
     for (uint32_t i = 0; i < n; i++)
         packet[i] = (uint64_t)l->read_at + i < b->flash_size ? b->flash[l->read_at + i] : 0xFF;
-    flash_read_time(b, n, false);
+    flash_read_time(b, n, READ_PLAINLY);
     MD5Update(l->read_md5, packet, n);
     l->read_at += n;
     l->read_left -= n;

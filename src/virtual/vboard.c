@@ -57,9 +57,8 @@ struct kl_vboard *kl_vboard_create(const struct kl_vboard_config *config)
     KL_ASSERT(b->chip);
     b->v = vchip(config->chip);
     b->flash_size = config->flash_size ? config->flash_size : FLASH_DEFAULT;
-    b->flash = malloc(b->flash_size);
+    b->flash = flash_make(b->flash_size);
     KL_ASSERT(b->flash);
-    memset(b->flash, 0xFF, b->flash_size);
     if (!config->revision)
         b->config.revision = b->v->revision;
     b->rng = config->seed * 0x9E3779B97F4A7C15u + get_u32(config->mac.b + 2);
@@ -89,7 +88,7 @@ void kl_vboard_destroy(struct kl_vboard *b)
     for (unsigned i = 0; i < b->seen_count; i++)
         free(b->seen[i]);
     free(b->seen);
-    free(b->flash);
+    flash_free(b->flash, b->flash_size);
     free(b);
 }
 

@@ -97,7 +97,7 @@ enum fault_argument {
  X(PANIC,          "panic",           TIMES, 1,      "the program crashes at its first N starts") \
  X(PANIC_ON_LINE,  "panic_on_line",   TIMES, 1,      "the program crashes when a line comes, before it stores it") \
  X(SLOW_BOOT,      "slow_boot",       VALUE, 2000,   "the program starts N ms late") \
- X(NEVER_ASKS,     "never_asks",      FLAG,  0,      "the program prints other things, but never asks") \
+ X(NEVER_ASKS,     "never_asks",      FLAG,  0,      "the program runs, but never asks") \
  X(SILENT_APP,     "silent_app",      FLAG,  0,      "the program prints nothing") \
  X(MISSES_LINE,    "misses_line",     TIMES, 1,      "the program misses the first N lines") \
  X(REFUSES,        "refuses",         TIMES, 0,      "the program answers the first N lines with an error") \
@@ -302,9 +302,17 @@ void tx_settle(struct kl_vboard *b); /* before the adapter's rate changes */
 bool bauds_agree(uint32_t a, uint32_t b);
 
 /* flash.c: contents and time; b->work moves on when paced */
+uint8_t *flash_make(uint32_t size); /* blank; NULL = no memory */
+void flash_free(uint8_t *flash, uint32_t size);
+bool flash_blank(const struct kl_vboard *b, uint64_t at, uint64_t size);
 void flash_erase(struct kl_vboard *b, uint32_t address, uint32_t size);
 bool flash_program(struct kl_vboard *b, uint32_t address, const uint8_t *data, size_t size);
-void flash_read_time(struct kl_vboard *b, size_t size, bool rom);
+enum flash_reader {
+    READ_PLAINLY,
+    READ_FOR_MD5,
+    READ_FOR_ROM_MD5
+};
+void flash_read_time(struct kl_vboard *b, size_t size, enum flash_reader reader);
 void flash_wait(struct kl_vboard *b);
 uint32_t flash_id(const struct kl_vboard *b);
 

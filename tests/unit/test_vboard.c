@@ -407,6 +407,27 @@ static void fault_lists_are_checked(void **state)
     assert_non_null(strstr(error, "gremlins"));
 }
 
+static void every_fault_is_documented(void **state)
+{
+    static char text[65536];
+    struct kl_vboard_fault_info info;
+    char error[KL_TEXT_MAX], row[128];
+    unsigned i;
+
+    (void)state;
+    FILE *f = fopen(KL_SOURCE_DIR "/docs/virtual.md", "r");
+    assert_non_null(f);
+    text[fread(text, 1, sizeof text - 1, f)] = '\0';
+    fclose(f);
+    for (i = 0; kl_vboard_fault_info(i, &info); i++) {
+        assert_true(kl_vboard_fault_check(info.name, error));
+        snprintf(row, sizeof row, "| `%s%.2s", info.name, info.form[0] ? info.form : "` ");
+        if (!strstr(text, row) || !strstr(text, info.text))
+            fail_msg("docs/virtual.md lacks %s: %s", info.name, info.text);
+    }
+    assert_true(i >= 40);
+}
+
 static void key_faults_do_what_they_say(void **state)
 {
     static const struct {
@@ -610,6 +631,7 @@ int main(void)
         cmocka_unit_test(erasing_the_flash_erases_the_key),
         cmocka_unit_test(state_survives_in_a_file),
         cmocka_unit_test(fault_lists_are_checked),
+        cmocka_unit_test(every_fault_is_documented),
         cmocka_unit_test(key_faults_do_what_they_say),
         cmocka_unit_test(boot_faults_do_what_they_say),
         cmocka_unit_test(wire_faults_hit_the_byte_they_name),
