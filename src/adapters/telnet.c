@@ -66,6 +66,7 @@ static enum kl_telnet_kind sub_command(struct kl_telnet *t, uint8_t byte)
 
 enum kl_telnet_kind kl_telnet_byte(struct kl_telnet *t, uint8_t byte)
 {
+    KL_ASSERT(t->state <= IN_SUB_COMMAND);
     switch ((enum state)t->state) {
     case IN_DATA:
         if (byte == IAC) {
@@ -89,8 +90,7 @@ enum kl_telnet_kind kl_telnet_byte(struct kl_telnet *t, uint8_t byte)
     case IN_SUB_COMMAND:
         return sub_command(t, byte);
     }
-    KL_ASSERT(!"a state of the parser");
-    return KL_TELNET_MORE;
+    return KL_TELNET_MORE; /* not reached */
 }
 
 size_t kl_telnet_escape(uint8_t *out, const uint8_t *data, size_t size)
