@@ -23,8 +23,8 @@
 
 enum {
     KL_BLOCK_MAX = 0x4000,
-    /* 16 header + 16 data header + a block, every byte escaped, two delimiters */
-    KL_LOADER_TX_MAX = 2 * (8 + 16 + KL_BLOCK_MAX) + 2,
+    /* header, data header and a block, every byte escaped, two delimiters and a spare one */
+    KL_LOADER_TX_MAX = 2 * (8 + 16 + KL_BLOCK_MAX) + 3,
     KL_LOADER_TEXT_MAX = 1024,
 };
 

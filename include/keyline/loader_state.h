@@ -111,12 +111,12 @@ struct kl_loader {
     bool stub_failed; /* it did not start: the ROM alone from now on */
     const struct kl_stub *stub_image;
     uint8_t stub_part; /* 0 text, 1 data */
-    uint8_t stub_restarts;
+    uint8_t stub_restarts, stub_failures;
     uint8_t power_stage;
     uint32_t baud_next; /* asked for, not yet proved */
     uint32_t baud_ceiling;
     uint32_t clock;
-    uint8_t rate_proofs;
+    uint8_t rate_proofs, rate_misses;
     bool spi_single; /* one register a packet */
     uint8_t spi_index, spi_polls;
     uint32_t spi_usr, spi_usr2, flash_id_before;
@@ -130,7 +130,7 @@ struct kl_loader {
     bool packed;
     bool doubtful;      /* something was sent twice: MD5 has to tell */
     uint32_t rom_block; /* the size that this ROM takes, 0 = not yet known to be smaller */
-    uint32_t resume_at, erase_at;
+    uint32_t resume_at, erase_at, peek_at;
     uint8_t restarts, begin_tries, md5_tries;
     kl_us owed; /* stub: the work of the block before, which the next command waits for (3.1) */
     uint64_t done_before;

@@ -146,13 +146,21 @@ static bool pause_between(struct kl_loader *l)
     return true;
 }
 
+/* Behind a network a reset may take longer than a chip does: later attempts are more patient. */
+static unsigned sync_tries(const struct kl_loader *l)
+{
+    bool network = l->setup.link == KL_LINK_RFC2217 || l->setup.link == KL_LINK_RAW;
+
+    return network ? SYNC_TRIES + 2u * l->attempt : SYNC_TRIES;
+}
+
 static enum ldr_move synced(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
     if (outcome == KL_OUT_OK) {
         look_at_sync_reply(l, l->reply.value, l->reply.status_size);
         return MOVE_NEXT;
     }
-    if (++l->sync_try < SYNC_TRIES)
+    if (++l->sync_try < sync_tries(l))
         return ldr_go_to(l, &ldr_connect_plan[PAUSE]);
     look_at_boot_text(l);
     if (++l->attempt < l->setup.connect_attempts)

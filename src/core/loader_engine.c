@@ -76,7 +76,7 @@ static size_t put_block(uint8_t *tx, size_t used, const struct ldr_command *c, s
 static size_t build(uint8_t *tx, const struct ldr_command *c)
 {
     uint8_t head[HEADER + DATA_HEADER] = {0, c->code};
-    size_t head_size = HEADER, size = c->payload_size, used = 1;
+    size_t head_size = HEADER, size = c->payload_size, used = 2;
     size_t padding = c->padded_size > c->block_size ? c->padded_size - c->block_size : 0;
 
     if (c->block) {
@@ -89,7 +89,7 @@ static size_t build(uint8_t *tx, const struct ldr_command *c)
     KL_ASSERT(size <= UINT16_MAX);
     head[2] = (uint8_t)size;
     head[3] = (uint8_t)(size >> 8);
-    tx[0] = 0xC0;
+    tx[0] = tx[1] = 0xC0;
     used = kl_slip_escape(tx, used, KL_LOADER_TX_MAX - 1, head, head_size);
     if (c->block)
         used = put_block(tx, used, c, padding);
@@ -182,9 +182,13 @@ bool ldr_engine_next(struct kl_loader *l, struct kl_io *out)
     if (!l->io_pending)
         return false;
     l->io_pending = false;
-    *out = l->op.kind == KL_LOADER_OP_IO
-               ? l->op.io
-               : (struct kl_io){.kind = KL_IO_WRITE, .data = l->tx, .size = l->op.tx_size};
+    /* What is sent again begins with one more delimiter: the first one may only have ended the
+       frame before, if that lost its own end on the way. */
+    size_t spare = l->op.sent > 1 ? 0 : 1;
+    *out = l->op.kind == KL_LOADER_OP_IO ? l->op.io
+                                         : (struct kl_io){.kind = KL_IO_WRITE,
+                                                          .data = l->tx + spare,
+                                                          .size = l->op.tx_size - spare};
     return true;
 }
 
@@ -274,6 +278,20 @@ static bool read_reply(struct kl_loader *l, const uint8_t *data, size_t size)
     return true;
 }
 
+/* A refusal may have been meant for the damaged first frame, and the good answer for the second. */
+static void take_late_reply(struct kl_loader *l, const uint8_t *frame, size_t size)
+{
+    struct kl_loader_reply refusal = l->reply;
+
+    if (l->op.outcome != KL_OUT_REFUSED)
+        return;
+    l->reply.value = ldr_get_u32(frame + 4);
+    if (read_reply(l, frame + HEADER, size - HEADER) && l->reply.error == 0)
+        l->op.outcome = KL_OUT_OK;
+    else
+        l->reply = refusal;
+}
+
 static void take_reply(struct kl_loader *l, const uint8_t *frame, size_t size)
 {
     l->reply.value = ldr_get_u32(frame + 4);
@@ -293,10 +311,10 @@ static void take_reply(struct kl_loader *l, const uint8_t *frame, size_t size)
 
 static void take_frame(struct kl_loader *l, const uint8_t *frame, size_t size)
 {
-    bool waiting = l->op.kind == KL_LOADER_OP_COMMAND && !l->op.decided && !l->io_pending;
+    bool waiting = l->op.kind == KL_LOADER_OP_COMMAND && !l->io_pending;
 
     if (size == 4 && memcmp(frame, "OHAI", 4) == 0) {
-        if (waiting && l->op.greets)
+        if (waiting && l->op.greets && !l->op.decided)
             over(l, KL_OUT_OK);
         return;
     }
@@ -312,7 +330,10 @@ static void take_frame(struct kl_loader *l, const uint8_t *frame, size_t size)
     }
     if (!waiting)
         return;
-    if (frame[1] == l->op.code) {
+    if (l->op.decided) {
+        if (frame[1] == l->op.code)
+            take_late_reply(l, frame, size);
+    } else if (frame[1] == l->op.code) {
         take_reply(l, frame, size);
     } else if (size >= HEADER + 2 && frame[HEADER] != 0 && frame[HEADER + 1] == ROM_BAD_MESSAGE &&
                l->op.optional && !l->op.unknown) {

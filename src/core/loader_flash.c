@@ -166,6 +166,11 @@ static enum ldr_move erased(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
     if (outcome == KL_OUT_REFUSED && ++l->begin_tries < BEGIN_TRIES)
         return MOVE_AGAIN;
+    if (outcome == KL_OUT_REFUSED) {
+        l->fault.chip_error = l->reply.error;
+        return ldr_fail(l, KL_FAULT_REFUSED, "erasing at 0x%x: error 0x%04x%s", l->erase_at,
+                        l->reply.error, ldr_is_rom(l) ? " (only a stub reaches all flash)" : "");
+    }
     if (outcome != KL_OUT_OK)
         return ldr_fail_by(l, outcome);
     l->erase_at = ldr_is_rom(l) ? l->erase_at + ERASE_PIECE : ldr_known_flash_size(l);
@@ -282,8 +287,13 @@ static enum ldr_move region_begun(struct kl_loader *l, enum kl_loader_outcome ou
 {
     if (outcome == KL_OUT_OK)
         return MOVE_NEXT;
-    if (outcome != KL_OUT_REFUSED || ++l->begin_tries >= BEGIN_TRIES)
+    if (outcome != KL_OUT_REFUSED)
         return ldr_fail_by(l, outcome);
+    if (++l->begin_tries >= BEGIN_TRIES) {
+        l->fault.chip_error = l->reply.error;
+        return ldr_fail(l, KL_FAULT_REFUSED, "%s at 0x%x: error 0x%04x",
+                        l->bundle->region[l->region].name, region_offset(l), l->reply.error);
+    }
     /* Never go on after a refused begin (2.2); a ROM may know only the small blocks. */
     if (ldr_is_rom(l) && (l->reply.error & 0xFF) == ROM_BAD_MESSAGE && l->begin_tries > 1)
         l->rom_block = ROM_BLOCK_OLD;
@@ -342,6 +352,7 @@ static enum kl_reason reason_of(const struct kl_loader *l)
     uint8_t code = ldr_is_rom(l) ? (uint8_t)l->reply.error : (uint8_t)(l->reply.error >> 8);
 
     switch (code) {
+    case ROM_BAD_MESSAGE: /* it was well when it left */
     case ROM_BAD_CHECKSUM:
     case 0x0B: /* inflate, Adler-32, inflate parameter */
     case 0x0C:
@@ -402,9 +413,17 @@ static enum ldr_move block_sent(struct kl_loader *l, enum kl_loader_outcome outc
     l->doubtful |= again;
     if (outcome == KL_OUT_SILENT)
         return ldr_fail_by(l, outcome);
-    /* A ROM that took the block before its answer was lost does not want it again (1.7). */
-    if (outcome == KL_OUT_OK || (again && ldr_is_rom(l) && (error & 0xFF) == ROM_BAD_MESSAGE)) {
+    if (outcome == KL_OUT_OK) {
         block_taken(l);
+        return MOVE_AGAIN;
+    }
+    /* A ROM that took the block before its answer was lost refuses to take it twice (1.7). But the
+       refusal may also be of the damaged first frame: only when it comes again is it certain. */
+    if (ldr_is_rom(l) && (error & 0xFF) == ROM_BAD_MESSAGE && (again || l->block_tries > 0)) {
+        if (l->block_tries++ > 0)
+            block_taken(l);
+        else
+            l->progress.retries++;
         return MOVE_AGAIN;
     }
     if (!ldr_is_rom(l) && error >> 8 == STUB_BAD_CHECKSUM && ++l->block_tries < BLOCK_TRIES) {

@@ -13,6 +13,7 @@
  *   loader_stub.c      upload of the flasher stub
  *   loader_flash.c     erase, begin, blocks, end
  *   loader_run.c       verify, and the reset into the program
+ *   loader_peek.c      verify where the ROM has no MD5
  */
 #ifndef KEYLINE_LOADER_PRIVATE_H
 #define KEYLINE_LOADER_PRIVATE_H
@@ -82,7 +83,7 @@ struct kl_loader_step {
 /* ldr_identify_plan goes on to ldr_stub_plan and that to ldr_setup_plan; a rate or a stub that does
    not work comes back to ldr_identify_plan after a reset. */
 extern const struct kl_loader_step ldr_connect_plan[], ldr_identify_plan[], ldr_stub_plan[],
-    ldr_setup_plan[], ldr_flash_plan[], ldr_verify_plan[], ldr_run_plan[];
+    ldr_setup_plan[], ldr_flash_plan[], ldr_verify_plan[], ldr_run_plan[], ldr_peek_plan[];
 
 /* ---- the walk (loader.c) ---- */
 

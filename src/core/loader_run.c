@@ -11,6 +11,7 @@
 enum {
     VERIFY_START,
     VERIFY_REGION,
+    VERIFY_PEEK,
 };
 
 static bool start_verify(struct kl_loader *l)
@@ -18,17 +19,17 @@ static bool start_verify(struct kl_loader *l)
     l->region = 0;
     l->md5_tries = 0;
     l->owed = 0;
-    if (!ldr_can_md5(l)) {
-        ldr_note(l, "not verified: the ESP8266's ROM can't, only its stub");
-        l->region = l->bundle->region_count;
-    }
+    if (!ldr_can_md5(l))
+        ldr_go_to(l, &ldr_verify_plan[VERIFY_PEEK]);
     return false;
 }
 
 static bool verify_region(struct kl_loader *l)
 {
-    if (l->region == l->bundle->region_count)
+    if (l->region == l->bundle->region_count) {
+        ldr_go_to(l, &ldr_verify_plan[VERIFY_PEEK + 1]);
         return false;
+    }
     l->progress.region = l->region;
     ldr_ask_md5(l);
     return true;
@@ -50,9 +51,16 @@ static enum ldr_move region_verified(struct kl_loader *l, enum kl_loader_outcome
     return MOVE_AGAIN;
 }
 
+static bool peek(struct kl_loader *l)
+{
+    ldr_go_to(l, ldr_peek_plan);
+    return false;
+}
+
 const struct kl_loader_step ldr_verify_plan[] = {
     [VERIFY_START] = {start_verify, NULL},
     [VERIFY_REGION] = {verify_region, region_verified},
+    [VERIFY_PEEK] = {peek, NULL},
     PLAN_END,
 };
 

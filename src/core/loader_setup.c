@@ -22,7 +22,8 @@ enum {
 };
 
 enum {
-    PROOFS = 2,
+    PROOFS = 8,
+    MISSES_MAX = 1,
     POLLS_MAX = 10,
     ROUNDS_MAX = 6,
     ROM_REACH = 16 << 20, /* 24 address bits (2.2) */
@@ -60,7 +61,7 @@ static bool wants_rate(const struct kl_loader *l)
    for it (4.4). */
 static bool read_clock(struct kl_loader *l)
 {
-    l->rate_proofs = 0;
+    l->rate_proofs = l->rate_misses = 0;
     l->clock = 0;
     l->baud_next = rate_to_try(l);
     if (!wants_rate(l) || !ldr_is_rom(l))
@@ -145,8 +146,10 @@ static enum ldr_move rate_asked(struct kl_loader *l, enum kl_loader_outcome outc
         return MOVE_NEXT;
     if (outcome == KL_OUT_SILENT)
         return try_slower(l);
+    /* Unless the answer was damaged and the chip has switched all the same. */
     ldr_note(l, "the loader refuses %u baud", l->baud_next);
-    return ldr_go_to(l, &ldr_setup_plan[ATTACH]);
+    l->baud_next = l->identity.baud;
+    return ldr_go_to(l, &ldr_setup_plan[RATE_PROVE]);
 }
 
 static bool pause_before_rate(struct kl_loader *l)
@@ -176,7 +179,8 @@ static bool settle_rate(struct kl_loader *l)
     return true;
 }
 
-/* The chip's magic is known already: both directions must work at the new rate. */
+/* The chip's magic is known already: both directions must work at the new rate, and again and
+   again, because a rate that works most of the time is worse than a lower one. */
 static bool prove_rate(struct kl_loader *l)
 {
     uint8_t payload[4];
@@ -185,15 +189,20 @@ static bool prove_rate(struct kl_loader *l)
     ldr_command(l, &(struct ldr_command){.code = CMD_READ_REG,
                                          .payload = payload,
                                          .payload_size = sizeof payload,
+                                         .tries = 1,
+                                         .judge = true,
                                          .work = KL_MS(300)});
     return true;
 }
 
 static enum ldr_move rate_proved(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
-    if (outcome != KL_OUT_OK || l->reply.value != l->answers[0].magic)
+    bool right = outcome == KL_OUT_OK && l->reply.value == l->answers[0].magic;
+
+    if (!right && ++l->rate_misses > MISSES_MAX)
         return try_slower(l);
-    if (++l->rate_proofs < PROOFS)
+    l->rate_proofs += right;
+    if (l->rate_proofs < PROOFS)
         return MOVE_AGAIN;
     l->muted = false;
     l->line_size = 0;
@@ -240,8 +249,11 @@ static bool attach(struct kl_loader *l)
 
 static enum ldr_move attached(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
-    if (outcome == KL_OUT_OK || (outcome == KL_OUT_REFUSED && !ldr_is_rom(l)))
-        return MOVE_NEXT; /* a stub has attached it already */
+    bool is_hint = !ldr_is_rom(l) || l->chip->id == KL_CHIP_ESP8266;
+
+    /* A stub has attached it already; on the ESP8266 the flash id tells whether it worked. */
+    if (outcome == KL_OUT_OK || (outcome == KL_OUT_REFUSED && is_hint))
+        return MOVE_NEXT;
     return ldr_fail_by(l, outcome);
 }
 

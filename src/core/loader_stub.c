@@ -18,6 +18,7 @@ enum {
 
 enum {
     RESTARTS_MAX = 2,
+    FAILURES_MAX = 2,
     RAM_BLOCK = 0x1800,
     RAM_BLOCK_OTG = 0x800,
     WDT_KEY = 0x50D83AA1,
@@ -183,11 +184,12 @@ static bool begin_part(struct kl_loader *l)
     return true;
 }
 
-/* The ROM alone can do the job too, only slower. */
+/* Once more from the start; then the ROM alone does the job too, only slower. */
 static enum ldr_move give_up(struct kl_loader *l, const char *why)
 {
-    ldr_note(l, "the stub did not start (%s): the ROM loader is used", why);
-    l->stub_failed = true;
+    l->stub_failed = ++l->stub_failures >= FAILURES_MAX;
+    ldr_note(l, "the stub did not start (%s): %s", why,
+             l->stub_failed ? "the ROM loader is used" : "trying again");
     return ldr_call_plan(l, ldr_connect_plan, ldr_identify_plan);
 }
 

@@ -182,12 +182,18 @@ static void move_lines(struct lb *b, bool dtr, bool rts)
     b->rts = rts;
 }
 
+static bool is_garbled(const struct lb *b)
+{
+    return b->garbled_above && b->baud > b->garbled_above;
+}
+
 static bool perform(struct lb *b, const struct kl_io *io)
 {
     switch (io->kind) {
     case KL_IO_WRITE:
-        kl_vboard_rx(b->board, io->data, io->size, b->now);
         b->sent += io->size;
+        if (!is_garbled(b))
+            kl_vboard_rx(b->board, io->data, io->size, b->now);
         return true;
     case KL_IO_LINES:
         if (!b->lines_refused)
@@ -197,6 +203,7 @@ static bool perform(struct lb *b, const struct kl_io *io)
         if (b->baud_refused || (b->baud_limit && io->baud > b->baud_limit))
             return false;
         kl_vboard_baud(b->board, io->baud, b->now);
+        b->baud = io->baud;
         return true;
     case KL_IO_FLUSH:
         return true;
@@ -238,6 +245,8 @@ static bool listen(struct lb *b)
     if (n == 0)
         return false;
     b->received += n;
+    for (size_t i = 0; i < n && is_garbled(b); i++)
+        bytes[i] = (uint8_t)(bytes[i] * 5 + 0x31);
     kl_loader_rx(&b->loader, bytes, n, b->now);
     pull(b);
     return true;
@@ -282,6 +291,33 @@ enum kl_loader_status lb_run(struct lb *b, enum kl_loader_task task, const struc
         pull(b);
     }
     return kl_loader_status(&b->loader);
+}
+
+void lb_into_loader(struct lb *b)
+{
+    move_lines(b, false, true);
+    lb_listen(b, KL_MS(100));
+    kl_vboard_lines(b->board, true, false, b->now);
+    lb_listen(b, KL_MS(50));
+    move_lines(b, false, false);
+}
+
+void lb_listen(struct lb *b, kl_us time)
+{
+    kl_us end = b->now + time;
+
+    for (;;) {
+        size_t room = sizeof b->text - 1 - b->text_size;
+        b->text_size += kl_vboard_tx(b->board, (uint8_t *)b->text + b->text_size, room, b->now);
+        b->text[b->text_size] = '\0';
+        kl_us next = kl_vboard_deadline(b->board);
+        if (next > end || room == 0)
+            break;
+        if (next > b->now)
+            b->now = next;
+        kl_vboard_tick(b->board, b->now);
+    }
+    b->now = end;
 }
 
 enum kl_reason lb_whole(struct lb *b, const struct kl_bundle *bundle)

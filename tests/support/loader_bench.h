@@ -13,8 +13,10 @@ struct lb {
     kl_us io_delay; /* from asking for LINES, BAUD, FLUSH to hearing that it is done */
     bool io_dead;   /* such requests are never answered */
     bool lines_refused, baud_refused;
-    uint32_t baud_limit; /* above it the adapter refuses; 0 = none */
-    char text[8192];     /* what kl_loader_text gave */
+    uint32_t baud_limit;    /* above it the adapter refuses; 0 = none */
+    uint32_t garbled_above; /* above it the cable turns every byte to rubbish; 0 = none */
+    uint32_t baud;
+    char text[8192]; /* what kl_loader_text gave */
     size_t text_size;
     char notes[2048];
     uint64_t sent, received; /* bytes */
@@ -41,6 +43,10 @@ void lb_close(struct lb *b);
 /* Runs one task to its end; fails the test if that takes more than an hour of virtual time. */
 enum kl_loader_status lb_run(struct lb *b, enum kl_loader_task task,
                              const struct kl_bundle *bundle);
+/* By hand, as a person with two buttons. */
+void lb_into_loader(struct lb *b);
+/* Passes time and appends what the board says to b->text, without the loader. */
+void lb_listen(struct lb *b, kl_us time);
 /* CONNECT … RUN; the reason of the first task that fails, or KL_FAULT_NONE. */
 enum kl_reason lb_whole(struct lb *b, const struct kl_bundle *bundle);
 
