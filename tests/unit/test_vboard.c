@@ -540,6 +540,68 @@ static void a_silent_board_talks_again_after_power_was_gone(void **state)
     vb_close(&v);
 }
 
+/* Something whole, entered inside what was loaded. */
+static void stub_up(struct vb *v)
+{
+    uint8_t begin[16], block[20] = {0}, end[8];
+
+    vb_into_loader(v);
+    kl_vboard_baud(v->board, 115200, v->now);
+    assert_int_equal(vb_sync(v), 0);
+    words(begin, 4, 4u, 1u, 0x1800u, 0x40080000u);
+    assert_int_equal(vb_command(v, 0x05, begin, 16, 0, 4) >> 8, 0);
+    words(block, 1, 4u);
+    assert_int_equal(vb_command(v, 0x07, block, 20, 0xEF, 4) >> 8, 0);
+    words(end, 2, 0u, 0x40080000u);
+    vb_command(v, 0x06, end, 8, 0, 4);
+    vb_wait(v, KL_MS(20));
+}
+
+/* Whatever comes over the wire, in every mode: under the sanitizers this is the test of bounds. */
+static void rubbish_does_no_harm(void **state)
+{
+    static const uint8_t opcodes[] = {0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x09,
+                                      0x0A, 0x0B, 0x0D, 0x0E, 0x0F, 0x10, 0x11, 0x12,
+                                      0x13, 0x14, 0xD0, 0xD1, 0xD2, 0xD3, 0xD5, 0x77};
+    static const uint32_t figures[] = {0,      1,      4,        0x10,       0x40,       0x1000,
+                                       0x1800, 0x4000, 0x100000, 0xFFFFFFFF, 0x80000000, 115200};
+    struct vb v;
+    uint32_t random = 12345;
+    uint8_t data[300];
+
+    (void)state;
+    for (int round = 0; round < 40; round++) {
+        vb_open(&v, &esp32);
+        vb_into_loader(&v);
+        vb_sync(&v);
+        for (int i = 0; i < 250; i++) {
+            unsigned words_in = (random >> 20) % 8;
+            for (unsigned w = 0; w < sizeof data / 4; w++) {
+                random = random * 1664525u + 1013904223u;
+                words(data + 4 * w, 1, figures[(random >> 16) % 12]);
+            }
+            uint8_t packet[310] = {0xC0, 0, opcodes[(random >> 8) % sizeof opcodes]};
+            size_t size = (random >> 3) % 5 == 0 ? (random >> 24) : 4 * words_in;
+            memcpy(packet + 9, data, size);
+            packet[9 + size] = 0xC0;
+            kl_vboard_rx(v.board, packet, 10 + size, v.now);
+            if (i % 50 == 7)
+                vb_send(&v, "\xC0\xC0rubbish,\xDB\n\xFF\x80\n");
+            if (i % 20 == 19) /* most ways out of the loader end here */
+                stub_up(&v);
+            if (i % 40 == 19) {
+                vb_into_loader(&v);
+                vb_sync(&v);
+            }
+            vb_wait(&v, KL_MS(1));
+            vb_clear(&v);
+        }
+        vb_into_program(&v);
+        vb_wait(&v, KL_MS(100));
+        vb_close(&v);
+    }
+}
+
 /* ---- pace -------------------------------------------------------------------------------------*/
 
 static void paced_bytes_take_their_time(void **state)
@@ -636,6 +698,7 @@ int main(void)
         cmocka_unit_test(boot_faults_do_what_they_say),
         cmocka_unit_test(wire_faults_hit_the_byte_they_name),
         cmocka_unit_test(a_silent_board_talks_again_after_power_was_gone),
+        cmocka_unit_test(rubbish_does_no_harm),
         cmocka_unit_test(paced_bytes_take_their_time),
         cmocka_unit_test(ticking_more_often_changes_nothing),
     };
