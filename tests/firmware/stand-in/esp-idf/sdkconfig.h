@@ -1,0 +1,4 @@
+/* The test chooses the console: -DCONFIG_ESP_CONSOLE_UART=1 or
+   -DCONFIG_ESP_CONSOLE_USB_SERIAL_JTAG=1. */
+#define CONFIG_ESP_CONSOLE_UART_NUM 0
+#define CONFIG_BUTTON_GPIO          0
