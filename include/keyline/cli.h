@@ -21,6 +21,7 @@ int kl_cli_main(int argc, char **argv);
 /* argv[0] is the subcommand's name. */
 int kl_cli_virtual(int argc, char **argv); /* src/faces/cli_virtual.c */
 int kl_cli_ports(int argc, char **argv);   /* src/faces/cli_ports.c */
+int kl_cli_doctor(int argc, char **argv);  /* src/faces/cli_doctor.c */
 int kl_cli_keys(int argc, char **argv);    /* src/faces/cli_keys.c */
 int kl_cli_check(int argc, char **argv);   /* src/faces/cli_check.c */
 int kl_cli_attach(int argc, char **argv);  /* src/faces/cli_attach.c */

@@ -89,7 +89,7 @@ static void read_usb(char *path, unsigned port_number, struct kl_port_info *out,
             return;
     } while (!is_interface(name));
     const char *colon = strchr(name, ':');
-    *interface = atoi(strrchr(name, '.') + 1);
+    *interface = (int)strtol(strrchr(name, '.') + 1, NULL, 10);
     size_t n = (size_t)(colon - name);
     if (n >= sizeof out->topology)
         return;

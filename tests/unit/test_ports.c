@@ -237,6 +237,35 @@ static void named_ports_are_the_only_ones(void **state)
     expect_used("/dev/ttyAMA0", false, "other ports are named");
 }
 
+/* The rules give rights to the very devices that are used. */
+static void udev_rules_name_the_same_ids(void **state)
+{
+    static const uint16_t vendors[] = {0x10c4, 0x1a86, 0x0403, 0x067b};
+    static char rules[8192];
+    enum kl_link_kind kind;
+    const char *what;
+    (void)state;
+    FILE *f = fopen(KL_SOURCE_DIR "/packaging/60-keyline.rules", "r");
+    assert_non_null(f);
+    assert_true(fread(rules, 1, sizeof rules - 1, f) > 0);
+    fclose(f);
+    assert_non_null(strstr(rules, "ATTRS{idVendor}==\"303a\", GOTO"));
+    assert_true(kl_ports_known(0x303a, 0x4001, 0, &kind, &what));
+    for (size_t v = 0; v < sizeof vendors / sizeof vendors[0]; v++)
+        for (unsigned pid = 0; pid <= 0xffff; pid++) {
+            char vendor[64], product[8];
+            bool named = false;
+            kl_format(vendor, sizeof vendor, "ATTRS{idVendor}==\"%04x\"", vendors[v]);
+            kl_format(product, sizeof product, "%04x", pid);
+            for (const char *at = strstr(rules, vendor); at != NULL && !named;
+                 at = strstr(at + 1, vendor)) {
+                const char *found = strstr(at + strlen(vendor), product);
+                named = found != NULL && found < strchr(at, '\n');
+            }
+            assert_int_equal(named, kl_ports_known(vendors[v], (uint16_t)pid, 1, &kind, &what));
+        }
+}
+
 static void ids_are_read(void **state)
 {
     static const char *const wrong[] = {"",           "10c4",      "10c4:",    "10c4:ea6",
@@ -266,6 +295,7 @@ int main(void)
         cmocka_unit_test(takes_boards_and_bridges_only),
         cmocka_unit_test(rules_add_and_take_away),
         cmocka_unit_test(named_ports_are_the_only_ones),
+        cmocka_unit_test(udev_rules_name_the_same_ids),
         cmocka_unit_test(ids_are_read),
         cmocka_unit_test(the_machine_s_own_ports_can_be_listed),
     };
