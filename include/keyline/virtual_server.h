@@ -56,7 +56,7 @@ struct kl_vserver *kl_vserver_create(uv_loop_t *loop, const struct kl_vserver_co
 void kl_vserver_close(struct kl_vserver *s, void (*closed)(void *ctx), void *ctx);
 
 uint16_t kl_vserver_port(const struct kl_vserver *s, unsigned board);
-/* The board in this place now; NULL while the place is empty after a replacement. */
+/* The board in this place: plugged in, or the last one that was. */
 struct kl_vboard *kl_vserver_board(const struct kl_vserver *s, unsigned board);
 enum kl_chip_id kl_vserver_chip(const struct kl_vserver *s, unsigned board);
 bool kl_vserver_plugged(const struct kl_vserver *s, unsigned board);

@@ -84,11 +84,12 @@ static void dispatch(struct kl_vboard *b, const uint8_t *frame, size_t size)
     if (b->mode == BOARD_STUB) {
         stub_frame(b, frame, size);
     } else {
-        if (!l->locked && is_sync(frame, size))
+        if (!l->locked && is_sync(frame, size)) {
             board_set_baud(b, l->rx_baud);
-        else if (!l->locked && !bauds_agree(l->rx_baud, b->chip_baud))
+            l->locked = true;
+        } else if (!l->locked && !bauds_agree(l->rx_baud, b->chip_baud)) {
             return;
-        l->locked = true;
+        }
         rom_frame(b, frame, size);
     }
     l->busy_until = b->work;

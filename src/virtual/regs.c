@@ -163,7 +163,7 @@ static uint32_t plain(struct kl_vboard *b, uint32_t address)
 /* ---- the SPI peripheral -----------------------------------------------------------------------*/
 
 struct spi_layout {
-    uint32_t usr, usr1, usr2, miso_length, w;
+    uint32_t usr, usr1, usr2, mosi_length, miso_length, w; /* lengths 0: in USR1 */
 };
 
 static struct spi_layout layout(const struct kl_vboard *b)
@@ -171,10 +171,12 @@ static struct spi_layout layout(const struct kl_vboard *b)
     uint32_t base = b->chip->spi_base;
 
     if (b->chip->id == KL_CHIP_ESP8266)
-        return (struct spi_layout){base + 0x1C, base + 0x20, base + 0x24, 0, base + 0x40};
+        return (struct spi_layout){base + 0x1C, base + 0x20, base + 0x24, 0, 0, base + 0x40};
     if (b->chip->spi_old_layout)
-        return (struct spi_layout){base + 0x1C, base + 0x20, base + 0x24, base + 0x2C, base + 0x80};
-    return (struct spi_layout){base + 0x18, base + 0x1C, base + 0x20, base + 0x28, base + 0x58};
+        return (struct spi_layout){base + 0x1C, base + 0x20, base + 0x24,
+                                   base + 0x28, base + 0x2C, base + 0x80};
+    return (struct spi_layout){base + 0x18, base + 0x1C, base + 0x20,
+                               base + 0x24, base + 0x28, base + 0x58};
 }
 
 /* The flash chip's answer to one command byte, first byte in the low bits. */
@@ -198,8 +200,36 @@ static uint32_t flash_chip_says(struct kl_vboard *b, uint8_t command, uint32_t a
         return value;
     case 0x4B: /* unique id */
         return get_u32(b->mac.b + 2);
-    default: /* status registers: ready, nothing protected */
+    case 0x05:
+        return b->regs.flash_status[0];
+    case 0x35:
+        return b->regs.flash_status[1];
+    case 0x15:
+        return b->regs.flash_status[2];
+    default:
         return 0;
+    }
+}
+
+/* Write enable, and the status registers behind it. */
+static void flash_chip_hears(struct kl_vboard *b, uint8_t command, unsigned bits)
+{
+    uint8_t *status = b->regs.flash_status;
+    uint32_t data = b->regs.w[0];
+
+    if (command == 0x06 || command == 0x50 || command == 0x04) {
+        status[0] = (uint8_t)(command == 0x04 ? status[0] & ~2 : status[0] | 2);
+        return;
+    }
+    if (!(status[0] & 2) || bits < 8)
+        return;
+    if (command == 0x01) {
+        status[0] = (uint8_t)(data & 0xFC);
+        if (bits >= 16)
+            status[1] = (uint8_t)(data >> 8);
+    } else if (command == 0x31 || command == 0x11) {
+        status[command == 0x31 ? 1 : 2] = (uint8_t)data;
+        status[0] &= 0xFD;
     }
 }
 
@@ -207,17 +237,21 @@ static void spi_execute(struct kl_vboard *b, const struct spi_layout *at)
 {
     uint32_t usr = plain(b, at->usr), usr1 = plain(b, at->usr1);
     uint32_t address = plain(b, b->chip->spi_base + 4);
-    unsigned bits = 0;
+    uint8_t command = plain(b, at->usr2) & 0xFF;
+    unsigned bits = 0, bits_out = 0;
 
     if (usr & 1u << 28)
         bits = at->miso_length ? plain(b, at->miso_length) + 1 : (usr1 >> 8 & 0x1FF) + 1;
+    if (usr & 1u << 27)
+        bits_out = at->mosi_length ? plain(b, at->mosi_length) + 1 : (usr1 >> 17 & 0x1FF) + 1;
     if (b->chip->spi_old_layout)
         address >>= 32 - ((usr1 >> 26 & 31) + 1);
+    bool there = b->loader.attached && !fault_is(b, FAULT_ID_NO_FLASH);
+    if (there)
+        flash_chip_hears(b, command, bits_out);
     if (bits == 0)
         return;
-    uint32_t value = UINT32_MAX;
-    if (b->loader.attached && !fault_is(b, FAULT_ID_NO_FLASH))
-        value = flash_chip_says(b, plain(b, at->usr2) & 0xFF, address);
+    uint32_t value = there ? flash_chip_says(b, command, address) : UINT32_MAX;
     b->regs.w[0] = bits >= 32 ? value : value & ((1u << bits) - 1);
 }
 

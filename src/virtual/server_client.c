@@ -403,6 +403,7 @@ void client_accept(struct place *p, uv_stream_t *listener)
         return;
     }
     uv_tcp_nodelay(&c->tcp, 1);
+    uv_tcp_keepalive(&c->tcp, 1, 20); /* a client that vanished frees the port some time */
     c->place = p;
     c->baud = HOST_BAUD;
     c->data_size = 8;

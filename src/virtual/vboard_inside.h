@@ -162,6 +162,7 @@ struct regs {
     struct reg kept[REGS_KEPT]; /* written by the host: the newest ones */
     unsigned kept_count, kept_next;
     uint32_t w[SPI_WORDS];
+    uint8_t flash_status[3]; /* the flash chip's own: no reset of the chip clears them */
 };
 
 struct frame {
