@@ -303,7 +303,10 @@ static void end_reading(struct kl_handover *h, kl_us now)
             h->first = last_values(h, count);
         tell_holds(h, &h->first, count, false);
     } else if (h->phase == KL_HO_LISTENING) {
-        add_event(h, KL_HO_HOLDS_BARE);
+        if (h->got > 0)
+            add_timeout(h, KL_FAULT_NO_READBACK, "it read back a part only"); /* garbled: again */
+        else
+            add_event(h, KL_HO_HOLDS_BARE);
         rest(h);
     }
 }
