@@ -60,6 +60,7 @@ struct kl_pool_key {
     uint8_t row;         /* the pool's own: what the CSV says of it */
     bool sent;           /* a byte of it may have left the host */
     bool live;           /* its board is at work on a slot of this run: see kl_pool_leave */
+    bool rival;          /* its MAC has another key too: neither is sent, an operator decides */
     bool marked;         /* the CSV row carries the mark, or will at once */
 };
 

@@ -92,6 +92,9 @@ void kl_pool_index_mac(struct kl_pool *p, uint32_t key)
     if (!kl_mac_is_set(&k->mac))
         return;
     uint32_t *entry = &p->memory.by_mac[mac_slot(p, &k->mac)];
+    if (*entry != 0 && *entry - 1 != key && kl_pool_is_held(k) &&
+        kl_pool_is_held(key_at(p, *entry - 1)))
+        key_at(p, *entry - 1)->rival = key_at(p, key)->rival = true;
     if (*entry == 0 || proof(k) >= proof(&p->memory.key[*entry - 1]))
         *entry = key + 1;
 }
@@ -125,6 +128,7 @@ static bool detach(struct kl_pool *p, uint32_t key)
     k->mac = (struct kl_mac){{0}};
     k->sent = false;
     k->live = false;
+    k->rival = false;
     return own;
 }
 
@@ -299,7 +303,7 @@ enum kl_pool_answer kl_pool_ask(struct kl_pool *p, const struct kl_mac *mac, uin
         return KL_POOL_BUSY;
     case KL_KEY_RESERVED:
     case KL_KEY_PROVISIONED:
-        if (k->line == 0 || k->row & ROW_SPENT)
+        if (k->line == 0 || k->row & ROW_SPENT || k->rival)
             return KL_POOL_CONFLICT;
         set_live(p, own, true);
         return KL_POOL_GIVE;
@@ -453,15 +457,19 @@ void kl_pool_recorded(struct kl_pool *p, uint32_t key, bool durable)
    may look at every key. */
 static void index_other_key(struct kl_pool *p, const struct kl_mac *mac)
 {
-    for (uint32_t i = 0; i < p->count; i++)
-        if (kl_mac_equal(&p->memory.key[i].mac, mac))
-            kl_pool_index_mac(p, i);
+    for (uint32_t i = 0; i < p->count; i++) {
+        if (!kl_mac_equal(&p->memory.key[i].mac, mac))
+            continue;
+        key_at(p, i)->rival = false;
+        kl_pool_index_mac(p, i);
+    }
 }
 
 void kl_pool_refused(struct kl_pool *p, uint32_t key)
 {
     struct kl_pool_key *k = key_at(p, key);
     struct kl_mac mac = k->mac;
+    bool rival = k->rival;
 
     KL_ASSERT(k->state == KL_KEY_RESERVING || k->state == KL_KEY_RELEASING ||
               k->state == KL_KEY_RECORDING);
@@ -472,7 +480,7 @@ void kl_pool_refused(struct kl_pool *p, uint32_t key)
     k->state = KL_KEY_BLOCKED;
     k->trouble = KL_TROUBLE_REFUSED;
     kl_pool_tally(p, k, +1);
-    if (own)
+    if (own || rival)
         index_other_key(p, &mac);
 }
 
@@ -491,11 +499,12 @@ bool kl_pool_operator_release(struct kl_pool *p, const struct kl_fingerprint *fp
 
     const struct kl_pool_key *k = key_at(p, key);
     struct kl_mac mac = k->mac;
+    bool rival = k->rival;
     bool reserved = k->state == KL_KEY_RESERVED;
     bool foreign = k->state == KL_KEY_PROVISIONED && !kl_pool_is_held(k) && kl_mac_is_set(&mac);
     if (k->live || !(reserved || foreign))
         return false;
-    if (let_go(p, key))
+    if (let_go(p, key) || rival)
         index_other_key(p, &mac);
     return true;
 }

@@ -140,6 +140,7 @@ static enum kl_store_status apply(struct world *w, struct store_request *r)
             return KL_STORE_REFUSED;
         k->provisioned = k->marked = true;
         k->mac = *mac;
+        oracle_provisioned(w, k, r->action.u.store.acknowledged_only);
         return KL_STORE_OK;
     default:
         return k->in_csv ? KL_STORE_OK : KL_STORE_REFUSED;

@@ -68,7 +68,8 @@ void oracle_boards(struct world *w)
         int holder = -1;
 
         for (unsigned b = 0; b < w->board_count; b++) {
-            if (!w->board[b].used || strcmp(kl_vboard_stored(w->board[b].v), key->key.line) != 0)
+            if (!w->board[b].used || w->board[b].planted ||
+                strcmp(kl_vboard_stored(w->board[b].v), key->key.line) != 0)
                 continue;
             if (holder >= 0 &&
                 memcmp(&w->board[holder].mac, &w->board[b].mac, sizeof(struct kl_mac)) != 0)
@@ -81,5 +82,53 @@ void oracle_boards(struct world *w)
             violated(w, "key %s was sent and is free again", key->label);
         if (key->marked && !key->provisioned)
             violated(w, "key %s is marked but not provisioned", key->label);
+    }
+}
+
+static bool some_board_holds(struct world *w, const struct kl_mac *mac, const char *line)
+{
+    for (unsigned b = 0; b < w->board_count; b++)
+        if (memcmp(&w->board[b].mac, mac, sizeof *mac) == 0 &&
+            strcmp(kl_vboard_stored(w->board[b].v), line) == 0)
+            return true;
+    return false;
+}
+
+void oracle_provisioned(struct world *w, const struct sim_key *key, bool acknowledged_only)
+{
+    if (!acknowledged_only && !some_board_holds(w, &key->mac, key->key.line))
+        violated(w, "key %s is recorded, but its board does not hold it", key->label);
+}
+
+static const struct sim_key *durable_key_of(struct world *w, const struct kl_mac *mac)
+{
+    for (unsigned k = 0; k < w->key_count; k++)
+        if (w->key[k].provisioned && memcmp(&w->key[k].mac, mac, sizeof *mac) == 0)
+            return &w->key[k];
+    return NULL;
+}
+
+/* The key of this CSV that the board in the slot holds and can be expected to show. */
+static const struct sim_key *shown_in(struct world *w, unsigned slot)
+{
+    const struct sim_board *b = w->in_slot[slot] < 0 ? NULL : &w->board[w->in_slot[slot]];
+
+    for (unsigned k = 0; b && (b->healthy || b->planted) && k < w->key_count; k++)
+        if (w->key[k].in_csv && strcmp(kl_vboard_stored(b->v), w->key[k].key.line) == 0)
+            return &w->key[k];
+    return NULL;
+}
+
+void oracle_result(struct world *w, unsigned slot, const struct kl_attempt *attempt)
+{
+    const struct sim_key *recorded = durable_key_of(w, &attempt->mac);
+
+    if (attempt->result == KL_ST_DONE) {
+        if (!recorded)
+            violated(w, "done was shown before the key was recorded");
+        else if (!some_board_holds(w, &attempt->mac, recorded->key.line))
+            violated(w, "done was shown for a board that does not hold its key");
+    } else if (attempt->reason == KL_FAULT_HOLDS_UNKNOWN && shown_in(w, slot)) {
+        violated(w, "key %s of this CSV was called unknown", shown_in(w, slot)->label);
     }
 }

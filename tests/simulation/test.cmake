@@ -7,3 +7,8 @@ set(KEYLINE_SIMULATION_LIVES 100000 CACHE STRING "board lives that the test play
 add_test(NAME simulation.kept COMMAND simulation --kept ${CMAKE_CURRENT_LIST_DIR}/seeds.txt)
 add_test(NAME simulation.fresh COMMAND simulation --lives ${KEYLINE_SIMULATION_LIVES})
 set_tests_properties(simulation.kept simulation.fresh PROPERTIES LABELS simulation TIMEOUT 1200)
+if(NOT KEYLINE_SANITIZE)
+  add_test(NAME simulation.mutations
+    COMMAND ${CMAKE_CURRENT_LIST_DIR}/mutations.sh ${PROJECT_BINARY_DIR})
+  set_tests_properties(simulation.mutations PROPERTIES LABELS simulation TIMEOUT 1200)
+endif()

@@ -198,8 +198,21 @@ static const char *const board_faults[] = {
     "provisioned=dev-0003|5ec0aa|5ec0bb",
 };
 
+/* The fault that makes a board hold this key from the start. */
+static const char *planting(struct world *w, char out[300])
+{
+    const struct sim_key *k = &w->key[below(w, w->key_count)];
+
+    snprintf(out, 300, "provisioned=%s", k->key.line);
+    for (char *c = out; *c; c++)
+        if (*c == ',')
+            *c = '|';
+    return out;
+}
+
 static int new_board(struct world *w)
 {
+    char planted[300];
     struct kl_vboard_config c = {.chip = KL_CHIP_ESP32, .flash_size = 1024 * 1024};
     struct sim_board *b;
 
@@ -215,6 +228,11 @@ static int new_board(struct world *w)
     if (chance(w, w->w.bad_board)) {
         c.faults = board_faults[below(w, sizeof board_faults / sizeof board_faults[0])];
         b->healthy = false;
+    }
+    if (chance(w, w->w.planted)) {
+        c.faults = planting(w, planted);
+        b->healthy = false;
+        b->planted = true;
     }
     c.seed = draw(w);
     c.fields = FIELDS;
@@ -412,18 +430,11 @@ static void note(struct world *w, const struct kl_action *a)
     trace_note(w, a);
     if (a->u.note.kind != KL_NOTE_RESULT)
         return;
-    if (a->u.note.attempt->result == KL_ST_DONE) {
-        const struct kl_mac *mac = &a->u.note.attempt->mac;
-        bool holds = false;
+    oracle_result(w, a->slot, a->u.note.attempt);
+    if (a->u.note.attempt->result == KL_ST_DONE)
         w->done++;
-        for (unsigned b = 0; b < w->board_count; b++)
-            holds |= memcmp(&w->board[b].mac, mac, sizeof *mac) == 0 &&
-                     kl_vboard_stored(w->board[b].v)[0];
-        if (!holds)
-            violated(w, "done was shown for a board that holds no key");
-    } else {
+    else
         w->failed_results++;
-    }
 }
 
 static void drain(struct world *w)
@@ -525,6 +536,7 @@ static void crash(struct world *w)
 {
     tell(w, "CRASH");
     w->crashes++;
+    w->crashed_at = w->now;
     disk_crash(w);
     while (w->heap_count)
         free(pop(w).data);
@@ -549,6 +561,8 @@ static void operator_does(struct world *w)
     struct kl_event ev = world_make(w, KL_EV_COMMAND, below(w, w->slots));
 
     ev.u.command.kind = kinds[below(w, sizeof kinds / sizeof kinds[0])];
+    if (w->crashed_at && w->now - w->crashed_at < KL_SEC(10) && below(w, 2))
+        ev.u.command.kind = KL_CMD_SKIP; /* the moment at which giving a key back is a mistake */
     tell(w, "operator: command %d in slot %u", (int)ev.u.command.kind, ev.slot);
     kl_station_feed(w->st, &ev);
 }
@@ -647,6 +661,7 @@ void world_init(struct world *w, uint64_t seed, FILE *trace)
         .link_lost = weight(w, 80000),
         .bad_board = weight(w, 400000),
         .clone = weight(w, 200000),
+        .planted = weight(w, 150000),
         .disk_fails = weight(w, 100000),
         .disk_slow = weight(w, 200000),
         .crash = weight(w, 60000),

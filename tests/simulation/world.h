@@ -35,6 +35,7 @@ struct weights {
     unsigned link_lost;  /* per step: the connection breaks, the board stays */
     unsigned bad_board;  /* per new board: it has a fault of its own */
     unsigned clone;      /* per new board: it has the MAC of another one */
+    unsigned planted;    /* per new board: it holds a key of this CSV already */
     unsigned disk_fails; /* per request */
     unsigned disk_slow;
     unsigned crash;     /* per step: the process dies and is started again */
@@ -59,6 +60,7 @@ struct sim_board {
     struct kl_mac mac;
     bool used;
     bool healthy; /* must reach done once faults stop */
+    bool planted; /* came with a key of this CSV in it: not our doing */
     int slot;     /* -1: in the drawer */
 };
 
@@ -106,7 +108,7 @@ struct world {
     struct kl_pool_memory memory;
     struct store_request store[STORE_QUEUE];
     unsigned store_count;
-    kl_us disk_bad_until;
+    kl_us disk_bad_until, crashed_at;
 
     struct pending *heap;
     unsigned heap_count, heap_size;
@@ -147,5 +149,9 @@ void disk_crash(struct world *w);
 void oracle_bytes_out(struct world *w, unsigned slot, const struct kl_io *io, bool connected);
 void oracle_action(struct world *w, const struct kl_action *a);
 void oracle_boards(struct world *w);
+/* A key becomes provisioned on disk. */
+void oracle_provisioned(struct world *w, const struct sim_key *key, bool acknowledged_only);
+/* A board's turn ended. */
+void oracle_result(struct world *w, unsigned slot, const struct kl_attempt *attempt);
 
 #endif
