@@ -207,7 +207,7 @@ static bool skip_bom(struct kl_csv *c, char b)
         return true;
     }
     /* Not one after all: what was skipped is part of the first field. */
-    for (unsigned i = 0; i < c->bom; i++)
+    for (unsigned i = 0; i < c->bom && i < sizeof byte_order_mark; i++)
         unquoted(c, (char)byte_order_mark[i]);
     c->bom = sizeof byte_order_mark;
     return false;
@@ -257,7 +257,7 @@ void kl_csv_end(struct kl_csv *c)
 const char *kl_csv_unfit_text(enum kl_csv_unfit why)
 {
     static const char *const texts[] = {
-#define X(name, text) [KL_UNFIT_##name] = text,
+#define X(name, text) [KL_UNFIT_##name] = (text),
         KL_CSV_UNFIT(X)
 #undef X
     };

@@ -255,7 +255,7 @@ static bool number(struct kl_ledger *l, const char *sql, int64_t *out, char erro
 
 static bool is_ours(struct kl_ledger *l, char error[KL_TEXT_MAX])
 {
-    int64_t application, version;
+    int64_t application = 0, version = 0;
 
     if (!number(l, "PRAGMA application_id", &application, error) ||
         !number(l, "PRAGMA user_version", &version, error))
