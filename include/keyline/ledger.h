@@ -43,6 +43,7 @@ struct kl_ledger_change {
     struct kl_fingerprint fingerprint;
     struct kl_mac mac;
     const char *label;
+    bool marked;         /* RESERVE: its row in the CSV carries the mark */
     const char *how;     /* PROVISION: "readback", "ack" */
     const char *reason;  /* RELEASE */
     const char *station; /* name of the bench */

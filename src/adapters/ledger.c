@@ -77,9 +77,9 @@ static enum kl_store_status find(struct kl_ledger *l, const struct kl_ledger_cha
     return status;
 }
 
-/* REFUSED if this board holds another key than the one in question. */
-static enum kl_store_status holds_no_other(struct kl_ledger *l, const struct kl_ledger_change *c,
-                                           char text[KL_TEXT_MAX])
+/* REFUSED if this board has another key than the one in question. */
+static enum kl_store_status has_no_other(struct kl_ledger *l, const struct kl_ledger_change *c,
+                                         char text[KL_TEXT_MAX])
 {
     sqlite3_stmt *s = kl_ledger_sql(l, KL_SQL_OF_MAC, text);
     enum kl_store_status status = KL_STORE_OK;
@@ -89,15 +89,12 @@ static enum kl_store_status holds_no_other(struct kl_ledger *l, const struct kl_
     if (s == NULL)
         return KL_STORE_FAILED;
     bind_mac(s, 1, &c->mac);
+    bind_fingerprint(s, 2, &c->fingerprint);
     if ((rc = sqlite3_step(s)) == SQLITE_ROW) {
-        if (sqlite3_column_bytes(s, 0) != KL_FINGERPRINT ||
-            memcmp(sqlite3_column_blob(s, 0), c->fingerprint.b, KL_FINGERPRINT) != 0) {
-            kl_mac_format(&c->mac, mac);
-            kl_format(text, KL_TEXT_MAX, "by the ledger the board %s has the key %s (%s)", mac,
-                      (const char *)sqlite3_column_text(s, 2),
-                      (const char *)sqlite3_column_text(s, 1));
-            status = KL_STORE_REFUSED;
-        }
+        kl_mac_format(&c->mac, mac);
+        kl_format(text, KL_TEXT_MAX, "by the ledger the board %s has the key %s (%s)", mac,
+                  (const char *)sqlite3_column_text(s, 1), (const char *)sqlite3_column_text(s, 0));
+        status = KL_STORE_REFUSED;
     } else if (rc != SQLITE_DONE) {
         status = trouble(l, rc, text);
     }
@@ -159,7 +156,11 @@ enum kl_store_status kl_ledger_reserve(struct kl_ledger *l, const struct kl_ledg
         return status;
     if (e.active)
         return e.same_mac ? KL_STORE_OK : belongs_to(&e, text);
-    if ((status = holds_no_other(l, c, text)) != KL_STORE_OK ||
+    if (c->marked) {
+        kl_copy(text, KL_TEXT_MAX, "the key's row carries the mark of another tool");
+        return KL_STORE_REFUSED;
+    }
+    if ((status = has_no_other(l, c, text)) != KL_STORE_OK ||
         (status = put(l, KL_SQL_RESERVE, c, text)) != KL_STORE_OK)
         return status;
     return note(l, "reserved", c, text);
@@ -178,8 +179,8 @@ enum kl_store_status kl_ledger_provision(struct kl_ledger *l, const struct kl_le
         return belongs_to(&e, text);
     if (e.provisioned)
         return KL_STORE_OK;
-    if ((status = holds_no_other(l, c, text)) != KL_STORE_OK ||
-        (status = put(l, KL_SQL_PROVISION, c, text)) != KL_STORE_OK)
+    /* Whatever else this board was promised: a key that it has shown must never go to another. */
+    if ((status = put(l, KL_SQL_PROVISION, c, text)) != KL_STORE_OK)
         return status;
     return note(l, e.active ? "provisioned" : "adopted", c, text);
 }

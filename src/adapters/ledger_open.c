@@ -32,8 +32,9 @@ static const char schema[] =
     " how TEXT NOT NULL DEFAULT '', reason TEXT NOT NULL DEFAULT '',"
     " station TEXT NOT NULL DEFAULT '', bundle TEXT NOT NULL DEFAULT ''"
     ") STRICT;"
-    /* A board holds at most one key, whatever any program believes. */
-    "CREATE UNIQUE INDEX one_key_per_board ON keys (mac) WHERE state <> 'released';"
+    /* A board is promised one key at most, whatever any program believes. */
+    "CREATE UNIQUE INDEX one_promise_per_board ON keys (mac) WHERE state = 'reserved';"
+    "CREATE INDEX keys_by_mac ON keys (mac);"
     "CREATE TABLE history ("
     " id INTEGER PRIMARY KEY AUTOINCREMENT,"
     " at INTEGER NOT NULL,"
@@ -61,8 +62,8 @@ static const char *const statements[KL_SQL_COUNT] = {
     [KL_SQL_BEGIN] = "BEGIN IMMEDIATE",
     [KL_SQL_COMMIT] = "COMMIT",
     [KL_SQL_KEY] = "SELECT state, mac, label FROM keys WHERE fingerprint = ?1",
-    [KL_SQL_OF_MAC] = "SELECT fingerprint, state, label FROM keys"
-                      " WHERE mac = ?1 AND state <> 'released'",
+    [KL_SQL_OF_MAC] = "SELECT state, label FROM keys WHERE mac = ?1"
+                      " AND state <> 'released' AND fingerprint <> ?2 LIMIT 1",
     [KL_SQL_RESERVE] = "INSERT INTO keys (fingerprint, label, state, mac, reserved_at, station, bundle)"
                        " VALUES (?1, ?2, 'reserved', ?3, ?4, ?5, ?6)"
                        " ON CONFLICT (fingerprint) DO UPDATE SET label = excluded.label,"

@@ -178,8 +178,8 @@ static void read_key(struct kl_store *s, struct kl_request *r, struct kl_key *ke
         settle(r, KL_STORE_FAILED, text);
 }
 
-/* A row may carry a mark that the ledger does not account for: somebody has that key. */
-static bool is_spent_elsewhere(struct kl_store *s, uint32_t row)
+/* The row, or an exact copy of it, carries a mark. */
+static bool is_spent(struct kl_store *s, uint32_t row)
 {
     uint32_t copies, at = kl_table_copies(s->table, row, &copies);
     bool spent;
@@ -190,18 +190,6 @@ static bool is_spent_elsewhere(struct kl_store *s, uint32_t row)
         spent |= s->table->spent[s->table->copy[at + i].row];
     uv_mutex_unlock(&s->table_lock);
     return spent;
-}
-
-static enum kl_store_status reserve(struct kl_store *s, struct kl_request *r, uint32_t row,
-                                    const struct kl_ledger_change *c)
-{
-    enum kl_store_status status;
-
-    if (!is_spent_elsewhere(s, row))
-        return kl_ledger_reserve(s->ledger, c, r->text);
-    if ((status = kl_ledger_owns(s->ledger, c, r->text)) == KL_STORE_REFUSED)
-        kl_copy(r->text, sizeof r->text, "the key's row carries the mark of another tool");
-    return status;
 }
 
 static enum kl_store_status apply(struct kl_store *s, struct kl_request *r)
@@ -220,7 +208,8 @@ static enum kl_store_status apply(struct kl_store *s, struct kl_request *r)
 
     switch (r->action.u.store.op) {
     case KL_OP_RESERVE:
-        return reserve(s, r, row, &c);
+        c.marked = is_spent(s, row);
+        return kl_ledger_reserve(s->ledger, &c, r->text);
     case KL_OP_RELEASE:
         return kl_ledger_release(s->ledger, &c, r->text);
     case KL_OP_PROVISION:

@@ -145,8 +145,6 @@ static void the_ledger_decides_whose_a_key_is(void **state)
     bench_ask(&b, KL_OP_RELEASE, "dev-1", 1);
     refused(&b, "provisioned");
     assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-1", 1), KL_STORE_OK); /* its own, again */
-    bench_ask(&b, KL_OP_PROVISION, "dev-2", 1); /* a second key for one board */
-    refused(&b, "dev-1");
     bench_close(&b);
     assert_true(file_is(csv, "dev-1,aa01,bb01,Provisioned\ndev-2,aa02,bb02\ndev-3,aa03,bb03\n"));
 }
@@ -177,6 +175,27 @@ static void a_board_that_shows_a_free_key_has_it(void **state)
     assert_int_equal(bench_ask(&b, KL_OP_PROVISION, "dev-3", 7), KL_STORE_OK);
     bench_close(&b);
     assert_true(file_is(csv, "dev-1,aa01,bb01\ndev-2,aa02,bb02\ndev-3,aa03,bb03,Provisioned\n"));
+}
+
+/* The board was promised dev-1, and shows dev-2: nobody else may get either. */
+static void a_key_that_a_board_shows_is_spent_whatever_it_was_promised(void **state)
+{
+    struct store_bench b;
+
+    (void)state;
+    file_put(csv, three_rows);
+    assert_int_equal(bench_open(&b, csv), KL_STORE_OPENED);
+    assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-1", 1), KL_STORE_OK);
+    assert_int_equal(bench_ask(&b, KL_OP_PROVISION, "dev-2", 1), KL_STORE_OK);
+    bench_ask(&b, KL_OP_RESERVE, "dev-1", 2);
+    refused(&b, "reserved for the board 24:0a:c4:00:00:01");
+    bench_ask(&b, KL_OP_RESERVE, "dev-2", 2);
+    refused(&b, "provisioned to the board 24:0a:c4:00:00:01");
+    bench_ask(&b, KL_OP_RESERVE, "dev-3", 1); /* and it gets no third one */
+    refused(&b, "24:0a:c4:00:00:01 has the key");
+    assert_int_equal(bench_ask(&b, KL_OP_FETCH, "dev-2", 1), KL_STORE_OK);
+    bench_close(&b);
+    assert_true(file_is(csv, "dev-1,aa01,bb01\ndev-2,aa02,bb02,Provisioned\ndev-3,aa03,bb03\n"));
 }
 
 static void many_requests_are_answered_in_order(void **state)
@@ -390,6 +409,7 @@ int main(void)
         IN_FOLDER(a_released_key_is_anybodys),
         IN_FOLDER(a_board_that_shows_a_free_key_has_it),
         IN_FOLDER(a_large_file_is_marked_beside_the_requests),
+        IN_FOLDER(a_key_that_a_board_shows_is_spent_whatever_it_was_promised),
         IN_FOLDER(many_requests_are_answered_in_order),
         IN_FOLDER(copies_of_a_spent_row_are_marked_too),
         IN_FOLDER(a_missing_mark_is_made_up_for),
