@@ -137,13 +137,23 @@ static void other_lines_are_refused_and_forgotten(void **state)
     assert_int_equal(what_it_holds(), 1);
 }
 
-static void the_button_takes_the_key_back(void **state)
+static void the_button_must_be_held_for_five_seconds(void **state)
 {
     (void)state;
     start(line, 0, 20000);
     hold_button(2000, 4500);
     assert_int_equal(start(NULL, 0, 20000), WORLD_TIME_UP);
     assert_int_equal(what_it_holds(), 1);
+    hold_button(2000, 8000);
+    world->button_up_ms = 5500;
+    assert_int_equal(start(NULL, 0, 20000), WORLD_TIME_UP);
+    assert_int_equal(what_it_holds(), 1);
+}
+
+static void the_button_takes_the_key_back(void **state)
+{
+    (void)state;
+    start(line, 0, 20000);
     hold_button(2000, 6000);
     assert_int_equal(start(NULL, 0, 20000), WORLD_RESTARTED);
     hold_button(0, 0);
@@ -273,6 +283,7 @@ int main(void)
         CASE(keys_are_never_printed_and_the_product_runs_quietly),
         CASE(the_longest_line_fits),
         CASE(other_lines_are_refused_and_forgotten),
+        CASE(the_button_must_be_held_for_five_seconds),
         CASE(the_button_takes_the_key_back),
         CASE(a_power_cut_while_storing_leaves_nothing_or_all),
         CASE(a_power_cut_while_forgetting_leaves_nothing_or_all),

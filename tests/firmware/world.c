@@ -81,7 +81,9 @@ int world_read(void)
 
 bool world_button_is_down(void)
 {
-    return world->now_ms >= world->button_from_ms && world->now_ms < world->button_until_ms;
+    bool up = world->now_ms >= world->button_up_ms && world->now_ms < world->button_up_ms + 100;
+
+    return !up && world->now_ms >= world->button_from_ms && world->now_ms < world->button_until_ms;
 }
 
 /* ---- storage: each operation takes place as a whole, or the power was gone before it

@@ -42,6 +42,7 @@ struct world {
     uint32_t input_at_ms;
     uint32_t input_step_ms; /* between two bytes; 0 = all at once */
     uint32_t button_from_ms, button_until_ms;
+    uint32_t button_up_ms; /* from then on it is up for 100 ms */
     uint32_t end_ms;
     /* what was seen of it */
     uint32_t now_ms;

@@ -48,24 +48,24 @@ class HardwareSerial
     {
         return world->console_open ? 0 : size;
     }
+    /* At another rate than 115200 baud the station neither hears nor is heard. */
     int available()
     {
-        return (int)world_waiting();
+        return world->console_open ? (int)world_waiting() : 0;
     }
     int read()
     {
-        return world_read();
+        return world->console_open ? world_read() : -1;
     }
     size_t write(const uint8_t *data, size_t size)
     {
-        world_print(data, size);
+        if (world->console_open)
+            world_print(data, size);
         return size;
     }
     size_t println(const char *text)
     {
-        world_print(text, strlen(text));
-        world_print("\r\n", 2);
-        return strlen(text) + 2;
+        return write((const uint8_t *)text, strlen(text)) + write((const uint8_t *)"\r\n", 2);
     }
     void flush()
     {
