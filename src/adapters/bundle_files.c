@@ -20,7 +20,8 @@ enum added {
     UNREADABLE /* a problem was said */
 };
 
-static void say(char lines[][KL_TEXT_MAX * 2], unsigned *count, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void
+say(char lines[][KL_TEXT_MAX * 2], unsigned *count, const char *format, va_list args)
 {
     if (*count < KL_BUNDLE_PROBLEMS_MAX)
         vsnprintf(lines[(*count)++], KL_TEXT_MAX * 2, format, args);

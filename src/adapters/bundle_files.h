@@ -15,9 +15,10 @@
 #include "keyline/image.h"
 
 enum {
-    SECTOR = 0x1000, /* what the flash erases at once */
-    OFFSET_UNKNOWN = UINT32_MAX
+    SECTOR = 0x1000 /* what the flash erases at once */
 };
+
+#define OFFSET_UNKNOWN UINT32_MAX
 
 enum role {
     ROLE_OTHER,

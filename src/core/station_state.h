@@ -19,8 +19,9 @@ enum {
     QUEUE_SPARE = 128, /* kept free of log lines and progress */
     RECENT_MAX = 512,  /* finished boards that the figures look back at */
     RESTARTS_MAX = 3,  /* identified again because another board may have come */
-    NO_KEY = UINT32_MAX,
 };
+
+#define NO_KEY UINT32_MAX
 
 enum link_state {
     LINK_CLOSED,

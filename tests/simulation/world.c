@@ -428,8 +428,11 @@ static void trace_note(struct world *w, const struct kl_action *a)
 static void note(struct world *w, const struct kl_action *a)
 {
     trace_note(w, a);
+    if (a->u.note.kind == KL_NOTE_STATE)
+        w->failed_at[a->slot] = a->u.note.state == KL_ST_FAILED ? w->now : 0;
     if (a->u.note.kind != KL_NOTE_RESULT)
         return;
+    w->failed_at[a->slot] = 0;
     oracle_result(w, a->slot, a->u.note.attempt);
     if (a->u.note.attempt->result == KL_ST_DONE)
         w->done++;
@@ -543,6 +546,7 @@ static void crash(struct world *w)
     for (unsigned s = 0; s < w->slots; s++) {
         w->link[s] = (struct sim_link){0};
         w->plugged_said[s] = false;
+        w->failed_at[s] = 0;
         if (in(w, s))
             kl_vboard_lines(in(w, s), false, false, w->now);
     }
@@ -591,6 +595,13 @@ static void life(struct world *w)
         crash(w);
 }
 
+static void check_failed(struct world *w)
+{
+    for (unsigned s = 0; s < w->slots; s++)
+        if (w->failed_at[s] && w->now - w->failed_at[s] > KL_SEC(30))
+            violated(w, "the board in slot %u failed and is neither tried again nor given up", s);
+}
+
 /* A done board is taken away by the operator, sooner or later. */
 static void clear_done(struct world *w)
 {
@@ -598,7 +609,8 @@ static void clear_done(struct world *w)
 
     kl_station_look(w->st, snap);
     for (unsigned s = 0; s < w->slots; s++)
-        if ((snap->slot[s].state == KL_ST_DONE || snap->slot[s].state == KL_ST_FAILED ||
+        if ((snap->slot[s].state == KL_ST_DONE ||
+             (snap->slot[s].state == KL_ST_FAILED && w->failed_at[s] == 0) ||
              snap->slot[s].state == KL_ST_SKIPPED) &&
             below(w, 4) == 0)
             take_out(w, s);
@@ -728,6 +740,7 @@ bool world_play(struct world *w)
     while (w->now < end && !w->violation[0]) {
         life(w);
         clear_done(w);
+        check_failed(w);
         drain(w);
         step_until(w, w->now + KL_MS(100) + (kl_us)below(w, 600000));
         oracle_boards(w);

@@ -102,6 +102,7 @@ struct world {
     int in_slot[SLOTS_MAX]; /* index of board, -1 = empty */
     bool network[SLOTS_MAX], plugged_said[SLOTS_MAX];
     kl_us port_said_at[SLOTS_MAX];
+    kl_us failed_at[SLOTS_MAX]; /* failed, and neither tried again nor given up since */
 
     struct sim_key key[KEYS_MAX];
     unsigned key_count;
