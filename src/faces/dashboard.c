@@ -453,6 +453,7 @@ static void start_handles(struct dashboard *d)
     }
     start_signals(d);
     uv_poll_init(&d->loop, &d->keys, STDIN_FILENO);
+    kl_term_block(); /* libuv changed that */
     d->keys.data = d;
     uv_poll_start(&d->keys, UV_READABLE | UV_DISCONNECT, on_keys);
 }

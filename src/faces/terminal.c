@@ -1,5 +1,6 @@
 #include "terminal.h"
 
+#include <fcntl.h>
 #include <langinfo.h>
 #include <locale.h>
 #include <stdio.h>
@@ -105,6 +106,13 @@ void kl_term_close(void)
     endwin();
 }
 
+void kl_term_block(void)
+{
+    int flags = fcntl(STDIN_FILENO, F_GETFL);
+
+    fcntl(STDIN_FILENO, F_SETFL, flags & ~O_NONBLOCK);
+}
+
 void kl_term_size(int *rows, int *cols)
 {
     *rows = LINES;
@@ -172,6 +180,7 @@ int kl_term_key(void)
 
 struct kl_term_saved {
     struct termios settings;
+    int flags;
 };
 
 struct kl_term_saved *kl_term_save(void)
@@ -182,6 +191,8 @@ struct kl_term_saved *kl_term_save(void)
         free(saved);
         return NULL;
     }
+    if (saved)
+        saved->flags = fcntl(STDIN_FILENO, F_GETFL);
     return saved;
 }
 
@@ -207,6 +218,7 @@ void kl_term_restore(struct kl_term_saved *saved, bool killed)
 
     if (!saved)
         return;
+    fcntl(STDIN_FILENO, F_SETFL, saved->flags); /* the shell shares them */
     if (killed) {
         tcsetattr(STDIN_FILENO, TCSANOW, &saved->settings);
         if (setupterm(NULL, STDOUT_FILENO, &result) == OK) {

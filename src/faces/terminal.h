@@ -15,6 +15,8 @@ struct kl_term_options {
 /* Takes over the terminal; false and a sentence if there is none that can be used. */
 bool kl_term_open(struct kl_term_options *options, char error[256]);
 void kl_term_close(void);
+/* Writing waits for a terminal that stalls, instead of trying again and again. */
+void kl_term_block(void);
 void kl_term_size(int *rows, int *cols);
 /* After SIGWINCH. */
 void kl_term_resized(void);

@@ -1,0 +1,253 @@
+#!/usr/bin/env bash
+# dashboard.sh CASE KEYLINE WRITE_IMAGES: one end-to-end test of the dashboard in tmux.
+set -u
+case=$1
+shift
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/lib.sh"
+
+start_bench() {
+    boards "$@"
+    open s 24 80 "$keyline $with_images $ports"
+    see s "KEYS LEFT"
+}
+
+test_opens() {
+    start_bench 4
+    see s "blinky 2.3"
+    see s "for ESP32"
+    see s "provisioned 4"
+    see s "KEYS LEFT 26"
+    see s "key dev-0001"
+    [ "$(screen s | grep -cF '###   ####')" -ge 2 ] || fail "no PASS in large letters"
+    alternate s || fail "the shell's screen is overwritten"
+    t resize-window -t s -x 80 -y 12
+    retry "PASS in small letters" eval '[ "$(screen s | grep -c PASS)" -ge 2 ]'
+    board unplug 1
+    see s "empty"
+    board replace 1
+    see s "provisioned 5"
+    [ "$(stat -c %a "$dir/keys.csv.socket")" = 600 ] || fail "others can reach the station"
+}
+
+test_keys() {
+    start_bench 2 --fault 2:never_asks
+    see s "provisioned 1"
+    press s p
+    see s "paused"
+    press s p
+    gone s "paused"
+    press s '?'
+    see s "this page"
+    press s Escape
+    gone s "this page"
+    press s K
+    see s "Keys in doubt"
+    press s Escape
+    gone s "Keys in doubt"
+    press s l
+    see s "Events"
+    see s "PASS in"
+    press s Escape
+    gone s "Events"
+    press s Enter
+    see s "following"
+    press s /
+    run s "dev-0001"
+    see s "lines below"
+    press s End
+    see s "following"
+    press s Escape
+    gone s "following"
+    press s t
+    gone s "│"
+    press s t
+    see s "│"
+    press s 2
+    see s ">2 "
+    press s Left
+    see s ">1 "
+    press s 2
+    see s ">2 "
+    press s s
+    see s "skipped"
+    press s r
+    gone s "skipped"
+    press s e
+    see s "Erase all flash"
+    press s Enter
+    gone s "Erase all flash"
+    press s C-l
+    see s "KEYS LEFT"
+}
+
+test_attach() {
+    start_bench 1
+    see s "provisioned 1"
+    press s q
+    see s "leave it running"
+    press s l
+    see s "keyline attach shows it again"
+    usable s
+    station >"$dir/first" || fail "the station did not go on"
+    board replace 1
+    retry "a board done with nobody watching" stored_are 2
+    open again 24 80 "$keyline attach $on_files"
+    see again "provisioned 2"
+    press again Enter
+    see again "following"
+    press again Home
+    see again "lines below"
+    press again End
+    see again "PASS in"
+    press again Escape
+    # a second one at the same time; keyline itself finds the station too
+    run s "clear; $keyline $with_images $ports"
+    see s "provisioned 2"
+    [ "$(station)" = "$(cat "$dir/first")" ] || fail "a second station"
+    press s q
+    see s "leave it running"
+    press s n
+    gone s "leave it running"
+    board replace 1
+    see s "provisioned 3"
+    see again "provisioned 3"
+}
+
+test_read_only() {
+    start_bench 1
+    see s "provisioned 1"
+    open watcher 24 80 "$keyline attach --read-only $on_files"
+    see watcher "READ ONLY"
+    press watcher p
+    see watcher "read only: this dashboard can't command"
+    press watcher s
+    press watcher q
+    see watcher "Leave the dashboard? The station goes on."
+    press watcher s
+    gone watcher "Leave the dashboard?"
+    shows s "paused" && fail "a watcher paused the bench"
+    board replace 1
+    see watcher "provisioned 2"
+    see s "provisioned 2"
+}
+
+test_resize() {
+    local size
+    start_bench 8
+    see s "provisioned 8"
+    for size in 10x20 3x10 1x2 40x120 2x200 60x20 24x80; do
+        t resize-window -t s -x "${size#*x}" -y "${size%x*}"
+        retry "the new size" eval \
+            '[ "$(t display-message -p -t s "#{pane_height}x#{pane_width}")" = '$size' ]'
+        station >/dev/null || fail "the station is gone at $size"
+        alternate s || fail "the dashboard is gone at $size"
+        case $size in
+        10x20 | 60x20) see s "KEYS LEFT" ;;
+        40x120 | 24x80) see s "provisioned 8" ;;
+        esac
+    done
+    board replace 1
+    see s "provisioned 9"
+}
+
+test_killed() {
+    start_bench 2
+    see s "provisioned 2"
+    kill -KILL "$(worker s)"
+    usable s
+    board replace 1
+    retry "the bench goes on" stored_are 3
+    run s "clear; $keyline attach $on_files"
+    see s "provisioned 3"
+    kill -TERM "$(worker s)"
+    usable s
+    station >/dev/null || fail "the station is gone"
+}
+
+test_closed() {
+    local old
+    start_bench 2
+    see s "KEYS LEFT"
+    old=$(worker s)
+    t set-option -g exit-empty off >/dev/null
+    t kill-session -t s
+    retry "the dashboard's end" not kill -0 "$old"
+    board replace 1
+    board replace 2
+    retry "the bench goes on" stored_are 2
+    station >/dev/null || fail "the station is gone"
+    open again 24 80 "$keyline attach $on_files"
+    see again "done"
+    press again q
+    press again s
+    retry "the station's end" station_gone
+}
+
+# Nobody reads from the socket; then a lot is told; then it is read again.
+test_stalled_dashboard() {
+    local pid round
+    start_bench 8 --fault chatty
+    pid=$(worker s)
+    kill -STOP "$pid"
+    retry "8 boards done" stored_are 8
+    for round in 1 2; do
+        for i in 1 2 3 4 5 6 7 8; do board replace $i; done
+        retry "8 more boards done" stored_are $((8 + 8 * round))
+    done
+    kill -CONT "$pid"
+    see s "provisioned 24"
+}
+
+# The terminal takes nothing more: a pseudo-terminal that is not read.
+test_stalled_terminal() {
+    boards 8 --fault chatty
+    python3 "$here/stalled.py" "$dir/stall" "$keyline" $with_images $ports &
+    peer_pid=$!
+    retry "a dashboard that nobody reads" test -e "$dir/stall"
+    retry "8 boards done" stored_are 8
+    for i in 1 2 3 4 5 6 7 8; do board replace $i; done
+    retry "8 more boards done" stored_are 16
+    open s 24 80 "$keyline attach $on_files"
+    see s "provisioned 16"
+}
+
+# A port that sends what would clear, move, colour, retitle and ring, and wide characters.
+test_hostile_board() {
+    python3 "$here/hostile.py" >"$dir/peer" &
+    peer_pid=$!
+    retry "the hostile port" grep -q socket "$dir/peer"
+    boards 1
+    open s 24 80 "$keyline $with_images $ports --port $(cat "$dir/peer")"
+    see s "provisioned 1"
+    see s "日本語"
+    press s 2
+    press s Enter
+    see s "following"
+    see s "日本語"
+    see s "gotcha"
+    see s "KEYS LEFT"
+    see s "quit"
+    [ "$(t display-message -p -t s '#{pane_title}')" != pwned ] || fail "a board set the title"
+    [ "$(t display-message -p -t s '#{window_bell_flag}')" != 1 ] || fail "a board rang"
+    [ "$(t display-message -p -t s '#{cursor_flag}')" = 0 ] || fail "a board showed the cursor"
+    screen s | awk 'NR == 1 && !/keyline/ { exit 1 }' || fail "a board wrote on the header"
+    press s q
+    press s l
+    usable s
+}
+
+test_stop() {
+    start_bench 2
+    see s "provisioned 2"
+    press s q
+    see s "stop the station"
+    press s s
+    retry "the station's end" station_gone
+    usable s
+    see s "2 provisioned"
+    "$keyline" keys status $on_files | grep -q "2 provisioned" || fail "the ledger says otherwise"
+}
+
+"test_$case"
+exit 0
