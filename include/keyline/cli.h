@@ -4,15 +4,7 @@
 #ifndef KEYLINE_CLI_H
 #define KEYLINE_CLI_H
 
-enum kl_exit {
-    KL_EXIT_OK = 0,     /* all well */
-    KL_EXIT_FAILED = 1, /* some board failed */
-    KL_EXIT_USAGE = 2,
-    KL_EXIT_INPUT = 3,   /* bad CSV or images */
-    KL_EXIT_HELD = 4,    /* another station holds this CSV */
-    KL_EXIT_NO_KEYS = 5, /* keys ran out */
-    KL_EXIT_STORE = 6,   /* the store can't write */
-};
+#include "keyline/exit.h"
 
 /* Runs the whole program; returns the exit status. Each subcommand is a function of this shape in a
    file of its own, listed in src/faces/cli.c. */

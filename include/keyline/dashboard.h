@@ -1,6 +1,6 @@
 /*
- * dashboard.h: the process that shows a station on a terminal. It talks to the station over its Unix
- * socket only; if it stalls, is killed or its SSH session dies, the bench goes on.
+ * dashboard.h: the process that shows a station on a terminal. It talks to the station over its
+ * Unix socket only; if it stalls, is killed or its SSH session dies, the bench goes on.
  */
 #ifndef KEYLINE_DASHBOARD_H
 #define KEYLINE_DASHBOARD_H

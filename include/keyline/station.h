@@ -111,7 +111,7 @@ struct kl_event {
             char path[KL_PORT_MAX]; /* "/dev/ttyUSB0", "rfc2217://host:port" */
             enum kl_link_kind link;
             uint16_t vid, pid; /* 0 if not USB */
-            char serial[64]; /* USB serial number; for USB-Serial/JTAG it is the MAC; "" = none */
+            char serial[64];   /* USB serial number; for USB-Serial/JTAG it is the MAC; "" = none */
         } port;
         struct {
             enum kl_open_result result;

@@ -5,19 +5,20 @@
 
 static const uint32_t bootloader_places[] = {0, 0x1000, 0x2000};
 
-enum {
-    BOOTLOADER_PLACES = sizeof bootloader_places / sizeof bootloader_places[0]
-};
+/* Where the bootloader stands in a file that holds all; SIZE_MAX if nowhere. */
+static size_t bootloader_in(const struct part *part)
+{
+    for (size_t i = 0; i < sizeof bootloader_places / sizeof bootloader_places[0]; i++)
+        if (part->data[bootloader_places[i]] == KL_IMAGE_MAGIC)
+            return bootloader_places[i];
+    return SIZE_MAX;
+}
 
 bool looks_merged(const struct part *part)
 {
-    if (part->size < KL_PARTITION_TABLE_OFFSET + 32 ||
-        !kl_partitions_look_like(part->data + KL_PARTITION_TABLE_OFFSET, 32))
-        return false;
-    for (unsigned i = 0; i < BOOTLOADER_PLACES; i++)
-        if (part->data[bootloader_places[i]] == KL_IMAGE_MAGIC)
-            return true;
-    return false;
+    return part->size >= KL_PARTITION_TABLE_OFFSET + 32 &&
+           kl_partitions_look_like(part->data + KL_PARTITION_TABLE_OFFSET, 32) &&
+           bootloader_in(part) != SIZE_MAX;
 }
 
 /* Files that were only named say what they are by where they go and how they begin. */
@@ -120,11 +121,8 @@ static void read_merged_app(struct parts *p, struct part *part)
 static void read_merged(struct parts *p, struct part *part)
 {
     char why[KL_TEXT_MAX];
-    unsigned i = 0;
 
-    while (part->data[bootloader_places[i]] != KL_IMAGE_MAGIC)
-        i++; /* it is at one of them, or this would not be a merged file */
-    part->image_at = bootloader_places[i];
+    part->image_at = bootloader_in(part);
     if (kl_image_read(part->data + part->image_at, part->size - part->image_at, &part->info, why)) {
         problem(p, "%s: its bootloader at 0x%zx %s; merge it again", part->path, part->image_at,
                 why);

@@ -199,6 +199,7 @@ static bool skip_bom(struct kl_csv *c, char b)
 {
     if (c->bom == sizeof byte_order_mark)
         return false;
+    KL_ASSERT(c->bom < sizeof byte_order_mark);
     if (c->offset == c->bom && (unsigned char)b == byte_order_mark[c->bom]) {
         c->bom++;
         c->offset++;

@@ -94,6 +94,7 @@ enum kl_reset_strategy kl_reset_choose(enum kl_link_kind link, enum kl_reset_str
             start = count;
         count++;
     }
+    KL_ASSERT(count > 0);
     return order[(start + attempt) % count];
 }
 

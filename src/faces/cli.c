@@ -9,12 +9,8 @@ struct subcommand {
 };
 
 static const struct subcommand subcommands[] = {
-    {"virtual", kl_cli_virtual},
-    {"ports", kl_cli_ports},
-    {"doctor", kl_cli_doctor},
-    {"keys", kl_cli_keys},
-    {"check", kl_cli_check},
-    {"attach", kl_cli_attach},
+    {"virtual", kl_cli_virtual}, {"ports", kl_cli_ports}, {"doctor", kl_cli_doctor},
+    {"keys", kl_cli_keys},       {"check", kl_cli_check}, {"attach", kl_cli_attach},
     {"demo", kl_cli_demo},
 };
 

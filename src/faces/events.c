@@ -99,6 +99,7 @@ static void state_object(json_t *o, const struct kl_action *a)
 
 static void chip_object(json_t *o, const struct kl_identity *id)
 {
+    KL_ASSERT(id != NULL);
     set_chip(o, id->chip, id->revision, id->flash_id, id->flash_size);
     set_number(o, "crystal_mhz", id->crystal_mhz);
     set_text(o, "loader", id->stub ? "stub" : "rom");

@@ -47,7 +47,7 @@ static void set_looks(bool mono)
 {
     bool rich = !mono && COLORS >= 256;
 
-    for (short s = 0; s < KL_STYLE_COUNT; s++) {
+    for (int s = 0; s < KL_STYLE_COUNT; s++) {
         const struct look *l = &looks[s];
         pairs[s] = 0;
         attributes[s] = mono ? l->mono : l->attr;

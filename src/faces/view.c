@@ -86,7 +86,7 @@ int draw_wrapped(struct kl_grid *g, int row, int col, int rows, int cols, enum k
 
     while (*text && used < rows && cols > 0) {
         size_t fits = 0, space = 0, n = 0;
-        while (text[n] && n < sizeof part - 1) {
+        while (n < sizeof part - 1 && text[n]) {
             memcpy(part, text, n + 1);
             part[n + 1] = '\0';
             if (kl_text_width(part) > cols)

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "keyline/cli.h"
+#include "keyline/exit.h"
 #include "shell_private.h"
 
 /* The sanitizers' leak check has to look into the process. */

@@ -21,3 +21,20 @@ add_executable(store_original_tool custody/original_tool.c)
 target_link_libraries(store_original_tool PRIVATE kl_options kl_test_support)
 add_test(NAME custody.original_tool COMMAND store_original_tool)
 set_tests_properties(custody.original_tool PROPERTIES LABELS custody TIMEOUT 60)
+
+# Whole stations over virtual boards; the checker shares no code with them.
+add_executable(custody_checker custody/checker.c)
+target_link_libraries(custody_checker PRIVATE kl_options PkgConfig::SQLITE PkgConfig::MD)
+target_compile_definitions(custody_checker PRIVATE _GNU_SOURCE)
+add_executable(station_crash custody/station_crash.c)
+target_link_libraries(station_crash PRIVATE kl_options kl_test_support)
+foreach(mode crash twice kill race)
+  set(stride 1)
+  if(mode STREQUAL twice)
+    set(stride 3)
+  endif()
+  add_test(NAME custody.station_${mode} COMMAND station_crash $<TARGET_FILE:keyline>
+    $<TARGET_FILE:keyline_crash> $<TARGET_FILE:custody_checker> ${mode} ${stride})
+  set_tests_properties(custody.station_${mode} PROPERTIES LABELS custody TIMEOUT 900
+    PROCESSORS 2)
+endforeach()

@@ -1,88 +1,227 @@
 #!/usr/bin/env bash
-# lint.sh BUILD: everything about the sources that a machine can judge. BUILD holds
-# compile_commands.json. Exit status 1 if anything is found.
+# lint.sh CHECK BUILD: one thing about the sources that a machine can judge. Prints what it finds
+# and ends with 1; with 77 if the tool for it is not installed. BUILD holds compile_commands.json
+# and libkl_core.a.
 set -uo pipefail
-cd "$(dirname "$(readlink -f "$0")")/../.."
-build=$1
-findings=$(mktemp)
-trap 'rm -f "$findings"' EXIT
+cd "$(dirname "$(readlink -f "$0")")/../.." || exit
+check=$1 build=${2:-build/release}
 
-sources() { git ls-files -co --exclude-standard "$@" | grep -v '^tests/firmware/stand-in/' | xargs -r ls 2>/dev/null; }
-found() { # found TITLE: fails if there is any input
+# A public header belongs to the lowest layer that has its .c file, but for these.
+declare -A layer_of=([io]=core [exit]=core [loader_state]=core [handover_state]=core [wire]=faces
+    [virtual_server]=virtual)
+layers="core adapters virtual shell faces"
+declare -A below=([core]="core" [adapters]="core adapters" [virtual]="core adapters virtual"
+    [shell]="core adapters shell" [faces]="$layers")
+for header in include/keyline/*.h; do
+    name=$(basename "$header" .h)
+    for layer in $layers; do
+        [ -n "${layer_of[$name]:-}" ] && break
+        compgen -G "src/$layer/$name*.c" >/dev/null && layer_of[$name]=$layer
+    done
+done
+
+# The headers that a layer may include, as a pattern.
+seen_by() {
+    local name
+    for name in "${!layer_of[@]}"; do
+        case " ${below[$1]} " in *" ${layer_of[$name]} "*) echo "$name" ;; esac
+    done | paste -sd'|'
+}
+
+found=$(mktemp)
+trap 'rm -f "$found"' EXIT
+
+# finding TITLE: what comes in is what was found; nothing is fine.
+finding() {
     local lines
     lines=$(cat)
-    [ -z "$lines" ] && return
-    printf '%s\n%s\n\n' "$1" "$lines" | tee -a "$findings"
+    [ -z "$lines" ] || printf '%s\n%s\n\n' "$1" "$lines" | tee -a "$found"
 }
 
-sources '*.c' '*.h' | xargs clang-format --dry-run 2>&1 | grep 'warning:' | head -20 |
-    found "not formatted (./run format):"
+need() {
+    command -v "$1" >/dev/null && return
+    echo "SKIPPED: $1 is not installed"
+    exit 77
+}
 
-# Layers: each includes only itself, those below, and what docs/architecture.md grants it.
-grep -nE '^#include' src/core/*.[ch] |
-    grep -vE '<(limits|stdarg|stdbool|stddef|stdint|string)\.h>|"keyline/(base|board|bootlog|bundle|chip|fault|handover|handover_state|io|key|loader|loader_state|mask|pool|slip|station)\.h"|"[a-z_]+\.h"' |
-    found "core includes something that is not the core's:"
-grep -nE '#include <(curses|ncurses|ncursesw)' -r src --include='*.[ch]' | grep -v '^src/faces/terminal.c' |
-    found "ncurses outside of src/faces/terminal.c:"
-grep -nE '#include <(sqlite3|libserialport)' -r src --include='*.[ch]' | grep -v '^src/adapters/' |
-    found "SQLite or libserialport outside of the adapters:"
-grep -nE '#include "keyline/(cli|dashboard|view|wire|shell)\.h"' src/adapters/*.[ch] src/virtual/*.[ch] 2>/dev/null |
-    found "a lower layer includes a higher one:"
-
-# The core links nothing but the C library.
-library=$(find "$build" -maxdepth 1 -name libkl_core.a)
-nm -A "$library" 2>/dev/null | awk '
-    $(NF-1) == "U" { wanted[$NF] = 1 }
-    $(NF-1) ~ /^[TtDdBbRrCVW]$/ { have[$NF] = 1 }
-    END { for (s in wanted) if (!(s in have)) print s }' |
-    grep -vE '^(mem(cpy|set|cmp|move|chr)|str(len|cmp|ncmp|chr|str|nlen|rchr|cpy)|__stack_chk_fail|__asan_.*|__ubsan_.*|_GLOBAL_OFFSET_TABLE_|__(memcpy|memset|memmove|strcpy|strcat)_chk)$' |
-    found "the core needs symbols that are not plain C:"
-
-# Size: a module has one job, a function fits a screen.
-sources '*.c' '*.h' | grep -E '^(src|include|firmware)/' | xargs wc -l |
-    awk '$2 != "total" && $1 > 800 { print $2 ": " $1 " lines" }' | found "files past 800 lines:"
-sources '*.c' | grep -E '^(src|firmware)/' | xargs awk '
-    FNR == 1 { start = 0 }
-    /^\{/ { start = FNR }
-    /^\}/ { if (start && FNR - start > 71) print FILENAME ":" start ": " FNR - start - 1 " lines"; start = 0 }' |
-    found "functions past 70 lines:"
-
-grep -nE 'TODO|FIXME|XXX|HACK' -r src include firmware --include='*.[ch]' | found "left for later:"
-grep -nP '\t' -r src include firmware --include='*.[ch]' | found "tabs:"
-
-# Every public header can be read alone.
-for header in include/keyline/*.h; do
-    case "$header" in *_state.h) continue ;; esac
-    echo "#include \"${header#include/}\"" |
-        clang -std=c11 -D_GNU_SOURCE -Iinclude -Ifirmware/provisioning -fsyntax-only -Wall -x c - 2>&1 | head -3
-done | found "headers that do not compile alone:"
-
-# Every fault is documented.
-if [ -e docs/faults.md ]; then
-    sed -n 's/^ *X([A-Z0-9_]*, *"\([a-z_0-9]*\)".*/\1/p' include/keyline/fault.h | grep -v '^none$' |
-        while read -r name; do grep -q "$name" docs/faults.md || echo "$name"; done |
-        found "faults that docs/faults.md lacks:"
-fi
-
-# clang-tidy, only over files that changed since it last found nothing.
-mkdir -p "$build/tidy"
-tidy() {
-    local file=$1 stamp
-    stamp=$2/tidy/$( { cat "$file" include/keyline/*.h .clang-tidy; clang-tidy --version; } | sha256sum | cut -c1-32)
-    [ -e "$stamp" ] && return 0
-    if output=$(clang-tidy -p "$2" --quiet "$file" 2>/dev/null) && [ -z "$(grep -E 'warning:|error:' <<<"$output")" ]; then
-        touch "$stamp"
+# All files that belong to the project, with these endings.
+sources() {
+    local pattern
+    if git rev-parse --is-inside-work-tree >/dev/null 2>&1; then
+        git ls-files -co --exclude-standard -- "$@"
     else
-        grep -E 'warning:|error:' <<<"$output"
+        for pattern in "$@"; do
+            find . \( -name build -o -name .git \) -prune -o -name "$pattern" -printf '%P\n'
+        done
+    fi | grep -v '^tests/firmware/stand-in/' | while read -r file; do [ -e "$file" ] && echo "$file"; done
+}
+
+# ---- what may include what ---------------------------------------------------------------------
+
+lint_layers() {
+    local layer name
+    for layer in $layers; do
+        grep -nE '#include "keyline/' -r "src/$layer" | grep -vE "\"keyline/($(seen_by "$layer"))\.h\"" |
+            finding "src/$layer includes a header of a layer above it (docs/architecture.md):"
+        grep -nE '#include "' -r "src/$layer" | grep -vE '"keyline/' |
+            while IFS= read -r line; do
+                name=$(sed 's/.*"\(.*\)".*/\1/' <<<"$line")
+                [ -e "src/$layer/$name" ] || [ -e "firmware/provisioning/$name" ] || echo "$line"
+            done | finding "src/$layer includes a private header of another folder:"
+    done
+    for name in "${!layer_of[@]}"; do
+        grep -HnE '#include "keyline/' "include/keyline/$name.h" |
+            grep -vE "\"keyline/($(seen_by "${layer_of[$name]}"))\.h\""
+    done | finding "a header includes one of a layer above it:"
+    for header in include/keyline/*.h; do
+        name=$(basename "$header" .h)
+        [ -n "${layer_of[$name]:-}" ] || echo "$header"
+    done | finding "headers that no layer has a .c file for (see tests/lint/lint.sh):"
+    for name in "${!layer_of[@]}"; do
+        [ "${layer_of[$name]}" = core ] && echo "include/keyline/$name.h"
+    done | xargs grep -nE '#include <' -r src/core |
+        grep -vE '<(limits|stdarg|stdbool|stddef|stdint|string)\.h>' |
+        finding "core includes something beyond the C library's freestanding-style headers:"
+    grep -nE '#include <(curses|ncurses|ncursesw)' -r src | grep -v '^src/faces/terminal.c' |
+        finding "ncurses outside of src/faces/terminal.c:"
+    grep -nE '#include <(sqlite3|libserialport|libdeflate)\.h' -r src | grep -v '^src/adapters/' |
+        finding "a library of the adapters outside of them:"
+    grep -nE '#include "keyline/|#include <(uv|stdio|stdlib|unistd)\.h' -r firmware/provisioning --include='*.[ch]' |
+        finding "firmware/provisioning is not portable:"
+}
+
+# The core links nothing but the C library, and of that only what needs no operating system.
+lint_core() {
+    local cc=${CC:-cc} library=$build/libkl_core.a
+    [ -e "$library" ] || { echo "$library is not built"; exit 1; }
+    echo 'int main(void) { return 0; }' |
+        "$cc" -x c - -o /dev/null -nodefaultlibs -Wl,--no-undefined -Wl,--whole-archive -x none "$library" \
+            -Wl,--no-whole-archive -lc -lgcc 2>&1 | finding "the core does not link with libc alone:"
+    nm -A "$library" | awk '
+        $(NF-1) == "U" { wanted[$NF] = 1 }
+        $(NF-1) ~ /^[TtDdBbRrCVW]$/ { have[$NF] = 1 }
+        END { for (s in wanted) if (!(s in have)) print s }' |
+        grep -vE '^(mem(cpy|set|cmp|move|chr)|str(len|cmp|ncmp|chr|str|nlen|rchr|spn|cspn)|__stack_chk_(fail|guard)|_GLOBAL_OFFSET_TABLE_|__(memcpy|memset|memmove)_chk|__aeabi_.*|__u?(div|mod)[a-z]*[0-9]|__popcount.*)$' |
+        finding "the core needs symbols that are not plain C:"
+}
+
+# ---- size and habit ----------------------------------------------------------------------------
+
+lint_sizes() {
+    sources '*.c' '*.h' | xargs awk '
+        FNR == 1 { start = 0 }
+        FNR == 801 { print FILENAME ": more than 800 lines" }
+        /^\{/ { start = FNR }
+        /^\}/ { if (start && FNR - start > 71) print FILENAME ":" start ": a function of " FNR - start - 1 " lines"; start = 0 }' |
+        finding "too long (files 800 lines, functions 70):"
+    grep -nwE 'TODO|FIXME|XXX|HACK' -r src include firmware --include='*.[ch]' | finding "left for later:"
+    sources '*.c' '*.h' '*.sh' '*.md' | xargs grep -nP '\t' /dev/null | finding "tabs:"
+    sources '*.c' '*.h' '*.sh' '*.md' '*.txt' '*.cmake' | xargs grep -nE ' +$' /dev/null |
+        finding "blanks at the end of a line:"
+    for file in $(sources '*.c' '*.h' '*.sh' '*.md' '*.txt' '*.cmake'); do
+        [ -z "$(tail -c 1 "$file")" ] || echo "$file"
+    done | finding "the last line does not end:"
+}
+
+# Calls with a better way, and what would break a promise (docs/custody.md, docs/architecture.md).
+lint_calls() {
+    local calls='gets|strcat|strcpy|stpcpy|strncpy|strncat|sprintf|vsprintf|strtok|ato[ifl]|atoll|s?rand|random|alloca|tmpnam|mktemp|tempnam|localtime|gmtime|ctime|asctime'
+    grep -nE "(^|[^a-zA-Z0-9_])($calls)\(" -r src firmware/provisioning --include='*.[ch]' |
+        grep -vE '^[^:]*:[0-9]+: *(/\*|\* |//)' | finding "calls that are not used here:"
+    grep -nE '(^|[^a-zA-Z0-9_])(system|popen|execl?[vpe]*)\(' -r src --include='*.c' |
+        grep -vE '^src/faces/(hook|cli_attach|cli_demo|cli_station)' | finding "starts another program:"
+    grep -nE '(^|[^a-zA-Z0-9_])(malloc|calloc|realloc|free|printf|time|clock_gettime|getenv)\(' -r src/core |
+        finding "the core allocates, prints or looks at the world:"
+}
+
+# Every public header can be read alone, and twice.
+lint_headers() {
+    local header cc=${CC:-cc}
+    for header in include/keyline/*.h; do
+        case "$header" in *_state.h) continue ;; esac # the inside of the header that includes it
+        printf '#include "%s"\n#include "%s"\n' "${header#include/}" "${header#include/}" |
+            "$cc" -std=c11 -D_GNU_SOURCE -Iinclude -Ifirmware/provisioning -fsyntax-only -Wall -Wextra \
+                -Werror -x c - 2>&1 | head -3
+    done | finding "headers that can't be read alone:"
+}
+
+lint_format() {
+    need clang-format
+    sources '*.c' '*.h' | xargs clang-format --dry-run 2>&1 | grep 'warning:' | head -20 |
+        finding "not formatted (./run format):"
+}
+
+lint_scripts() {
+    need shellcheck
+    { echo run; echo .ci/run; sources '*.sh'; } | xargs shellcheck -x -s bash -S warning -e SC2034,SC2154 | finding "shellcheck:"
+}
+
+# ---- what the documents say --------------------------------------------------------------------
+
+# Lines of code blocks, comments and prompts taken off.
+commands() {
+    sources '*.md' | grep -v '^docs/esp-serial-protocol.md' | xargs awk '
+        /^ *```/ { code = !code; next }
+        code { sub(/^ *\$ /, ""); sub(/ +#.*/, ""); print FILENAME ": " $0 }'
+}
+
+lint_docs() {
+    local program=$build/keyline name verbs help
+    if [ -e docs/faults.md ]; then
+        sed -n 's/^ *X([A-Z0-9_]*, *"\([a-z_0-9]*\)".*/\1/p' include/keyline/fault.h | grep -v '^none$' |
+            while read -r name; do grep -q "$name" docs/faults.md || echo "$name"; done |
+            finding "faults that docs/faults.md lacks:"
     fi
+    sed -n '/define KL_STATES/,/CLOSING/s/.*X([A-Z]*, "\([a-z]*\)".*/\1/p' include/keyline/station.h |
+        while read -r name; do grep -q "$name" docs/states.md || echo "$name"; done |
+        finding "states that docs/states.md lacks:"
+    verbs=$(./run help | sed -n 's/^  \([a-z-]*\)  .*/\1/p' | tr '\n' '|')
+    commands | grep -oE '^[^:]*:.*\./run [a-z-]+' | grep -vE "\./run (${verbs}help)$" |
+        finding "documents tell of ./run verbs that do not exist:"
+    [ -x "$program" ] || return
+    help=$({ "$program" --help; for name in virtual ports keys check attach demo; do "$program" "$name" --help; done; } 2>&1)
+    commands | grep -E '(^|[ /])keyline ' | while IFS= read -r line; do
+        grep -oE -- ' --[a-z][a-z_-]*' <<<"$line" | while read -r name; do
+            grep -qE -- "(^|[ ,])$name([ ,=]|\$)" <<<"$help" || echo "$line ($name)"
+        done
+    done | finding "documents tell of options that keyline does not have:"
+}
+
+# ---- analysers ---------------------------------------------------------------------------------
+
+# clang-tidy again only over files that changed since it last found nothing in them.
+tidy() {
+    local file=$1 build=$2 stamp output
+    stamp=$build/tidy/$({ cat "$file" include/keyline/*.h "$(dirname "$file")"/*.h .clang-tidy
+        clang-tidy --version; } 2>/dev/null | sha256sum | cut -c1-32)
+    [ -e "$stamp" ] && return
+    output=$(clang-tidy -p "$build" --quiet "$file" 2>&1 | grep -E 'warning:|error:')
+    if [ -z "$output" ]; then touch "$stamp"; else echo "$output"; fi
 }
 export -f tidy
-sources '*.c' | grep -E '^(src|firmware/provisioning)/' |
-    xargs -P"$(nproc)" -I{} bash -c 'tidy {} '"$build" | sort -u | found "clang-tidy:"
 
-cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
-    --suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches -j2 -Iinclude -Isrc/core -Ifirmware/provisioning \
-    --error-exitcode=0 src firmware/provisioning 2>&1 | found "cppcheck:"
+lint_tidy() {
+    need clang-tidy
+    mkdir -p "$build/tidy"
+    sources '*.c' | grep -E '^(src|firmware/provisioning)/' |
+        xargs -P"$(nproc)" -I{} bash -c 'tidy "$@"' - {} "$build" | sort -u | finding "clang-tidy:"
+}
 
-[ -s "$findings" ] && exit 1
-echo "lint: nothing found"
+lint_cppcheck() {
+    need cppcheck
+    mkdir -p "$build/cppcheck"
+    # It does not see that KL_ASSERT ends the program, nor that sizeof does not follow a pointer.
+    cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
+        --suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches \
+        --suppress=nullPointerArithmetic --suppress=nullPointerArithmeticRedundantCheck \
+        --suppress=nullPointerRedundantCheck --suppress=ctunullpointer --suppress=uninitvar \
+        --cppcheck-build-dir="$build/cppcheck" -j"$(nproc)" -D_GNU_SOURCE -Iinclude -Ifirmware/provisioning \
+        src firmware/provisioning 2>&1 | finding "cppcheck:"
+}
+
+if ! declare -F "lint_$check" >/dev/null; then
+    echo "usage: lint.sh $(declare -F | sed -n 's/.* lint_//p' | paste -sd'|') BUILD" >&2
+    exit 2
+fi
+"lint_$check"
+[ ! -s "$found" ]

@@ -85,9 +85,15 @@ static void a_banner_is_found_behind_half_a_line(void **state)
 static void text_of_programs_is_no_banner(void **state)
 {
     static const char *const plain[] = {
-        "ets are fine",    "assets Jul",     "last rst:0x1 was odd",
-        "boot:0x",         "ets_main.c 371", "I (29) boot: ESP-IDF v4.4 2nd stage bootloader",
-        "ESP-ROM",         "first:0x12",     "rst cause:",
+        "ets are fine",
+        "assets Jul",
+        "last rst:0x1 was odd",
+        "boot:0x",
+        "ets_main.c 371",
+        "I (29) boot: ESP-IDF v4.4 2nd stage bootloader",
+        "ESP-ROM",
+        "first:0x12",
+        "rst cause:",
         "reboot:0x12 (x) now",
     };
 

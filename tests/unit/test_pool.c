@@ -452,8 +452,8 @@ static void of_two_reservations_the_other_one_stays_after_a_release(void **state
     assert_int_equal(key, find(1));
 }
 
-/* The case "it holds another known key": that key is nobody else's from now on, the one that was sent
-   to it stays in doubt; should it ask again, an operator decides, for it may have had both. */
+/* The case "it holds another known key": that key is nobody else's from now on, the one that was
+   sent to it stays in doubt; should it ask again, an operator decides, for it may have had both. */
 static void a_board_that_shows_another_free_key_adopts_it(void **state)
 {
     uint32_t key;
