@@ -12,6 +12,10 @@
 #include "disk.h"
 #include "store_state.h"
 
+enum {
+    LATE_MAX = 10000, /* attempts that wait for a better disk */
+};
+
 static int64_t wall_clock(void)
 {
     struct timespec t;
@@ -137,10 +141,28 @@ static void settle(struct kl_request *r, enum kl_store_status status, const char
     kl_copy(r->text, sizeof r->text, text);
 }
 
-static void fail_all(struct kl_job *job, const char *text)
+/* Nobody asks for an attempt to be written again, so it waits here. */
+static bool keep_for_later(struct kl_store *s, const struct kl_request *r)
 {
-    for (struct kl_request *r = job->first; r != NULL; r = r->next)
-        settle(r, KL_STORE_FAILED, text);
+    struct kl_late *late, **end = &s->late;
+
+    if (s->late_count == LATE_MAX || (late = calloc(1, sizeof *late)) == NULL)
+        return false;
+    late->attempt = r->attempt;
+    late->wall = wall_clock();
+    while (*end != NULL)
+        end = &(*end)->next;
+    *end = late;
+    s->late_count++;
+    return true;
+}
+
+static void fail_all(struct kl_store *s, struct kl_job *job, const char *text)
+{
+    for (struct kl_request *r = job->first; r != NULL; r = r->next) {
+        bool later = r->action.u.store.op == KL_OP_ATTEMPT && keep_for_later(s, r);
+        settle(r, later ? KL_STORE_OK : KL_STORE_FAILED, later ? "" : text);
+    }
 }
 
 static bool wants_key(const struct kl_request *r)
@@ -244,14 +266,36 @@ static bool begin(struct kl_store *s, char text[KL_TEXT_MAX])
     return heal(s, text) && kl_ledger_begin(s->ledger, text);
 }
 
-static void commit_requests(struct kl_store *s, struct kl_job *job)
+static bool apply_late(struct kl_store *s, char text[KL_TEXT_MAX])
 {
-    char text[KL_TEXT_MAX];
-
-    if (!begin(s, text)) {
-        fail_all(job, text);
-        return;
+    for (const struct kl_late *late = s->late; late != NULL; late = late->next) {
+        struct kl_ledger_change c = {
+            .station = s->station, .bundle = s->bundle, .wall = late->wall};
+        if (kl_ledger_attempt(s->ledger, &c, &late->attempt, text) != KL_STORE_OK)
+            return false;
     }
+    return true;
+}
+
+static void drop_late(struct kl_store *s)
+{
+    while (s->late != NULL) {
+        struct kl_late *next = s->late->next;
+        free(s->late);
+        s->late = next;
+    }
+    s->late_count = 0;
+}
+
+/* False and `text` if nothing came of it; the requests have their answers in any case. */
+static bool commit_requests(struct kl_store *s, struct kl_job *job, char text[KL_TEXT_MAX])
+{
+    if (!begin(s, text)) {
+        fail_all(s, job, text);
+        return false;
+    }
+    if (!apply_late(s, text))
+        goto failed;
     for (struct kl_request *r = job->first; r != NULL; r = r->next) {
         if (r->settled)
             continue;
@@ -259,16 +303,19 @@ static void commit_requests(struct kl_store *s, struct kl_job *job)
         if (r->status == KL_STORE_REFUSED)
             s->unseen = true; /* the pool believes something else than what is durable */
         if (r->status == KL_STORE_FAILED) {
-            kl_copy(text, sizeof text, r->text);
+            kl_copy(text, KL_TEXT_MAX, r->text);
             goto failed;
         }
     }
-    if (kl_ledger_commit(s->ledger, text))
-        return;
+    if (kl_ledger_commit(s->ledger, text)) {
+        drop_late(s);
+        return true;
+    }
 failed:
     kl_ledger_rollback(s->ledger);
     s->sick = true;
-    fail_all(job, text);
+    fail_all(s, job, text);
+    return false;
 }
 
 static void drop_keys_of_failed(struct kl_job *job)
@@ -291,12 +338,13 @@ static void want_marks(struct kl_store *s, struct kl_job *job)
 
 static void do_requests(struct kl_store *s, struct kl_job *job, bool usable, const char *trouble)
 {
+    char text[KL_TEXT_MAX];
     size_t i = 0;
 
     for (struct kl_request *r = job->first; r != NULL; r = r->next, i++)
         if (wants_key(r))
             read_key(s, r, &job->secret[i], usable, trouble);
-    commit_requests(s, job);
+    commit_requests(s, job, text);
     drop_keys_of_failed(job);
     want_marks(s, job);
 }
@@ -318,9 +366,11 @@ static bool still_alone(struct kl_store *s, char text[KL_TEXT_MAX])
 }
 
 /* A ledger that was deleted is noticed and written again even while no board asks for anything. */
-static void look_after_ledger(struct kl_store *s, char text[KL_TEXT_MAX])
+static void look_after_ledger(struct kl_store *s, struct kl_job *job)
 {
-    if (begin(s, text))
+    if (s->late != NULL)
+        commit_requests(s, job, job->trouble);
+    else if (begin(s, job->trouble))
         kl_ledger_rollback(s->ledger);
 }
 
@@ -331,14 +381,14 @@ static void work(struct kl_store *s)
     bool usable;
 
     if (!still_alone(s, job->trouble)) {
-        fail_all(job, job->trouble);
+        fail_all(s, job, job->trouble);
         return;
     }
     usable = kl_store_refresh(s, job->trouble);
     if (job->first != NULL)
         do_requests(s, job, usable, job->trouble);
     else
-        look_after_ledger(s, job->trouble);
+        look_after_ledger(s, job);
     if (s->unseen && !s->sick && (job->news = kl_store_show(s, text)) != NULL)
         s->unseen = false;
     kl_store_mark_here(s, job->last);
@@ -351,6 +401,7 @@ void kl_store_work(struct kl_store *s)
     work(s);
     if (!s->job.last)
         return;
+    drop_late(s);
     kl_ledger_close(s->ledger); /* checkpoints and syncs: not on the loop's thread */
     s->ledger = NULL;
     kl_lock_drop(&s->lock);

@@ -37,6 +37,13 @@ struct kl_shown {
     uint32_t label_count, label_capacity;
 };
 
+/* An attempt that the history lacks because the disk failed: written as soon as it can be. */
+struct kl_late {
+    struct kl_late *next;
+    struct kl_attempt attempt;
+    int64_t wall;
+};
+
 struct kl_job {
     struct kl_request *first;
     struct kl_key *secret; /* one for each request */
@@ -67,8 +74,10 @@ struct kl_store {
     /* worker */
     struct kl_lock lock;
     struct kl_ledger *ledger;
-    bool sick;   /* nobody knows what the last commit left on disk */
-    bool unseen; /* table or ledger have news that `shown` lacks */
+    bool sick;            /* nobody knows what the last commit left on disk */
+    bool unseen;          /* table or ledger have news that `shown` lacks */
+    struct kl_late *late; /* oldest first */
+    unsigned late_count;
     struct kl_table *table;
     struct kl_file_id bad_id; /* a changed CSV that can't be used, so it is not read again */
     char bad_text[KL_TEXT_MAX];

@@ -32,11 +32,6 @@ struct model {
     bool provisioned[SCENARIO_KEYS + 1];
 };
 
-unsigned scenario_steps(void)
-{
-    return WISHES;
-}
-
 static void model_apply(struct model *m, const struct wish *w)
 {
     if (w->op == KL_OP_RESERVE)
@@ -185,6 +180,28 @@ static struct model read_ledger(const char *csv)
     sqlite3_finalize(s);
     sqlite3_close(db);
     return m;
+}
+
+void scenario_check_history(const char *csv)
+{
+    char path[256];
+    sqlite3 *db;
+    sqlite3_stmt *s;
+    int attempts = 0, wished = 0;
+
+    for (unsigned i = 0; i < WISHES; i++)
+        wished += wishes[i].op == KL_OP_ATTEMPT;
+    snprintf(path, sizeof path, "%s.ledger", csv);
+    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, "unix") != SQLITE_OK ||
+        sqlite3_prepare_v2(db, "SELECT count(*) FROM history WHERE what = 'attempt'", -1, &s,
+                           NULL) != SQLITE_OK ||
+        sqlite3_step(s) != SQLITE_ROW)
+        wrong("the ledger", sqlite3_errmsg(db));
+    attempts = sqlite3_column_int(s, 0);
+    sqlite3_finalize(s);
+    sqlite3_close(db);
+    if (attempts < wished)
+        wrong("the history", "it lacks an attempt");
 }
 
 static void check_marks(const char *csv, const struct model *ledger, bool all)

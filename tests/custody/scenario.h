@@ -28,7 +28,7 @@ bool scenario_recover(const char *csv);
 /* Compares ledger and CSV, read without keyline's own code. Aborts with words if they are not what
    they may be. `closed`: the store was closed in peace since, so all marks are there. */
 void scenario_check(const char *csv, const struct scenario_report *report, bool closed);
-/* All steps are done. */
-unsigned scenario_steps(void);
+/* Aborts if the history lacks an attempt: for a scenario that came to its end. */
+void scenario_check_history(const char *csv);
 
 #endif

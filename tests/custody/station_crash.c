@@ -6,9 +6,11 @@
  *   crash   power cut at the N-th durable step, N = 1, 2, 3 … until it is never reached
  *   twice   the same, and a second one at a step of the recovery, drawn at random
  *   kill    kill -9 at random instants, up to three times, 200 rounds
+ *   faults  some steps from the N-th on fail, in each way disks fail: the station waits and then
+ *           comes to its end by itself
  *   race    two stations at the same instant on one CSV, each with boards of its own, 100 rounds
  *
- * usage: station_crash KEYLINE KEYLINE_CRASH CHECKER crash|twice|kill|race [STRIDE]
+ * usage: station_crash KEYLINE KEYLINE_CRASH CHECKER crash|twice|kill|faults|race [STRIDE]
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -16,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -70,6 +73,7 @@ static pid_t start(struct world *w, const char *const argv[], int out)
 
     if (pid != 0)
         return pid;
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* nothing stays behind if a test is stopped */
     log = open(w->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     dup2(out >= 0 ? out : log, STDOUT_FILENO);
     dup2(log, STDERR_FILENO);
@@ -200,16 +204,21 @@ static void finish(struct world *w)
 /* ---- what is done to it -----------------------------------------------------------------------
  */
 
+static void tell(const char *name, uint64_t value)
+{
+    char text[32];
+
+    snprintf(text, sizeof text, "%llu", (unsigned long long)value);
+    setenv(name, text, 1);
+}
+
 /* True if it died at that step. */
 static bool crash_at(struct world *w, uint32_t step, uint64_t seed)
 {
-    char text[32];
     int status;
 
-    snprintf(text, sizeof text, "%u", step);
-    setenv("KEYLINE_CRASH_AT", text, 1);
-    snprintf(text, sizeof text, "%llu", (unsigned long long)seed);
-    setenv("KEYLINE_CRASH_SEED", text, 1);
+    tell("KEYLINE_CRASH_AT", step);
+    tell("KEYLINE_CRASH_SEED", seed);
     status = wait_for(w, start_station(w, keyline_crash, 0, BOARDS));
     if (status != 0 && status != FAULT_EXIT)
         give_up(w, "the station that should die at step %u ended with %d", step, status);
@@ -246,6 +255,34 @@ static bool round_of_kill(struct world *w, unsigned n)
     return n + 1 < 200;
 }
 
+static bool has_said(struct world *w, const char *words)
+{
+    char *log = file_read(w->log, NULL);
+    bool said = log != NULL && strstr(log, words) != NULL;
+
+    free(log);
+    return said;
+}
+
+static bool round_of_faults(struct world *w, unsigned n)
+{
+    enum {
+        EXIT_STORE = 6
+    };
+    struct prng prng = {n};
+    int status;
+
+    tell("KEYLINE_FAIL_AT", n + 1);
+    tell("KEYLINE_FAIL_KIND", prng_below(&prng, 3));
+    tell("KEYLINE_FAIL_COUNT", 1 + prng_below(&prng, 6));
+    status = wait_for(w, start_station(w, keyline_crash, 0, BOARDS));
+    /* 6 is right if the disk failed at the start, or to the very end. */
+    if (status != 0 && (status != EXIT_STORE || (n > 40 && !has_said(w, "4 done"))))
+        give_up(w, "with a failing disk the station ended with %d", status);
+    check(w, "after disk faults", status == 0);
+    return n < 150;
+}
+
 static bool round_of_race(struct world *w, unsigned n)
 {
     pid_t one = start_station(w, keyline, 0, BOARDS / 2);
@@ -264,10 +301,8 @@ struct mode {
 };
 
 static const struct mode modes[] = {
-    {"crash", round_of_crash},
-    {"twice", round_of_twice},
-    {"kill", round_of_kill},
-    {"race", round_of_race},
+    {"crash", round_of_crash},   {"twice", round_of_twice}, {"kill", round_of_kill},
+    {"faults", round_of_faults}, {"race", round_of_race},
 };
 
 /* Every JOBS-th round. What a step does differs a little from run to run: three rounds that find
@@ -284,8 +319,8 @@ static int work(const struct mode *mode, unsigned job, unsigned stride)
         idle = mode->round(&w, n) ? 0 : idle + 1;
         finish(&w);
         end(&w);
-        if (mode->round == round_of_kill || mode->round == round_of_race)
-            idle *= 3;
+        if (mode->round != round_of_crash && mode->round != round_of_twice)
+            idle *= 3; /* these know their end */
     }
     printf("%s: job %u did %u rounds\n", mode->name, job, rounds);
     return 0;

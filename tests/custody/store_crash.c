@@ -153,6 +153,7 @@ static unsigned faults(uint32_t stride)
             t.fail_count = 1 + (prng_below(&prng, 2) == 0 ? 0 : prng_below(&prng, 30));
             fresh();
             run(&t, false);
+            scenario_check_history(csv);
             settle(&t);
             t.seed = prng_next(&prng);
             t.crash_at = n + t.fail_count + prng_below(&prng, steps);

@@ -28,9 +28,9 @@ target_link_libraries(custody_checker PRIVATE kl_options PkgConfig::SQLITE PkgCo
 target_compile_definitions(custody_checker PRIVATE _GNU_SOURCE)
 add_executable(station_crash custody/station_crash.c)
 target_link_libraries(station_crash PRIVATE kl_options kl_test_support)
-foreach(mode crash twice kill race)
+foreach(mode crash twice kill faults race)
   set(stride 1)
-  if(mode STREQUAL twice)
+  if(mode MATCHES "twice|faults")
     set(stride 3)
   endif()
   add_test(NAME custody.station_${mode} COMMAND station_crash $<TARGET_FILE:keyline>
