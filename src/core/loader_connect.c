@@ -151,7 +151,7 @@ static unsigned sync_tries(const struct kl_loader *l)
 {
     bool network = l->setup.link == KL_LINK_RFC2217 || l->setup.link == KL_LINK_RAW;
 
-    return network ? SYNC_TRIES + 2u * l->attempt : SYNC_TRIES;
+    return network ? SYNC_TRIES + l->attempt : SYNC_TRIES;
 }
 
 static enum ldr_move synced(struct kl_loader *l, enum kl_loader_outcome outcome)
@@ -180,6 +180,9 @@ static enum ldr_move be_connected(struct kl_loader *l, enum kl_loader_outcome ou
     l->connected = true;
     l->identity.stub = l->sync_looks_like_stub;
     l->setup.first = l->strategy;
+    if (l->attempt > 0)
+        ldr_note(l, "connected at attempt %u, reset: %s", l->attempt + 1,
+                 kl_reset_name(l->strategy));
     ldr_forget_text(l);
     return MOVE_NEXT;
 }

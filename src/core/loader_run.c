@@ -180,15 +180,16 @@ static bool bite(struct kl_loader *l)
     if (!may_use_watchdog(l) || !(always || (l->pin_is_low && !l->is_forced)))
         return false;
     l->text_only = false;
+    l->text_size = 0;
     ldr_write_regs(l, writes, 4);
     l->op.tries = 1; /* the answer may not come any more */
+    l->deadline = l->now + KL_MS(500) + ldr_link_allowance(l);
     return true;
 }
 
 static enum ldr_move bitten(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
     (void)outcome;
-    l->text_size = 0;
     return ldr_go_to(l, &ldr_run_plan[LINES + 1]);
 }
 

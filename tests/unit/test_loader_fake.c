@@ -112,7 +112,8 @@ static void reply(struct fake *f, uint8_t op, uint32_t value, const uint8_t *res
     size_t used;
 
     put32(packet + 4, value);
-    memcpy(packet + 8, result, size);
+    if (size > 0)
+        memcpy(packet + 8, result, size);
     packet[8 + size] = status;
     packet[9 + size] = error;
     used = kl_slip_escape(wire, 1, sizeof wire - 1, packet, 8 + size + f->status_size);
