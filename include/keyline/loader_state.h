@@ -88,7 +88,8 @@ struct kl_loader {
 
     struct kl_loader_op op;
     struct kl_loader_reply reply;
-    bool io_pending;  /* op's request waits to be pulled */
+    bool io_pending; /* op's request waits to be pulled */
+    bool connected;
     uint32_t damaged; /* frames dropped since the command was first sent */
     kl_us round_trip; /* the slowest LINES so far: what the way to the adapter costs */
 
@@ -99,39 +100,37 @@ struct kl_loader {
     bool saw_download, saw_program, saw_other;
 
     /* identify */
-    bool connected;
-    struct kl_loader_answers answers[2]; /* of the last two rounds */
+    bool otg, jtag; /* the console is native USB */
+    bool regs_differ;
     uint8_t round, rounds;
     uint8_t reg_count, reg_index;
-    bool regs_differ;
+    struct kl_loader_answers answers[2]; /* of the last two rounds */
     struct kl_loader_reg reg[KL_LOADER_REGS_MAX];
-    bool otg, jtag; /* the console is native USB */
 
     /* setup */
-    bool stub_failed; /* it did not start: the ROM alone from now on */
     const struct kl_stub *stub_image;
+    bool stub_failed;  /* it did not start: the ROM alone from now on */
     uint8_t stub_part; /* 0 text, 1 data */
     uint8_t stub_restarts, stub_failures;
     uint8_t power_stage;
-    uint32_t baud_next; /* asked for, not yet proved */
-    uint32_t baud_ceiling;
-    uint32_t clock;
     uint8_t rate_proofs, rate_misses;
     bool spi_single; /* one register a packet */
     uint8_t spi_index, spi_polls;
+    uint32_t baud_next; /* asked for, not yet proved */
+    uint32_t baud_ceiling;
+    uint32_t clock;
     uint32_t spi_usr, spi_usr2, flash_id_before;
 
     /* blocks: of the stub's upload or of a region */
     uint32_t sequence, sent_bytes, block_size, block_len;
-    uint8_t block_tries;
 
     /* flash */
     unsigned region;
-    bool packed;
-    bool doubtful;      /* something was sent twice: MD5 has to tell */
     uint32_t rom_block; /* the size that this ROM takes, 0 = not yet known to be smaller */
     uint32_t resume_at, erase_at, peek_at;
-    uint8_t restarts, begin_tries, md5_tries;
+    bool packed;
+    bool doubtful; /* something was sent twice: MD5 has to tell */
+    uint8_t block_tries, restarts, begin_tries, md5_tries;
     kl_us owed; /* stub: the work of the block before, which the next command waits for (3.1) */
     uint64_t done_before;
 
@@ -141,13 +140,12 @@ struct kl_loader {
     /* text outside of frames */
     bool muted;     /* garbage while the rate changes */
     bool text_only; /* the loader is left: no more frames */
+    uint8_t note_first, note_count;
+    uint16_t line_size, text_size;
     struct kl_slip slip;
     struct kl_bootlog bootlog;
     char line[KL_LOADER_LINE_MAX];
-    uint16_t line_size;
-    uint16_t text_size;
     char text[KL_LOADER_TEXT_MAX];
-    uint8_t note_first, note_count;
     char note[KL_LOADER_NOTES][KL_LOADER_NOTE_MAX];
 
     uint8_t tx[KL_LOADER_TX_MAX];
