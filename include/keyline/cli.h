@@ -19,5 +19,7 @@ int kl_cli_check(int argc, char **argv);   /* src/faces/cli_check.c */
 int kl_cli_attach(int argc, char **argv);  /* src/faces/cli_attach.c */
 int kl_cli_demo(int argc, char **argv);    /* src/faces/cli_demo.c */
 int kl_cli_station(int argc, char **argv); /* src/faces/cli_station.c: the default */
+/* Its dashboard ends without a question. */
+int kl_cli_station_demo(int argc, char **argv);
 
 #endif

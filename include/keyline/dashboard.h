@@ -13,6 +13,7 @@ struct kl_dashboard_options {
     bool read_only;     /* can't command */
     bool bell;          /* on a failure and on the last key */
     const char *phrase; /* --lock: starts locked; NULL = no lock */
+    bool demo;          /* q and Esc leave without a question */
     unsigned wait_ms;   /* how long to look for the station at first */
 };
 

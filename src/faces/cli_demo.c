@@ -10,10 +10,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "demo_script.h"
 #include "keyline/cli.h"
 #include "keyline/demo_images.h"
 #include "keyline/wire.h"
@@ -22,8 +23,8 @@
 enum {
     BOARDS_MAX = 16,
     ARGS_MAX = 2 * BOARDS_MAX + 32,
-    KEYS = 200,
     HEADLESS_BOARDS = 8,
+    HEADLESS_KEYS = 200,
 };
 
 struct args {
@@ -36,8 +37,9 @@ struct demo {
     char folder[64], csv[PATH_MAX], firmware[PATH_MAX];
     char url[BOARDS_MAX][64];
     unsigned urls;
-    pid_t boards;
+    pid_t boards, director;
     int control; /* the boards live until this is closed */
+    int events;
 };
 
 #define AT(member) offsetof(struct args, member)
@@ -65,32 +67,6 @@ static void remove_folder(const char *folder)
     rmdir(folder);
 }
 
-static void print_hex(FILE *file)
-{
-    uint8_t bytes[16];
-
-    if (getrandom(bytes, sizeof bytes, 0) != sizeof bytes)
-        abort();
-    for (size_t i = 0; i < sizeof bytes; i++)
-        fprintf(file, "%02x", bytes[i]);
-}
-
-static bool write_keys(const char *path)
-{
-    FILE *file = fopen(path, "w");
-
-    if (!file)
-        return false;
-    for (unsigned i = 1; i <= KEYS; i++) {
-        fprintf(file, "demo-%04u,", i);
-        print_hex(file);
-        fputc(',', file);
-        print_hex(file);
-        fputc('\n', file);
-    }
-    return fclose(file) == 0;
-}
-
 static bool make_folder(struct demo *d)
 {
     static const struct kl_demo_app app = {.project = "blinky",
@@ -106,7 +82,8 @@ static bool make_folder(struct demo *d)
         return false;
     snprintf(d->csv, sizeof d->csv, "%s/keys.csv", d->folder);
     snprintf(d->firmware, sizeof d->firmware, "%s/firmware.bin", d->folder);
-    return write_keys(d->csv) && kl_demo_write(d->folder, KL_CHIP_ESP32, &app);
+    return demo_write_keys(d->csv, 1, d->args.headless ? HEADLESS_KEYS : DEMO_KEYS) &&
+           kl_demo_write(d->folder, KL_CHIP_ESP32, &app);
 }
 
 /* ---- the boards: a process of their own -------------------------------------------------------
@@ -125,18 +102,17 @@ static void become_boards(struct demo *d, int in, int out)
 }
 
 /* "board 1 rfc2217://127.0.0.1:40001 esp32 24:0a:…", then "ready" */
-static bool read_urls(struct demo *d, int fd)
+static bool read_urls(struct demo *d)
 {
-    FILE *file = fdopen(fd, "r");
     char line[256];
-    bool ready = false;
 
-    while (file && !ready && fgets(line, sizeof line, file)) {
-        if (sscanf(line, "board %*u %63s", d->url[d->urls]) == 1 && d->urls + 1 < BOARDS_MAX)
+    while (demo_read_line(d->events, line, sizeof line)) {
+        if (strcmp(line, "ready") == 0)
+            return d->urls == (unsigned)d->args.boards;
+        if (d->urls < BOARDS_MAX && sscanf(line, "board %*u %63s", d->url[d->urls]) == 1)
             d->urls++;
-        ready = strcmp(line, "ready\n") == 0;
     }
-    return ready && d->urls == (unsigned)d->args.boards;
+    return false;
 }
 
 static bool start_boards(struct demo *d)
@@ -150,11 +126,31 @@ static bool start_boards(struct demo *d)
     close(in[0]);
     close(out[1]);
     d->control = in[1];
-    return read_urls(d, out[0]);
+    d->events = out[0];
+    return read_urls(d);
+}
+
+/* On a terminal some boards have troubles and leave; headless all are well. */
+static bool start_director(struct demo *d)
+{
+    if (d->args.headless)
+        return true;
+    d->director = fork();
+    if (d->director == 0) {
+        setpgid(0, 0);
+        prctl(PR_SET_PDEATHSIG, SIGTERM);
+        demo_direct(d->events, d->control, d->urls, d->csv);
+        _exit(0);
+    }
+    return d->director > 0;
 }
 
 static void stop_boards(struct demo *d)
 {
+    if (d->director > 0) {
+        kill(d->director, SIGTERM);
+        waitpid(d->director, NULL, 0);
+    }
     if (d->boards <= 0)
         return;
     close(d->control);
@@ -218,8 +214,11 @@ static int run_station(struct demo *d)
         snprintf(number, sizeof number, "%d", HEADLESS_BOARDS);
         add_word(&w, "--headless");
         add_words(&w, "--count", number);
+    } else {
+        add_words(&w, "--prompt-timeout", "6");
+        add_words(&w, "--ack-timeout", "3");
     }
-    status = kl_cli_station((int)w.count, w.word);
+    status = kl_cli_station_demo((int)w.count, w.word);
     for (unsigned i = 0; i < w.count; i++)
         free(w.word[i]);
     stop_station(d);
@@ -232,7 +231,7 @@ static int run_demo(struct demo *d)
 
     if (!make_folder(d))
         fprintf(stderr, "keyline demo: %s: %s\n", d->folder, strerror(errno));
-    else if (!start_boards(d))
+    else if (!start_boards(d) || !start_director(d))
         fprintf(stderr, "keyline demo: the virtual boards can't be started\n");
     else
         status = run_station(d);
@@ -254,7 +253,8 @@ int kl_cli_demo(int argc, char **argv)
     }
     if (d.args.help) {
         printf("usage: keyline demo [options]\n\n"
-               "The station over virtual boards that come and go; nothing is left behind.\n\n");
+               "The station over virtual boards that come and go; q, Esc or Ctrl-C ends it, and\n"
+               "nothing is left behind.\n\n");
         options_help(options, sizeof options / sizeof options[0], stdout);
         return KL_EXIT_OK;
     }

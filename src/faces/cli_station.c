@@ -22,7 +22,8 @@
 struct station {
     struct station_args args;
     FILE *human; /* where people read: standard output, unless the events go there */
-    int ready;   /* whom to tell that the bench runs; -1 = nobody */
+    bool demo;
+    int ready; /* whom to tell that the bench runs; -1 = nobody */
     struct kl_bundle *bundle;
     struct kl_stubs *stubs;
     struct kl_store *store;
@@ -347,8 +348,9 @@ static int run_station(struct station *s)
 /* ---- with a dashboard -------------------------------------------------------------------------
  */
 
-static int show_dashboard(const struct station_args *a)
+static int show_dashboard(const struct station *s)
 {
+    const struct station_args *a = &s->args;
     struct kl_dashboard_options options = {
         .csv = a->csv,
         .ascii = a->ascii,
@@ -356,6 +358,7 @@ static int show_dashboard(const struct station_args *a)
         .read_only = a->read_only,
         .bell = a->bell,
         .phrase = a->phrase,
+        .demo = s->demo,
         .wait_ms = 2000,
     };
     char error[256] = "";
@@ -384,7 +387,7 @@ static int run_behind_dashboard(struct station *s)
     }
     close(pipe_ends[1]);
     if (read(pipe_ends[0], &byte, 1) == 1)
-        return show_dashboard(&s->args);
+        return show_dashboard(s);
     if (waitpid(child, &status, 0) == child && WIFEXITED(status))
         return WEXITSTATUS(status);
     return KL_EXIT_STORE;
@@ -419,11 +422,12 @@ static bool a_station_runs(const char *csv)
     return fd >= 0;
 }
 
-int kl_cli_station(int argc, char **argv)
+static int start(int argc, char **argv, bool demo)
 {
     static struct station s;
     char error[KL_TEXT_MAX] = "";
 
+    s.demo = demo;
     s.ready = -1;
     if (!station_options_parse(argv + (argc > 0), &s.args, error))
         return usage(error);
@@ -441,6 +445,16 @@ int kl_cli_station(int argc, char **argv)
     if (s.args.headless || s.human == stderr || !isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
         return run_station(&s);
     if (a_station_runs(s.args.csv))
-        return show_dashboard(&s.args);
+        return show_dashboard(&s);
     return run_behind_dashboard(&s);
+}
+
+int kl_cli_station(int argc, char **argv)
+{
+    return start(argc, argv, false);
+}
+
+int kl_cli_station_demo(int argc, char **argv)
+{
+    return start(argc, argv, true);
 }

@@ -201,6 +201,12 @@ static void do_wish(struct dashboard *d, struct kl_want want)
     }
 }
 
+static bool ends_demo(const struct dashboard *d, int key)
+{
+    return d->options->demo && d->view.question == KL_ASK_NOTHING &&
+           (key == 'q' || (key == KL_KEYCODE_ESCAPE && d->view.screen == KL_SCREEN_BENCH));
+}
+
 static void on_keys(uv_poll_t *handle, int status, int events)
 {
     struct dashboard *d = handle->data;
@@ -212,7 +218,10 @@ static void on_keys(uv_poll_t *handle, int status, int events)
     }
     while (!d->ended && (key = kl_term_key()) != -1) {
         d->model.snap = d->snap;
-        do_wish(d, kl_view_key(&d->view, &d->model, key, d->grid.rows, d->grid.cols));
+        if (ends_demo(d, key))
+            end(d, KL_EXIT_OK);
+        else
+            do_wish(d, kl_view_key(&d->view, &d->model, key, d->grid.rows, d->grid.cols));
         changed(d);
     }
 }

@@ -21,7 +21,7 @@ test_opens() {
     see s "key dev-0001"
     [ "$(screen s | grep -cF '###   ####')" -ge 2 ] || fail "no PASS in large letters"
     alternate s || fail "the shell's screen is overwritten"
-    t resize-window -t s -x 80 -y 12
+    t resize-window -t =s: -x 80 -y 12
     retry "PASS in small letters" eval '[ "$(screen s | grep -c PASS)" -ge 2 ]'
     board unplug 1
     see s "empty"
@@ -137,9 +137,9 @@ test_resize() {
     start_bench 8
     see s "provisioned 8"
     for size in 10x20 3x10 1x2 40x120 2x200 60x20 24x80; do
-        t resize-window -t s -x "${size#*x}" -y "${size%x*}"
+        t resize-window -t =s: -x "${size#*x}" -y "${size%x*}"
         retry "the new size" eval \
-            '[ "$(t display-message -p -t s "#{pane_height}x#{pane_width}")" = '$size' ]'
+            '[ "$(t display-message -p -t =s: "#{pane_height}x#{pane_width}")" = '$size' ]'
         station >/dev/null || fail "the station is gone at $size"
         alternate s || fail "the dashboard is gone at $size"
         case $size in
@@ -171,7 +171,7 @@ test_closed() {
     see s "KEYS LEFT"
     old=$(worker s)
     t set-option -g exit-empty off >/dev/null
-    t kill-session -t s
+    t kill-session -t =s
     retry "the dashboard's end" not kill -0 "$old"
     board replace 1
     board replace 2
@@ -228,9 +228,9 @@ test_hostile_board() {
     see s "gotcha"
     see s "KEYS LEFT"
     see s "quit"
-    [ "$(t display-message -p -t s '#{pane_title}')" != pwned ] || fail "a board set the title"
-    [ "$(t display-message -p -t s '#{window_bell_flag}')" != 1 ] || fail "a board rang"
-    [ "$(t display-message -p -t s '#{cursor_flag}')" = 0 ] || fail "a board showed the cursor"
+    [ "$(t display-message -p -t =s: '#{pane_title}')" != pwned ] || fail "a board set the title"
+    [ "$(t display-message -p -t =s: '#{window_bell_flag}')" != 1 ] || fail "a board rang"
+    [ "$(t display-message -p -t =s: '#{cursor_flag}')" = 0 ] || fail "a board showed the cursor"
     screen s | awk 'NR == 1 && !/keyline/ { exit 1 }' || fail "a board wrote on the header"
     press s q
     press s l
@@ -246,7 +246,21 @@ test_stop() {
     retry "the station's end" station_gone
     usable s
     see s "2 provisioned"
-    "$keyline" keys status $on_files | grep -q "2 provisioned" || fail "the ledger says otherwise"
+    "$keyline" keys status $on_files | grep -qE "^ +2  provisioned" || fail "the ledger says otherwise"
+}
+
+# Any of these keys ends a demo at once and for good.
+test_demo() {
+    local key
+    for key in q Escape C-c; do
+        open "demo-$key" 24 80 "$keyline demo"
+        see "demo-$key" "flashing"
+        press "demo-$key" "$key"
+        usable "demo-$key"
+        retry "the boards' end" eval '! pgrep -f "^keyline --csv-file $dir/keyline-demo-"'
+        retry "the folder's end" eval '! ls -d "$dir"/keyline-demo-*'
+        t kill-session -t "=demo-$key"
+    done
 }
 
 "test_$case"

@@ -25,7 +25,7 @@ finish() {
         echo "--- screens of $case"
         for s in $(t list-sessions -F '#S' 2>/dev/null); do
             echo "session $s"
-            t capture-pane -p -t "$s" || true
+            t capture-pane -p -t "=$s:" || true
         done
     fi
     t kill-server 2>/dev/null || true
@@ -108,24 +108,24 @@ open() {
     shift 3
     t new-session -d -s "$name" -x "$cols" -y "$rows" "PS1='prompt> ' exec sh"
     t set-option -g status off >/dev/null
-    t resize-window -t "$name" -x "$cols" -y "$rows"
+    t resize-window -t "=$name:" -x "$cols" -y "$rows"
     [ $# -eq 0 ] || run "$name" "$*"
 }
 
 # run NAME TEXT: types a line.
 run() {
-    t send-keys -t "$1" -l "$2"
-    t send-keys -t "$1" Enter
+    t send-keys -t "=$1:" -l "$2"
+    t send-keys -t "=$1:" Enter
 }
 
 press() {
     local name=$1
     shift
-    t send-keys -t "$name" "$@"
+    t send-keys -t "=$name:" "$@"
 }
 
 screen() {
-    t capture-pane -p -t "$1"
+    t capture-pane -p -t "=$1:"
 }
 
 shows() {
@@ -144,7 +144,7 @@ gone() {
 # The dashboard's worker: the child of the shell's child, in the terminal's own session.
 worker() {
     local shell top
-    shell=$(t display-message -p -t "$1" '#{pane_pid}')
+    shell=$(t display-message -p -t "=$1:" '#{pane_pid}')
     top=$(pgrep -o -P "$shell")
     pgrep -s "$shell" -P "$top"
 }
@@ -153,11 +153,11 @@ usable() {
     retry "the shell's own screen" not alternate "$1"
     run "$1" "stty -a | grep -qE -- '-(echo|icanon|opost|onlcr)( |;|\$)' && echo terminal=broken || echo terminal=good"
     see "$1" "terminal=good"
-    [ "$(t display-message -p -t "$1" '#{cursor_flag}')" = 1 ] || fail "no cursor"
+    [ "$(t display-message -p -t "=$1:" '#{cursor_flag}')" = 1 ] || fail "no cursor"
     shows "$1" NDELAY && fail "the shell had to make its terminal blocking again"
     return 0
 }
 
 alternate() {
-    [ "$(t display-message -p -t "$1" '#{alternate_on}')" = 1 ]
+    [ "$(t display-message -p -t "=$1:" '#{alternate_on}')" = 1 ]
 }
