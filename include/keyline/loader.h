@@ -4,14 +4,19 @@
  * Sans-I/O: bytes and completions go in with a time, kl_io requests come out, deadline() says when
  * tick() is due. One task runs at a time; the board starts them in the order of its states:
  *
- *   CONNECT   reset sequences of the link's kind in turn, SYNC, until the loader answers
- *   IDENTIFY  security state, chip, revision, MAC, crystal, console; refuses locked chips; then
- * stub upload (ROM stays if it fails), baud change with fallback, flash id, SPI parameters FLASH
- * MD5 of each region first; what differs is erased and written, compressed if possible VERIFY the
- * stub's barrier, then MD5 of every region RUN       hard reset into the program, rate back to
- * 115200
+ * CONNECT: reset sequences of the link's kind in turn, SYNC, until the loader answers.
  *
- * Facts: docs/esp-serial-protocol.md.
+ * IDENTIFY: security state, chip, revision, MAC, crystal, console; refuses locked chips; then the
+ * stub's upload (the ROM stays if it fails), rate with fallback, flash id, SPI parameters.
+ *
+ * FLASH: MD5 of each region first; what differs is erased and written, compressed if possible; the
+ * stub's barrier.
+ *
+ * VERIFY: MD5 of every region.
+ *
+ * RUN: rate back to 115200, hard reset into the program.
+ *
+ * How, and which traps are avoided: docs/loader.md. Facts: docs/esp-serial-protocol.md.
  */
 #ifndef KEYLINE_LOADER_H
 #define KEYLINE_LOADER_H
