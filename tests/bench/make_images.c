@@ -1,0 +1,27 @@
+/* make_images.c: writes images for the benchmark into a folder, and prints how many bytes of them go
+   over the wire compressed, and how many they are. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "keyline/bundle_load.h"
+#include "keyline/demo_images.h"
+
+int main(int argc, char **argv)
+{
+    struct kl_demo_app app = {.payload = 150000, .noise_percent = 55, .project = "bench"};
+    struct kl_bundle_options o = {.flash_mode = -1, .flash_freq = -1};
+    struct kl_bundle_report report;
+    struct kl_bundle *b;
+    char path[1024];
+
+    if (argc != 2 || !kl_demo_write(argv[1], KL_CHIP_ESP32, &app))
+        return 2;
+    snprintf(path, sizeof path, "%s/firmware.bin", argv[1]);
+    o.firmware = path;
+    b = kl_bundle_load(&o, &report);
+    if (!b)
+        return 2;
+    printf("%llu %llu\n", (unsigned long long)b->packed_total, (unsigned long long)b->raw_total);
+    kl_bundle_free(b);
+    return 0;
+}
