@@ -72,8 +72,6 @@ bool kl_wire_decode(const char *line, size_t size, struct kl_snapshot *snap,
 char *kl_wire_command(enum kl_command_kind kind, unsigned slot);
 char *kl_wire_add_port(const char *target);
 char *kl_wire_remove_port(unsigned slot);
-/* A key was released in the ledger while the station runs. */
-char *kl_wire_released(const struct kl_fingerprint *fp);
 
 /* ---- the station's side ------------------------------------------------------------------------
  */
@@ -88,8 +86,7 @@ struct kl_wire_wish {
     enum kl_wire_wish_kind kind;
     enum kl_command_kind command;
     unsigned slot;
-    struct kl_fingerprint fingerprint; /* RELEASE */
-    char port[KL_PORT_MAX];            /* ADD_PORT */
+    char port[KL_PORT_MAX]; /* ADD_PORT */
 };
 
 /* Reads what a dashboard sent; false and a reason for `refused` if it can't be done. */

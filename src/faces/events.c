@@ -82,7 +82,8 @@ static void set_chip(json_t *o, enum kl_chip_id id, uint16_t revision, uint32_t 
     set_text(o, "chip", chip->slug);
     kl_format(text, sizeof text, "%u.%u", revision / 100u, revision % 100u);
     set_text(o, "revision", text);
-    kl_format(text, sizeof text, "%06x", (unsigned)flash_id);
+    kl_format(text, sizeof text, "%02x%02x%02x", flash_id & 0xff, flash_id >> 8 & 0xff,
+              flash_id >> 16 & 0xff);
     set_text(o, "flash_id", text);
     set_number(o, "flash_size", flash_size);
 }

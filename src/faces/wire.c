@@ -309,25 +309,8 @@ char *kl_wire_remove_port(unsigned slot)
     return line_of(json_pack("{s:s,s:i}", "command", "remove_port", "slot", (int)slot));
 }
 
-char *kl_wire_released(const struct kl_fingerprint *fp)
-{
-    char hex[2 * KL_FINGERPRINT + 1];
-
-    for (size_t i = 0; i < KL_FINGERPRINT; i++)
-        kl_format(hex + 2 * i, 3, "%02x", fp->b[i]);
-    return line_of(json_pack("{s:s,s:s}", "command", "released", "fingerprint", hex));
-}
-
 /* ---- decoding ---------------------------------------------------------------------------------
  */
-
-static int hex_digit(char c)
-{
-    static const char digits[] = "0123456789abcdef";
-    const char *at = c ? strchr(digits, c) : NULL;
-
-    return at ? (int)(at - digits) : -1;
-}
 
 static void decode_state(const char *name, enum kl_state *out)
 {
@@ -511,19 +494,6 @@ bool kl_wire_decode(const char *line, size_t size, struct kl_snapshot *snap,
     return true;
 }
 
-static bool decode_fingerprint(const char *hex, struct kl_fingerprint *out)
-{
-    if (strlen(hex) != 2 * KL_FINGERPRINT)
-        return false;
-    for (size_t i = 0; i < KL_FINGERPRINT; i++) {
-        int high = hex_digit(hex[2 * i]), low = hex_digit(hex[2 * i + 1]);
-        if (high < 0 || low < 0)
-            return false;
-        out->b[i] = (uint8_t)(high << 4 | low);
-    }
-    return true;
-}
-
 static bool decode_command(const json_t *all, const char *name, struct kl_wire_wish *out,
                            char error[KL_TEXT_MAX])
 {
@@ -538,12 +508,7 @@ static bool decode_command(const json_t *all, const char *name, struct kl_wire_w
         }
         return true;
     }
-    if (strcmp(name, "released") == 0) {
-        out->kind = KL_WIRE_WISH_COMMAND;
-        out->command = KL_CMD_RELEASE;
-        if (decode_fingerprint(text_of(all, "fingerprint"), &out->fingerprint))
-            return true;
-    } else if (strcmp(name, "add_port") == 0) {
+    if (strcmp(name, "add_port") == 0) {
         out->kind = KL_WIRE_WISH_ADD_PORT;
         if (text_of(all, "port")[0] && kl_copy(out->port, sizeof out->port, text_of(all, "port")))
             return true;

@@ -234,14 +234,6 @@ void kl_shell_command(struct kl_shell *sh, enum kl_command_kind kind, unsigned s
     push_event(sh, KL_EV_COMMAND, slot)->event.u.command.kind = kind;
 }
 
-void kl_shell_released(struct kl_shell *sh, const struct kl_fingerprint *fp)
-{
-    struct item *item = push_event(sh, KL_EV_COMMAND, 0);
-
-    item->event.u.command.kind = KL_CMD_RELEASE;
-    item->event.u.command.fingerprint = *fp;
-}
-
 uv_loop_t *kl_shell_loop(struct kl_shell *sh)
 {
     return sh->loop;

@@ -152,7 +152,6 @@ static bool wish(char *line, struct kl_wire_wish *out)
 static void wishes_arrive_as_they_were_meant(void **state)
 {
     struct kl_wire_wish w;
-    struct kl_fingerprint fp = {{0xab, 1, 2, 3}};
 
     (void)state;
     assert_true(wish(kl_wire_command(KL_CMD_ERASE_RETRY, 5), &w));
@@ -160,9 +159,6 @@ static void wishes_arrive_as_they_were_meant(void **state)
     assert_int_equal(w.slot, 5);
     assert_true(wish(kl_wire_command(KL_CMD_STOP, 0), &w));
     assert_int_equal(w.command, KL_CMD_STOP);
-    assert_true(wish(kl_wire_released(&fp), &w));
-    assert_int_equal(w.command, KL_CMD_RELEASE);
-    assert_true(kl_fingerprint_equal(&w.fingerprint, &fp));
     assert_true(wish(kl_wire_add_port("rfc2217://h:1"), &w));
     assert_string_equal(w.port, "rfc2217://h:1");
     assert_true(wish(kl_wire_remove_port(2), &w));
@@ -181,7 +177,7 @@ static void nonsense_is_refused(void **state)
         "{\"command\":\"retry\",\"slot\":-1}",
         "{\"command\":\"explode\"}",
         "null",
-        "{\"command\":\"released\",\"fingerprint\":\"xyz\"}",
+        "{\"command\":\"add_port\"}",
     };
     struct kl_wire_wish w;
 
