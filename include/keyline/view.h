@@ -112,6 +112,8 @@ struct kl_want {
 /* Rows and columns are those of the terminal: paging and moving depend on them. */
 struct kl_want kl_view_key(struct kl_view *v, const struct kl_model *m, int key, int rows,
                            int cols);
+/* True if the key does something on the screen shown. */
+bool kl_view_is_bound(const struct kl_view *v, int key);
 /* After every new snapshot: keeps the selection on an existing slot. */
 void kl_view_follow(struct kl_view *v, const struct kl_model *m);
 

@@ -225,10 +225,11 @@ static void do_wish(struct dashboard *d, struct kl_want want)
     }
 }
 
+/* A demo goes on until a key is pressed that the dashboard has no other use for. */
 static bool ends_demo(const struct dashboard *d, int key)
 {
     return d->options->demo && d->view.question == KL_ASK_NOTHING &&
-           (key == 'q' || (key == KL_KEYCODE_ESCAPE && d->view.screen == KL_SCREEN_BENCH));
+           (key == 'q' || key == ' ' || !kl_view_is_bound(&d->view, key));
 }
 
 static void on_keys(uv_poll_t *handle, int status, int events)

@@ -427,6 +427,17 @@ static struct kl_want answer(struct kl_view *v, const struct kl_model *m, int ke
     return nothing();
 }
 
+bool kl_view_is_bound(const struct kl_view *v, int key)
+{
+    if (key >= '0' && key <= '9')
+        return true;
+    for (unsigned i = 0; i < BINDINGS; i++)
+        if (bindings[i].screens & screen_bit(v->screen) && key != 0 &&
+            (key == bindings[i].key || key == bindings[i].other))
+            return true;
+    return false;
+}
+
 struct kl_want kl_view_key(struct kl_view *v, const struct kl_model *m, int key, int rows, int cols)
 {
     struct layout l;
