@@ -175,6 +175,12 @@ lint_docs() {
     sed -n '/define KL_STATES/,/CLOSING/s/.*X([A-Z]*, "\([a-z]*\)".*/\1/p' include/keyline/station.h |
         while read -r name; do grep -q "$name" docs/states.md || echo "$name"; done |
         finding "states that docs/states.md lacks:"
+    sources '*.md' | while read -r name; do
+        grep -oE '\]\([^)#:]+' "$name" | cut -c3- | while read -r link; do
+            case "$link" in http*) continue ;; esac
+            [ -e "$(dirname "$name")/$link" ] || echo "$name: $link"
+        done
+    done | finding "links to nowhere:"
     verbs=$(./run help | sed -n 's/^  \([a-z-]*\)  .*/\1/p' | tr '\n' '|')
     commands | grep -oE '^[^:]*:.*\./run [a-z-]+' | grep -vE "\./run (${verbs}help)$" |
         finding "documents tell of ./run verbs that do not exist:"

@@ -295,20 +295,31 @@ static void revisions_and_options_reach_the_bundle(void **state)
 static void stubs_are_read_strictly(void **state)
 {
     static const char good[] =
-        "{\"entry\": 1074434092, \"text\": \"AAECAwQ=\", \"text_start\": 1074429952, \"data\": "
+        "{\"entry\": 1074429956, \"text\": \"AAECAwQ=\", \"text_start\": 1074429952, \"data\": "
         "\"/w==\", \"data_start\": 1073605556, \"bss_start\": 1073528832}";
     static const char *const bad[] = {"",
                                       "[]",
                                       "{\"entry\": 1}",
                                       "{\"entry\": 1, \"text\": \"***\", \"text_start\": 2}",
                                       "{\"entry\": -1, \"text\": \"AAAA\", \"text_start\": 2}",
-                                      "{\"entry\": 1, \"text\": \"\", \"text_start\": 2}"};
+                                      "{\"entry\": 2, \"text\": \"\", \"text_start\": 2}",
+                                      "{\"entry\": 1, \"text\": \"AAAA\", \"text_start\": 2}",
+                                      "{\"entry\": 6, \"text\": \"AAAA\", \"text_start\": 2}",
+                                      "{\"entry\": 2, \"text\": \"AAA\", \"text_start\": 2}",
+                                      "{\"entry\": 2, \"text\": \"A===\", \"text_start\": 2}",
+                                      "{\"entry\": 2, \"text\": \"AA=A\", \"text_start\": 2}",
+                                      "{\"entry\": 4294967293, \"text\": \"AAAA\", "
+                                      "\"text_start\": 4294967293}",
+                                      "{\"entry\": 2, \"text\": \"AAAA\", \"text_start\": 2, "
+                                      "\"data\": \"AAAA\"}",
+                                      "{\"entry\": 2, \"text\": \"AAAA\", \"text_start\": 2, "
+                                      "\"data\": 7, \"data_start\": 9}"};
     char why[KL_TEXT_MAX];
     struct kl_stub *s = kl_stub_parse(good, sizeof good - 1, why);
 
     (void)state;
     assert_non_null(s);
-    assert_int_equal(s->entry, 1074434092);
+    assert_int_equal(s->entry, 1074429956);
     assert_int_equal(s->text.size, 8);
     assert_memory_equal(s->text.data, "\0\1\2\3\4\0\0\0", 8);
     assert_int_equal(s->data.size, 4);
@@ -317,6 +328,38 @@ static void stubs_are_read_strictly(void **state)
         assert_null(kl_stub_parse(bad[i], strlen(bad[i]), why));
         assert_true(why[0] != '\0');
     }
+}
+
+static void stubs_are_found_where_they_may_lie(void **state)
+{
+    static const char good[] = "{\"entry\": 16, \"text\": \"AAECAw==\", \"text_start\": 16}";
+    char note[KL_TEXT_MAX];
+    struct kl_stubs *s;
+
+    (void)state;
+    put_file("esp32.json", good, sizeof good - 1);
+    put_file("esp32c3.json", "{", 1);
+    s = kl_stubs_load(bundle_folder(), note);
+    assert_non_null(s);
+    assert_non_null(s->chip[KL_CHIP_ESP32]);
+    assert_null(s->chip[KL_CHIP_ESP32C3]);
+    assert_non_null(strstr(note, "flasher stubs for 1 chips from"));
+    assert_non_null(strstr(note, "esp32c3.json is no JSON"));
+    kl_stubs_free(s);
+
+    setenv("KEYLINE_STUB_DIR", bundle_folder(), 1);
+    s = kl_stubs_load("auto", note);
+    assert_non_null(s->chip[KL_CHIP_ESP32]);
+    assert_non_null(strstr(note, bundle_folder()));
+    kl_stubs_free(s);
+    unsetenv("KEYLINE_STUB_DIR");
+
+    s = kl_stubs_load(in_folder("nowhere"), note);
+    assert_non_null(s);
+    assert_null(s->chip[KL_CHIP_ESP32]);
+    assert_non_null(strstr(note, "no flasher stubs found in"));
+    kl_stubs_free(s);
+    assert_null(kl_stubs_load("none", note));
 }
 
 int main(void)
@@ -338,6 +381,7 @@ int main(void)
         WITH_FOLDER(an_image_padded_over_nvs_is_refused),
         WITH_FOLDER(revisions_and_options_reach_the_bundle),
         cmocka_unit_test(stubs_are_read_strictly),
+        WITH_FOLDER(stubs_are_found_where_they_may_lie),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

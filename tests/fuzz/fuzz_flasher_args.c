@@ -1,0 +1,32 @@
+/* fuzz_flasher_args.c: any text as ESP-IDF's list of images. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "adapters/flasher_args.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void must(bool ok)
+{
+    if (!ok)
+        abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct kl_flasher_args args;
+    char why[KL_TEXT_MAX] = "";
+
+    if (kl_flasher_args_parse((const char *)data, size, &args, why)) {
+        must(why[0] != '\0');
+        return 0;
+    }
+    must(args.count > 0 && args.count <= KL_REGIONS_MAX);
+    for (unsigned i = 0; i < args.count; i++) {
+        must(args.file[i].name[0] != '\0');
+        must(memchr(args.file[i].name, '\0', sizeof args.file[i].name) != NULL);
+    }
+    must(memchr(args.chip, '\0', sizeof args.chip) != NULL);
+    must(args.mode >= -1 && args.mode <= 3);
+    return 0;
+}
