@@ -7,5 +7,7 @@ int main(int argc, char **argv)
 {
     /* A peer that left is an error of that write, not the end of the program. */
     signal(SIGPIPE, SIG_IGN);
+    /* A file that may not grow is a full disk: the store waits for it. */
+    signal(SIGXFSZ, SIG_IGN);
     return kl_cli_main(argc, argv);
 }

@@ -62,6 +62,8 @@ int kl_grid_text_right(struct kl_grid *g, int row, int end, int width, enum kl_s
 void kl_grid_fill(struct kl_grid *g, int row, int col, int rows, int cols, enum kl_style style);
 /* Only the style. */
 void kl_grid_tint(struct kl_grid *g, int row, int col, int rows, int cols, enum kl_style style);
+/* Roughly the bytes that a terminal needs to get from one to the other, of the same size. */
+size_t kl_grid_cost(const struct kl_grid *from, const struct kl_grid *to);
 /* Columns that `text` takes. */
 int kl_text_width(const char *text);
 

@@ -21,7 +21,9 @@
 #include "terminal.h"
 
 enum {
-    FRAME_MS = 67,
+    FRAME_MS = 67,       /* at most 15 frames a second, */
+    PACE = 10,           /* and about so many bytes each ms, */
+    FRAME_MS_MAX = 1000, /* but not much later */
     AGAIN_MS = 300,
     LOG_LINES = 2000,
 };
@@ -35,14 +37,14 @@ struct dashboard {
     uv_pipe_t socket;
     bool socket_open, connected_once, frame_due, ended;
     unsigned place; /* which socket path is tried next */
-    uint64_t gives_up_at, drawn_at, snap_at;
+    uint64_t gives_up_at, drawn_at, snap_at, pause;
     int exit;
     char *input;
     size_t input_used;
     struct kl_snapshot snap; /* as the station sent it */
     struct kl_model model;
     struct kl_view view;
-    struct kl_grid grid;
+    struct kl_grid grid, shown;
     char last_words[256];
 };
 
@@ -61,6 +63,14 @@ static bool is_moving(const struct kl_snapshot *s)
     return false;
 }
 
+static void swap(struct kl_grid *a, struct kl_grid *b)
+{
+    struct kl_grid was = *a;
+
+    *a = *b;
+    *b = was;
+}
+
 static void draw(uv_timer_t *timer)
 {
     struct dashboard *d = timer->data;
@@ -73,18 +83,31 @@ static void draw(uv_timer_t *timer)
     d->model.connected = d->socket_open;
     kl_view_follow(&d->view, &d->model);
     kl_view_draw(&d->model, &d->view, &d->grid);
+    d->pause = kl_grid_cost(&d->shown, &d->grid) / PACE;
+    d->pause = d->pause < FRAME_MS ? FRAME_MS : d->pause < FRAME_MS_MAX ? d->pause : FRAME_MS_MAX;
     kl_term_draw(&d->grid);
+    swap(&d->grid, &d->shown);
+}
+
+static void draw_after(struct dashboard *d, uint64_t pause)
+{
+    uint64_t passed = uv_now(&d->loop) - d->drawn_at;
+
+    d->frame_due = true;
+    uv_timer_start(&d->frame, draw, passed >= pause ? 1 : pause - passed, 0);
 }
 
 static void changed(struct dashboard *d)
 {
-    uint64_t now = uv_now(&d->loop);
-    uint64_t wait = now - d->drawn_at >= FRAME_MS ? 1 : FRAME_MS - (now - d->drawn_at);
+    if (!d->frame_due && !d->ended)
+        draw_after(d, d->pause);
+}
 
-    if (d->frame_due || d->ended)
-        return;
-    d->frame_due = true;
-    uv_timer_start(&d->frame, draw, wait, 0);
+/* What the operator does is shown at once, however much the boards do. */
+static void touched(struct dashboard *d)
+{
+    if (!d->ended)
+        draw_after(d, FRAME_MS);
 }
 
 static void second_passed(uv_timer_t *timer)
@@ -109,7 +132,8 @@ static void new_size(struct dashboard *d)
 
     kl_term_size(&rows, &cols);
     kl_grid_finish(&d->grid);
-    if (!kl_grid_init(&d->grid, rows, cols))
+    kl_grid_finish(&d->shown);
+    if (!kl_grid_init(&d->grid, rows, cols) || !kl_grid_init(&d->shown, rows, cols))
         abort();
 }
 
@@ -139,7 +163,7 @@ static void on_signal(uv_signal_t *handle, int number)
     if (number == SIGWINCH) {
         kl_term_resized();
         new_size(d);
-        changed(d);
+        touched(d);
     } else {
         end(d, KL_EXIT_OK); /* the station goes on */
     }
@@ -223,7 +247,7 @@ static void on_keys(uv_poll_t *handle, int status, int events)
             end(d, KL_EXIT_OK);
         else
             do_wish(d, kl_view_key(&d->view, &d->model, key, d->grid.rows, d->grid.cols));
-        changed(d);
+        touched(d);
     }
 }
 
@@ -499,6 +523,7 @@ static int work(const struct kl_dashboard_options *options, char error[256])
     status = d->exit;
     snprintf(error, 256, "%s", d->last_words);
     kl_grid_finish(&d->grid);
+    kl_grid_finish(&d->shown);
     for (unsigned i = 0; i <= KL_SLOTS_MAX; i++)
         kl_log_finish(log_of(d, i));
     free(d->input);

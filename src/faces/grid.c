@@ -36,6 +36,24 @@ struct kl_cell *kl_grid_cell(struct kl_grid *g, int row, int col)
     return &g->cells[row * g->cols + col];
 }
 
+size_t kl_grid_cost(const struct kl_grid *from, const struct kl_grid *to)
+{
+    enum {
+        RUN_COST = 16 /* to move there and to set the colours */
+    };
+    size_t cost = 0;
+    int last = -2;
+
+    for (int i = 0; i < to->rows * to->cols; i++) {
+        const struct kl_cell *a = &from->cells[i], *b = &to->cells[i];
+        if (a->style == b->style && strcmp(a->text, b->text) == 0)
+            continue;
+        cost += strlen(b->text) + (i == last + 1 ? 0 : RUN_COST);
+        last = i;
+    }
+    return cost;
+}
+
 /* One character of UTF-8: its bytes, and its code point or U+FFFD if it is none. */
 static size_t decode(const char *text, uint32_t *code)
 {

@@ -79,7 +79,7 @@ void scenario_write_csv(const char *path)
 
 static bool open_bench(struct store_bench *b, const char *csv)
 {
-    for (int tries = 0; tries < 20; tries++)
+    for (int tries = 0; tries < 60; tries++)
         if (bench_open(b, csv) == KL_STORE_OPENED)
             return true;
     fprintf(stderr, "scenario: %s\n", b->error);
@@ -99,7 +99,7 @@ static void submit(struct store_bench *b, const struct wish *w)
 /* One wish, asked again as long as it fails. */
 static bool insist(struct store_bench *b, const struct wish *w)
 {
-    for (int tries = 0; tries < 20; tries++) {
+    for (int tries = 0; tries < 60; tries++) {
         submit(b, w);
         bench_wait(b);
         if (b->status != KL_STORE_FAILED)

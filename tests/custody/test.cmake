@@ -38,3 +38,8 @@ foreach(mode crash twice kill faults race)
   set_tests_properties(custody.station_${mode} PROPERTIES LABELS custody TIMEOUT 900
     PROCESSORS 2)
 endforeach()
+
+add_executable(store_speed custody/store_speed.c)
+target_link_libraries(store_speed PRIVATE kl_options kl_test_support)
+add_test(NAME custody.speed COMMAND store_speed 100 1000000)
+set_tests_properties(custody.speed PROPERTIES LABELS custody TIMEOUT 120)

@@ -249,6 +249,15 @@ test_stop() {
     "$keyline" keys status $on_files | grep -qE "^ +2  provisioned" || fail "the ledger says otherwise"
 }
 
+test_traffic() {
+    boards 16 --pace
+    keys 64
+    python3 "$here/traffic.py" "$dir" "$keyline" $with_images $ports >"$dir/traffic" 2>&1
+    local status=$?
+    cat "$dir/traffic"
+    [ $status -eq 0 ] || fail "the terminal gets too much"
+}
+
 # Any of these keys ends a demo at once and for good.
 test_demo() {
     local key

@@ -1,0 +1,120 @@
+/*
+ * store_speed.c: what a CSV of a million rows costs beside one of a hundred: the time to open it,
+ * the memory it takes, and the time per board (reserve and provision, each waited for). Prints a
+ * table; fails only if the memory is more than 200 MB or the marks are not there in the end.
+ *
+ * usage: store_speed [ROWS …]
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "prng.h"
+#include "scratch.h"
+#include "store_bench.h"
+
+enum {
+    BOARDS = 50,
+    MEMORY_MAX_KB = 200 * 1024,
+};
+
+static double milliseconds(void)
+{
+    return (double)uv_hrtime() / 1e6;
+}
+
+static long memory_kb(void)
+{
+    FILE *file = fopen("/proc/self/status", "r");
+    char line[256];
+    long kb = 0;
+
+    while (file != NULL && fgets(line, sizeof line, file) != NULL)
+        if (sscanf(line, "VmRSS: %ld", &kb) == 1)
+            break;
+    if (file != NULL)
+        fclose(file);
+    return kb;
+}
+
+static bool write_rows(const char *path, unsigned long rows)
+{
+    struct prng prng = {7};
+    FILE *file = fopen(path, "w");
+
+    for (unsigned long i = 0; file != NULL && i < rows; i++)
+        fprintf(file, "%036lu,%016llx%016llx,%016llx%016llx\n", i,
+                (unsigned long long)prng_next(&prng), (unsigned long long)prng_next(&prng),
+                (unsigned long long)prng_next(&prng), (unsigned long long)prng_next(&prng));
+    return file != NULL && fclose(file) == 0;
+}
+
+static bool serve_boards(struct store_bench *b)
+{
+    const struct kl_store_content *c = kl_store_content(b->store);
+
+    for (unsigned i = 0; i < BOARDS; i++) {
+        struct kl_fingerprint fp = c->rows[c->row_count / 2 + i].fingerprint;
+
+        bench_submit(b, KL_OP_RESERVE, &fp, i + 1);
+        bench_wait(b);
+        if (b->status != KL_STORE_OK)
+            return false;
+        bench_submit(b, KL_OP_PROVISION, &fp, i + 1);
+        bench_wait(b);
+        if (b->status != KL_STORE_OK)
+            return false;
+    }
+    return true;
+}
+
+static unsigned count_marks(const char *path)
+{
+    FILE *file = fopen(path, "r");
+    char line[256];
+    unsigned marks = 0;
+
+    while (file != NULL && fgets(line, sizeof line, file) != NULL)
+        marks += strstr(line, ",Provisioned\n") != NULL;
+    if (file != NULL)
+        fclose(file);
+    return marks;
+}
+
+static bool measure(unsigned long rows)
+{
+    struct scratch dir;
+    struct store_bench b;
+    const char *csv;
+    double start, opened, served, closed;
+    long memory;
+    bool good;
+
+    scratch_make(&dir);
+    csv = scratch_path(&dir, "keys.csv");
+    good = write_rows(csv, rows);
+    start = milliseconds();
+    if (!good || bench_open(&b, csv) != KL_STORE_OPENED)
+        return false;
+    opened = milliseconds();
+    good = serve_boards(&b);
+    served = milliseconds();
+    memory = memory_kb();
+    bench_close(&b);
+    closed = milliseconds();
+    good = good && count_marks(csv) == BOARDS && memory < MEMORY_MAX_KB;
+    printf("%9lu rows: open %6.0f ms, %5.1f ms per board, close %5.0f ms, memory %4ld MB%s\n", rows,
+           opened - start, (served - opened) / BOARDS, closed - served, memory / 1024,
+           good ? "" : "  WRONG");
+    scratch_remove(&dir);
+    return good;
+}
+
+int main(int argc, char **argv)
+{
+    bool good = true;
+
+    for (int i = 1; i < argc; i++)
+        good &= measure(strtoul(argv[i], NULL, 10));
+    return good ? 0 : 1;
+}
