@@ -278,9 +278,11 @@ const char *kl_partitions_read(const uint8_t *data, size_t size, struct kl_parti
     table->count = 0;
     if (!kl_partitions_look_like(data, size))
         return say(why, "is no partition table: it does not begin with AA 50");
-    for (size_t at = 0; at + 32 <= size && at < KL_PARTITION_TABLE_SIZE; at += 32) {
+    for (size_t at = 0; at < size && at < KL_PARTITION_TABLE_SIZE; at += 32) {
         const uint8_t *row = data + at;
         struct kl_partition *p = &table->row[table->count];
+        if (size - at < 32)
+            return say(why, "is cut short: it ends inside a row");
         if (is_blank(row))
             break;
         if (row[0] == 0xeb && row[1] == 0xeb) {

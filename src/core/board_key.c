@@ -57,7 +57,7 @@ void kl_board_listen(struct kl_station *st, struct slot *s)
     s->talker = TALK_HANDOVER;
     if (s->state == KL_ST_CONFIRMING)
         return; /* followed through its restart: the handover goes on where it was */
-    s->banner_seen = false;
+    s->banner_seen = s->banner_again = false;
     kl_handover_init(&s->handover, &setup);
     kl_handover_listen(&s->handover, s->have_secret ? &s->secret : NULL, st->now);
 }
@@ -234,9 +234,9 @@ static void on_restart(struct kl_station *st, struct slot *s)
 {
     switch (s->state) {
     case KL_ST_BOOTING:
-        /* Our own reset prints one banner; a second is somebody else's, or another board's. */
-        if (s->banner_seen)
-            kl_board_identify_again(st, s, "the board started again by itself before it asked");
+        /* Our own reset prints one banner; a second is somebody else's, or another board's. As
+           long as it only starts, its boot log may still tell why; see is_somebody. */
+        s->banner_again |= s->banner_seen;
         s->banner_seen = true;
         break;
     case KL_ST_ASKING:
@@ -303,8 +303,19 @@ static void on_timeout(struct kl_station *st, struct slot *s, const struct kl_ha
         kl_board_fail(st, s, ev->reason, ev->text);
 }
 
+/* A board that started more often than we made it start wants something: who is it? */
+static bool is_somebody(const struct slot *s, const struct kl_handover_event *ev)
+{
+    return s->state == KL_ST_BOOTING && s->banner_again &&
+           (ev->kind == KL_HO_ASKS || ev->kind == KL_HO_HOLDS || ev->kind == KL_HO_HOLDS_BARE);
+}
+
 static void handle(struct kl_station *st, struct slot *s, const struct kl_handover_event *ev)
 {
+    if (is_somebody(s, ev)) {
+        kl_board_identify_again(st, s, "the board started again by itself before it asked");
+        return;
+    }
     switch (ev->kind) {
     case KL_HO_LINE:
         kl_note_text(st, s, KL_NOTE_LOG, ev->text);

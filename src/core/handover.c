@@ -351,6 +351,8 @@ static void take_provisioned(struct kl_handover *h, kl_us now)
     switch (h->phase) {
     case KL_HO_LISTENING:
         start_reading(h, now);
+        if (h->deadline <= h->read_by) /* it spoke: that it shows nothing is the news then */
+            h->deadline = h->read_by + 1;
         break;
     case KL_HO_ASKED:
         add_timeout(h, KL_FAULT_BOARD_CHANGED, "it asked, and now says Provisioned unsent");

@@ -48,17 +48,30 @@ static bool starts_with(struct kl_span s, const char *text)
     return s.size >= size && memcmp(s.data, text, size) == 0;
 }
 
-/* The whole line is this word; what noise at power-up left before it does not count. */
+/* Bytes that no program prints: noise at power-up, or a boot log at another rate. */
+static bool is_garbled(struct kl_span s)
+{
+    for (size_t i = 0; i < s.size; i++) {
+        uint8_t c = s.data[i];
+        size_t more = c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : c >= 0xc2 ? 1 : 0;
+        if ((c < ' ' && c != '\t') || c == 0x7f || (c >= 0x80 && more == 0) || more >= s.size - i)
+            return true;
+        for (; more > 0; more--)
+            if ((s.data[++i] & 0xc0) != 0x80)
+                return true;
+    }
+    return false;
+}
+
+/* The whole line is this word; garbage before it does not count. An ESP8266 prints its boot log at
+   74880 baud, and what it looks like at 115200 ends in no newline. */
 static bool is_word(struct kl_span s, const char *word)
 {
     size_t size = strlen(word);
 
     if (s.size < size || memcmp(s.data + s.size - size, word, size) != 0)
         return false;
-    if (s.size == size)
-        return true;
-    uint8_t before = s.data[s.size - size - 1];
-    return before < ' ' || before >= 0x7f;
+    return s.size == size || is_garbled((struct kl_span){s.data, s.size - size});
 }
 
 /* "I (1234) wifi: …" of ESP-IDF and "[  1234][I][…] …" of Arduino */

@@ -91,7 +91,8 @@ struct slot {
     struct kl_key secret;
     char label[KL_LABEL_MAX + 1];
     kl_us store_retry_at;
-    bool banner_seen; /* the one start that our own reset causes */
+    bool banner_seen;  /* the one start that our own reset causes */
+    bool banner_again; /* another one: the board is identified again before it is given a key */
     bool acknowledged_only;
 
     /* text of the loader, until its line is complete */

@@ -135,6 +135,16 @@ static int find_ports(struct station *s)
 /* ---- what is read before any board is touched -------------------------------------------------
  */
 
+static void print_bundle(FILE *out, const struct kl_bundle *b)
+{
+    fprintf(out, "%s: ", b->file);
+    if (b->project[0])
+        fprintf(out, "%s %s, ", b->project, b->version);
+    fprintf(out, "%s, %u image%s, %llu bytes, %llu compressed\n", kl_chip(b->chip)->name,
+            b->region_count, b->region_count == 1 ? "" : "s", (unsigned long long)b->raw_total,
+            (unsigned long long)b->packed_total);
+}
+
 static int load_images(struct station *s, enum kl_chip_id chip)
 {
     static struct kl_bundle_report report;
@@ -158,10 +168,7 @@ static int load_images(struct station *s, enum kl_chip_id chip)
         complain(report.problem[i]);
     if (!s->bundle)
         return KL_EXIT_INPUT;
-    fprintf(s->human, "%s: %s%s%s, %s, %u images, %llu bytes, %llu compressed\n", s->bundle->file,
-            s->bundle->project, s->bundle->version[0] ? " " : "", s->bundle->version,
-            kl_chip(s->bundle->chip)->name, s->bundle->region_count,
-            (unsigned long long)s->bundle->raw_total, (unsigned long long)s->bundle->packed_total);
+    print_bundle(s->human, s->bundle);
     s->stubs = kl_stubs_load(a->stub, note);
     if (note[0])
         fprintf(s->human, "%s\n", note);

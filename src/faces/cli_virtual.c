@@ -404,22 +404,26 @@ static bool run_on_board(struct app *a, const char *word, unsigned n, const char
     return true;
 }
 
-static void run_command(struct app *a, const char *line)
+/* WORD [N [REST]] */
+static void run_command(struct app *a, char *line)
 {
-    char word[16] = "", rest[LINE_MAX_SIZE] = "", error[KL_TEXT_MAX];
-    unsigned n = 0;
-    int fields = sscanf(line, "%15s %u %4095[^\n]", word, &n, rest);
+    char error[KL_TEXT_MAX], *rest = NULL;
+    const char *word = strtok_r(line, " \r\n", &rest);
+    const char *figure = word ? strtok_r(NULL, " \r\n", &rest) : NULL;
+    unsigned long n = 0;
 
-    if (fields < 1)
+    if (!word)
         return;
+    rest += strspn(rest, " ");
+    rest[strcspn(rest, "\r\n")] = '\0';
     if (strcmp(word, "quit") == 0) {
         stop(a);
     } else if (strcmp(word, "help") == 0) {
         fputs(commands, stdout);
-    } else if (fields < 2 || n < 1 || n > a->config.boards) {
+    } else if (!figure || !number(figure, 1, a->config.boards, &n)) {
         printf("error no such board\n");
-    } else if (run_on_board(a, word, n, rest, error)) {
-        printf("ok %s %u\n", word, n);
+    } else if (run_on_board(a, word, (unsigned)n, rest, error)) {
+        printf("ok %s %lu\n", word, n);
     } else {
         printf("error %s\n", error);
     }

@@ -25,8 +25,12 @@ struct question {
     uint32_t checksum;
 };
 
+enum {
+    ANSWER_MAX = 64
+};
+
 struct answer {
-    uint8_t data[64];
+    uint8_t data[ANSWER_MAX];
     size_t size;
 };
 
@@ -34,7 +38,7 @@ static void reply(struct kl_vboard *b, uint8_t op, const struct answer *a, uint8
                   uint8_t error)
 {
     struct loader *l = &b->loader;
-    uint8_t frame[8 + sizeof a->data + 4] = {1, op};
+    uint8_t frame[8 + ANSWER_MAX + 4] = {1, op};
     size_t size = (a ? a->size : 0) + b->chip->rom_status_size;
 
     frame[2] = (uint8_t)size;

@@ -54,12 +54,33 @@ bool state_open(struct kl_vserver *s, char error[KL_TEXT_MAX])
     if (!f)
         return true;
     while (fgets(line, sizeof line, f)) {
-        unsigned made;
-        if (sscanf(line, "made %u", &made) == 1)
-            s->made = made;
+        if (strncmp(line, "made ", 5) == 0)
+            s->made = (unsigned)strtoul(line + 5, NULL, 10);
     }
     fclose(f);
     return true;
+}
+
+/* "place NUMBER MAC CHIP PORT" */
+static void take_place_line(struct place *p, char *line)
+{
+    char *rest = NULL, *word = strtok_r(line, " \n", &rest);
+    struct kl_mac mac;
+
+    if (!word || strcmp(word, "place") != 0)
+        return;
+    word = strtok_r(NULL, " \n", &rest);
+    if (!word || strtoul(word, NULL, 10) != p->index + 1)
+        return;
+    word = strtok_r(NULL, " \n", &rest);
+    if (!word || !kl_mac_parse(word, &mac))
+        return;
+    word = strtok_r(NULL, " \n", &rest);
+    const struct kl_chip *chip = word ? kl_chip_by_slug(word) : NULL;
+    if (chip) {
+        p->chip = chip->id;
+        p->mac = mac;
+    }
 }
 
 void state_restore_place(struct place *p)
@@ -73,16 +94,7 @@ void state_restore_place(struct place *p)
     if (!f)
         return;
     while (fgets(line, sizeof line, f)) {
-        unsigned number;
-        char mac[18], slug[16];
-        struct kl_mac parsed;
-        if (sscanf(line, "place %u %17s %15s", &number, mac, slug) != 3 || number != p->index + 1)
-            continue;
-        const struct kl_chip *chip = kl_chip_by_slug(slug);
-        if (chip && kl_mac_parse(mac, &parsed)) {
-            p->chip = chip->id;
-            p->mac = parsed;
-        }
+        take_place_line(p, line);
     }
     fclose(f);
 }

@@ -71,14 +71,14 @@ bool kl_vboard_save(const struct kl_vboard *b, const char *path)
 static bool take_section(struct kl_vboard *b, const char *name, const uint8_t *data, size_t size)
 {
     char text[32];
-    unsigned at;
 
     if (strcmp(name, "seen") == 0) {
         app_remember(b, (const char *)data, size);
         return true;
     }
-    if (sscanf(name, "flash@%u", &at) == 1) {
-        if ((uint64_t)at + size > b->flash_size)
+    if (strncmp(name, "flash@", 6) == 0) {
+        unsigned long at = strtoul(name + 6, NULL, 10);
+        if (at > b->flash_size || size > b->flash_size - at)
             return false;
         memcpy(b->flash + at, data, size);
         return true;
@@ -96,6 +96,22 @@ static bool take_section(struct kl_vboard *b, const char *name, const uint8_t *d
     return true;
 }
 
+/* "name size\n"; false at the end of the file and at anything else. */
+static bool read_heading(FILE *f, char name[32], size_t *size)
+{
+    char line[64], *blank, *end;
+
+    if (!fgets(line, sizeof line, f))
+        return false;
+    blank = strchr(line, ' ');
+    if (!blank || blank - line >= 32)
+        return false;
+    *blank = '\0';
+    kl_copy(name, 32, line);
+    *size = strtoul(blank + 1, &end, 10);
+    return end > blank + 1 && *end == '\n';
+}
+
 static bool read_all(struct kl_vboard *b, FILE *f)
 {
     char first[sizeof header], name[32];
@@ -104,8 +120,8 @@ static bool read_all(struct kl_vboard *b, FILE *f)
 
     if (!fgets(first, sizeof first, f) || strcmp(first, header) != 0)
         return false;
-    while (fscanf(f, "%31[^ \n] %zu", name, &size) == 2) {
-        if (fgetc(f) != '\n' || size > sizeof data || fread(data, 1, size, f) != size)
+    while (read_heading(f, name, &size)) {
+        if (size > sizeof data || fread(data, 1, size, f) != size)
             return false;
         if (strcmp(name, "end") == 0)
             return true;

@@ -30,9 +30,13 @@ struct question {
     uint32_t checksum;
 };
 
+enum {
+    ANSWER_MAX = 20
+};
+
 struct answer {
     uint32_t value;
-    uint8_t data[20];
+    uint8_t data[ANSWER_MAX];
     size_t size;
 };
 
@@ -52,7 +56,7 @@ void stub_start(struct kl_vboard *b)
 
 static void reply(struct kl_vboard *b, uint8_t op, const struct answer *a, uint16_t status)
 {
-    uint8_t frame[8 + sizeof a->data + 2] = {1, op};
+    uint8_t frame[8 + ANSWER_MAX + 2] = {1, op};
     size_t size = a ? a->size : 0;
 
     frame[2] = (uint8_t)(size + 2);

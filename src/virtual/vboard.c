@@ -117,6 +117,7 @@ void board_complain(struct kl_vboard *b, const char *format, ...)
     va_list args;
 
     va_start(args, format);
+    // NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): it is set right above
     vsnprintf(b->complaint, sizeof b->complaint, format, args);
     va_end(args);
 }
@@ -163,6 +164,7 @@ void board_sayf(struct kl_vboard *b, const char *format, ...)
     va_list args;
 
     va_start(args, format);
+    // NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): it is set right above
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     board_say(b, text);

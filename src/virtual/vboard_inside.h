@@ -26,7 +26,6 @@ enum {
 /* ---- what differs between chips beyond keyline/chip.h (vchip.c) -------------------------------*/
 
 struct vchip {
-    enum kl_chip_id id;
     const char *banner;     /* ROM's first lines */
     const char *download;   /* the boot line's value and words in the loader */
     const char *flash_boot; /* the same for a normal start */
@@ -35,7 +34,8 @@ struct vchip {
     const char *software;
     const char *watchdog;
     const char *brownout;
-    const char *oui;          /* first three bytes of factory MACs */
+    const char *oui; /* first three bytes of factory MACs */
+    enum kl_chip_id id;
     uint32_t magic;           /* READ_REG 0x40001000 at the usual revision */
     uint16_t revision;        /* the usual one */
     uint8_t crystal_mhz;      /* on this board */

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "scratch.h"
 #include "vb.h"
 
 static const struct kl_vboard_config esp32 = {
@@ -115,18 +116,15 @@ static void a_short_let_go_of_en_does_not_start_the_chip(void **state)
 
 /* ---- the loader -------------------------------------------------------------------------------*/
 
-static void words(uint8_t *out, unsigned n, ...)
+static void words_of(uint8_t *out, const uint32_t *values, size_t n)
 {
-    va_list args;
-
-    va_start(args, n);
-    for (unsigned i = 0; i < n; i++) {
-        uint32_t w = va_arg(args, uint32_t);
-        for (int k = 0; k < 4; k++)
-            out[4 * i + (unsigned)k] = (uint8_t)(w >> 8 * k);
-    }
-    va_end(args);
+    for (size_t i = 0; i < 4 * n; i++)
+        out[i] = (uint8_t)(values[i / 4] >> 8 * (i % 4));
 }
+
+#define words(out, ...)                                                                            \
+    words_of(out, (const uint32_t[]){__VA_ARGS__},                                                 \
+             sizeof((const uint32_t[]){__VA_ARGS__}) / sizeof(uint32_t))
 
 static void loader_takes_any_rate_that_sync_comes_at(void **state)
 {
@@ -139,7 +137,7 @@ static void loader_takes_any_rate_that_sync_comes_at(void **state)
     kl_vboard_baud(v.board, 230400, v.now);
     assert_int_equal(vb_sync(&v), 0);
     kl_vboard_baud(v.board, 115200, v.now); /* found once, it stays */
-    words(address, 1, 0x40001000u);
+    words(address, 0x40001000u);
     assert_int_equal(vb_command(&v, 0x0A, address, 4, 0, 4), -1);
     vb_close(&v);
 }
@@ -178,9 +176,9 @@ static void programming_only_clears_bits(void **state)
     vb_sync(&v);
     memset(block + 16, 0xF0, 8);
     vb_flash(&v, 0x20000, block + 16, 8);
-    words(begin, 4, 0u, 1u, 0x400u, 0x20000u); /* nothing erased */
+    words(begin, 0u, 1u, 0x400u, 0x20000u); /* nothing erased */
     assert_int_equal(vb_command(&v, 0x02, begin, 16, 0, 4) >> 8, 0);
-    words(block, 2, 8u, 0u);
+    words(block, 8u, 0u);
     memset(block + 16, 0x3C, 8);
     assert_int_equal(vb_command(&v, 0x03, block, sizeof block, 0xEF, 4), 0x0108);
     assert_int_equal(kl_vboard_flash(v.board, &size)[0x20000], 0x30);
@@ -199,11 +197,11 @@ static void flash_begin_needs_attach_and_size(void **state)
     vb_open(&v, &config);
     vb_into_loader(&v);
     vb_sync(&v);
-    words(begin, 4, 0x1000u, 1u, 0x400u, 0x10000u);
+    words(begin, 0x1000u, 1u, 0x400u, 0x10000u);
     assert_int_equal(vb_command(&v, 0x02, begin, 16, 0, 4), 0x0106);
     assert_int_equal(vb_command(&v, 0x0D, attach, 8, 0, 4) >> 8, 0);
     assert_int_equal(vb_command(&v, 0x02, begin, 16, 0, 4) >> 8, 0);
-    words(begin, 4, 0x1000u, 1u, 0x400u, 0x200000u); /* the ROM believes in 2 MB */
+    words(begin, 0x1000u, 1u, 0x400u, 0x200000u); /* the ROM believes in 2 MB */
     assert_int_equal(vb_command(&v, 0x02, begin, 16, 0, 4), 0x0106);
     vb_close(&v);
 }
@@ -223,7 +221,7 @@ static void esp8266_erases_too_much(void **state)
     vb_sync(&v);
     memset(data, 0, sizeof data);
     vb_flash(&v, 0x10000, data, sizeof data);
-    words(begin, 4, 0x2000u, 8u, 0x400u, 0x10000u);
+    words(begin, 0x2000u, 8u, 0x400u, 0x10000u);
     assert_int_equal(vb_command(&v, 0x02, begin, 16, 0, 2) >> 8, 0);
     const uint8_t *flash = kl_vboard_flash(v.board, &size);
     assert_int_equal(flash[0x13FFF], 0xFF); /* twice what was asked for */
@@ -366,13 +364,13 @@ static void erasing_the_flash_erases_the_key(void **state)
 
 static void state_survives_in_a_file(void **state)
 {
-    char path[] = "/tmp/keyline-vboard-XXXXXX";
+    struct scratch scratch;
     struct vb v;
     uint32_t size;
 
     (void)state;
-    int fd = mkstemp(path);
-    assert_true(fd >= 0);
+    scratch_make(&scratch);
+    const char *path = scratch_path(&scratch, "board.state");
     ready(&v, &esp32);
     vb_send(&v, "a,b\n");
     vb_wait(&v, KL_MS(10));
@@ -389,7 +387,7 @@ static void state_survives_in_a_file(void **state)
     assert_memory_equal(kl_vboard_flash(copy, &size), kl_vboard_flash(v.board, &size), size);
     kl_vboard_destroy(copy);
     vb_close(&v);
-    remove(path);
+    scratch_remove(&scratch);
 }
 
 /* ---- faults -----------------------------------------------------------------------------------*/
@@ -548,11 +546,11 @@ static void stub_up(struct vb *v)
     vb_into_loader(v);
     kl_vboard_baud(v->board, 115200, v->now);
     assert_int_equal(vb_sync(v), 0);
-    words(begin, 4, 4u, 1u, 0x1800u, 0x40080000u);
+    words(begin, 4u, 1u, 0x1800u, 0x40080000u);
     assert_int_equal(vb_command(v, 0x05, begin, 16, 0, 4) >> 8, 0);
-    words(block, 1, 4u);
+    words(block, 4u);
     assert_int_equal(vb_command(v, 0x07, block, 20, 0xEF, 4) >> 8, 0);
-    words(end, 2, 0u, 0x40080000u);
+    words(end, 0u, 0x40080000u);
     vb_command(v, 0x06, end, 8, 0, 4);
     vb_wait(v, KL_MS(20));
 }
@@ -578,7 +576,7 @@ static void rubbish_does_no_harm(void **state)
             unsigned words_in = (random >> 20) % 8;
             for (unsigned w = 0; w < sizeof data / 4; w++) {
                 random = random * 1664525u + 1013904223u;
-                words(data + 4 * w, 1, figures[(random >> 16) % 12]);
+                words(data + 4 * w, figures[(random >> 16) % 12]);
             }
             uint8_t packet[310] = {0xC0, 0, opcodes[(random >> 8) % sizeof opcodes]};
             size_t size = (random >> 3) % 5 == 0 ? (random >> 24) : 4 * words_in;
@@ -618,11 +616,10 @@ static void paced_bytes_take_their_time(void **state)
     vb_wait(&v, KL_MS(100));
     assert_int_equal(vb_sync(&v), 0);
     assert_int_equal(vb_command(&v, 0x0D, attach, 8, 0, 4) >> 8, 0);
-    words(begin, 4, 0x1000u, 1u, 0x1000u, 0x10000u);
-    kl_us before = v.now;
+    words(begin, 0x1000u, 1u, 0x1000u, 0x10000u);
     while (kl_vboard_deadline(v.board) < v.now + KL_MS(100))
         vb_wait(&v, KL_MS(100));
-    before = v.now;
+    kl_us before = v.now;
     vb_clear(&v);
     uint8_t packet[8 + 16 + 2] = {0xC0, 0, 0x02, 16};
     memcpy(packet + 9, begin, 16);
@@ -633,7 +630,7 @@ static void paced_bytes_take_their_time(void **state)
     /* 26 bytes there, one sector erased, 14 bytes back at 115200, one millisecond of USB */
     kl_us took = v.now - before, wire = (26 + 14) * 10 * 1000000 / 115200;
     assert_in_range(took, wire + KL_MS(46), wire + KL_MS(46) + 200);
-    words(block, 2, 0x1000u, 0u);
+    words(block, 0x1000u, 0u);
     before = v.now;
     assert_int_equal(vb_command(&v, 0x03, block, sizeof block, 0xEF, 4) >> 8, 0);
     took = v.now - before; /* in steps of 100 ms */

@@ -65,9 +65,9 @@ static size_t from_hex(const char *hex, uint8_t *out)
 
     assert_true(n <= FRAME_MAX);
     for (size_t i = 0; i < n; i++) {
-        unsigned byte;
-        assert_int_equal(sscanf(hex + 2 * i, "%2x", &byte), 1);
-        out[i] = (uint8_t)byte;
+        char pair[3] = {hex[2 * i], hex[2 * i + 1], '\0'}, *end;
+        out[i] = (uint8_t)strtoul(pair, &end, 16);
+        assert_ptr_equal(end, pair + 2);
     }
     return n;
 }

@@ -15,6 +15,7 @@
 
 #include "keyline/telnet.h"
 #include "keyline/virtual_server.h"
+#include "scratch.h"
 
 enum {
     PATIENCE_MS = 20000 /* a test that waits so long has failed */
@@ -463,26 +464,28 @@ static void a_port_that_is_taken_is_told(void **state)
 
 /* ---- the state folder -------------------------------------------------------------------------*/
 
-static void read_record(const char *folder, const struct kl_mac *mac, char *out, size_t room)
+static void record_has(const char *folder, const struct kl_mac *mac, const char *line)
 {
     char path[256];
 
     snprintf(path, sizeof path, "%s/board-%02x%02x%02x%02x%02x%02x.txt", folder, mac->b[0],
              mac->b[1], mac->b[2], mac->b[3], mac->b[4], mac->b[5]);
-    FILE *f = fopen(path, "r");
-    assert_non_null(f);
-    out[fread(out, 1, room - 1, f)] = '\0';
-    fclose(f);
+    char *record = file_read(path, NULL);
+    assert_non_null(record);
+    if (!strstr(record, line))
+        fail_msg("%s lacks '%s':\n%s", path, line, record);
+    free(record);
 }
 
 static void state_outlives_the_server(void **state)
 {
     static const char *const faults[] = {"provisioned=a|b"};
-    char folder[] = "/tmp/keyline-state-XXXXXX", record[4096], command[64];
+    struct scratch scratch;
     struct bench bench;
 
     (void)state;
-    assert_non_null(mkdtemp(folder));
+    scratch_make(&scratch);
+    const char *folder = scratch_path(&scratch, "boards"); /* is made */
     struct kl_vserver_config config = usual(&bench, 1);
     config.state = folder;
     config.faults = faults;
@@ -500,12 +503,10 @@ static void state_outlives_the_server(void **state)
     struct kl_mac second = kl_vboard_mac(kl_vserver_board(bench.server, 1));
     close_bench(&bench);
 
-    read_record(folder, &first, record, sizeof record);
-    assert_non_null(strstr(record, "\nplugged no\n"));
-    assert_non_null(strstr(record, "\nstored a,b\n"));
-    read_record(folder, &second, record, sizeof record);
-    assert_non_null(strstr(record, "\nplugged yes\n"));
-    assert_non_null(strstr(record, "\nstored \n"));
+    record_has(folder, &first, "\nplugged no\n");
+    record_has(folder, &first, "\nstored a,b\n");
+    record_has(folder, &second, "\nplugged yes\n");
+    record_has(folder, &second, "\nstored \n");
 
     open_bench(&bench, &config); /* a MAC is never used twice */
     assert_true(kl_vserver_replace(bench.server, 1));
@@ -513,8 +514,7 @@ static void state_outlives_the_server(void **state)
     assert_false(kl_mac_equal(&third, &first));
     assert_false(kl_mac_equal(&third, &second));
     close_bench(&bench);
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    assert_int_equal(system(command), 0);
+    scratch_remove(&scratch);
 }
 
 int main(void)

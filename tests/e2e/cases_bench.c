@@ -1,0 +1,384 @@
+/* cases_bench.c: the station as a program: signals, keys that run out, hooks, logs, the socket. */
+#include <errno.h>
+#include <jansson.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "e2e.h"
+#include "keyline/wire.h"
+
+static void make(struct bench *b, unsigned keys, unsigned boards, const char *const *options)
+{
+    bench_make(b);
+    bench_keys(b, keys, 3);
+    bench_images(b, KL_CHIP_ESP32);
+    bench_boards(b, boards, options);
+}
+
+/* ---- signals ----------------------------------------------------------------------------------
+ */
+
+static void stopped_while_flashing(void)
+{
+    struct bench b;
+    struct process p;
+
+    make(&b, 5, 2, WORDS("--pace"));
+    station_start(&b, &p, NULL);
+    wait_for(&p, "flashing");
+    kill(p.pid, SIGTERM);
+    CHECK(finish(&p) == 0, "exit status %d", p.status);
+    bench_check_custody(&b);
+    forget(&p);
+    station_run(&b, &p, WORDS("--once"));
+    CHECK(p.status == 0 && bench_check_custody(&b) == 2, "exit status %d", p.status);
+    forget(&p);
+    bench_remove(&b);
+}
+
+static void stopped_twice(void)
+{
+    struct bench b;
+    struct process p;
+
+    make(&b, 5, 1, WORDS("--fault", "never_asks"));
+    station_start(&b, &p, NULL);
+    wait_for(&p, "booting");
+    kill(p.pid, SIGINT);
+    kill(p.pid, SIGTERM);
+    CHECK(finish(&p) == 0, "exit status %d", p.status);
+    forget(&p);
+    bench_remove(&b);
+}
+
+static void hang_up_is_ignored(void)
+{
+    struct bench b;
+    struct process p;
+
+    make(&b, 5, 1, NULL);
+    station_start(&b, &p, WORDS("--once"));
+    wait_for(&p, "opened");
+    kill(p.pid, SIGHUP);
+    CHECK(finish(&p) == 0, "exit status %d", p.status);
+    CHECK(bench_check_custody(&b) == 1, "not one mark");
+    forget(&p);
+    bench_remove(&b);
+}
+
+/* kill -9 right after the key's first byte may have left: the same board gets the same key. */
+static void killed_while_sending(void)
+{
+    struct bench b;
+    struct process p;
+
+    make(&b, 5, 1, NULL);
+    station_start(&b, &p, WORDS("--once"));
+    wait_for(&p, "sending");
+    kill(p.pid, SIGKILL);
+    finish(&p);
+    bench_check_custody(&b);
+    forget(&p);
+    station_run(&b, &p, WORDS("--once"));
+    CHECK(p.status == 0, "exit status %d", p.status);
+    CHECK(bench_check_custody(&b) == 1, "not one mark");
+    forget(&p);
+    bench_remove(&b);
+}
+
+/* ---- keys -------------------------------------------------------------------------------------
+ */
+
+static void append_rows(struct bench *b, const char *rows)
+{
+    FILE *file = fopen(scratch_path(&b->dir, "keys.csv"), "a");
+
+    CHECK(file && fputs(rows, file) >= 0 && fclose(file) == 0, "%s", strerror(errno));
+}
+
+static void rows_added(void)
+{
+    static const char added[] =
+        "dev-new,00aa11bb22cc33dd44ee55ff66007711,99aa11bb22cc33dd44ee55ff\n";
+    struct bench b;
+    struct process p;
+    char *whole;
+
+    make(&b, 1, 2, NULL);
+    station_start(&b, &p, WORDS("--count", "2"));
+    wait_for(&p, "no free key");
+    wait_for(&p, "PASS");
+    append_rows(&b, added);
+    wait_for(&p, "PASS");
+    CHECK(finish(&p) == 0, "exit status %d", p.status);
+    whole = malloc(strlen(b.csv) + sizeof added);
+    strcat(strcpy(whole, b.csv), added);
+    free(b.csv);
+    b.csv = whole;
+    CHECK(bench_check_custody(&b) == 2, "not two marks");
+    forget(&p);
+    bench_remove(&b);
+}
+
+/* ---- hooks and logs ---------------------------------------------------------------------------
+ */
+
+static void on_result(void)
+{
+    struct bench b;
+    struct process p;
+    char command[512];
+    char *told;
+    json_t *o;
+
+    make(&b, 5, 1, NULL);
+    snprintf(command, sizeof command, "cat > %s", scratch_path(&b.dir, "told.json"));
+    station_run(&b, &p, WORDS("--once", "--on-result", command));
+    CHECK(p.status == 0, "exit status %d", p.status);
+    told = file_read(scratch_path(&b.dir, "told.json"), NULL);
+    CHECK(told, "the command was not run");
+    bench_check_secret(&b, "the result", told);
+    o = json_loads(told, 0, NULL);
+    CHECK(o && strcmp(json_string_value(json_object_get(o, "event")), "result") == 0, "%s", told);
+    CHECK(strcmp(json_string_value(json_object_get(o, "mac")), b.mac[1]) == 0, "%s", told);
+    json_decref(o);
+    free(told);
+    forget(&p);
+    bench_remove(&b);
+}
+
+static void on_result_fails(void)
+{
+    struct bench b;
+    struct process p;
+
+    make(&b, 5, 1, NULL);
+    station_run(&b, &p,
+                WORDS("--once", "--on-result", "echo the printer is out of paper >&2; exit 3"));
+    CHECK(p.status == 0, "exit status %d", p.status);
+    CHECK(strstr(p.text[0], "status 3: the printer is out of paper"), "%s", p.text[0]);
+    CHECK(bench_events(&b, "station", NULL) >= 1, "the failure is not among the events");
+    forget(&p);
+    bench_remove(&b);
+}
+
+static void log_folder(void)
+{
+    struct bench b;
+    struct process p;
+    char folder[256], name[64], *log;
+    unsigned n = 0;
+
+    make(&b, 5, 1, WORDS("--fault", "leaks"));
+    snprintf(folder, sizeof folder, "%s", scratch_path(&b.dir, "logs"));
+    station_run(&b, &p, WORDS("--once", "--log-dir", folder));
+    CHECK(p.status == 0, "exit status %d", p.status);
+    n = (unsigned)snprintf(name, sizeof name, "logs/");
+    for (const char *c = b.mac[1]; *c; c++)
+        if (*c != ':')
+            name[n++] = *c;
+    memcpy(name + n, ".log", 5);
+    log = file_read(scratch_path(&b.dir, name), NULL);
+    CHECK(log, "no %s", name);
+    bench_check_secret(&b, "the log", log);
+    CHECK(strstr(log, "connecting") && strstr(log, "Provisioned") && strstr(log, "PASS"), "%s",
+          log);
+    free(log);
+    forget(&p);
+    bench_remove(&b);
+}
+
+/* A full disk for the events must not stop the bench. */
+static void events_to_a_full_disk(void)
+{
+    struct bench b;
+    struct process p;
+
+    make(&b, 5, 1, NULL);
+    station_run(&b, &p, WORDS("--once", "--events", "/dev/full"));
+    CHECK(p.status == 0, "exit status %d", p.status);
+    CHECK(strstr(p.text[0], "events file can't be written"), "%s", p.text[0]);
+    CHECK(bench_check_custody(&b) == 1, "not one mark");
+    forget(&p);
+    bench_remove(&b);
+}
+
+static void events_to_standard_output(void)
+{
+    struct bench b;
+    struct process p;
+
+    make(&b, 5, 1, NULL);
+    station_run(&b, &p, WORDS("--once", "--events", "-"));
+    CHECK(p.status == 0, "exit status %d", p.status);
+    for (char *save = NULL, *line = strtok_r(p.text[0], "\n", &save); line;
+         line = strtok_r(NULL, "\n", &save)) {
+        json_t *o = json_loads(line, 0, NULL);
+        CHECK(o, "not JSON: %s", line);
+        json_decref(o);
+    }
+    CHECK(strstr(p.text[1], "PASS"), "people read nothing: %s", p.text[1]);
+    forget(&p);
+    bench_remove(&b);
+}
+
+/* ---- the socket -------------------------------------------------------------------------------
+ */
+
+static struct kl_snapshot snap;
+static struct kl_wire_message message;
+
+static int open_socket(struct bench *b)
+{
+    struct stat st;
+    int fd = kl_wire_connect(scratch_path(&b->dir, "keys.csv"));
+
+    CHECK(fd >= 0, "no station to talk to");
+    CHECK(stat(scratch_path(&b->dir, "keys.csv.socket"), &st) == 0 && (st.st_mode & 077) == 0,
+          "others may use the socket");
+    memset(&snap, 0, sizeof snap);
+    return fd;
+}
+
+/* Reads messages until one of this kind; false at the end of the connection. */
+static bool next_message(int fd, enum kl_wire_kind kind)
+{
+    static char line[KL_WIRE_LINE_MAX];
+    size_t size = 0;
+    struct pollfd wait = {.fd = fd, .events = POLLIN};
+
+    for (;;) {
+        CHECK(poll(&wait, 1, PATIENCE_S * 1000) == 1, "the station says nothing");
+        if (read(fd, line + size, 1) != 1)
+            return false;
+        if (line[size++] != '\n')
+            continue;
+        CHECK(kl_wire_decode(line, size - 1, &snap, &message), "%.*s", (int)size, line);
+        size = 0;
+        if (message.kind == kind)
+            return true;
+    }
+}
+
+static void send_text(int fd, char *text)
+{
+    CHECK(text && write(fd, text, strlen(text)) == (ssize_t)strlen(text), "%s", strerror(errno));
+    free(text);
+}
+
+static void socket_commands(void)
+{
+    struct bench b;
+    struct process p;
+    int fd;
+
+    make(&b, 5, 1, WORDS("--fault", "never_asks"));
+    station_start(&b, &p, WORDS("--prompt-timeout", "0.5", "--retries", "0"));
+    wait_for(&p, "FAIL");
+    fd = open_socket(&b);
+    CHECK(next_message(fd, KL_WIRE_HELLO) && message.u.hello.protocol == KL_WIRE_PROTOCOL, "hello");
+    CHECK(next_message(fd, KL_WIRE_SNAPSHOT), "snapshot");
+    CHECK(snap.slot_count == 1 && snap.slot[0].state == KL_ST_FAILED &&
+              snap.slot[0].fault.reason == KL_FAULT_NEVER_ASKED,
+          "state %s", kl_state_name(snap.slot[0].state));
+    CHECK(next_message(fd, KL_WIRE_LOG), "no log so far");
+    send_text(fd, strdup("nonsense\n"));
+    CHECK(next_message(fd, KL_WIRE_REFUSED), "nonsense was taken");
+    send_text(fd, kl_wire_command(KL_CMD_RETRY, 0));
+    wait_for(&p, "FAIL");
+    while (snap.failed < 2)
+        CHECK(next_message(fd, KL_WIRE_SNAPSHOT), "no news");
+    send_text(fd, kl_wire_command(KL_CMD_PAUSE, 0));
+    while (!snap.paused)
+        CHECK(next_message(fd, KL_WIRE_SNAPSHOT), "no news");
+    send_text(fd, kl_wire_command(KL_CMD_STOP, 0));
+    CHECK(next_message(fd, KL_WIRE_BYE) && message.u.bye.exit == 0, "no farewell");
+    CHECK(finish(&p) == 0, "exit status %d", p.status);
+    CHECK(access(scratch_path(&b.dir, "keys.csv.socket"), F_OK) != 0, "the socket is left behind");
+    close(fd);
+    forget(&p);
+    bench_remove(&b);
+}
+
+static void ports_by_command(void)
+{
+    struct bench b;
+    struct process p;
+    int fd;
+
+    make(&b, 5, 2, NULL);
+    b.count = 1;
+    station_start(&b, &p, NULL);
+    b.count = 2;
+    wait_for(&p, "PASS");
+    fd = open_socket(&b);
+    send_text(fd, kl_wire_add_port("/dev/null"));
+    CHECK(next_message(fd, KL_WIRE_REFUSED), "a file was taken for a network port");
+    send_text(fd, kl_wire_add_port(b.url[2]));
+    wait_for(&p, "PASS");
+    send_text(fd, kl_wire_remove_port(1));
+    wait_for(&p, "empty");
+    send_text(fd, kl_wire_add_port(b.url[2]));
+    wait_for(&p, "PASS");
+    kill(p.pid, SIGTERM);
+    CHECK(finish(&p) == 0, "exit status %d", p.status);
+    CHECK(bench_check_custody(&b) == 2, "not two marks");
+    close(fd);
+    forget(&p);
+    bench_remove(&b);
+}
+
+/* Watchers that never read, eight boards: nobody waits for them. */
+static void stalled_watchers(void)
+{
+    struct bench b;
+    struct process p;
+    int fd[4];
+
+    make(&b, 60, 8, WORDS("--replace", "0.05", "--fault", "chatty", "--faults-stay"));
+    station_start(&b, &p, WORDS("--count", "40"));
+    wait_for(&p, "connecting");
+    for (unsigned i = 0; i < 4; i++)
+        fd[i] = open_socket(&b);
+    CHECK(finish(&p) == 0, "exit status %d", p.status);
+    CHECK(bench_check_custody(&b) == 40, "not forty marks");
+    for (unsigned i = 0; i < 4; i++)
+        close(fd[i]);
+    forget(&p);
+    bench_remove(&b);
+}
+
+/* ---- demo -------------------------------------------------------------------------------------
+ */
+
+static void demo(void)
+{
+    struct process p;
+
+    start(&p, WORDS(KEYLINE, "demo"));
+    CHECK(finish(&p) == 0, "exit status %d", p.status);
+    CHECK(strstr(p.text[0], "8 done"), "%s", p.text[0]);
+    forget(&p);
+}
+
+const struct e2e_case cases_bench[] = {
+    {"stopped_while_flashing", stopped_while_flashing},
+    {"stopped_twice", stopped_twice},
+    {"hang_up_is_ignored", hang_up_is_ignored},
+    {"killed_while_sending", killed_while_sending},
+    {"rows_added", rows_added},
+    {"on_result", on_result},
+    {"on_result_fails", on_result_fails},
+    {"log_folder", log_folder},
+    {"events_to_a_full_disk", events_to_a_full_disk},
+    {"events_to_standard_output", events_to_standard_output},
+    {"socket_commands", socket_commands},
+    {"ports_by_command", ports_by_command},
+    {"stalled_watchers", stalled_watchers},
+    {"demo", demo},
+    {NULL, NULL},
+};

@@ -1,0 +1,242 @@
+/* cases_input.c: bad input of every kind: a clear message, the documented exit status, nothing
+ * lost. */
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "e2e.h"
+
+/* Starts the station and expects this status and this word in its complaint. */
+static void expect(struct bench *b, const char *const *options, int status, const char *word)
+{
+    struct process p;
+
+    station_run(b, &p, options);
+    CHECK(p.status == status, "exit status %d instead of %d: %s", p.status, status, p.text[1]);
+    CHECK(strstr(p.text[1], word), "the complaint does not name \"%s\": %s", word, p.text[1]);
+    forget(&p);
+}
+
+static void good_bench(struct bench *b)
+{
+    bench_make(b);
+    bench_keys(b, 5, 3);
+    bench_images(b, KL_CHIP_ESP32);
+    bench_boards(b, 1, NULL);
+}
+
+static void untouched(struct bench *b)
+{
+    char *now = file_read(scratch_path(&b->dir, "keys.csv"), NULL);
+
+    CHECK(now && strcmp(now, b->csv) == 0, "the CSV was changed");
+    CHECK(bench_stored(b, 1)[0] == '\0', "the board was given a key");
+    free(now);
+    bench_remove(b);
+}
+
+static void usage(void)
+{
+    struct bench b;
+
+    good_bench(&b);
+    expect(&b, WORDS("--ones"), 2, "--once");
+    expect(&b, WORDS("--port", "COM3"), 2, "COM3");
+    expect(&b, WORDS("--baud", "fast"), 2, "--baud");
+    expect(&b, WORDS("--baud"), 2, "needs a value");
+    expect(&b, WORDS("--chip", "esp33"), 2, "esp33");
+    expect(&b, WORDS("--confirm", "maybe"), 2, "readback|ack");
+    expect(&b, WORDS("--once=yes"), 2, "takes no value");
+    expect(&b, WORDS("nonsense"), 2, "nonsense");
+    expect(&b, WORDS("--events", "/nowhere/events"), 2, "/nowhere/events");
+    untouched(&b);
+}
+
+static void no_csv(void)
+{
+    struct bench b;
+
+    good_bench(&b);
+    expect(&b, WORDS("--csv-file", "/nowhere/keys.csv"), 3, "/nowhere/keys.csv");
+    untouched(&b);
+}
+
+static void bad_csv(void)
+{
+    static const struct {
+        const char *text, *word;
+    } bad[] = {
+        {"dev-1,\"aa,bb\ndev-2,cc,dd\n", "1"}, /* an open quote */
+        {"dev-1,aa,bb\ndev-1,cc,dd\n", "2"},   /* one label, two keys */
+    };
+    struct bench b;
+
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        good_bench(&b);
+        file_put(scratch_path(&b.dir, "keys.csv"), bad[i].text);
+        free(b.csv);
+        b.csv = file_read(scratch_path(&b.dir, "keys.csv"), NULL);
+        expect(&b, WORDS("--once"), 3, bad[i].word);
+        untouched(&b);
+    }
+}
+
+static void no_firmware(void)
+{
+    struct bench b;
+
+    good_bench(&b);
+    remove(scratch_path(&b.dir, "firmware.bin"));
+    expect(&b, WORDS("--once"), 3, "firmware.bin");
+    untouched(&b);
+}
+
+static void cut(struct bench *b, const char *name, size_t size)
+{
+    CHECK(truncate(scratch_path(&b->dir, name), (off_t)size) == 0, "%s", strerror(errno));
+}
+
+static void truncated_images(void)
+{
+    static const struct {
+        const char *name;
+        size_t size;
+    } cuts[] = {{"firmware.bin", 5000}, {"bootloader.bin", 1000}, {"partitions.bin", 80}};
+    struct bench b;
+
+    for (size_t i = 0; i < 3; i++) {
+        good_bench(&b);
+        cut(&b, cuts[i].name, cuts[i].size);
+        expect(&b, WORDS("--once"), 3, cuts[i].name);
+        untouched(&b);
+        good_bench(&b);
+        cut(&b, cuts[i].name, 0);
+        expect(&b, WORDS("--once"), 3, cuts[i].name);
+        untouched(&b);
+    }
+}
+
+/* The images are for an S3, the board is an ESP32: found on the board, before anything is written.
+ */
+static void another_chip(void)
+{
+    struct bench b;
+    struct process p;
+    struct outcome o;
+
+    good_bench(&b);
+    bench_images(&b, KL_CHIP_ESP32S3);
+    station_run(&b, &p, WORDS("--once"));
+    bench_outcome(&b, 1, &o);
+    CHECK(p.status == 1 && strcmp(o.reason, "wrong_chip") == 0, "exit status %d, reason %s",
+          p.status, o.reason);
+    forget(&p);
+    expect(&b, WORDS("--once", "--chip", "esp32"), 3, "ESP32-S3");
+    untouched(&b);
+}
+
+/* Partitions for 4 MB, a board with 1 MB. */
+static void flash_too_small(void)
+{
+    struct bench b;
+    struct process p;
+    struct outcome o;
+
+    bench_make(&b);
+    bench_keys(&b, 5, 3);
+    bench_images(&b, KL_CHIP_ESP32);
+    bench_boards(&b, 1, WORDS("--flash-size", "1"));
+    station_run(&b, &p, WORDS("--once"));
+    bench_outcome(&b, 1, &o);
+    CHECK(p.status == 1 && strcmp(o.reason, "flash_too_small") == 0, "exit status %d, reason %s",
+          p.status, o.reason);
+    forget(&p);
+    untouched(&b);
+}
+
+/* A port number that nobody listens on, because we hold it. */
+static void refused_port(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct bench b;
+    struct process p;
+    char url[64];
+
+    CHECK(bind(fd, (struct sockaddr *)&address, size) == 0 &&
+              getsockname(fd, (struct sockaddr *)&address, &size) == 0,
+          "%s", strerror(errno));
+    snprintf(url, sizeof url, "rfc2217://127.0.0.1:%u", ntohs(address.sin_port));
+    good_bench(&b);
+    station_run(&b, &p, WORDS("--once", "--port", url));
+    CHECK(p.status == 1, "exit status %d", p.status);
+    CHECK(strstr(p.text[0], "1 done, 1 failed"), "%s", p.text[0]);
+    CHECK(bench_check_custody(&b) == 1, "the other board was not served");
+    close(fd);
+    forget(&p);
+    bench_remove(&b);
+}
+
+/* While the first one works (it waits for a board that never asks), a second one starts. */
+static void second_station(void)
+{
+    struct bench b;
+    struct process first;
+
+    bench_make(&b);
+    bench_keys(&b, 5, 3);
+    bench_images(&b, KL_CHIP_ESP32);
+    bench_boards(&b, 1, WORDS("--fault", "never_asks"));
+    station_start(&b, &first, NULL);
+    wait_for(&first, "connecting");
+    expect(&b, WORDS("--once"), 4, "another station");
+    forget(&first);
+    untouched(&b);
+}
+
+static void ledger_unwritable(void)
+{
+    struct bench b;
+
+    good_bench(&b);
+    /* A folder stands where the ledger would be: not even root can write there. */
+    CHECK(mkdir(scratch_path(&b.dir, "keys.csv.ledger"), 0700) == 0, "%s", strerror(errno));
+    expect(&b, WORDS("--once"), 6, "ledger");
+    untouched(&b);
+}
+
+static void no_keys_left(void)
+{
+    struct bench b;
+    struct process p;
+
+    bench_make(&b);
+    bench_keys(&b, 2, 3);
+    bench_images(&b, KL_CHIP_ESP32);
+    bench_boards(&b, 3, NULL);
+    station_run(&b, &p, WORDS("--once"));
+    CHECK(p.status == 5, "exit status %d", p.status);
+    CHECK(bench_check_custody(&b) == 2, "two keys were there");
+    forget(&p);
+    bench_remove(&b);
+}
+
+const struct e2e_case cases_input[] = {
+    {"usage", usage},
+    {"no_csv", no_csv},
+    {"bad_csv", bad_csv},
+    {"no_firmware", no_firmware},
+    {"truncated_images", truncated_images},
+    {"another_chip", another_chip},
+    {"flash_too_small", flash_too_small},
+    {"refused_port", refused_port},
+    {"second_station", second_station},
+    {"ledger_unwritable", ledger_unwritable},
+    {"no_keys_left", no_keys_left},
+    {NULL, NULL},
+};

@@ -1,0 +1,17 @@
+# The whole program over virtual boards in a process of their own; label `e2e`.
+file(GLOB e2e_sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/*.c)
+add_executable(e2e ${e2e_sources})
+target_link_libraries(e2e PRIVATE kl_options kl_test_support)
+target_compile_definitions(e2e PRIVATE KEYLINE="$<TARGET_FILE:keyline>")
+add_dependencies(e2e keyline)
+
+foreach(case one rom_loader eight_at_once sixty_four_at_once staggered erased_first every_chip
+    original_firmware digests one_field_and_many acknowledged_only again count usage no_csv bad_csv
+    no_firmware truncated_images another_chip flash_too_small refused_port second_station
+    ledger_unwritable no_keys_left faults shared_mac unplugged_and_back stopped_while_flashing
+    stopped_twice hang_up_is_ignored killed_while_sending rows_added on_result on_result_fails
+    log_folder events_to_a_full_disk events_to_standard_output socket_commands ports_by_command
+    stalled_watchers demo)
+  add_test(NAME e2e.${case} COMMAND e2e ${case})
+  set_tests_properties(e2e.${case} PROPERTIES LABELS e2e TIMEOUT 180)
+endforeach()
