@@ -10,6 +10,7 @@
 
 enum {
     KL_PACK_STEP = 1024, /* resolution of kl_image.inflated_at, in packed bytes */
+    KL_HEAD = 4096,      /* what is compared first: builds differ in their descriptor already */
     KL_FLASH_SIZES = 10, /* 256 KB << n for n = 0 … 9 (128 MB) */
 };
 
@@ -22,6 +23,7 @@ struct kl_image {
     const uint32_t *inflated_at; /* [n] = raw bytes known once packed[0 … n * KL_PACK_STEP) is in;
                                     (packed_size / KL_PACK_STEP) + 2 entries, the last = raw_size */
     uint8_t md5[16];             /* of raw */
+    uint8_t head_md5[16];        /* of its first KL_HEAD bytes, or of all of it */
 };
 
 struct kl_region {

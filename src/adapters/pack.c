@@ -62,6 +62,9 @@ bool kl_pack(struct kl_image *out, uint8_t *raw, uint32_t raw_size)
     MD5Init(&md5);
     MD5Update(&md5, raw, raw_size);
     MD5Final(out->md5, &md5);
+    MD5Init(&md5);
+    MD5Update(&md5, raw, raw_size < KL_HEAD ? raw_size : KL_HEAD);
+    MD5Final(out->head_md5, &md5);
     if (deflate_all(out) && index_stream(out))
         return true;
     kl_pack_free(out);

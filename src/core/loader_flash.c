@@ -12,6 +12,7 @@ enum {
     CHECK,
     ERASE,
     REGION,
+    GLANCE,
     COMPARE,
     BEGIN,
     DATA,
@@ -197,26 +198,30 @@ bool ldr_can_md5(const struct kl_loader *l)
     return !ldr_is_rom(l) || l->chip->rom_deflate;
 }
 
-void ldr_ask_md5(struct kl_loader *l)
+static void ask_md5_of(struct kl_loader *l, uint32_t size)
 {
     uint8_t payload[16] = {0};
 
     ldr_put_u32(payload, region_offset(l));
-    ldr_put_u32(payload + 4, image(l)->raw_size);
+    ldr_put_u32(payload + 4, size);
     ldr_command(l, &(struct ldr_command){.code = CMD_MD5,
                                          .payload = payload,
                                          .payload_size = sizeof payload,
                                          .result = ldr_is_rom(l) ? 32 : 16,
-                                         .work = ldr_time_per_mb(image(l)->raw_size, MD5_SECONDS) +
-                                                 l->owed});
+                                         .work = ldr_time_per_mb(size, MD5_SECONDS) + l->owed});
     l->owed = 0;
 }
 
+void ldr_ask_md5(struct kl_loader *l)
+{
+    ask_md5_of(l, image(l)->raw_size);
+}
+
 /* A ROM writes it in hex, a stub raw (2.2). */
-bool ldr_is_right_md5(const struct kl_loader *l)
+static bool answer_is(const struct kl_loader *l, const uint8_t md5[16])
 {
     static const char digits[] = "0123456789abcdef";
-    const uint8_t *md5 = image(l)->md5, *found = l->reply.result;
+    const uint8_t *found = l->reply.result;
 
     if (!ldr_is_rom(l))
         return memcmp(found, md5, 16) == 0;
@@ -225,6 +230,29 @@ bool ldr_is_right_md5(const struct kl_loader *l)
             found[2 * i + 1] != (uint8_t)digits[md5[i] & 15])
             return false;
     return true;
+}
+
+bool ldr_is_right_md5(const struct kl_loader *l)
+{
+    return answer_is(l, image(l)->md5);
+}
+
+/* A look at the first sector spares a fresh board the MD5 of all that it does not hold yet. */
+static bool glance(struct kl_loader *l)
+{
+    if (!ldr_can_md5(l) || l->bundle->erase_all || image(l)->raw_size <= 4 * KL_HEAD)
+        return false;
+    ask_md5_of(l, KL_HEAD);
+    return true;
+}
+
+static enum ldr_move glanced(struct kl_loader *l, enum kl_loader_outcome outcome)
+{
+    if (outcome == KL_OUT_SILENT)
+        return ldr_fail_by(l, outcome);
+    if (outcome == KL_OUT_OK && !answer_is(l, image(l)->head_md5))
+        return ldr_go_to(l, &ldr_flash_plan[BEGIN]);
+    return MOVE_NEXT;
 }
 
 static bool compare(struct kl_loader *l)
@@ -501,6 +529,7 @@ const struct kl_loader_step ldr_flash_plan[] = {
     [CHECK] = {check, NULL},
     [ERASE] = {erase_all, erased},
     [REGION] = {next_region, NULL},
+    [GLANCE] = {glance, glanced},
     [COMPARE] = {compare, compared},
     [BEGIN] = {begin_region, region_begun},
     [DATA] = {send_block, block_sent},

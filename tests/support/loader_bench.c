@@ -49,6 +49,9 @@ static struct kl_image make_image(const uint8_t *data, uint32_t size)
     MD5Init(&md5);
     MD5Update(&md5, raw, image.raw_size);
     MD5Final(image.md5, &md5);
+    MD5Init(&md5);
+    MD5Update(&md5, raw, image.raw_size < KL_HEAD ? image.raw_size : KL_HEAD);
+    MD5Final(image.head_md5, &md5);
     return image;
 }
 
