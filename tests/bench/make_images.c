@@ -1,5 +1,5 @@
-/* make_images.c: writes images for the benchmark into a folder, and prints how many bytes of them go
-   over the wire compressed, and how many they are. */
+/* make_images.c: writes images for the benchmark into a folder, and prints how many bytes of them
+   go over the wire compressed, and how many they are. */
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -463,7 +463,7 @@ static int run(struct bench *b, char **argv)
     printf("bench: %u moments, %u boards plugged again after %d s, the program's status %d\n",
            b->planned, b->replugs, PATIENCE_S, status);
     bool clean = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-    return (check_custody(b) == 0) & clean ? 0 : 1;
+    return check_custody(b) == 0 && clean ? 0 : 1;
 }
 
 /* ---- the command line -------------------------------------------------------------------------
