@@ -70,8 +70,8 @@ void draw_doubt(const struct kl_model *m, const struct kl_view *v, struct kl_gri
     for (unsigned i = v->scroll; i < m->doubt_count && row < end - 6; i++, row++) {
         char text[256], mac[18];
         kl_mac_format(&m->doubt[i].mac, mac);
-        snprintf(text, sizeof text, "%-24s board %s  since %s", m->doubt[i].label, mac,
-                 m->doubt[i].since);
+        snprintf(text, sizeof text, "%-24s board %s%s%s", m->doubt[i].label, mac,
+                 m->doubt[i].since[0] ? "  since " : "", m->doubt[i].since);
         kl_grid_text(g, row, 3, g->cols - 4, KL_STYLE_WAIT, text);
     }
     row++;
