@@ -209,7 +209,7 @@ static enum kl_table_result write_marked(struct kl_csv_marking *w, char error[KL
     if (kl_disk->sync(w->to) != 0)
         return failed(t->path, "syncing the new file", error);
     /* Locked before it can be seen, so that no other station gets in between. */
-    if (flock(w->to, LOCK_EX | LOCK_NB) != 0)
+    if (flock(w->to, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
         return failed(t->path, "locking the new file", error);
     return KL_TABLE_OK;
 }

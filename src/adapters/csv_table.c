@@ -380,7 +380,8 @@ enum kl_table_result kl_table_load(const char *path, bool header, struct kl_tabl
         free(t);
         return out_of_memory(path, error);
     }
-    if ((fd = open(path, O_RDONLY | O_CLOEXEC)) < 0) {
+    /* Without O_NONBLOCK a named pipe would hold us here. */
+    if ((fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)) < 0) {
         kl_format(error, KL_TEXT_MAX, "%s: %s", kl_shown(path), strerror(errno));
         free(t);
         return KL_TABLE_ABSENT;

@@ -79,14 +79,17 @@ bool kl_ledger_history(struct kl_ledger *l, const char *mac, const char *label,
                               " chip, port, slot, result, revision, flash_id, flash_size, baud,"
                               " tries, chip_error, started_at, ended_at, already,"
                               " acknowledged_only FROM history WHERE (?1 IS NULL OR mac = ?1)"
-                              " AND (?2 IS NULL OR label = ?2) ORDER BY id",
+                              " AND (?2 IS NULL OR label = ?2 OR label = ?3) ORDER BY id",
                               error);
+    char cut[KL_LABEL_MAX + 1];
     int rc;
 
     if (s == NULL)
         return false;
+    kl_copy(cut, sizeof cut, label == NULL ? "" : label);
     bind_filter(s, 1, mac);
     bind_filter(s, 2, label);
+    bind_filter(s, 3, cut); /* attempts carry it as it is shown */
     while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
         struct kl_ledger_entry entry = {
             .id = sqlite3_column_int64(s, 0),

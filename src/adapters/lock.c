@@ -146,22 +146,25 @@ void kl_lock_holder(const char *csv, char text[KL_TEXT_MAX])
     close(fd);
 }
 
+int kl_lock_open_csv(const char *csv)
+{
+    /* Network file systems lock only what is open for writing. */
+    int fd = open(csv, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+
+    return fd >= 0 ? fd : open(csv, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+}
+
 enum kl_lock_result kl_lock_csv(struct kl_lock *l, int fd, char text[KL_TEXT_MAX])
 {
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+    /* Where this file can't be locked, the lock beside it has to do. */
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) {
         close_fd(&l->csv_fd);
         l->csv_fd = fd;
         return KL_LOCK_TAKEN;
     }
-    if (errno == EWOULDBLOCK) {
-        kl_format(text, KL_TEXT_MAX, "pid %ld, through another name of the same file",
-                  holder_of(fd));
-        close(fd);
-        return KL_LOCK_HELD;
-    }
-    kl_format(text, KL_TEXT_MAX, "the CSV can't be locked: %s", strerror(errno));
+    kl_format(text, KL_TEXT_MAX, "pid %ld, through another name of the same file", holder_of(fd));
     close(fd);
-    return KL_LOCK_FAILED;
+    return KL_LOCK_HELD;
 }
 
 enum kl_lock_result kl_lock_take(struct kl_lock *l, const char *csv, char text[KL_TEXT_MAX])
@@ -175,7 +178,7 @@ enum kl_lock_result kl_lock_take(struct kl_lock *l, const char *csv, char text[K
     }
     if ((result = take_lock_file(l, text)) != KL_LOCK_TAKEN)
         return result;
-    if ((fd = open(csv, O_RDONLY | O_CLOEXEC)) < 0) {
+    if ((fd = kl_lock_open_csv(csv)) < 0) {
         kl_format(text, KL_TEXT_MAX, "%s: %s", kl_shown(csv), strerror(errno));
         result = KL_LOCK_FAILED;
     } else {

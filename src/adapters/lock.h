@@ -29,6 +29,8 @@ void kl_lock_init(struct kl_lock *l);
 enum kl_lock_result kl_lock_take(struct kl_lock *l, const char *csv, char text[KL_TEXT_MAX]);
 /* Somebody may have removed or replaced FILE.lock; takes it again. */
 enum kl_lock_result kl_lock_keep(struct kl_lock *l, char text[KL_TEXT_MAX]);
+/* The CSV, opened so that it can be locked; -1 and errno. */
+int kl_lock_open_csv(const char *csv);
 /* The CSV is another file now. Owns `fd` from here on, whatever the result. */
 enum kl_lock_result kl_lock_csv(struct kl_lock *l, int fd, char text[KL_TEXT_MAX]);
 /* Who holds it, by the kernel's list of locks; "" = nobody is seen to. Takes nothing. */

@@ -79,7 +79,7 @@ static bool lock_anew(struct kl_store *s, const struct kl_table *fresh, char tex
     if (fstat(s->lock.csv_fd, &locked) == 0 && locked.st_dev == fresh->id.dev &&
         locked.st_ino == fresh->id.ino)
         return true;
-    if ((fd = open(s->real, O_RDONLY | O_CLOEXEC)) < 0) {
+    if ((fd = kl_lock_open_csv(s->real)) < 0) {
         kl_format(text, KL_TEXT_MAX, "%s: %s", kl_shown(s->csv), strerror(errno));
         return false;
     }

@@ -252,7 +252,7 @@ static bool heal(struct kl_store *s, char text[KL_TEXT_MAX])
     if (!kl_ledger_heal(s->ledger, text))
         return false;
     s->sick = false;
-    s->unseen = true; /* what was reported as failed may be there */
+    s->healed = true; /* what was reported as failed may be there */
     return true;
 }
 
@@ -374,10 +374,36 @@ static void look_after_ledger(struct kl_store *s, struct kl_job *job)
         kl_ledger_rollback(s->ledger);
 }
 
+static bool same_ledger(const struct kl_store_content *a, const struct kl_store_content *b)
+{
+    if (a->ledger_count != b->ledger_count)
+        return false;
+    for (uint32_t i = 0; i < a->ledger_count; i++)
+        if (!kl_fingerprint_equal(&a->ledger[i].fingerprint, &b->ledger[i].fingerprint) ||
+            !kl_mac_equal(&a->ledger[i].mac, &b->ledger[i].mac) ||
+            a->ledger[i].provisioned != b->ledger[i].provisioned)
+            return false;
+    return true;
+}
+
+/* A disk that fails again and again is no news as long as nothing came of it. */
+static void look_for_news(struct kl_store *s, struct kl_job *job)
+{
+    char text[KL_TEXT_MAX];
+    struct kl_shown *news = kl_store_show(s, text);
+
+    if (news == NULL)
+        return;
+    if (s->unseen || !same_ledger(&news->content, &s->shown->content))
+        job->news = news;
+    else
+        kl_shown_free(news, s->table);
+    s->unseen = s->healed = false;
+}
+
 static void work(struct kl_store *s)
 {
     struct kl_job *job = &s->job;
-    char text[KL_TEXT_MAX] = "";
     bool usable;
 
     if (!still_alone(s, job->trouble)) {
@@ -389,8 +415,8 @@ static void work(struct kl_store *s)
         do_requests(s, job, usable, job->trouble);
     else
         look_after_ledger(s, job);
-    if (s->unseen && !s->sick && (job->news = kl_store_show(s, text)) != NULL)
-        s->unseen = false;
+    if ((s->unseen || s->healed) && !s->sick)
+        look_for_news(s, job);
     kl_store_mark_here(s, job->last);
     if (job->trouble[0] == '\0')
         kl_copy(job->trouble, sizeof job->trouble, s->mark_trouble);

@@ -76,6 +76,7 @@ struct kl_store {
     struct kl_ledger *ledger;
     bool sick;            /* nobody knows what the last commit left on disk */
     bool unseen;          /* table or ledger have news that `shown` lacks */
+    bool healed;          /* the ledger may have news */
     struct kl_late *late; /* oldest first */
     unsigned late_count;
     struct kl_table *table;
