@@ -212,6 +212,65 @@ test_stalled_terminal() {
     see s "provisioned 16"
 }
 
+# A tmux client, as an SSH session would be, is stopped while boards run, and goes on.
+test_stalled_client() {
+    boards 8 --fault chatty
+    open s 24 80 "$keyline $with_images $ports"
+    see s "KEYS LEFT"
+    open outer 24 80 "exec sh -c 'env -u TMUX tmux -L keyline-$$ attach -t =s; true'"
+    see outer "KEYS LEFT"
+    local client
+    client=$(t list-clients -t =s -F '#{client_pid}')
+    kill -STOP "$client"
+    retry "8 boards done" stored_are 8
+    for i in 1 2 3 4 5 6 7 8; do board replace $i; done
+    retry "8 more boards done" stored_are 16
+    kill -CONT "$client"
+    see s "provisioned 16"
+    see outer "provisioned 16"
+}
+
+has_colours() {
+    t capture-pane -e -p -t =s: | grep -qE $'\x1b\\[([0-9;]*;)?(3[0-8]|4[0-8])[;m]'
+}
+
+# Terminals that can do less, and people who want less.
+test_terminals() {
+    local terminal
+    boards 1
+    open s 24 80
+    for terminal in xterm-256color screen tmux linux vt100; do
+        run s "clear; TERM=$terminal $keyline $with_images $ports"
+        see s "provisioned 1"
+        see s "quit"
+        case $terminal in
+        vt100) has_colours && fail "colours on a vt100" ;;
+        *) has_colours || fail "no colours on $terminal" ;;
+        esac
+        press s q
+        see s "leave it running"
+        press s l
+        see s "keyline attach shows it again"
+    done
+    for words in "NO_COLOR=1 $keyline attach" "$keyline attach --no-colour"; do
+        run s "clear; $words $on_files"
+        see s "┏"
+        has_colours && fail "colours with $words"
+        press s q l
+        see s "keyline attach shows it again"
+    done
+    for words in "LC_ALL=C $keyline attach" "$keyline attach --ascii"; do
+        run s "clear; $words $on_files"
+        see s "KEYS LEFT"
+        screen s | LC_ALL=C grep -q '[^ -~]' && fail "more than ASCII with $words"
+        press s q l
+        see s "keyline attach shows it again"
+    done
+    run s "clear; TERM=nonsense $keyline attach $on_files"
+    see s "is not known here"
+    usable s
+}
+
 # A port that sends what would clear, move, colour, retitle and ring, and wide characters.
 test_hostile_board() {
     python3 "$here/hostile.py" >"$dir/peer" &

@@ -5,6 +5,7 @@ target_link_libraries(write_images PRIVATE kl_options kl_test_support)
 
 set(dashboard_cases
   opens keys attach read_only resize killed closed stalled_dashboard stalled_terminal
+  stalled_client terminals
   hostile_board stop demo traffic)
 foreach(case ${dashboard_cases})
   add_test(NAME dashboard.${case} COMMAND ${CMAKE_CURRENT_LIST_DIR}/dashboard.sh ${case}
