@@ -50,8 +50,12 @@ struct adapter {
     bool enabled;           /* its UART: what a board says to a disabled one is lost */
     uint8_t divisor[2];     /* CH340 */
     uint8_t line_coding[7]; /* CDC-ACM */
+    bool download;          /* the chip's next reset enters the loader */
+    kl_us release_at;       /* the reset ends; 0 = none */
     struct waiting waiting[WAITING_MAX];
     unsigned waiting_count;
+    unsigned bytes_in, bytes_out; /* as the host sees it */
+    uint32_t rate;
     uint8_t data[TRANSFER_MAX];
 };
 
@@ -81,6 +85,12 @@ static void set_lines(struct adapter *a, bool dtr, bool rts)
     kl_vboard_lines(a->board, dtr, rts, adapter_now());
 }
 
+static void set_rate(struct adapter *a, uint32_t rate)
+{
+    a->rate = rate;
+    kl_vboard_baud(a->board, rate, adapter_now());
+}
+
 static uint32_t get_le32(const uint8_t *p)
 {
     return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
@@ -105,7 +115,7 @@ static int cp2102n(struct adapter *a, const struct request *r, uint8_t *out)
     if (r->request == IFC_ENABLE)
         a->enabled = r->value != 0;
     else if (r->request == SET_BAUDRATE && r->size >= 4)
-        kl_vboard_baud(a->board, get_le32(r->data), adapter_now());
+        set_rate(a, get_le32(r->data));
     else if (r->request == SET_MHS)
         set_lines(a, r->value & 0x100 ? r->value & 1 : a->dtr,
                   r->value & 0x200 ? (r->value & 2) != 0 : a->rts);
@@ -129,7 +139,7 @@ static void ch340_rate(struct adapter *a)
 {
     /* Divisor and prescaler as ch341_get_divisor makes them. */
     unsigned ps = a->divisor[0] & 3, fact = a->divisor[0] >> 2 & 1, div = 0x100u - a->divisor[1];
-    kl_vboard_baud(a->board, 48000000u / ((1u << (12 - 3 * ps - fact)) * div), adapter_now());
+    set_rate(a, 48000000u / ((1u << (12 - 3 * ps - fact)) * div));
 }
 
 static int ch340(struct adapter *a, const struct request *r, uint8_t *out)
@@ -184,7 +194,7 @@ static int ft232r(struct adapter *a, const struct request *r, uint8_t *out)
         set_lines(a, r->value & 0x100 ? r->value & 1 : a->dtr,
                   r->value & 0x200 ? (r->value & 2) != 0 : a->rts);
     else if (r->request == SET_RATE)
-        kl_vboard_baud(a->board, ftdi_rate(r->value | (uint32_t)r->index << 16), adapter_now());
+        set_rate(a, ftdi_rate(r->value | (uint32_t)r->index << 16));
     else if (r->request == GET_MODEM_STATUS)
         memcpy(out, "\x31\x60", 2);
     else if (r->request == GET_LATENCY)
@@ -195,6 +205,30 @@ static int ft232r(struct adapter *a, const struct request *r, uint8_t *out)
 /* ---- USB-Serial/JTAG --------------------------------------------------------------------------
  */
 
+/* No transistors here: DTR alone asks for the loader, both off take that back, RTS alone
+   resets, both do nothing (docs/esp-serial-protocol.md 5.3). */
+static void jtag_lines(struct adapter *a, bool dtr, bool rts)
+{
+    bool was_reset = a->rts && !a->dtr;
+    a->dtr = dtr;
+    a->rts = rts;
+    if (!rts)
+        a->download = dtr;
+    if (!rts || dtr || was_reset)
+        return;
+    kl_us now = adapter_now();
+    kl_vboard_lines(a->board, false, true, now);
+    a->release_at = now + KL_MS(5);
+}
+
+static void jtag_release(struct adapter *a, kl_us now)
+{
+    if (a->release_at == 0 || now < a->release_at)
+        return;
+    a->release_at = 0;
+    kl_vboard_lines(a->board, a->download, false, now);
+}
+
 static int jtag(struct adapter *a, const struct request *r, uint8_t *out)
 {
     enum {
@@ -204,12 +238,12 @@ static int jtag(struct adapter *a, const struct request *r, uint8_t *out)
     };
     if (r->request == SET_LINE_CODING && r->size >= 7) {
         memcpy(a->line_coding, r->data, 7);
-        kl_vboard_baud(a->board, get_le32(r->data), adapter_now());
+        set_rate(a, get_le32(r->data));
     } else if (r->request == GET_LINE_CODING) {
         memcpy(out, a->line_coding, 7);
     } else if (r->request == SET_LINES) {
         a->enabled = true;
-        set_lines(a, r->value & 1, (r->value & 2) != 0);
+        jtag_lines(a, r->value & 1, (r->value & 2) != 0);
     } else if ((r->type & 0x80) == 0) {
         return SILENT; /* break */
     }
@@ -402,6 +436,7 @@ static void submit(struct adapter *a, const uint8_t *header)
         control(a, seqnum, header + 40, a->data);
     } else if (get(header, 3) != DIRECTION_IN) {
         kl_vboard_rx(a->board, a->data, size, adapter_now());
+        a->bytes_out += size;
         answer(a, RET_SUBMIT, seqnum, 0, NULL, size);
     } else if (a->waiting_count < WAITING_MAX) {
         a->waiting[a->waiting_count++] = (struct waiting){seqnum, size, endpoint};
@@ -461,6 +496,7 @@ void adapter_tick(struct adapter *a)
 {
     uint8_t out[4096];
     kl_us now = adapter_now();
+    jtag_release(a, now);
     kl_vboard_tick(a->board, now);
     for (;;) {
         int i = a->enabled ? waiting_for_data(a) : -1;
@@ -475,6 +511,7 @@ void adapter_tick(struct adapter *a)
             return;
         if (i < 0)
             continue;
+        a->bytes_in += (unsigned)n;
         uint32_t seqnum = a->waiting[i].seqnum;
         forget(a, (unsigned)i);
         answer(a, RET_SUBMIT, seqnum, 0, out, n + prefix);
@@ -494,12 +531,22 @@ static bool tell_hub(const char *file, const char *text)
     return n > 0;
 }
 
+/* vhci_hcd leaves a port enabled when its device goes. Plugged again before the kernel has looked,
+   a device like the one before would be taken for it, with nothing of it set up; no real hub does
+   that. */
+static bool is_noticed(unsigned port)
+{
+    char path[64];
+    kl_format(path, sizeof path, "/sys/bus/usb/devices/1-%u", port + 1);
+    return access(path, F_OK) != 0;
+}
+
 struct adapter *adapter_plug(enum adapter_kind kind, const char *serial, unsigned port,
                              struct kl_vboard *board)
 {
     int pair[2];
     char text[64];
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
+    if (!is_noticed(port) || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
         return NULL;
     kl_format(text, sizeof text, "%u %d %u %d", port, pair[1], (1u << 16) + port + 1, FULL_SPEED);
     bool taken = tell_hub(HUB "attach", text);
@@ -515,7 +562,8 @@ struct adapter *adapter_plug(enum adapter_kind kind, const char *serial, unsigne
     a->fd = pair[0];
     kl_copy(a->serial, sizeof a->serial, serial);
     kl_vboard_power(board, true, adapter_now());
-    set_lines(a, false, false);
+    if (kind != ADAPTER_JTAG)
+        set_lines(a, false, false);
     return a;
 }
 
@@ -532,4 +580,11 @@ void adapter_unplug(struct adapter *a)
 int adapter_fd(const struct adapter *a)
 {
     return a->fd;
+}
+
+void adapter_describe(const struct adapter *a, char *out, size_t size)
+{
+    kl_format(out, size, "%s %s, DTR %d, RTS %d, %u baud, %u bytes in, %u out, %u transfers wait",
+              a->model->word, a->enabled ? "open" : "not open", a->dtr, a->rts, (unsigned)a->rate,
+              a->bytes_in, a->bytes_out, a->waiting_count);
 }

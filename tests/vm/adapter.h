@@ -32,5 +32,7 @@ int adapter_fd(const struct adapter *a);
 bool adapter_read(struct adapter *a);
 /* Moves on what the board has to say by now. */
 void adapter_tick(struct adapter *a);
+/* For a person who wonders why nothing happens. */
+void adapter_describe(const struct adapter *a, char *out, size_t size);
 
 #endif

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Boots Debian's kernel in an emulated machine and runs scenarios.sh there, with keyline on the
-# kernel's own USB serial drivers. usage: run.sh [--programs KEYLINE USBBENCH] [SCENARIO [SEED]]
+# kernel's own USB serial drivers. usage: run.sh [--programs KEYLINE USBBENCH] [SCENARIO [SEED [verbose]]]
 # Exit status 77: skipped, since QEMU or the kernel's package can't be had.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../.."
@@ -16,6 +16,7 @@ if [ "${1:-}" = --programs ]; then
 fi
 scenario=${1:-}
 seed=${2:-1}
+verbose=${3:-}
 
 command -v qemu-system-x86_64 >/dev/null || skip "qemu-system-x86_64 is not installed"
 command -v busybox >/dev/null || skip "busybox-static is not installed"
@@ -65,8 +66,8 @@ log=$work/log
 # Most of it is the machine's own time: an emulated processor, whether or not /dev/kvm exists.
 timeout 560 qemu-system-x86_64 -accel tcg,thread=multi -cpu max -m 512 -smp 2 -nographic -no-reboot \
     -net none -kernel "$work"/kernel/boot/vmlinuz-* -initrd "$root.initrd" \
-    -append "console=ttyS0 panic=-1 quiet scenario=$scenario seed=$seed" </dev/null 2>&1 |
-    tr -d '\r' | tee "$log" | sed -n 's/.*vm: scenario/vm: scenario/; /^vm:/,$p' || true
+    -append "console=ttyS0 panic=-1 quiet scenario=$scenario seed=$seed $verbose" </dev/null 2>&1 |
+    tr -d '\r' | tee "$log" | sed -n 's/.*vm: scenario/vm: scenario/; /^vm: /,$p' || true
 status=$(sed -n 's/^vm: exit \([0-9]*\).*/\1/p' "$log" | tail -1)
 [ -n "$status" ] || echo "vm: the guest did not come to its end; see $log"
 exit "${status:-1}"

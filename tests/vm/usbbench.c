@@ -44,7 +44,7 @@ struct board {
     struct adapter *adapter; /* NULL: not plugged in */
     enum adapter_kind kind;
     unsigned port;
-    char serial[16];
+    char serial[18];
     kl_us plug_at;    /* if not plugged in */
     kl_us plugged_at; /* if plugged in */
     kl_us done_at;    /* its row was seen marked; 0 = not yet */
@@ -188,7 +188,10 @@ static bool add_board(struct bench *b, unsigned port, kl_us plug_at)
     struct kl_vboard_config config = {
         .chip = b->chip, .mac = {{0x24, 0x0a, 0xc4, 0, 1, (uint8_t)b->count}}, .faults = ""};
     *board = (struct board){.port = port, .plug_at = plug_at, .kind = kind_at(b, port)};
-    kl_format(board->serial, sizeof board->serial, "B%03u", b->count);
+    if (board->kind == ADAPTER_JTAG)
+        kl_mac_format(&config.mac, board->serial); /* by this it is known after a reset */
+    else
+        kl_format(board->serial, sizeof board->serial, "B%03u", b->count);
     config.seed = b->count + 1;
     board->vb = kl_vboard_create(&config);
     b->count += board->vb != NULL;
@@ -213,9 +216,10 @@ static void plug_due(struct bench *b, kl_us now)
             continue;
         board->adapter = adapter_plug(board->kind, board->serial, board->port, board->vb);
         board->plug_at = now + KL_MS(20); /* the kernel is not done with the one before */
+        if (board->adapter == NULL)
+            continue;
         board->plugged_at = now;
-        if (board->adapter != NULL)
-            say(b, "plugs", board);
+        say(b, "plugs", board);
     }
 }
 
@@ -311,6 +315,9 @@ static void tend(struct bench *b, kl_us now)
             board->gone = true;
             add_board(b, board->port, now + short_time(b));
         } else if (board->done_at == 0 && now - board->plugged_at > KL_SEC(PATIENCE_S)) {
+            char text[160];
+            adapter_describe(board->adapter, text, sizeof text);
+            printf("bench: nothing comes of %s: %s\n", board->serial, text);
             b->replugs++;
             pull(b, board, KL_SEC(1));
         }
@@ -392,6 +399,31 @@ static unsigned nodes(char first[64])
     return n;
 }
 
+/* Opening needs the bench to answer meanwhile. */
+static bool hold(struct bench *b, const char *path)
+{
+    int told[2];
+    char byte;
+    if (pipe2(told, O_CLOEXEC | O_NONBLOCK) != 0)
+        return false;
+    b->holder = fork();
+    if (b->holder == 0) {
+        if (open(path, O_RDWR | O_NOCTTY | O_NONBLOCK) < 0 || write(told[1], "", 1) != 1)
+            _exit(1);
+        pause();
+        _exit(0);
+    }
+    while (read(told[0], &byte, 1) != 1) {
+        if (adapter_now() - b->started > KL_SEC(60))
+            return false;
+        turn(b);
+    }
+    close(told[0]);
+    close(told[1]);
+    b->holder_until = adapter_now() + KL_SEC(b->hold_s);
+    return true;
+}
+
 static bool wait_for_nodes(struct bench *b)
 {
     char first[64];
@@ -405,18 +437,7 @@ static bool wait_for_nodes(struct bench *b)
         return true;
     printf("bench: another program holds %s\n", first);
     fflush(stdout);
-    b->holder = fork();
-    if (b->holder == 0) {
-        if (open(first, O_RDWR | O_NOCTTY | O_NONBLOCK) < 0)
-            _exit(1);
-        pause();
-        _exit(0);
-    }
-    /* It needs the bench to open: the bench answers for a moment before the program starts. */
-    for (kl_us end = adapter_now() + KL_MS(500); adapter_now() < end;)
-        turn(b);
-    b->holder_until = adapter_now() + KL_SEC(b->hold_s);
-    return true;
+    return hold(b, first);
 }
 
 static void let_go(struct bench *b, kl_us now)
