@@ -13,7 +13,7 @@ struct row {
     bool spoiled;        /* what the board holds after it can't become right without a person */
 };
 
-static const struct row rows[] = {
+static const struct row curable[] = {
     {"drop_rx=3000", "done", false},
     {"drop_tx=300", "done", false},
     {"flip_rx=20000", "done", false},
@@ -21,18 +21,13 @@ static const struct row rows[] = {
     {"double_rx=2500", "done", false},
     {"double_tx=400", "done", false},
     {"noise_above=115200", "done", false},
-    {"silent_after=500", "no_sync timeout port_lost", false},
-    {"deaf_after=30000", "no_sync no_tx_path timeout", false},
     {"unplug_at=20000", "port_lost port_error", false},
     {"reset_at=20000", "done", false},
     {"slow=20", "done", false},
     {"chatter", "done", false},
     {"no_sync=3", "done", false},
     {"no_auto_reset=2", "done", false},
-    {"no_auto_reset", "wrong_boot_mode", false},
     {"boot_held", "still_in_loader", false},
-    {"deaf", "no_tx_path no_sync", false},
-    {"mute", "no_sync", false},
     {"no_baud", "done", false},
     {"no_flash", "no_flash", false},
     {"bad_cell", "verify_failed write_failed", false},
@@ -64,10 +59,17 @@ static const struct row rows[] = {
     {"leaks", "done", false},
     {"chatty", "done", false},
     {"provisioned", "holds_unknown_key", true},
+    {NULL, NULL, false},
 };
 
-enum {
-    ROWS = sizeof rows / sizeof rows[0]
+/* Boards that don't answer: each reset has to be waited for. */
+static const struct row dead[] = {
+    {"silent_after=500", "no_sync timeout port_lost", false},
+    {"deaf_after=30000", "no_sync no_tx_path timeout", false},
+    {"no_auto_reset", "wrong_boot_mode", false},
+    {"deaf", "no_tx_path no_sync", false},
+    {"mute", "no_sync", false},
+    {NULL, NULL, false},
 };
 
 static bool is_among(const char *words, const char *word)
@@ -79,12 +81,12 @@ static bool is_among(const char *words, const char *word)
 }
 
 /* All are shown before the first wrong one ends the test. */
-static void check_outcomes(struct bench *b)
+static void check_outcomes(struct bench *b, const struct row *rows)
 {
     unsigned wrong = 0;
     struct outcome o;
 
-    for (unsigned n = 1; n <= ROWS; n++) {
+    for (unsigned n = 1; n <= b->count; n++) {
         const struct row *row = &rows[n - 1];
         bench_outcome(b, n, &o);
         bool good = strcmp(row->outcome, "done") == 0
@@ -98,12 +100,12 @@ static void check_outcomes(struct bench *b)
 }
 
 /* Once the faults are gone, only a board that holds something foreign stays for a person. */
-static void check_recovered(struct bench *b)
+static void check_recovered(struct bench *b, const struct row *rows)
 {
     unsigned wrong = 0;
     struct outcome o;
 
-    for (unsigned n = 1; n <= ROWS; n++) {
+    for (unsigned n = 1; n <= b->count; n++) {
         const struct row *row = &rows[n - 1];
         bench_outcome(b, n, &o);
         bool good = strcmp(o.result, "done") == 0 ||
@@ -115,36 +117,46 @@ static void check_recovered(struct bench *b)
     CHECK(wrong == 0, "%u boards do not recover", wrong);
 }
 
-static void faults(void)
+static void play(const struct row *rows, const char *retries)
 {
-    static char list[ROWS][64];
-    const char *options[2 * ROWS + 1];
+    static char list[BOARDS_MAX][64];
+    const char *options[2 * BOARDS_MAX + 1] = {NULL};
+    unsigned count = 0;
     struct bench b;
     struct process p;
 
-    bench_make(&b);
-    bench_keys(&b, ROWS + 5, 3);
-    bench_images(&b, KL_CHIP_ESP32);
-    for (unsigned i = 0; i < ROWS; i++) {
-        snprintf(list[i], sizeof list[i], "%u:%s", i + 1, rows[i].fault);
-        options[2 * i] = "--fault";
-        options[2 * i + 1] = list[i];
+    for (; rows[count].fault; count++) {
+        snprintf(list[count], sizeof list[count], "%u:%s", count + 1, rows[count].fault);
+        options[2 * count] = "--fault";
+        options[2 * count + 1] = list[count];
     }
-    options[2 * ROWS] = NULL;
-    bench_boards(&b, ROWS, options);
-    station_run(&b, &p, WORDS("--once", "--prompt-timeout=3", "--ack-timeout=3"));
+    bench_make(&b);
+    bench_keys(&b, count + 5, 3);
+    bench_images(&b, KL_CHIP_ESP32);
+    bench_boards(&b, count, options);
+    station_run(&b, &p, WORDS("--once", "--prompt-timeout=3", "--ack-timeout=3", retries));
     CHECK(p.status == 1, "exit status %d", p.status);
     bench_check_custody(&b);
-    check_outcomes(&b);
+    check_outcomes(&b, rows);
     forget(&p);
     bench_boards_end(&b);
 
-    bench_boards(&b, ROWS, NULL);
+    bench_boards(&b, count, NULL);
     station_run(&b, &p, WORDS("--once"));
     bench_check_custody(&b);
-    check_recovered(&b);
+    check_recovered(&b, rows);
     forget(&p);
     bench_remove(&b);
+}
+
+static void faults(void)
+{
+    play(curable, NULL);
+}
+
+static void dead_boards(void)
+{
+    play(dead, "--retries=0");
 }
 
 /* Two boards that show one MAC: at most one of them gets a key. */
@@ -193,6 +205,7 @@ static void unplugged_and_back(void)
 
 const struct e2e_case cases_faults[] = {
     {"faults", faults},
+    {"dead_boards", dead_boards},
     {"shared_mac", shared_mac},
     {"unplugged_and_back", unplugged_and_back},
     {NULL, NULL},
