@@ -21,6 +21,7 @@ void kl_board_open_link(struct kl_station *st, struct slot *s)
 void kl_board_close_link(struct kl_station *st, struct slot *s)
 {
     s->talker = TALK_NONE;
+    s->probing = false;
     if (s->link == LINK_OPENING || s->link == LINK_OPEN) {
         s->link = LINK_CLOSING;
         s->link_deadline = st->now + KL_SEC(60);

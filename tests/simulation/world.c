@@ -255,7 +255,7 @@ static void say_plugged(struct world *w, unsigned slot, bool plugged)
     struct kl_event ev = world_make(w, plugged ? KL_EV_PLUGGED : KL_EV_UNPLUGGED, slot);
     kl_us at;
 
-    if (w->network[slot] || w->plugged_said[slot] == plugged)
+    if (w->network[slot] || w->plugged_said[slot] == plugged || (w->fixture && !plugged))
         return;
     w->plugged_said[slot] = plugged;
     if (plugged) {
@@ -294,7 +294,9 @@ static void take_out(struct world *w, unsigned slot)
     kl_vboard_power(w->board[b].v, false, w->now);
     w->board[b].slot = -1;
     w->in_slot[slot] = -1;
-    lose_link(w, slot, "unplugged");
+    w->left_at[slot] = w->now;
+    if (!w->fixture)
+        lose_link(w, slot, "unplugged");
     say_plugged(w, slot, false);
 }
 
@@ -302,13 +304,16 @@ static void put_in(struct world *w, unsigned slot, int b)
 {
     if (b < 0 || w->in_slot[slot] >= 0 || w->board[b].slot >= 0)
         return;
+    /* Hands take their time, also at a needle bed. */
+    if (w->fixture && w->now - w->left_at[slot] < KL_MS(250))
+        return;
     tell(w, "board %d enters slot %u", b, slot);
     w->in_slot[slot] = b;
     w->board[b].slot = (int)slot;
     w->lives++;
     kl_vboard_power(w->board[b].v, true, w->now);
-    kl_vboard_lines(w->board[b].v, false, false, w->now);
-    kl_vboard_baud(w->board[b].v, 115200, w->now);
+    kl_vboard_lines(w->board[b].v, w->link[slot].dtr, w->link[slot].rts, w->now);
+    kl_vboard_baud(w->board[b].v, w->link[slot].baud ? w->link[slot].baud : 115200, w->now);
     say_plugged(w, slot, true);
 }
 
@@ -363,10 +368,13 @@ static void do_io(struct world *w, const struct kl_action *a)
         free(bytes);
         return;
     case KL_IO_LINES:
+        l->dtr = a->u.io.dtr;
+        l->rts = a->u.io.rts;
         if (v)
             kl_vboard_lines(v, a->u.io.dtr, a->u.io.rts, w->now);
         break;
     case KL_IO_BAUD:
+        l->baud = a->u.io.baud;
         if (v)
             kl_vboard_baud(v, a->u.io.baud, w->now);
         break;
@@ -385,7 +393,9 @@ static void do_open(struct world *w, const struct kl_action *a)
     struct kl_event ev;
 
     l->generation = a->generation;
-    l->open = w->in_slot[a->slot] >= 0;
+    l->open = w->fixture || w->in_slot[a->slot] >= 0;
+    l->dtr = l->rts = false;
+    l->baud = a->u.baud;
     ev = world_make(w, KL_EV_OPENED, a->slot);
     ev.u.opened.result = l->open ? KL_OPEN_OK : KL_OPEN_ABSENT;
     if (!l->open)
@@ -532,6 +542,8 @@ static void boot_station(struct world *w)
         }
     }
     disk_load(w);
+    for (unsigned s = 0; w->fixture && s < w->slots; s++)
+        say_plugged(w, s, true);
     drain(w);
 }
 
@@ -681,8 +693,9 @@ void world_init(struct world *w, uint64_t seed, FILE *trace)
         .more_keys = weight(w, 100000),
     };
     w->slots = 1 + below(w, SLOTS_MAX);
+    w->fixture = below(w, 6) == 0;
     for (unsigned s = 0; s < w->slots; s++) {
-        w->network[s] = below(w, 3) == 0;
+        w->network[s] = !w->fixture && below(w, 3) == 0;
         w->in_slot[s] = -1;
     }
     w->config = (struct kl_station_config){
@@ -695,6 +708,7 @@ void world_init(struct world *w, uint64_t seed, FILE *trace)
         .max_flashing = below(w, 3) ? 0 : 1 + below(w, 3),
         .warn_keys = 3,
         .sha256 = kl_sha256,
+        .fixture = w->fixture,
     };
     w->st = calloc(1, kl_station_size());
     disk_make_keys(w, 4 + below(w, 20));

@@ -68,6 +68,8 @@ struct sim_link {
     bool open;
     uint32_t generation;
     kl_us said_at; /* when the last thing it said is heard */
+    bool dtr, rts;
+    uint32_t baud;
 };
 
 struct pending {
@@ -91,7 +93,9 @@ struct world {
     struct weights w;
     kl_us now;
     uint64_t order;
-    bool calm; /* second phase: no more faults */
+    bool calm;    /* second phase: no more faults */
+    bool fixture; /* needle beds: adapters stay while boards come and go */
+    kl_us left_at[SLOTS_MAX];
 
     struct kl_station *st;
     struct kl_station_config config;
