@@ -271,7 +271,7 @@ static bool read_reply(struct kl_loader *l, const uint8_t *data, size_t size)
     if (size < 2 || result > sizeof r->result || (!has_result && status[0] == 0))
         return false;
     /* An error byte beside a good status is left over from an earlier command. */
-    r->error = status[0] == 0 ? 0 : (uint16_t)(status[0] << 8 | status[1]);
+    r->error = (uint16_t)(status[0] == 0 ? 0 : status[0] << 8 | status[1]);
     r->size = has_result ? (uint8_t)result : 0;
     r->status_size = (uint8_t)(size - r->size);
     memcpy(r->result, data, r->size);
