@@ -69,6 +69,7 @@ struct kl_loader_setup {
     const struct kl_stubs *stubs; /* NULL: ROM loader alone */
     uint32_t baud_max;            /* fastest rate to try, 115200 = never change */
     unsigned connect_attempts;    /* resets before NO_SYNC; 0 = the default of 7 */
+    bool reset_done;              /* it was reset into its loader before: try to talk first */
     bool allow_locked;            /* never set in production: tests of the refusal itself */
 };
 

@@ -110,10 +110,12 @@ static void connect(struct kl_station *st, struct slot *s)
     struct kl_loader_setup setup = {
         .link = s->kind,
         .first = s->strategy,
+        .reset_done = s->returned,
         .stubs = st->config.stubs,
         .baud_max = s->baud_limit < st->config.baud_max ? s->baud_limit : st->config.baud_max,
     };
 
+    s->returned = false;
     kl_board_forget_key(st, s);
     kl_handover_finish(&s->handover);
     s->probing = false;

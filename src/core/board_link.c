@@ -214,7 +214,8 @@ void kl_board_link_opened(struct kl_station *st, struct slot *s, const struct kl
     kl_note_text(st, s, KL_NOTE_PORT, "opened");
     if (s->follow_until != KL_NEVER) {
         s->follow_until = KL_NEVER;
-        if (s->state == KL_ST_CONNECTING)
+        s->returned = s->state == KL_ST_CONNECTING;
+        if (s->returned)
             kl_board_begin(st, s);
         else if (is_proved_same(s))
             kl_board_listen(st, s);

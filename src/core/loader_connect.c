@@ -38,10 +38,18 @@ static enum ldr_move first_rate_set(struct kl_loader *l, enum kl_loader_outcome 
     return MOVE_NEXT;
 }
 
+static void skip_reset(struct kl_loader *l)
+{
+    while (l->reset->kind != RESET_END)
+        l->reset++;
+}
+
 static bool choose_reset(struct kl_loader *l)
 {
     l->strategy = kl_reset_choose(l->setup.link, l->setup.first, l->attempt);
     l->reset = kl_reset_steps(l->strategy);
+    if (l->setup.reset_done && l->attempt == 0)
+        skip_reset(l);
     l->sync_try = 0;
     ldr_forget_text(l);
     return false;
@@ -68,8 +76,7 @@ static enum ldr_move reset_stepped(struct kl_loader *l, enum kl_loader_outcome o
         /* Adapters without modem lines exist: the board may be in its loader all the same. */
         if (l->attempt == 0)
             ldr_note(l, "the adapter can't move its modem lines: no reset");
-        while (l->reset->kind != RESET_END)
-            l->reset++;
+        skip_reset(l);
         return MOVE_AGAIN;
     }
     l->reset++;

@@ -62,6 +62,7 @@ struct slot {
     unsigned opens_failed;
     bool start_when_closed; /* a retry waits for the old link to close */
     kl_us follow_until;     /* native USB: may vanish and come back until then, or KL_NEVER */
+    bool returned;          /* it did, reset into its loader: the next connect talks first */
 
     /* the board */
     enum kl_state state;

@@ -515,6 +515,27 @@ static void the_program_is_heard_from_its_first_line(void **state)
     }
 }
 
+/* A chip with its own USB left the bus because of the reset: another would throw it off again. */
+static void a_board_that_was_reset_is_talked_to_first(void **state)
+{
+    struct lb b;
+
+    (void)state;
+    lb_open(&b, &(struct lb_options){.chip = KL_CHIP_ESP32C3, .link = KL_LINK_USB_JTAG});
+    lb_into_loader(&b);
+    b.loader.setup.reset_done = true;
+    b.lines_refused = true; /* it would say so if a line were moved */
+    assert_int_equal(lb_run(&b, KL_LOADER_CONNECT, NULL), KL_LOADER_DONE);
+    assert_null(strstr(b.notes, "modem lines"));
+    lb_close(&b);
+
+    lb_open(&b, &(struct lb_options){.chip = KL_CHIP_ESP32C3, .link = KL_LINK_SERIAL});
+    b.loader.setup.reset_done = true; /* but its program runs */
+    assert_int_equal(lb_run(&b, KL_LOADER_CONNECT, NULL), KL_LOADER_DONE);
+    assert_non_null(strstr(b.notes, "connected at attempt 2"));
+    lb_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -536,6 +557,7 @@ int main(void)
         cmocka_unit_test(a_stub_from_before_is_used_again),
         cmocka_unit_test(wrong_boards_are_refused_before_anything_is_written),
         cmocka_unit_test(the_program_is_heard_from_its_first_line),
+        cmocka_unit_test(a_board_that_was_reset_is_talked_to_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

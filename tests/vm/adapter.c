@@ -51,6 +51,7 @@ struct adapter {
     uint8_t divisor[2];     /* CH340 */
     uint8_t line_coding[7]; /* CDC-ACM */
     bool download;          /* the chip's next reset enters the loader */
+    bool left;              /* the bus, as this chip does when it resets */
     kl_us release_at;       /* the reset ends; 0 = none */
     struct waiting waiting[WAITING_MAX];
     unsigned waiting_count;
@@ -206,7 +207,7 @@ static int ft232r(struct adapter *a, const struct request *r, uint8_t *out)
  */
 
 /* No transistors here: DTR alone asks for the loader, both off take that back, RTS alone
-   resets, both do nothing (docs/esp-serial-protocol.md 5.3). */
+   resets, both do nothing; a reset takes it off the bus (docs/esp-serial-protocol.md 5.3). */
 static void jtag_lines(struct adapter *a, bool dtr, bool rts)
 {
     bool was_reset = a->rts && !a->dtr;
@@ -226,6 +227,7 @@ static void jtag_release(struct adapter *a, kl_us now)
     if (a->release_at == 0 || now < a->release_at)
         return;
     a->release_at = 0;
+    a->left = true;
     kl_vboard_lines(a->board, a->download, false, now);
 }
 
@@ -567,12 +569,17 @@ struct adapter *adapter_plug(enum adapter_kind kind, const char *serial, unsigne
     return a;
 }
 
-void adapter_unplug(struct adapter *a)
+bool adapter_left(const struct adapter *a)
+{
+    return a->left;
+}
+
+void adapter_unplug(struct adapter *a, bool power)
 {
     char text[16];
     kl_format(text, sizeof text, "%u", a->port);
     tell_hub(HUB "detach", text);
-    kl_vboard_power(a->board, false, adapter_now());
+    kl_vboard_power(a->board, power, adapter_now());
     close(a->fd);
     free(a);
 }

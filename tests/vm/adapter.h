@@ -24,8 +24,10 @@ bool adapter_kind_of(const char *word, enum adapter_kind *out);
    board is powered from now on. */
 struct adapter *adapter_plug(enum adapter_kind kind, const char *serial, unsigned port,
                              struct kl_vboard *board);
-/* Pulls it out and frees it; the board loses power and stays the caller's. */
-void adapter_unplug(struct adapter *a);
+/* A chip with its own USB left the bus to reset: unplug it with its power on, and plug it again. */
+bool adapter_left(const struct adapter *a);
+/* Pulls it out and frees it; the board stays the caller's. */
+void adapter_unplug(struct adapter *a, bool power);
 
 int adapter_fd(const struct adapter *a);
 /* The kernel wrote: false if it has gone. */

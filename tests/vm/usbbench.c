@@ -203,9 +203,18 @@ static void pull(struct bench *b, struct board *board, kl_us gap)
     if (board->adapter == NULL)
         return;
     say(b, "pulls", board);
-    adapter_unplug(board->adapter);
+    adapter_unplug(board->adapter, false);
     board->adapter = NULL;
     board->plug_at = adapter_now() + gap;
+}
+
+/* Its chip resets; the rest of the board does not notice. */
+static void leave_bus(struct bench *b, struct board *board)
+{
+    say(b, "loses", board);
+    adapter_unplug(board->adapter, true);
+    board->adapter = NULL;
+    board->plug_at = adapter_now() + KL_MS(150);
 }
 
 static void plug_due(struct bench *b, kl_us now)
@@ -381,6 +390,8 @@ static void turn(struct bench *b)
             adapter_tick(of[i]->adapter);
         else
             pull(b, of[i], KL_SEC(1));
+        if (there && adapter_left(of[i]->adapter))
+            leave_bus(b, of[i]);
     }
 }
 
