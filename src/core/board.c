@@ -321,6 +321,7 @@ static const struct kl_bundle *bundle_of(const struct kl_station *st, const stru
 static void start_task(struct kl_station *st, struct slot *s, enum kl_state state,
                        enum kl_loader_task task)
 {
+    s->verify_again = false;
     kl_board_enter(st, s, state);
     kl_loader_start(&s->loader, task, bundle_of(st, s), st->now);
 }
@@ -363,6 +364,22 @@ static void identified(struct kl_station *st, struct slot *s)
     }
 }
 
+/* The board's own key must be known before the board can print it. Where that took time, the board
+   proves once more that it is the one in the loader: it is reset into its program at once then. */
+static void verified(struct kl_station *st, struct slot *s)
+{
+    if (s->fetching) {
+        s->verify_again = true;
+        s->deadline = st->now + KL_SEC(10);
+    } else if (s->verify_again) {
+        s->verify_again = false;
+        s->deadline = KL_NEVER;
+        kl_loader_start(&s->loader, KL_LOADER_VERIFY, bundle_of(st, s), st->now);
+    } else {
+        start_task(st, s, KL_ST_BOOTING, KL_LOADER_RUN);
+    }
+}
+
 static void loader_done(struct kl_station *st, struct slot *s)
 {
     switch (s->state) {
@@ -377,10 +394,7 @@ static void loader_done(struct kl_station *st, struct slot *s)
         start_task(st, s, KL_ST_VERIFYING, KL_LOADER_VERIFY);
         break;
     case KL_ST_VERIFYING:
-        /* The board's own key must be known before the board can print it. */
-        s->deadline = st->now + KL_SEC(10);
-        if (!s->fetching)
-            start_task(st, s, KL_ST_BOOTING, KL_LOADER_RUN);
+        verified(st, s);
         break;
     case KL_ST_BOOTING:
         kl_board_listen(st, s);

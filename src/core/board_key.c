@@ -9,6 +9,9 @@
 
 #include <string.h>
 
+/* A chip prints its banner at once; what comes later than this after our reset is another start. */
+#define BANNER_DUE KL_MS(1500)
+
 void kl_board_forget_key(struct kl_station *st, struct slot *s)
 {
     if (s->key != NO_KEY)
@@ -58,6 +61,7 @@ void kl_board_listen(struct kl_station *st, struct slot *s)
     if (s->state == KL_ST_CONFIRMING)
         return; /* followed through its restart: the handover goes on where it was */
     s->banner_seen = s->banner_again = false;
+    s->listening_since = st->now;
     kl_handover_init(&s->handover, &setup);
     kl_handover_listen(&s->handover, s->have_secret ? &s->secret : NULL, st->now);
 }
@@ -236,7 +240,7 @@ static void on_restart(struct kl_station *st, struct slot *s)
     case KL_ST_BOOTING:
         /* Our own reset prints one banner; a second is somebody else's, or another board's. As
            long as it only starts, its boot log may still tell why; see is_somebody. */
-        s->banner_again |= s->banner_seen;
+        s->banner_again |= s->banner_seen || st->now - s->listening_since > BANNER_DUE;
         s->banner_seen = true;
         break;
     case KL_ST_ASKING:
@@ -303,16 +307,21 @@ static void on_timeout(struct kl_station *st, struct slot *s, const struct kl_ha
         kl_board_fail(st, s, ev->reason, ev->text);
 }
 
-/* A board that started more often than we made it start wants something: who is it? */
-static bool is_somebody(const struct slot *s, const struct kl_handover_event *ev)
+/* A board that started more often than we made it start, or later than our reset can explain, wants
+   something: who is it? At a needle bed a board whose start is not seen at all must be quick. */
+static bool is_somebody(const struct kl_station *st, const struct slot *s,
+                        const struct kl_handover_event *ev)
 {
-    return s->state == KL_ST_BOOTING && s->banner_again &&
+    bool unseen =
+        st->config.fixture && !s->banner_seen && st->now - s->listening_since > 2 * BANNER_DUE;
+
+    return s->state == KL_ST_BOOTING && (s->banner_again || unseen) &&
            (ev->kind == KL_HO_ASKS || ev->kind == KL_HO_HOLDS || ev->kind == KL_HO_HOLDS_BARE);
 }
 
 static void handle(struct kl_station *st, struct slot *s, const struct kl_handover_event *ev)
 {
-    if (is_somebody(s, ev)) {
+    if (is_somebody(st, s, ev)) {
         kl_board_identify_again(st, s, "the board started again by itself before it asked");
         return;
     }

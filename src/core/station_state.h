@@ -74,6 +74,7 @@ struct slot {
     unsigned restarts; /* times it was identified again within this try */
     bool erase;        /* the next flashing erases everything first */
     bool settled;      /* SETTLING: only waiting for its turn */
+    bool verify_again; /* VERIFYING: it waited; the board must prove that it is still there */
     bool left;         /* RECORDING: unplugged already; leaves when recorded */
     enum talker talker;
     struct kl_identity identity;
@@ -92,6 +93,7 @@ struct slot {
     struct kl_key secret;
     char label[KL_LABEL_MAX + 1];
     kl_us store_retry_at;
+    kl_us listening_since;
     bool banner_seen;  /* the one start that our own reset causes */
     bool banner_again; /* another one: the board is identified again before it is given a key */
     bool acknowledged_only;
