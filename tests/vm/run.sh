@@ -67,7 +67,7 @@ log=$work/log
 timeout 560 qemu-system-x86_64 -accel tcg,thread=multi -cpu max -m 512 -smp 2 -nographic -no-reboot \
     -net none -kernel "$work"/kernel/boot/vmlinuz-* -initrd "$root.initrd" \
     -append "console=ttyS0 panic=-1 quiet scenario=$scenario seed=$seed $verbose" </dev/null 2>&1 |
-    tr -d '\r' | tee "$log" | sed -n 's/.*vm: scenario/vm: scenario/; /^vm: /,$p' || true
+    tr -d '\r' | tee "$log" | sed -un 's/.*vm: scenario/vm: scenario/; /^vm: /,$p' || true
 status=$(sed -n 's/^vm: exit \([0-9]*\).*/\1/p' "$log" | tail -1)
 [ -n "$status" ] || echo "vm: the guest did not come to its end; see $log"
 exit "${status:-1}"
