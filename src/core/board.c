@@ -89,6 +89,7 @@ void kl_board_try_start(struct kl_station *st, struct slot *s)
         s->settled = false;
         kl_board_open_link(st, s);
     } else {
+        s->deadline = KL_NEVER; /* the link's again */
         s->start_when_closed = true;
     }
 }

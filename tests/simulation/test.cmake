@@ -5,7 +5,8 @@ add_executable(simulation
 target_link_libraries(simulation PRIVATE kl_options kl_test_support)
 set(KEYLINE_SIMULATION_LIVES 100000 CACHE STRING "board lives that the test plays over fresh seeds")
 add_test(NAME simulation.kept COMMAND simulation --kept ${CMAKE_CURRENT_LIST_DIR}/seeds.txt)
-add_test(NAME simulation.fresh COMMAND simulation --lives ${KEYLINE_SIMULATION_LIVES})
+add_test(NAME simulation.fresh COMMAND ${CMAKE_CURRENT_LIST_DIR}/fresh.sh
+  $<TARGET_FILE:simulation> ${KEYLINE_SIMULATION_LIVES})
 set_tests_properties(simulation.kept simulation.fresh PROPERTIES LABELS simulation TIMEOUT 1200)
 if(NOT KEYLINE_SANITIZE)
   add_test(NAME simulation.mutations
