@@ -119,7 +119,8 @@ static void read_revisions(const uint8_t *data, struct kl_image_info *info)
 
 static void read_descriptor(const uint8_t *data, size_t size, struct kl_image_info *info)
 {
-    if (size < 0x20 + 256 || get32(data + 0x20) != 0xabcd5432)
+    /* It is the beginning of the first segment. */
+    if (size < 0x20 + 256 || get32(data + 0x1c) < 256 || get32(data + 0x20) != 0xabcd5432)
         return;
     info->has_descriptor = true;
     copy_text(info->version, data + 0x20 + 16, 32);
@@ -147,6 +148,13 @@ static bool read_extended(const uint8_t *data, size_t size, struct kl_image_info
     return read_digest(data, size, info, why);
 }
 
+/* Nothing in the header tells the ESP8266 from a chip whose image is damaged; where its first segment
+   goes does: data RAM, instruction RAM or mapped flash. */
+static bool is_8266_address(uint32_t address)
+{
+    return address >= 0x3ffe8000 && address < 0x40400000;
+}
+
 static bool read_8266(const uint8_t *data, size_t size, size_t header, struct kl_image_info *info,
                       char why[KL_TEXT_MAX])
 {
@@ -155,6 +163,10 @@ static bool read_8266(const uint8_t *data, size_t size, size_t header, struct kl
 
     if (at == 0 || !read_checksum(data, size, at, sum, &info->length, why))
         return false;
+    if (!is_8266_address(get32(data + header + 8))) {
+        say(why, "is damaged: its first segment goes where the ESP8266 has no memory");
+        return false;
+    }
     info->chip = KL_CHIP_ESP8266;
     info->chip_code = -1;
     info->rev_max = 0xffff;
@@ -168,8 +180,9 @@ static bool read_8266_v2(const uint8_t *data, size_t size, struct kl_image_info 
     uint32_t length = size < 16 ? 0 : get32(data + 12);
 
     if (size < 16 || size - 16 < length || size - 16 - length < 8 ||
-        data[16 + length] != KL_IMAGE_MAGIC) {
-        snprintf(why, KL_TEXT_MAX, "is cut short or damaged");
+        data[16 + length] != KL_IMAGE_MAGIC || data[16 + length + 1] == 0 ||
+        data[16 + length + 1] > 16) {
+        say(why, "is cut short or damaged");
         return false;
     }
     return read_8266(data, size, 16 + length, info, why);
@@ -178,6 +191,7 @@ static bool read_8266_v2(const uint8_t *data, size_t size, struct kl_image_info 
 const char *kl_image_read(const uint8_t *data, size_t size, struct kl_image_info *info,
                           char why[KL_TEXT_MAX])
 {
+    struct kl_image_info plain;
     char other[KL_TEXT_MAX];
 
     *info = (struct kl_image_info){.chip_code = -1};
@@ -196,12 +210,12 @@ const char *kl_image_read(const uint8_t *data, size_t size, struct kl_image_info
     }
     info->mode = size > 3 ? data[2] : 0;
     info->size_freq = size > 3 ? data[3] : 0;
+    plain = *info;
     if (read_extended(data, size, info, why))
         return NULL;
     /* Without an extended header it can only be an ESP8266's. */
-    if (read_8266(data, size, 0, info, other))
-        return NULL;
-    return why;
+    *info = plain;
+    return read_8266(data, size, 0, info, other) ? NULL : why;
 }
 
 void kl_image_patch(uint8_t *data, const struct kl_image_info *info, int mode, int freq,

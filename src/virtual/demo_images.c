@@ -49,7 +49,7 @@ static bool build(enum kl_chip_id chip, const uint8_t *segment, size_t size,
         d[18] = 0xff;
         d[23] = 1;
     }
-    put32(d + header, 0x3f400020);
+    put32(d + header, extended ? 0x3f400020 : 0x40100000);
     put32(d + header + 4, (uint32_t)size);
     memcpy(d + header + 8, segment, size);
     for (size_t i = 0; i < size; i++)

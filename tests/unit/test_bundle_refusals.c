@@ -420,6 +420,8 @@ static void the_esp8266s_second_form_is_read(void **state)
     image[12] = 64;
     inner[0] = 0xe9;
     inner[1] = 1;
+    inner[10] = 0x10;
+    inner[11] = 0x40; /* instruction RAM */
     inner[12] = 16;
     for (int i = 0; i < 16; i++)
         sum ^= inner[16 + i] = (uint8_t)(3 * i);
