@@ -33,18 +33,21 @@ static void state_line(const struct kl_action *a, char *out, size_t size)
 
 static void result_line(const struct kl_attempt *t, char *out, size_t size)
 {
-    struct kl_fault_info info = kl_fault_info(t->reason);
-    char took[32];
+    struct kl_fault fault = {.reason = t->reason, .chip_error = t->chip_error};
+    char took[32], why[KL_TEXT_MAX * 2];
 
     kl_duration(t->ended - t->started, took, sizeof took);
+    kl_copy(fault.detail, sizeof fault.detail, t->detail);
+    kl_fault_text(&fault, why, sizeof why);
     if (t->result == KL_ST_DONE)
-        snprintf(out, size, "PASS in %s: %s has key %s%s", took,
-                 t->already ? "the board already" : "the board", t->label,
+        snprintf(out, size, "PASS in %s: the board %s key %s%s", took,
+                 t->already ? "already has" : "has", t->label,
                  t->tries > 1 ? ", not at the first try" : "");
     else if (t->result == KL_ST_SKIPPED)
         snprintf(out, size, "SKIPPED after %s", took);
     else
-        snprintf(out, size, "FAIL after %s: %s. What to do: %s", took, info.text, info.advice);
+        snprintf(out, size, "FAIL after %s: %s. What to do: %s", took, why,
+                 kl_fault_info(t->reason).advice);
 }
 
 bool note_line(const struct kl_action *a, char *out, size_t size)

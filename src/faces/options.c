@@ -120,10 +120,11 @@ bool options_parse(const struct option *table, size_t count, char **argv, void *
                    char error[KL_TEXT_MAX])
 {
     for (char **arg = argv; *arg; arg++) {
-        const char *name = *arg + 2;
+        const char *word = strcmp(*arg, "-h") == 0 ? "--help" : *arg;
+        const char *name = strncmp(word, "--", 2) == 0 ? word + 2 : "";
         size_t size = strcspn(name, "=");
         const char *value = NULL;
-        if (strncmp(*arg, "--", 2) != 0 || size == 0) {
+        if (size == 0) {
             kl_format(error, KL_TEXT_MAX, "\"%s\" is neither an option nor a command", *arg);
             return false;
         }

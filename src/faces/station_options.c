@@ -124,6 +124,7 @@ void station_options_help(void)
           "       keyline ports            which ports there are, and which would be used\n"
           "       keyline check [options]  checks keys and images, touches nothing\n"
           "       keyline demo             shows all of it with virtual boards\n"
+          "       keyline doctor           is this host fit to be a bench?\n"
           "       keyline virtual          virtual boards as network ports\n",
           stdout);
     options_help(options, sizeof options / sizeof options[0], stdout);
