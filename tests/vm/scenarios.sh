@@ -1,4 +1,6 @@
 #!/bin/sh
+# The words of `station` are options, each a word of its own.
+# shellcheck disable=SC2046
 # What happens in the guest. Each scenario is a bench of its own; the first failure ends it all.
 bench() {
     name=$1 chip=$2
