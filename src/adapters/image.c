@@ -148,8 +148,8 @@ static bool read_extended(const uint8_t *data, size_t size, struct kl_image_info
     return read_digest(data, size, info, why);
 }
 
-/* Nothing in the header tells the ESP8266 from a chip whose image is damaged; where its first segment
-   goes does: data RAM, instruction RAM or mapped flash. */
+/* Nothing in the header tells the ESP8266 from a chip whose image is damaged; where its first
+   segment goes does: data RAM, instruction RAM or mapped flash. */
 static bool is_8266_address(uint32_t address)
 {
     return address >= 0x3ffe8000 && address < 0x40400000;
