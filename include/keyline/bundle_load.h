@@ -17,9 +17,10 @@ struct kl_bundle_options {
     const char *firmware;      /* a .bin, a PlatformIO build folder, or flasher_args.json */
     const char *const *images; /* --image OFFSET:FILE, instead of firmware */
     unsigned image_count;
-    enum kl_chip_id chip;       /* --chip, NONE = from the images */
-    int flash_mode, flash_freq; /* header values, -1 = keep */
-    bool keep_size;             /* --flash-size keep */
+    enum kl_chip_id chip; /* --chip, NONE = from the images */
+    int flash_mode;       /* header value, -1 = keep */
+    unsigned flash_mhz;   /* 0 = keep */
+    bool keep_size;       /* --flash-size keep */
     bool erase_all;
 };
 

@@ -49,6 +49,9 @@ bool kl_partitions_look_like(const uint8_t *data, size_t size);
 const struct kl_partition *kl_partition_find(const struct kl_partition_table *table, int type,
                                              int subtype);
 
+/* The header's value for a flash frequency, or -1 if this chip has none for it (4.3). */
+int kl_image_freq_code(enum kl_chip_id chip, unsigned mhz);
+
 /* Sets mode, frequency and size in the header (each -1 = keep) and makes the appended digest right
    again. */
 void kl_image_patch(uint8_t *data, const struct kl_image_info *info, int mode, int freq,

@@ -31,6 +31,16 @@ static void settle_chip(struct parts *p)
         problem(p, "none of the images tells its chip; give --chip");
 }
 
+static void settle_frequency(struct parts *p)
+{
+    if (p->flash_mhz == 0 || p->chip == KL_CHIP_NONE)
+        return;
+    p->flash_freq = kl_image_freq_code(p->chip, p->flash_mhz);
+    if (p->flash_freq < 0)
+        problem(p, "the %s can't run its flash at %u MHz; correct --flash-freq",
+                kl_chip(p->chip)->name, p->flash_mhz);
+}
+
 static void check_revisions(struct parts *p)
 {
     uint16_t min = 0, max = UINT16_MAX;
@@ -310,6 +320,7 @@ void check_parts(struct parts *p)
     if (p->count == 0 && p->report->problem_count == 0)
         problem(p, "there are no images; give --firmware or --image");
     settle_chip(p);
+    settle_frequency(p);
     check_revisions(p);
     place(p);
     add_empty_choice(p);

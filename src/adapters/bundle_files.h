@@ -49,6 +49,7 @@ struct parts {
     struct kl_partition_table table;
     enum kl_chip_id chip;
     int flash_mode, flash_freq; /* wanted for the bootloader's header, -1 = keep */
+    unsigned flash_mhz;         /* flash_freq, as it was asked for; 0 = keep */
     bool keep_size;
     struct kl_bundle_report *report;
 };

@@ -167,7 +167,8 @@ struct kl_bundle *kl_bundle_load(const struct kl_bundle_options *options,
     p->report = report;
     p->chip = options->chip;
     p->flash_mode = options->flash_mode;
-    p->flash_freq = options->flash_freq;
+    p->flash_mhz = options->flash_mhz;
+    p->flash_freq = -1;
     p->keep_size = options->keep_size;
     find_parts(p, options);
     read_parts(p);

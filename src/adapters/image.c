@@ -218,6 +218,42 @@ const char *kl_image_read(const uint8_t *data, size_t size, struct kl_image_info
     return read_8266(data, size, 0, info, other) ? NULL : why;
 }
 
+int kl_image_freq_code(enum kl_chip_id chip, unsigned mhz)
+{
+    /* One bit for each chip that has the value under this frequency (4.3). */
+    enum {
+        USUAL = 1 << KL_CHIP_ESP8266 | 1 << KL_CHIP_ESP32 | 1 << KL_CHIP_ESP32S2 |
+                1 << KL_CHIP_ESP32S3 | 1 << KL_CHIP_ESP32C3 | 1 << KL_CHIP_ESP32P4,
+        C5 = 1 << KL_CHIP_ESP32C5 | 1 << KL_CHIP_ESP32C61,
+        C6 = 1 << KL_CHIP_ESP32C6,
+        C2 = 1 << KL_CHIP_ESP32C2,
+        H2 = 1 << KL_CHIP_ESP32H2
+    };
+    static const struct {
+        uint8_t mhz, code;
+        int chips;
+    } values[] = {
+        {80, 0xf, USUAL | C5},
+        {80, 0, C6},
+        {60, 0xf, C2},
+        {48, 0xf, H2},
+        {40, 0, USUAL | C5 | C6},
+        {30, 0, C2},
+        {26, 1, USUAL},
+        {24, 0, H2},
+        {20, 2, USUAL | C5 | C6},
+        {20, 1, C2},
+        {16, 1, H2},
+        {15, 2, C2},
+        {12, 2, H2},
+    };
+
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
+        if (values[i].mhz == mhz && values[i].chips & 1 << chip)
+            return values[i].code;
+    return -1;
+}
+
 void kl_image_patch(uint8_t *data, const struct kl_image_info *info, int mode, int freq,
                     int size_code)
 {

@@ -2,7 +2,6 @@
  * cli_check.c: `keyline check`: says everything that is wrong with a CSV and a set of images,
  * before any board is touched. It takes no lock and writes nothing.
  */
-#include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,9 +10,9 @@
 #include "keyline/bundle_load.h"
 #include "keyline/csv.h"
 #include "pool_view.h"
+#include "station_options.h"
 
 enum {
-    IMAGES_MAX = 64,
     LINES_SHOWN = 20 /* of each kind of trouble; the rest is counted */
 };
 
@@ -21,38 +20,25 @@ static const char usage[] =
     "usage: keyline check [options]\n"
     "\n"
     "Says everything that is wrong with the keys and the images that a station with the same\n"
-    "options would use. Touches nothing; may run beside a station.\n"
+    "options would use. Touches nothing; may run beside a station. It takes every option that the\n"
+    "station takes (keyline --help); these are the ones that matter here:\n"
     "\n"
-    "  --csv-file FILE, --csv_file FILE   the keys (default: keys.csv)\n"
-    "  --csv-header                 its first row is a header\n"
-    "  --firmware FILE              firmware.bin with bootloader.bin and partitions.bin beside "
-    "it,\n"
-    "                               a PlatformIO or ESP-IDF build folder, or flasher_args.json\n"
-    "                               (default: firmware.bin)\n"
-    "  --image OFFSET:FILE          instead of --firmware; any number of times\n"
-    "  --chip CHIP                  the images must be for this chip\n"
-    "  --stub auto|none|DIR         where the flasher stubs are (default: auto)\n"
+    "  --csv-file FILE              the keys (default keys.csv)\n"
+    "  --csv-header                 its first row names the columns and is no key\n"
+    "  --firmware FILE              a .bin with bootloader.bin and partitions.bin beside it, a\n"
+    "                               PlatformIO or ESP-IDF build folder, or flasher_args.json\n"
+    "                               (default firmware.bin)\n"
+    "  --image OFFSET:FILE          one image at one offset, any number of times, instead\n"
+    "  --chip CHIP                  the images have to be for this chip\n"
+    "  --flash-mode, --flash-freq, --flash-size\n"
+    "                               what is patched into the bootloader\n"
+    "  --stub auto|none|DIR         where the flasher stubs are (default auto)\n"
     "\n"
     "exit status: 0 nothing is wrong, 2 usage, 3 the CSV or the images are bad,\n"
     "             6 the ledger can't be read\n";
 
-static const struct option options[] = {
-    {"csv-file", required_argument, NULL, 'f'},
-    {"csv_file", required_argument, NULL, 'f'},
-    {"csv-header", no_argument, NULL, 'h'},
-    {"firmware", required_argument, NULL, 'w'},
-    {"image", required_argument, NULL, 'i'},
-    {"chip", required_argument, NULL, 'c'},
-    {"stub", required_argument, NULL, 's'},
-    {"help", no_argument, NULL, '?' + 256},
-    {NULL, 0, NULL, 0},
-};
-
 struct check {
-    const char *csv, *stub;
-    bool header;
-    struct kl_bundle_options bundle;
-    const char *images[IMAGES_MAX];
+    struct station_args args;
     unsigned problems, warnings;
     enum kl_exit exit;
 };
@@ -142,9 +128,9 @@ static void check_keys(struct check *c)
 {
     char error[KL_TEXT_MAX];
     struct pool_view v;
-    enum kl_exit opened = pool_view_open(c->csv, c->header, &v, error);
+    enum kl_exit opened = pool_view_open(c->args.csv, c->args.csv_header, &v, error);
 
-    printf("keys: %s\n", c->csv);
+    printf("keys: %s\n", c->args.csv);
     if (opened != KL_EXIT_OK) {
         c->exit = opened;
         problem(c, "%s", error);
@@ -183,15 +169,16 @@ static void show_bundle(const struct kl_bundle *b)
     }
 }
 
-static void check_images(struct check *c)
+static void check_images(struct check *c, enum kl_chip_id chip)
 {
-    struct kl_bundle_report report;
-    struct kl_bundle *b = kl_bundle_load(&c->bundle, &report);
+    static struct kl_bundle_report report;
+    struct kl_bundle_options options = station_bundle_options(&c->args, chip);
+    struct kl_bundle *b = kl_bundle_load(&options, &report);
 
-    if (c->bundle.image_count > 0)
-        printf("images: %u named ones\n", c->bundle.image_count);
+    if (options.image_count > 0)
+        printf("images: %u named ones\n", options.image_count);
     else
-        printf("images: %s\n", c->bundle.firmware);
+        printf("images: %s\n", options.firmware);
     if (b)
         show_bundle(b);
     for (unsigned i = 0; i < report.problem_count; i++)
@@ -206,7 +193,7 @@ static void check_images(struct check *c)
 static void check_stubs(const struct check *c)
 {
     char note[KL_TEXT_MAX];
-    struct kl_stubs *stubs = kl_stubs_load(c->stub, note);
+    struct kl_stubs *stubs = kl_stubs_load(c->args.stub, note);
 
     printf("stubs: %s\n", note);
     kl_stubs_free(stubs);
@@ -215,71 +202,30 @@ static void check_stubs(const struct check *c)
 /* ---- the command line -------------------------------------------------------------------------
  */
 
-static int wrong(const char *what, const char *which)
+static int wrong(const char *what)
 {
-    fprintf(stderr, "keyline check: %s%s\ntry: keyline check --help\n", what, which);
+    fprintf(stderr, "keyline check: %s\ntry: keyline check --help\n", what);
     return KL_EXIT_USAGE;
-}
-
-/* NULL, or what is wrong with the option's value. */
-static const char *take_option(struct check *c, int option)
-{
-    const struct kl_chip *chip;
-
-    switch (option) {
-    case 'f':
-        c->csv = optarg;
-        break;
-    case 'h':
-        c->header = true;
-        break;
-    case 'w':
-        c->bundle.firmware = optarg;
-        break;
-    case 'i':
-        if (c->bundle.image_count == IMAGES_MAX)
-            return "too many images: ";
-        c->images[c->bundle.image_count++] = optarg;
-        break;
-    case 'c':
-        chip = kl_chip_by_slug(optarg);
-        if (!chip)
-            return "keyline does not know this chip: ";
-        c->bundle.chip = chip->id;
-        break;
-    case 's':
-        c->stub = optarg;
-        break;
-    }
-    return NULL;
 }
 
 int kl_cli_check(int argc, char **argv)
 {
-    struct check c = {
-        .csv = "keys.csv",
-        .stub = "auto",
-        .bundle = {.firmware = "firmware.bin", .flash_mode = -1, .flash_freq = -1},
-    };
-    int option;
+    static struct check c;
+    const struct kl_chip *chip = NULL;
+    char error[KL_TEXT_MAX];
 
-    c.bundle.images = c.images;
-    optind = 0;
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        const char *bad;
-        if (option == '?' + 256) {
-            fputs(usage, stdout);
-            return keys_printed();
-        }
-        if (option == '?')
-            return wrong("that option is not known, or lacks its value", "");
-        if ((bad = take_option(&c, option)) != NULL)
-            return wrong(bad, optarg);
+    (void)argc;
+    c = (struct check){.exit = KL_EXIT_OK};
+    if (!station_options_parse(argv + 1, &c.args, error))
+        return wrong(error);
+    if (c.args.help) {
+        fputs(usage, stdout);
+        return keys_printed();
     }
-    if (argv[optind] != NULL)
-        return wrong("what is meant by ", argv[optind]);
+    if (c.args.chip && (chip = kl_chip_by_slug(c.args.chip)) == NULL)
+        return wrong("keyline does not know this --chip");
     check_keys(&c);
-    check_images(&c);
+    check_images(&c, chip ? chip->id : KL_CHIP_NONE);
     check_stubs(&c);
     if (c.problems == 0)
         printf("nothing is wrong%s\n", c.warnings ? ", but mind the warnings" : "");

@@ -149,16 +149,7 @@ static int load_images(struct station *s, enum kl_chip_id chip)
 {
     static struct kl_bundle_report report;
     const struct station_args *a = &s->args;
-    struct kl_bundle_options options = {
-        .firmware = a->images.count ? NULL : a->firmware,
-        .images = a->images.item,
-        .image_count = a->images.count,
-        .chip = chip,
-        .flash_mode = station_flash_mode(a),
-        .flash_freq = station_flash_freq(a, chip),
-        .keep_size = a->flash_size == 1,
-        .erase_all = a->erase,
-    };
+    struct kl_bundle_options options = station_bundle_options(a, chip);
     char note[KL_TEXT_MAX] = "";
 
     s->bundle = kl_bundle_load(&options, &report);

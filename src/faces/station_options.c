@@ -138,23 +138,18 @@ void station_options_help(void)
           stdout);
 }
 
-int station_flash_mode(const struct station_args *a)
+struct kl_bundle_options station_bundle_options(const struct station_args *a, enum kl_chip_id chip)
 {
-    return a->flash_mode - 1; /* the header's values in the order of the words, after "keep" */
-}
+    static const unsigned mhz[] = {0, 80, 60, 48, 40, 30, 26, 24, 20, 16, 15, 12};
 
-/* docs/esp-serial-protocol.md 4.3 */
-int station_flash_freq(const struct station_args *a, enum kl_chip_id chip)
-{
-    static const int header[] = {-1, 0xf, 0xf, 0xf, 0, 0, 1, 0, 2, 1, 2, 2};
-    enum {
-        MHZ_80 = 1,
-        MHZ_20 = 8
+    return (struct kl_bundle_options){
+        .firmware = a->images.count ? NULL : a->firmware,
+        .images = a->images.item,
+        .image_count = a->images.count,
+        .chip = chip,
+        .flash_mode = a->flash_mode - 1, /* the words are in the header's order, after "keep" */
+        .flash_mhz = mhz[a->flash_freq],
+        .keep_size = a->flash_size == 1,
+        .erase_all = a->erase,
     };
-
-    if (a->flash_freq == MHZ_80 && chip == KL_CHIP_ESP32C6)
-        return 0;
-    if (a->flash_freq == MHZ_20 && chip == KL_CHIP_ESP32C2)
-        return 1;
-    return header[a->flash_freq];
 }

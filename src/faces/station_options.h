@@ -22,8 +22,7 @@ struct station_args {
 bool station_options_parse(char **argv, struct station_args *out, char error[KL_TEXT_MAX]);
 void station_options_help(void);
 
-/* Header values for --flash-mode and --flash-freq; -1 = keep. */
-int station_flash_mode(const struct station_args *a);
-int station_flash_freq(const struct station_args *a, enum kl_chip_id chip);
+/* What is to be flashed; points into `a`. */
+struct kl_bundle_options station_bundle_options(const struct station_args *a, enum kl_chip_id chip);
 
 #endif

@@ -9,7 +9,7 @@
 int main(int argc, char **argv)
 {
     struct kl_demo_app app = {.payload = 150000, .noise_percent = 55, .project = "bench"};
-    struct kl_bundle_options o = {.flash_mode = -1, .flash_freq = -1};
+    struct kl_bundle_options o = {.flash_mode = -1};
     struct kl_bundle_report report;
     struct kl_bundle *b;
     char path[1024];

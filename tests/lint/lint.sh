@@ -153,7 +153,7 @@ lint_format() {
 
 lint_scripts() {
     need shellcheck
-    { echo run; echo .ci/run; sources '*.sh'; } | xargs shellcheck -x -s bash -S warning -e SC2034,SC2154 | finding "shellcheck:"
+    { echo run; echo .ci/run; sources '*.sh'; } | xargs shellcheck -x -s bash -S warning -e SC2034,SC2046,SC2154 | finding "shellcheck:"
 }
 
 # ---- what the documents say --------------------------------------------------------------------
@@ -167,11 +167,6 @@ commands() {
 
 lint_docs() {
     local program=$build/keyline name verbs help
-    if [ -e docs/faults.md ]; then
-        sed -n 's/^ *X([A-Z0-9_]*, *"\([a-z_0-9]*\)".*/\1/p' include/keyline/fault.h | grep -v '^none$' |
-            while read -r name; do grep -q "$name" docs/faults.md || echo "$name"; done |
-            finding "faults that docs/faults.md lacks:"
-    fi
     sed -n '/define KL_STATES/,/CLOSING/s/.*X([A-Z]*, "\([a-z]*\)".*/\1/p' include/keyline/station.h |
         while read -r name; do grep -q "$name" docs/states.md || echo "$name"; done |
         finding "states that docs/states.md lacks:"
@@ -185,7 +180,9 @@ lint_docs() {
     commands | grep -oE '^[^:]*:.*\./run [a-z-]+' | grep -vE "\./run (${verbs}help)$" |
         finding "documents tell of ./run verbs that do not exist:"
     [ -x "$program" ] || return
-    help=$({ "$program" --help; for name in virtual ports keys check attach demo; do "$program" "$name" --help; done; } 2>&1)
+    diff <("$program" --list-faults) <(grep '^|' docs/faults.md) |
+        finding "docs/faults.md is not what keyline --list-faults prints:"
+    help=$({ "$program" --help; for name in virtual ports keys check attach demo doctor; do "$program" "$name" --help; done; } 2>&1)
     commands | grep -E '(^|[ /])keyline ' | while IFS= read -r line; do
         grep -oE -- ' --[a-z][a-z_-]*' <<<"$line" | while read -r name; do
             grep -qE -- "(^|[ ,])$name([ ,=]|\$)" <<<"$help" || echo "$line ($name)"

@@ -49,7 +49,7 @@ static void make_bundle(void)
     struct kl_bundle_report report;
     char folder[] = "/tmp/keyline-simulation-XXXXXX", firmware[256], command[256];
     struct kl_demo_image image;
-    struct kl_bundle_options o = {.firmware = firmware, .flash_mode = -1, .flash_freq = -1};
+    struct kl_bundle_options o = {.firmware = firmware, .flash_mode = -1};
 
     if (!mkdtemp(folder))
         exit(2);

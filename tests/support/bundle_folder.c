@@ -88,7 +88,7 @@ void put_table(const struct kl_demo_partition *rows, unsigned count)
 
 struct kl_bundle *load_firmware(const char *path)
 {
-    struct kl_bundle_options o = {.firmware = path, .flash_mode = -1, .flash_freq = -1};
+    struct kl_bundle_options o = {.firmware = path, .flash_mode = -1};
 
     return kl_bundle_load(&o, &bundle_report);
 }
@@ -97,7 +97,7 @@ struct kl_bundle *load_images(const char *const *images)
 {
     static char text[8][300];
     const char *list[8];
-    struct kl_bundle_options o = {.images = list, .flash_mode = -1, .flash_freq = -1};
+    struct kl_bundle_options o = {.images = list, .flash_mode = -1};
 
     for (; images[o.image_count]; o.image_count++) {
         const char *colon = strchr(images[o.image_count], ':');

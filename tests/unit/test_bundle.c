@@ -188,10 +188,8 @@ static void images_for_other_chips_are_refused(void **state)
 {
     struct kl_demo_app app = {.payload = 1000};
     struct kl_demo_image image;
-    struct kl_bundle_options o = {.firmware = in_folder("firmware.bin"),
-                                  .chip = KL_CHIP_ESP32S3,
-                                  .flash_mode = -1,
-                                  .flash_freq = -1};
+    struct kl_bundle_options o = {
+        .firmware = in_folder("firmware.bin"), .chip = KL_CHIP_ESP32S3, .flash_mode = -1};
 
     (void)state;
     expect_problem(kl_bundle_load(&o, &bundle_report), "is for ESP32");
@@ -268,10 +266,8 @@ static void revisions_and_options_reach_the_bundle(void **state)
 {
     struct kl_demo_image boot = get_file("bootloader.bin");
     struct kl_image_info info;
-    struct kl_bundle_options o = {.firmware = in_folder("firmware.bin"),
-                                  .flash_mode = 0,
-                                  .flash_freq = 0xf,
-                                  .erase_all = true};
+    struct kl_bundle_options o = {
+        .firmware = in_folder("firmware.bin"), .flash_mode = 0, .flash_mhz = 80, .erase_all = true};
     char why[KL_TEXT_MAX];
 
     (void)state;

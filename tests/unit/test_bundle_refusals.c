@@ -287,10 +287,8 @@ static void the_flash_size_that_the_header_keeps_must_suffice(void **state)
 {
     static const struct kl_demo_partition rows[] = {{"factory", 0, 0, 0x10000, 0x100000},
                                                     {"spiffs", 1, 0x82, 0x110000, 0x400000}};
-    struct kl_bundle_options o = {.firmware = in_folder("firmware.bin"),
-                                  .flash_mode = -1,
-                                  .flash_freq = -1,
-                                  .keep_size = true};
+    struct kl_bundle_options o = {
+        .firmware = in_folder("firmware.bin"), .flash_mode = -1, .keep_size = true};
 
     (void)state;
     put_table(ROWS(rows));
@@ -301,6 +299,28 @@ static void the_flash_size_that_the_header_keeps_must_suffice(void **state)
     struct kl_bundle *b = expect_good(kl_bundle_load(&o, &bundle_report));
     assert_int_equal(b->flash_end, 0x510000);
     kl_bundle_free(b);
+}
+
+/* Each chip has frequencies of its own, and its own values for them (§4.3). */
+static void flash_frequencies_are_the_chips_own(void **state)
+{
+    static const struct {
+        enum kl_chip_id chip;
+        unsigned mhz;
+        int code;
+    } cases[] = {
+        {KL_CHIP_ESP32, 80, 0xf},   {KL_CHIP_ESP32, 40, 0},    {KL_CHIP_ESP32, 60, -1},
+        {KL_CHIP_ESP32C6, 80, 0},   {KL_CHIP_ESP32C6, 20, 2},  {KL_CHIP_ESP32C6, 26, -1},
+        {KL_CHIP_ESP32C2, 60, 0xf}, {KL_CHIP_ESP32C2, 20, 1},  {KL_CHIP_ESP32H2, 48, 0xf},
+        {KL_CHIP_ESP32H2, 12, 2},   {KL_CHIP_ESP32C5, 26, -1}, {KL_CHIP_ESP32P4, 80, 0xf},
+    };
+    struct kl_bundle_options o = {
+        .firmware = in_folder("firmware.bin"), .flash_mode = -1, .flash_mhz = 60};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        assert_int_equal(kl_image_freq_code(cases[i].chip, cases[i].mhz), cases[i].code);
+    expect_problem(kl_bundle_load(&o, &bundle_report), "ESP32 can't run its flash at 60 MHz");
 }
 
 /* ---- updates over the air ---------------------------------------------------------------------
@@ -470,6 +490,7 @@ int main(void)
         TEST(data_must_fit_its_partition),
         TEST(a_damaged_program_in_an_app_partition_is_noticed),
         TEST(the_flash_size_that_the_header_keeps_must_suffice),
+        TEST(flash_frequencies_are_the_chips_own),
         TEST(arduinos_choice_of_slot_is_taken),
         TEST(without_one_the_choice_is_emptied),
         TEST(a_choice_without_a_partition_is_left_out),
