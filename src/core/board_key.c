@@ -9,8 +9,12 @@
 
 #include <string.h>
 
-/* A chip prints its banner at once; what comes later than this after our reset is another start. */
-#define BANNER_DUE KL_MS(1500)
+/* A chip prints its banner at once; what comes later than this after our reset is another start. At
+   a needle bed hands need a second to exchange a board, and the adapter would not tell. */
+static kl_us banner_due(const struct kl_station *st)
+{
+    return st->config.fixture ? KL_MS(700) : KL_MS(1500);
+}
 
 void kl_board_forget_key(struct kl_station *st, struct slot *s)
 {
@@ -240,7 +244,7 @@ static void on_restart(struct kl_station *st, struct slot *s)
     case KL_ST_BOOTING:
         /* Our own reset prints one banner; a second is somebody else's, or another board's. As
            long as it only starts, its boot log may still tell why; see is_somebody. */
-        s->banner_again |= s->banner_seen || st->now - s->listening_since > BANNER_DUE;
+        s->banner_again |= s->banner_seen || st->now - s->listening_since > banner_due(st);
         s->banner_seen = true;
         break;
     case KL_ST_ASKING:
@@ -313,7 +317,7 @@ static bool is_somebody(const struct kl_station *st, const struct slot *s,
                         const struct kl_handover_event *ev)
 {
     bool unseen =
-        st->config.fixture && !s->banner_seen && st->now - s->listening_since > 2 * BANNER_DUE;
+        st->config.fixture && !s->banner_seen && st->now - s->listening_since > 2 * banner_due(st);
 
     return s->state == KL_ST_BOOTING && (s->banner_again || unseen) &&
            (ev->kind == KL_HO_ASKS || ev->kind == KL_HO_HOLDS || ev->kind == KL_HO_HOLDS_BARE);

@@ -305,7 +305,7 @@ static void put_in(struct world *w, unsigned slot, int b)
     if (b < 0 || w->in_slot[slot] >= 0 || w->board[b].slot >= 0)
         return;
     /* Hands take their time, also at a needle bed. */
-    if (w->fixture && w->now - w->left_at[slot] < KL_MS(250))
+    if (w->fixture && w->now - w->left_at[slot] < KL_SEC(1))
         return;
     tell(w, "board %d enters slot %u", b, slot);
     w->in_slot[slot] = b;
