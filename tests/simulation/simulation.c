@@ -25,6 +25,13 @@ const struct kl_bundle *sim_bundle(void)
     return bundle;
 }
 
+static bool without_beds;
+
+bool sim_without_beds(void)
+{
+    return without_beds;
+}
+
 static bool write_image(const char *folder, const char *name, struct kl_demo_image *image)
 {
     char path[256];
@@ -148,6 +155,8 @@ int main(int argc, char **argv)
         const char *value = i + 1 < argc ? argv[i + 1] : "";
         if (strcmp(argv[i], "--trace") == 0)
             trace = true;
+        else if (strcmp(argv[i], "--without-beds") == 0)
+            without_beds = true;
         else if (strcmp(argv[i], "--seed") == 0)
             seed = strtoull(value, NULL, 10), i++;
         else if (strcmp(argv[i], "--lives") == 0)

@@ -693,7 +693,7 @@ void world_init(struct world *w, uint64_t seed, FILE *trace)
         .more_keys = weight(w, 100000),
     };
     w->slots = 1 + below(w, SLOTS_MAX);
-    w->fixture = below(w, 6) == 0;
+    w->fixture = below(w, 6) == 0 && !sim_without_beds();
     for (unsigned s = 0; s < w->slots; s++) {
         w->network[s] = !w->fixture && below(w, 3) == 0;
         w->in_slot[s] = -1;

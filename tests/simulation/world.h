@@ -126,6 +126,8 @@ struct world {
 
 /* The bundle all runs share; NULL = nothing is flashed. */
 const struct kl_bundle *sim_bundle(void);
+/* --without-beds: no bench is a needle bed. */
+bool sim_without_beds(void);
 
 void world_init(struct world *w, uint64_t seed, FILE *trace);
 /* Plays the run. True if nothing was violated; else w->violation tells what. */
