@@ -245,7 +245,7 @@ static void udev_rules_name_the_same_ids(void **state)
     enum kl_link_kind kind;
     const char *what;
     (void)state;
-    FILE *f = fopen(KL_SOURCE_DIR "/packaging/60-keyline.rules", "r");
+    FILE *f = fopen(KL_SOURCE_DIR "/src/adapters/60-keyline.rules", "r");
     assert_non_null(f);
     assert_true(fread(rules, 1, sizeof rules - 1, f) > 0);
     fclose(f);
