@@ -76,6 +76,11 @@ void kl_station_look(const struct kl_station *st, struct kl_snapshot *out)
     out->stale = st->stale;
 }
 
+uint32_t kl_station_keys(const struct kl_station *st)
+{
+    return st->pool.count;
+}
+
 unsigned kl_station_in_doubt(const struct kl_station *st, struct kl_in_doubt *out,
                              unsigned capacity)
 {

@@ -164,16 +164,11 @@ static void on_stored(void *ctx, const struct kl_action *request, enum kl_store_
 static void push_keys(struct kl_shell *sh)
 {
     const struct kl_store_content *c = kl_store_content(sh->store);
-    struct kl_snapshot *snap = malloc(sizeof *snap);
-    struct item *item;
+    uint64_t keys = (uint64_t)kl_station_keys(sh->station) + c->row_count + c->ledger_count;
+    struct item *item = push_event(sh, KL_EV_KEYS, 0);
 
-    KL_ASSERT(snap != NULL);
-    kl_station_look(sh->station, snap);
-    item = push_event(sh, KL_EV_KEYS, 0);
-    item->memory =
-        kl_pool_memory_alloc((uint64_t)snap->keys.total + c->row_count + c->ledger_count);
+    item->memory = kl_pool_memory_alloc(keys);
     KL_ASSERT(item->memory != NULL);
-    free(snap);
     item->event.u.keys.memory = item->memory;
     item->event.u.keys.rows = c->rows;
     item->event.u.keys.row_count = c->row_count;

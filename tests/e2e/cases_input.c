@@ -2,6 +2,7 @@
  * lost. */
 #include <errno.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -226,6 +227,32 @@ static void no_keys_left(void)
     bench_remove(&b);
 }
 
+/* A spreadsheet may write all rows anew, and again: what is gone is remembered, what is new counts.
+ */
+static void csv_replaced_again_and_again(void)
+{
+    static const char *const tables[] = {"a-1,01,02\na-2,03,04\n", "b-1,05,06\nb-2,07,08\n",
+                                         "c-1,09,0a\nc-2,0b,0c\nc-3,0d,0e\n", "d-1,0f,10\n"};
+    struct bench b;
+    struct process p;
+
+    bench_make(&b);
+    bench_keys(&b, 2, 3);
+    bench_images(&b, KL_CHIP_ESP32);
+    bench_boards(&b, 1, WORDS("--fault", "never_asks"));
+    station_start(&b, &p, NULL);
+    wait_for(&p, "connecting");
+    for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
+        file_put(scratch_path(&b.dir, "new.csv"), tables[i]);
+        CHECK(rename(scratch_path(&b.dir, "new.csv"), scratch_path(&b.dir, "keys.csv")) == 0, "%s",
+              strerror(errno));
+        wait_for(&p, "the CSV was read again");
+    }
+    CHECK(kill(p.pid, SIGTERM) == 0 && finish(&p) == 0, "exit status %d: %s", p.status, p.text[1]);
+    forget(&p);
+    bench_remove(&b);
+}
+
 const struct e2e_case cases_input[] = {
     {"usage", usage},
     {"no_csv", no_csv},
@@ -238,5 +265,6 @@ const struct e2e_case cases_input[] = {
     {"second_station", second_station},
     {"ledger_unwritable", ledger_unwritable},
     {"no_keys_left", no_keys_left},
+    {"csv_replaced_again_and_again", csv_replaced_again_and_again},
     {NULL, NULL},
 };
