@@ -62,9 +62,10 @@ void kl_store_start(struct kl_store *s, uv_loop_t *loop, const struct kl_store_e
 /* A KL_AC_STORE action; copied. The answer's `request` has the same slot, generation, request id.
  */
 void kl_store_submit(struct kl_store *s, const struct kl_action *request);
-/* Makes everything durable, marks included, then calls `closed` and frees the store. */
+/* Makes everything durable, marks included, lets go of the CSV, then calls `closed`. From here on
+   there is no news; the content stays as it is until kl_store_free. */
 void kl_store_close(struct kl_store *s, void (*closed)(void *ctx), void *ctx);
-/* For a store that was never started. */
+/* A store that was never started, or that is closed. */
 void kl_store_free(struct kl_store *s);
 
 /* Holds the CSV as a station does, without opening anything: for what must not happen meanwhile.

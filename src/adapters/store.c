@@ -239,13 +239,18 @@ static void tell_trouble(struct kl_store *s, const char *text)
     s->events->trouble(s->ctx, s->trouble);
 }
 
-/* Answers come first: the pool takes in the news knowing what became of its own wishes. */
+/* Answers come first: the pool takes in the news knowing what became of its own wishes. At the end
+   nobody takes in anything, and what was shown before may still be looked at. */
 static void tell_news(struct kl_store *s, struct kl_shown *news)
 {
     struct kl_shown *old = s->shown;
 
     if (news == NULL)
         return;
+    if (s->closing) {
+        kl_shown_free(news, s->table);
+        return;
+    }
     s->shown = news;
     s->events->reloaded(s->ctx);
     kl_shown_free(old, s->table);
@@ -254,11 +259,8 @@ static void tell_news(struct kl_store *s, struct kl_shown *news)
 static void closed_all(uv_handle_t *handle)
 {
     struct kl_store *s = handle->data;
-    void (*closed)(void *ctx) = s->closed;
-    void *ctx = s->closed_ctx;
 
-    kl_store_free(s);
-    closed(ctx);
+    s->closed(s->closed_ctx);
 }
 
 static void take_in_marks(struct kl_store *s)

@@ -99,7 +99,6 @@ static void on_store_closed(void *ctx)
     struct kl_shell *sh = ctx;
 
     sh->store_closed = true;
-    sh->store = NULL;
 }
 
 void begin_ending(struct kl_shell *sh, int exit_status)

@@ -294,7 +294,8 @@ bool kl_shell_destroy(struct kl_shell *sh)
         return false;
     kl_station_finish(sh->station);
     free(sh->station);
-    kl_pool_memory_free(sh->memory);
+    kl_pool_memory_free(sh->memory); /* its labels lead into the store */
+    kl_store_free(sh->store);
     for (unsigned i = 0; i < 2; i++) {
         free(sh->queue[i].item);
         free(sh->queue[i].bytes);

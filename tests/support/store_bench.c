@@ -53,11 +53,18 @@ enum kl_store_open_result bench_open(struct store_bench *b, const char *csv)
     return result;
 }
 
-void bench_close(struct store_bench *b)
+void bench_end(struct store_bench *b)
 {
     kl_store_close(b->store, closed, b);
     while (!b->closed)
         uv_run(&b->loop, UV_RUN_ONCE);
+}
+
+void bench_close(struct store_bench *b)
+{
+    if (!b->closed)
+        bench_end(b);
+    kl_store_free(b->store);
     assert_int_equal(uv_loop_close(&b->loop), 0);
     kl_wipe(&b->key, sizeof b->key);
 }

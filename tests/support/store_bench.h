@@ -20,6 +20,8 @@ struct store_bench {
 
 /* Opens and, if that goes well, starts. */
 enum kl_store_open_result bench_open(struct store_bench *b, const char *csv);
+/* Closes it; what it has to show stays until bench_close. */
+void bench_end(struct store_bench *b);
 void bench_close(struct store_bench *b);
 
 /* The fingerprint of the key with this label; the test fails if there is none. */

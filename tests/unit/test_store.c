@@ -400,6 +400,27 @@ static void a_reader_sees_what_a_station_does(void **state)
     bench_close(&b);
 }
 
+/* Whoever still looks at the keys while the station ends finds them, news or no news. */
+static void what_was_shown_outlives_the_end(void **state)
+{
+    const struct kl_store_content *shown;
+    struct store_bench b;
+
+    (void)state;
+    file_put(csv, three_rows);
+    assert_int_equal(bench_open(&b, csv), KL_STORE_OPENED);
+    assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-2", 5), KL_STORE_OK);
+    shown = kl_store_content(b.store);
+    const char *label = shown->rows[1].label;
+    file_put(csv, "dev-1,aa01,bb01\ndev-2,aa02,bb02\ndev-3,aa03,bb03\ndev-4,aa04,bb04\n");
+    bench_end(&b);
+    assert_ptr_equal(kl_store_content(b.store), shown);
+    assert_int_equal(shown->row_count, 3);
+    assert_ptr_equal(shown->rows[1].label, label);
+    assert_string_equal(label, "dev-2");
+    bench_close(&b);
+}
+
 int main(void)
 {
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
@@ -420,6 +441,7 @@ int main(void)
         IN_FOLDER(links_lead_to_the_real_file),
         IN_FOLDER(a_reader_changes_nothing),
         IN_FOLDER(a_reader_sees_what_a_station_does),
+        IN_FOLDER(what_was_shown_outlives_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
