@@ -87,6 +87,7 @@ struct kl_pool {
     uint32_t count;
     uint32_t next_free; /* no FREE key lies below this index */
     struct kl_pool_counts counts;
+    uint64_t doubts; /* changes whenever the set of keys in doubt may have changed */
 };
 
 /*

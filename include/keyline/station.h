@@ -256,6 +256,7 @@ struct kl_snapshot {
     bool paused, stopping, few_keys, store_trouble;
     char warning[KL_TEXT_MAX]; /* hub or supply trouble, store trouble, …; "" = none */
     uint64_t stale;            /* completions dropped because their board was gone */
+    uint64_t doubts;           /* changes when kl_station_in_doubt may give another list */
 };
 
 /* A key that may have been sent to a board that is not here: a person may have to look for it. */

@@ -145,6 +145,7 @@ void kl_pool_tally(struct kl_pool *p, const struct kl_pool_key *k, int sign)
     struct kl_pool_counts *c = &p->counts;
     bool reserved = k->state >= KL_KEY_RESERVING && k->state <= KL_KEY_RECORDING;
     bool provisioned = k->state == KL_KEY_PROVISIONED;
+    bool in_doubt = k->state == KL_KEY_RESERVED && !k->live;
 
     if (kl_pool_is_gone(k))
         return;
@@ -153,7 +154,8 @@ void kl_pool_tally(struct kl_pool *p, const struct kl_pool_key *k, int sign)
     add(&c->reserved, reserved, sign);
     add(&c->provisioned, provisioned, sign);
     add(&c->blocked, k->state == KL_KEY_BLOCKED, sign);
-    add(&c->in_doubt, k->state == KL_KEY_RESERVED && !k->live, sign);
+    add(&c->in_doubt, in_doubt, sign);
+    p->doubts += in_doubt;
     add(&c->foreign, k->trouble == KL_TROUBLE_FOREIGN, sign);
     add(&c->vanished, k->trouble == KL_TROUBLE_VANISHED, sign);
     add(&c->changed, k->trouble == KL_TROUBLE_CHANGED && k->line == 0, sign);

@@ -198,6 +198,7 @@ void kl_pool_load(struct kl_pool *p, const struct kl_pool_memory *memory,
     KL_ASSERT((uint64_t)p->count + row_count + ledger_count <= memory->capacity);
     take_memory(p, memory);
     p->counts = (struct kl_pool_counts){0};
+    p->doubts++;
     start_over(p);
     for (uint32_t i = 0; i < row_count; i++)
         take_row(p, &rows[i]);

@@ -44,6 +44,7 @@ struct client {
     uint64_t gap[LOGS];         /* lines that were left out */
     bool has_gap;
     struct kl_snapshot *sent; /* what it knows; NULL = nothing yet */
+    uint64_t doubts;          /* the server's, when it was told */
     char wish[WISH_MAX];
     size_t wish_size;
     struct client *next;
@@ -61,6 +62,7 @@ struct server {
     struct kl_snapshot *now;
     struct kl_in_doubt doubt[KL_WIRE_DOUBTS_MAX];
     unsigned doubt_count;
+    uint64_t doubts; /* of the snapshot that `doubt` belongs to */
     uint64_t published_at, farewell_at;
 };
 
@@ -145,23 +147,27 @@ static bool send_line(struct client *c, char *line)
     return room;
 }
 
-/* Only to a client that has read everything before, so that it is never sent two in a row. */
-static void send_snapshot(struct client *c)
+static void send_news(struct client *c)
 {
     struct server *sv = c->server;
-    char *line;
+    char *line = kl_wire_snapshot(sv->now, c->sent);
 
-    c->due = c->writing || c->waiting.size > 0;
-    if (c->due)
-        return;
-    line = kl_wire_snapshot(sv->now, c->sent);
-    if (!line)
-        return;
     if (!c->sent)
         c->sent = malloc(sizeof *c->sent);
     KL_ASSERT(c->sent != NULL);
     *c->sent = *sv->now;
     send_line(c, line);
+    if (c->doubts != sv->doubts)
+        send_line(c, kl_wire_doubt(sv->doubt, sv->doubt_count));
+    c->doubts = sv->doubts;
+}
+
+/* Only to a client that has read everything before, so that it is never sent two in a row. */
+static void send_snapshot(struct client *c)
+{
+    c->due = c->writing || c->waiting.size > 0;
+    if (!c->due)
+        send_news(c);
 }
 
 static void on_client_closed(uv_handle_t *handle)
@@ -252,6 +258,17 @@ static void send_backlog(struct client *c)
     }
 }
 
+/* Brings what clients are shown up to date. The keys in doubt are looked for only when they may be
+   others: there may be a million keys to look through. */
+static void look(struct server *sv)
+{
+    kl_shell_look(sv->sh, sv->now);
+    if (sv->now->doubts == sv->doubts)
+        return;
+    sv->doubts = sv->now->doubts;
+    sv->doubt_count = kl_shell_in_doubt(sv->sh, sv->doubt, KL_WIRE_DOUBTS_MAX);
+}
+
 static bool is_ours(uv_pipe_t *pipe)
 {
     struct ucred peer;
@@ -282,27 +299,11 @@ static void on_connection(uv_stream_t *stream, int status)
         return;
     }
     uv_read_start((uv_stream_t *)&c->pipe, give_buffer, on_input);
-    kl_shell_look(sv->sh, sv->now);
+    look(sv);
     send_line(c, kl_wire_hello(&sv->hello));
-    send_line(c, kl_wire_snapshot(sv->now, NULL));
-    send_line(c, kl_wire_doubt(sv->doubt, sv->doubt_count));
+    c->doubts = UINT64_MAX; /* it has not been told */
+    send_news(c);
     send_backlog(c);
-}
-
-static void publish_doubts(struct server *sv)
-{
-    struct kl_in_doubt *list = calloc(KL_WIRE_DOUBTS_MAX, sizeof *list);
-    unsigned n;
-
-    KL_ASSERT(list != NULL);
-    n = kl_shell_in_doubt(sv->sh, list, KL_WIRE_DOUBTS_MAX);
-    if (n != sv->doubt_count || memcmp(list, sv->doubt, sizeof sv->doubt) != 0) {
-        memcpy(sv->doubt, list, sizeof sv->doubt);
-        sv->doubt_count = n;
-        for (struct client *c = sv->clients; c; c = c->next)
-            send_line(c, kl_wire_doubt(sv->doubt, n));
-    }
-    free(list);
 }
 
 static void publish(uv_timer_t *timer)
@@ -310,8 +311,7 @@ static void publish(uv_timer_t *timer)
     struct server *sv = timer->data;
 
     sv->published_at = uv_now(timer->loop);
-    kl_shell_look(sv->sh, sv->now);
-    publish_doubts(sv);
+    look(sv);
     for (struct client *c = sv->clients; c; c = c->next)
         if (!c->closing)
             send_snapshot(c);

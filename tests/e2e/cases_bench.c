@@ -304,6 +304,33 @@ static void socket_commands(void)
     bench_remove(&b);
 }
 
+/* Whoever comes to a bench on which nothing happens is told which key is in doubt, and the others
+   are when it no longer is. */
+static void doubts_on_a_quiet_bench(void)
+{
+    struct bench b;
+    struct process p;
+    int fd;
+
+    make(&b, 5, 1, WORDS("--fault", "ack_lost=1"));
+    station_start(&b, &p, WORDS("--ack-timeout", "0.5", "--retries", "0"));
+    wait_for(&p, "FAIL");
+    fd = open_socket(&b);
+    CHECK(next_message(fd, KL_WIRE_DOUBT) && message.u.doubt.count == 1, "%u keys in doubt",
+          message.u.doubt.count);
+    CHECK(strcmp(message.u.doubt.item[0].label, "dev-1") == 0, "%s in doubt",
+          message.u.doubt.item[0].label);
+    send_text(fd, kl_wire_command(KL_CMD_RETRY, 0));
+    wait_for(&p, "PASS");
+    while (message.u.doubt.count > 0)
+        CHECK(next_message(fd, KL_WIRE_DOUBT), "the doubt stays");
+    send_text(fd, kl_wire_command(KL_CMD_STOP, 0));
+    CHECK(finish(&p) == 0, "exit status %d", p.status);
+    close(fd);
+    forget(&p);
+    bench_remove(&b);
+}
+
 static void ports_by_command(void)
 {
     struct bench b;
@@ -377,6 +404,7 @@ const struct e2e_case cases_bench[] = {
     {"events_to_a_full_disk", events_to_a_full_disk},
     {"events_to_standard_output", events_to_standard_output},
     {"socket_commands", socket_commands},
+    {"doubts_on_a_quiet_bench", doubts_on_a_quiet_bench},
     {"ports_by_command", ports_by_command},
     {"stalled_watchers", stalled_watchers},
     {"demo", demo},
