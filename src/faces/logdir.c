@@ -13,6 +13,7 @@
 
 #include "face_text.h"
 #include "faces.h"
+#include "keyline/buffer.h"
 
 enum {
     FILE_NAME_MAX = 96,
@@ -20,21 +21,16 @@ enum {
     LIMIT = 16 << 20,        /* on the way to the disk */
 };
 
-struct text {
-    char *data;
-    size_t size, capacity;
-};
-
 struct chunk {
     char file[FILE_NAME_MAX];
-    struct text text;
+    struct kl_buffer text;
     struct chunk *next;
 };
 
 struct logdir {
     struct kl_shell *sh;
     char folder[PATH_MAX];
-    struct text kept[KL_SLOTS_MAX]; /* until the MAC is known */
+    struct kl_buffer kept[KL_SLOTS_MAX]; /* until the MAC is known */
     struct chunk *first, *last;
     size_t waiting;
     uv_work_t work;
@@ -42,17 +38,6 @@ struct logdir {
     bool working;
     int error, told_error;
 };
-
-static void append(struct text *t, const char *data, size_t size)
-{
-    if (t->size + size > t->capacity) {
-        t->capacity = 2 * (t->size + size);
-        t->data = realloc(t->data, t->capacity);
-        KL_ASSERT(t->data != NULL);
-    }
-    memcpy(t->data + t->size, data, size);
-    t->size += size;
-}
 
 /* ---- on the worker ----------------------------------------------------------------------------
  */
@@ -93,7 +78,7 @@ static void free_chunks(struct chunk *c)
 {
     while (c) {
         struct chunk *next = c->next;
-        free(c->text.data);
+        kl_buffer_free(&c->text);
         free(c);
         c = next;
     }
@@ -143,7 +128,7 @@ static void queue(struct logdir *l, const char *file, const char *data, size_t s
             l->first = c;
         l->last = c;
     }
-    append(&l->last->text, data, size);
+    kl_buffer_add(&l->last->text, data, size);
     l->waiting += size;
 }
 
@@ -163,7 +148,7 @@ static void slot_file(const char *slot, char out[FILE_NAME_MAX])
 
 static void release_kept(struct logdir *l, const struct kl_told *told, const struct kl_mac *mac)
 {
-    struct text *kept = &l->kept[told->slot];
+    struct kl_buffer *kept = &l->kept[told->slot];
     char file[FILE_NAME_MAX];
 
     if (mac)
@@ -198,7 +183,7 @@ static void on_note(void *ctx, const struct kl_told *told)
         queue(l, "station.log", line, (size_t)n);
     } else {
         if (l->kept[told->slot].size < SLOT_LIMIT)
-            append(&l->kept[told->slot], line, (size_t)n);
+            kl_buffer_add(&l->kept[told->slot], line, (size_t)n);
         if (mac || ends(told->action))
             release_kept(l, told, mac);
     }
@@ -239,7 +224,7 @@ bool logdir_free(struct logdir *l)
     if (l->working)
         return false;
     for (unsigned i = 0; i < KL_SLOTS_MAX; i++)
-        free(l->kept[i].data);
+        kl_buffer_free(&l->kept[i]);
     free_chunks(l->first);
     free(l);
     return true;

@@ -14,6 +14,7 @@
 
 #include "face_text.h"
 #include "faces.h"
+#include "keyline/buffer.h"
 
 enum {
     LOGS = KL_SLOTS_MAX + 1, /* one per slot and the bench's */
@@ -30,16 +31,11 @@ struct log {
     unsigned head, count;
 };
 
-struct text {
-    char *data;
-    size_t size, capacity;
-};
-
 struct client {
     struct server *server;
     uv_pipe_t pipe;
     uv_write_t write;
-    struct text waiting, leaving;
+    struct kl_buffer waiting, leaving;
     bool writing, closing, due; /* due: a snapshot is to follow */
     uint64_t gap[LOGS];         /* lines that were left out */
     bool has_gap;
@@ -72,17 +68,6 @@ struct server {
 static void close_client(struct client *c);
 static void send_snapshot(struct client *c);
 
-static void append(struct text *t, const char *data, size_t size)
-{
-    if (t->size + size > t->capacity) {
-        t->capacity = 2 * (t->size + size);
-        t->data = realloc(t->data, t->capacity);
-        KL_ASSERT(t->data != NULL);
-    }
-    memcpy(t->data + t->size, data, size);
-    t->size += size;
-}
-
 static void start_write(struct client *c);
 
 static void send_gaps(struct client *c)
@@ -90,7 +75,7 @@ static void send_gaps(struct client *c)
     for (unsigned i = 0; i < LOGS && c->has_gap; i++) {
         char *line = c->gap[i] ? kl_wire_log_gap(i, c->gap[i]) : NULL;
         if (line)
-            append(&c->waiting, line, strlen(line));
+            kl_buffer_add(&c->waiting, line, strlen(line));
         free(line);
         c->gap[i] = 0;
     }
@@ -117,7 +102,7 @@ static void on_written(uv_write_t *write, int status)
 
 static void start_write(struct client *c)
 {
-    struct text empty = c->leaving;
+    struct kl_buffer empty = c->leaving;
     uv_buf_t buffer;
 
     if (c->writing || c->closing || c->waiting.size == 0)
@@ -140,7 +125,7 @@ static bool send_line(struct client *c, char *line)
     bool room = c->waiting.size + size <= BUFFER_MAX;
 
     if (room && size > 0 && !c->closing) {
-        append(&c->waiting, line, size);
+        kl_buffer_add(&c->waiting, line, size);
         start_write(c);
     }
     free(line);
@@ -178,8 +163,8 @@ static void on_client_closed(uv_handle_t *handle)
         at = &(*at)->next;
     *at = c->next;
     c->server->client_count--;
-    free(c->waiting.data);
-    free(c->leaving.data);
+    kl_buffer_free(&c->waiting);
+    kl_buffer_free(&c->leaving);
     free(c->sent);
     free(c);
 }

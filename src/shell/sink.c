@@ -6,13 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "keyline/buffer.h"
+
 enum {
     LIMIT = 4 << 20
-};
-
-struct buffer {
-    char *data;
-    size_t size, capacity;
 };
 
 struct kl_sink {
@@ -21,7 +18,7 @@ struct kl_sink {
     int fd;
     bool owned, working, torn; /* torn: the last write ended inside a line */
     int error, told_error;
-    struct buffer waiting, leaving;
+    struct kl_buffer waiting, leaving;
     uint64_t dropped;
     kl_sink_trouble_fn *trouble;
     void *ctx;
@@ -115,7 +112,7 @@ static void on_worked(uv_work_t *work, int status)
 
 static void start(struct kl_sink *s)
 {
-    struct buffer empty = s->leaving;
+    struct kl_buffer empty = s->leaving;
 
     if (s->working || s->waiting.size == 0)
         return;
@@ -127,19 +124,11 @@ static void start(struct kl_sink *s)
 
 void kl_sink_write(struct kl_sink *s, const char *lines, size_t size)
 {
-    struct buffer *b = &s->waiting;
-
-    if (b->size + size > LIMIT) {
+    if (s->waiting.size + size > LIMIT) {
         s->dropped++;
         return;
     }
-    if (b->size + size > b->capacity) {
-        b->capacity = 2 * (b->size + size);
-        b->data = realloc(b->data, b->capacity);
-        KL_ASSERT(b->data != NULL);
-    }
-    memcpy(b->data + b->size, lines, size);
-    b->size += size;
+    kl_buffer_add(&s->waiting, lines, size);
     start(s);
 }
 
@@ -156,8 +145,8 @@ bool kl_sink_free(struct kl_sink *s)
         return false;
     if (s->owned)
         close(s->fd);
-    free(s->waiting.data);
-    free(s->leaving.data);
+    kl_buffer_free(&s->waiting);
+    kl_buffer_free(&s->leaving);
     free(s);
     return true;
 }
