@@ -166,6 +166,30 @@ unsigned position_of(const struct layout *l, unsigned slot)
     return 0;
 }
 
+static int clamp(int value, int low, int high)
+{
+    return value < low ? low : value > high ? high : value;
+}
+
+/* One line per board; the chosen one is shown in full below, where the lines leave room for it or
+   there is plenty: what to do about a failure does not fit into a line. */
+static void lay_out_lines(struct layout *l, const struct kl_model *m, int rows, int cols)
+{
+    int spare = rows - (int)l->count, longest = 0;
+
+    for (unsigned i = 0; i < l->count; i++) {
+        int width = kl_text_width(m->snap.slot[i].name);
+        longest = width > longest ? width : longest;
+    }
+    l->name_cols = clamp(longest, 10, cols >= 100 ? 22 : 15);
+    if (l->count > 0 && (spare >= PANE_ROWS_MIN || rows >= 3 * PANE_ROWS_MIN))
+        l->detail_rows = clamp(spare, PANE_ROWS_MIN, DETAIL_ROWS_MAX);
+    l->columns = 1;
+    l->rows = rows - l->detail_rows;
+    l->pane_rows = 1;
+    l->pane_cols = cols;
+}
+
 void lay_out(struct layout *l, const struct kl_model *m, const struct kl_view *v, int rows,
              int cols)
 {
@@ -176,12 +200,8 @@ void lay_out(struct layout *l, const struct kl_model *m, const struct kl_view *v
     if (body < 1)
         body = 1;
     l->compact = v->compact || l->count == 0 || !fit_panes(l, body, cols);
-    if (l->compact) {
-        l->columns = 1;
-        l->rows = body;
-        l->pane_rows = 1;
-        l->pane_cols = cols;
-    }
+    if (l->compact)
+        lay_out_lines(l, m, body, cols);
     l->per_page = (unsigned)(l->columns * l->rows);
     l->pages = l->count ? (l->count + l->per_page - 1) / l->per_page : 1;
     l->page = position_of(l, v->selected) / l->per_page;
@@ -301,11 +321,14 @@ static void draw_body(const struct kl_model *m, const struct kl_view *v, struct 
         unsigned slot = l.order[first + i];
         int r = (int)i / l.columns, c = (int)i % l.columns;
         if (l.compact)
-            draw_line(m, v, g, slot, HEADER_ROWS + (int)i, g->cols);
+            draw_line(m, v, g, slot, HEADER_ROWS + (int)i, l.name_cols);
         else
             draw_pane(m, v, g, slot, HEADER_ROWS + r * l.pane_rows, c * l.pane_cols, l.pane_rows,
                       l.pane_cols);
     }
+    if (l.detail_rows > 0)
+        draw_pane(m, v, g, v->selected, g->rows - FOOTER_ROWS - l.detail_rows, 0, l.detail_rows,
+                  g->cols);
     if (l.pages > 1) {
         snprintf(text, sizeof text, " page %u/%u ", l.page + 1, l.pages);
         kl_grid_text_right(g, 1, g->cols, g->cols, KL_STYLE_STRONG, text);

@@ -9,6 +9,7 @@ enum {
     FOOTER_ROWS = 1,
     PANE_ROWS_MIN = 6,
     PANE_COLS_MIN = 26,
+    DETAIL_ROWS_MAX = 14,
 };
 
 /* How the slots are laid out on the bench screen. */
@@ -16,6 +17,8 @@ struct layout {
     bool compact;             /* one line per board */
     int columns, rows;        /* of panes, or 1 and lines */
     int pane_cols, pane_rows; /* cells of one */
+    int name_cols;            /* of a line */
+    int detail_rows;          /* below the lines: the chosen board as a pane; 0 = no room */
     unsigned per_page, pages, page;
     unsigned order[KL_SLOTS_MAX]; /* slot index by position */
     unsigned count;
@@ -29,7 +32,7 @@ unsigned position_of(const struct layout *l, unsigned slot);
 void draw_pane(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g, unsigned slot,
                int row, int col, int rows, int cols);
 void draw_line(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g, unsigned slot,
-               int row, int cols);
+               int row, int name_cols);
 void draw_zoom(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g);
 void draw_events(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g);
 void draw_doubt(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g);

@@ -156,9 +156,10 @@ static void put_big(struct area *a, const char *word)
     a->rows -= spare;
 }
 
-static void put_wrapped(struct area *a, const char *text)
+static void put_wrapped(struct area *a, enum kl_style style, const char *text)
 {
-    int used = draw_wrapped(a->g, a->row, a->col, a->rows, a->cols, a->base, text);
+    int used = draw_wrapped(a->g, a->row, a->col, a->rows, a->cols,
+                            a->base != KL_STYLE_PLAIN ? a->base : style, text);
 
     a->row += used;
     a->rows -= used;
@@ -181,11 +182,11 @@ static void fill_fail(struct area *a, const struct kl_slot_view *s, const struct
     char text[KL_TEXT_MAX];
 
     put_big(a, "FAIL");
-    put_wrapped(a, info.text);
+    put_wrapped(a, KL_STYLE_FAIL, info.text);
     snprintf(text, sizeof text, "> %s", info.advice);
-    put_wrapped(a, text);
+    put_wrapped(a, KL_STYLE_FAIL, text);
     if (s->fault.detail[0])
-        put_wrapped(a, s->fault.detail);
+        put_wrapped(a, KL_STYLE_FAIL, s->fault.detail);
     chip_words(s, text, sizeof text);
     if (text[0])
         put_row(a, KL_STYLE_FAIL, text);
@@ -211,7 +212,7 @@ static void fill_running(struct area *a, const struct kl_slot_view *s, const str
     if (s->fault.reason != KL_FAULT_NONE) {
         struct kl_fault_info info = kl_fault_info(s->fault.reason);
         snprintf(text, sizeof text, "%s: %s", info.text, info.advice);
-        put_row(a, KL_STYLE_WAIT, text);
+        put_wrapped(a, KL_STYLE_WAIT, text);
     }
     put_log(a, log);
 }
@@ -263,17 +264,29 @@ static void line_tail(const struct kl_model *m, const struct kl_slot_view *s, un
         snprintf(out, size, "%s", log->count ? kl_log_line(log, log->count - 1) : "");
 }
 
+/* Of a name that is too long the end tells more: "host:4001". */
+static const char *end_of(const char *name, int cols)
+{
+    while (kl_text_width(name) > cols)
+        do
+            name++;
+        while (((unsigned char)*name & 0xc0) == 0x80);
+    return name;
+}
+
 void draw_line(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g, unsigned slot,
-               int row, int cols)
+               int row, int name_cols)
 {
     const struct kl_slot_view *s = slot_of(m, slot);
     bool selected = v->selected == slot;
     enum kl_style style = state_style(s->state);
     char text[512], words[128], chip[128];
-    int col;
+    int col, cols = g->cols;
 
-    snprintf(text, sizeof text, "%s%2u %-10.10s ", selected ? ">" : " ", slot + 1, s->name);
-    col = kl_grid_text(g, row, 0, cols, selected ? KL_STYLE_SELECTED : KL_STYLE_STRONG, text);
+    snprintf(text, sizeof text, "%s%2u %s", selected ? ">" : " ", slot + 1,
+             end_of(s->name, name_cols));
+    kl_grid_text(g, row, 0, cols, selected ? KL_STYLE_SELECTED : KL_STYLE_STRONG, text);
+    col = 4 + name_cols + 1;
     state_words(m, s, words, sizeof words);
     snprintf(text, sizeof text, "%s %s", state_symbol(s->state, v->ascii),
              s->state == KL_ST_DONE     ? "PASS"
