@@ -83,7 +83,7 @@ bool flash_blank(const struct kl_vboard *b, uint64_t at, uint64_t size)
     if (size > b->flash_size - at)
         size = b->flash_size - at;
     const uint8_t *p = b->flash + at;
-    return size == 0 || (p[0] == 0xFF && memcmp(p, p + 1, size - 1) == 0);
+    return size == 0 || (p[0] == 0xFF && memcmp(p, p + 1, (size_t)size - 1) == 0);
 }
 
 /* ---- contents and time ------------------------------------------------------------------------*/

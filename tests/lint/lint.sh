@@ -156,6 +156,16 @@ lint_scripts() {
     { echo run; echo .ci/run; sources '*.sh'; } | xargs shellcheck -x -s bash -S warning -e SC2034,SC2046,SC2154 | finding "shellcheck:"
 }
 
+# A Raspberry Pi of 32 bits: other sizes of long, size_t and off_t, the same warnings.
+lint_arm() {
+    need arm-linux-gnueabihf-gcc
+    sed -n 's/^ *"command": "\(.*\)",$/\1/p' "$build/compile_commands.json" |
+        grep -E ' -c [^ ]*/(src|firmware/provisioning)/[^ ]*\.c$' |
+        sed -E 's/^[^ ]+/arm-linux-gnueabihf-gcc/; s/ -o [^ ]+//; s/\\"/"/g; s/\\\\/\\/g; s/$/ -o \/dev\/null -idirafter \/usr\/include/' |
+        xargs -d '\n' -P"$(nproc)" -I{} bash -c '{}' 2>&1 | grep -E 'error|warning' | head -20 |
+        finding "it does not compile for ARM of 32 bits:"
+}
+
 # ---- what the documents say --------------------------------------------------------------------
 
 # Lines of code blocks, comments and prompts taken off.
