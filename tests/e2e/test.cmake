@@ -17,3 +17,7 @@ foreach(case one rom_loader eight_at_once sixty_four_at_once staggered erased_fi
   add_test(NAME e2e.${case} COMMAND e2e ${case})
   set_tests_properties(e2e.${case} PROPERTIES LABELS e2e TIMEOUT 180)
 endforeach()
+
+add_test(NAME e2e.installed COMMAND ${CMAKE_CURRENT_LIST_DIR}/installed.sh ${PROJECT_BINARY_DIR}
+  ${KEYLINE_STUB_DIR})
+set_tests_properties(e2e.installed PROPERTIES LABELS e2e TIMEOUT 120)
