@@ -103,15 +103,18 @@ static void a_link_to_the_device_is_followed(void **state)
 
 static void the_holder_is_named(void **state)
 {
-    char expected[64];
+    char expected[64], own_name[32] = "";
     (void)state;
     begin_pty();
     int other = open(master.slave, O_RDWR | O_NOCTTY);
     assert_true(other >= 0);
+    FILE *comm = fopen("/proc/self/comm", "r");
+    assert_int_equal(fscanf(comm, "%31[^\n]", own_name), 1);
+    fclose(comm);
     link_bench_open(&bench, master.slave, 115200);
     link_bench_until_opened(&bench);
     assert_int_equal(bench.result, KL_OPEN_BUSY);
-    kl_format(expected, sizeof expected, "held by test_link_seria (pid %d)", (int)getpid());
+    kl_format(expected, sizeof expected, "held by %s (pid %d)", own_name, (int)getpid());
     assert_non_null(strstr(bench.text, expected));
     link_bench_close(&bench);
     link_bench_finish(&bench);
