@@ -242,24 +242,38 @@ static size_t bytes_of_hex(const struct compact *field, uint8_t *out)
     return field->size / 2;
 }
 
+static void hide_spellings(struct text *t, const struct compact *line, const uint8_t *bytes,
+                           size_t size)
+{
+    static const struct {
+        spell_fn *spell;
+        size_t least; /* what is shorter would hide figures by chance */
+    } spellings[] = {{spell_hex, 1},
+                     {spell_base64, 1},
+                     {spell_reversed, PART},
+                     {spell_unpadded, PART},
+                     {spell_decimal, PART}};
+    char needle[NEEDLE];
+
+    for (size_t i = 0; i < sizeof spellings / sizeof spellings[0]; i++) {
+        size_t length = spellings[i].spell(bytes, size, needle);
+        if (length >= spellings[i].least)
+            hide_needle(t, line, needle, length);
+    }
+    kl_wipe(needle, sizeof needle);
+}
+
 static void hide_field(struct text *t, const struct compact *line, struct kl_span field)
 {
-    static spell_fn *const spellings[] = {spell_reversed, spell_unpadded, spell_decimal,
-                                          spell_base64};
     struct compact plain;
     uint8_t bytes[KL_LINE_MAX];
-    char needle[NEEDLE];
 
     compact(&plain, (const char *)field.data, field.size);
     hide_needle(t, line, plain.text, plain.size);
-    hide_needle(t, line, needle, spell_hex(field.data, field.size, needle));
-    hide_needle(t, line, needle, spell_base64(field.data, field.size, needle));
-    size_t size = bytes_of_hex(&plain, bytes);
-    for (size_t i = 0; size && i < sizeof spellings / sizeof spellings[0]; i++)
-        hide_needle(t, line, needle, spellings[i](bytes, size, needle));
+    hide_spellings(t, line, field.data, field.size);
+    hide_spellings(t, line, bytes, bytes_of_hex(&plain, bytes));
     kl_wipe(&plain, sizeof plain);
     kl_wipe(bytes, sizeof bytes);
-    kl_wipe(needle, sizeof needle);
 }
 
 static void hide_key(struct text *t, const struct kl_key *key)

@@ -66,6 +66,9 @@ static void a_known_key_is_hidden_however_it_is_spelled(void **state)
     KNOWN("b64 1WeJqwDvASMEVsD+Ed0i7g==", "b64 [masked]==");
     KNOWN("pw hunter2-is_FINE!", "pw [masked]!");
     KNOWN("pw 48 75 6e 74 65 72 32", "pw [masked]");
+    KNOWN("pw 72 117 110 116 101 114 50 45 73", "pw [masked]");
+    KNOWN("pw {72, 117, 110, 116}", "pw {[masked]}");
+    KNOWN("pw 65 6e 69 66", "pw [masked]");
     KNOWN("tail x7 end, ax7 0x7", "tail [masked] end, ax7 0x7");
 }
 
