@@ -304,7 +304,8 @@ void app_rx(struct kl_vboard *b, const uint8_t *data, size_t size)
 
 void app_tick(struct kl_vboard *b)
 {
-    b->app->program->tick(b);
+    if (!spells_tick(b))
+        b->app->program->tick(b);
     carry_out(b);
 }
 
@@ -329,6 +330,7 @@ void app_start(struct kl_vboard *b)
             b->app->short_value = fault_takes(b, FAULT_ID_READS_SHORT);
         }
         b->app->program->start(b);
+        spells_soon(b);
     }
     carry_out(b);
 }

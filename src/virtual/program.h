@@ -35,6 +35,7 @@ struct app {
     bool holding;                               /* it said that it holds a key */
     bool wrong_value, short_value, hide_values; /* drawn once per start */
     unsigned values, asked;
+    unsigned spelt; /* spells.c: lines so far */
     enum {
         STORE_WELL,
         STORE_WRONG,
@@ -43,6 +44,10 @@ struct app {
     enum doom doom; /* carried out when the program has returned */
     void *own;      /* the program's */
 };
+
+/* spells.c: prints the stored key once more in another way, if the fault says so. */
+void spells_soon(struct kl_vboard *b);
+bool spells_tick(struct kl_vboard *b); /* false: the tick is the program's */
 
 /* For programs. */
 void program_print(struct kl_vboard *b, const char *text, size_t size);

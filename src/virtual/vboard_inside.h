@@ -111,6 +111,7 @@ enum fault_argument {
  X(READS_WRONG,    "reads_wrong",     TIMES, 0,      "stores well, but the first N read-backs are wrong") \
  X(READS_SHORT,    "reads_short",     TIMES, 0,      "the first N read-backs end after one field") \
  X(LEAKS,          "leaks",           FLAG,  0,      "the program prints what it received, as text and as hex") \
+ X(SPELLS,         "spells",          FLAG,  0,      "the program prints its key again and again, each time in another way") \
  X(CHATTY,         "chatty",          FLAG,  0,      "the program prints log lines between all others") \
  X(PROVISIONED,    "provisioned",     TEXT,  0,      "already holds a key: its fields, separated by |; none = one of its own")
 /* clang-format on */

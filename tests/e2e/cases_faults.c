@@ -58,6 +58,7 @@ static const struct row curable[] = {
     {"reads_short=1", "done", false},
     {"leaks", "done", false},
     {"chatty", "done", false},
+    {"spells", "done", false},
     {"provisioned", "holds_unknown_key", true},
     {NULL, NULL, false},
 };
