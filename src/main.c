@@ -2,6 +2,7 @@
 #include <signal.h>
 
 #include "keyline/cli.h"
+#include "keyline/secret.h"
 
 int main(int argc, char **argv)
 {
@@ -9,5 +10,6 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     /* A file that may not grow is a full disk: the store waits for it. */
     signal(SIGXFSZ, SIG_IGN);
+    kl_secret_process();
     return kl_cli_main(argc, argv);
 }

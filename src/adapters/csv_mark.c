@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "disk.h"
-#include "secret.h"
+#include "keyline/secret.h"
 
 enum {
     CHUNK = 1 << 17,

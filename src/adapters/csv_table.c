@@ -10,7 +10,7 @@
 #include "csv_header.h"
 #include "disk.h"
 #include "keyline/bundle_load.h"
-#include "secret.h"
+#include "keyline/secret.h"
 
 enum {
     CHUNK = 1 << 16,

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "keyline/secret.h"
 #include "link_private.h"
 #include "serial_ops.h"
 
@@ -116,12 +117,17 @@ static void kicked(uv_idle_t *handle)
     }
 }
 
-void kl_link_init(struct kl_link *link, const struct kl_link_class *class, uv_loop_t *loop,
+void *kl_link_new(size_t size, const struct kl_link_class *class, uv_loop_t *loop,
                   const struct kl_link_events *events, void *ctx)
 {
-    *link = (struct kl_link){.class = class, .loop = loop, .events = *events, .ctx = ctx};
+    struct kl_link *link = kl_secret_alloc(size);
+    if (link == NULL)
+        return NULL;
+    *link =
+        (struct kl_link){.class = class, .size = size, .loop = loop, .events = *events, .ctx = ctx};
     uv_idle_init(loop, &link->kick);
     link->kick.data = link;
+    return link;
 }
 
 bool kl_link_live(const struct kl_link *link)
@@ -132,8 +138,9 @@ bool kl_link_live(const struct kl_link *link)
 static void free_op(struct kl_link_op *op)
 {
     if (op->secret)
-        kl_wipe(op->data, op->size);
-    free(op);
+        kl_secret_free(op, sizeof *op + op->size);
+    else
+        free(op);
 }
 
 static void free_ops(struct kl_link *link)
@@ -151,7 +158,7 @@ static void kick_closed(uv_handle_t *handle)
     struct kl_link *link = handle->data;
     free_ops(link);
     link->events.closed(link->ctx);
-    free(link);
+    kl_secret_free(link, link->size);
 }
 
 void kl_link_closed(struct kl_link *link)
@@ -177,7 +184,8 @@ void kl_link_io(struct kl_link *link, uint32_t request, const struct kl_io *io)
     if (link->lost)
         return;
     size_t size = io->kind == KL_IO_WRITE ? io->size : 0;
-    struct kl_link_op *op = malloc(sizeof *op + size);
+    struct kl_link_op *op =
+        io->secret ? kl_secret_alloc(sizeof *op + size) : malloc(sizeof *op + size);
     uv_idle_start(&link->kick, kicked);
     if (op == NULL) {
         link->trouble = "out of memory";

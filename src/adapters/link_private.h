@@ -31,6 +31,7 @@ struct kl_link_class {
 /* First member of every kind's own struct. */
 struct kl_link {
     const struct kl_link_class *class;
+    size_t size; /* of the kind's own struct */
     uv_loop_t *loop;
     struct kl_link_events events;
     void *ctx;
@@ -50,7 +51,9 @@ struct kl_net_target {
 /* False if it is neither "rfc2217://host:port[?ign_set_control]" nor "socket://host:port". */
 bool kl_net_target_parse(const char *text, struct kl_net_target *out);
 
-void kl_link_init(struct kl_link *link, const struct kl_link_class *class, uv_loop_t *loop,
+/* A kind's own struct, zeroed but for its first member; NULL if memory is out. What boards say
+   passes through it, so it is secret. */
+void *kl_link_new(size_t size, const struct kl_link_class *class, uv_loop_t *loop,
                   const struct kl_link_events *events, void *ctx);
 void kl_link_opened(struct kl_link *link, enum kl_open_result result, const char *text);
 void kl_link_rx(struct kl_link *link, const uint8_t *data, size_t size);

@@ -47,11 +47,10 @@ static void raw_open(struct kl_link *link)
 
 static void raw_write(struct raw_link *raw, const struct kl_link_op *op)
 {
-    struct kl_tcp_write *w = kl_tcp_write_new(op->size);
+    struct kl_tcp_write *w = kl_tcp_write_new(op->size, op->secret);
     if (w != NULL) {
         memcpy(w->data, op->data, op->size);
         w->size = op->size;
-        w->secret = op->secret;
     }
     if (w == NULL || !kl_tcp_write(&raw->tcp, w))
         kl_link_lost(&raw->base, "the connection does not take data");
@@ -80,10 +79,9 @@ static const struct kl_link_class raw_class = {
 struct kl_link *kl_link_raw_create(uv_loop_t *loop, const struct kl_net_target *target,
                                    const struct kl_link_events *events, void *ctx)
 {
-    struct raw_link *raw = malloc(sizeof *raw);
+    struct raw_link *raw = kl_link_new(sizeof *raw, &raw_class, loop, events, ctx);
     if (raw == NULL)
         return NULL;
-    kl_link_init(&raw->base, &raw_class, loop, events, ctx);
     kl_tcp_init(&raw->tcp, loop, &stream_events, raw);
     raw->target = *target;
     return &raw->base;

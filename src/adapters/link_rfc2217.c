@@ -96,7 +96,7 @@ static void timed_out(uv_timer_t *timer);
 
 static bool transmit(struct rfc2217_link *r, const uint8_t *data, size_t size)
 {
-    struct kl_tcp_write *w = kl_tcp_write_new(size);
+    struct kl_tcp_write *w = kl_tcp_write_new(size, false);
     if (w == NULL)
         return false;
     memcpy(w->data, data, size);
@@ -418,11 +418,9 @@ static void lost(void *owner, const char *text)
 
 static void write_data(struct rfc2217_link *r, const struct kl_link_op *op)
 {
-    struct kl_tcp_write *w = kl_tcp_write_new(2 * op->size);
-    if (w != NULL) {
+    struct kl_tcp_write *w = kl_tcp_write_new(2 * op->size, op->secret);
+    if (w != NULL)
         w->size = kl_telnet_escape(w->data, op->data, op->size);
-        w->secret = op->secret;
-    }
     if (w != NULL && kl_tcp_write(&r->tcp, w))
         kl_link_op_done(&r->base, true);
     else
@@ -493,10 +491,9 @@ struct kl_link *kl_link_rfc2217_create(uv_loop_t *loop, const struct kl_net_targ
                                        uint32_t baud, const struct kl_link_events *events,
                                        void *ctx)
 {
-    struct rfc2217_link *r = calloc(1, sizeof *r);
+    struct rfc2217_link *r = kl_link_new(sizeof *r, &class, loop, events, ctx);
     if (r == NULL)
         return NULL;
-    kl_link_init(&r->base, &class, loop, events, ctx);
     kl_tcp_init(&r->tcp, loop, &stream_events, r);
     kl_telnet_init(&r->telnet);
     uv_timer_init(loop, &r->timer);

@@ -309,10 +309,9 @@ struct kl_link *kl_link_serial_create(uv_loop_t *loop, const char *path, uint32_
                                       const struct kl_serial_ops *ops,
                                       const struct kl_link_events *events, void *ctx)
 {
-    struct serial_link *s = calloc(1, sizeof *s);
+    struct serial_link *s = kl_link_new(sizeof *s, &class, loop, events, ctx);
     if (s == NULL)
         return NULL;
-    kl_link_init(&s->base, &class, loop, events, ctx);
     kl_copy(s->path, sizeof s->path, path);
     s->ops = ops;
     s->baud = baud;

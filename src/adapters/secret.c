@@ -1,8 +1,22 @@
-#include "secret.h"
+#include "keyline/secret.h"
 
+#include <pthread.h>
+#include <stdbool.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 
 #include "keyline/base.h"
+
+/* The sanitizers' leak check has to look into the process. */
+#if defined __SANITIZE_ADDRESS__
+#define WATCHED
+#elif defined __has_feature
+#if __has_feature(address_sanitizer)
+#define WATCHED
+#endif
+#endif
 
 void *kl_secret_alloc(size_t size)
 {
@@ -11,6 +25,7 @@ void *kl_secret_alloc(size_t size)
     if (memory == MAP_FAILED)
         return NULL;
     madvise(memory, size, MADV_DONTDUMP);
+    mlock(memory, size);
     return memory;
 }
 
@@ -20,4 +35,43 @@ void kl_secret_free(void *memory, size_t size)
         return;
     kl_wipe(memory, size);
     munmap(memory, size);
+}
+
+void *kl_secret_grow(void *memory, size_t size, size_t new_size)
+{
+    void *larger = kl_secret_alloc(new_size);
+
+    if (larger == NULL)
+        return NULL;
+    if (memory != NULL)
+        memcpy(larger, memory, size);
+    kl_secret_free(memory, size);
+    return larger;
+}
+
+void kl_secret_stack(void)
+{
+    static _Thread_local bool done;
+    pthread_attr_t attributes;
+    void *lowest;
+    size_t size;
+
+    if (done || pthread_getattr_np(pthread_self(), &attributes) != 0)
+        return;
+    /* The first thread's stack is not all there yet: what it grows into is left out with it. */
+    if (pthread_attr_getstack(&attributes, &lowest, &size) == 0)
+        madvise(lowest, size, MADV_DONTDUMP);
+    pthread_attr_destroy(&attributes);
+    done = true;
+}
+
+void kl_secret_process(void)
+{
+    static const struct rlimit none = {0, 0};
+
+    setrlimit(RLIMIT_CORE, &none);
+#ifndef WATCHED
+    prctl(PR_SET_DUMPABLE, 0);
+#endif
+    kl_secret_stack();
 }

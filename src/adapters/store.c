@@ -8,7 +8,7 @@
 
 #include "csv_mark.h"
 #include "disk.h"
-#include "secret.h"
+#include "keyline/secret.h"
 #include "store_state.h"
 
 enum {
@@ -273,6 +273,7 @@ static void take_in_marks(struct kl_store *s)
 
 static void on_marking(uv_work_t *work)
 {
+    kl_secret_stack();
     kl_store_mark_there(work->data);
 }
 
@@ -303,6 +304,7 @@ static void start_marking(struct kl_store *s)
 
 static void on_work(uv_work_t *work)
 {
+    kl_secret_stack();
     kl_store_work(work->data);
 }
 

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "keyline/secret.h"
+
 enum {
     LAST_ADDRESS_MS = 5000, /* to connect, if there is no other address to try */
     ADDRESS_MS = 2000,
@@ -191,19 +193,23 @@ void kl_tcp_open(struct kl_tcp *t, const char *host, const char *port)
         uv_timer_start(&t->timer, look_up_failed, 0, 0);
 }
 
-struct kl_tcp_write *kl_tcp_write_new(size_t capacity)
+struct kl_tcp_write *kl_tcp_write_new(size_t capacity, bool secret)
 {
-    struct kl_tcp_write *w = malloc(sizeof *w + capacity);
-    if (w != NULL)
+    size_t size = sizeof(struct kl_tcp_write) + capacity;
+    struct kl_tcp_write *w = secret ? kl_secret_alloc(size) : malloc(size);
+    if (w != NULL) {
         memset(w, 0, sizeof *w);
+        w->secret = secret ? size : 0;
+    }
     return w;
 }
 
 static void free_write(struct kl_tcp_write *w)
 {
-    if (w->secret)
-        kl_wipe(w->data, w->size);
-    free(w);
+    if (w->secret > 0)
+        kl_secret_free(w, w->secret);
+    else
+        free(w);
 }
 
 static void written(uv_write_t *request, int status)

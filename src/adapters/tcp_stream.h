@@ -40,15 +40,15 @@ void kl_tcp_init(struct kl_tcp *t, uv_loop_t *loop, const struct kl_tcp_events *
 /* Answers by `opened`, later. */
 void kl_tcp_open(struct kl_tcp *t, const char *host, const char *port);
 
-/* Fill data and size (up to what was asked for), then hand it over; wiped if secret. */
+/* Fill data and size (up to what was asked for), then hand it over. */
 struct kl_tcp_write {
     uv_write_t request;
     struct kl_tcp *stream;
-    bool secret;
+    size_t secret; /* 0, or bytes of secret memory that it takes */
     size_t size;
     uint8_t data[];
 };
-struct kl_tcp_write *kl_tcp_write_new(size_t capacity); /* NULL if memory is out */
+struct kl_tcp_write *kl_tcp_write_new(size_t capacity, bool secret); /* NULL if memory is out */
 /* False if the connection is broken; the write is freed either way. */
 bool kl_tcp_write(struct kl_tcp *t, struct kl_tcp_write *write);
 /* Drops received bytes that wait in the kernel. */

@@ -4,22 +4,12 @@
  */
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "keyline/exit.h"
+#include "keyline/secret.h"
 #include "shell_private.h"
-
-/* The sanitizers' leak check has to look into the process. */
-#if defined __SANITIZE_ADDRESS__
-#define WATCHED
-#elif defined __has_feature
-#if __has_feature(address_sanitizer)
-#define WATCHED
-#endif
-#endif
 
 enum {
     LINKS_WAIT_S = 3, /* a frozen adapter blocks closing for 20 s */
@@ -28,12 +18,7 @@ enum {
 
 void kl_process_harden(void)
 {
-    static const struct rlimit none = {0, 0};
-
-    setrlimit(RLIMIT_CORE, &none);
-#ifndef WATCHED
-    prctl(PR_SET_DUMPABLE, 0);
-#endif
+    kl_secret_process();
     umask(077);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGHUP, SIG_IGN);

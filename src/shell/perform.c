@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "keyline/secret.h"
 #include "shell_private.h"
 
 /* ---- links ------------------------------------------------------------------------------------
@@ -155,7 +156,7 @@ static void on_stored(void *ctx, const struct kl_action *request, enum kl_store_
     ev->u.stored.fingerprint = request->u.store.fingerprint;
     kl_copy(ev->u.stored.text, sizeof ev->u.stored.text, text ? text : "");
     if (key) {
-        item->key = malloc(sizeof *item->key);
+        item->key = kl_secret_alloc(sizeof *item->key);
         KL_ASSERT(item->key != NULL);
         *item->key = *key;
     }

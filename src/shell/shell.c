@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "keyline/secret.h"
 #include "shell_private.h"
 
 /* ---- events -----------------------------------------------------------------------------------
@@ -33,9 +34,10 @@ void push_bytes(struct kl_shell *sh, struct item *item, const uint8_t *data, siz
     struct event_queue *q = &sh->queue[sh->filling];
 
     if (q->bytes_count + size > q->bytes_capacity) {
-        q->bytes_capacity = 2 * (q->bytes_count + size);
-        q->bytes = realloc(q->bytes, q->bytes_capacity);
+        size_t capacity = 2 * (q->bytes_count + size);
+        q->bytes = kl_secret_grow(q->bytes, q->bytes_capacity, capacity);
         KL_ASSERT(q->bytes != NULL);
+        q->bytes_capacity = capacity;
     }
     memcpy(q->bytes + q->bytes_count, data, size);
     item->bytes_at = q->bytes_count;
@@ -45,10 +47,7 @@ void push_bytes(struct kl_shell *sh, struct item *item, const uint8_t *data, siz
 
 static void drop_item(struct item *item)
 {
-    if (item->key) {
-        kl_wipe(item->key, sizeof *item->key);
-        free(item->key);
-    }
+    kl_secret_free(item->key, sizeof *item->key);
 }
 
 /* ---- one wake ---------------------------------------------------------------------------------
@@ -110,6 +109,7 @@ static void feed_queued(struct kl_shell *sh)
                 kl_pool_memory_free(q->item[i].memory);
             drop_item(&q->item[i]);
         }
+        kl_wipe(q->bytes, q->bytes_count);
         q->count = q->bytes_count = 0;
     }
 }
@@ -248,11 +248,11 @@ struct kl_shell *kl_shell_create(uv_loop_t *loop, const struct kl_shell_options 
 
     if (!sh)
         return NULL;
-    sh->station = malloc(kl_station_size());
+    sh->station = kl_secret_alloc(kl_station_size());
     sh->hotplug.seen = calloc(HOTPLUG_PORTS_MAX + KL_SLOTS_MAX, sizeof *sh->hotplug.seen);
     sh->hotplug.paths = calloc(KL_SLOTS_MAX, sizeof *sh->hotplug.paths);
     if (!sh->station || !sh->hotplug.seen || !sh->hotplug.paths) {
-        free(sh->station);
+        kl_secret_free(sh->station, kl_station_size());
         free(sh->hotplug.seen);
         free(sh->hotplug.paths);
         free(sh);
@@ -293,12 +293,12 @@ bool kl_shell_destroy(struct kl_shell *sh)
     if (sh->lines || sh->hotplug.working)
         return false;
     kl_station_finish(sh->station);
-    free(sh->station);
+    kl_secret_free(sh->station, kl_station_size());
     kl_pool_memory_free(sh->memory); /* its labels lead into the store */
     kl_store_free(sh->store);
     for (unsigned i = 0; i < 2; i++) {
         free(sh->queue[i].item);
-        free(sh->queue[i].bytes);
+        kl_secret_free(sh->queue[i].bytes, sh->queue[i].bytes_capacity);
     }
     free(sh->hotplug.seen);
     free(sh->hotplug.paths);

@@ -32,14 +32,14 @@ struct line {
 struct item {
     struct kl_event event;
     size_t bytes_at;               /* RX: where its bytes begin in the queue's */
-    struct kl_key *key;            /* STORED: a copy, wiped after the feed */
+    struct kl_key *key;            /* STORED: a copy, in secret memory until the feed */
     struct kl_pool_memory *memory; /* KEYS: the pool's from now on */
 };
 
 struct event_queue {
     struct item *item;
     size_t count, capacity;
-    uint8_t *bytes;
+    uint8_t *bytes; /* in secret memory: boards read their keys back */
     size_t bytes_count, bytes_capacity;
 };
 

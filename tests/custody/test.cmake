@@ -43,3 +43,14 @@ add_executable(store_speed custody/store_speed.c)
 target_link_libraries(store_speed PRIVATE kl_options kl_test_support)
 add_test(NAME custody.speed COMMAND store_speed 100 1000000)
 set_tests_properties(custody.speed PROPERTIES LABELS custody TIMEOUT 120)
+
+# No field but the label anywhere, whatever the boards print.
+add_executable(secrets custody/secrets.c custody/needles.c e2e/bench.c e2e/process.c)
+target_link_libraries(secrets PRIVATE kl_options kl_test_support)
+target_compile_definitions(secrets PRIVATE KEYLINE="$<TARGET_FILE:keyline>")
+add_dependencies(secrets keyline)
+foreach(where output memory)
+  add_test(NAME custody.secrets_${where} COMMAND secrets ${where})
+  set_tests_properties(custody.secrets_${where} PROPERTIES LABELS custody TIMEOUT 300
+    SKIP_RETURN_CODE 77)
+endforeach()
