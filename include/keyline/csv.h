@@ -31,7 +31,7 @@ struct kl_csv_row_text {
     uint64_t size;       /* bytes up to its line end: here the mark goes */
     uint32_t line;       /* where it begins, from 1 */
     uint32_t fields;     /* the key's fields: without empty ones at the end, and the mark */
-    uint32_t empty_tail; /* empty unquoted fields between the last one and mark or line end */
+    uint32_t empty_tail; /* empty fields between the last one and mark or line end */
     bool marked;
     bool cut;                          /* values were too long to be kept: `field` can't be used */
     uint16_t begin[KL_FIELDS_MAX + 1]; /* field i is value[begin[i] … begin[i + 1]) */

@@ -81,7 +81,7 @@ static void end_field(struct kl_csv *c)
     if (is_mark) {
         if (c->marks++ == 0)
             c->mark_at = c->index;
-    } else if (c->solid > 0 || c->quoted) {
+    } else if (c->solid > 0) {
         c->marks = 0;
         row->fields = c->index + 1;
     }

@@ -18,6 +18,7 @@ static const kl_us QUICK = KL_MS(20);       /* a replacement that takes no longe
 static const kl_us REST_PER_WORK = 19;      /* 5 % of the time, whatever the file's size */
 static const kl_us RETRY_AFTER = KL_SEC(2); /* one that failed */
 static const kl_us GATHER = KL_MS(300);
+static const kl_us OPEN_END_RESTS = KL_SEC(2);
 static const struct timespec moment = {.tv_nsec = 25 * 1000 * 1000};
 
 static kl_us now_us(clockid_t clock)
@@ -62,12 +63,19 @@ static bool settled(struct kl_store *s, struct stat *st, char text[KL_TEXT_MAX])
     return false;
 }
 
-/* A last row without its line end may be half a row. */
-static bool half_written(const struct kl_table *fresh)
+/* A last row without its line end may be half a row, until the file has rested. Its own time says
+   nothing: it may come from another machine's clock. */
+static bool half_written(struct kl_store *s, const struct kl_table *fresh)
 {
-    kl_us age = now_us(CLOCK_REALTIME) - KL_SEC(fresh->id.mtim.tv_sec);
+    kl_us now = now_us(CLOCK_MONOTONIC);
 
-    return fresh->open_end && age >= 0 && age < KL_SEC(2);
+    if (!fresh->open_end)
+        return false;
+    if (!kl_file_id_equal(&fresh->id, &s->open_id)) {
+        s->open_id = fresh->id;
+        s->open_since = now;
+    }
+    return now - s->open_since < OPEN_END_RESTS;
 }
 
 static bool lock_anew(struct kl_store *s, const struct kl_table *fresh, char text[KL_TEXT_MAX])
@@ -115,7 +123,7 @@ static bool reload(struct kl_store *s, const struct stat *st, char text[KL_TEXT_
         note_bad(s, st, text);
     } else if (result == KL_TABLE_BROKEN) {
         note_bad(s, st, text);
-    } else if (result == KL_TABLE_OK && half_written(fresh)) {
+    } else if (result == KL_TABLE_OK && half_written(s, fresh)) {
         kl_format(text, KL_TEXT_MAX, "%s: another program is writing to it", kl_shown(s->csv));
     } else if (result == KL_TABLE_OK && lock_anew(s, fresh, text)) {
         put_table(s, fresh);

@@ -82,6 +82,8 @@ struct kl_store {
     struct kl_table *table;
     struct kl_file_id bad_id; /* a changed CSV that can't be used, so it is not read again */
     char bad_text[KL_TEXT_MAX];
+    struct kl_file_id open_id; /* a changed CSV whose last row lacks its end, and … */
+    kl_us open_since;          /* … since when it looks like that, by a clock that never jumps */
     struct kl_fingerprint *mark; /* provisioned, not marked yet */
     uint32_t mark_count, mark_capacity;
     kl_us mark_asked; /* since when the oldest of them waits */

@@ -2,6 +2,7 @@
 #include "needles.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -288,12 +289,13 @@ static int open_of(pid_t pid, const char *what)
 
 void needles_in_memory(const struct needles *n, pid_t pid, struct memory_look *out)
 {
-    int mem = open_of(pid, "mem"), pagemap = open_of(pid, "pagemap"), list = open_of(pid, "smaps");
+    int mem = open_of(pid, "mem"), error = mem < 0 ? errno : 0;
+    int pagemap = open_of(pid, "pagemap"), list = open_of(pid, "smaps");
     FILE *smaps = list < 0 ? NULL : fdopen(list, "r");
     struct mapping m = {0};
 
-    *out = (struct memory_look){.readable = mem >= 0 && pagemap >= 0 && smaps != NULL};
-    while (out->readable && next_mapping(smaps, &m))
+    *out = (struct memory_look){.error = error ? error : pagemap < 0 || !smaps ? ESRCH : 0};
+    while (out->error == 0 && next_mapping(smaps, &m))
         if (m.readable && strncmp(m.name, "[v", 2) != 0) /* the kernel's own */
             look_at_mapping(n, mem, pagemap, &m, out);
     if (smaps)

@@ -22,7 +22,7 @@ const char *needles_in_text(const struct needles *n, const char *text, size_t si
 
 /* What a core image of the process would hold, and what the kernel would leave out of it. */
 struct memory_look {
-    bool readable;     /* false: this user may not look */
+    int error;         /* of opening it: nothing was seen */
     unsigned left_out; /* parts of keys in memory that no core image holds … */
     unsigned kept;     /* … and in memory that one would */
     char where[512];   /* the first few of the latter: what of which key, in which mapping */

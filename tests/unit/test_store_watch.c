@@ -1,4 +1,5 @@
 /* Tests of the store while others change its files under it. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -192,6 +194,52 @@ static void half_a_row_at_the_end_is_not_taken_for_a_key(void **state)
     assert_string_equal(b.key.line, "dev-4,aa04,bb04");
 }
 
+/* Programs that quote every field also write the empty one where other rows have their mark; and
+   their line ends and byte order mark are their own. */
+static void a_spreadsheet_that_saves_over_it_changes_no_key(void **state)
+{
+    struct kl_fingerprint two = bench_key(&b, "dev-2");
+
+    (void)state;
+    assert_int_equal(bench_ask(&b, KL_OP_PROVISION, "dev-1", 1), KL_STORE_OK);
+    assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-2", 2), KL_STORE_OK);
+    put_in_place(
+        "\xef\xbb\xbf\"dev-1\",\"aa01\",\"bb01\",\"\"\r\n"
+        "\"dev-2\",\"aa02\",\"bb02\",\"\"\r\n\"dev-3\",\"aa03\",\"bb03\",\"PROVISIONED\"\r\n");
+    wait_for_reload(1);
+    assert_int_equal(kl_store_content(b.store)->fields, 3);
+    assert_true(kl_store_content(b.store)->rows[2].marked);
+    bench_submit(&b, KL_OP_FETCH, &two, 2);
+    bench_wait(&b);
+    assert_int_equal(b.status, KL_STORE_OK);
+    assert_string_equal(b.key.line, "dev-2,aa02,bb02");
+    assert_int_equal(bench_ask(&b, KL_OP_PROVISION, "dev-2", 2), KL_STORE_OK);
+    bench_close(&b);
+    assert_true(file_is(csv, "\xef\xbb\xbf\"dev-1\",\"aa01\",\"bb01\",\"\",Provisioned\r\n"
+                             "\"dev-2\",\"aa02\",\"bb02\",\"\",Provisioned\r\n"
+                             "\"dev-3\",\"aa03\",\"bb03\",\"PROVISIONED\"\r\n"));
+}
+
+/* Whatever its clock says: files come from other machines, and clocks jump. */
+static void half_a_row_from_the_future_is_not_taken_for_a_key(void **state)
+{
+    const char *fresh = scratch_path(&dir, "fresh.csv");
+    const time_t now = time(NULL);
+    const long off[] = {3600, -3600};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        const struct timespec times[2] = {{.tv_sec = now + off[i]}, {.tv_sec = now + off[i]}};
+        file_put(fresh, i == 0 ? "dev-1,aa01,bb01\ndev-4,aa04,b" : "dev-1,aa01,bb01\ndev-5,aa05,b");
+        assert_int_equal(utimensat(AT_FDCWD, fresh, times, 0), 0);
+        assert_int_equal(rename(fresh, csv), 0);
+        assert_true(bench_until(&b, has_trouble, (char[]){"is writing"}));
+        assert_int_equal(b.reloads, 0);
+    }
+    put_in_place(three_rows);
+    assert_true(bench_until(&b, has_none, NULL));
+}
+
 static void a_name_that_leads_elsewhere_is_trouble(void **state)
 {
     const char *name = scratch_path(&dir, "link.csv"), *other = scratch_path(&dir, "other.csv");
@@ -290,6 +338,8 @@ int main(void)
         WHILE_RUNNING(a_csv_that_breaks_keeps_what_was_read),
         WHILE_RUNNING(an_emptied_or_deleted_csv_is_trouble_until_it_is_back),
         WHILE_RUNNING(half_a_row_at_the_end_is_not_taken_for_a_key),
+        WHILE_RUNNING(half_a_row_from_the_future_is_not_taken_for_a_key),
+        WHILE_RUNNING(a_spreadsheet_that_saves_over_it_changes_no_key),
         WHILE_RUNNING(a_name_that_leads_elsewhere_is_trouble),
         WHILE_RUNNING(a_ledger_that_is_deleted_is_written_again),
         WHILE_RUNNING(a_deleted_ledger_is_noticed_while_nobody_asks),
