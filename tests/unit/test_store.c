@@ -7,10 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "fault_disk.h"
 #include "scratch.h"
 #include "store_bench.h"
 
@@ -225,6 +227,58 @@ static void many_requests_are_answered_in_order(void **state)
     assert_true(file_is(csv, text));
 }
 
+/* Durable steps (writes, syncs) that reserving this many keys at once takes. */
+static uint32_t steps_of_reserving(struct store_bench *b, unsigned first, unsigned count)
+{
+    uint32_t before = fault_steps();
+    char label[16];
+
+    for (unsigned i = first; i < first + count; i++) {
+        snprintf(label, sizeof label, "d%02u", i);
+        struct kl_fingerprint fp = bench_key(b, label);
+        bench_submit(b, KL_OP_RESERVE, &fp, i);
+    }
+    bench_wait(b);
+    return fault_steps() - before;
+}
+
+/* In a process of its own: the disk that counts steps stays. */
+static int count_steps(void)
+{
+    struct store_bench b;
+    uint32_t one, many;
+
+    fault_install();
+    if (bench_open(&b, csv) != KL_STORE_OPENED)
+        return 2;
+    steps_of_reserving(&b, 0, 1);
+    one = steps_of_reserving(&b, 1, 1);
+    many = steps_of_reserving(&b, 2, 60);
+    printf("one board: %u steps, sixty at once: %u\n", one, many);
+    bench_close(&b);
+    return one > 0 && many < 6 * one ? 0 : 1;
+}
+
+static void boards_that_ask_together_share_a_commit(void **state)
+{
+    char text[4096] = "";
+    int status;
+    pid_t child;
+
+    (void)state;
+    for (int i = 0; i < 64; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "d%02d,%04d\n", i, i * i);
+    file_put(csv, text);
+    if ((child = fork()) == 0) {
+        status = count_steps();
+        fflush(stdout);
+        _exit(status);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void copies_of_a_spent_row_are_marked_too(void **state)
 {
     struct store_bench b;
@@ -432,6 +486,7 @@ int main(void)
         IN_FOLDER(a_large_file_is_marked_beside_the_requests),
         IN_FOLDER(a_key_that_a_board_shows_is_spent_whatever_it_was_promised),
         IN_FOLDER(many_requests_are_answered_in_order),
+        IN_FOLDER(boards_that_ask_together_share_a_commit),
         IN_FOLDER(copies_of_a_spent_row_are_marked_too),
         IN_FOLDER(a_missing_mark_is_made_up_for),
         IN_FOLDER(the_ledger_is_private_and_no_secret_is_in_it),
