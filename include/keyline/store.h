@@ -38,6 +38,8 @@ struct kl_store_content {
     const struct kl_ledger_row *ledger;
     uint32_t ledger_count;
     unsigned fields;
+    bool lost_ledger; /* rows are marked, but there was no ledger: was it keyline that marked them?
+                       */
     char warning[KL_TEXT_MAX]; /* "the first row looks like a header …"; "" = none */
 };
 

@@ -123,12 +123,17 @@ static enum kl_store_open_result load_csv(struct kl_store *s, char error[KL_TEXT
 static enum kl_store_open_result open_ledger(struct kl_store *s, char error[KL_TEXT_MAX])
 {
     enum kl_ledger_mode mode = s->read_only ? KL_LEDGER_READ : KL_LEDGER_CREATE;
+    bool absent = access(s->ledger_path, F_OK) != 0 && errno == ENOENT;
 
     s->ledger = kl_ledger_open(s->ledger_path, mode, error);
     if (s->ledger == NULL && error[0] != '\0')
         return KL_STORE_BROKEN;
     s->shown = kl_store_show(s, error);
-    return s->shown == NULL ? KL_STORE_BROKEN : KL_STORE_OPENED;
+    if (s->shown == NULL)
+        return KL_STORE_BROKEN;
+    for (uint32_t i = 0; absent && i < s->table->count; i++)
+        s->shown->content.lost_ledger |= s->table->row[i].marked;
+    return KL_STORE_OPENED;
 }
 
 enum kl_store_open_result kl_store_open(const struct kl_store_options *options,

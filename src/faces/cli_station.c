@@ -249,6 +249,19 @@ static void hello(const struct station *s, struct kl_wire_hello *h)
     gethostname(h->station, sizeof h->station - 1);
 }
 
+/* What was printed at the start lies under the dashboard. */
+static void tell_warnings(const struct station *s, struct kl_shell *sh)
+{
+    const struct kl_store_content *content = kl_store_content(s->store);
+    char text[KL_TEXT_MAX];
+
+    kl_report_lost_ledger(s->args.csv, content, text);
+    if (text[0])
+        kl_shell_tell(sh, text);
+    if (content->warning[0])
+        kl_shell_tell(sh, content->warning);
+}
+
 static int create_faces(struct station *s, struct kl_shell *sh, struct faces *f)
 {
     const struct station_args *a = &s->args;
@@ -274,6 +287,7 @@ static int create_faces(struct station *s, struct kl_shell *sh, struct faces *f)
         f->hook = hook_create(sh, a->on_result);
     if (s->ready < 0)
         f->headless = headless_create(sh, fileno(s->human));
+    tell_warnings(s, sh);
     return KL_EXIT_OK;
 }
 

@@ -69,14 +69,29 @@ static bool judge(FILE *out, const char *csv, const struct kl_pool *pool)
     return true;
 }
 
+void kl_report_lost_ledger(const char *csv, const struct kl_store_content *content,
+                           char text[KL_TEXT_MAX])
+{
+    text[0] = '\0';
+    if (content->lost_ledger)
+        kl_format(text, KL_TEXT_MAX,
+                  "warning: rows are marked and there was no ledger. If keyline marked them, stop "
+                  "now and put %s.ledger back: only it knows which keys boards were being given",
+                  csv);
+}
+
 bool kl_report_keys(FILE *out, const char *csv, const struct kl_store_content *content)
 {
     struct kl_pool pool = {0};
     struct kl_pool_memory *memory =
         kl_pool_memory_alloc((uint64_t)content->row_count + content->ledger_count);
+    char lost[KL_TEXT_MAX];
     bool good;
 
     KL_ASSERT(memory != NULL);
+    kl_report_lost_ledger(csv, content, lost);
+    if (lost[0])
+        fprintf(out, "%s\n", lost);
     if (content->warning[0])
         fprintf(out, "%s: warning: %s\n", csv, content->warning);
     kl_pool_load(&pool, memory, content->rows, content->row_count, content->ledger,

@@ -211,6 +211,25 @@ static void ledger_unwritable(void)
     untouched(&b);
 }
 
+/* Taken away between two runs: nobody can know what it held, but it is said, in all places. */
+static void ledger_gone(void)
+{
+    struct bench b;
+    struct process p;
+
+    good_bench(&b);
+    CHECK(station_run(&b, &p, WORDS("--once")) == 0 && !strstr(p.text[0], "no ledger"), "%s",
+          p.text[0]);
+    forget(&p);
+    CHECK(unlink(scratch_path(&b.dir, "keys.csv.ledger")) == 0, "%s", strerror(errno));
+    CHECK(station_run(&b, &p, WORDS("--once")) == 0, "exit status %d", p.status);
+    CHECK(strstr(p.text[0], "there was no ledger") && bench_events(&b, "station", NULL) > 0, "%s",
+          p.text[0]);
+    forget(&p);
+    CHECK(bench_check_custody(&b) == 1, "one board, one key");
+    bench_remove(&b);
+}
+
 static void no_keys_left(void)
 {
     struct bench b;
@@ -264,6 +283,7 @@ const struct e2e_case cases_input[] = {
     {"refused_port", refused_port},
     {"second_station", second_station},
     {"ledger_unwritable", ledger_unwritable},
+    {"ledger_gone", ledger_gone},
     {"no_keys_left", no_keys_left},
     {"csv_replaced_again_and_again", csv_replaced_again_and_again},
     {NULL, NULL},

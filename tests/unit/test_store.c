@@ -392,12 +392,16 @@ static void without_its_ledger_the_marks_still_count(void **state)
     file_put(csv, "dev-1,aa01,Provisioned\ndev-2,aa02\n");
     assert_int_equal(bench_open(&b, csv), KL_STORE_OPENED);
     assert_true(kl_store_content(b.store)->rows[0].marked);
+    assert_true(kl_store_content(b.store)->lost_ledger);
     bench_ask(&b, KL_OP_RESERVE, "dev-1", 1);
     refused(&b, "mark of another tool");
     assert_int_equal(bench_ask(&b, KL_OP_PROVISION, "dev-1", 1), KL_STORE_OK); /* adopted */
     assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-1", 1), KL_STORE_OK);
     bench_close(&b);
     assert_true(file_is(csv, "dev-1,aa01,Provisioned\ndev-2,aa02\n"));
+    assert_int_equal(bench_open(&b, csv), KL_STORE_OPENED);
+    assert_false(kl_store_content(b.store)->lost_ledger);
+    bench_close(&b);
 }
 
 static void links_lead_to_the_real_file(void **state)
