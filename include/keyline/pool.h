@@ -146,9 +146,10 @@ void kl_pool_refused(struct kl_pool *p, uint32_t key);
 /* The board of this key left its slot or was given up: what is reserved is in doubt from now on.
    Legal in every state; asking or claiming makes it live again. */
 void kl_pool_leave(struct kl_pool *p, uint32_t key);
-/* An operator released it by label, with a reason that the ledger keeps (any reserved key that is
-   not live). RESERVED -> FREE if it is in the CSV, else gone. */
-bool kl_pool_operator_release(struct kl_pool *p, const struct kl_fingerprint *fp);
+/* An operator releases it, with a reason that the ledger keeps: any reserved key that is not live,
+   also one that was sent. -> RELEASING; durable, it is free if it is in the CSV, else gone. */
+bool kl_pool_may_release(const struct kl_pool *p, uint32_t key);
+bool kl_pool_operator_release(struct kl_pool *p, uint32_t key);
 
 /* The key that belongs to a MAC; UINT32_MAX if none. */
 uint32_t kl_pool_of_mac(const struct kl_pool *p, const struct kl_mac *mac);

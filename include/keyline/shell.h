@@ -65,6 +65,10 @@ void kl_shell_look(struct kl_shell *sh, struct kl_snapshot *out);
 unsigned kl_shell_in_doubt(struct kl_shell *sh, struct kl_in_doubt *out, unsigned capacity);
 
 void kl_shell_command(struct kl_shell *sh, enum kl_command_kind kind, unsigned slot);
+/* Makes a reserved key free again, durably, some time after this; false and why it can't be done.
+ */
+bool kl_shell_release(struct kl_shell *sh, const struct kl_fingerprint *fp, const char *reason,
+                      char error[KL_TEXT_MAX]);
 /* A network port comes and goes by command; false and a reason if it can't. */
 bool kl_shell_add_port(struct kl_shell *sh, const char *target, char error[KL_TEXT_MAX]);
 bool kl_shell_remove_port(struct kl_shell *sh, unsigned slot, char error[KL_TEXT_MAX]);

@@ -78,7 +78,7 @@ enum kl_command_kind {
     KL_CMD_PAUSE,       /* finish what runs, start nothing new */
     KL_CMD_RESUME,
     KL_CMD_STOP,    /* finish or park what runs, then rest; twice: close everything now */
-    KL_CMD_RELEASE, /* the operator released a key by label: already durable */
+    KL_CMD_RELEASE, /* an operator knows that the board it is reserved for did not get this key */
 };
 
 enum kl_store_status {
@@ -143,6 +143,7 @@ struct kl_event {
         struct {
             enum kl_command_kind kind;
             struct kl_fingerprint fingerprint; /* RELEASE */
+            const char *reason;                /* RELEASE; valid during the feed */
         } command;
     } u;
 };
@@ -296,6 +297,8 @@ uint32_t kl_station_keys(const struct kl_station *st);
 /* The first `capacity` keys in doubt; returns how many were written. */
 unsigned kl_station_in_doubt(const struct kl_station *st, struct kl_in_doubt *out,
                              unsigned capacity);
+/* Why KL_CMD_RELEASE would do nothing; NULL = it would not. */
+const char *kl_station_unreleasable(const struct kl_station *st, const struct kl_fingerprint *fp);
 void kl_station_finish(struct kl_station *st); /* wipes secrets; before the pool memory goes */
 
 #endif

@@ -72,6 +72,7 @@ bool kl_wire_decode(const char *line, size_t size, struct kl_snapshot *snap,
 char *kl_wire_command(enum kl_command_kind kind, unsigned slot);
 char *kl_wire_add_port(const char *target);
 char *kl_wire_remove_port(unsigned slot);
+char *kl_wire_release(const struct kl_fingerprint *fp, const char *reason);
 
 /* ---- the station's side ------------------------------------------------------------------------
  */
@@ -80,13 +81,16 @@ enum kl_wire_wish_kind {
     KL_WIRE_WISH_COMMAND,
     KL_WIRE_WISH_ADD_PORT,
     KL_WIRE_WISH_REMOVE_PORT,
+    KL_WIRE_WISH_RELEASE,
 };
 
 struct kl_wire_wish {
     enum kl_wire_wish_kind kind;
     enum kl_command_kind command;
     unsigned slot;
-    char port[KL_PORT_MAX]; /* ADD_PORT */
+    char port[KL_PORT_MAX];            /* ADD_PORT */
+    struct kl_fingerprint fingerprint; /* RELEASE */
+    char reason[KL_TEXT_MAX];
 };
 
 /* Reads what a dashboard sent; false and a reason for `refused` if it can't be done. */

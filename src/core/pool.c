@@ -422,16 +422,31 @@ bool kl_pool_release(struct kl_pool *p, uint32_t key)
     return true;
 }
 
+/* A MAC with two keys lost the one that it would have got: the other takes its place. Rare, so it
+   may look at every key. */
+static void index_other_key(struct kl_pool *p, const struct kl_mac *mac)
+{
+    for (uint32_t i = 0; i < p->count; i++) {
+        if (!kl_mac_equal(&p->memory.key[i].mac, mac))
+            continue;
+        key_at(p, i)->rival = false;
+        kl_pool_index_mac(p, i);
+    }
+}
+
 void kl_pool_released(struct kl_pool *p, uint32_t key, bool durable)
 {
-    KL_ASSERT(key_at(p, key)->state == KL_KEY_RELEASING);
-    KL_ASSERT(!key_at(p, key)->sent);
-    if (durable) {
-        let_go(p, key);
-        return;
+    const struct kl_pool_key *k = key_at(p, key);
+    struct kl_mac mac = k->mac;
+    bool rival = k->rival;
+
+    KL_ASSERT(k->state == KL_KEY_RELEASING);
+    if (!durable) {
+        leave_state(p, key);
+        enter(p, key, KL_KEY_RESERVED);
+    } else if (let_go(p, key) || rival) {
+        index_other_key(p, &mac);
     }
-    leave_state(p, key);
-    enter(p, key, KL_KEY_RESERVED);
 }
 
 void kl_pool_recording(struct kl_pool *p, uint32_t key)
@@ -453,18 +468,6 @@ void kl_pool_recorded(struct kl_pool *p, uint32_t key, bool durable)
     k->row &= (uint8_t)~ROW_SPENT;
     k->marked = k->line != 0; /* the store marks it by itself */
     enter(p, key, KL_KEY_PROVISIONED);
-}
-
-/* A MAC with two keys lost the one that it would have got: the other takes its place. Rare, so it
-   may look at every key. */
-static void index_other_key(struct kl_pool *p, const struct kl_mac *mac)
-{
-    for (uint32_t i = 0; i < p->count; i++) {
-        if (!kl_mac_equal(&p->memory.key[i].mac, mac))
-            continue;
-        key_at(p, i)->rival = false;
-        kl_pool_index_mac(p, i);
-    }
 }
 
 void kl_pool_refused(struct kl_pool *p, uint32_t key)
@@ -493,20 +496,20 @@ void kl_pool_leave(struct kl_pool *p, uint32_t key)
 
 /* ---- an operator's release ---- */
 
-bool kl_pool_operator_release(struct kl_pool *p, const struct kl_fingerprint *fp)
+bool kl_pool_may_release(const struct kl_pool *p, uint32_t key)
 {
-    uint32_t key = kl_pool_find(p, fp);
-    if (key == UINT32_MAX)
-        return false;
-
-    const struct kl_pool_key *k = key_at(p, key);
-    struct kl_mac mac = k->mac;
-    bool rival = k->rival;
+    const struct kl_pool_key *k = kl_pool_key(p, key);
     bool reserved = k->state == KL_KEY_RESERVED;
-    bool foreign = k->state == KL_KEY_PROVISIONED && !kl_pool_is_held(k) && kl_mac_is_set(&mac);
-    if (k->live || !(reserved || foreign))
+    bool foreign = k->state == KL_KEY_PROVISIONED && !kl_pool_is_held(k) && kl_mac_is_set(&k->mac);
+
+    return !k->live && (reserved || foreign);
+}
+
+bool kl_pool_operator_release(struct kl_pool *p, uint32_t key)
+{
+    if (!kl_pool_may_release(p, key))
         return false;
-    if (let_go(p, key) || rival)
-        index_other_key(p, &mac);
+    leave_state(p, key);
+    enter(p, key, KL_KEY_RELEASING);
     return true;
 }

@@ -116,7 +116,10 @@ void kl_ask_store(struct kl_station *st, struct slot *s, enum kl_store_op op, ui
     q->action.u.store.op = op;
     q->action.u.store.mac = op == KL_OP_ATTEMPT ? s->finished.mac : s->identity.mac;
     q->action.u.store.acknowledged_only = s->acknowledged_only;
-    q->action.u.store.reason = reason;
+    if (reason) {
+        kl_copy(q->text, sizeof q->text, reason);
+        q->action.u.store.reason = q->text;
+    }
     if (op == KL_OP_ATTEMPT)
         q->action.u.store.attempt = &s->finished;
     if (key != NO_KEY) {
@@ -429,6 +432,32 @@ static void plugged(struct kl_station *st, struct slot *s, const struct kl_event
     kl_board_plugged(st, s);
 }
 
+const char *kl_station_unreleasable(const struct kl_station *st, const struct kl_fingerprint *fp)
+{
+    uint32_t key = kl_pool_find(&st->pool, fp);
+
+    if (key == NO_KEY)
+        return "the station does not know this key";
+    for (unsigned i = 0; i < st->slot_count; i++)
+        if (st->slot[i].key == key)
+            return "its board is on the bench right now, which settles it; unplug it first";
+    return kl_pool_may_release(&st->pool, key) ? NULL : "it is not reserved any more";
+}
+
+static void release(struct kl_station *st, const struct kl_event *ev)
+{
+    char text[KL_TEXT_MAX];
+    const char *why = kl_station_unreleasable(st, &ev->u.command.fingerprint);
+    uint32_t key = kl_pool_find(&st->pool, &ev->u.command.fingerprint);
+
+    if (!why && kl_pool_operator_release(&st->pool, key))
+        kl_ask_store(st, &st->slot[0], KL_OP_RELEASE, key, ev->u.command.reason);
+    kl_format(
+        text, sizeof text, "an operator %s the key %s%s%s", why ? "can't release" : "releases",
+        key == NO_KEY ? "?" : kl_pool_key(&st->pool, key)->label, why ? ": " : "", why ? why : "");
+    kl_note_text(st, NULL, KL_NOTE_STATION, text);
+}
+
 static void command(struct kl_station *st, const struct kl_event *ev)
 {
     struct slot *s = ev->slot < st->slot_count ? &st->slot[ev->slot] : NULL;
@@ -458,7 +487,7 @@ static void command(struct kl_station *st, const struct kl_event *ev)
         stop(st);
         break;
     case KL_CMD_RELEASE:
-        kl_pool_operator_release(&st->pool, &ev->u.command.fingerprint);
+        release(st, ev);
         break;
     }
 }

@@ -14,8 +14,8 @@ static const char usage[] =
     "  history [--mac M] [--label L]   every attempt and every change, oldest first\n"
     "  release LABEL --reason TEXT [--mac M]\n"
     "                               makes a reserved key free again; the reason is kept.\n"
-    "                               Only while no station runs on this CSV. Be sure that\n"
-    "                               the board it was reserved for did not get it.\n"
+    "                               Be sure that the board it was reserved for did not get\n"
+    "                               it. Refused while that board is on the bench.\n"
     "  export                       who got what: label, MAC, time, bundle, station\n"
     "\n"
     "  --csv-file FILE, --csv_file FILE   the keys (default: keys.csv)\n"
@@ -23,7 +23,7 @@ static const char usage[] =
     "  --json                       as JSON\n"
     "  --csv                        as CSV (history, export)\n"
     "\n"
-    "exit status: 0 done, 2 usage, 3 no such key or a bad CSV, 4 a station holds this CSV,\n"
+    "exit status: 0 done, 2 usage, 3 no such key or a bad CSV, 4 the station refused,\n"
     "             6 the ledger can't be read or written\n";
 
 struct command {

@@ -26,6 +26,9 @@ int keys_list(const struct keys_args *a);
 /* cli_keys_ledger.c */
 int keys_history(const struct keys_args *a);
 int keys_export(const struct keys_args *a);
+/* NULL if it can't be read (`exit` says so) or there is none. */
+struct kl_ledger *keys_open_ledger(const struct keys_args *a, enum kl_ledger_mode mode, int *exit);
+/* cli_keys_release.c */
 int keys_release(const struct keys_args *a);
 
 /* cli_keys_print.c */

@@ -1,15 +1,13 @@
-/* cli_keys_ledger.c: history, export and release: what needs the ledger, not the CSV. */
+/* cli_keys_ledger.c: history and export: what needs the ledger, not the CSV. */
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "cli_keys.h"
 #include "keyline/cli.h"
-#include "keyline/store.h"
 
-static struct kl_ledger *open_ledger(const struct keys_args *a, enum kl_ledger_mode mode, int *exit)
+struct kl_ledger *keys_open_ledger(const struct keys_args *a, enum kl_ledger_mode mode, int *exit)
 {
     char path[PATH_MAX], error[KL_TEXT_MAX] = "";
     struct kl_ledger *l = NULL;
@@ -171,7 +169,7 @@ int keys_history(const struct keys_args *a)
     struct printing p = {a->format, true};
     char error[KL_TEXT_MAX];
     int exit;
-    struct kl_ledger *l = open_ledger(a, KL_LEDGER_READ, &exit);
+    struct kl_ledger *l = keys_open_ledger(a, KL_LEDGER_READ, &exit);
 
     if (exit != KL_EXIT_OK)
         return exit;
@@ -228,7 +226,7 @@ int keys_export(const struct keys_args *a)
     struct printing p = {a->format, true};
     char error[KL_TEXT_MAX];
     int exit;
-    struct kl_ledger *l = open_ledger(a, KL_LEDGER_READ, &exit);
+    struct kl_ledger *l = keys_open_ledger(a, KL_LEDGER_READ, &exit);
 
     if (exit != KL_EXIT_OK)
         return exit;
@@ -242,117 +240,4 @@ int keys_export(const struct keys_args *a)
     if (a->format == KEYS_JSON)
         keys_json_end(p.first);
     return exit == KL_EXIT_OK ? keys_printed() : exit;
-}
-
-/* ---- release ----------------------------------------------------------------------------------
- */
-
-struct finding {
-    const struct keys_args *args;
-    unsigned reserved; /* keys with this label (and MAC) */
-    bool provisioned;
-    struct kl_fingerprint fingerprint;
-    struct kl_mac mac;
-    int64_t since;
-};
-
-static bool find_reserved(void *ctx, const struct kl_ledger_key *key)
-{
-    struct finding *f = ctx;
-    char mac[18];
-
-    kl_mac_format(&key->mac, mac);
-    if (strcmp(key->label, f->args->label) != 0 ||
-        (f->args->mac != NULL && strcmp(f->args->mac, mac) != 0))
-        return true;
-    if (strcmp(key->state, "provisioned") == 0)
-        f->provisioned = true;
-    if (strcmp(key->state, "reserved") != 0)
-        return true;
-    if (f->reserved++ > 0)
-        fprintf(stderr, "keyline: %s is also reserved for %s\n", key->label, mac);
-    f->fingerprint = key->fingerprint;
-    f->mac = key->mac;
-    f->since = key->reserved;
-    return true;
-}
-
-static int release_found(struct kl_ledger *l, const struct finding *f)
-{
-    const struct keys_args *a = f->args;
-    struct timespec now;
-    char text[KL_TEXT_MAX], mac[18], since[32];
-    struct kl_ledger_change change = {.fingerprint = f->fingerprint,
-                                      .mac = f->mac,
-                                      .label = a->label,
-                                      .reason = a->reason,
-                                      .station = "keyline keys release"};
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    change.wall = (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-    if (!kl_ledger_begin(l, text) || kl_ledger_release(l, &change, text) != KL_STORE_OK ||
-        !kl_ledger_commit(l, text)) {
-        kl_ledger_rollback(l);
-        fprintf(stderr, "keyline: not released: %s\n", text);
-        return KL_EXIT_STORE;
-    }
-    kl_mac_format(&f->mac, mac);
-    keys_time(f->since, since);
-    keys_print(a->label, 0);
-    printf(" is free again. It was reserved for %s since %s.\n", mac, since);
-    return keys_printed();
-}
-
-static int release_in(struct kl_ledger *l, const struct keys_args *a)
-{
-    struct finding f = {.args = a};
-    char error[KL_TEXT_MAX];
-
-    if (!kl_ledger_keys(l, find_reserved, &f, error)) {
-        fprintf(stderr, "keyline: %s\n", error);
-        return KL_EXIT_STORE;
-    }
-    if (f.reserved == 1)
-        return release_found(l, &f);
-    if (f.reserved > 1)
-        fprintf(stderr, "keyline: say which one with --mac\n");
-    else if (f.provisioned)
-        fprintf(stderr, "keyline: %s is provisioned: a board has it for good\n", a->label);
-    else
-        fprintf(stderr, "keyline: %s is not reserved; see keyline keys status\n", a->label);
-    return KL_EXIT_INPUT;
-}
-
-int keys_release(const struct keys_args *a)
-{
-    char text[KL_TEXT_MAX];
-    struct kl_ledger *l;
-    struct kl_station_lock *lock;
-    int exit;
-
-    if (a->label == NULL || a->reason == NULL || a->reason[strspn(a->reason, " \t")] == '\0') {
-        fprintf(stderr, "usage: keyline keys release LABEL --reason TEXT\n");
-        return KL_EXIT_USAGE;
-    }
-    switch (kl_store_lock(a->csv, &lock, text)) {
-    case KL_STORE_OPENED:
-        break;
-    case KL_STORE_HELD:
-        fprintf(stderr,
-                "keyline: not released: a station works on %s (%s), and the key may be on its way; "
-                "stop it first\n",
-                a->csv, text);
-        return KL_EXIT_HELD;
-    case KL_STORE_BAD_CSV:
-        fprintf(stderr, "keyline: %s\n", text);
-        return KL_EXIT_INPUT;
-    default:
-        fprintf(stderr, "keyline: %s\n", text);
-        return KL_EXIT_STORE;
-    }
-    if ((l = open_ledger(a, KL_LEDGER_CHANGE, &exit)) != NULL)
-        exit = release_in(l, a);
-    kl_ledger_close(l);
-    kl_store_unlock(lock);
-    return exit;
 }

@@ -191,6 +191,8 @@ static void do_wish(struct client *c, const char *line, size_t size)
         good = kl_shell_add_port(sh, wish.port, error);
     else if (good && wish.kind == KL_WIRE_WISH_REMOVE_PORT)
         good = kl_shell_remove_port(sh, wish.slot, error);
+    else if (good && wish.kind == KL_WIRE_WISH_RELEASE)
+        good = kl_shell_release(sh, &wish.fingerprint, wish.reason, error);
     else if (good)
         kl_shell_command(sh, wish.command, wish.slot == KL_WIRE_BENCH ? 0 : wish.slot);
     if (!good)

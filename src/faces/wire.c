@@ -309,6 +309,21 @@ char *kl_wire_remove_port(unsigned slot)
     return line_of(json_pack("{s:s,s:i}", "command", "remove_port", "slot", (int)slot));
 }
 
+static void hex_of(const struct kl_fingerprint *fp, char out[2 * KL_FINGERPRINT + 1])
+{
+    for (size_t i = 0; i < sizeof fp->b; i++)
+        kl_format(out + 2 * i, 3, "%02x", fp->b[i]);
+}
+
+char *kl_wire_release(const struct kl_fingerprint *fp, const char *reason)
+{
+    char hex[2 * KL_FINGERPRINT + 1];
+
+    hex_of(fp, hex);
+    return line_of(json_pack("{s:s,s:s,s:o}", "command", "release", "fingerprint", hex, "reason",
+                             kl_json_text(reason)));
+}
+
 /* ---- decoding ---------------------------------------------------------------------------------
  */
 
@@ -494,6 +509,37 @@ bool kl_wire_decode(const char *line, size_t size, struct kl_snapshot *snap,
     return true;
 }
 
+static int digit(char c)
+{
+    static const char digits[] = "0123456789abcdef";
+    const char *at = c ? strchr(digits, c) : NULL;
+
+    return at ? (int)(at - digits) : -1;
+}
+
+static bool decode_fingerprint(const char *hex, struct kl_fingerprint *out)
+{
+    if (strlen(hex) != 2 * sizeof out->b)
+        return false;
+    for (size_t i = 0; i < sizeof out->b; i++) {
+        int high = digit(hex[2 * i]), low = digit(hex[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        out->b[i] = (uint8_t)(high << 4 | low);
+    }
+    return true;
+}
+
+static bool decode_release(const json_t *all, struct kl_wire_wish *out)
+{
+    const char *reason = text_of(all, "reason");
+
+    out->kind = KL_WIRE_WISH_RELEASE;
+    kl_copy(out->reason, sizeof out->reason, reason);
+    return reason[strspn(reason, " \t")] &&
+           decode_fingerprint(text_of(all, "fingerprint"), &out->fingerprint);
+}
+
 static bool decode_command(const json_t *all, const char *name, struct kl_wire_wish *out,
                            char error[KL_TEXT_MAX])
 {
@@ -516,6 +562,8 @@ static bool decode_command(const json_t *all, const char *name, struct kl_wire_w
         out->kind = KL_WIRE_WISH_REMOVE_PORT;
         if (out->slot != KL_WIRE_BENCH)
             return true;
+    } else if (strcmp(name, "release") == 0 && decode_release(all, out)) {
+        return true;
     }
     kl_copy(error, KL_TEXT_MAX, "unknown or incomplete command");
     return false;

@@ -33,6 +33,7 @@ struct item {
     struct kl_event event;
     size_t bytes_at;               /* RX: where its bytes begin in the queue's */
     struct kl_key *key;            /* STORED: a copy, in secret memory until the feed */
+    char *reason;                  /* COMMAND: of a release */
     struct kl_pool_memory *memory; /* KEYS: the pool's from now on */
 };
 

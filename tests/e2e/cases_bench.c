@@ -90,6 +90,55 @@ static void killed_while_sending(void)
     bench_remove(&b);
 }
 
+/* keyline keys release dev-1; its exit status, and a word of what it says. */
+static int release(struct bench *b, const char *word)
+{
+    struct process p;
+    char csv[256];
+    int status;
+
+    snprintf(csv, sizeof csv, "%s", scratch_path(&b->dir, "keys.csv"));
+    start(&p,
+          WORDS(KEYLINE, "keys", "release", "dev-1", "--reason", "it burnt", "--csv-file", csv));
+    status = finish(&p);
+    CHECK(status != 0 || strstr(p.text[0], word), "%s", p.text[0]);
+    CHECK(status == 0 || strstr(p.text[1], word), "%s", p.text[1]);
+    forget(&p);
+    return status;
+}
+
+/* A key that was sent and not proved is freed by an operator while the bench goes on; not while its
+   board is there. */
+static void released_while_running(void)
+{
+    struct bench b;
+    struct process p, history;
+    char csv[256], empty[80];
+
+    make(&b, 1, 2, WORDS("--fault", "1:misses_line=1000"));
+    bench_command(&b, "unplug 2");
+    station_start(&b, &p, WORDS("--retries", "100"));
+    wait_for(&p, "key dev-1 sending");
+    CHECK(release(&b, "on the bench right now") == 4, "a key on its way was released");
+    bench_command(&b, "unplug 1");
+    snprintf(empty, sizeof empty, "%s  empty", strstr(b.url[1], "://") + 3);
+    wait_for(&p, empty);
+    CHECK(release(&b, "dev-1 is free again. It was reserved for") == 0, "not released");
+    bench_command(&b, "plug 2");
+    wait_for(&p, "PASS");
+    CHECK(release(&b, "provisioned") == 3, "a provisioned key was released");
+    CHECK(kill(p.pid, SIGTERM) == 0 && finish(&p) == 0, "exit status %d: %s", p.status, p.text[1]);
+    forget(&p);
+    CHECK(bench_check_custody(&b) == 1 && strncmp(bench_stored(&b, 2), "dev-1,", 6) == 0,
+          "the second board has it");
+    snprintf(csv, sizeof csv, "%s", scratch_path(&b.dir, "keys.csv"));
+    start(&history, WORDS(KEYLINE, "keys", "history", "--csv-file", csv));
+    finish(&history);
+    CHECK(strstr(history.text[0], "it burnt"), "the reason is kept: %s", history.text[0]);
+    forget(&history);
+    bench_remove(&b);
+}
+
 /* ---- keys -------------------------------------------------------------------------------------
  */
 
@@ -397,6 +446,7 @@ const struct e2e_case cases_bench[] = {
     {"stopped_twice", stopped_twice},
     {"hang_up_is_ignored", hang_up_is_ignored},
     {"killed_while_sending", killed_while_sending},
+    {"released_while_running", released_while_running},
     {"rows_added", rows_added},
     {"on_result", on_result},
     {"on_result_fails", on_result_fails},

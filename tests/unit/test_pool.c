@@ -97,7 +97,12 @@ static enum kl_pool_claim claim(unsigned m, unsigned f, uint32_t *key)
 static bool operator_release(unsigned f)
 {
     struct kl_fingerprint x = fp(f);
-    return kl_pool_operator_release(&pool, &x);
+    uint32_t key = kl_pool_find(&pool, &x);
+
+    if (key == UINT32_MAX || !kl_pool_operator_release(&pool, key))
+        return false;
+    kl_pool_released(&pool, key, true);
+    return true;
 }
 
 static uint32_t reserve(unsigned m)
@@ -566,6 +571,28 @@ static void an_operator_can_not_release_what_is_live_or_proved(void **state)
     assert_false(operator_release(99));
 }
 
+static void a_release_that_is_not_durable_changes_nothing(void **state)
+{
+    uint32_t key, other;
+
+    (void)state;
+    start(three, 3, NULL, 0);
+    key = reserve(1);
+    assert_true(kl_pool_sending(&pool, key));
+    kl_pool_leave(&pool, key);
+    assert_true(kl_pool_operator_release(&pool, key));
+    assert_int_equal(look(1)->state, KL_KEY_RELEASING);
+    assert_false(kl_pool_operator_release(&pool, key));
+    /* its board comes back just now, and another one wants a key */
+    assert_int_equal(ask(1, &other), KL_POOL_BUSY);
+    assert_int_not_equal(reserve(2), key);
+    kl_pool_released(&pool, key, false);
+    assert_int_equal(look(1)->state, KL_KEY_RESERVED);
+    assert_int_equal(ask(1, &other), KL_POOL_GIVE);
+    assert_int_equal(other, key);
+    assert_false(kl_pool_release(&pool, key)); /* it was sent all the same */
+}
+
 static void rows_added_while_running_can_be_had(void **state)
 {
     const struct kl_csv_row more[] = {row(1, "z", 9), row(2, "a", 1), row(3, "b", 2)};
@@ -728,6 +755,7 @@ int main(void)
         cmocka_unit_test(a_refused_reservation_blocks_the_key_until_the_next_load),
         cmocka_unit_test(a_refused_proof_is_not_forgotten),
         cmocka_unit_test(an_operator_can_not_release_what_is_live_or_proved),
+        cmocka_unit_test(a_release_that_is_not_durable_changes_nothing),
         cmocka_unit_test(rows_added_while_running_can_be_had),
         cmocka_unit_test(a_file_replaced_under_live_boards_disturbs_none),
         cmocka_unit_test(a_mark_that_was_seen_once_is_not_forgotten_in_this_run),

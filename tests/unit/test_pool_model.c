@@ -231,6 +231,7 @@ static void commit(bool disk_works)
             return;
         if (r->op == RELEASE) {
             w.ledger[r->key].state = NOTHING;
+            w.sent[r->key] = false;
             return;
         }
         if (r->op == PROVISION)
@@ -444,17 +445,18 @@ static void step_other_tool(int key)
     reload();
 }
 
-/* Only of keys that are really on no board, and with nothing on its way. */
+/* Only of keys that are really on no board, and with nothing on its way. The board may come back
+   before it is durable. */
 static void step_operator(int key)
 {
     struct kl_fingerprint f = fp(key);
 
     if (w.held_by[key] != NOBODY || w.ledger[key].state != RESERVED || is_pending(key))
         return;
-    if (kl_pool_operator_release(&pool, &f)) {
+    uint32_t index = kl_pool_find(&pool, &f);
+    if (index != UINT32_MAX && kl_pool_operator_release(&pool, index)) {
         TELL(" operator_release(%d)", key);
-        w.ledger[key].state = NOTHING;
-        w.sent[key] = false;
+        ask_store(RELEASE, key, w.ledger[key].board);
     }
 }
 

@@ -151,6 +151,7 @@ static bool wish(char *line, struct kl_wire_wish *out)
 
 static void wishes_arrive_as_they_were_meant(void **state)
 {
+    const struct kl_fingerprint fp = {{0xd5, 0x67, 0, 0xff, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}};
     struct kl_wire_wish w;
 
     (void)state;
@@ -163,6 +164,10 @@ static void wishes_arrive_as_they_were_meant(void **state)
     assert_string_equal(w.port, "rfc2217://h:1");
     assert_true(wish(kl_wire_remove_port(2), &w));
     assert_int_equal(w.kind, KL_WIRE_WISH_REMOVE_PORT);
+    assert_true(wish(kl_wire_release(&fp, "it \"burnt\""), &w));
+    assert_int_equal(w.kind, KL_WIRE_WISH_RELEASE);
+    assert_true(kl_fingerprint_equal(&w.fingerprint, &fp));
+    assert_string_equal(w.reason, "it \"burnt\"");
 }
 
 static void nonsense_is_refused(void **state)
@@ -178,6 +183,12 @@ static void nonsense_is_refused(void **state)
         "{\"command\":\"explode\"}",
         "null",
         "{\"command\":\"add_port\"}",
+        "{\"command\":\"release\"}",
+        "{\"command\":\"release\",\"fingerprint\":\"00112233445566778899aabbccddeeff\"}",
+        "{\"command\":\"release\",\"reason\":\"x\",\"fingerprint\":"
+        "\"00112233445566778899aabbccddeefg\"}",
+        "{\"command\":\"release\",\"reason\":\" "
+        "\",\"fingerprint\":\"00112233445566778899aabbccddeeff\"}",
     };
     struct kl_wire_wish w;
 
