@@ -13,6 +13,7 @@
 
 enum {
     TICK_MS = 500, /* how soon changes by others are noticed */
+    SOON_MS = 100, /* while marks wait */
 };
 
 /* ---- opening ----------------------------------------------------------------------------------
@@ -195,6 +196,7 @@ void kl_store_free(struct kl_store *s)
  */
 
 static void pump(struct kl_store *s);
+static void on_tick(uv_timer_t *timer);
 
 static struct kl_request *copy_request(const struct kl_action *action)
 {
@@ -299,8 +301,13 @@ static void start_marking(struct kl_store *s)
 {
     int rc;
 
-    if (s->marking || s->closing || !kl_store_mark_due(s))
+    if (s->marking || s->closing)
         return;
+    if (!kl_store_mark_due(s)) {
+        if (s->mark_count > 0 && s->mark_trouble[0] == '\0')
+            uv_timer_start(&s->tick, on_tick, SOON_MS, TICK_MS);
+        return;
+    }
     s->marking = true;
     s->marking_work.data = s;
     rc = uv_queue_work(s->loop, &s->marking_work, on_marking, on_marking_done);

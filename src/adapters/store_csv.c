@@ -15,7 +15,8 @@ enum {
     SETTLE_TRIES = 20,
 };
 static const kl_us QUICK = KL_MS(20);       /* a replacement that takes no longer is done at once */
-static const kl_us REST_PER_WORK = 19;      /* 5 % of the time, whatever the file's size */
+static const kl_us REST_PER_WORK = 19;      /* 5 % of the time, whatever the file's size … */
+static const kl_us QUIET_PER_WORK = 2;      /* … but once nobody asks for anything, at once */
 static const kl_us RETRY_AFTER = KL_SEC(2); /* one that failed */
 static const kl_us GATHER = KL_MS(300);
 static const kl_us OPEN_END_RESTS = KL_SEC(2);
@@ -313,7 +314,7 @@ void kl_store_marked(struct kl_store *s, struct kl_marking *m)
         return;
     }
     s->mark_took = m->took;
-    s->mark_not_before = s->table->id.size <= SMALL_FILE ? now : now + REST_PER_WORK * m->took;
+    s->mark_rest = s->table->id.size <= SMALL_FILE ? now : now + REST_PER_WORK * m->took;
     for (uint32_t i = 0; i < s->mark_count; i++)
         if (wants_mark(s->table, &s->mark[i]))
             s->mark[left++] = s->mark[i];
@@ -321,17 +322,27 @@ void kl_store_marked(struct kl_store *s, struct kl_marking *m)
     s->mark_asked = now;
 }
 
+/* The file may be replaced now. A large one is not, again and again, on a busy bench. */
+static bool may_mark(const struct kl_store *s)
+{
+    kl_us now = now_us(CLOCK_MONOTONIC), quiet = now - s->asked_at;
+
+    return now >= s->mark_not_before &&
+           (now >= s->mark_rest || (quiet >= GATHER && quiet >= QUIET_PER_WORK * s->mark_took));
+}
+
 void kl_store_mark_here(struct kl_store *s, bool must)
 {
     struct kl_marking m = {0};
     char text[KL_TEXT_MAX];
 
+    if (s->job.first != NULL)
+        s->asked_at = now_us(CLOCK_MONOTONIC);
     if (s->marking)
         return;
     if (s->mark_count == 0)
         s->mark_trouble[0] = '\0';
-    if (s->mark_count == 0 ||
-        (!must && (!is_cheap(s) || now_us(CLOCK_MONOTONIC) < s->mark_not_before)))
+    if (s->mark_count == 0 || (!must && (!is_cheap(s) || !may_mark(s))))
         return;
     for (int tries = 0; tries < 4; tries++) {
         m.rows = take_rows(s, &m.count);
@@ -348,12 +359,8 @@ void kl_store_mark_here(struct kl_store *s, bool must)
 
 bool kl_store_mark_due(struct kl_store *s)
 {
-    kl_us now;
-
-    if (s->mark_count == 0 || is_cheap(s))
-        return false;
-    now = now_us(CLOCK_MONOTONIC);
-    if (now < s->mark_not_before || now - s->mark_asked < GATHER)
+    if (s->mark_count == 0 || is_cheap(s) || !may_mark(s) ||
+        now_us(CLOCK_MONOTONIC) - s->mark_asked < GATHER)
         return false;
     s->background = (struct kl_marking){.fd = -1};
     s->background.rows = take_rows(s, &s->background.count);

@@ -86,8 +86,10 @@ struct kl_store {
     kl_us open_since;          /* … since when it looks like that, by a clock that never jumps */
     struct kl_fingerprint *mark; /* provisioned, not marked yet */
     uint32_t mark_count, mark_capacity;
-    kl_us mark_asked; /* since when the oldest of them waits */
-    kl_us mark_not_before;
+    kl_us mark_asked;               /* since when the oldest of them waits */
+    kl_us mark_not_before;          /* one that failed is not tried again at once */
+    kl_us mark_rest;                /* until then only a quiet bench is marked, see store_csv.c */
+    kl_us asked_at;                 /* the last request */
     kl_us mark_took;                /* the last replacement; -1 = none yet */
     char mark_trouble[KL_TEXT_MAX]; /* why the last one failed */
     struct kl_job job;
