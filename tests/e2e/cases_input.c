@@ -183,11 +183,32 @@ static void refused_port(void)
     bench_remove(&b);
 }
 
+/* Through a mount of the CSV's folder elsewhere; where this user may not mount, it is left out. */
+static void second_by_mount(struct bench *b)
+{
+    static const char script[] =
+        "mkdir \"$1.bind\" && trap 'rmdir \"$1.bind\"' EXIT && unshare -m true || exit 77\n"
+        "unshare -m sh -c 'mount --bind \"$1\" \"$1.bind\" || exit 77\n"
+        "\"$0\" --headless --once --csv-file \"$1.bind/keys.csv\" "
+        "--firmware \"$1/firmware.bin\"' \"$0\" \"$1\"";
+    struct process p;
+
+    start(&p, WORDS("/bin/sh", "-c", script, KEYLINE, b->dir.folder));
+    finish(&p);
+    if (p.status == 77)
+        printf("left out: mounting a folder at another place\n");
+    else
+        CHECK(p.status == 4 && strstr(p.text[1], "another station works on"), "%d: %s", p.status,
+              p.text[1]);
+    forget(&p);
+}
+
 /* While the first one works (it waits for a board that never asks), a second one starts. */
 static void second_station(void)
 {
     struct bench b;
     struct process first;
+    char holder[64], link[256], folder[256];
 
     bench_make(&b);
     bench_keys(&b, 5, 3);
@@ -195,8 +216,22 @@ static void second_station(void)
     bench_boards(&b, 1, WORDS("--fault", "never_asks"));
     station_start(&b, &first, NULL);
     wait_for(&first, "connecting");
-    expect(&b, WORDS("--once"), 4, "another station");
+    snprintf(holder, sizeof holder, "pid %d, user ", (int)first.pid);
+    expect(&b, WORDS("--once"), 4, holder);
+    snprintf(link, sizeof link, "%s", scratch_path(&b.dir, "link.csv"));
+    CHECK(symlink("keys.csv", link) == 0, "%s", strerror(errno));
+    expect(&b, WORDS("--once", "--csv-file", link), 4, holder);
+    snprintf(folder, sizeof folder, "%s", scratch_path(&b.dir, "elsewhere"));
+    CHECK(symlink(".", folder) == 0, "%s", strerror(errno));
+    strcat(folder, "/keys.csv");
+    expect(&b, WORDS("--once", "--csv-file", folder), 4, holder);
+    second_by_mount(&b);
+    kill(first.pid, SIGKILL);
+    finish(&first);
     forget(&first);
+    /* a crash leaves no lock behind */
+    expect(&b, WORDS("--once", "--csv-file", link, "--prompt-timeout", "0.5", "--retries", "0"), 1,
+           "");
     untouched(&b);
 }
 

@@ -13,6 +13,7 @@
 #include <jansson.h>
 
 #include "keyline/cli.h"
+#include "keyline/ledger.h"
 #include "scratch.h"
 #include "store_bench.h"
 
@@ -181,6 +182,39 @@ static void history_tells_what_happened(void **state)
     assert_int_equal(keys("history", "--mac", "24:0a", NULL), KL_EXIT_USAGE);
 }
 
+/* Order is by what came first, whatever the clock said then. */
+static void a_clock_that_jumps_back_changes_nothing(void **state)
+{
+    struct kl_ledger_change c = {.fingerprint = {{1, 2, 3}},
+                                 .mac = {{0x24, 0x6f, 0x28, 0, 0, 1}},
+                                 .label = "dev-1",
+                                 .how = "readback",
+                                 .reason = "",
+                                 .station = "s",
+                                 .bundle = "b",
+                                 .wall = INT64_C(1700000000000000)};
+    char path[300], text[KL_TEXT_MAX];
+    struct kl_ledger *l;
+    const char *first, *second;
+
+    (void)state;
+    snprintf(path, sizeof path, "%s.ledger", csv);
+    l = kl_ledger_open(path, KL_LEDGER_CREATE, text);
+    assert_non_null(l);
+    assert_true(kl_ledger_begin(l, text));
+    assert_int_equal(kl_ledger_reserve(l, &c, text), KL_STORE_OK);
+    c.wall = 1000000; /* a machine without a clock of its own starts in 1970 */
+    assert_int_equal(kl_ledger_provision(l, &c, text), KL_STORE_OK);
+    assert_true(kl_ledger_commit(l, text));
+    kl_ledger_close(l);
+    assert_int_equal(keys("history", "--csv", NULL), KL_EXIT_OK);
+    first = strstr(said, "2023-11-14T22:13:20Z,reserved");
+    second = strstr(said, "1970-01-01T00:00:01Z,provisioned");
+    assert_true(first != NULL && second != NULL && first < second);
+    assert_int_equal(keys("export", NULL), KL_EXIT_OK);
+    says("dev-1,24:6f:28:00:00:01,1970-01-01T00:00:01Z");
+}
+
 static void export_is_for_the_customer(void **state)
 {
     json_t *json;
@@ -262,6 +296,7 @@ int main(void)
         ON_DISK(status_counts),
         ON_DISK(list_shows_every_row),
         ON_DISK(history_tells_what_happened),
+        ON_DISK(a_clock_that_jumps_back_changes_nothing),
         ON_DISK(export_is_for_the_customer),
         ON_DISK(release_needs_a_label_and_a_reason),
         ON_DISK(while_a_station_runs_all_but_release_work),
