@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -265,6 +266,40 @@ static void ledger_gone(void)
     bench_remove(&b);
 }
 
+/* No file of this process may grow: as if the disk were full. */
+static void fill_disk(const struct process *p, bool full)
+{
+    struct rlimit limit;
+
+    CHECK(prlimit(p->pid, RLIMIT_FSIZE, NULL, &limit) == 0, "%s", strerror(errno));
+    limit.rlim_cur = full ? 0 : limit.rlim_max;
+    CHECK(prlimit(p->pid, RLIMIT_FSIZE, &limit, NULL) == 0, "%s", strerror(errno));
+}
+
+/* A board waits for its key, visibly, and goes on by itself. */
+static void full_disk(void)
+{
+    struct bench b;
+    struct process p;
+
+    good_bench(&b);
+    bench_command(&b, "unplug 1");
+    station_start(&b, &p, WORDS("--count", "1"));
+    wait_for(&p, "refused");
+    fill_disk(&p, true);
+    bench_command(&b, "plug 1");
+    wait_for(&p, "reserving");
+    CHECK(strstr(wait_for(&p, "waiting"), "keys.csv.ledger"), "the reason is not told");
+    CHECK(bench_stored(&b, 1)[0] == '\0', "a key left the host without a reservation");
+    fill_disk(&p, false);
+    wait_for(&p, "PASS");
+    CHECK(finish(&p) == 0, "exit status %d: %s", p.status, p.text[1]);
+    CHECK(!strstr(p.text[0], "FAIL"), "%s", p.text[0]);
+    forget(&p);
+    CHECK(bench_check_custody(&b) == 1, "one board, one key");
+    bench_remove(&b);
+}
+
 static void no_keys_left(void)
 {
     struct bench b;
@@ -319,6 +354,7 @@ const struct e2e_case cases_input[] = {
     {"second_station", second_station},
     {"ledger_unwritable", ledger_unwritable},
     {"ledger_gone", ledger_gone},
+    {"full_disk", full_disk},
     {"no_keys_left", no_keys_left},
     {"csv_replaced_again_and_again", csv_replaced_again_and_again},
     {NULL, NULL},
