@@ -153,6 +153,7 @@ enum kl_store_open_result kl_store_open(const struct kl_store_options *options,
     uv_mutex_init(&s->table_lock);
     s->queue_end = &s->queue;
     s->mark_took = -1;
+    s->old_fd = -1;
     s->header = options->header;
     s->read_only = options->read_only;
     if (options->station != NULL)
@@ -186,6 +187,8 @@ void kl_store_free(struct kl_store *s)
         kl_table_free(s->table);
     kl_shown_free(s->shown, NULL);
     kl_ledger_close(s->ledger);
+    if (s->old_fd >= 0)
+        close(s->old_fd);
     kl_lock_drop(&s->lock);
     uv_mutex_destroy(&s->table_lock);
     free(s->mark);

@@ -98,8 +98,32 @@ static bool lock_anew(struct kl_store *s, const struct kl_table *fresh, char tex
     return false;
 }
 
+static void close_old(struct kl_store *s)
+{
+    if (s->old_fd >= 0)
+        close(s->old_fd);
+    s->old_fd = -1;
+}
+
+/* Told until marks or somebody else replace the file once more. */
+bool kl_store_lost_rows(const struct kl_store *s, char text[KL_TEXT_MAX])
+{
+    struct stat st;
+
+    if (s->old_fd < 0 || fstat(s->old_fd, &st) != 0 ||
+        (st.st_size == s->old_id.size && st.st_mtim.tv_sec == s->old_id.mtim.tv_sec &&
+         st.st_mtim.tv_nsec == s->old_id.mtim.tv_nsec))
+        return false;
+    kl_format(text, KL_TEXT_MAX,
+              "%s: a program writes into the file as it was before the last mark, and what it adds "
+              "is lost: end it, and save those rows once more",
+              kl_shown(s->csv));
+    return true;
+}
+
 static void put_table(struct kl_store *s, struct kl_table *fresh)
 {
+    close_old(s);
     if (s->shown == NULL || s->table != s->shown->table)
         kl_table_free(s->table);
     s->table = fresh;
@@ -291,6 +315,7 @@ static void mark_rows(struct kl_store *s, struct kl_marking *m)
     file = kl_csv_mark_write(s->table, m->rows, m->count, m->text);
     if (file != NULL) {
         uv_mutex_lock(&s->table_lock);
+        m->was = s->table->id;
         kl_csv_mark_place(file, s->table, m->text);
         uv_mutex_unlock(&s->table_lock);
         m->result = kl_csv_mark_end(file, &m->fd, m->text);
@@ -306,8 +331,13 @@ void kl_store_marked(struct kl_store *s, struct kl_marking *m)
 
     free(m->rows);
     m->rows = NULL;
-    if (m->fd >= 0)
+    if (m->fd >= 0) {
+        close_old(s);
+        s->old_fd = s->lock.csv_fd;
+        s->old_id = m->was;
+        s->lock.csv_fd = -1;
         kl_lock_csv(&s->lock, m->fd, who); /* holds it already */
+    }
     kl_copy(s->mark_trouble, sizeof s->mark_trouble, m->text);
     if (m->result != KL_TABLE_OK) {
         s->mark_not_before = now + (m->result == KL_TABLE_CHANGED ? 0 : RETRY_AFTER);

@@ -420,6 +420,8 @@ static void work(struct kl_store *s)
     kl_store_mark_here(s, job->last);
     if (job->trouble[0] == '\0')
         kl_copy(job->trouble, sizeof job->trouble, s->mark_trouble);
+    if (job->trouble[0] == '\0')
+        kl_store_lost_rows(s, job->trouble);
 }
 
 void kl_store_work(struct kl_store *s)

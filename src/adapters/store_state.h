@@ -56,6 +56,7 @@ struct kl_job {
 /* Marks on their way into the file. */
 struct kl_marking {
     uint32_t *rows, count;
+    struct kl_file_id was; /* the file that is replaced */
     int fd;
     enum kl_table_result result;
     kl_us took;
@@ -82,6 +83,8 @@ struct kl_store {
     struct kl_table *table;
     struct kl_file_id bad_id; /* a changed CSV that can't be used, so it is not read again */
     char bad_text[KL_TEXT_MAX];
+    int old_fd;                /* the file that the last marks replaced, and … */
+    struct kl_file_id old_id;  /* … how it looked then */
     struct kl_file_id open_id; /* a changed CSV whose last row lacks its end, and … */
     kl_us open_since;          /* … since when it looks like that, by a clock that never jumps */
     struct kl_fingerprint *mark; /* provisioned, not marked yet */
@@ -124,6 +127,8 @@ struct kl_shown *kl_store_show(struct kl_store *s, char error[KL_TEXT_MAX]);
 void kl_shown_free(struct kl_shown *shown, const struct kl_table *keep);
 
 /* store_csv.c: the CSV on disk, as far as it is the store's */
+/* Somebody who keeps the CSV open went on writing to it after marks replaced it. */
+bool kl_store_lost_rows(const struct kl_store *s, char text[KL_TEXT_MAX]);
 /* Reads it again if it changed. False and `text`: it can't be used now; the table is the old one.
  */
 bool kl_store_refresh(struct kl_store *s, char text[KL_TEXT_MAX]);

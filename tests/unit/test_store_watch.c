@@ -240,6 +240,29 @@ static void half_a_row_from_the_future_is_not_taken_for_a_key(void **state)
     assert_true(bench_until(&b, has_none, NULL));
 }
 
+/* A generator that keeps its file open goes on writing where nobody reads any more. */
+static void rows_written_into_the_replaced_file_are_told(void **state)
+{
+    static const char row[] = "dev-4,aa04,bb04\n";
+    int fd = open(csv, O_WRONLY | O_APPEND | O_CLOEXEC);
+
+    (void)state;
+    assert_true(fd >= 0);
+    assert_int_equal(bench_ask(&b, KL_OP_PROVISION, "dev-1", 1), KL_STORE_OK);
+    bench_submit(&b, KL_OP_RESERVE, &(struct kl_fingerprint){{9}}, 2);
+    bench_wait(&b);
+    assert_string_equal(b.trouble, "");
+    assert_int_equal(write(fd, row, sizeof row - 1), sizeof row - 1);
+    assert_true(bench_until(&b, has_trouble, (char[]){"into the file as it was before"}));
+    assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-2", 2), KL_STORE_OK);
+    close(fd);
+    file_put(csv,
+             "dev-1,aa01,bb01,Provisioned\ndev-2,aa02,bb02\ndev-3,aa03,bb03\ndev-4,aa04,bb04\n");
+    assert_true(bench_until(&b, has_none, NULL));
+    assert_int_equal(bench_ask(&b, KL_OP_PROVISION, "dev-2", 2), KL_STORE_OK);
+    assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-4", 3), KL_STORE_OK);
+}
+
 static void a_name_that_leads_elsewhere_is_trouble(void **state)
 {
     const char *name = scratch_path(&dir, "link.csv"), *other = scratch_path(&dir, "other.csv");
@@ -340,6 +363,7 @@ int main(void)
         WHILE_RUNNING(half_a_row_at_the_end_is_not_taken_for_a_key),
         WHILE_RUNNING(half_a_row_from_the_future_is_not_taken_for_a_key),
         WHILE_RUNNING(a_spreadsheet_that_saves_over_it_changes_no_key),
+        WHILE_RUNNING(rows_written_into_the_replaced_file_are_told),
         WHILE_RUNNING(a_name_that_leads_elsewhere_is_trouble),
         WHILE_RUNNING(a_ledger_that_is_deleted_is_written_again),
         WHILE_RUNNING(a_deleted_ledger_is_noticed_while_nobody_asks),
