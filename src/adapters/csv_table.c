@@ -29,9 +29,10 @@ struct reading {
     struct kl_csv csv;
     struct kl_key key;
     struct kl_header_guess guess;
-    uint32_t of_count[KL_FIELDS_MAX + 1]; /* rows that could be keys, by number of fields */
-    uint8_t *shape;                       /* per row: its number of fields, 0 = unfit */
-    uint8_t *tail;                        /* per row: it has empty fields at the end */
+    uint32_t of_count[2][KL_FIELDS_MAX + 1]; /* rows that could be keys, by number of fields; [1]:
+                                                those with empty fields at the end */
+    uint8_t *shape;                          /* per row: its number of fields, 0 = unfit */
+    uint8_t *tail;                           /* per row: it has empty fields at the end */
     char chunk[CHUNK];
 };
 
@@ -231,8 +232,8 @@ static bool add_row(struct kl_table *t, struct reading *r)
         return false;
     r->shape[t->count] = row->bad ? 0 : (uint8_t)text->fields;
     r->tail[t->count] = text->empty_tail > 0;
-    if (!row->bad && text->empty_tail == 0)
-        r->of_count[text->fields]++;
+    if (!row->bad)
+        r->of_count[text->empty_tail > 0][text->fields]++;
     t->start[t->count] = text->start;
     t->size[t->count] = (uint32_t)text->size;
     t->spent[t->count] = text->marked;
@@ -241,15 +242,26 @@ static bool add_row(struct kl_table *t, struct reading *r)
     return true;
 }
 
-/* Most rows decide how many fields a key has. Empty fields at the end are forgiven where the rest
-   fits: spreadsheets put them there once some rows have a mark and others have none. */
-static void judge_shapes(struct kl_table *t, const struct reading *r)
+/* The number of fields that most rows have; 0 if there are none. */
+static unsigned most_common(const uint32_t of_count[KL_FIELDS_MAX + 1])
 {
     unsigned best = 0;
 
     for (unsigned n = 1; n <= KL_FIELDS_MAX; n++)
-        if (r->of_count[n] > (best == 0 ? 0 : r->of_count[best]))
+        if (of_count[n] > (best == 0 ? 0 : of_count[best]))
             best = n;
+    return best;
+}
+
+/* Most rows decide how many fields a key has. Empty fields at the end are forgiven where the rest
+   fits: spreadsheets put them there once some rows have a mark and others have none, and they stay
+   when the marks are gone. */
+static void judge_shapes(struct kl_table *t, const struct reading *r)
+{
+    unsigned best = most_common(r->of_count[0]);
+
+    if (best == 0)
+        best = most_common(r->of_count[1]);
     t->fields = best;
     for (uint32_t i = 0; i < t->count; i++) {
         struct kl_csv_row *row = &t->row[i];
