@@ -31,8 +31,11 @@ struct reading {
     struct kl_header_guess guess;
     uint32_t of_count[2][KL_FIELDS_MAX + 1]; /* rows that could be keys, by number of fields; [1]:
                                                 those with empty fields at the end */
-    uint8_t *shape;                          /* per row: its number of fields, 0 = unfit */
-    uint8_t *tail;                           /* per row: it has empty fields at the end */
+    uint32_t separated; /* rows of one field with what its author may have taken for a comma … */
+    char separator;     /* … in the first of them */
+    uint32_t separator_line;
+    uint8_t *shape; /* per row: its number of fields, 0 = unfit */
+    uint8_t *tail;  /* per row: it has empty fields at the end */
     char chunk[CHUNK];
 };
 
@@ -167,25 +170,63 @@ static const char *store_label(struct kl_table *t, const char *text, size_t size
     return label;
 }
 
-/* A row that is no key is still named by its first field, as far as that can be shown. */
+static bool is_separator(uint8_t c)
+{
+    return c < ' ' || c == 0x7f || c == ',' || c == ';' || c == '|';
+}
+
+/* The label is public. In a row that is no key, or has one field only, that is what stands before
+   anything that its author may have taken for a comma. */
 static const char *label_of(struct kl_table *t, const struct reading *r, bool bad)
 {
     const struct kl_csv_row_text *text = &r->csv.row;
-    char shown[BAD_LABEL_MAX];
+    size_t size = 0;
     struct kl_span field;
 
-    if (!bad) {
-        field = kl_key_field(&r->key, 0);
-        return store_label(t, (const char *)field.data, field.size);
-    }
     if (text->cut || text->fields == 0)
         return store_label(t, "", 0);
+    field = bad ? kl_csv_field(text, 0) : kl_key_field(&r->key, 0);
+    while (size < field.size && !is_separator(field.data[size]))
+        size++;
+    if (!bad && text->fields > 1)
+        size = field.size;
+    if (bad && size > BAD_LABEL_MAX)
+        size = BAD_LABEL_MAX;
+    return store_label(t, (const char *)field.data, size);
+}
+
+static void look_for_separator(struct reading *r)
+{
+    const struct kl_csv_row_text *text = &r->csv.row;
+    struct kl_span field;
+
+    if (text->fields != 1 || text->cut)
+        return;
     field = kl_csv_field(text, 0);
-    if (field.size > sizeof shown)
-        field.size = sizeof shown;
-    for (size_t i = 0; i < field.size; i++)
-        shown[i] = field.data[i] < ' ' || field.data[i] == 0x7f ? '?' : (char)field.data[i];
-    return store_label(t, shown, field.size);
+    for (size_t i = 0; i < field.size; i++) {
+        if (field.data[i] != ';' && field.data[i] != '|' && field.data[i] != '\t')
+            continue;
+        if (r->separated++ == 0) {
+            r->separator = (char)field.data[i];
+            r->separator_line = text->line;
+        }
+        return;
+    }
+}
+
+/* Where most rows are separated by something else, each is one field, the label, and that is shown.
+ */
+static bool has_commas(const struct kl_table *t, const struct reading *r, char error[KL_TEXT_MAX])
+{
+    if (r->separated <= t->count / 2)
+        return true;
+    kl_format(error, KL_TEXT_MAX,
+              "%s: line %u: its fields are separated by %s; save it with commas", kl_shown(t->path),
+              r->separator_line,
+              r->separator == ';'   ? "';'"
+              : r->separator == '|' ? "'|'"
+                                    : "tabs");
+    return false;
 }
 
 static bool grow(struct kl_table *t, struct reading *r)
@@ -239,6 +280,7 @@ static bool add_row(struct kl_table *t, struct reading *r)
     t->spent[t->count] = text->marked;
     t->count++;
     kl_header_look(&r->guess, text);
+    look_for_separator(r);
     return true;
 }
 
@@ -362,7 +404,9 @@ static enum kl_table_result read_file(struct kl_table *t, int fd, bool header,
         judge_shapes(t, r);
         if (!header)
             kl_header_judge(&r->guess, t->warning);
-        if (!build_index(t))
+        if (!has_commas(t, r, error))
+            result = KL_TABLE_BROKEN;
+        else if (!build_index(t))
             result = out_of_memory(t->path, error);
     }
     if (result == KL_TABLE_OK || result == KL_TABLE_BROKEN) {

@@ -348,6 +348,26 @@ static void a_second_name_keeps_it_from_being_split(void **state)
     scratch_remove(&dir);
 }
 
+/* The label is public: what stands behind another separator, or in a row within quotes, is not. */
+static void a_row_that_is_no_key_is_named_by_its_first_word(void **state)
+{
+    static const char *const labels[] = {"dev-1", "dev-2", "dev-3", "dev-4", "dev-5", "dev 6;x"};
+    struct scratch dir;
+    struct kl_table *t;
+
+    (void)state;
+    scratch_make(&dir);
+    file_put(scratch_path(&dir, "keys.csv"),
+             "dev-1,5ecret,5ecret\n\"dev-2,5ecret,5ecret\"\ndev-3;5ecret;5ecret\n"
+             "dev-4\t5ecret\t5ecret\n\"dev-5\n5ecret\",x\ndev 6;x,5ecret,5ecret\n");
+    t = load(scratch_path(&dir, "keys.csv"));
+    assert_int_equal(t->count, 6);
+    for (unsigned i = 0; i < 6; i++)
+        assert_string_equal(t->row[i].label, labels[i]);
+    kl_table_free(t);
+    scratch_remove(&dir);
+}
+
 static void copies_are_found(void **state)
 {
     struct scratch dir;
@@ -438,6 +458,7 @@ int main(void)
         cmocka_unit_test(owner_and_mode_stay),
         cmocka_unit_test(a_file_that_somebody_changed_is_not_replaced),
         cmocka_unit_test(a_second_name_keeps_it_from_being_split),
+        cmocka_unit_test(a_row_that_is_no_key_is_named_by_its_first_word),
         cmocka_unit_test(copies_are_found),
         cmocka_unit_test(a_header_is_suspected),
         cmocka_unit_test(files_that_are_no_csv_are_refused),

@@ -349,6 +349,10 @@ static void a_csv_that_cannot_be_used_is_named(void **state)
     opens_as(dir.folder, KL_STORE_BAD_CSV, "not a regular file");
     file_put(csv, "a,b\nc,\"d\n");
     opens_as(csv, KL_STORE_BAD_CSV, "keys.csv: line 2: a quote is opened");
+    file_put(csv, "dev-1;5ecret;5ecret\r\ndev-2;5ecret;5ecret\r\n");
+    opens_as(csv, KL_STORE_BAD_CSV, "keys.csv: line 1: its fields are separated by ';'");
+    file_put(csv, "dev-1\t5ecret\t5ecret\n");
+    opens_as(csv, KL_STORE_BAD_CSV, "keys.csv: line 1: its fields are separated by tabs");
     assert_int_equal(access(scratch_path(&dir, "keys.csv.ledger"), F_OK), -1);
     file_put(csv, "a,b\n");
     assert_int_equal(link(csv, scratch_path(&dir, "other.csv")), 0);

@@ -220,6 +220,19 @@ static void a_spreadsheet_that_saves_over_it_changes_no_key(void **state)
                              "\"dev-3\",\"aa03\",\"bb03\",\"PROVISIONED\"\r\n"));
 }
 
+/* As spreadsheets do where the comma stands in numbers: the whole row would be a label. */
+static void a_file_saved_with_semicolons_is_not_taken_in(void **state)
+{
+    (void)state;
+    put_in_place("dev-1;aa01;bb01\r\ndev-2;aa02;bb02\r\ndev-3;aa03;bb03\r\n");
+    assert_true(bench_until(&b, has_trouble, (char[]){"separated by ';'"}));
+    assert_int_equal(b.reloads, 0);
+    assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-1", 1), KL_STORE_FAILED);
+    put_in_place(three_rows);
+    assert_true(bench_until(&b, has_none, NULL));
+    assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-1", 1), KL_STORE_OK);
+}
+
 /* Whatever its clock says: files come from other machines, and clocks jump. */
 static void half_a_row_from_the_future_is_not_taken_for_a_key(void **state)
 {
@@ -364,6 +377,7 @@ int main(void)
         WHILE_RUNNING(half_a_row_from_the_future_is_not_taken_for_a_key),
         WHILE_RUNNING(a_spreadsheet_that_saves_over_it_changes_no_key),
         WHILE_RUNNING(rows_written_into_the_replaced_file_are_told),
+        WHILE_RUNNING(a_file_saved_with_semicolons_is_not_taken_in),
         WHILE_RUNNING(a_name_that_leads_elsewhere_is_trouble),
         WHILE_RUNNING(a_ledger_that_is_deleted_is_written_again),
         WHILE_RUNNING(a_deleted_ledger_is_noticed_while_nobody_asks),
