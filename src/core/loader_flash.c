@@ -289,14 +289,14 @@ static bool begin_region(struct kl_loader *l)
 {
     const struct kl_image *i = image(l);
     uint32_t raw = i->raw_size - l->resume_at, offset = region_offset(l) + l->resume_at;
-    bool inflates = !ldr_is_rom(l) || l->chip->rom_deflate;
     kl_us work = COMMAND_TIME;
 
     if (raw == 0) {
         ldr_go_to(l, &ldr_flash_plan[NEXT]);
         return false;
     }
-    l->packed = inflates && i->packed && i->packed_size < i->raw_size;
+    /* A ROM that inflates writes a whole window at the end of the stream, over its neighbours. */
+    l->packed = !ldr_is_rom(l) && i->packed && i->packed_size < i->raw_size;
     l->block_size = largest_block(l);
     l->sequence = 0;
     l->sent_bytes = 0;

@@ -248,7 +248,7 @@ void loader_inflate_start(struct kl_vboard *b)
 
     if (!l->inflate) {
         l->inflate = calloc(1, sizeof *l->inflate);
-        l->window = malloc(WINDOW);
+        l->window = calloc(1, WINDOW);
         KL_ASSERT(l->inflate && l->window && inflateInit(l->inflate) == Z_OK);
     } else {
         inflateReset(l->inflate);
@@ -256,10 +256,11 @@ void loader_inflate_start(struct kl_vboard *b)
     l->window_used = 0;
 }
 
-/* Inflates one packet; `write` gets what comes out: at once, or in whole windows and at the end. */
+/* Inflates one packet; `write` gets what comes out, in windows and at the end: a stub's end is that
+   of the stream, a ROM's that of the window (§2.2). */
 enum inflated loader_inflate(struct kl_vboard *b, const uint8_t *data, size_t size,
                              bool (*write)(struct kl_vboard *, const uint8_t *, size_t),
-                             bool in_windows)
+                             bool whole_windows)
 {
     struct loader *l = &b->loader;
     z_stream *z = l->inflate;
@@ -275,15 +276,14 @@ enum inflated loader_inflate(struct kl_vboard *b, const uint8_t *data, size_t si
                                                                          : INFLATE_BROKEN;
         if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR)
             return INFLATE_BROKEN;
-        l->window_used = WINDOW - z->avail_out;
-        bool flush = !in_windows || l->window_used == WINDOW || result == Z_STREAM_END;
-        size_t used = l->window_used;
-        if (flush) {
-            l->window_used = 0;
-            if (used > 0 && !write(b, l->window, used))
-                return INFLATE_FLASH;
-        }
-        if (result == Z_STREAM_END || (z->avail_in == 0 && used < WINDOW))
+        size_t used = WINDOW - z->avail_out;
+        bool ended = result == Z_STREAM_END, flush = used == WINDOW || ended;
+        l->window_used = flush ? 0 : used;
+        if (ended && whole_windows)
+            used = WINDOW;
+        if (flush && used > 0 && !write(b, l->window, used))
+            return INFLATE_FLASH;
+        if (ended || (z->avail_in == 0 && used < WINDOW))
             return INFLATED;
         if (result == Z_BUF_ERROR && !flush)
             return INFLATED;

@@ -176,7 +176,7 @@ static uint16_t after_deflate_data(struct kl_vboard *b, const struct question *q
     if (get_u32(q->data + 4) == 0)
         b->loader.window_used = 0;
     erase_ahead(b);
-    switch (loader_inflate(b, q->data + 16, get_u32(q->data), write_on, true)) {
+    switch (loader_inflate(b, q->data + 16, get_u32(q->data), write_on, false)) {
     case INFLATED:
         return 0;
     case INFLATE_FLASH:

@@ -340,7 +340,7 @@ enum inflated {
 };
 enum inflated loader_inflate(struct kl_vboard *b, const uint8_t *data, size_t size,
                              bool (*write)(struct kl_vboard *, const uint8_t *, size_t),
-                             bool in_windows);
+                             bool whole_windows);
 void loader_security_info(const struct kl_vboard *b, uint8_t out[20], size_t *size);
 void loader_inflate_start(struct kl_vboard *b);
 uint8_t loader_checksum(const uint8_t *data, size_t size);

@@ -186,6 +186,33 @@ static void programming_only_clears_bits(void **state)
     vb_close(&v);
 }
 
+/* As the genuine ROM of the ESP32 does: what is left in its window goes into the flash, too. */
+static void a_rom_writes_a_whole_window_at_the_end_of_a_stream(void **state)
+{
+    static const uint8_t four_zeros[] = {0x78, 1, 1, 4, 0, 0xFB, 0xFF, 0, 0, 0, 0, 0, 4, 0, 1};
+    uint8_t begin[16], block[16 + sizeof four_zeros] = {0}, neighbour[16], sum = 0xEF;
+    uint32_t size;
+    struct vb v;
+
+    (void)state;
+    vb_open(&v, &esp32);
+    vb_into_loader(&v);
+    vb_sync(&v);
+    memset(neighbour, 0x55, sizeof neighbour);
+    vb_flash(&v, 0x27000, neighbour, sizeof neighbour);
+    vb_flash(&v, 0x28000, neighbour, sizeof neighbour);
+    words(begin, 0x1000u, 1u, 0x400u, 0x20000u);
+    assert_int_equal(vb_command(&v, 0x10, begin, 16, 0, 4) >> 8, 0);
+    words(block, (uint32_t)sizeof four_zeros, 0u);
+    memcpy(block + 16, four_zeros, sizeof four_zeros);
+    for (size_t i = 0; i < sizeof four_zeros; i++)
+        sum ^= four_zeros[i];
+    assert_int_equal(vb_command(&v, 0x11, block, sizeof block, sum, 4) >> 8, 0);
+    assert_int_equal(kl_vboard_flash(v.board, &size)[0x27000], 0);
+    assert_int_equal(kl_vboard_flash(v.board, &size)[0x28000], 0x55);
+    vb_close(&v);
+}
+
 static void flash_begin_needs_attach_and_size(void **state)
 {
     struct kl_vboard_config config = esp32;
@@ -681,6 +708,7 @@ int main(void)
         cmocka_unit_test(loader_takes_any_rate_that_sync_comes_at),
         cmocka_unit_test(wrong_rate_is_garbage_both_ways),
         cmocka_unit_test(programming_only_clears_bits),
+        cmocka_unit_test(a_rom_writes_a_whole_window_at_the_end_of_a_stream),
         cmocka_unit_test(flash_begin_needs_attach_and_size),
         cmocka_unit_test(esp8266_erases_too_much),
         cmocka_unit_test(blank_board_says_so_and_loops),
