@@ -69,7 +69,7 @@ void kl_handover_finish(struct kl_handover *h); /* wipes everything secret */
 /* Pull the events after every 128 bytes or so: lines for the log that find no room are dropped. */
 void kl_handover_rx(struct kl_handover *h, const uint8_t *data, size_t size, kl_us now);
 void kl_handover_tick(struct kl_handover *h, kl_us now);
-bool kl_handover_next(struct kl_handover *h, struct kl_io *out);              /* key line: secret */
+bool kl_handover_next(struct kl_handover *h, struct kl_io *out); /* key line, in pieces: secret */
 bool kl_handover_event(struct kl_handover *h, struct kl_handover_event *out); /* until false */
 kl_us kl_handover_deadline(const struct kl_handover *h);
 enum kl_handover_phase kl_handover_phase(const struct kl_handover *h);

@@ -28,8 +28,10 @@ struct kl_handover {
     /* SENDING */
     uint8_t tx[KL_LINE_MAX + 1];
     size_t tx_size;
-    bool due, sent; /* to be pulled; was pulled */
-    kl_us sent_at;
+    bool due, sent; /* a piece is to be pulled; all of it was, once */
+    size_t sent_bytes;
+    kl_us sent_at;     /* its last piece */
+    kl_us piece_at;    /* the next one is due then */
     kl_us again_at;    /* to be sent again then; KL_NEVER */
     unsigned again;    /* how often that was */
     unsigned prompts;  /* since it was sent */

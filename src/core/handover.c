@@ -10,8 +10,11 @@
 #define FIRST_VALUE KL_SEC(4)   /* some firmware waits three seconds before it reads back */
 #define NEXT_VALUE  KL_MS(1500)
 #define RESTART_DUE KL_SEC(5) /* it read its key back without a restart: it won't restart */
+#define PIECE_TIME  KL_MS(10)
 
 enum {
+    PIECE = 64, /* half a UART's FIFO: over a network a line arrives faster than a wire is, and what
+                   finds the FIFO full may be lost */
     PROMPTS_AGAIN = 2, /* … and a prompt may have been on its way when the line was sent */
 };
 
@@ -111,6 +114,7 @@ static void enter(struct kl_handover *h, enum kl_handover_phase phase, kl_us dea
     h->phase = phase;
     h->deadline = deadline;
     h->again_at = KL_NEVER;
+    h->piece_at = KL_NEVER;
     h->reading = false;
 }
 
@@ -145,6 +149,15 @@ void kl_handover_listen(struct kl_handover *h, const struct kl_key *expected, kl
     enter(h, KL_HO_LISTENING, now + setup.prompt_timeout);
 }
 
+/* The line goes out from its beginning. */
+static void start_line(struct kl_handover *h, kl_us now)
+{
+    h->due = true;
+    h->sent_at = now;
+    h->sent_bytes = 0;
+    h->prompts = 0;
+}
+
 void kl_handover_send(struct kl_handover *h, const struct kl_key *key, kl_us now)
 {
     size_t size = strlen(key->line);
@@ -156,13 +169,11 @@ void kl_handover_send(struct kl_handover *h, const struct kl_key *key, kl_us now
     memcpy(h->tx, key->line, size);
     h->tx[size] = '\n';
     h->tx_size = size + 1;
-    h->due = true;
     h->sent = false;
-    h->sent_at = now;
-    h->prompts = 0;
     h->again = 0;
     h->refusals = 0;
     enter(h, KL_HO_SENDING, now + h->setup.ack_timeout);
+    start_line(h, now);
 }
 
 void kl_handover_finish(struct kl_handover *h)
@@ -179,9 +190,15 @@ bool kl_handover_next(struct kl_handover *h, struct kl_io *out)
     if (!h->due)
         return false;
     KL_ASSERT(h->phase == KL_HO_SENDING);
+    size_t left = h->tx_size - h->sent_bytes, size = left < PIECE ? left : PIECE;
+    *out = (struct kl_io){
+        .kind = KL_IO_WRITE, .data = h->tx + h->sent_bytes, .size = size, .secret = true};
     h->due = false;
-    h->sent = true;
-    *out = (struct kl_io){.kind = KL_IO_WRITE, .data = h->tx, .size = h->tx_size, .secret = true};
+    h->sent_bytes += size;
+    if (size < left)
+        h->piece_at = h->sent_at + PIECE_TIME;
+    else
+        h->sent = true;
     return true;
 }
 
@@ -194,6 +211,8 @@ kl_us kl_handover_deadline(const struct kl_handover *h)
 {
     kl_us at = h->again_at < h->deadline ? h->again_at : h->deadline;
 
+    if (h->piece_at < at)
+        at = h->piece_at;
     return h->reading && h->read_by < at ? h->read_by : at;
 }
 
@@ -538,16 +557,24 @@ static void phase_is_over(struct kl_handover *h, kl_us now)
 static void send_again(struct kl_handover *h, kl_us now)
 {
     KL_ASSERT(h->phase == KL_HO_SENDING && h->sent);
+    h->again_at = KL_NEVER;
+    start_line(h, now);
+}
+
+static void send_on(struct kl_handover *h, kl_us now)
+{
+    KL_ASSERT(h->phase == KL_HO_SENDING && h->sent_bytes < h->tx_size);
     h->due = true;
     h->sent_at = now;
-    h->prompts = 0;
-    h->again_at = KL_NEVER;
+    h->piece_at = KL_NEVER;
 }
 
 void kl_handover_tick(struct kl_handover *h, kl_us now)
 {
     if (h->again_at <= now)
         send_again(h, now);
+    if (h->piece_at <= now)
+        send_on(h, now);
     if (h->reading && h->read_by <= now)
         end_reading(h, now);
     if (h->phase != KL_HO_REST && h->deadline <= now)

@@ -4,6 +4,7 @@
  * never show a key.
  */
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,6 +37,8 @@ static const char *const texts[] = {
 struct run {
     struct kl_handover h;
     struct kl_key key;
+    char line[KL_LINE_MAX + 2]; /* as it goes out */
+    size_t written;             /* of it */
     kl_us now, last_write;
     bool told, wrote;
 };
@@ -72,10 +75,13 @@ static void pull(struct run *r)
     while (kl_handover_next(&r->h, &io)) {
         if (!r->told || !io.secret || kl_handover_phase(&r->h) != KL_HO_SENDING)
             abort();
-        if (r->wrote && r->now - r->last_write < KL_MS(1500))
+        size_t whole = strlen(r->line);
+        if (r->written == 0 && r->wrote && r->now - r->last_write < KL_MS(1500))
             abort();
-        if (io.size != strlen(r->key.line) + 1 || memcmp(io.data, r->key.line, io.size - 1) != 0)
+        if (io.size == 0 || r->written + io.size > whole ||
+            memcmp(io.data, r->line + r->written, io.size) != 0)
             abort();
+        r->written = (r->written + io.size) % whole;
         r->wrote = true;
         r->last_write = r->now;
     }
@@ -99,7 +105,8 @@ static void wait_until(struct run *r, kl_us end)
 
 static void start(struct run *r, uint8_t how)
 {
-    static const char *const fields[] = {"unit-7", SECRET, "OpenSesame42xyz"};
+    static const char *const fields[] = {"unit-7 and more than one piece of it", SECRET,
+                                         "OpenSesame42xyz"};
     struct kl_handover_setup setup = {.prompt_timeout = KL_SEC(20),
                                       .ack_timeout = KL_SEC(5),
                                       .confirm = how & 1 ? KL_CONFIRM_ACK : KL_CONFIRM_READBACK,
@@ -111,6 +118,7 @@ static void start(struct run *r, uint8_t how)
         spans[i] = (struct kl_span){(const uint8_t *)fields[i], strlen(fields[i])};
     if (!kl_key_build(&r->key, spans, 3, kl_sha256))
         abort();
+    snprintf(r->line, sizeof r->line, "%s\n", r->key.line);
     r->now = KL_SEC(1);
     kl_handover_init(&r->h, &setup);
     kl_handover_listen(&r->h, &r->key, r->now);
@@ -135,6 +143,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             kl_handover_send(&r.h, &r.key, r.now);
             r.told = true;
             r.wrote = false;
+            r.written = 0;
         } else if (op < 0xd8) {
             kl_handover_rx(&r.h, &op, 1, r.now);
         }

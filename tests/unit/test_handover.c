@@ -12,10 +12,11 @@
 #include "keyline/bundle_load.h"
 #include "keyline/handover.h"
 
-#define SECRET1 "D56789ab00EF01230456C0fe11dd22ee"
-#define SECRET2 "correct horse"
-#define LINE    "dev-0001," SECRET1 "," SECRET2
-#define OTHER1  "00112233445566778899aabbccddeeff"
+#define SECRET1   "D56789ab00EF01230456C0fe11dd22ee"
+#define SECRET2   "correct horse"
+#define LINE      "dev-0001," SECRET1 "," SECRET2
+#define LONG_LINE "dev-0001," SECRET1 SECRET1 SECRET1 "," SECRET2
+#define OTHER1    "00112233445566778899aabbccddeeff"
 
 static struct kl_handover h;
 static struct kl_key key, other;
@@ -311,6 +312,51 @@ static void the_line_is_sent_again_only_if_the_board_asks_again(void **state)
     WAIT(KL_MS(400), "");
     assert_false(sends(LINE "\n")); /* not 1.5 s yet */
     WAIT(KL_SEC(20), "timeout:no_ack timeout:no_ack");
+}
+
+static void takes_piece(size_t *at, size_t size)
+{
+    struct kl_io io;
+
+    assert_true(kl_handover_next(&h, &io));
+    assert_true(io.secret && io.size == size);
+    assert_memory_equal(io.data, LONG_LINE "\n" + *at, size);
+    assert_false(kl_handover_next(&h, &io));
+    *at += size;
+}
+
+/* An emulated UART loses what comes while its FIFO of 128 bytes is full. */
+static void a_long_line_leaves_in_pieces_that_a_fifo_holds(void **state)
+{
+    size_t at = 0;
+
+    (void)state;
+    build(&key, "dev-0001", SECRET1 SECRET1 SECRET1, SECRET2);
+    SAYS("Provisioning\n", "asks");
+    kl_handover_send(&h, &key, now);
+    takes_piece(&at, 64);
+    WAIT(KL_MS(9), "");
+    assert_false(sends(""));
+    SAYS("Provisioned\n", ""); /* not an answer to half a line */
+    WAIT(KL_MS(1), "");
+    takes_piece(&at, sizeof LONG_LINE - 64);
+    WAIT(KL_SEC(1), "");
+    assert_false(sends(""));
+    SAYS("Provisioned\n", "ack");
+}
+
+static void a_restart_ends_a_line_half_way(void **state)
+{
+    size_t at = 0;
+
+    (void)state;
+    build(&key, "dev-0001", SECRET1 SECRET1 SECRET1, SECRET2);
+    SAYS("Provisioning\n", "asks");
+    kl_handover_send(&h, &key, now);
+    takes_piece(&at, 64);
+    SAYS(BANNER, "restart");
+    WAIT(KL_SEC(1), "");
+    assert_false(sends(""));
 }
 
 /* Firmware that is deaf at one point of its cycle is not met there again and again. */
@@ -714,6 +760,8 @@ int main(void)
         CASE(provisioned_without_being_sent_a_key_is_no_acknowledgement),
         CASE(values_of_before_are_not_its_answer),
         CASE(the_line_is_sent_again_only_if_the_board_asks_again),
+        CASE(a_long_line_leaves_in_pieces_that_a_fifo_holds),
+        CASE(a_restart_ends_a_line_half_way),
         CASE(repetitions_come_at_different_points_of_the_cycle),
         CASE(an_acknowledgement_cancels_a_repetition),
         CASE(a_refusal_counts_when_it_comes_twice),

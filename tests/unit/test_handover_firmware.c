@@ -304,7 +304,7 @@ static void host_sends(void)
     }
     if (!kl_handover_next(&h, &io))
         return;
-    lines_sent++;
+    lines_sent += io.data[io.size - 1] == '\n';
     if (wire_read == wire_size) {
         wire_read = wire_size = 0;
         wire_at = now + KL_MS(rnd(16)); /* the adapter's latency */
