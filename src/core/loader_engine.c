@@ -18,6 +18,7 @@ enum {
 
 #define IO_TIME      KL_SEC(10) /* a frozen adapter holds a call for 5 s before it gives an error */
 #define UNKNOWN_TIME KL_MS(200) /* an unknown command may be answered eight times (1.6) */
+#define GREET_TIME   KL_SEC(1)  /* for a stub to greet, once the ROM has said that it starts it */
 #define LATE_TIME    KL_MS(100) /* for the second answer to a command that was sent twice */
 #define WORK_MAX     KL_SEC(240)
 
@@ -299,8 +300,10 @@ static void take_reply(struct kl_loader *l, const uint8_t *frame, size_t size)
         l->damaged++;
         return;
     }
-    if (l->reply.error == 0 && l->op.greets)
-        return; /* the greeting is still to come */
+    if (l->reply.error == 0 && l->op.greets) {
+        l->deadline = l->now + GREET_TIME + ldr_link_allowance(l);
+        return;
+    }
     if (l->reply.error == 0)
         decide(l, KL_OUT_OK);
     else if (l->op.judge || l->op.sent >= l->op.tries)

@@ -80,17 +80,33 @@ static enum ldr_move clock_read(struct kl_loader *l, enum kl_loader_outcome outc
     return MOVE_NEXT;
 }
 
-static uint32_t esp32_rate_to_tell(const struct kl_loader *l)
+struct clock {
+    uint64_t hz, nominal;
+    bool measured; /* far off it is no measurement: an emulator, or a chip without calibration */
+};
+
+static struct clock esp32_clock(const struct kl_loader *l)
 {
     uint64_t count = l->clock >> 7 & 0x1FFFFFF;
     uint64_t oscillator = ldr_reg_value(l, ESP32_WORD4) & 0xFF;
-    uint64_t hz = count * 15625 * oscillator / 40;
-    uint64_t nominal = hz > 33000000 ? 40000000 : 26000000;
+    struct clock c = {.hz = count * 15625 * oscillator / 40};
 
-    /* Far off it is no measurement: an emulator, or a chip without the calibration. */
-    if (hz < nominal - nominal / 10 || hz > nominal + nominal / 10)
-        return l->baud_next;
-    return (uint32_t)(l->baud_next * hz / nominal);
+    c.nominal = c.hz > 33000000 ? 40000000 : 26000000;
+    c.measured = c.hz >= c.nominal - c.nominal / 10 && c.hz <= c.nominal + c.nominal / 10;
+    return c;
+}
+
+static uint32_t esp32_rate_to_tell(const struct kl_loader *l)
+{
+    struct clock c = esp32_clock(l);
+
+    return c.measured ? (uint32_t)(l->baud_next * c.hz / c.nominal) : l->baud_next;
+}
+
+/* An emulated ESP32's ROM may hang for good when it is told a rate, or to start a stub. */
+static bool may_be_emulated(const struct kl_loader *l)
+{
+    return ldr_is_rom(l) && l->chip->id == KL_CHIP_ESP32 && !esp32_clock(l).measured;
 }
 
 static uint32_t rate_to_tell(const struct kl_loader *l)
@@ -118,7 +134,7 @@ static bool ask_rate(struct kl_loader *l)
 {
     uint8_t payload[8];
 
-    if (!wants_rate(l)) {
+    if (!wants_rate(l) || (l->stub_failed && may_be_emulated(l))) {
         ldr_go_to(l, &ldr_setup_plan[ATTACH]);
         return false;
     }
@@ -136,7 +152,7 @@ static bool ask_rate(struct kl_loader *l)
 static enum ldr_move try_slower(struct kl_loader *l)
 {
     ldr_note(l, "%u baud does not work here", l->baud_next);
-    l->baud_ceiling = l->baud_next - 1;
+    l->baud_ceiling = may_be_emulated(l) ? FIRST_BAUD : l->baud_next - 1;
     return ldr_call_plan(l, ldr_connect_plan, ldr_identify_plan);
 }
 

@@ -100,7 +100,7 @@ static void fix_clocks(struct kl_vboard *b)
 {
     switch (b->chip->id) {
     case KL_CHIP_ESP32: /* the ROM's own measurement of a 40 MHz crystal: exact (§4.4) */
-        fix(b, 0x3FF5F06C, 1024u << 7, UINT32_MAX);
+        fix(b, 0x3FF5F06C, (fault_is(b, FAULT_ID_EMULATED) ? 1280u : 2560u) << 7, UINT32_MAX);
         fix(b, b->chip->efuse_base + 16, 100, 0xFF);
         break;
     case KL_CHIP_ESP32C5: /* the crystal that the ROM assumes, in MHz (§4.4) */

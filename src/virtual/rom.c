@@ -319,7 +319,7 @@ static void after_ram_end(struct kl_vboard *b, const struct question *q)
     if (!could_run(&b->loader, entry)) {
         board_complain(b, "RAM end: nothing whole is loaded at 0x%x", (unsigned)entry);
         board_enter(b, BOARD_DEAD);
-    } else if (fault_takes(b, FAULT_ID_STUB_FAILS)) {
+    } else if (fault_is(b, FAULT_ID_EMULATED) || fault_takes(b, FAULT_ID_STUB_FAILS)) {
         board_enter(b, BOARD_DEAD);
     } else {
         stub_start(b);
@@ -373,7 +373,10 @@ static void after_baud(struct kl_vboard *b, const struct question *q)
 {
     uint64_t rate = (uint64_t)get_u32(q->data) * b->v->crystal_mhz / b->v->rom_assumes_mhz;
 
-    board_set_baud(b, rate ? (uint32_t)rate : 1);
+    if (fault_is(b, FAULT_ID_EMULATED))
+        board_enter(b, BOARD_DEAD);
+    else
+        board_set_baud(b, rate ? (uint32_t)rate : 1);
 }
 
 static uint8_t do_security(struct kl_vboard *b, const struct question *q, struct answer *a)

@@ -80,6 +80,7 @@ enum fault_argument {
  X(DEAF,           "deaf",            FLAG,  0,      "hears nothing: the wire from the adapter's TX is broken") \
  X(MUTE,           "mute",            FLAG,  0,      "says nothing: the wire to the adapter's RX is broken") \
  X(NO_BAUD,        "no_baud",         TIMES, 0,      "refuses CHANGE_BAUDRATE") \
+ X(EMULATED,       "emulated",        FLAG,  0,      "the ROM of an emulated ESP32: no clock to measure, and it hangs once it is told another rate or to start a stub") \
  X(NO_FLASH,       "no_flash",        FLAG,  0,      "no flash chip answers") \
  X(BAD_CELL,       "bad_cell",        VALUE, 0x10100,"the flash byte at this address stays 0xFF") \
  X(WRITE_FAILS,    "write_fails",     TIMES, 0,      "the first N blocks can't be written to flash") \

@@ -290,6 +290,30 @@ static void a_rom_without_md5_is_still_verified(void **state)
     lb_bundle_free(bundle);
 }
 
+/* No rate and no stub works there: that must not take long to find out. */
+static void an_emulated_chip_is_soon_identified(void **state)
+{
+    (void)state;
+    for (int stub = 0; stub < 2; stub++) {
+        struct lb b;
+        struct lb_options o = {.chip = KL_CHIP_ESP32,
+                               .link = KL_LINK_RFC2217,
+                               .stub = stub,
+                               .baud = 921600,
+                               .faults = "emulated"};
+        lb_open(&b, &o);
+        assert_int_equal(lb_run(&b, KL_LOADER_CONNECT, NULL), KL_LOADER_DONE);
+        kl_us began = b.now;
+        enum kl_loader_status status = lb_run(&b, KL_LOADER_IDENTIFY, NULL);
+        tell(&b, kl_loader_fault(&b.loader)->reason);
+        assert_int_equal(status, KL_LOADER_DONE);
+        assert_int_equal(kl_loader_identity(&b.loader)->baud, 115200);
+        assert_false(kl_loader_identity(&b.loader)->stub);
+        assert_true(b.now - began < KL_SEC(4));
+        lb_close(&b);
+    }
+}
+
 static void faults_have_their_names(void **state)
 {
     static const struct {
@@ -315,6 +339,7 @@ static void faults_have_their_names(void **state)
         {"no_flash", KL_CHIP_ESP8266, false, KL_FAULT_NO_FLASH},
         {"stub_fails=1", KL_CHIP_ESP32, true, KL_FAULT_NONE},
         {"stub_fails", KL_CHIP_ESP32, true, KL_FAULT_NONE},
+        {"emulated", KL_CHIP_ESP32, true, KL_FAULT_NONE},
         {"no_baud", KL_CHIP_ESP32, true, KL_FAULT_NONE},
         {"write_fails=2", KL_CHIP_ESP32, true, KL_FAULT_NONE},
         {"write_fails=2", KL_CHIP_ESP32, false, KL_FAULT_NONE},
@@ -549,6 +574,7 @@ int main(void)
         cmocka_unit_test(one_bad_byte_never_goes_unnoticed),
         cmocka_unit_test(these_bad_bytes_are_mended),
         cmocka_unit_test(a_rom_without_md5_is_still_verified),
+        cmocka_unit_test(an_emulated_chip_is_soon_identified),
         cmocka_unit_test(faults_have_their_names),
         cmocka_unit_test(rates_fall_back_to_one_that_works),
         cmocka_unit_test(waits_count_from_completion),
