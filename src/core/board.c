@@ -355,6 +355,8 @@ static void identified(struct kl_station *st, struct slot *s)
         return;
     }
     kl_board_recognise(st, s);
+    s->erase |= kl_mac_equal(&s->damaged, &s->identity.mac);
+    s->damaged = (struct kl_mac){0};
     if (st->config.bundle) {
         s->rate_at = st->now;
         s->rate_done = 0;

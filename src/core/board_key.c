@@ -178,6 +178,21 @@ static void proved(struct kl_station *st, struct slot *s)
     record(st, s);
 }
 
+/* What it holds bears its own key's label and differs: bytes were lost on the way, or its flash is
+   bad. Read twice, it is erased, and asks again. What bears another label is not ours to erase. */
+static void holds_unknown(struct kl_station *st, struct slot *s, const char *label)
+{
+    if (!s->have_secret || !label[0] || strcmp(label, s->label) != 0) {
+        kl_board_fail(st, s, KL_FAULT_HOLDS_UNKNOWN, label);
+        return;
+    }
+    if (s->retries_used[KL_FAULT_READBACK_DIFFERS] > 0) {
+        s->damaged = s->identity.mac;
+        kl_note_key(st, s, "damaged", "the board is erased and gets the same key again");
+    }
+    kl_board_fail(st, s, KL_FAULT_READBACK_DIFFERS, label);
+}
+
 /* The board showed a stored key without having been sent one by us in this try. */
 static void settle_claim(struct kl_station *st, struct slot *s, const struct kl_handover_event *ev)
 {
@@ -202,7 +217,7 @@ static void settle_claim(struct kl_station *st, struct slot *s, const struct kl_
         kl_board_fail(st, s, KL_FAULT_HOLDS_OTHER_KEY, ev->label);
         break;
     case KL_CLAIM_UNKNOWN:
-        kl_board_fail(st, s, KL_FAULT_HOLDS_UNKNOWN, ev->label);
+        holds_unknown(st, s, ev->label);
         break;
     case KL_CLAIM_BUSY:
         kl_board_identify_again(st, s, "its key is still on its way in the store");

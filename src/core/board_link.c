@@ -40,6 +40,7 @@ static void forget_board(struct kl_station *st, struct slot *s)
     memset(s->retries_used, 0, sizeof s->retries_used);
     s->restarts = 0;
     s->erase = false;
+    s->damaged = (struct kl_mac){0};
     s->probing = false;
     s->probe_at = KL_NEVER;
     s->settled = false;

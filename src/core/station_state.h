@@ -71,11 +71,12 @@ struct slot {
     kl_us retry_at;        /* FAILED: by itself; KL_NEVER = a person decides */
     unsigned tries;        /* of this board, 1 = the first */
     unsigned retries_used[KL_FAULT_COUNT];
-    unsigned restarts; /* times it was identified again within this try */
-    bool erase;        /* the next flashing erases everything first */
-    bool settled;      /* SETTLING: only waiting for its turn */
-    bool verify_again; /* VERIFYING: it waited; the board must prove that it is still there */
-    bool left;         /* RECORDING: unplugged already; leaves when recorded */
+    unsigned restarts;     /* times it was identified again within this try */
+    bool erase;            /* the next flashing erases everything first */
+    struct kl_mac damaged; /* this board twice showed its own key damaged: it is to be erased */
+    bool settled;          /* SETTLING: only waiting for its turn */
+    bool verify_again;     /* VERIFYING: it waited; the board must prove that it is still there */
+    bool left;             /* RECORDING: unplugged already; leaves when recorded */
     enum talker talker;
     struct kl_identity identity;
     struct kl_attempt attempt;  /* being lived */

@@ -196,6 +196,23 @@ void program_store_begin(struct kl_vboard *b)
         app->storing = STORE_NOTHING;
     else if (fault_takes(b, FAULT_ID_STORES_WRONG))
         app->storing = STORE_WRONG;
+    else if (fault_takes(b, FAULT_ID_STORES_SHORT))
+        app->storing = STORE_SHORT;
+}
+
+/* What becomes of a field on its way into the flash: its size there. */
+static size_t spoil(struct app *app, uint8_t *value, size_t size)
+{
+    if (app->storing == STORE_SHORT) {
+        app->storing = STORE_SHORT_NOW;
+        return size;
+    }
+    if (app->storing == STORE_SHORT_NOW)
+        size--;
+    else if (app->storing == STORE_WRONG)
+        value[size - 1] = value[size - 1] == 'f' ? '0' : 'f';
+    app->storing = STORE_WELL;
+    return size;
 }
 
 bool program_put(struct kl_vboard *b, const char *key, const void *value, size_t size, bool field)
@@ -208,10 +225,8 @@ bool program_put(struct kl_vboard *b, const char *key, const void *value, size_t
     if (app->storing == STORE_NOTHING)
         return true;
     memcpy(copy, value, size);
-    if (app->storing == STORE_WRONG && field && size > 0) {
-        copy[size - 1] = copy[size - 1] == 'f' ? '0' : 'f';
-        app->storing = STORE_WELL;
-    }
+    if (field && size > 0)
+        size = spoil(app, copy, size);
     if (fault_is(b, FAULT_ID_DIES_STORING) && fault_figure(b, FAULT_ID_DIES_STORING) > 0)
         doom(b, DOOM_BROWNOUT);
     return nvs_put(b, key, copy, size);

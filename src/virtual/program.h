@@ -39,6 +39,8 @@ struct app {
     enum {
         STORE_WELL,
         STORE_WRONG,
+        STORE_SHORT, /* the field after the next */
+        STORE_SHORT_NOW,
         STORE_NOTHING
     } storing;
     enum doom doom; /* carried out when the program has returned */

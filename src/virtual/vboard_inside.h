@@ -107,6 +107,7 @@ enum fault_argument {
  X(DIES_STORED,    "dies_stored",     TIMES, 1,      "the program crashes after storing, before it says so, N times") \
  X(ACK_LOST,       "ack_lost",        TIMES, 1,      "the first N acknowledgements are not printed") \
  X(STORES_WRONG,   "stores_wrong",    TIMES, 0,      "acknowledges, but stores something else, the first N times") \
+ X(STORES_SHORT,    "stores_short",    TIMES, 0,      "acknowledges, but stores the second field without its end, the first N times") \
  X(STORES_NOTHING, "stores_nothing",  TIMES, 0,      "acknowledges, but stores nothing, the first N times") \
  X(NO_READBACK,    "no_readback",     FLAG,  0,      "says Provisioned, but shows no fields") \
  X(READS_WRONG,    "reads_wrong",     TIMES, 0,      "stores well, but the first N read-backs are wrong") \

@@ -466,6 +466,7 @@ static void key_faults_do_what_they_say(void **state)
         {"misses_line=1", "", 0, "Provisioning", "Provisioned"},
         {"ack_lost", "a,b,c", 1, "Key3: c", NULL},
         {"stores_wrong", "f,b,c", 2, "Key1: f", "Key1: a"},
+        {"stores_short", "a,,c", 2, "Key1: a", "Key2: b"},
         {"stores_nothing", "", 1, "Provisioning", "Key1"},
         {"no_readback", "a,b,c", 2, "Provisioned", "Key1"},
         {"reads_wrong", "a,b,c", 2, "Key1: 0", "Key1: a"},
