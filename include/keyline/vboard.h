@@ -69,6 +69,10 @@ const char *kl_vboard_stored(const struct kl_vboard *b);
 unsigned kl_vboard_store_count(const struct kl_vboard *b);
 unsigned kl_vboard_lines_seen(const struct kl_vboard *b);
 const char *kl_vboard_line_seen(const struct kl_vboard *b, unsigned i);
+/* For profiles of paced boards: how long its flash erased and programmed so far; when the first
+   byte of the answer that is under way left or will leave the chip (KL_NEVER: none is). */
+kl_us kl_vboard_flash_worked(const struct kl_vboard *b);
+kl_us kl_vboard_answers_at(const struct kl_vboard *b);
 /* What it refused as a real ROM would, for tests ("block of 0x2000 refused"); "" = nothing. */
 const char *kl_vboard_complaint(const struct kl_vboard *b);
 /* Everything durable (flash, NVS, eFuses), to and from a file; false with errno. */

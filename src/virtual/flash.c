@@ -98,8 +98,10 @@ void flash_wait(struct kl_vboard *b)
 static void flash_busy(struct kl_vboard *b, kl_us time)
 {
     flash_wait(b);
-    if (b->config.paced)
-        b->flash_ready = b->work + time;
+    if (!b->config.paced)
+        return;
+    b->flash_ready = b->work + time;
+    b->flash_worked += time;
 }
 
 /* Erases the sectors that [address, address + size) touches. Starts the last one and returns. */
@@ -168,4 +170,9 @@ uint32_t flash_id(const struct kl_vboard *b)
     if (capacity >= 0x1A) /* past 32 MB the code jumps (§4.6) */
         capacity += 6;
     return 0xEF | 0x40 << 8 | capacity << 16;
+}
+
+kl_us kl_vboard_flash_worked(const struct kl_vboard *b)
+{
+    return b->flash_worked;
 }

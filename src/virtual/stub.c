@@ -70,17 +70,22 @@ static void reply(struct kl_vboard *b, uint8_t op, const struct answer *a, uint1
 
 /* ---- flash ------------------------------------------------------------------------------------*/
 
-/* Erases just in time; sectors that are blank already cost a look only (§3.3). */
+/* Erases just in time. Sectors that are blank already cost a look only, up to the first one that is
+   not: from there on nothing is looked at any more (§3.3). */
 static void erase_next(struct kl_vboard *b)
 {
     struct loader *l = &b->loader;
     bool big = l->erase_at % 0x10000 == 0 && l->erase_left >= 0x10000;
-    uint32_t step = big ? 0x10000 : SECTOR;
+    uint32_t step = SECTOR;
 
-    if (flash_blank(b, l->erase_at, step))
-        flash_read_time(b, step, READ_PLAINLY);
-    else
+    if (!l->dirty) {
+        flash_read_time(b, SECTOR, READ_PLAINLY);
+        l->dirty = !flash_blank(b, l->erase_at, SECTOR);
+    }
+    if (l->dirty) {
+        step = big ? 0x10000 : SECTOR;
         flash_erase(b, l->erase_at, step);
+    }
     l->erase_at += step;
     l->erase_left -= step;
 }
@@ -106,6 +111,7 @@ static uint16_t begin(struct kl_vboard *b, const struct question *q, bool deflat
     l->erase_at = l->address & ~(uint32_t)(SECTOR - 1);
     l->erase_left =
         ((l->address + l->remaining + SECTOR - 1) & ~(uint32_t)(SECTOR - 1)) - l->erase_at;
+    l->dirty = false;
     if (deflate)
         loader_inflate_start(b);
     if (fault_is(b, FAULT_ID_NO_FLASH))

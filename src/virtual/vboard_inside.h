@@ -200,6 +200,7 @@ struct loader {
     } into;
     uint32_t expected, block_size, address, remaining, packed_remaining;
     uint32_t erase_at, erase_left;
+    bool dirty; /* a sector that was not blank has been met since begin */
     z_stream *inflate;
     uint8_t *window; /* 32 KiB, the stub's write unit */
     size_t window_used;
@@ -244,7 +245,8 @@ struct kl_vboard {
     kl_us now;  /* of the event being handled; never back */
     kl_us work; /* when the work done for it is finished */
     kl_us flash_ready;
-    kl_us timer_at; /* the mode's own */
+    kl_us flash_worked; /* over its life */
+    kl_us timer_at;     /* the mode's own */
     enum mode mode;
     bool dtr, rts, unplugged;
     bool boot_ok;           /* BOARD_BOOT ends in the program */

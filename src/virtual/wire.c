@@ -254,6 +254,11 @@ kl_us tx_next(const struct kl_vboard *b)
     return passed(b, s, s->size - 1) + latency(b);
 }
 
+kl_us kl_vboard_answers_at(const struct kl_vboard *b)
+{
+    return b->tx.first == b->tx.last ? KL_NEVER : b->tx.stretch[b->tx.first].start;
+}
+
 void tx_settle(struct kl_vboard *b)
 {
     struct lane *lane = &b->tx;

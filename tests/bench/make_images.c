@@ -8,13 +8,15 @@
 
 int main(int argc, char **argv)
 {
-    struct kl_demo_app app = {.payload = 150000, .noise_percent = 55, .project = "bench"};
+    struct kl_demo_app app = {.payload = 900000, .noise_percent = 55, .project = "bench"};
     struct kl_bundle_options o = {.flash_mode = -1};
     struct kl_bundle_report report;
     struct kl_bundle *b;
     char path[1024];
 
-    if (argc != 2 || !kl_demo_write(argv[1], KL_CHIP_ESP32, &app))
+    if (argc == 3)
+        app.payload = strtoul(argv[2], NULL, 10);
+    if (argc < 2 || !kl_demo_write(argv[1], KL_CHIP_ESP32, &app))
         return 2;
     snprintf(path, sizeof path, "%s/firmware.bin", argv[1]);
     o.firmware = path;

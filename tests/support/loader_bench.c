@@ -99,6 +99,23 @@ struct kl_bundle *lb_bundle(enum kl_chip_id chip, uint32_t app_size)
     return b;
 }
 
+struct kl_bundle *lb_bundle_another(const struct kl_bundle *bundle)
+{
+    struct kl_bundle *b = calloc(1, sizeof *b);
+
+    b->chip = bundle->chip;
+    b->rev_max = 0xFFFF;
+    for (unsigned r = 0; r < bundle->region_count; r++) {
+        const struct kl_image *i = &bundle->region[r].image[0];
+        uint8_t *data = malloc(i->raw_size);
+        for (uint32_t n = 0; n < i->raw_size; n++)
+            data[n] = (uint8_t)(i->raw[n] ^ 0x55);
+        lb_bundle_add(b, bundle->region[r].name, bundle->region[r].offset, data, i->raw_size);
+        free(data);
+    }
+    return b;
+}
+
 void lb_bundle_free(struct kl_bundle *b)
 {
     for (unsigned r = 0; r < b->region_count; r++) {
@@ -155,7 +172,9 @@ void lb_open(struct lb *b, const struct lb_options *o)
     };
     struct kl_loader_setup setup = {
         .link = o->link,
-        .stubs = o->stub ? lb_stubs() : NULL,
+        .stubs = !o->stub   ? NULL
+                 : o->stubs ? o->stubs
+                            : lb_stubs(),
         .baud_max = o->baud ? o->baud : 115200,
     };
 
@@ -163,6 +182,7 @@ void lb_open(struct lb *b, const struct lb_options *o)
         config.mac = (struct kl_mac){{0x18, 0xFE, 0x34, 0xAA, 0xBB, 0x01}};
     memset(b, 0, sizeof *b);
     b->now = KL_SEC(1);
+    b->baud = 115200;
     b->network = o->link == KL_LINK_RFC2217;
     b->board = kl_vboard_create(&config);
     assert_non_null(b->board);
@@ -195,6 +215,8 @@ static bool perform(struct lb *b, const struct kl_io *io)
     switch (io->kind) {
     case KL_IO_WRITE:
         b->sent += io->size;
+        if (b->profile)
+            wp_written(b->profile, io->size, b->baud, b->now);
         if (!is_garbled(b))
             kl_vboard_rx(b->board, io->data, io->size, b->now);
         return true;
@@ -287,6 +309,8 @@ enum kl_loader_status lb_run(struct lb *b, enum kl_loader_task task, const struc
         if (b->pending_count > 0)
             next = earlier(next, b->due[0]);
         assert_true(next < limit);
+        if (b->profile)
+            wp_passes(b->profile, &b->loader, kl_vboard_answers_at(b->board), b->now, next);
         if (next > b->now)
             b->now = next;
         kl_vboard_tick(b->board, b->now);

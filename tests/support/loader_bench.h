@@ -6,6 +6,8 @@
 #include "keyline/loader.h"
 #include "keyline/vboard.h"
 
+#include "wire_profile.h"
+
 struct lb {
     struct kl_loader loader;
     struct kl_vboard *board;
@@ -24,13 +26,15 @@ struct lb {
     kl_us due[8];
     unsigned pending_count;
     bool dtr, rts;
-    bool network; /* one line after the other */
+    bool network;                 /* one line after the other */
+    struct wire_profile *profile; /* NULL = nobody counts */
 };
 
 struct lb_options {
     enum kl_chip_id chip;
     enum kl_link_kind link;
     bool stub;
+    const struct kl_stubs *stubs; /* NULL = lb_stubs() */
     bool paced;
     uint32_t baud; /* 0 = 115200 */
     uint32_t flash_size;
@@ -54,6 +58,8 @@ enum kl_reason lb_whole(struct lb *b, const struct kl_bundle *bundle);
 struct kl_bundle *lb_bundle(enum kl_chip_id chip, uint32_t app_size);
 void lb_bundle_add(struct kl_bundle *b, const char *name, uint32_t offset, const uint8_t *data,
                    uint32_t size);
+/* Images of the same sizes in the same places, of which no byte is the same. */
+struct kl_bundle *lb_bundle_another(const struct kl_bundle *bundle);
 void lb_bundle_free(struct kl_bundle *b);
 /* True if the board's flash holds every region. */
 bool lb_flash_is_right(const struct lb *b, const struct kl_bundle *bundle);
