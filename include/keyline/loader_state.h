@@ -128,8 +128,11 @@ struct kl_loader {
     unsigned region;
     uint32_t rom_block; /* the size that this ROM takes, 0 = not yet known to be smaller */
     uint32_t resume_at, erase_at, peek_at;
+    uint32_t head_block, tail_at, tail_block; /* bytes a block up to tail_at, and from there on */
     bool packed;
-    bool doubtful; /* something was sent twice: MD5 has to tell */
+    bool looks_blank;               /* the first sector that was looked at */
+    const struct kl_bundle *proved; /* FLASH found all of it in place */
+    bool doubtful;                  /* something was sent twice: MD5 has to tell */
     uint8_t block_tries, restarts, begin_tries, md5_tries;
     kl_us owed; /* stub: the work of the block before, which the next command waits for (3.1) */
     uint64_t done_before;

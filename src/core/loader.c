@@ -210,6 +210,8 @@ void kl_loader_start(struct kl_loader *l, enum kl_loader_task task, const struct
     l->task = task;
     l->bundle = bundle;
     l->fault = (struct kl_fault){0};
+    if (task != KL_LOADER_VERIFY) /* only the task right behind FLASH may build on it */
+        l->proved = NULL;
     l->status = KL_LOADER_BUSY;
     l->step = plans[task];
     l->after_plan = NULL;

@@ -28,6 +28,8 @@ enum {
     ROM_BLOCK_OLD = 0x400, /* every ROM takes it */
     ROM_BLOCK = 0x1800,
     BLOCK_OTG = 0x800,
+    SMALL_BLOCK = 0x800,
+    STUB_WINDOW = 0x8000,
     ERASE_PIECE = 0x40000,
     REACH_24_BITS = 16 << 20,
     INFLATE_WINDOW = 64 << 10, /* a stub may have so much more to write than the block holds */
@@ -90,6 +92,7 @@ static bool check(struct kl_loader *l)
     l->done_before = 0;
     l->erase_at = 0;
     l->begin_tries = 0;
+    l->looks_blank = b->erase_all;
     if (b->chip != l->chip->id)
         ldr_fail(l, KL_FAULT_WRONG_CHIP, "images for %s, the chip is %s",
                  b->chip ? kl_chip(b->chip)->name : "no chip", l->chip->name);
@@ -181,6 +184,8 @@ static enum ldr_move erased(struct kl_loader *l, enum kl_loader_outcome outcome)
 static bool next_region(struct kl_loader *l)
 {
     if (l->region == l->bundle->region_count) {
+        if (l->progress.skipped == l->region)
+            l->proved = l->bundle; /* all of it was compared, and nothing was touched since */
         /* The tasks' last step: nothing is behind it. */
         ldr_go_to(l, &ldr_flash_plan[NEXT + 1]);
         return false;
@@ -237,10 +242,11 @@ bool ldr_is_right_md5(const struct kl_loader *l)
     return answer_is(l, image(l)->md5);
 }
 
-/* A look at the first sector spares a fresh board the MD5 of all that it does not hold yet. */
+/* A look at the first sector spares a fresh board the MD5 of all that it does not hold yet. Where
+   the first region's place is blank, nothing else will be there either. */
 static bool glance(struct kl_loader *l)
 {
-    if (!ldr_can_md5(l) || l->bundle->erase_all || image(l)->raw_size <= 4 * KL_HEAD)
+    if (!ldr_can_md5(l) || l->looks_blank || image(l)->raw_size <= 2 * KL_HEAD)
         return false;
     ask_md5_of(l, KL_HEAD);
     return true;
@@ -248,8 +254,13 @@ static bool glance(struct kl_loader *l)
 
 static enum ldr_move glanced(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
+    static const uint8_t blank_md5[16] = {
+        0x6A, 0xE5, 0x9E, 0x64, 0x85, 0x03, 0x77, 0xEE,
+        0x54, 0x70, 0xC8, 0x54, 0x76, 0x15, 0x51, 0xEA}; /* of KL_HEAD bytes of 0xFF */
+
     if (outcome == KL_OUT_SILENT)
         return ldr_fail_by(l, outcome);
+    l->looks_blank = outcome == KL_OUT_OK && answer_is(l, blank_md5);
     if (outcome == KL_OUT_OK && !answer_is(l, image(l)->head_md5))
         return ldr_go_to(l, &ldr_flash_plan[BEGIN]);
     return MOVE_NEXT;
@@ -257,7 +268,7 @@ static enum ldr_move glanced(struct kl_loader *l, enum kl_loader_outcome outcome
 
 static bool compare(struct kl_loader *l)
 {
-    if (!ldr_can_md5(l) || l->bundle->erase_all || image(l)->raw_size == 0)
+    if (!ldr_can_md5(l) || l->looks_blank || image(l)->raw_size == 0)
         return false;
     ldr_ask_md5(l);
     return true;
@@ -285,6 +296,44 @@ static uint32_t largest_block(const struct kl_loader *l)
     return l->rom_block ? l->rom_block : ROM_BLOCK;
 }
 
+/* A stub writes in whole windows of what it inflates, and the rest at the end of the stream. This
+   is where that rest begins in the stream. */
+static uint32_t find_tail(const struct kl_image *i)
+{
+    uint32_t in_windows = (i->raw_size - 1) / STUB_WINDOW * STUB_WINDOW;
+
+    for (uint32_t at = 0; at < i->packed_size; at += KL_PACK_STEP)
+        if (i->inflated_at[at / KL_PACK_STEP] >= in_windows)
+            return at;
+    return i->packed_size;
+}
+
+static uint32_t blocks_for(uint32_t size, uint32_t block)
+{
+    return (size + block - 1) / block;
+}
+
+/* The tail has blocks of its own: the last window is written while they come, and little is left to
+   write after them. Up to the tail all are of one size: a short one would be over before the one
+   ahead of it is written. A stub starts one erase for each block: a stream that is nothing but tail
+   comes in small ones, unless there is nothing to erase. Returns how many blocks that makes. */
+static uint32_t divide(struct kl_loader *l, uint32_t to_send)
+{
+    uint32_t most = largest_block(l), blocks;
+
+    l->tail_at = 0;
+    l->block_size = l->head_block = l->tail_block = most;
+    if (ldr_is_rom(l) || !l->packed)
+        return blocks_for(to_send, most);
+    l->tail_at = find_tail(image(l));
+    if (l->tail_at == 0 && !l->looks_blank)
+        l->tail_block = SMALL_BLOCK;
+    blocks = blocks_for(l->tail_at, most);
+    if (blocks > 0)
+        l->head_block = blocks_for(l->tail_at, blocks);
+    return blocks + blocks_for(to_send - l->tail_at, l->tail_block);
+}
+
 static bool begin_region(struct kl_loader *l)
 {
     const struct kl_image *i = image(l);
@@ -297,17 +346,16 @@ static bool begin_region(struct kl_loader *l)
     }
     /* A ROM that inflates writes a whole window at the end of the stream, over its neighbours. */
     l->packed = !ldr_is_rom(l) && i->packed && i->packed_size < i->raw_size;
-    l->block_size = largest_block(l);
     l->sequence = 0;
     l->sent_bytes = 0;
     l->block_tries = 0;
     l->owed = 0;
     uint32_t to_send = l->packed ? i->packed_size : raw;
+    uint32_t blocks = divide(l, to_send);
     if (ldr_is_rom(l)) /* it erases all of it before it answers */
         work = ldr_time_per_mb(raw + SECTOR, WRITE_SECONDS);
     announce(l, l->packed ? CMD_DEFL_BEGIN : CMD_FLASH_BEGIN,
-             ldr_is_rom(l) ? erase_size_to_ask(l, offset, raw) : raw,
-             (to_send + l->block_size - 1) / l->block_size, offset, work);
+             ldr_is_rom(l) ? erase_size_to_ask(l, offset, raw) : raw, blocks, offset, work);
     return true;
 }
 
@@ -348,6 +396,11 @@ static kl_us work_of_block(const struct kl_loader *l)
     return (kl_us)(to - from + INFLATE_WINDOW) * WRITE_SECONDS;
 }
 
+static uint32_t least(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
 static bool send_block(struct kl_loader *l)
 {
     const struct kl_image *i = image(l);
@@ -358,15 +411,18 @@ static bool send_block(struct kl_loader *l)
 
     if (left == 0)
         return false;
-    l->block_len = left < l->block_size ? left : l->block_size;
+    if (l->sent_bytes < l->tail_at)
+        l->block_len = least(l->tail_at - l->sent_bytes, l->head_block);
+    else
+        l->block_len = least(left, l->tail_block);
     work = work_of_block(l);
     /* A stub acknowledges first and works then: the next command waits for it (3.1). */
     ldr_command(l, &(struct ldr_command){
                        .code = l->packed ? CMD_DEFL_DATA : CMD_FLASH_DATA,
                        .block = bytes + l->sent_bytes,
                        .block_size = l->block_len,
-                       /* only the ESP32 and later are known to take a short last block */
-                       .padded_size = l->chip->rom_deflate ? 0 : l->block_size,
+                       /* plain: only the ESP32 and later are known to take a short one */
+                       .padded_size = l->packed || l->chip->rom_deflate ? 0 : l->block_size,
                        .sequence = l->sequence,
                        .judge = true,
                        .work = COMMAND_TIME + (ldr_is_rom(l) ? work : l->owed),

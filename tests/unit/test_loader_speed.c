@@ -1,0 +1,305 @@
+/* How long flashing takes, in virtual time: what the wire waits for, what is asked, how streams are
+   divided. No figure here depends on the machine. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "loader_bench.h"
+
+enum {
+    MD5 = 0x13,
+    DEFL_BEGIN = 0x10,
+    DEFL_DATA = 0x11,
+    DEFL_END = 0x12,
+    APP = 700000,
+};
+
+static struct wire_profile profile;
+
+static void tasks(struct lb *b, const struct kl_bundle *bundle)
+{
+    memset(&profile, 0, sizeof profile);
+    assert_int_equal(lb_whole(b, bundle), KL_FAULT_NONE);
+    assert_true(lb_flash_is_right(b, bundle));
+    assert_string_equal(kl_vboard_complaint(b->board), "");
+}
+
+static unsigned asked(enum kl_loader_task task, unsigned code)
+{
+    return wp_sum(&profile, task, code).count;
+}
+
+static uint64_t packed(const struct kl_bundle *b)
+{
+    uint64_t sum = 0;
+
+    for (unsigned r = 0; r < b->region_count; r++)
+        sum += b->region[r].image[0].packed_size;
+    return sum;
+}
+
+static kl_us programming(uint32_t bytes)
+{
+    return (bytes + 255) / 256 * 400;
+}
+
+/* What no order of commands can hide: a stub writes the rest of each stream, less than a window of
+   32 KiB, after its last byte has come. */
+static kl_us tails(const struct kl_bundle *b)
+{
+    kl_us sum = 0;
+
+    for (unsigned r = 0; r < b->region_count; r++)
+        sum += programming((b->region[r].image[0].raw_size - 1) % 0x8000 + 1);
+    return sum;
+}
+
+static void a_blank_board_waits_only_for_its_tails(void **state)
+{
+    static const uint32_t bauds[] = {460800, 921600};
+    struct kl_bundle *bundle = lb_bundle(KL_CHIP_ESP32, APP);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bauds / sizeof bauds[0]; i++) {
+        struct lb b;
+        lb_open(&b, &(struct lb_options){.chip = KL_CHIP_ESP32,
+                                         .link = KL_LINK_SERIAL,
+                                         .stub = true,
+                                         .baud = bauds[i],
+                                         .paced = true});
+        b.profile = &profile;
+        tasks(&b, bundle);
+        struct wp_row all = wp_sum(&profile, KL_LOADER_FLASH, WP_CAUSES);
+        kl_us limit = (kl_us)(packed(bundle) * 10000000u / bauds[i]);
+        print_message("%u baud: limit %lld, wire %lld, board %lld (tails %lld), answers %lld us\n",
+                      bauds[i], (long long)limit, (long long)all.wire, (long long)all.board,
+                      (long long)tails(bundle), (long long)all.answer);
+        assert_int_equal(all.pause, 0);
+        /* SLIP doubles one byte in 128 of noise; heads of blocks */
+        assert_true(all.wire < limit + limit / 80);
+        /* beside the tails: one MD5 of a sector, a look at one sector for each begin */
+        assert_true(all.board < tails(bundle) + KL_MS(4 + 3 + 3));
+        /* 1 ms of USB and 14 bytes for each answer */
+        assert_true(all.answer < (kl_us)all.count * (KL_MS(1) + 16 * 10000000 / (kl_us)bauds[i]));
+        lb_close(&b);
+    }
+    lb_bundle_free(bundle);
+}
+
+static void a_board_with_another_program_is_erased_while_bytes_come(void **state)
+{
+    struct kl_bundle *bundle = lb_bundle(KL_CHIP_ESP32, APP), *old = lb_bundle_another(bundle);
+    struct lb b;
+
+    (void)state;
+    lb_open(&b, &(struct lb_options){.chip = KL_CHIP_ESP32,
+                                     .link = KL_LINK_SERIAL,
+                                     .stub = true,
+                                     .baud = 460800,
+                                     .paced = true});
+    tasks(&b, old);
+    b.profile = &profile;
+    kl_us before = kl_vboard_flash_worked(b.board);
+    tasks(&b, bundle);
+    kl_us worked = kl_vboard_flash_worked(b.board) - before;
+    struct wp_row all = wp_sum(&profile, KL_LOADER_FLASH, WP_CAUSES);
+    print_message("flash worked %lld us, the wire waited %lld us for it\n", (long long)worked,
+                  (long long)all.board);
+    assert_true(worked > KL_SEC(3));
+    assert_true(all.board < worked / 10);
+    lb_close(&b);
+    lb_bundle_free(old);
+    lb_bundle_free(bundle);
+}
+
+static void put_data(struct lb *b, uint32_t at, uint32_t size)
+{
+    struct kl_bundle *bundle = calloc(1, sizeof *bundle);
+    uint8_t *data = calloc(1, size);
+
+    bundle->chip = KL_CHIP_ESP32;
+    bundle->rev_max = 0xFFFF;
+    lb_bundle_add(bundle, "data", at, data, size);
+    tasks(b, bundle);
+    free(data);
+    lb_bundle_free(bundle);
+}
+
+/* That of the virtual board: blank sectors are not erased, up to the first that is not blank. */
+static void a_stub_erases_from_the_first_dirty_sector_on(void **state)
+{
+    struct lb b;
+
+    (void)state;
+    lb_open(&b, &(struct lb_options){
+                    .chip = KL_CHIP_ESP32, .link = KL_LINK_SERIAL, .stub = true, .paced = true});
+    put_data(&b, 0x20000, 4096);
+    kl_us before = kl_vboard_flash_worked(b.board);
+    assert_int_equal(before, programming(4096));
+    put_data(&b, 0x10000, 0x21000);
+    assert_int_equal(kl_vboard_flash_worked(b.board) - before,
+                     programming(0x21000) + KL_MS(150) + KL_MS(45));
+    lb_close(&b);
+}
+
+/* A ROM does one thing at a time: beside the wire there is its flash, and little else. */
+static void a_rom_adds_little_to_wire_and_flash(void **state)
+{
+    struct kl_bundle *bundle = lb_bundle(KL_CHIP_ESP32, APP);
+    struct lb b;
+
+    (void)state;
+    lb_open(&b, &(struct lb_options){
+                    .chip = KL_CHIP_ESP32, .link = KL_LINK_SERIAL, .baud = 921600, .paced = true});
+    b.profile = &profile;
+    tasks(&b, bundle);
+    struct wp_row all = wp_sum(&profile, KL_LOADER_FLASH, WP_CAUSES);
+    kl_us own = (kl_us)(packed(bundle) * 10000000u / 921600) + kl_vboard_flash_worked(b.board);
+    print_message("wire and flash %lld us, flashing %lld us\n", (long long)own,
+                  (long long)(all.wire + all.board + all.answer));
+    assert_true(all.wire + all.board + all.answer < own + own / 30);
+    lb_close(&b);
+    lb_bundle_free(bundle);
+}
+
+static void a_blank_board_is_looked_at_once(void **state)
+{
+    struct kl_bundle *bundle = lb_bundle(KL_CHIP_ESP32, 70000), *old = lb_bundle_another(bundle);
+
+    (void)state;
+    for (int stub = 0; stub < 2; stub++) {
+        struct lb b;
+        lb_open(&b,
+                &(struct lb_options){
+                    .chip = KL_CHIP_ESP32, .link = KL_LINK_SERIAL, .stub = stub, .paced = true});
+        b.profile = &profile;
+        tasks(&b, old);
+        assert_int_equal(asked(KL_LOADER_FLASH, MD5), 1);
+        assert_int_equal(asked(KL_LOADER_VERIFY, MD5), 3);
+        tasks(&b, bundle); /* another program is there: each region may be the right one */
+        assert_int_equal(asked(KL_LOADER_FLASH, MD5), 3);
+        assert_int_equal(asked(KL_LOADER_VERIFY, MD5), 3);
+        lb_close(&b);
+    }
+    lb_bundle_free(old);
+    lb_bundle_free(bundle);
+}
+
+static void what_was_just_compared_is_not_compared_again(void **state)
+{
+    struct kl_bundle *bundle = lb_bundle(KL_CHIP_ESP32, 70000), *old = lb_bundle_another(bundle);
+
+    (void)state;
+    for (int stub = 0; stub < 2; stub++) {
+        struct lb b;
+        lb_open(&b,
+                &(struct lb_options){
+                    .chip = KL_CHIP_ESP32, .link = KL_LINK_SERIAL, .stub = stub, .paced = true});
+        b.profile = &profile;
+        tasks(&b, bundle);
+        tasks(&b, bundle);
+        assert_int_equal(kl_loader_progress(&b.loader)->skipped, 3);
+        assert_int_equal(asked(KL_LOADER_FLASH, MD5), 2 + 1 + 2);
+        assert_int_equal(asked(KL_LOADER_VERIFY, MD5), 0);
+        /* the proof is of one bundle, by one FLASH, for the VERIFY right behind it */
+        assert_int_equal(lb_run(&b, KL_LOADER_CONNECT, NULL), KL_LOADER_DONE);
+        assert_int_equal(lb_run(&b, KL_LOADER_IDENTIFY, NULL), KL_LOADER_DONE);
+        assert_int_equal(lb_run(&b, KL_LOADER_FLASH, bundle), KL_LOADER_DONE);
+        assert_int_equal(lb_run(&b, KL_LOADER_VERIFY, bundle), KL_LOADER_DONE);
+        assert_int_equal(asked(KL_LOADER_VERIFY, MD5), 0);
+        assert_int_equal(lb_run(&b, KL_LOADER_VERIFY, bundle), KL_LOADER_DONE);
+        assert_int_equal(asked(KL_LOADER_VERIFY, MD5), 3);
+        assert_int_equal(lb_run(&b, KL_LOADER_CONNECT, NULL), KL_LOADER_DONE);
+        assert_int_equal(lb_run(&b, KL_LOADER_IDENTIFY, NULL), KL_LOADER_DONE);
+        assert_int_equal(lb_run(&b, KL_LOADER_FLASH, bundle), KL_LOADER_DONE);
+        assert_int_equal(lb_run(&b, KL_LOADER_VERIFY, old), KL_LOADER_FAILED);
+        assert_int_equal(lb_run(&b, KL_LOADER_CONNECT, NULL), KL_LOADER_DONE);
+        assert_int_equal(lb_run(&b, KL_LOADER_IDENTIFY, NULL), KL_LOADER_DONE);
+        memset(&profile, 0, sizeof profile);
+        assert_int_equal(lb_run(&b, KL_LOADER_VERIFY, bundle), KL_LOADER_DONE);
+        assert_int_equal(asked(KL_LOADER_VERIFY, MD5), 3);
+        lb_close(&b);
+    }
+    lb_bundle_free(old);
+    lb_bundle_free(bundle);
+}
+
+/* One region more than what is there: the others are skipped, and all are verified. */
+static void one_written_region_has_all_verified(void **state)
+{
+    struct kl_bundle *bundle = lb_bundle(KL_CHIP_ESP32, 70000);
+    uint8_t more[5000];
+    struct lb b;
+
+    (void)state;
+    memset(more, 0x3C, sizeof more);
+    lb_open(&b, &(struct lb_options){
+                    .chip = KL_CHIP_ESP32, .link = KL_LINK_SERIAL, .stub = true, .paced = true});
+    b.profile = &profile;
+    tasks(&b, bundle);
+    lb_bundle_add(bundle, "data", 0x100000, more, sizeof more);
+    tasks(&b, bundle);
+    assert_int_equal(kl_loader_progress(&b.loader)->skipped, 3);
+    assert_int_equal(asked(KL_LOADER_VERIFY, MD5), 4);
+    lb_close(&b);
+    lb_bundle_free(bundle);
+}
+
+/* Sizes around the stub's window, and contents of all kinds: everything arrives, in as many blocks
+   as were announced. */
+static void streams_of_every_size_are_divided_well(void **state)
+{
+    static const uint32_t sizes[] = {4, 32764, 32768, 32772, 65536, 131072, 163836, 163844, 524292};
+    uint8_t *data = malloc(524292);
+
+    (void)state;
+    for (int kind = 0; kind < 4; kind++)
+        for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+            struct kl_bundle *bundle = calloc(1, sizeof *bundle);
+            struct lb b;
+            uint32_t seed = 1;
+            for (uint32_t n = 0; n < sizes[i]; n++) {
+                seed = seed * 1664525 + 1013904223;
+                bool zero = kind == 0 || (kind == 2 && n > sizes[i] / 2);
+                data[n] = zero ? 0 : kind == 3 && n % 8 ? 7 : (uint8_t)(seed >> 24);
+            }
+            bundle->chip = KL_CHIP_ESP32S3;
+            bundle->rev_max = 0xFFFF;
+            lb_bundle_add(bundle, "data", 0x10000, data, sizes[i]);
+            lb_open(&b, &(struct lb_options){
+                            .chip = KL_CHIP_ESP32S3, .link = KL_LINK_SERIAL, .stub = true});
+            tasks(&b, bundle);
+            data[0] ^= 0xFF; /* and over something else */
+            struct kl_bundle *other = calloc(1, sizeof *other);
+            other->chip = bundle->chip;
+            other->rev_max = 0xFFFF;
+            lb_bundle_add(other, "data", 0x10000, data, sizes[i]);
+            tasks(&b, other);
+            assert_int_equal(kl_loader_progress(&b.loader)->retries, 0);
+            lb_close(&b);
+            lb_bundle_free(other);
+            lb_bundle_free(bundle);
+        }
+    free(data);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_blank_board_waits_only_for_its_tails),
+        cmocka_unit_test(a_board_with_another_program_is_erased_while_bytes_come),
+        cmocka_unit_test(a_stub_erases_from_the_first_dirty_sector_on),
+        cmocka_unit_test(a_rom_adds_little_to_wire_and_flash),
+        cmocka_unit_test(a_blank_board_is_looked_at_once),
+        cmocka_unit_test(what_was_just_compared_is_not_compared_again),
+        cmocka_unit_test(one_written_region_has_all_verified),
+        cmocka_unit_test(streams_of_every_size_are_divided_well),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
