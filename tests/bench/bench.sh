@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# bench.sh BUILD [quick]: measures keyline over paced virtual boards and prints a table, each row with
-# the command that gives it. Figures swing with the machine: compare ratios, not absolute times.
+# bench.sh BUILD [--quick]: measures keyline over paced virtual boards and prints tables, each with the
+# command that gives it. Real times swing with the machine: compare ratios. Virtual times don't.
 set -euo pipefail
 build=$(realpath -s "$1")
 keyline=$build/keyline
+profile=$build/tests/profile
 stubs=$(dirname "$build")/stubs
 work=$(mktemp -d)
 boards_pid=
@@ -13,8 +14,14 @@ cleanup() {
 }
 trap cleanup EXIT
 
+bauds="460800 921600 2000000" counts="1 8 32 64" rows="100 1000000"
+if [ "${2:-}" = --quick ] || [ "${2:-}" = quick ]; then bauds=921600 counts="1 8" rows="100 100000"; fi
+loaders="stub rom"
+[ -e "$stubs/esp32.json" ] || loaders=rom
+
 mkdir "$work/images"
 read -r packed raw < <("$build/tests/make_images" "$work/images")
+image=$work/images/firmware.bin
 
 keys() { # keys N FILE
     python3 -c "
@@ -24,104 +31,124 @@ for i in range(int(sys.argv[1])):
     print(f'bench-{i:07d},{h[:32]},{h[32:]}')" "$1" >"$2"
 }
 
-start_boards() { # start_boards N OPTION...
-    local n=$1
-    shift
+start_boards() { # start_boards N
     rm -f "$work/boards"
-    "$keyline" virtual --boards "$n" --listen 127.0.0.1:0 --pace "$@" >"$work/boards" &
+    "$keyline" virtual --boards "$1" --listen 127.0.0.1:0 --pace >"$work/boards" &
     boards_pid=$!
     until grep -qs '^ready' "$work/boards"; do sleep 0.05; done
     ports=$(sed -n 's/^board [0-9]* \(rfc2217:[^ ]*\).*/--port \1/p' "$work/boards")
 }
 
-# Runs the station; sets wall, cpu (share of one core, %) and memory (MiB).
+# Runs the station; sets cpu (share of one core, %) and memory (MiB).
 station() {
-    local ticks begun ended
+    local ticks begun wall
     rm -f "$work/events"
     ticks=$(getconf CLK_TCK)
     begun=$(date +%s%N)
-    "$keyline" --headless --once --csv_file "$work/keys.csv" --firmware "$work/images/firmware.bin" \
+    "$keyline" --headless --once --csv_file "$work/keys.csv" --firmware "$image" \
         --events "$work/events" "$@" >"$work/log" 2>&1 &
-    local pid=$! used=0 peak=0 a b
+    local pid=$! used=0 last=0 peak a b
     while kill -0 "$pid" 2>/dev/null; do
         if { read -r _ _ _ _ _ _ _ _ _ _ _ _ _ a b _ <"/proc/$pid/stat"; } 2>/dev/null; then used=$((a + b)); fi
         peak=$(awk '/VmHWM/ { print $2 }' "/proc/$pid/status" 2>/dev/null || true) && [ -n "$peak" ] && last=$peak
-        sleep 0.1
+        sleep 0.2
     done
     wait "$pid" || { tail -5 "$work/log" >&2; echo "bench: the station failed" >&2; return 1; }
-    ended=$(date +%s%N)
-    wall=$(((ended - begun) / 1000000))
+    wall=$((($(date +%s%N) - begun) / 1000000))
     cpu=$((used * 100000 / ticks / wall))
     memory=$((last / 1024))
 }
 
-# Medians over the boards of the last run, from the event stream.
-median() { # median FIELD
-    python3 -c "
-import json, sys, statistics
-values = []
-for line in open(sys.argv[1]):
-    e = json.loads(line)
-    if e['event'] == 'result':
-        t = e['took']
-        values.append({'board': e['seconds'], 'flashing': t.get('flashing', 0),
-                       'own': sum(t.get(k, 0) for k in ('connecting', 'identifying', 'reserving', 'recording')),
-                       'to_first_byte': t.get('connecting', 0) + t.get('identifying', 0),
-                       'recording': t.get('recording', 0)}[sys.argv[2]])
-print(f'{statistics.median(values):.2f}')" "$work/events" "$1"
-}
-
-row() { # row BOARDS BAUD STUB
-    keys 200 "$work/keys.csv"
+bench() { # bench BOARDS STATION-OPTION...: boards come and go
+    local n=$1
+    shift
     rm -f "$work"/keys.csv.*
-    start_boards "$1"
+    start_boards "$n"
     # shellcheck disable=SC2086
-    station $ports --baud "$2" --stub "$3"
+    station $ports "$@"
     kill "$boards_pid"
     wait "$boards_pid" 2>/dev/null || true
     boards_pid=
-    local limit ratio
-    limit=$(awk "BEGIN { printf \"%.2f\", $packed * 10 / $2 }")
-    ratio=$(awk "BEGIN { printf \"%.2f\", $(median flashing) / $limit }")
-    printf '%6s %8s %5s %8s %9s %8s %7s %7s %7s %6s %6s\n' "$1" "$2" "$4" "$(median board)" \
-        "$(median flashing)" "$limit" "$ratio" "$(median to_first_byte)" "$(median recording)" "$cpu" "$memory"
 }
 
-echo "images: $raw bytes, $packed compressed; each board is an ESP32 with 4 MB, paced: bytes take their"
-echo "time on the wire, flash takes datasheet time, USB answers after 1 ms"
-echo
-echo "boards     baud  with  s/board  flashing   limit  ratio  to 1st  record  cpu %  MiB"
-bauds="460800 921600 2000000" counts="1 8 32 64"
-[ "${2:-}" = quick ] && bauds=921600 counts="1 8"
+# Seconds, medians over the boards of the last run: whole board, flashing, to the first byte flashed,
+# verifying, from verified to done, the station's own part. Arguments: what `profile own` prints.
+medians() {
+    python3 -c "
+import json, sys, statistics
+theirs, pause = (int(a) / 1000 for a in sys.argv[2:4])
+rows = []
+for line in open(sys.argv[1]):
+    e = json.loads(line)
+    if e['event'] != 'result':
+        continue
+    t = lambda *names: sum(e['took'].get(n, 0) for n in names)
+    rows.append((e['seconds'], t('flashing'), t('connecting', 'identifying'), t('verifying'),
+                 t('booting', 'asking', 'reserving', 'sending', 'confirming', 'recording'),
+                 t('connecting', 'identifying') - theirs + pause + t('reserving', 'recording')))
+print(*(f'{statistics.median(c):.2f}' for c in zip(*rows)))" "$work/events" "$@"
+}
+
+heading() { printf '\n== %s\n$ %s\n' "$1" "$2"; }
+
+echo "An ESP32 with 4 MB of flash; $raw bytes in three regions, $packed compressed. Bytes take their time on"
+echo "the wire, flash a data sheet's typical time, USB answers after 1 ms."
+
+heading "flashing one board, in virtual time, s" "build/release/tests/profile firmware.bin build/stubs"
+"$profile" "$image" "$stubs"
+cat <<END
+  limit     what the compressed bytes alone need on the wire, and ratio = flashing / limit
+  frames    SLIP, headers, commands; answer: waiting for answers on the wire and through USB
+  board     the board was waited for: what it erases, writes and sums up and nothing hides
+  worked    how long its flash erased and wrote
+  least     limit or worked, whichever is more; their sum for a ROM, which does one thing at a time
+END
+
+heading "where one board's time goes, ms" "build/release/tests/profile firmware.bin build/stubs 921600"
+"$profile" "$image" "$stubs" 921600
+
+heading "real time" "keyline virtual --boards N --pace; keyline --headless --once --baud BAUD --port …"
+echo "    baud  with  boards  s/board flashing   limit  ratio  of one  to 1st verify    done    own  cpu %  MiB"
+keys 200 "$work/keys.csv"
 for baud in $bauds; do
-    for count in $counts; do
-        if [ -e "$stubs/esp32.json" ]; then row "$count" "$baud" "$stubs" stub; fi
+    limit=$(awk "BEGIN { printf \"%.2f\", $packed * 10 / $baud }")
+    for with in $loaders; do
+        from=$stubs these=$counts one=
+        [ "$with" = rom ] && from=none these=1
+        read -r theirs pause < <("$profile" "$image" "$from" "$baud" own)
+        for n in $these; do
+            keys 200 "$work/keys.csv"
+            bench "$n" --baud "$baud" --stub "$from"
+            read -r whole flashing first verify rest own < <(medians "$theirs" "$pause")
+            one=${one:-$flashing}
+            printf '%8s  %-4s  %6s %8s %8s %7s %6s %7s %7s %6s %7s %6s %6s %4s\n' "$baud" "$with" "$n" \
+                "$whole" "$flashing" "$limit" "$(awk "BEGIN { printf \"%.3f\", $flashing / $limit }")" \
+                "$(awk "BEGIN { printf \"%.3f\", $flashing / $one }")" "$first" "$verify" "$rest" "$own" \
+                "$cpu" "$memory"
+        done
     done
-    row 1 "$baud" none rom
 done
 cat <<END
-
-  s/board   median from connecting to done
-  flashing  median time in the state: MD5 of what is there, erasing, writing
-  limit     what the compressed bytes alone need on the wire at that rate; ratio = flashing / limit
-  to 1st    median from the first reset to the first byte flashed
-  record    median from proof to durable record
-  command   keyline virtual --boards N --pace; keyline --headless --once --baud BAUD --port …
-
+  all but cpu and MiB are medians over the boards, in seconds
+  of one    flashing, against one board alone at that rate
+  to 1st    from the first reset to the first byte flashed: most of it the stub at 115200 baud
+  done      from verified to done: the firmware's start, store and restart, and the key
+  own       of all that, what is neither wire nor chip nor firmware: pauses of reset and rate, USB, records
 END
-echo "a CSV of a million rows beside one of a hundred: start-up, memory, cost of one board"
-echo "    rows  start s  s/board  record  MiB"
-for rows in 100 1000000; do
-    keys "$rows" "$work/keys.csv"
-    rm -f "$work"/keys.csv.*
+
+heading "rows of the CSV: start-up, and what a board costs" \
+    "keyline keys status --csv_file keys.csv; keyline --headless --once --baud 921600 --port … (4 boards)"
+echo "    rows  start s  s/board  reserve+record  MiB"
+for n in $rows; do
+    keys "$n" "$work/keys.csv"
     begun=$(date +%s%N)
     "$keyline" keys status --csv_file "$work/keys.csv" >/dev/null
     loaded=$(awk "BEGIN { printf \"%.2f\", ($(date +%s%N) - $begun) / 1e9 }")
-    start_boards 4
-    # shellcheck disable=SC2086
-    station $ports --baud 921600
-    kill "$boards_pid"
-    wait "$boards_pid" 2>/dev/null || true
-    boards_pid=
-    printf '%8s %8s %8s %7s %4s\n' "$rows" "$loaded" "$(median board)" "$(median recording)" "$memory"
+    bench 4 --baud 921600
+    read -r whole _ < <(medians 0 0)
+    records=$(python3 -c "
+import json, sys, statistics
+t = [e['took'] for e in map(json.loads, open(sys.argv[1])) if e['event'] == 'result']
+print(f\"{statistics.median(x.get('reserving', 0) + x.get('recording', 0) for x in t):.3f}\")" "$work/events")
+    printf '%8s %8s %8s %15s %4s\n' "$n" "$loaded" "$whole" "$records" "$memory"
 done

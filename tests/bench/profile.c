@@ -1,10 +1,11 @@
 /*
- * profile.c: one board's flashing in virtual time, so that the figures don't depend on the machine:
- * the time that the compressed bytes need on the wire, what the flash chip works, and what is
- * above.
+ * profile.c: one board in virtual time, so that the figures don't depend on the machine: the time
+ * that the compressed bytes need on the wire, and who is waited for beyond that.
  *
- *   profile FIRMWARE [STUBS]       a table over rates, loaders and what the flash held before
- *   profile FIRMWARE [STUBS] BAUD  where each task's time goes at that rate
+ *   profile FIRMWARE STUBS               a table over rates, loaders and what the flash held before
+ *   profile FIRMWARE STUBS BAUD          where each task's time goes at that rate
+ *   profile FIRMWARE STUBS BAUD own      ms: what connecting and identifying need for bytes and
+ * chip, and what running waits; with the stub if there is one
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,30 +18,30 @@
 #include "keyline/bundle_load.h"
 #include "loader_bench.h"
 
-static kl_us task(struct lb *b, enum kl_loader_task t, const struct kl_bundle *bundle)
-{
-    kl_us from = b->now;
+static struct wire_profile profile;
 
+static void task(struct lb *b, enum kl_loader_task t, const struct kl_bundle *bundle)
+{
     if (lb_run(b, t, bundle) != KL_LOADER_DONE) {
         fprintf(stderr, "profile: %s\n", kl_loader_fault(&b->loader)->detail);
         exit(1);
     }
-    return b->now - from;
 }
 
 /* `before`: what the board was flashed with first; NULL = it is blank. Returns how long its flash
    erased and programmed. */
 static kl_us measure(const struct lb_options *o, const struct kl_bundle *bundle,
-                     const struct kl_bundle *before, struct wire_profile *p)
+                     const struct kl_bundle *before)
 {
     struct lb b;
     kl_us worked;
 
+    memset(&profile, 0, sizeof profile);
     lb_open(&b, o);
     for (int t = KL_LOADER_CONNECT; before && t <= KL_LOADER_RUN; t++)
         task(&b, (enum kl_loader_task)t, before);
     worked = kl_vboard_flash_worked(b.board);
-    b.profile = p;
+    b.profile = &profile;
     for (int t = KL_LOADER_CONNECT; t <= KL_LOADER_RUN; t++)
         task(&b, (enum kl_loader_task)t, bundle);
     worked = kl_vboard_flash_worked(b.board) - worked;
@@ -53,64 +54,89 @@ static double s(kl_us time)
     return (double)time / 1e6;
 }
 
-static void row(const struct lb_options *o, const struct kl_bundle *bundle,
-                const struct kl_bundle *before)
+static kl_us more(kl_us a, kl_us b)
 {
-    static struct wire_profile p;
+    return a > b ? a : b;
+}
 
-    memset(&p, 0, sizeof p);
-    kl_us worked = measure(o, bundle, before, &p);
-    struct wp_row f = wp_sum(&p, KL_LOADER_FLASH, WP_CAUSES);
+/* A ROM does one thing at a time; a stub works on a block while the next one comes. */
+static void print_row(const struct lb_options *o, const struct kl_bundle *bundle,
+                      const struct kl_bundle *before)
+{
+    kl_us worked = measure(o, bundle, before);
+    struct wp_row f = wp_sum(&profile, KL_LOADER_FLASH, WP_CAUSES);
     kl_us limit = (kl_us)(bundle->packed_total * 10000000u / o->baud);
-    kl_us all = f.wire + f.board + f.answer;
+    kl_us all = f.wire + f.board + f.answer + f.pause;
+    kl_us least = o->stub ? more(limit, worked) : limit + worked;
 
-    printf("%8u %5s %6s %8.3f %8.3f %8.3f %8.3f %8.3f %6.3f %8.3f\n", o->baud,
-           o->stub ? "stub" : "rom", before ? "full" : "blank", s(all), s(limit), s(f.wire - limit),
-           s(f.board), s(f.answer), (double)all / (double)limit, s(worked));
+    printf("%8u  %-4s  %-7s %8.3f %7.3f %6.3f %7.3f %6.3f %6.3f %6.3f %8.3f %6.3f  %s\n", o->baud,
+           o->stub ? "stub" : "rom", before ? "another" : "blank", s(all), s(limit),
+           (double)all / (double)limit, s(f.wire - limit), s(f.answer + f.pause), s(f.board),
+           s(worked), s(least), (double)all / (double)least,
+           !o->stub         ? "wire + flash"
+           : limit > worked ? "wire"
+                            : "flash");
+}
+
+static void print_table(struct lb_options o, const struct kl_bundle *bundle)
+{
+    static const uint32_t bauds[] = {460800, 921600, 2000000};
+    struct kl_bundle *old = lb_bundle_another(bundle);
+
+    printf("    baud  with  flash   flashing   limit  ratio  frames answer  board worked    least  "
+           "ratio  limited by\n");
+    for (unsigned i = 0; i < 12; i++) {
+        o.baud = bauds[i / 4];
+        o.stub = i % 4 < 2;
+        if (!o.stub || o.stubs)
+            print_row(&o, bundle, i % 2 ? old : NULL);
+    }
+    lb_bundle_free(old);
+}
+
+static void print_own(const struct lb_options *o, const struct kl_bundle *bundle)
+{
+    kl_us theirs = 0;
+
+    measure(o, bundle, NULL);
+    for (int t = KL_LOADER_CONNECT; t <= KL_LOADER_IDENTIFY; t++) {
+        struct wp_row r = wp_sum(&profile, (enum kl_loader_task)t, WP_CAUSES);
+        theirs += r.wire + r.board;
+    }
+    printf("%lld %lld\n", (long long)(theirs / 1000),
+           (long long)(wp_sum(&profile, KL_LOADER_RUN, WP_CAUSES).pause / 1000));
 }
 
 int main(int argc, char **argv)
 {
-    static const uint32_t bauds[] = {460800, 921600, 2000000};
-    struct kl_bundle_options o = {.flash_mode = -1, .firmware = argv[1]};
+    struct kl_bundle_options o = {.flash_mode = -1, .firmware = argc > 1 ? argv[1] : NULL};
     struct kl_bundle_report report;
     char note[KL_TEXT_MAX];
 
-    if (argc < 2)
+    if (argc < 3)
         return 2;
     struct kl_bundle *bundle = kl_bundle_load(&o, &report);
-    struct kl_stubs *stubs = kl_stubs_load(argc > 2 ? argv[2] : "none", note);
-    if (!bundle)
+    if (!bundle) {
+        fprintf(stderr, "profile: %s\n", report.problem[0]);
         return 2;
+    }
+    struct kl_stubs *stubs = kl_stubs_load(argv[2], note);
+    bool has_stub = stubs && stubs->chip[bundle->chip];
     struct lb_options lo = {.chip = bundle->chip,
                             .link = KL_LINK_SERIAL,
-                            .stubs = stubs,
+                            .stub = has_stub,
+                            .stubs = has_stub ? stubs : NULL,
                             .paced = true,
-                            .flash_size = 4u << 20};
-    struct kl_bundle *old = lb_bundle_another(bundle);
-    for (unsigned r = 0; argc == 3 && r < bundle->region_count; r++)
-        printf("0x%06x %-16s %8u bytes, %8u packed\n", bundle->region[r].offset,
-               bundle->region[r].name, bundle->region[r].image[4].raw_size,
-               bundle->region[r].image[4].packed_size);
-    if (argc == 3)
-        printf("    baud  with  flash flashing    limit   frames    board  answers  ratio  flash "
-               "worked\n");
-    for (unsigned i = 0; i < 12; i++) {
-        static struct wire_profile p;
-        lo.stub = i % 2 == 0;
-        lo.baud = bauds[i / 4];
-        const struct kl_bundle *before = i / 2 % 2 ? old : NULL;
-        if (argc > 3 && lo.baud != strtoul(argv[3], NULL, 10))
-            continue;
-        if (argc == 3) {
-            row(&lo, bundle, before);
-            continue;
-        }
-        memset(&p, 0, sizeof p);
-        measure(&lo, bundle, before, &p);
-        printf("\n%u baud, %s, %s\n", lo.baud, lo.stub ? "stub" : "ROM alone",
-               before ? "another program is there" : "blank");
-        wp_print(&p, stdout);
+                            .baud = argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 10) : 0};
+    if (argc == 3) {
+        print_table(lo, bundle);
+    } else if (argc == 5) {
+        print_own(&lo, bundle);
+    } else {
+        measure(&lo, bundle, NULL);
+        wp_print(&profile, stdout);
     }
+    kl_stubs_free(stubs);
+    kl_bundle_free(bundle);
     return 0;
 }
