@@ -129,6 +129,7 @@ static bool write_on(struct kl_vboard *b, const uint8_t *data, size_t size)
     while (l->erase_left > 0 && l->erase_at < l->address + size)
         erase_next(b);
     flash_program(b, l->address, data, size); /* the stub does not look whether the cells took it */
+    flash_wait(b);
     l->address += (uint32_t)size;
     l->remaining -= (uint32_t)size; /* wraps if too much came; END tells */
     return true;
