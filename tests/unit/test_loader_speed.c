@@ -167,6 +167,36 @@ static void a_rom_adds_little_to_wire_and_flash(void **state)
     lb_bundle_free(bundle);
 }
 
+/* Of a board's cycle outside of flashing, what neither bytes nor the chip need: pauses of reset and
+   rate, and answers on their way. */
+static void the_loader_itself_takes_half_a_second_of_a_cycle(void **state)
+{
+    static const enum kl_link_kind links[] = {KL_LINK_SERIAL, KL_LINK_RFC2217};
+    struct kl_bundle *bundle = lb_bundle(KL_CHIP_ESP32, 70000);
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++) {
+        struct lb b;
+        kl_us own = 0;
+        lb_open(&b, &(struct lb_options){.chip = i < 2 ? KL_CHIP_ESP32 : KL_CHIP_ESP32C3,
+                                         .link = links[i % 2],
+                                         .stub = true,
+                                         .baud = 921600,
+                                         .paced = true});
+        b.profile = &profile;
+        bundle->chip = i < 2 ? KL_CHIP_ESP32 : KL_CHIP_ESP32C3;
+        tasks(&b, bundle);
+        for (int t = KL_LOADER_CONNECT; t <= KL_LOADER_RUN; t++) {
+            struct wp_row r = wp_sum(&profile, (enum kl_loader_task)t, WP_CAUSES);
+            own += t == KL_LOADER_FLASH ? 0 : r.pause + r.answer;
+        }
+        print_message("%s: %lld us\n", kl_chip(bundle->chip)->name, (long long)own);
+        assert_true(own > 0 && own < KL_MS(500));
+        lb_close(&b);
+    }
+    lb_bundle_free(bundle);
+}
+
 static void a_blank_board_is_looked_at_once(void **state)
 {
     struct kl_bundle *bundle = lb_bundle(KL_CHIP_ESP32, 70000), *old = lb_bundle_another(bundle);
@@ -291,6 +321,7 @@ int main(void)
         cmocka_unit_test(a_board_with_another_program_is_erased_while_bytes_come),
         cmocka_unit_test(a_stub_erases_from_the_first_dirty_sector_on),
         cmocka_unit_test(a_rom_adds_little_to_wire_and_flash),
+        cmocka_unit_test(the_loader_itself_takes_half_a_second_of_a_cycle),
         cmocka_unit_test(a_blank_board_is_looked_at_once),
         cmocka_unit_test(what_was_just_compared_is_not_compared_again),
         cmocka_unit_test(one_written_region_has_all_verified),
