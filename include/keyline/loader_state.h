@@ -130,7 +130,7 @@ struct kl_loader {
     uint32_t resume_at, erase_at, peek_at;
     uint32_t head_block, tail_at, tail_block; /* bytes a block up to tail_at, and from there on */
     bool packed;
-    bool looks_blank;               /* the first sector that was looked at */
+    bool looks_blank;               /* the first sector of a region that is not there */
     const struct kl_bundle *proved; /* FLASH found all of it in place */
     bool doubtful;                  /* something was sent twice: MD5 has to tell */
     uint8_t block_tries, restarts, begin_tries, md5_tries;

@@ -242,8 +242,8 @@ bool ldr_is_right_md5(const struct kl_loader *l)
     return answer_is(l, image(l)->md5);
 }
 
-/* A look at the first sector spares a fresh board the MD5 of all that it does not hold yet. Where
-   the first region's place is blank, nothing else will be there either. */
+/* A look at the first sector spares a fresh board the MD5 of all that it does not hold yet. Behind
+   a region whose place is blank nothing will be there either. */
 static bool glance(struct kl_loader *l)
 {
     if (!ldr_can_md5(l) || l->looks_blank || image(l)->raw_size <= 2 * KL_HEAD)
@@ -260,10 +260,10 @@ static enum ldr_move glanced(struct kl_loader *l, enum kl_loader_outcome outcome
 
     if (outcome == KL_OUT_SILENT)
         return ldr_fail_by(l, outcome);
-    l->looks_blank = outcome == KL_OUT_OK && answer_is(l, blank_md5);
-    if (outcome == KL_OUT_OK && !answer_is(l, image(l)->head_md5))
-        return ldr_go_to(l, &ldr_flash_plan[BEGIN]);
-    return MOVE_NEXT;
+    if (outcome != KL_OUT_OK || answer_is(l, image(l)->head_md5))
+        return MOVE_NEXT;
+    l->looks_blank = answer_is(l, blank_md5);
+    return ldr_go_to(l, &ldr_flash_plan[BEGIN]);
 }
 
 static bool compare(struct kl_loader *l)
