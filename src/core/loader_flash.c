@@ -242,11 +242,22 @@ bool ldr_is_right_md5(const struct kl_loader *l)
     return answer_is(l, image(l)->md5);
 }
 
-/* A look at the first sector spares a fresh board the MD5 of all that it does not hold yet. Behind
-   a region whose place is blank nothing will be there either. */
+static const uint8_t blank_md5[16] = {
+    0x6A, 0xE5, 0x9E, 0x64, 0x85, 0x03, 0x77, 0xEE,
+    0x54, 0x70, 0xC8, 0x54, 0x76, 0x15, 0x51, 0xEA}; /* of KL_HEAD 0xFF */
+
+/* Behind a region whose place is blank nothing will be there either, but what looks blank itself.
+ */
+static bool may_be_there(const struct kl_loader *l)
+{
+    return ldr_can_md5(l) && image(l)->raw_size > 0 &&
+           (!l->looks_blank || memcmp(image(l)->head_md5, blank_md5, 16) == 0);
+}
+
+/* A look at the first sector spares a board the MD5 of all that it does not hold. */
 static bool glance(struct kl_loader *l)
 {
-    if (!ldr_can_md5(l) || l->looks_blank || image(l)->raw_size <= 2 * KL_HEAD)
+    if (!may_be_there(l) || image(l)->raw_size <= 2 * KL_HEAD)
         return false;
     ask_md5_of(l, KL_HEAD);
     return true;
@@ -254,10 +265,6 @@ static bool glance(struct kl_loader *l)
 
 static enum ldr_move glanced(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
-    static const uint8_t blank_md5[16] = {
-        0x6A, 0xE5, 0x9E, 0x64, 0x85, 0x03, 0x77, 0xEE,
-        0x54, 0x70, 0xC8, 0x54, 0x76, 0x15, 0x51, 0xEA}; /* of KL_HEAD bytes of 0xFF */
-
     if (outcome == KL_OUT_SILENT)
         return ldr_fail_by(l, outcome);
     if (outcome != KL_OUT_OK || answer_is(l, image(l)->head_md5))
@@ -268,7 +275,7 @@ static enum ldr_move glanced(struct kl_loader *l, enum kl_loader_outcome outcome
 
 static bool compare(struct kl_loader *l)
 {
-    if (!ldr_can_md5(l) || l->looks_blank || image(l)->raw_size == 0)
+    if (!may_be_there(l))
         return false;
     ldr_ask_md5(l);
     return true;
@@ -396,25 +403,19 @@ static kl_us work_of_block(const struct kl_loader *l)
     return (kl_us)(to - from + INFLATE_WINDOW) * WRITE_SECONDS;
 }
 
-static uint32_t least(uint32_t a, uint32_t b)
-{
-    return a < b ? a : b;
-}
-
 static bool send_block(struct kl_loader *l)
 {
     const struct kl_image *i = image(l);
     const uint8_t *bytes = l->packed ? i->packed : i->raw + l->resume_at;
     uint32_t size = l->packed ? i->packed_size : i->raw_size - l->resume_at;
-    uint32_t left = size - l->sent_bytes;
+    bool head = l->sent_bytes < l->tail_at;
+    uint32_t left = (head ? l->tail_at : size) - l->sent_bytes;
+    uint32_t most = head ? l->head_block : l->tail_block;
     kl_us work;
 
     if (left == 0)
         return false;
-    if (l->sent_bytes < l->tail_at)
-        l->block_len = least(l->tail_at - l->sent_bytes, l->head_block);
-    else
-        l->block_len = least(left, l->tail_block);
+    l->block_len = left < most ? left : most;
     work = work_of_block(l);
     /* A stub acknowledges first and works then: the next command waits for it (3.1). */
     ldr_command(l, &(struct ldr_command){
