@@ -98,18 +98,18 @@ heading "flashing one board, in virtual time, s" "build/release/tests/profile fi
 "$profile" "$image" "$stubs"
 cat <<END
   limit     what the compressed bytes alone need on the wire, and ratio = flashing / limit
+  sent      the bytes of the images as they were sent
   frames    SLIP, headers, commands; answer: waiting for answers on the wire and through USB
   board     the board was waited for: what it erases, writes and sums up and nothing hides
   worked    how long its flash erased and wrote
-  least     limit or worked, whichever is more; their sum for a ROM, which does one thing at a time
+  least     sent or worked, whichever is more; their sum for a ROM, which does one thing at a time
 END
 
 heading "where one board's time goes, ms" "build/release/tests/profile firmware.bin build/stubs 921600"
 "$profile" "$image" "$stubs" 921600
 
 heading "real time" "keyline virtual --boards N --pace; keyline --headless --once --baud BAUD --port …"
-echo "    baud  with  boards  s/board flashing   limit  ratio  of one  to 1st verify    done    own  cpu %  MiB"
-keys 200 "$work/keys.csv"
+echo "    baud  with  boards  s/board flashing   limit  ratio  of one  to 1st verify    done    own  cpu %  MiB   load"
 for baud in $bauds; do
     limit=$(awk "BEGIN { printf \"%.2f\", $packed * 10 / $baud }")
     for with in $loaders; do
@@ -121,18 +121,19 @@ for baud in $bauds; do
             bench "$n" --baud "$baud" --stub "$from"
             read -r whole flashing first verify rest own < <(medians "$theirs" "$pause")
             one=${one:-$flashing}
-            printf '%8s  %-4s  %6s %8s %8s %7s %6s %7s %7s %6s %7s %6s %6s %4s\n' "$baud" "$with" "$n" \
+            printf '%8s  %-4s  %6s %8s %8s %7s %6s %7s %7s %6s %7s %6s %6s %4s %6s\n' "$baud" "$with" "$n" \
                 "$whole" "$flashing" "$limit" "$(awk "BEGIN { printf \"%.3f\", $flashing / $limit }")" \
                 "$(awk "BEGIN { printf \"%.3f\", $flashing / $one }")" "$first" "$verify" "$rest" "$own" \
-                "$cpu" "$memory"
+                "$cpu" "$memory" "$(cut -d' ' -f1 /proc/loadavg)"
         done
     done
 done
 cat <<END
-  all but cpu and MiB are medians over the boards, in seconds
+  up to own all are medians over the boards, in seconds
   of one    flashing, against one board alone at that rate
   to 1st    from the first reset to the first byte flashed: most of it the stub at 115200 baud
   done      from verified to done: the firmware's start, store and restart, and the key
+  load      of this machine of $(nproc) cores: where it has other work the virtual boards answer late
   own       of all that, what is neither wire nor chip nor firmware: pauses of reset and rate, USB, records
 END
 

@@ -28,25 +28,30 @@ static void task(struct lb *b, enum kl_loader_task t, const struct kl_bundle *bu
     }
 }
 
-/* `before`: what the board was flashed with first; NULL = it is blank. Returns how long its flash
-   erased and programmed. */
-static kl_us measure(const struct lb_options *o, const struct kl_bundle *bundle,
-                     const struct kl_bundle *before)
+struct flashed {
+    kl_us worked;  /* its flash: erasing and writing */
+    uint64_t sent; /* bytes of images, as they were sent */
+};
+
+/* `before`: what the board was flashed with first; NULL = it is blank. */
+static struct flashed measure(const struct lb_options *o, const struct kl_bundle *bundle,
+                              const struct kl_bundle *before)
 {
+    struct flashed f;
     struct lb b;
-    kl_us worked;
 
     memset(&profile, 0, sizeof profile);
     lb_open(&b, o);
     for (int t = KL_LOADER_CONNECT; before && t <= KL_LOADER_RUN; t++)
         task(&b, (enum kl_loader_task)t, before);
-    worked = kl_vboard_flash_worked(b.board);
+    f.worked = kl_vboard_flash_worked(b.board);
     b.profile = &profile;
     for (int t = KL_LOADER_CONNECT; t <= KL_LOADER_RUN; t++)
         task(&b, (enum kl_loader_task)t, bundle);
-    worked = kl_vboard_flash_worked(b.board) - worked;
+    f.worked = kl_vboard_flash_worked(b.board) - f.worked;
+    f.sent = kl_loader_progress(&b.loader)->wire;
     lb_close(&b);
-    return worked;
+    return f;
 }
 
 static double s(kl_us time)
@@ -63,19 +68,20 @@ static kl_us more(kl_us a, kl_us b)
 static void print_row(const struct lb_options *o, const struct kl_bundle *bundle,
                       const struct kl_bundle *before)
 {
-    kl_us worked = measure(o, bundle, before);
+    struct flashed m = measure(o, bundle, before);
     struct wp_row f = wp_sum(&profile, KL_LOADER_FLASH, WP_CAUSES);
     kl_us limit = (kl_us)(bundle->packed_total * 10000000u / o->baud);
+    kl_us sent = (kl_us)(m.sent * 10000000u / o->baud);
     kl_us all = f.wire + f.board + f.answer + f.pause;
-    kl_us least = o->stub ? more(limit, worked) : limit + worked;
+    kl_us least = o->stub ? more(sent, m.worked) : sent + m.worked;
 
-    printf("%8u  %-4s  %-7s %8.3f %7.3f %6.3f %7.3f %6.3f %6.3f %6.3f %8.3f %6.3f  %s\n", o->baud,
-           o->stub ? "stub" : "rom", before ? "another" : "blank", s(all), s(limit),
-           (double)all / (double)limit, s(f.wire - limit), s(f.answer + f.pause), s(f.board),
-           s(worked), s(least), (double)all / (double)least,
-           !o->stub         ? "wire + flash"
-           : limit > worked ? "wire"
-                            : "flash");
+    printf("%8u  %-4s  %-7s %8.3f %7.3f %6.3f %7.3f %6.3f %6.3f %6.3f %6.3f %8.3f %6.3f  %s\n",
+           o->baud, o->stub ? "stub" : "rom", before ? "another" : "blank", s(all), s(limit),
+           (double)all / (double)limit, s(sent), s(f.wire - sent), s(f.answer + f.pause),
+           s(f.board), s(m.worked), s(least), (double)all / (double)least,
+           !o->stub          ? "wire + flash"
+           : sent > m.worked ? "wire"
+                             : "flash");
 }
 
 static void print_table(struct lb_options o, const struct kl_bundle *bundle)
@@ -83,7 +89,8 @@ static void print_table(struct lb_options o, const struct kl_bundle *bundle)
     static const uint32_t bauds[] = {460800, 921600, 2000000};
     struct kl_bundle *old = lb_bundle_another(bundle);
 
-    printf("    baud  with  flash   flashing   limit  ratio  frames answer  board worked    least  "
+    printf("    baud  with  flash   flashing   limit  ratio    sent frames answer  board worked    "
+           "least  "
            "ratio  limited by\n");
     for (unsigned i = 0; i < 12; i++) {
         o.baud = bauds[i / 4];
