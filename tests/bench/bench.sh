@@ -53,7 +53,7 @@ station() {
         peak=$(awk '/VmHWM/ { print $2 }' "/proc/$pid/status" 2>/dev/null || true) && [ -n "$peak" ] && last=$peak
         sleep 0.2
     done
-    wait "$pid" || { tail -5 "$work/log" >&2; echo "bench: the station failed" >&2; return 1; }
+    wait "$pid" || { grep FAIL "$work/log" >&2; echo "bench: the station failed" >&2; return 1; }
     wall=$((($(date +%s%N) - begun) / 1000000))
     cpu=$((used * 100000 / ticks / wall))
     memory=$((last / 1024))
