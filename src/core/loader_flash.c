@@ -23,6 +23,7 @@ enum {
 
 enum {
     RESTARTS_MAX = 3,
+    RESTART_EARNED = 0x2000, /* plain bytes that got through for one more */
     BLOCK_TRIES = 3,
     BEGIN_TRIES = 4,
     ROM_BLOCK_OLD = 0x400, /* every ROM takes it */
@@ -462,14 +463,18 @@ static enum kl_reason reason_of(const struct kl_loader *l)
    that failed (1.7). */
 static enum ldr_move start_over(struct kl_loader *l)
 {
-    if (++l->restarts > RESTARTS_MAX) {
-        l->fault.chip_error = l->reply.error;
-        return ldr_fail(l, reason_of(l), "%s at 0x%x: error 0x%04x",
-                        l->bundle->region[l->region].name,
-                        region_offset(l) + raw_after(l, l->sent_bytes), l->reply.error);
-    }
+    uint32_t reached = raw_after(l, l->sent_bytes);
+
     if (!l->packed)
         l->resume_at = (l->resume_at + l->sent_bytes) / SECTOR * SECTOR;
+    if (++l->restarts > RESTARTS_MAX + l->resume_at / RESTART_EARNED) {
+        l->fault.chip_error = l->reply.error;
+        return ldr_fail(l, reason_of(l), "%s at 0x%x: error 0x%04x",
+                        l->bundle->region[l->region].name, region_offset(l) + reached,
+                        l->reply.error);
+    }
+    if (ldr_is_rom(l) && (l->reply.error & 0xFF) == ROM_BAD_CHECKSUM)
+        l->rom_block = ROM_BLOCK_OLD; /* less is lost with one of them */
     l->begin_tries = 0;
     l->doubtful = true;
     l->progress.retries++;

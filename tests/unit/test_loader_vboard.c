@@ -290,6 +290,20 @@ static void a_rom_without_md5_is_still_verified(void **state)
     lb_bundle_free(bundle);
 }
 
+/* The genuine ROM under a busy emulator loses a byte now and then. */
+static void a_rom_gets_through_a_line_that_loses_some(void **state)
+{
+    struct kl_bundle *bundle = lb_bundle(KL_CHIP_ESP32, 150001);
+    struct lb_options o = {.chip = KL_CHIP_ESP32, .link = KL_LINK_RFC2217, .faults = "noise=20000"};
+    struct lb b;
+
+    (void)state;
+    lb_open(&b, &o);
+    must_work(&b, bundle);
+    lb_close(&b);
+    lb_bundle_free(bundle);
+}
+
 /* No rate and no stub works there: that must not take long to find out. */
 static void an_emulated_chip_is_soon_identified(void **state)
 {
@@ -574,6 +588,7 @@ int main(void)
         cmocka_unit_test(one_bad_byte_never_goes_unnoticed),
         cmocka_unit_test(these_bad_bytes_are_mended),
         cmocka_unit_test(a_rom_without_md5_is_still_verified),
+        cmocka_unit_test(a_rom_gets_through_a_line_that_loses_some),
         cmocka_unit_test(an_emulated_chip_is_soon_identified),
         cmocka_unit_test(faults_have_their_names),
         cmocka_unit_test(rates_fall_back_to_one_that_works),
