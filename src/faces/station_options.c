@@ -71,7 +71,7 @@ static const struct option options[] = {
     NUMBER("retries", retries, "N", 0, 100, "automatic retries, instead of those of --list-faults"),
     SECONDS("settle", settle, 0, 60, "wait after plugging in (default 0.5)"),
     SECONDS("prompt-timeout", prompt_timeout, 0.1, 3600, "until the firmware asks for its key (default 30)"),
-    SECONDS("ack-timeout", ack_timeout, 0.1, 3600, "until it acknowledges, and until it has read back (default 10)"),
+    SECONDS("ack-timeout", ack_timeout, 0.1, 3600, "until it acknowledges, and until it has read back (default 20)"),
 
     HEADING("What is told"),
     FLAG("headless", headless, "one line per change, no dashboard (also without a terminal)"),
@@ -101,7 +101,7 @@ bool station_options_parse(char **argv, struct station_args *out, char error[KL_
         .retries = -1,
         .settle = KL_MS(500),
         .prompt_timeout = KL_SEC(30),
-        .ack_timeout = KL_SEC(10),
+        .ack_timeout = KL_SEC(20),
     };
     if (!options_parse(options, sizeof options / sizeof options[0], argv, out, error))
         return false;
