@@ -119,7 +119,6 @@ static void connect(struct kl_station *st, struct slot *s)
     s->returned = false;
     kl_board_forget_key(st, s);
     kl_handover_finish(&s->handover);
-    s->probing = false;
     s->probe_at = KL_NEVER;
     s->identity = (struct kl_identity){0};
     s->io_floor = s->request;
@@ -179,6 +178,7 @@ void kl_board_finish_attempt(struct kl_station *st, struct slot *s, enum kl_stat
     kl_copy(a->detail, sizeof a->detail, s->fault.detail);
     kl_copy(a->label, sizeof a->label, s->label);
     s->finished = *a;
+    s->result_told = false;
     s->attempt_unsaved = true;
     kl_ask_store(st, s, KL_OP_ATTEMPT, NO_KEY, NULL);
 }
@@ -338,11 +338,29 @@ static bool mac_is_live_elsewhere(const struct kl_station *st, const struct slot
     return false;
 }
 
+/* Where no port tells that a board leaves, the one tried before may have been another. It is given
+   up here; its tries, and what was wanted of it, are not this one's. */
+static void look_who_is_tried(struct kl_station *st, struct slot *s)
+{
+    bool another = kl_mac_is_set(&s->seen) && !kl_mac_equal(&s->seen, &s->identity.mac);
+
+    s->seen = s->identity.mac;
+    if (!another || s->tries < 2)
+        return;
+    kl_note_text(st, s, KL_NOTE_PORT, "another board is in its place");
+    if (!s->result_told)
+        kl_board_finished(st, s, KL_ST_FAILED);
+    memset(s->retries_used, 0, sizeof s->retries_used);
+    s->tries = s->attempt.tries = 1;
+    s->erase = false;
+}
+
 static void identified(struct kl_station *st, struct slot *s)
 {
     struct queued *q;
 
     s->identity = *kl_loader_identity(&s->loader);
+    look_who_is_tried(st, s);
     s->strategy = kl_loader_strategy(&s->loader);
     q = kl_queue_note(st, s, KL_NOTE_CHIP);
     q->identity = s->identity;
@@ -469,7 +487,7 @@ void kl_board_loader_step(struct kl_station *st, struct slot *s)
         enum kl_state state = s->state;
 
         KL_ASSERT(steps < 8);
-        if (s->probing) {
+        if (kl_fixture_is_probing(s)) {
             kl_fixture_step(st, s);
             break;
         }

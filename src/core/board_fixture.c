@@ -1,7 +1,8 @@
 /*
- * board_fixture.c: needle beds. The adapter stays while boards come and go, so presence and absence
- * are found by talking to the chip: in every state of rest it is asked now and then whether it is
- * there, and which MAC it has.
+ * board_fixture.c: needle beds. The adapter stays while boards come and go, so presence, absence
+ * and exchange are found by talking to the chip: while a board rests or waits for its turn it is
+ * reset into its loader now and then and asked for its MAC. The reset comes first, and the board is
+ * left in its loader: what a running program would make of a loader's bytes is not known.
  */
 #include "station_state.h"
 
@@ -12,7 +13,13 @@ enum {
 static bool is_at_rest(const struct slot *s)
 {
     return s->state == KL_ST_EMPTY || s->state == KL_ST_DONE || s->state == KL_ST_SKIPPED ||
-           (s->state == KL_ST_FAILED && s->retry_at == KL_NEVER);
+           (s->state == KL_ST_FAILED && s->retry_at == KL_NEVER) ||
+           (s->state == KL_ST_SETTLING && s->settled && s->link == LINK_OPEN);
+}
+
+bool kl_fixture_is_probing(const struct slot *s)
+{
+    return s->talker == TALK_LOADER && !kl_state_is_live(s->state);
 }
 
 bool kl_fixture_watches(const struct kl_station *st, const struct slot *s)
@@ -30,7 +37,6 @@ static void start_probe(struct kl_station *st, struct slot *s)
         .connect_attempts = 1,
     };
 
-    s->probing = true;
     s->probe_identifies = false;
     s->probe_at = KL_NEVER;
     s->io_floor = s->request;
@@ -41,22 +47,19 @@ static void start_probe(struct kl_station *st, struct slot *s)
 
 static void end_probe(struct kl_station *st, struct slot *s)
 {
-    s->probing = false;
     s->talker = TALK_NONE;
     s->probe_at = st->now + KL_SEC(2);
 }
 
-static void found(struct kl_station *st, struct slot *s)
+static void found(struct kl_station *st, struct slot *s, const struct kl_mac *mac)
 {
-    const struct kl_mac *mac = &kl_loader_identity(&s->loader)->mac;
-
     s->probe_misses = 0;
-    if (s->state != KL_ST_EMPTY && kl_mac_equal(mac, &s->identity.mac))
+    if (s->state != KL_ST_EMPTY && kl_mac_equal(mac, &s->seen))
         return;
     if (s->state != KL_ST_EMPTY)
         kl_board_left_fixture(st, s, "another board is in the fixture");
-    if (s->state == KL_ST_EMPTY)
-        kl_board_plugged(st, s);
+    s->seen = *mac;
+    kl_board_plugged(st, s);
 }
 
 static void missed(struct kl_station *st, struct slot *s)
@@ -69,6 +72,7 @@ static void missed(struct kl_station *st, struct slot *s)
 void kl_fixture_step(struct kl_station *st, struct slot *s)
 {
     enum kl_loader_status status = kl_loader_status(&s->loader);
+    struct kl_mac mac;
 
     if (status == KL_LOADER_BUSY)
         return;
@@ -78,18 +82,22 @@ void kl_fixture_step(struct kl_station *st, struct slot *s)
         return;
     }
     end_probe(st, s);
-    /* A chip that answers but can't be identified is there all the same: its life tells why. */
-    if (status == KL_LOADER_DONE || s->probe_identifies)
-        found(st, s);
+    mac = kl_loader_identity(&s->loader)->mac;
+    /* A chip that answers without a MAC is there all the same, and its life tells why; but where
+       one with a MAC was, it may be a bad contact. */
+    if (kl_mac_is_set(&mac) ||
+        (s->probe_identifies && (s->state == KL_ST_EMPTY || !kl_mac_is_set(&s->seen))))
+        found(st, s, &mac);
     else
         missed(st, s);
 }
 
 void kl_fixture_tick(struct kl_station *st, struct slot *s)
 {
-    if (s->probing || !kl_fixture_watches(st, s)) {
-        if (!s->probing)
-            s->probe_at = KL_NEVER;
+    if (kl_fixture_is_probing(s))
+        return;
+    if (!kl_fixture_watches(st, s)) {
+        s->probe_at = KL_NEVER;
         return;
     }
     if (s->probe_at == KL_NEVER)

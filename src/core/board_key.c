@@ -16,11 +16,19 @@ static kl_us banner_due(const struct kl_station *st)
     return st->config.fixture ? KL_MS(700) : KL_MS(1500);
 }
 
+/* … as may be a prompt that comes later than one lost prompt explains. */
+static bool may_be_exchanged(const struct kl_station *st, const struct slot *s)
+{
+    return st->config.fixture && (s->state == KL_ST_ASKING || s->state == KL_ST_RESERVING) &&
+           st->now - s->asked_at > KL_MS(1100);
+}
+
 void kl_board_forget_key(struct kl_station *st, struct slot *s)
 {
     if (s->key != NO_KEY)
         kl_pool_leave(&st->pool, s->key);
     s->key = NO_KEY;
+    s->awaited = 0;
     s->have_secret = false;
     s->fetching = false;
     s->handed_over = false;
@@ -93,6 +101,16 @@ static void send(struct kl_station *st, struct slot *s)
     kl_handover_send(&s->handover, &s->secret, st->now);
 }
 
+/* At a needle bed a board counts as waiting only for so long after its prompt; the next one will
+   tell whether it still does. */
+static void send_if_asked(struct kl_station *st, struct slot *s)
+{
+    bool fresh = !st->config.fixture || st->now - s->asked_at < KL_MS(700);
+
+    if (fresh && kl_handover_phase(&s->handover) == KL_HO_ASKED)
+        send(st, s);
+}
+
 static void wait_for_keys(struct kl_station *st, struct slot *s)
 {
     if (st->config.once) {
@@ -118,7 +136,7 @@ void kl_board_ask_pool(struct kl_station *st, struct slot *s)
         if (kl_pool_key(&st->pool, key)->state == KL_KEY_RESERVING)
             kl_ask_store(st, s, KL_OP_RESERVE, key, NULL);
         else if (s->have_secret)
-            send(st, s);
+            send_if_asked(st, s);
         else
             kl_ask_store(st, s, KL_OP_FETCH, key, NULL);
         break;
@@ -276,13 +294,18 @@ static void on_restart(struct kl_station *st, struct slot *s)
 
 static void on_asks(struct kl_station *st, struct slot *s)
 {
+    if (may_be_exchanged(st, s)) {
+        kl_board_identify_again(st, s, "the board stopped asking for a while");
+        return;
+    }
+    s->asked_at = st->now;
     if (s->state == KL_ST_BOOTING)
         kl_board_enter(st, s, KL_ST_ASKING);
     if (s->state == KL_ST_ASKING)
         kl_board_ask_pool(st, s);
     else if (s->state == KL_ST_RESERVING && s->have_secret &&
              kl_pool_key(&st->pool, s->key)->state >= KL_KEY_RESERVED)
-        send(st, s);
+        send_if_asked(st, s);
     else if (s->state == KL_ST_CONFIRMING)
         kl_board_fail(st, s, KL_FAULT_READBACK_DIFFERS,
                       "it acknowledged, but asks again after its restart");
@@ -389,10 +412,9 @@ void kl_board_handover_step(struct kl_station *st, struct slot *s)
 /* ---- what the store says ----------------------------------------------------------------------
  */
 
-static bool waits_for(const struct kl_station *st, const struct slot *s, const struct kl_event *ev,
-                      uint32_t key)
+static bool waits_for(const struct slot *s, const struct kl_event *ev, uint32_t key)
 {
-    return ev->slot < st->slot_count && s->generation == ev->generation && s->key == key;
+    return s->key == key && s->awaited == ev->request;
 }
 
 static void store_failed(struct kl_station *st, struct slot *s, const char *text)
@@ -408,7 +430,7 @@ static void reserve_answered(struct kl_station *st, struct slot *s, const struct
                              uint32_t key)
 {
     bool ok = ev->u.stored.status == KL_STORE_OK;
-    bool waiting = waits_for(st, s, ev, key) && s->state == KL_ST_RESERVING;
+    bool waiting = waits_for(s, ev, key) && s->state == KL_ST_RESERVING;
 
     if (ev->u.stored.status == KL_STORE_REFUSED)
         kl_pool_refused(&st->pool, key);
@@ -428,22 +450,21 @@ static void reserve_answered(struct kl_station *st, struct slot *s, const struct
         kl_note_key(st, s, "reserved", "");
         s->secret = *ev->u.stored.key;
         s->have_secret = true;
-        if (kl_handover_phase(&s->handover) == KL_HO_ASKED)
-            send(st, s);
+        send_if_asked(st, s);
     }
 }
 
 static void fetch_answered(struct kl_station *st, struct slot *s, const struct kl_event *ev,
                            uint32_t key)
 {
-    if (!waits_for(st, s, ev, key))
+    if (!waits_for(s, ev, key))
         return;
     s->fetching = false;
     if (ev->u.stored.status == KL_STORE_OK) {
         s->secret = *ev->u.stored.key;
         s->have_secret = true;
-        if (s->state == KL_ST_RESERVING && kl_handover_phase(&s->handover) == KL_HO_ASKED)
-            send(st, s);
+        if (s->state == KL_ST_RESERVING)
+            send_if_asked(st, s);
     } else if (s->state == KL_ST_RESERVING) {
         if (ev->u.stored.status == KL_STORE_REFUSED)
             kl_board_fail(st, s, KL_FAULT_KEY_CONFLICT, ev->u.stored.text);
@@ -475,21 +496,29 @@ static void provision_answered(struct kl_station *st, struct slot *s, const stru
     }
 }
 
-/* Results of the store belong to the key: they are applied even if the board is long gone. */
-void kl_board_key_stored(struct kl_station *st, const struct kl_event *ev)
+/* Nobody may go on with a key that is not, or no longer, the one of its board's MAC. */
+void kl_board_drop_lost_keys(struct kl_station *st)
 {
-    struct slot *s = &st->slot[ev->slot];
-    uint32_t key;
-
-    st->store_trouble = ev->u.stored.status == KL_STORE_FAILED;
-    if (ev->u.stored.op == KL_OP_ATTEMPT) {
-        s->attempt_unsaved = false;
-        if (ev->u.stored.status != KL_STORE_OK)
-            kl_note_text(st, s, KL_NOTE_LOG,
-                         "the ledger's history lacks this try: it can't be written");
-        return;
+    for (unsigned i = 0; i < st->slot_count; i++) {
+        struct slot *s = &st->slot[i];
+        bool fetching = s->fetching;
+        if (s->key == NO_KEY ||
+            kl_mac_equal(&kl_pool_key(&st->pool, s->key)->mac, &s->identity.mac))
+            continue;
+        s->key = NO_KEY;
+        s->awaited = 0;
+        s->have_secret = s->fetching = false;
+        s->label[0] = '\0';
+        kl_wipe(&s->secret, sizeof s->secret);
+        if (fetching)
+            kl_board_loader_step(st, s); /* it waited for this key's text */
     }
-    key = kl_pool_find(&st->pool, &ev->u.stored.fingerprint);
+}
+
+static void key_answered(struct kl_station *st, struct slot *s, const struct kl_event *ev)
+{
+    uint32_t key = kl_pool_find(&st->pool, &ev->u.stored.fingerprint);
+
     KL_ASSERT(key != NO_KEY);
     switch (ev->u.stored.op) {
     case KL_OP_RESERVE:
@@ -510,6 +539,23 @@ void kl_board_key_stored(struct kl_station *st, const struct kl_event *ev)
     case KL_OP_ATTEMPT:
         break;
     }
+    kl_board_drop_lost_keys(st);
+}
+
+/* Results of the store belong to the key: they are applied even if the board is long gone. */
+void kl_board_key_stored(struct kl_station *st, const struct kl_event *ev)
+{
+    struct slot *s = &st->slot[ev->slot];
+
+    st->store_trouble = ev->u.stored.status == KL_STORE_FAILED;
+    if (ev->u.stored.op != KL_OP_ATTEMPT) {
+        key_answered(st, s, ev);
+        return;
+    }
+    s->attempt_unsaved = false;
+    if (ev->u.stored.status != KL_STORE_OK)
+        kl_note_text(st, s, KL_NOTE_LOG,
+                     "the ledger's history lacks this try: it can't be written");
 }
 
 /* A request that failed is made again. */

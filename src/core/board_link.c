@@ -21,7 +21,6 @@ void kl_board_open_link(struct kl_station *st, struct slot *s)
 void kl_board_close_link(struct kl_station *st, struct slot *s)
 {
     s->talker = TALK_NONE;
-    s->probing = false;
     if (s->link == LINK_OPENING || s->link == LINK_OPEN) {
         s->link = LINK_CLOSING;
         s->link_deadline = st->now + KL_SEC(60);
@@ -35,13 +34,13 @@ static void forget_board(struct kl_station *st, struct slot *s)
     kl_handover_finish(&s->handover);
     s->talker = TALK_NONE;
     s->identity = (struct kl_identity){0};
+    s->seen = (struct kl_mac){0};
     s->fault = (struct kl_fault){0};
     s->tries = 0;
     memset(s->retries_used, 0, sizeof s->retries_used);
     s->restarts = 0;
     s->erase = false;
     s->damaged = (struct kl_mac){0};
-    s->probing = false;
     s->probe_at = KL_NEVER;
     s->settled = false;
     s->left = false;

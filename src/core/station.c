@@ -113,6 +113,8 @@ void kl_ask_store(struct kl_station *st, struct slot *s, enum kl_store_op op, ui
     struct queued *q = kl_queue_action(st, s, KL_AC_STORE);
 
     q->action.request = ++s->request;
+    if (op == KL_OP_RESERVE || op == KL_OP_FETCH)
+        s->awaited = s->request;
     q->action.u.store.op = op;
     q->action.u.store.mac = op == KL_OP_ATTEMPT ? s->finished.mac : s->identity.mac;
     q->action.u.store.acknowledged_only = s->acknowledged_only;
@@ -313,7 +315,7 @@ static void check_keys_left(struct kl_station *st)
 /* A board's turn is over; s->finished tells how. */
 void kl_board_finished(struct kl_station *st, struct slot *s, enum kl_state result)
 {
-    s->finished_once = true;
+    s->finished_once = s->result_told = true;
     if (result == KL_ST_DONE) {
         st->done++;
         s->done++;
@@ -394,14 +396,18 @@ static void stop(struct kl_station *st)
 
 static void add_slot(struct kl_station *st, const struct kl_event *ev)
 {
-    struct slot *s;
+    struct slot *s = &st->slot[ev->slot];
+    uint32_t generation, request;
 
     KL_ASSERT(ev->slot < KL_SLOTS_MAX && ev->slot <= st->slot_count);
-    s = &st->slot[ev->slot];
     if (ev->slot == st->slot_count)
         st->slot_count++;
     KL_ASSERT(!s->exists);
+    generation = s->generation;
+    request = s->request;
     memset(s, 0, sizeof *s);
+    s->generation = generation; /* answers to a slot that was here before must stay stale */
+    s->request = request;
     s->index = ev->slot;
     s->exists = true;
     s->network = ev->u.slot.network;
@@ -488,6 +494,7 @@ static void command(struct kl_station *st, const struct kl_event *ev)
         break;
     case KL_CMD_RELEASE:
         release(st, ev);
+        kl_board_drop_lost_keys(st);
         break;
     }
 }

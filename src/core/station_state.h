@@ -79,22 +79,25 @@ struct slot {
     bool left;             /* RECORDING: unplugged already; leaves when recorded */
     enum talker talker;
     struct kl_identity identity;
+    struct kl_mac seen;         /* who was last identified in this place */
     struct kl_attempt attempt;  /* being lived */
     struct kl_attempt finished; /* last one ended: what notes and store point to */
     bool attempt_open, attempt_unsaved;
+    bool result_told; /* finished was a board's last try, and is in the figures */
 
     /* --fixture */
-    bool probing, probe_identifies;
+    bool probe_identifies;
     unsigned probe_misses;
     kl_us probe_at;
 
     /* its key */
     uint32_t key;
+    uint32_t awaited; /* request whose answer brings its secret; 0 = none */
     bool have_secret, fetching, handed_over;
     struct kl_key secret;
     char label[KL_LABEL_MAX + 1];
     kl_us store_retry_at;
-    kl_us listening_since;
+    kl_us listening_since, asked_at;
     bool banner_seen;  /* the one start that our own reset causes */
     bool banner_again; /* another one: the board is identified again before it is given a key */
     bool acknowledged_only;
@@ -204,12 +207,14 @@ void kl_board_gone(struct kl_station *st, struct slot *s, const char *why);
 void kl_board_left_fixture(struct kl_station *st, struct slot *s, const char *why);
 
 /* board_fixture.c */
+bool kl_fixture_is_probing(const struct slot *s); /* the loader talks for the fixture */
 bool kl_fixture_watches(const struct kl_station *st, const struct slot *s);
 void kl_fixture_step(struct kl_station *st, struct slot *s); /* the loader moved on while probing */
 void kl_fixture_tick(struct kl_station *st, struct slot *s);
 
 /* board_key.c */
 void kl_board_forget_key(struct kl_station *st, struct slot *s);
+void kl_board_drop_lost_keys(struct kl_station *st); /* after a key may have been freed */
 void kl_board_recognise(struct kl_station *st, struct slot *s); /* after identification */
 void kl_board_listen(struct kl_station *st, struct slot *s); /* after the reset into the program */
 void kl_board_handover_step(struct kl_station *st, struct slot *s);

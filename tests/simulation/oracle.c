@@ -119,6 +119,11 @@ static const struct sim_key *shown_in(struct world *w, unsigned slot)
     return NULL;
 }
 
+static bool is_in(struct world *w, unsigned slot, const struct kl_mac *mac)
+{
+    return w->in_slot[slot] >= 0 && memcmp(&w->board[w->in_slot[slot]].mac, mac, sizeof *mac) == 0;
+}
+
 void oracle_result(struct world *w, unsigned slot, const struct kl_attempt *attempt)
 {
     const struct sim_key *recorded = durable_key_of(w, &attempt->mac);
@@ -128,7 +133,8 @@ void oracle_result(struct world *w, unsigned slot, const struct kl_attempt *atte
             violated(w, "done was shown before the key was recorded");
         else if (!some_board_holds(w, &attempt->mac, recorded->key.line))
             violated(w, "done was shown for a board that does not hold its key");
-    } else if (attempt->reason == KL_FAULT_HOLDS_UNKNOWN && shown_in(w, slot)) {
+    } else if (attempt->reason == KL_FAULT_HOLDS_UNKNOWN && is_in(w, slot, &attempt->mac) &&
+               shown_in(w, slot)) {
         violated(w, "key %s of this CSV was called unknown", shown_in(w, slot)->label);
     }
 }
