@@ -252,8 +252,7 @@ void kl_board_fail_with(struct kl_station *st, struct slot *s, const struct kl_f
     if (again != KL_NEVER)
         return;
     kl_board_finished(st, s, KL_ST_FAILED);
-    if (s->network && s->link != LINK_OPEN && !st->config.once && !st->stopping)
-        s->reopen_at = st->now + KL_SEC(5); /* to notice when the board is gone */
+    kl_board_watch_port(st, s);
 }
 
 void kl_board_fail(struct kl_station *st, struct slot *s, enum kl_reason reason, const char *detail)
@@ -280,6 +279,9 @@ void kl_board_skip(struct kl_station *st, struct slot *s)
     s->finished.result = KL_ST_SKIPPED;
     s->finished.reason = KL_FAULT_NONE;
     kl_board_finished(st, s, KL_ST_SKIPPED);
+    kl_board_watch_port(st, s);
+    if (s->follow_until != KL_NEVER)
+        s->deadline = st->now; /* it is away; whether it comes back is still to be seen */
 }
 
 /* Stop was asked for: what has not sent a key yet ends here; the rest is let finish. */
@@ -307,6 +309,7 @@ void kl_board_retry(struct kl_station *st, struct slot *s, bool erase)
     s->erase = erase;
     s->finished_once = false;
     s->opens_failed = 0;
+    s->follow_until = KL_NEVER;
     kl_board_enter(st, s, KL_ST_SETTLING);
     kl_board_try_start(st, s);
 }

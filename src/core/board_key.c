@@ -73,7 +73,9 @@ void kl_board_listen(struct kl_station *st, struct slot *s)
     if (s->state == KL_ST_CONFIRMING)
         return; /* followed through its restart: the handover goes on where it was */
     s->banner_seen = s->banner_again = false;
-    s->listening_since = st->now;
+    /* At a needle bed the time counts from the board's last word in its loader: that it is reset
+       may be answered late. */
+    s->listening_since = st->config.fixture ? s->since : st->now;
     kl_handover_init(&s->handover, &setup);
     kl_handover_listen(&s->handover, s->have_secret ? &s->secret : NULL, st->now);
 }

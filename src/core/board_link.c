@@ -8,6 +8,14 @@
 /* ---- the link ---------------------------------------------------------------------------------
  */
 
+/* A network port that rests while it is closed is tried now and then, to notice that its board has
+   gone. */
+void kl_board_watch_port(struct kl_station *st, struct slot *s)
+{
+    if (s->network && s->link != LINK_OPEN && !st->config.once && !st->stopping)
+        s->reopen_at = st->now + KL_SEC(5);
+}
+
 void kl_board_open_link(struct kl_station *st, struct slot *s)
 {
     KL_ASSERT(s->link == LINK_CLOSED);
@@ -150,11 +158,11 @@ void kl_board_link_lost(struct kl_station *st, struct slot *s, const char *why)
         follow(st, s);
     } else if (kl_state_is_live(s->state) && (st->config.once || !s->network)) {
         kl_board_fail(st, s, KL_FAULT_PORT_LOST, why);
-    } else if (s->network) {
+    } else if (s->network && s->state != KL_ST_EMPTY) {
         kl_board_gone(st, s, why);
     } else {
-        kl_board_close_link(st,
-                            s); /* a result on screen stays; hotplug tells when the board is gone */
+        /* A result on screen stays; hotplug tells when the board is gone. */
+        kl_board_close_link(st, s);
     }
 }
 
@@ -171,7 +179,28 @@ void kl_board_link_closed(struct kl_station *st, struct slot *s)
     }
 }
 
-static void open_failed(struct kl_station *st, struct slot *s, const struct kl_event *ev)
+static void open_failed(struct kl_station *st, struct slot *s, enum kl_reason reason,
+                        const char *why)
+{
+    kl_board_close_link(st, s);
+    if (s->follow_until != KL_NEVER)
+        return; /* not yet back on the bus: follow_again tries on */
+    s->opens_failed++;
+    if (s->network && !st->config.once && s->state != KL_ST_EMPTY) {
+        kl_board_gone(st, s, why); /* a port that refuses is an empty slot */
+        return;
+    }
+    if (s->state != KL_ST_EMPTY || (st->config.once && s->opens_failed >= 3)) {
+        kl_board_fail(st, s, reason, why);
+        return;
+    }
+    if (s->opens_failed == 1)
+        kl_note_text(st, s, KL_NOTE_PORT, why);
+    s->reopen_at = st->now + s->reopen_wait;
+    s->reopen_wait = s->reopen_wait < KL_SEC(4) ? 2 * s->reopen_wait : KL_SEC(5);
+}
+
+void kl_board_link_opened(struct kl_station *st, struct slot *s, const struct kl_event *ev)
 {
     static const enum kl_reason reasons[] = {
         [KL_OPEN_OK] = KL_FAULT_NONE,
@@ -181,45 +210,26 @@ static void open_failed(struct kl_station *st, struct slot *s, const struct kl_e
         [KL_OPEN_ERROR] = KL_FAULT_PORT_ERROR,
     };
 
-    kl_board_close_link(st, s);
-    if (s->follow_until != KL_NEVER)
-        return; /* not yet back on the bus: follow_again tries on */
-    s->opens_failed++;
-    if (s->network && !st->config.once && s->state != KL_ST_EMPTY) {
-        kl_board_gone(st, s, ev->u.opened.text); /* a port that refuses is an empty slot */
-        return;
-    }
-    if (s->state != KL_ST_EMPTY || (st->config.once && s->opens_failed >= 3)) {
-        kl_board_fail(st, s, reasons[ev->u.opened.result], ev->u.opened.text);
-        return;
-    }
-    if (s->opens_failed == 1)
-        kl_note_text(st, s, KL_NOTE_PORT, ev->u.opened.text);
-    s->reopen_at = st->now + s->reopen_wait;
-    s->reopen_wait = s->reopen_wait < KL_SEC(4) ? 2 * s->reopen_wait : KL_SEC(5);
-}
-
-void kl_board_link_opened(struct kl_station *st, struct slot *s, const struct kl_event *ev)
-{
     if (s->link != LINK_OPENING)
         return; /* closed meanwhile; its CLOSED is on the way */
     if (ev->u.opened.result != KL_OPEN_OK) {
-        open_failed(st, s, ev);
+        open_failed(st, s, reasons[ev->u.opened.result], ev->u.opened.text);
         return;
     }
     s->link = LINK_OPEN;
     s->link_deadline = KL_NEVER;
     s->opens_failed = 0;
     s->reopen_wait = KL_MS(250);
+    s->reopen_at = KL_NEVER;
     kl_note_text(st, s, KL_NOTE_PORT, "opened");
     if (s->follow_until != KL_NEVER) {
         s->follow_until = KL_NEVER;
         s->returned = s->state == KL_ST_CONNECTING;
         if (s->returned)
             kl_board_begin(st, s);
-        else if (is_proved_same(s))
+        else if (is_proved_same(s) && kl_state_is_live(s->state))
             kl_board_listen(st, s);
-        else
+        else if (kl_state_is_live(s->state)) /* not skipped meanwhile */
             kl_board_identify_again(st, s,
                                     "the board left the bus and can't prove that it is the same");
     } else if (kl_fixture_watches(st, s)) {
@@ -244,7 +254,7 @@ void kl_board_left_fixture(struct kl_station *st, struct slot *s, const char *wh
 void kl_board_link_overdue(struct kl_station *st, struct slot *s)
 {
     if (s->link == LINK_OPENING) {
-        kl_board_fail(st, s, KL_FAULT_LINK_STUCK, "opening the port takes too long");
+        open_failed(st, s, KL_FAULT_LINK_STUCK, "opening the port takes too long");
     } else {
         kl_note_text(st, s, KL_NOTE_PORT, "the adapter still blocks closing its port: unplug it");
         s->link_deadline = st->now + KL_SEC(60);

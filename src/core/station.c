@@ -426,6 +426,8 @@ static void add_slot(struct kl_station *st, const struct kl_event *ev)
 
 static void plugged(struct kl_station *st, struct slot *s, const struct kl_event *ev)
 {
+    bool was_plugged = s->plugged;
+
     s->plugged = true;
     s->kind = ev->u.port.link;
     kl_copy(s->path, sizeof s->path, ev->u.port.path);
@@ -435,6 +437,8 @@ static void plugged(struct kl_station *st, struct slot *s, const struct kl_event
         return;
     }
     kl_note_text(st, s, KL_NOTE_PORT, "plugged in");
+    if (!was_plugged && s->state != KL_ST_EMPTY && may_rest(s) && s->follow_until == KL_NEVER)
+        kl_board_gone(st, s, "the board before it has gone");
     kl_board_plugged(st, s);
 }
 

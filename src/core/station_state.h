@@ -194,6 +194,7 @@ void kl_board_finish_attempt(struct kl_station *st, struct slot *s, enum kl_stat
 
 /* board_link.c */
 void kl_board_open_link(struct kl_station *st, struct slot *s);
+void kl_board_watch_port(struct kl_station *st, struct slot *s); /* it rests, perhaps closed */
 void kl_board_close_link(struct kl_station *st, struct slot *s);
 void kl_board_link_opened(struct kl_station *st, struct slot *s, const struct kl_event *ev);
 void kl_board_link_lost(struct kl_station *st, struct slot *s, const char *why);

@@ -36,7 +36,9 @@ void disk_load(struct world *w)
     unsigned n = 0, m = 0;
 
     for (unsigned i = 0; i < w->key_count; i++) {
-        const struct sim_key *k = &w->key[i];
+        struct sim_key *k = &w->key[i];
+        k->marked |= k->provisioned && k->in_csv; /* a mark that was missing is appended */
+        k->told |= k->foreign && k->in_csv;
         if (k->in_csv)
             rows[n++] = (struct kl_csv_row){.line = i + 1,
                                             .label = k->label,
@@ -87,10 +89,14 @@ void disk_request(struct world *w, const struct kl_action *a)
         return;
     }
     w->store_count++;
-    if (chance(w, w->w.disk_slow))
+    if (chance(w, w->w.disk_slow)) {
+        saw(SIM_DISK_SLOW);
         took += (kl_us)below(w, 4000000);
-    if (chance(w, w->w.disk_fails))
+    }
+    if (chance(w, w->w.disk_fails)) {
+        saw(SIM_DISK_FAILED);
         w->disk_bad_until = w->now + (kl_us)below(w, 20000000);
+    }
     *r = (struct store_request){.action = *a, .fails = w->now < w->disk_bad_until && !w->calm};
     r->durable_at = w->now + took / 2;
     r->answer_at = w->now + took;
@@ -125,7 +131,8 @@ static enum kl_store_status apply(struct world *w, struct store_request *r)
         return KL_STORE_REFUSED;
     switch (r->action.u.store.op) {
     case KL_OP_RESERVE:
-        if ((held && memcmp(&k->mac, mac, sizeof *mac)) || mac_has_other_key(w, mac, k))
+        if (!k->in_csv || (held && memcmp(&k->mac, mac, sizeof *mac)) ||
+            mac_has_other_key(w, mac, k))
             return KL_STORE_REFUSED;
         k->reserved = true;
         k->mac = *mac;
@@ -133,12 +140,15 @@ static enum kl_store_status apply(struct world *w, struct store_request *r)
     case KL_OP_RELEASE:
         if (k->provisioned)
             return KL_STORE_REFUSED;
+        saw(SIM_GIVEN_BACK);
         k->reserved = false;
         return KL_STORE_OK;
     case KL_OP_PROVISION:
         if (held && memcmp(&k->mac, mac, sizeof *mac))
             return KL_STORE_REFUSED;
-        k->provisioned = k->marked = true;
+        k->provisioned = true;
+        k->marked |= k->in_csv;
+        k->foreign = k->told = false;
         k->mac = *mac;
         oracle_provisioned(w, k, r->action.u.store.acknowledged_only);
         return KL_STORE_OK;
@@ -155,8 +165,10 @@ void disk_step(struct world *w)
             enum kl_store_status s = apply(w, r);
             r->applied = true;
             r->fails = s == KL_STORE_FAILED;
-            if (s == KL_STORE_REFUSED)
+            if (s == KL_STORE_REFUSED) {
+                saw(SIM_DISK_REFUSED);
                 snprintf(r->text, sizeof r->text, "refused");
+            }
         }
     }
     while (w->store_count > 0 && w->store[0].applied && w->store[0].answer_at <= w->now) {
@@ -192,9 +204,73 @@ kl_us disk_deadline(const struct world *w)
 /* Power gone: what was not durable yet is lost, or by luck was just made durable. */
 void disk_crash(struct world *w)
 {
-    for (unsigned i = 0; i < w->store_count; i++)
-        if (!w->store[i].applied && below(w, 2))
+    for (unsigned i = 0; i < w->store_count; i++) {
+        if (w->store[i].applied)
+            continue;
+        if (below(w, 2))
             apply(w, &w->store[i]);
+        else
+            saw(SIM_CRASH_LOST);
+    }
     w->store_count = 0;
     w->disk_bad_until = 0;
+}
+
+static bool is_wanted(const struct world *w, const struct sim_key *k)
+{
+    for (unsigned i = 0; i < w->store_count; i++)
+        if (memcmp(&w->store[i].action.u.store.fingerprint, &k->key.fingerprint,
+                   sizeof(struct kl_fingerprint)) == 0)
+            return true;
+    return false;
+}
+
+void disk_foreign_mark(struct world *w)
+{
+    struct sim_key *k = &w->key[below(w, w->key_count)];
+
+    if (!k->in_csv || k->sent || k->provisioned || k->marked || is_wanted(w, k))
+        return;
+    saw(SIM_FOREIGN_MARK);
+    tell(w, "another tool marks key %s", k->label);
+    k->marked = k->foreign = true;
+    disk_load(w);
+}
+
+void disk_row_comes_or_goes(struct world *w)
+{
+    struct sim_key *k = &w->key[below(w, w->key_count)];
+
+    k->in_csv = !k->in_csv;
+    saw(k->in_csv ? SIM_ROW_BACK : SIM_ROW_GONE);
+    tell(w, "the row of key %s %s", k->label, k->in_csv ? "is back" : "is gone");
+    disk_load(w);
+}
+
+/* Takes all boards with this MAC out of the world; false if one of them is on the bench. */
+static bool lose_boards(struct world *w, const struct kl_mac *mac)
+{
+    for (unsigned b = 0; b < w->board_count; b++)
+        if (memcmp(&w->board[b].mac, mac, sizeof *mac) == 0 && w->board[b].slot >= 0)
+            return false;
+    for (unsigned b = 0; b < w->board_count; b++)
+        if (memcmp(&w->board[b].mac, mac, sizeof *mac) == 0) {
+            w->board[b].slot = -2;
+            w->board[b].used = false;
+        }
+    return true;
+}
+
+/* A person who knows that the board broke: keyline keys release. */
+void disk_operator_releases(struct world *w)
+{
+    for (unsigned i = 0; i < w->key_count; i++) {
+        struct sim_key *k = &w->key[i];
+        if (!k->reserved || k->provisioned || !lose_boards(w, &k->mac))
+            continue;
+        saw(SIM_RELEASE);
+        tell(w, "key %s is released: its board is lost", k->label);
+        k->reserved = k->sent = false;
+        return;
+    }
 }

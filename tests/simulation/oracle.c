@@ -4,19 +4,49 @@
 
 #include "world.h"
 
+/* The key of which so many characters stand in the text, from any field and any place in it. */
+enum {
+    PART = 16
+};
+
 static int key_in(struct world *w, const char *text, size_t size)
 {
-    for (size_t i = 0; i + 12 <= size; i++) {
-        if (memcmp(text + i, "5ec0", 4) != 0)
-            continue;
-        for (unsigned k = 0; k < w->key_count; k++)
-            for (unsigned f = 1; f < FIELDS; f++) {
-                struct kl_span field = kl_key_field(&w->key[k].key, f);
-                if (memcmp(text + i, field.data, 12) == 0)
-                    return (int)k;
-            }
+    char part[PART];
+
+    for (size_t i = 0; i + PART <= size; i++) {
+        bool hex = true;
+        for (size_t n = 0; n < PART && hex; n++) {
+            char c = text[i + n];
+            part[n] = c >= 'A' && c <= 'F' ? (char)(c + 'a' - 'A') : c;
+            hex = (part[n] >= '0' && part[n] <= '9') || (part[n] >= 'a' && part[n] <= 'f');
+        }
+        for (unsigned k = 0; hex && k < w->key_count; k++)
+            if (memmem(w->key[k].key.line, strlen(w->key[k].key.line), part, PART))
+                return (int)k;
     }
     return -1;
+}
+
+/* The same, and written as the hex of its characters. */
+static bool is_told(struct world *w, const char *text)
+{
+    size_t size = strlen(text);
+    char plain[2 * KL_TEXT_MAX];
+
+    if (key_in(w, text, size) >= 0)
+        return true;
+    for (size_t from = 0; from < 2; from++) {
+        size_t n = 0;
+        for (size_t i = from; i + 2 <= size && n < sizeof plain; i += 2) {
+            unsigned value = 0;
+            if (sscanf(text + i, "%2x", &value) != 1)
+                value = ' ';
+            plain[n++] = (char)value;
+        }
+        if (key_in(w, plain, n) >= 0)
+            return true;
+    }
+    return false;
 }
 
 /* Bytes leave the host for whatever stands in the slot; through a link whose port has gone they
@@ -30,6 +60,10 @@ void oracle_bytes_out(struct world *w, unsigned slot, const struct kl_io *io, bo
     if (n < 0)
         return;
     k = &w->key[n];
+    if (k->told)
+        violated(w, "key %s leaves the host, and another tool has marked it", k->label);
+    if (k->burnt)
+        violated(w, "key %s leaves the host, and another board has shown it", k->label);
     if (!io->secret)
         violated(w, "key %s leaves in a write that is not marked secret", k->label);
     if (!k->reserved && !k->provisioned) {
@@ -46,6 +80,8 @@ void oracle_bytes_out(struct world *w, unsigned slot, const struct kl_io *io, bo
     for (unsigned i = 0; i < w->key_count; i++)
         if (&w->key[i] != k && w->key[i].sent && memcmp(&w->key[i].sent_to, &to, sizeof to) == 0)
             violated(w, "one board was sent the keys %s and %s", w->key[i].label, k->label);
+    if (k->sent)
+        saw(SIM_SENT_AGAIN);
     k->sent = true;
     k->sent_to = to;
 }
@@ -53,12 +89,14 @@ void oracle_bytes_out(struct world *w, unsigned slot, const struct kl_io *io, bo
 /* No secret in anything that is told. */
 void oracle_action(struct world *w, const struct kl_action *a)
 {
-    if (a->kind == KL_AC_NOTE && a->u.note.text &&
-        key_in(w, a->u.note.text, strlen(a->u.note.text)) >= 0)
+    if (a->kind == KL_AC_NOTE && a->u.note.text && is_told(w, a->u.note.text))
         violated(w, "a note shows key material: %s", a->u.note.text);
-    if (a->kind == KL_AC_NOTE && a->u.note.fault &&
-        key_in(w, a->u.note.fault->detail, strlen(a->u.note.fault->detail)) >= 0)
+    if (a->kind == KL_AC_NOTE && a->u.note.fault && is_told(w, a->u.note.fault->detail))
         violated(w, "a fault's detail shows key material");
+    if (a->kind == KL_AC_NOTE && a->u.note.label && is_told(w, a->u.note.label))
+        violated(w, "a label shows key material");
+    if (a->kind == KL_AC_STORE && a->u.store.attempt && is_told(w, a->u.store.attempt->detail))
+        violated(w, "a record shows key material");
 }
 
 void oracle_boards(struct world *w)
@@ -80,9 +118,21 @@ void oracle_boards(struct world *w)
             violated(w, "a board holds key %s, but it is free", key->label);
         if (key->sent && !key->reserved && !key->provisioned)
             violated(w, "key %s was sent and is free again", key->label);
-        if (key->marked && !key->provisioned)
+        if (key->marked && !key->provisioned && !key->foreign)
             violated(w, "key %s is marked but not provisioned", key->label);
     }
+}
+
+/* A MAC is live on one slot at a time. */
+void oracle_slots(struct world *w, const struct kl_snapshot *snap)
+{
+    for (unsigned a = 0; a < w->slots; a++)
+        for (unsigned b = 0; b < a; b++)
+            if (snap->slot[a].state >= KL_ST_FLASHING && snap->slot[a].state <= KL_ST_RECORDING &&
+                snap->slot[b].state >= KL_ST_FLASHING && snap->slot[b].state <= KL_ST_RECORDING &&
+                memcmp(&snap->slot[a].identity.mac, &snap->slot[b].identity.mac,
+                       sizeof(struct kl_mac)) == 0)
+                violated(w, "slots %u and %u work on one MAC", b + 1, a + 1);
 }
 
 static bool some_board_holds(struct world *w, const struct kl_mac *mac, const char *line)
@@ -96,16 +146,32 @@ static bool some_board_holds(struct world *w, const struct kl_mac *mac, const ch
 
 void oracle_provisioned(struct world *w, const struct sim_key *key, bool acknowledged_only)
 {
+    if (acknowledged_only && w->config.confirm != KL_CONFIRM_ACK)
+        violated(w, "key %s is recorded without its read-back", key->label);
     if (!acknowledged_only && !some_board_holds(w, &key->mac, key->key.line))
         violated(w, "key %s is recorded, but its board does not hold it", key->label);
 }
 
-static const struct sim_key *durable_key_of(struct world *w, const struct kl_mac *mac)
+static bool is_recorded(const struct sim_key *k, const struct kl_mac *mac)
 {
-    for (unsigned k = 0; k < w->key_count; k++)
-        if (w->key[k].provisioned && memcmp(&w->key[k].mac, mac, sizeof *mac) == 0)
-            return &w->key[k];
-    return NULL;
+    return k->provisioned && memcmp(&k->mac, mac, sizeof *mac) == 0;
+}
+
+/* Clones may have brought more than one key under one MAC. */
+static void check_done(struct world *w, const struct kl_attempt *attempt)
+{
+    bool recorded = false, held = attempt->acknowledged_only;
+
+    for (unsigned k = 0; k < w->key_count; k++) {
+        if (!is_recorded(&w->key[k], &attempt->mac))
+            continue;
+        recorded = true;
+        held |= some_board_holds(w, &attempt->mac, w->key[k].key.line);
+    }
+    if (!recorded)
+        violated(w, "done was shown before the key was recorded");
+    else if (!held)
+        violated(w, "done was shown for a board that does not hold its key");
 }
 
 /* The key of this CSV that the board in the slot holds and can be expected to show. */
@@ -126,15 +192,11 @@ static bool is_in(struct world *w, unsigned slot, const struct kl_mac *mac)
 
 void oracle_result(struct world *w, unsigned slot, const struct kl_attempt *attempt)
 {
-    const struct sim_key *recorded = durable_key_of(w, &attempt->mac);
+    /* A key is called unknown only after a second look, if there may be one. */
+    bool looked_twice = w->config.retries != 0 && !w->stopped_at && is_in(w, slot, &attempt->mac);
 
-    if (attempt->result == KL_ST_DONE) {
-        if (!recorded)
-            violated(w, "done was shown before the key was recorded");
-        else if (!some_board_holds(w, &attempt->mac, recorded->key.line))
-            violated(w, "done was shown for a board that does not hold its key");
-    } else if (attempt->reason == KL_FAULT_HOLDS_UNKNOWN && is_in(w, slot, &attempt->mac) &&
-               shown_in(w, slot)) {
+    if (attempt->result == KL_ST_DONE)
+        check_done(w, attempt);
+    else if (attempt->reason == KL_FAULT_HOLDS_UNKNOWN && looked_twice && shown_in(w, slot))
         violated(w, "key %s of this CSV was called unknown", shown_in(w, slot)->label);
-    }
 }

@@ -5,6 +5,7 @@
  *   simulation --lives N [--from S]   runs from seed S on until N boards were plugged in
  *   simulation --hours H              runs for so long
  *   simulation --kept FILE            replays the seeds that failed once
+ *   … --coverage                      lists what was met; --covered fails if something was not
  *
  * Every tenth run is played twice and must give the same actions.
  */
@@ -15,6 +16,7 @@
 
 #include "keyline/bundle_load.h"
 #include "keyline/demo_images.h"
+#include "loader_bench.h"
 #include "world.h"
 
 static struct kl_bundle *bundle;
@@ -25,11 +27,9 @@ const struct kl_bundle *sim_bundle(void)
     return bundle;
 }
 
-static bool without_beds;
-
-bool sim_without_beds(void)
+const struct kl_stubs *sim_stubs(void)
 {
-    return without_beds;
+    return lb_stubs();
 }
 
 static bool write_image(const char *folder, const char *name, struct kl_demo_image *image)
@@ -147,7 +147,7 @@ int main(int argc, char **argv)
 {
     uint64_t seed = 0, wanted = 1000, from = (uint64_t)time(NULL) * 1000;
     double hours = 0;
-    bool trace = false;
+    bool trace = false, list = false, covered = false;
     const char *kept = NULL;
     time_t began = time(NULL);
 
@@ -155,8 +155,10 @@ int main(int argc, char **argv)
         const char *value = i + 1 < argc ? argv[i + 1] : "";
         if (strcmp(argv[i], "--trace") == 0)
             trace = true;
-        else if (strcmp(argv[i], "--without-beds") == 0)
-            without_beds = true;
+        else if (strcmp(argv[i], "--coverage") == 0)
+            list = true;
+        else if (strcmp(argv[i], "--covered") == 0)
+            covered = true;
         else if (strcmp(argv[i], "--seed") == 0)
             seed = strtoull(value, NULL, 10), i++;
         else if (strcmp(argv[i], "--lives") == 0)
@@ -186,5 +188,7 @@ int main(int argc, char **argv)
             return 1;
     summary();
     kl_bundle_free(bundle);
-    return 0;
+    if (list)
+        coverage(true);
+    return covered && !coverage(false);
 }

@@ -1,11 +1,9 @@
-/* world.c: time, slots, links, boards, faults, the operator. */
+/* world.c: chance, time, links: what stands between the station and everything else. */
 #include "world.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "keyline/bundle_load.h"
 
 /* ---- chance -----------------------------------------------------------------------------------
  */
@@ -31,7 +29,7 @@ uint64_t draw(struct world *w)
     return result;
 }
 
-static void seed_rng(struct world *w, uint64_t seed)
+void seed_rng(struct world *w, uint64_t seed)
 {
     for (int i = 0; i < 4; i++) {
         uint64_t z = (seed += 0x9e3779b97f4a7c15u);
@@ -137,196 +135,42 @@ static struct pending pop(struct world *w)
     return top;
 }
 
+void push_event(struct world *w, kl_us at, const struct kl_event *ev)
+{
+    push(w, (struct pending){.at = at, .order = w->order++, .ev = *ev});
+}
+
+void forget_events(struct world *w)
+{
+    while (w->heap_count)
+        free(pop(w).data);
+}
+
 /* One link's own words come in the order in which they were said, however late. */
 void world_event(struct world *w, const struct kl_event *ev, kl_us delay)
 {
     kl_us *said = &w->link[ev->slot].said_at;
     kl_us at;
 
-    if (chance(w, w->w.late))
+    if (chance(w, w->w.late)) {
+        saw(SIM_LATE_EVENT);
         delay += (kl_us)below(w, 3000000);
+    }
     at = w->now + delay > *said ? w->now + delay : *said;
     *said = at;
-    push(w, (struct pending){.at = at, .order = w->order++, .ev = *ev});
+    push_event(w, at, ev);
 }
 
-/* ---- boards -----------------------------------------------------------------------------------
- */
-
-static const char *const board_faults[] = {
-    "noise=3000",
-    "silent_after=3000",
-    "deaf_after=4000",
-    "unplug_at=2500",
-    "unplug_at=12000",
-    "reset_at=9000",
-    "chatter",
-    "no_sync=3",
-    "no_auto_reset=2",
-    "boot_held=2",
-    "deaf",
-    "mute",
-    "no_baud",
-    "no_flash",
-    "write_fails=1",
-    "md5_wrong=1",
-    "stub_fails",
-    "flash_encrypted",
-    "mac_empty",
-    "flash_read_err=2",
-    "brownout",
-    "boot_loop",
-    "panic",
-    "panic_on_line",
-    "slow_boot",
-    "never_asks",
-    "silent_app",
-    "misses_line=2",
-    "refuses",
-    "restarts=2",
-    "dies_storing",
-    "dies_stored",
-    "ack_lost",
-    "stores_wrong",
-    "stores_nothing",
-    "no_readback",
-    "reads_wrong=1",
-    "reads_short",
-    "leaks",
-    "chatty",
-    "provisioned",
-    "provisioned=dev-0003|5ec0aa|5ec0bb",
-};
-
-/* The fault that makes a board hold this key from the start. */
-static const char *planting(struct world *w, char out[300])
-{
-    const struct sim_key *k = &w->key[below(w, w->key_count)];
-
-    snprintf(out, 300, "provisioned=%s", k->key.line);
-    for (char *c = out; *c; c++)
-        if (*c == ',')
-            *c = '|';
-    return out;
-}
-
-static int new_board(struct world *w)
-{
-    char planted[300];
-    struct kl_vboard_config c = {.chip = KL_CHIP_ESP32, .flash_size = 1024 * 1024};
-    struct sim_board *b;
-
-    if (w->board_count == BOARDS_MAX)
-        return -1;
-    b = &w->board[w->board_count];
-    c.mac = (struct kl_mac){
-        {0x24, 0x6f, 0x28, 0, (uint8_t)(w->board_count >> 8), (uint8_t)w->board_count}};
-    if (w->board_count > 0 && chance(w, w->w.clone))
-        c.mac = w->board[below(w, w->board_count)].mac;
-    b->healthy = true;
-    c.faults = "";
-    if (chance(w, w->w.bad_board)) {
-        c.faults = board_faults[below(w, sizeof board_faults / sizeof board_faults[0])];
-        b->healthy = false;
-    }
-    if (chance(w, w->w.planted)) {
-        c.faults = planting(w, planted);
-        b->healthy = false;
-        b->planted = true;
-    }
-    c.seed = draw(w);
-    c.fields = FIELDS;
-    c.firmware = below(w, 4) == 0 ? "digest" : below(w, 3) == 0 ? "original" : "keyline";
-    b->mac = c.mac;
-    b->v = kl_vboard_create(&c);
-    b->used = true;
-    b->slot = -1;
-    tell(w, "board %u is made: firmware %s, fault '%s'", w->board_count, c.firmware, c.faults);
-    return (int)w->board_count++;
-}
-
-static struct kl_vboard *in(struct world *w, unsigned slot)
-{
-    return w->in_slot[slot] < 0 ? NULL : w->board[w->in_slot[slot]].v;
-}
-
-static void say_plugged(struct world *w, unsigned slot, bool plugged)
-{
-    struct kl_event ev = world_make(w, plugged ? KL_EV_PLUGGED : KL_EV_UNPLUGGED, slot);
-    kl_us at;
-
-    if (w->network[slot] || w->plugged_said[slot] == plugged || (w->fixture && !plugged))
-        return;
-    w->plugged_said[slot] = plugged;
-    if (plugged) {
-        snprintf(ev.u.port.path, sizeof ev.u.port.path, "/dev/ttyUSB%u", slot);
-        ev.u.port.link = KL_LINK_SERIAL;
-        ev.u.port.vid = 0x10c4;
-        ev.u.port.pid = 0xea60;
-    }
-    /* The poll sees it within its 250 ms, and in order. */
-    at = w->now + 1000 + (kl_us)below(w, 250000);
-    if (at < w->port_said_at[slot])
-        at = w->port_said_at[slot];
-    w->port_said_at[slot] = at;
-    push(w, (struct pending){.at = at, .order = w->order++, .ev = ev});
-}
-
-static void lose_link(struct world *w, unsigned slot, const char *why)
+void lose_link(struct world *w, unsigned slot, const char *why)
 {
     struct kl_event ev = world_make(w, KL_EV_LOST, slot);
 
     if (!w->link[slot].open)
         return;
+    tell(w, "slot %u loses its link: %s", slot, why);
     w->link[slot].open = false;
     snprintf(ev.u.text, sizeof ev.u.text, "%s", why);
     world_event(w, &ev, 10000);
-}
-
-static void take_out(struct world *w, unsigned slot)
-{
-    int b = w->in_slot[slot];
-
-    if (b < 0)
-        return;
-    tell(w, "board %d leaves slot %u", b, slot);
-    kl_vboard_lines(w->board[b].v, false, false, w->now);
-    kl_vboard_power(w->board[b].v, false, w->now);
-    w->board[b].slot = -1;
-    w->in_slot[slot] = -1;
-    w->left_at[slot] = w->now;
-    if (!w->fixture)
-        lose_link(w, slot, "unplugged");
-    say_plugged(w, slot, false);
-}
-
-static void put_in(struct world *w, unsigned slot, int b)
-{
-    if (b < 0 || w->in_slot[slot] >= 0 || w->board[b].slot >= 0)
-        return;
-    /* Hands take their time, also at a needle bed. */
-    if (w->fixture && w->now - w->left_at[slot] < KL_SEC(1))
-        return;
-    tell(w, "board %d enters slot %u", b, slot);
-    w->in_slot[slot] = b;
-    w->board[b].slot = (int)slot;
-    w->lives++;
-    kl_vboard_power(w->board[b].v, true, w->now);
-    kl_vboard_lines(w->board[b].v, w->link[slot].dtr, w->link[slot].rts, w->now);
-    kl_vboard_baud(w->board[b].v, w->link[slot].baud ? w->link[slot].baud : 115200, w->now);
-    say_plugged(w, slot, true);
-}
-
-static int drawer(struct world *w)
-{
-    unsigned start = below(w, w->board_count ? w->board_count : 1);
-
-    for (unsigned i = 0; i < w->board_count; i++) {
-        unsigned b = (start + i) % w->board_count;
-        if (w->board[b].slot < 0)
-            return (int)b;
-    }
-    return -1;
 }
 
 /* ---- the station's actions --------------------------------------------------------------------
@@ -338,13 +182,19 @@ static size_t damage(struct world *w, const uint8_t *in_bytes, size_t size, uint
 
     for (size_t i = 0; i < size; i++) {
         uint8_t byte = in_bytes[i];
-        if (chance(w, w->w.byte_lost))
+        if (chance(w, w->w.byte_lost)) {
+            saw(SIM_BYTE_LOST);
             continue;
-        if (chance(w, w->w.bit_flip))
+        }
+        if (chance(w, w->w.bit_flip)) {
+            saw(SIM_BIT_FLIPPED);
             byte ^= (uint8_t)(1u << below(w, 8));
+        }
         out[n++] = byte;
-        if (chance(w, w->w.byte_doubled))
+        if (chance(w, w->w.byte_doubled)) {
+            saw(SIM_BYTE_DOUBLED);
             out[n++] = byte;
+        }
     }
     return n;
 }
@@ -368,6 +218,11 @@ static void do_io(struct world *w, const struct kl_action *a)
         free(bytes);
         return;
     case KL_IO_LINES:
+        if (w->native[a->slot] && v && chance(w, w->w.leaves_bus)) {
+            leave_bus(w, a->slot);
+            kl_vboard_lines(v, a->u.io.dtr, a->u.io.rts, w->now);
+            return;
+        }
         l->dtr = a->u.io.dtr;
         l->rts = a->u.io.rts;
         if (v)
@@ -383,30 +238,54 @@ static void do_io(struct world *w, const struct kl_action *a)
     }
     ev = world_make(w, KL_EV_IO_DONE, a->slot);
     ev.request = a->request;
-    ev.u.io.ok = true;
+    ev.u.io.ok = !chance(w, w->w.io_fails);
+    if (!ev.u.io.ok)
+        saw(SIM_IO_FAILED);
     world_event(w, &ev, 500 + (kl_us)below(w, 2000));
+}
+
+static enum kl_open_result opening(struct world *w, unsigned slot)
+{
+    static const enum kl_open_result failures[] = {KL_OPEN_BUSY, KL_OPEN_DENIED, KL_OPEN_ERROR};
+
+    if (w->no_adapter[slot] || (!w->fixture && w->in_slot[slot] < 0))
+        return KL_OPEN_ABSENT;
+    if (!chance(w, w->w.open_fails))
+        return KL_OPEN_OK;
+    saw(SIM_OPEN_FAILED);
+    return failures[below(w, 3)];
 }
 
 static void do_open(struct world *w, const struct kl_action *a)
 {
     struct sim_link *l = &w->link[a->slot];
+    enum kl_open_result result = opening(w, a->slot);
+    kl_us took = 1000 + (kl_us)below(w, 20000);
     struct kl_event ev;
 
+    if (w->network[a->slot] && w->no_adapter[a->slot])
+        violated(w, "a port that was removed is opened");
+    tell(w, "slot %u is opened: %d", a->slot, (int)result);
     l->generation = a->generation;
-    l->open = w->fixture || w->in_slot[a->slot] >= 0;
+    l->open = result == KL_OPEN_OK;
     l->dtr = l->rts = false;
     l->baud = a->u.baud;
     ev = world_make(w, KL_EV_OPENED, a->slot);
-    ev.u.opened.result = l->open ? KL_OPEN_OK : KL_OPEN_ABSENT;
+    ev.u.opened.result = result;
     if (!l->open)
         snprintf(ev.u.opened.text, sizeof ev.u.opened.text, "nothing there");
-    world_event(w, &ev, 1000 + (kl_us)below(w, 20000));
+    if (chance(w, w->w.open_fails) && below(w, 4) == 0) {
+        saw(SIM_OPEN_STUCK);
+        took += KL_SEC(31);
+    }
+    world_event(w, &ev, took);
 }
 
 static void do_close(struct world *w, const struct kl_action *a)
 {
     struct kl_event ev = world_make(w, KL_EV_CLOSED, a->slot);
 
+    tell(w, "slot %u is closed", a->slot);
     w->link[a->slot].open = false;
     ev.generation = a->generation;
     world_event(w, &ev, 1000 + (kl_us)below(w, 20000));
@@ -422,6 +301,10 @@ static void hash_action(struct world *w, const struct kl_action *a)
     h = (h ^ (uint64_t)w->now) * 0x100000001b3u;
     for (size_t i = 0; a->kind == KL_AC_IO && a->u.io.kind == KL_IO_WRITE && i < a->u.io.size; i++)
         h = (h ^ a->u.io.data[i]) * 0x100000001b3u;
+    for (size_t i = 0; a->kind == KL_AC_NOTE && a->u.note.text[i]; i++)
+        h = (h ^ (uint8_t)a->u.note.text[i]) * 0x100000001b3u;
+    for (size_t i = 0; a->kind == KL_AC_STORE && i < sizeof a->u.store.fingerprint; i++)
+        h = (h ^ a->u.store.fingerprint.b[i]) * 0x100000001b3u;
     w->action_hash = h;
 }
 
@@ -435,9 +318,35 @@ static void trace_note(struct world *w, const struct kl_action *a)
          a->u.note.fault ? kl_fault_info(a->u.note.fault->reason).name : "", a->u.note.text);
 }
 
+static void cover_note(const struct kl_action *a)
+{
+    const char *what = a->u.note.what;
+
+    if (a->u.note.kind == KL_NOTE_STATE)
+        saw_state(a->u.note.state);
+    if (a->u.note.fault)
+        saw_reason(a->u.note.fault->reason);
+    if (a->u.note.fault && a->u.note.fault->reason == KL_FAULT_NO_KEYS)
+        saw(SIM_NO_KEY_LEFT);
+    if (what && strcmp(what, "adopted") == 0)
+        saw(SIM_ADOPTED);
+}
+
+/* What another board showed is not sent to anyone while this station runs. */
+static void burn_key(struct world *w, const struct kl_fault *f)
+{
+    for (unsigned k = 0; f && f->reason == KL_FAULT_HOLDS_OTHER_KEY && k < w->key_count; k++)
+        if (!w->key[k].provisioned && strcmp(w->key[k].label, f->detail) == 0) {
+            saw(SIM_BURNT);
+            w->key[k].burnt = true;
+        }
+}
+
 static void note(struct world *w, const struct kl_action *a)
 {
     trace_note(w, a);
+    cover_note(a);
+    burn_key(w, a->u.note.fault);
     if (a->u.note.kind == KL_NOTE_STATE)
         w->failed_at[a->slot] = a->u.note.state == KL_ST_FAILED ? w->now : 0;
     if (a->u.note.kind != KL_NOTE_RESULT)
@@ -450,7 +359,7 @@ static void note(struct world *w, const struct kl_action *a)
         w->failed_results++;
 }
 
-static void drain(struct world *w)
+void drain(struct world *w)
 {
     struct kl_action a;
     unsigned count = 0;
@@ -472,6 +381,8 @@ static void drain(struct world *w)
             disk_request(w, &a);
         else if (a.kind == KL_AC_NOTE)
             note(w, &a);
+        else if (a.kind == KL_AC_REST)
+            w->rested = true;
     }
 }
 
@@ -514,6 +425,8 @@ static kl_us next_time(struct world *w)
     kl_us at = kl_station_deadline(w->st);
     kl_us disk = disk_deadline(w);
 
+    if (at != KL_NEVER)
+        at += w->lag;
     if (disk < at)
         at = disk;
     if (w->heap_count && w->heap[0].at < at)
@@ -526,110 +439,7 @@ static kl_us next_time(struct world *w)
     return at;
 }
 
-static void boot_station(struct world *w)
-{
-    kl_station_init(w->st, &w->config, w->now);
-    for (unsigned s = 0; s < w->slots; s++) {
-        struct kl_event ev = world_make(w, KL_EV_SLOT, s);
-        snprintf(ev.u.slot.name, sizeof ev.u.slot.name, "S%u", s + 1);
-        ev.u.slot.network = w->network[s];
-        kl_station_feed(w->st, &ev);
-        if (w->network[s]) {
-            ev = world_make(w, KL_EV_PLUGGED, s);
-            snprintf(ev.u.port.path, sizeof ev.u.port.path, "rfc2217://bench:%u", 4000 + s);
-            ev.u.port.link = KL_LINK_RFC2217;
-            kl_station_feed(w->st, &ev);
-        }
-    }
-    disk_load(w);
-    for (unsigned s = 0; w->fixture && s < w->slots; s++)
-        say_plugged(w, s, true);
-    drain(w);
-}
-
-static void crash(struct world *w)
-{
-    tell(w, "CRASH");
-    w->crashes++;
-    w->crashed_at = w->now;
-    disk_crash(w);
-    while (w->heap_count)
-        free(pop(w).data);
-    for (unsigned s = 0; s < w->slots; s++) {
-        w->link[s] = (struct sim_link){0};
-        w->plugged_said[s] = false;
-        w->failed_at[s] = 0;
-        if (in(w, s))
-            kl_vboard_lines(in(w, s), false, false, w->now);
-    }
-    kl_station_finish(w->st);
-    boot_station(w);
-    for (unsigned s = 0; s < w->slots; s++)
-        if (w->in_slot[s] >= 0)
-            say_plugged(w, s, true);
-}
-
-static void operator_does(struct world *w)
-{
-    static const enum kl_command_kind kinds[] = {KL_CMD_RETRY,       KL_CMD_SKIP,
-                                                 KL_CMD_ERASE_RETRY, KL_CMD_RETRY_FAILED,
-                                                 KL_CMD_PAUSE,       KL_CMD_RESUME};
-    struct kl_event ev = world_make(w, KL_EV_COMMAND, below(w, w->slots));
-
-    ev.u.command.kind = kinds[below(w, sizeof kinds / sizeof kinds[0])];
-    if (w->crashed_at && w->now - w->crashed_at < KL_SEC(10) && below(w, 2))
-        ev.u.command.kind = KL_CMD_SKIP; /* the moment at which giving a key back is a mistake */
-    tell(w, "operator: command %d in slot %u", (int)ev.u.command.kind, ev.slot);
-    kl_station_feed(w->st, &ev);
-}
-
-/* Things that happen to a bench, a few times a second. */
-static void life(struct world *w)
-{
-    unsigned s = below(w, w->slots);
-
-    if (chance(w, w->w.unplug)) {
-        take_out(w, s);
-        if (chance(w, w->w.swap))
-            put_in(w, s, drawer(w));
-    }
-    if (chance(w, w->w.link_lost))
-        lose_link(w, s, "connection reset");
-    if (chance(w, w->w.command))
-        operator_does(w);
-    if (chance(w, w->w.more_keys) && w->key_count < KEYS_MAX - 4) {
-        disk_make_keys(w, 1 + below(w, 4));
-        disk_load(w);
-    }
-    if (w->in_slot[s] < 0 && below(w, 3) == 0)
-        put_in(w, s, below(w, 3) && w->board_count > w->slots ? drawer(w) : new_board(w));
-    if (chance(w, w->w.crash))
-        crash(w);
-}
-
-static void check_failed(struct world *w)
-{
-    for (unsigned s = 0; s < w->slots; s++)
-        if (w->failed_at[s] && w->now - w->failed_at[s] > KL_SEC(30))
-            violated(w, "the board in slot %u failed and is neither tried again nor given up", s);
-}
-
-/* A done board is taken away by the operator, sooner or later. */
-static void clear_done(struct world *w)
-{
-    struct kl_snapshot *snap = malloc(sizeof *snap);
-
-    kl_station_look(w->st, snap);
-    for (unsigned s = 0; s < w->slots; s++)
-        if ((snap->slot[s].state == KL_ST_DONE ||
-             (snap->slot[s].state == KL_ST_FAILED && w->failed_at[s] == 0) ||
-             snap->slot[s].state == KL_ST_SKIPPED) &&
-            below(w, 4) == 0)
-            take_out(w, s);
-    free(snap);
-}
-
-static void step_until(struct world *w, kl_us until)
+void step_until(struct world *w, kl_us until)
 {
     unsigned still = 0;
 
@@ -657,125 +467,9 @@ static void step_until(struct world *w, kl_us until)
         tick = world_make(w, KL_EV_TICK, 0);
         kl_station_feed(w->st, &tick);
         drain(w);
+        w->lag = chance(w, w->w.late_timer) ? (kl_us)below(w, 400000) : 0;
+        if (w->lag)
+            saw(SIM_LATE_TIMER);
         hear_boards(w);
     }
-}
-
-/* ---- a run ------------------------------------------------------------------------------------
- */
-
-static unsigned weight(struct world *w, unsigned most)
-{
-    return below(w, 2) ? 0 : below(w, most);
-}
-
-void world_init(struct world *w, uint64_t seed, FILE *trace)
-{
-    memset(w, 0, sizeof *w);
-    w->seed = seed;
-    w->trace = trace;
-    seed_rng(w, seed);
-    w->w = (struct weights){
-        .unplug = weight(w, 200000),
-        .swap = weight(w, 800000),
-        .bit_flip = weight(w, 30),
-        .byte_lost = weight(w, 30),
-        .byte_doubled = weight(w, 30),
-        .late = weight(w, 30000),
-        .link_lost = weight(w, 80000),
-        .bad_board = weight(w, 400000),
-        .clone = weight(w, 200000),
-        .planted = weight(w, 150000),
-        .disk_fails = weight(w, 100000),
-        .disk_slow = weight(w, 200000),
-        .crash = weight(w, 60000),
-        .command = weight(w, 200000),
-        .more_keys = weight(w, 100000),
-    };
-    w->slots = 1 + below(w, SLOTS_MAX);
-    w->fixture = below(w, 6) == 0 && !sim_without_beds();
-    for (unsigned s = 0; s < w->slots; s++) {
-        w->network[s] = !w->fixture && below(w, 3) == 0;
-        w->in_slot[s] = -1;
-    }
-    w->config = (struct kl_station_config){
-        .bundle = sim_bundle(),
-        .baud_max = below(w, 2) ? 115200 : 921600,
-        .prompt_timeout = KL_SEC(10),
-        .ack_timeout = KL_SEC(10),
-        .settle = KL_MS(300),
-        .retries = -1,
-        .max_flashing = below(w, 3) ? 0 : 1 + below(w, 3),
-        .warn_keys = 3,
-        .sha256 = kl_sha256,
-        .fixture = w->fixture,
-    };
-    w->st = calloc(1, kl_station_size());
-    disk_make_keys(w, 4 + below(w, 20));
-}
-
-/* Second phase: faults have stopped; every healthy board must get there. */
-static void must_converge(struct world *w)
-{
-    kl_us until;
-    struct kl_event ev = world_make(w, KL_EV_COMMAND, 0);
-    struct kl_snapshot *snap = malloc(sizeof *snap);
-
-    w->calm = true;
-    w->disk_bad_until = 0;
-    tell(w, "calm");
-    for (unsigned s = 0; s < w->slots; s++)
-        take_out(w, s);
-    step_until(w, w->now + KL_SEC(20));
-    ev = world_make(w, KL_EV_COMMAND, 0);
-    ev.u.command.kind = KL_CMD_RESUME;
-    kl_station_feed(w->st, &ev);
-    disk_make_keys(w, w->slots);
-    disk_load(w);
-    for (unsigned s = 0; s < w->slots; s++)
-        put_in(w, s, new_board(w));
-    until = w->now + KL_SEC(120);
-    while (w->now < until && !w->violation[0])
-        step_until(w, w->now + KL_SEC(10));
-    kl_station_look(w->st, snap);
-    for (unsigned s = 0; s < w->slots && !w->violation[0]; s++)
-        if (w->in_slot[s] >= 0 && snap->slot[s].state != KL_ST_DONE)
-            violated(w, "slot %u holds a healthy board that is %s (%s), not done", s + 1,
-                     kl_state_name(snap->slot[s].state),
-                     kl_fault_info(snap->slot[s].fault.reason).name);
-    free(snap);
-}
-
-bool world_play(struct world *w)
-{
-    kl_us end = KL_SEC(60) + (kl_us)below(w, 120) * KL_SEC(1);
-
-    boot_station(w);
-    while (w->now < end && !w->violation[0]) {
-        life(w);
-        clear_done(w);
-        check_failed(w);
-        drain(w);
-        step_until(w, w->now + KL_MS(100) + (kl_us)below(w, 600000));
-        oracle_boards(w);
-    }
-    if (!w->violation[0])
-        must_converge(w);
-    oracle_boards(w);
-    return !w->violation[0];
-}
-
-void world_finish(struct world *w)
-{
-    while (w->heap_count)
-        free(pop(w).data);
-    free(w->heap);
-    for (unsigned b = 0; b < w->board_count; b++)
-        kl_vboard_destroy(w->board[b].v);
-    kl_station_finish(w->st);
-    free(w->st);
-    free(w->memory.key);
-    free(w->memory.by_fingerprint);
-    free(w->memory.by_mac);
-    free(w->memory.by_label);
 }

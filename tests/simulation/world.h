@@ -3,9 +3,12 @@
  * that delay and damage, a disk that fails and forgets, an operator with a will of his own, and a
  * power switch. Nothing here reads a clock.
  *
- *   world.c   time, slots, links, boards, faults, the operator
- *   disk.c    the model of the store: what is durable when
- *   oracle.c  what must be true: shares no code with the pool
+ *   life.c      one run: what happens to a bench, the operator, the power switch
+ *   world.c     chance, time, links
+ *   boards.c    virtual boards and the hands that move them
+ *   disk.c      the model of the store: what is durable when
+ *   oracle.c    what must be true: shares no code with the pool
+ *   coverage.c  what all runs have met
  */
 #ifndef WORLD_H
 #define WORLD_H
@@ -18,6 +21,7 @@
 enum {
     SLOTS_MAX = 6,
     KEYS_MAX = 64,
+    KEYS_SPARE = 8, /* for the calm at the end */
     BOARDS_MAX = 96,
     FIELDS = 3,
     STORE_QUEUE = 64,
@@ -38,15 +42,90 @@ struct weights {
     unsigned planted;    /* per new board: it holds a key of this CSV already */
     unsigned disk_fails; /* per request */
     unsigned disk_slow;
-    unsigned crash;     /* per step: the process dies and is started again */
-    unsigned command;   /* per step: the operator does something */
-    unsigned more_keys; /* per step: rows are added to the CSV */
+    unsigned crash;      /* per step: the process dies and is started again */
+    unsigned command;    /* per step: the operator does something */
+    unsigned stop;       /* per step: he ends the station, which is started again */
+    unsigned release;    /* per start: he releases a key in doubt; its board is lost for good */
+    unsigned more_keys;  /* per step: rows are added to the CSV */
+    unsigned foreign;    /* per step: another tool marks a row */
+    unsigned row_gone;   /* per step: a row is taken out of the CSV, or put back */
+    unsigned late_timer; /* per turn: the station is woken late */
+    unsigned io_fails;   /* per request: the adapter refuses a setting */
+    unsigned open_fails; /* per opening: busy, denied, broken, or no answer for long */
+    unsigned adapter;    /* per step: a needle bed's adapter goes, or comes back */
+    unsigned slots;      /* per step: a network port is removed, or added again */
+    unsigned leaves_bus; /* per change of lines: a native-USB board vanishes, and comes back */
+};
+
+/* What may happen; each must have happened over many lives. X(NAME, "in words") */
+#define SIM_KINDS(X)                                                                               \
+    X(BOARD_LEAVES, "a board leaves its slot")                                                     \
+    X(SAME_BACK, "the same board comes back into a slot")                                          \
+    X(OTHER_COMES, "another board takes a place")                                                  \
+    X(BED_EXCHANGED, "a board is exchanged at a needle bed")                                       \
+    X(BIT_FLIPPED, "a bit is flipped")                                                             \
+    X(BYTE_LOST, "a byte is lost")                                                                 \
+    X(BYTE_DOUBLED, "a byte comes twice")                                                          \
+    X(LATE_EVENT, "an answer comes late")                                                          \
+    X(LATE_TIMER, "the station is woken late")                                                     \
+    X(STALE, "an answer comes for a board that is gone")                                           \
+    X(LINK_LOST, "a connection breaks, its board stays")                                           \
+    X(OPEN_FAILED, "a port can't be opened")                                                       \
+    X(OPEN_STUCK, "opening a port is not answered")                                                \
+    X(IO_FAILED, "an adapter refuses a setting")                                                   \
+    X(ADAPTER_GONE, "a needle bed loses its adapter")                                              \
+    X(BUS_LEFT, "a native-USB board vanishes while it resets")                                     \
+    X(BUS_BACK, "and comes back")                                                                  \
+    X(SLOT_REMOVED, "a network port is removed")                                                   \
+    X(SLOT_ADDED, "and added again")                                                               \
+    X(CLONE, "a board with another one's MAC")                                                     \
+    X(PLANTED, "a board that holds a key of this CSV already")                                     \
+    X(HALF_PLANTED, "a board that holds other fields under a label of this CSV")                   \
+    X(OTHER_CHIP, "a board with another chip")                                                     \
+    X(SMALL_FLASH, "a board with too little flash")                                                \
+    X(NO_KEY_LEFT, "a board waits because no key is free")                                         \
+    X(DISK_SLOW, "the disk is slow")                                                               \
+    X(DISK_FAILED, "the disk is full or fails")                                                    \
+    X(DISK_REFUSED, "the ledger says otherwise")                                                   \
+    X(CRASH, "the process is killed")                                                              \
+    X(CRASH_WRITING, "while the store has work to do")                                             \
+    X(CRASH_LOST, "and something is not durable")                                                  \
+    X(CRASH_SENT, "while a key that was sent is not proved")                                       \
+    X(RETRY, "command retry")                                                                      \
+    X(RETRY_FAILED, "command retry all failed")                                                    \
+    X(SKIP, "command skip")                                                                        \
+    X(ERASE_RETRY, "command erase and retry")                                                      \
+    X(PAUSE, "command pause")                                                                      \
+    X(RESUME, "command resume")                                                                    \
+    X(STOP, "command stop")                                                                        \
+    X(STOP_TWICE, "command stop, twice")                                                           \
+    X(RESTED, "a stopped station comes to rest")                                                   \
+    X(RELEASE, "a key in doubt is released")                                                       \
+    X(ROWS_ADDED, "rows are added")                                                                \
+    X(FOREIGN_MARK, "another tool marks a row")                                                    \
+    X(ROW_GONE, "a row vanishes from the CSV")                                                     \
+    X(ROW_BACK, "a row comes back into the CSV")                                                   \
+    X(BURNT, "a key that nobody should get was shown by a board")                                  \
+    X(GIVEN_BACK, "a key that was not sent goes back to the pool")                                 \
+    X(SENT_AGAIN, "a board is sent its own key again")                                             \
+    X(ADOPTED, "a key found on a board is recorded")                                               \
+    X(ACK_ONLY, "a bench that trusts acknowledgements")                                            \
+    X(STUB, "a bench with flasher stubs")
+
+enum sim_kind {
+#define X(name, text) SIM_##name,
+    SIM_KINDS(X)
+#undef X
+    SIM_KIND_COUNT
 };
 
 struct sim_key {
     struct kl_key key;
     char label[40];
     bool in_csv;
+    bool foreign; /* the mark is another tool's, and no board has shown the key since … */
+    bool told;    /* … and the station has read it */
+    bool burnt;   /* this run of the station saw another board show it, and said so */
     /* durable */
     bool reserved, provisioned, marked;
     struct kl_mac mac;
@@ -61,6 +140,7 @@ struct sim_board {
     bool used;
     bool healthy; /* must reach done once faults stop */
     bool planted; /* came with a key of this CSV in it: not our doing */
+    int fault;    /* of virtual boards, by number; -1 = none */
     int slot;     /* -1: in the drawer */
 };
 
@@ -95,7 +175,10 @@ struct world {
     uint64_t order;
     bool calm;    /* second phase: no more faults */
     bool fixture; /* needle beds: adapters stay while boards come and go */
-    kl_us left_at[SLOTS_MAX];
+    kl_us left_at[SLOTS_MAX], came_at[SLOTS_MAX];
+    kl_us lag;        /* how late the station is woken next */
+    kl_us stopped_at; /* 0 = not stopped */
+    bool rested;
 
     struct kl_station *st;
     struct kl_station_config config;
@@ -104,7 +187,11 @@ struct world {
     struct sim_board board[BOARDS_MAX];
     unsigned board_count;
     int in_slot[SLOTS_MAX]; /* index of board, -1 = empty */
+    int was_in_slot[SLOTS_MAX];
     bool network[SLOTS_MAX], plugged_said[SLOTS_MAX];
+    bool native[SLOTS_MAX];      /* boards here are their own USB adapters */
+    kl_us returns_at[SLOTS_MAX]; /* one left the bus and comes back then; 0 = none */
+    bool no_adapter[SLOTS_MAX];  /* a needle bed without its adapter, a network port removed */
     kl_us port_said_at[SLOTS_MAX];
     kl_us failed_at[SLOTS_MAX]; /* failed, and neither tried again nor given up since */
 
@@ -124,17 +211,18 @@ struct world {
     char violation[512];
 };
 
-/* The bundle all runs share; NULL = nothing is flashed. */
+/* The bundle all runs share. */
 const struct kl_bundle *sim_bundle(void);
-/* --without-beds: no bench is a needle bed. */
-bool sim_without_beds(void);
+const struct kl_stubs *sim_stubs(void);
 
+/* life.c */
 void world_init(struct world *w, uint64_t seed, FILE *trace);
 /* Plays the run. True if nothing was violated; else w->violation tells what. */
 bool world_play(struct world *w);
 void world_finish(struct world *w);
 
-/* random numbers, the only source of chance */
+/* world.c: random numbers, the only source of chance */
+void seed_rng(struct world *w, uint64_t seed);
 uint64_t draw(struct world *w);
 unsigned below(struct world *w, unsigned n);
 bool chance(struct world *w, unsigned per_million);
@@ -144,6 +232,31 @@ struct kl_event world_make(struct world *w, enum kl_event_kind kind, unsigned sl
 void tell(struct world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void violated(struct world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+void step_until(struct world *w, kl_us until);
+void drain(struct world *w); /* does what the station asks for */
+void lose_link(struct world *w, unsigned slot, const char *why);
+void push_event(struct world *w, kl_us at, const struct kl_event *ev);
+void forget_events(struct world *w);
+
+/* boards.c */
+int new_board(struct world *w);
+bool board_fault_is_drawn(const char *name);
+struct kl_vboard *in(struct world *w, unsigned slot);
+void take_out(struct world *w, unsigned slot);
+void put_in(struct world *w, unsigned slot, int board);
+int drawer(struct world *w); /* a board that is in no slot; -1 = none */
+void say_plugged(struct world *w, unsigned slot, bool plugged);
+void leave_bus(struct world *w, unsigned slot); /* a native-USB board resets: its port goes */
+void return_to_bus(struct world *w, unsigned slot);
+
+/* coverage.c */
+void saw(enum sim_kind kind);
+void saw_state(enum kl_state state);
+void saw_reason(enum kl_reason reason);
+void saw_board_fault(unsigned fault);
+/* Lists what was met, or only what was not; false if something was not. */
+bool coverage(bool list);
+
 /* disk.c */
 void disk_make_keys(struct world *w, unsigned count);
 void disk_load(struct world *w); /* KL_EV_KEYS from what is durable */
@@ -151,11 +264,15 @@ void disk_request(struct world *w, const struct kl_action *a);
 void disk_step(struct world *w);
 kl_us disk_deadline(const struct world *w);
 void disk_crash(struct world *w);
+void disk_foreign_mark(struct world *w);      /* by another tool, on a key nobody holds */
+void disk_row_comes_or_goes(struct world *w); /* any row */
+void disk_operator_releases(struct world *w); /* while no station runs; its board is lost */
 
 /* oracle.c */
 void oracle_bytes_out(struct world *w, unsigned slot, const struct kl_io *io, bool connected);
 void oracle_action(struct world *w, const struct kl_action *a);
 void oracle_boards(struct world *w);
+void oracle_slots(struct world *w, const struct kl_snapshot *snap);
 /* A key becomes provisioned on disk. */
 void oracle_provisioned(struct world *w, const struct sim_key *key, bool acknowledged_only);
 /* A board's turn ended. */
