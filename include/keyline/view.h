@@ -59,6 +59,8 @@ enum kl_question {
     KL_ASK_QUIT,   /* stop the station, or leave it running, or stay */
     KL_ASK_SEARCH, /* a text is being typed */
     KL_ASK_UNLOCK,
+    KL_ASK_ADD_PORT,
+    KL_ASK_REMOVE_PORT,
 };
 
 struct kl_view {
@@ -97,16 +99,19 @@ enum kl_key_code {
 
 enum kl_want_kind {
     KL_WANT_NOTHING,
-    KL_WANT_COMMAND, /* `command` for `slot` */
-    KL_WANT_REDRAW,  /* the whole terminal */
-    KL_WANT_LEAVE,   /* end the dashboard, the station goes on */
-    KL_WANT_STOP,    /* stop the station */
+    KL_WANT_COMMAND,     /* `command` for `slot` */
+    KL_WANT_REDRAW,      /* the whole terminal */
+    KL_WANT_LEAVE,       /* end the dashboard, the station goes on */
+    KL_WANT_STOP,        /* stop the station */
+    KL_WANT_ADD_PORT,    /* `port` */
+    KL_WANT_REMOVE_PORT, /* the network port of `slot` */
 };
 
 struct kl_want {
     enum kl_want_kind kind;
     enum kl_command_kind command;
     unsigned slot;
+    char port[KL_PORT_MAX];
 };
 
 /* Rows and columns are those of the terminal: paging and moving depend on them. */

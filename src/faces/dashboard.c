@@ -219,6 +219,12 @@ static void do_wish(struct dashboard *d, struct kl_want want)
                  "The station goes on. keyline attach shows it again.");
         end(d, KL_EXIT_OK);
         break;
+    case KL_WANT_ADD_PORT:
+        send_line(d, kl_wire_add_port(want.port));
+        break;
+    case KL_WANT_REMOVE_PORT:
+        send_line(d, kl_wire_remove_port(want.slot));
+        break;
     case KL_WANT_STOP:
         send_line(d, kl_wire_command(KL_CMD_STOP, 0));
         break;

@@ -23,6 +23,8 @@ enum action {
     DO_SKIP,
     DO_ERASE,
     DO_PAUSE,
+    DO_ADD_PORT,
+    DO_REMOVE_PORT,
     DO_EVENTS,
     DO_DOUBT,
     DO_ORDER,
@@ -71,6 +73,10 @@ static const struct binding bindings[] = {
      "erase the chosen board and start again with its own key (asks)"},
     {'p', 0, DO_PAUSE, EVERYWHERE, true, false, "p", "pause",
      "finish what runs, start nothing new; again: go on"},
+    {'n', 0, DO_ADD_PORT, BENCH, true, false, "n", NULL,
+     "add a network port: host:port, rfc2217:// or socket://"},
+    {'x', 0, DO_REMOVE_PORT, BENCH, true, false, "x", NULL,
+     "remove the chosen slot, if it is a network port (asks)"},
     {'l', 0, DO_EVENTS, EVERYWHERE, false, true, "l", "events", "the bench's event log"},
     {'k', 0, DO_UP_OR_DOUBT, EVERYWHERE, false, true, NULL, NULL, NULL},
     {'K', 0, DO_DOUBT, EVERYWHERE, false, true, "K", "keys",
@@ -299,6 +305,14 @@ static void toggle_lock(struct kl_view *v)
         snprintf(v->message, sizeof v->message, "start with --lock PHRASE to use the lock");
 }
 
+static void ask_to_remove(struct kl_view *v, const struct kl_model *m)
+{
+    if (v->selected < m->snap.slot_count && m->snap.slot[v->selected].network)
+        ask(v, KL_ASK_REMOVE_PORT);
+    else
+        snprintf(v->message, sizeof v->message, "only a network port can be removed");
+}
+
 static struct kl_want act(struct kl_view *v, const struct kl_model *m, const struct layout *l,
                           enum action a, int rows)
 {
@@ -320,6 +334,12 @@ static struct kl_want act(struct kl_view *v, const struct kl_model *m, const str
         break;
     case DO_PAUSE:
         return want(m->snap.paused ? KL_CMD_RESUME : KL_CMD_PAUSE, 0);
+    case DO_ADD_PORT:
+        ask(v, KL_ASK_ADD_PORT);
+        break;
+    case DO_REMOVE_PORT:
+        ask_to_remove(v, m);
+        break;
     case DO_EVENTS:
         show(v, KL_SCREEN_EVENTS);
         break;
@@ -390,12 +410,27 @@ static void typed(struct kl_view *v, const struct kl_model *m, enum kl_question 
     kl_wipe(v->typed, sizeof v->typed);
 }
 
+/* host:port alone means RFC 2217. */
+static struct kl_want add_port(const struct kl_view *v)
+{
+    struct kl_want w = {.kind = KL_WANT_ADD_PORT};
+
+    if (!v->typed[0])
+        return nothing();
+    snprintf(w.port, sizeof w.port, "%s%s", strstr(v->typed, "://") ? "" : "rfc2217://", v->typed);
+    return w;
+}
+
+static bool is_typed(enum kl_question q)
+{
+    return q == KL_ASK_SEARCH || q == KL_ASK_UNLOCK || q == KL_ASK_ADD_PORT;
+}
+
 static struct kl_want answer(struct kl_view *v, const struct kl_model *m, int key)
 {
     enum kl_question q = v->question;
 
-    if ((q == KL_ASK_SEARCH || q == KL_ASK_UNLOCK) && key != KL_KEYCODE_ENTER &&
-        key != KL_KEYCODE_ESCAPE) {
+    if (is_typed(q) && key != KL_KEYCODE_ENTER && key != KL_KEYCODE_ESCAPE) {
         type(v, key);
         return nothing();
     }
@@ -406,6 +441,12 @@ static struct kl_want answer(struct kl_view *v, const struct kl_model *m, int ke
     case KL_ASK_SEARCH:
     case KL_ASK_UNLOCK:
         typed(v, m, q);
+        break;
+    case KL_ASK_ADD_PORT:
+        return add_port(v);
+    case KL_ASK_REMOVE_PORT:
+        if (key == 'y')
+            return (struct kl_want){.kind = KL_WANT_REMOVE_PORT, .slot = v->selected};
         break;
     case KL_ASK_ERASE:
         if (key == 'y')

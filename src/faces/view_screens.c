@@ -134,6 +134,15 @@ static void question_words(const struct kl_model *m, const struct kl_view *v, ch
                  "****************************************************************");
         *answers = "Enter unlock    Esc no";
         break;
+    case KL_ASK_ADD_PORT:
+        snprintf(text, size, "Network port (host:port): %s_", v->typed);
+        *answers = "Enter add    Esc no";
+        break;
+    case KL_ASK_REMOVE_PORT:
+        snprintf(text, size, "Remove the network port in %u %s? What runs there is broken off.",
+                 v->selected + 1, name);
+        *answers = "y remove    n keep (Enter)";
+        break;
     case KL_ASK_NOTHING:
         text[0] = '\0';
         *answers = "";

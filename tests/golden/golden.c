@@ -72,6 +72,8 @@ static void set_slot(struct kl_slot_view *s, const char *key, const char *value)
         s->left = KL_SEC(n);
     else if (strcmp(key, "already") == 0)
         s->already = n != 0;
+    else if (strcmp(key, "network") == 0)
+        s->network = n != 0;
     else
         exit(fprintf(stderr, "slot: no '%s'\n", key) ? 2 : 2);
 }
@@ -176,7 +178,8 @@ static void press(const char *keys, int rows, int cols)
         keys += length;
         struct kl_want w = kl_view_key(&view, &model, code, rows, cols);
         if (w.kind != KL_WANT_NOTHING)
-            printf("want %d command %d slot %u\n", (int)w.kind, (int)w.command, w.slot);
+            printf("want %d command %d slot %u%s%s\n", (int)w.kind, (int)w.command, w.slot,
+                   w.port[0] ? " port " : "", w.port);
     }
 }
 
