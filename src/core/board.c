@@ -104,6 +104,7 @@ static void start_attempt(struct kl_station *st, struct slot *s)
     kl_copy(s->attempt.port, sizeof s->attempt.port, s->path);
     kl_copy(s->attempt.slot, sizeof s->attempt.slot, s->name);
     s->attempt_open = true;
+    s->follows = 0;
 }
 
 static void connect(struct kl_station *st, struct slot *s)
@@ -245,6 +246,7 @@ void kl_board_fail_with(struct kl_station *st, struct slot *s, const struct kl_f
         s->talker = TALK_NONE;
     kl_board_enter(st, s, KL_ST_FAILED);
     s->failed_at = st->now;
+    kl_look_for_common_cause(st);
     s->follow_until = KL_NEVER;
     s->retry_at = again;
     if (is_about_the_link(fault->reason))
@@ -289,8 +291,8 @@ void kl_board_park(struct kl_station *st, struct slot *s)
 {
     if (s->state == KL_ST_SENDING || s->state == KL_ST_CONFIRMING || s->state == KL_ST_RECORDING)
         return;
-    if (s->retry_at != KL_NEVER)
-        kl_board_finished(st, s, KL_ST_FAILED);
+    if (s->state == KL_ST_FAILED)
+        kl_board_tell_failure(st, s);
     s->retry_at = KL_NEVER;
     s->reopen_at = KL_NEVER;
     s->start_when_closed = false;
@@ -334,11 +336,21 @@ static bool mac_is_live_elsewhere(const struct kl_station *st, const struct slot
 {
     for (unsigned i = 0; i < st->slot_count; i++) {
         const struct slot *other = &st->slot[i];
-        if (other != s && other->state != KL_ST_EMPTY && other->state != KL_ST_CLOSING &&
-            kl_mac_equal(&other->identity.mac, &s->identity.mac))
+        /* At a needle bed a result may outlive its board for a moment. */
+        bool there =
+            kl_state_is_live(other->state) ||
+            (!st->config.fixture && other->state != KL_ST_EMPTY && other->state != KL_ST_CLOSING);
+        if (other != s && there && kl_mac_equal(&other->identity.mac, &s->identity.mac))
             return true;
     }
     return false;
+}
+
+/* A board that was to be tried again will not be. */
+void kl_board_tell_failure(struct kl_station *st, struct slot *s)
+{
+    if (!s->result_told && s->finished.result == KL_ST_FAILED)
+        kl_board_finished(st, s, KL_ST_FAILED);
 }
 
 /* Where no port tells that a board leaves, the one tried before may have been another. It is given
@@ -351,8 +363,7 @@ static void look_who_is_tried(struct kl_station *st, struct slot *s)
     if (!another || s->tries < 2)
         return;
     kl_note_text(st, s, KL_NOTE_PORT, "another board is in its place");
-    if (!s->result_told)
-        kl_board_finished(st, s, KL_ST_FAILED);
+    kl_board_tell_failure(st, s);
     memset(s->retries_used, 0, sizeof s->retries_used);
     s->tries = s->attempt.tries = 1;
     s->erase = false;

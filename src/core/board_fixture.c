@@ -53,11 +53,16 @@ static void end_probe(struct kl_station *st, struct slot *s)
 
 static void found(struct kl_station *st, struct slot *s, const struct kl_mac *mac)
 {
+    /* A board that failed because nothing answered has been away. */
+    bool was_away = s->state == KL_ST_FAILED && s->fault.reason == KL_FAULT_NO_SYNC;
+
     s->probe_misses = 0;
-    if (s->state != KL_ST_EMPTY && kl_mac_equal(mac, &s->seen))
+    if (s->state != KL_ST_EMPTY && kl_mac_equal(mac, &s->seen) && !was_away)
         return;
     if (s->state != KL_ST_EMPTY)
-        kl_board_left_fixture(st, s, "another board is in the fixture");
+        kl_board_left_fixture(st, s,
+                              was_away ? "a board is in the fixture again"
+                                       : "another board is in the fixture");
     s->seen = *mac;
     kl_board_plugged(st, s);
 }

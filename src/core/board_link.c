@@ -90,6 +90,10 @@ static bool is_proved_same(const struct slot *s)
 static void follow(struct kl_station *st, struct slot *s)
 {
     if (s->follow_until == KL_NEVER) {
+        if (s->state != KL_ST_CONNECTING && ++s->follows > FOLLOWS_MAX) {
+            kl_board_fail(st, s, KL_FAULT_BOOT_LOOP, "it leaves the bus again and again");
+            return;
+        }
         s->follow_until = st->now + KL_SEC(6);
         kl_note_text(st, s, KL_NOTE_PORT,
                      "the board left the bus to reset; waiting for it to return");
@@ -122,6 +126,7 @@ void kl_board_gone(struct kl_station *st, struct slot *s, const char *why)
         kl_board_finish_attempt(st, s, KL_ST_FAILED);
         kl_board_finished(st, s, KL_ST_FAILED);
     }
+    kl_board_tell_failure(st, s);
     kl_board_enter(st, s, KL_ST_CLOSING);
     kl_board_close_link(st, s);
     if (s->link == LINK_CLOSED)
@@ -245,6 +250,7 @@ void kl_board_link_opened(struct kl_station *st, struct slot *s, const struct kl
 void kl_board_left_fixture(struct kl_station *st, struct slot *s, const char *why)
 {
     kl_note_text(st, s, KL_NOTE_PORT, why);
+    kl_board_tell_failure(st, s);
     forget_board(st, s);
     kl_board_enter(st, s, KL_ST_CLOSING);
     kl_board_enter(st, s, KL_ST_EMPTY);

@@ -102,8 +102,9 @@ enum kl_reset_strategy kl_reset_choose(enum kl_link_kind link, enum kl_reset_str
 static const struct kl_reset_step run_bridge[] = {
     LINES(0, 0), LINES(0, 1), WAIT(100), LINES(0, 0), END,
 };
+/* No wait afterwards: from here on the program may speak, and may say what counts only once. */
 static const struct kl_reset_step run_native[] = {
-    LINES(0, 0), LINES(0, 1), WAIT(200), LINES(0, 0), WAIT(200), END,
+    LINES(0, 0), LINES(0, 1), WAIT(200), LINES(0, 0), END,
 };
 
 const struct kl_reset_step *kl_reset_run_steps(enum kl_link_kind link)

@@ -253,7 +253,7 @@ bool kl_may_start(const struct kl_station *st, const struct slot *s)
 }
 
 /* Several boards that fail together share a cause: the hub or the supply. */
-static void look_for_common_cause(struct kl_station *st)
+void kl_look_for_common_cause(struct kl_station *st)
 {
     unsigned together = 0;
     char text[KL_TEXT_MAX];
@@ -332,7 +332,7 @@ void kl_board_finished(struct kl_station *st, struct slot *s, enum kl_state resu
         remember_figures(st, s, result == KL_ST_DONE);
     kl_queue_note(st, s, KL_NOTE_RESULT);
     if (result == KL_ST_FAILED)
-        look_for_common_cause(st);
+        kl_look_for_common_cause(st);
     check_keys_left(st);
 }
 
@@ -416,6 +416,7 @@ static void add_slot(struct kl_station *st, const struct kl_event *ev)
     s->follow_until = s->probe_at = KL_NEVER;
     s->reopen_wait = KL_MS(250);
     s->since = st->now;
+    s->result_told = true;
     s->key = NO_KEY;
     kl_board_forget_key(st, s);
     kl_copy(s->name, sizeof s->name, ev->u.slot.name);

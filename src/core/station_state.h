@@ -18,6 +18,7 @@ enum {
     QUEUE_SIZE = 512,  /* actions and notes waiting to be pulled */
     QUEUE_SPARE = 128, /* kept free of log lines and progress */
     RECENT_MAX = 512,  /* finished boards that the figures look back at */
+    FOLLOWS_MAX = 5,   /* left the bus and came back, once its program was started */
     RESTARTS_MAX = 3,  /* identified again because another board may have come */
 };
 
@@ -62,6 +63,7 @@ struct slot {
     unsigned opens_failed;
     bool start_when_closed; /* a retry waits for the old link to close */
     kl_us follow_until;     /* native USB: may vanish and come back until then, or KL_NEVER */
+    unsigned follows;       /* within this try */
     bool returned;          /* it did, reset into its loader: the next connect talks first */
 
     /* the board */
@@ -170,6 +172,7 @@ void kl_ask_store(struct kl_station *st, struct slot *s, enum kl_store_op op, ui
 /* May this slot begin (or try again) now? */
 bool kl_may_start(const struct kl_station *st, const struct slot *s);
 void kl_board_finished(struct kl_station *st, struct slot *s, enum kl_state result);
+void kl_look_for_common_cause(struct kl_station *st);
 
 /* board.c */
 void kl_board_enter(struct kl_station *st, struct slot *s, enum kl_state state);
@@ -191,6 +194,7 @@ void kl_board_tick(struct kl_station *st, struct slot *s);
 kl_us kl_board_deadline(const struct slot *s);
 void kl_board_loader_step(struct kl_station *st, struct slot *s);
 void kl_board_finish_attempt(struct kl_station *st, struct slot *s, enum kl_state result);
+void kl_board_tell_failure(struct kl_station *st, struct slot *s);
 
 /* board_link.c */
 void kl_board_open_link(struct kl_station *st, struct slot *s);

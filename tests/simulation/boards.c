@@ -61,8 +61,25 @@ static void misfit(struct world *w, struct sim_board *b, struct kl_vboard_config
         c->chip = KL_CHIP_ESP32C3;
     } else {
         saw(SIM_SMALL_FLASH);
-        c->flash_size = 64 * 1024;
+        c->flash_size = 512 * 1024;
     }
+}
+
+static struct kl_mac own_mac(const struct world *w)
+{
+    return (struct kl_mac){{0x24, 0x6f, 0x28, 0, 0, (uint8_t)w->board_count}};
+}
+
+static int finish_board(struct world *w, struct sim_board *b, struct kl_vboard_config *c)
+{
+    c->seed = draw(w);
+    c->fields = FIELDS;
+    b->mac = c->mac;
+    b->v = kl_vboard_create(c);
+    b->used = true;
+    b->slot = -1;
+    tell(w, "board %u is made: firmware %s, fault '%s'", w->board_count, c->firmware, c->faults);
+    return (int)w->board_count++;
 }
 
 int new_board(struct world *w)
@@ -74,8 +91,7 @@ int new_board(struct world *w)
     if (w->board_count == BOARDS_MAX)
         return -1;
     b = &w->board[w->board_count];
-    c.mac = (struct kl_mac){
-        {0x24, 0x6f, 0x28, 0, (uint8_t)(w->board_count >> 8), (uint8_t)w->board_count}};
+    c.mac = own_mac(w);
     if (w->board_count > 0 && chance(w, w->w.clone)) {
         c.mac = w->board[below(w, w->board_count)].mac;
         saw(SIM_CLONE);
@@ -91,15 +107,20 @@ int new_board(struct world *w)
     if (chance(w, w->w.planted))
         plant(w, b, faults);
     c.faults = faults;
-    c.seed = draw(w);
-    c.fields = FIELDS;
     c.firmware = below(w, 4) == 0 ? "digest" : below(w, 3) == 0 ? "original" : "keyline";
-    b->mac = c.mac;
-    b->v = kl_vboard_create(&c);
-    b->used = true;
-    b->slot = -1;
-    tell(w, "board %u is made: firmware %s, fault '%s'", w->board_count, c.firmware, c.faults);
-    return (int)w->board_count++;
+    return finish_board(w, b, &c);
+}
+
+int board_with(struct world *w, const char *faults)
+{
+    struct kl_vboard_config c = {.chip = KL_CHIP_ESP32,
+                                 .flash_size = 1024 * 1024,
+                                 .faults = faults,
+                                 .firmware = "keyline",
+                                 .mac = own_mac(w)};
+
+    w->board[w->board_count].fault = -1;
+    return finish_board(w, &w->board[w->board_count], &c);
 }
 
 struct kl_vboard *in(struct world *w, unsigned slot)

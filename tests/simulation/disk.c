@@ -97,6 +97,13 @@ void disk_request(struct world *w, const struct kl_action *a)
         saw(SIM_DISK_FAILED);
         w->disk_bad_until = w->now + (kl_us)below(w, 20000000);
     }
+    /* The worst moment for an exchange at a needle bed: while its key is being reserved … */
+    if (w->fixture && a->u.store.op == KL_OP_RESERVE && w->in_slot[a->slot] >= 0 &&
+        chance(w, w->w.swap / 8)) {
+        saw(SIM_EXCHANGED_RESERVING);
+        take_out(w, a->slot);
+        took = KL_SEC(1) + (kl_us)below(w, 900000);
+    }
     *r = (struct store_request){.action = *a, .fails = w->now < w->disk_bad_until && !w->calm};
     r->durable_at = w->now + took / 2;
     r->answer_at = w->now + took;
@@ -148,7 +155,7 @@ static enum kl_store_status apply(struct world *w, struct store_request *r)
             return KL_STORE_REFUSED;
         k->provisioned = true;
         k->marked |= k->in_csv;
-        k->foreign = k->told = false;
+        k->foreign = k->told = k->burnt = false; /* its own board has proved it */
         k->mac = *mac;
         oracle_provisioned(w, k, r->action.u.store.acknowledged_only);
         return KL_STORE_OK;
@@ -184,6 +191,10 @@ void disk_step(struct world *w)
         ev.u.stored.fingerprint = r.action.u.store.fingerprint;
         if (k && ev.u.stored.status == KL_STORE_OK)
             ev.u.stored.key = &k->key;
+        /* … and the next one comes at the very moment when it is. */
+        if (w->fixture && ev.u.stored.op == KL_OP_RESERVE && w->in_slot[ev.slot] < 0 &&
+            chance(w, w->w.swap))
+            put_in(w, ev.slot, drawer(w));
         snprintf(ev.u.stored.text, sizeof ev.u.stored.text, "%s", r.fails ? "disk full" : r.text);
         kl_station_feed(w->st, &ev);
     }

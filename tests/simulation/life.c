@@ -80,13 +80,18 @@ static void crash(struct world *w)
 /* ---- the operator ------------------------------------------------------------------------------
  */
 
-static void command(struct world *w, enum kl_command_kind kind)
+void world_command(struct world *w, enum kl_command_kind kind, unsigned slot)
 {
-    struct kl_event ev = world_make(w, KL_EV_COMMAND, below(w, w->slots));
+    struct kl_event ev = world_make(w, KL_EV_COMMAND, slot);
 
     ev.u.command.kind = kind;
-    tell(w, "operator: command %d in slot %u", (int)kind, ev.slot);
+    tell(w, "operator: command %d in slot %u", (int)kind, slot);
     kl_station_feed(w->st, &ev);
+}
+
+static void command(struct world *w, enum kl_command_kind kind)
+{
+    world_command(w, kind, below(w, w->slots));
 }
 
 static void operator_does(struct world *w)
@@ -298,6 +303,39 @@ static unsigned weight(struct world *w, unsigned most)
     return below(w, 2) ? 0 : below(w, most);
 }
 
+static struct kl_station_config usual_config(void)
+{
+    return (struct kl_station_config){
+        .bundle = sim_bundle(),
+        .baud_max = 921600,
+        .prompt_timeout = KL_SEC(10),
+        .ack_timeout = KL_SEC(10),
+        .settle = KL_MS(300),
+        .retries = -1,
+        .confirm = KL_CONFIRM_READBACK,
+        .warn_keys = 3,
+        .sha256 = kl_sha256,
+    };
+}
+
+void world_quiet(struct world *w, unsigned slots)
+{
+    memset(w, 0, sizeof *w);
+    seed_rng(w, 1);
+    w->slots = slots;
+    for (unsigned s = 0; s < slots; s++)
+        w->in_slot[s] = w->was_in_slot[s] = -1;
+    w->config = usual_config();
+}
+
+void world_start(struct world *w, unsigned keys)
+{
+    w->config.fixture = w->fixture;
+    w->st = calloc(1, kl_station_size());
+    disk_make_keys(w, keys);
+    boot_station(w);
+}
+
 void world_init(struct world *w, uint64_t seed, FILE *trace)
 {
     memset(w, 0, sizeof *w);
@@ -338,26 +376,54 @@ void world_init(struct world *w, uint64_t seed, FILE *trace)
         w->native[s] = below(w, 4) == 0 && !w->fixture && !w->network[s];
         w->in_slot[s] = w->was_in_slot[s] = -1;
     }
-    w->config = (struct kl_station_config){
-        .bundle = sim_bundle(),
-        .baud_max = below(w, 2) ? 115200 : 921600,
-        .prompt_timeout = KL_SEC(10),
-        .ack_timeout = KL_SEC(10),
-        .settle = KL_MS(300),
-        .retries = below(w, 4) ? -1 : (int)below(w, 3),
-        .confirm = below(w, 8) ? KL_CONFIRM_READBACK : KL_CONFIRM_ACK,
-        .stubs = below(w, 2) ? sim_stubs() : NULL,
-        .max_flashing = below(w, 3) ? 0 : 1 + below(w, 3),
-        .warn_keys = 3,
-        .sha256 = kl_sha256,
-        .fixture = w->fixture,
-    };
+    w->config = usual_config();
+    w->config.baud_max = below(w, 2) ? 115200 : 921600;
+    w->config.retries = below(w, 4) ? -1 : (int)below(w, 3);
+    w->config.confirm = below(w, 8) ? KL_CONFIRM_READBACK : KL_CONFIRM_ACK;
+    w->config.stubs = below(w, 2) ? sim_stubs() : NULL;
+    w->config.max_flashing = below(w, 3) ? 0 : 1 + below(w, 3);
+    w->config.fixture = w->fixture;
     if (w->config.confirm == KL_CONFIRM_ACK)
         saw(SIM_ACK_ONLY);
     if (w->config.stubs)
         saw(SIM_STUB);
     w->st = calloc(1, kl_station_size());
     disk_make_keys(w, 4 + below(w, 20));
+}
+
+/* Its key was seen elsewhere, or it stored a line that was damaged on its way. */
+static bool needs_a_person(const struct world *w, const struct sim_board *b)
+{
+    const char *stored = kl_vboard_stored(b->v);
+    bool holds_own = stored[0] == '\0';
+
+    for (unsigned i = 0; i < w->key_count; i++) {
+        const struct sim_key *k = &w->key[i];
+        bool own = memcmp(&k->mac, &b->mac, sizeof k->mac) == 0;
+        if (own && (k->burnt || k->foreign))
+            return true;
+        holds_own |= own && strcmp(stored, k->key.line) == 0;
+    }
+    return !holds_own;
+}
+
+/* A healthy board that was here before, with whatever became of its key; else a new one. */
+static int board_for_calm(struct world *w)
+{
+    int b = drawer(w);
+
+    if (b < 0 || below(w, 2) || !w->board[b].healthy)
+        return new_board(w);
+    for (unsigned s = 0; w->fixture && s < w->slots; s++)
+        if (w->was_in_slot[s] == b)
+            return new_board(w); /* that it left may not have been noticed yet */
+    for (unsigned i = 0; i < w->board_count; i++)
+        if ((int)i != b && memcmp(&w->board[i].mac, &w->board[b].mac, sizeof(struct kl_mac)) == 0)
+            return new_board(w); /* clones may be in each other's way */
+    if (needs_a_person(w, &w->board[b]))
+        return new_board(w);
+    saw(SIM_SAME_BACK_CALM);
+    return b;
 }
 
 /* Second phase: faults have stopped; every healthy board must get there. */
@@ -373,6 +439,7 @@ static void must_converge(struct world *w)
         crash(w);
     for (unsigned s = 0; s < w->slots; s++) {
         take_out(w, s);
+        w->comes_at[s] = 0;
         if (w->no_adapter[s] && w->network[s])
             add_slot(w, s);
         w->no_adapter[s] = false;
@@ -383,10 +450,12 @@ static void must_converge(struct world *w)
     step_until(w,
                w->now + (w->fixture && below(w, 2) ? KL_SEC(1 + (kl_us)below(w, 6)) : KL_SEC(20)));
     command(w, KL_CMD_RESUME);
+    for (unsigned k = 0; k < w->key_count; k++)
+        w->key[k].in_csv = true;
     disk_make_keys(w, w->slots);
     disk_load(w);
     for (unsigned s = 0; s < w->slots; s++)
-        put_in(w, s, new_board(w));
+        put_in(w, s, board_for_calm(w));
     until = w->now + KL_SEC(120);
     while (w->now < until && !w->violation[0])
         step_until(w, w->now + KL_SEC(10));

@@ -192,11 +192,12 @@ static bool is_in(struct world *w, unsigned slot, const struct kl_mac *mac)
 
 void oracle_result(struct world *w, unsigned slot, const struct kl_attempt *attempt)
 {
-    /* A key is called unknown only after a second look, if there may be one. */
-    bool looked_twice = w->config.retries != 0 && !w->stopped_at && is_in(w, slot, &attempt->mac);
+    /* A key is called unknown for good only after a second look, if there may be one. */
+    bool for_good = w->config.retries != 0 && !w->stopped_at && w->failed_at[slot] == w->now &&
+                    is_in(w, slot, &attempt->mac);
 
     if (attempt->result == KL_ST_DONE)
         check_done(w, attempt);
-    else if (attempt->reason == KL_FAULT_HOLDS_UNKNOWN && looked_twice && shown_in(w, slot))
+    else if (attempt->reason == KL_FAULT_HOLDS_UNKNOWN && for_good && shown_in(w, slot))
         violated(w, "key %s of this CSV was called unknown", shown_in(w, slot)->label);
 }

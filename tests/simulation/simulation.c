@@ -12,67 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "keyline/bundle_load.h"
-#include "keyline/demo_images.h"
-#include "loader_bench.h"
 #include "world.h"
 
-static struct kl_bundle *bundle;
 static uint64_t lives, done, crashes, runs;
-
-const struct kl_bundle *sim_bundle(void)
-{
-    return bundle;
-}
-
-const struct kl_stubs *sim_stubs(void)
-{
-    return lb_stubs();
-}
-
-static bool write_image(const char *folder, const char *name, struct kl_demo_image *image)
-{
-    char path[256];
-    FILE *file;
-    bool ok;
-
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    file = fopen(path, "wb");
-    ok = file && fwrite(image->data, 1, image->size, file) == image->size;
-    if (file)
-        fclose(file);
-    free(image->data);
-    return ok;
-}
-
-/* Small images for a flash of 1 MB, so that a life takes little real time. */
-static void make_bundle(void)
-{
-    static const struct kl_demo_partition rows[] = {{"nvs", 1, 2, 0x9000, 0x6000},
-                                                    {"factory", 0, 0, 0x10000, 0x20000}};
-    struct kl_demo_app app = {.payload = 6000, .noise_percent = 60};
-    struct kl_bundle_report report;
-    char folder[] = "/tmp/keyline-simulation-XXXXXX", firmware[256], command[256];
-    struct kl_demo_image image;
-    struct kl_bundle_options o = {.firmware = firmware, .flash_mode = -1};
-
-    if (!mkdtemp(folder))
-        exit(2);
-    snprintf(firmware, sizeof firmware, "%s/firmware.bin", folder);
-    if (!kl_demo_bootloader(KL_CHIP_ESP32, &image) ||
-        !write_image(folder, "bootloader.bin", &image) || !kl_demo_partitions(rows, 2, &image) ||
-        !write_image(folder, "partitions.bin", &image) ||
-        !kl_demo_app(KL_CHIP_ESP32, &app, &image) || !write_image(folder, "firmware.bin", &image))
-        exit(2);
-    bundle = kl_bundle_load(&o, &report);
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    if (system(command) != 0 || !bundle) {
-        fprintf(stderr, "no bundle: %s\n", report.problem[0]);
-        exit(2);
-    }
-}
 
 static uint64_t playing;
 
@@ -173,12 +116,11 @@ int main(int argc, char **argv)
             return fprintf(stderr, "what is %s?\n", argv[i]), 2;
     }
     kl_assert_report = asserted;
-    make_bundle();
     if (kept || seed) {
         int status = kept ? play_kept(kept) : !play_seed(seed, trace);
         if (status == 0)
             summary();
-        kl_bundle_free(bundle);
+        sim_images_free();
         return status;
     }
     printf("from seed %llu on\n", (unsigned long long)from);
@@ -187,7 +129,7 @@ int main(int argc, char **argv)
         if (!play_seed(s, false))
             return 1;
     summary();
-    kl_bundle_free(bundle);
+    sim_images_free();
     if (list)
         coverage(true);
     return covered && !coverage(false);

@@ -1,14 +1,23 @@
 # The bench in virtual time (world.h). CI plays fresh seeds and all kept ones; ./run simulate goes on.
-add_executable(simulation
-  ${CMAKE_CURRENT_LIST_DIR}/simulation.c ${CMAKE_CURRENT_LIST_DIR}/life.c
-  ${CMAKE_CURRENT_LIST_DIR}/world.c ${CMAKE_CURRENT_LIST_DIR}/boards.c
-  ${CMAKE_CURRENT_LIST_DIR}/disk.c ${CMAKE_CURRENT_LIST_DIR}/oracle.c
-  ${CMAKE_CURRENT_LIST_DIR}/coverage.c)
+set(world)
+foreach(part life world boards disk oracle images coverage)
+  list(APPEND world ${CMAKE_CURRENT_LIST_DIR}/${part}.c)
+endforeach()
+add_executable(simulation ${CMAKE_CURRENT_LIST_DIR}/simulation.c ${world})
 target_link_libraries(simulation PRIVATE kl_options kl_test_support)
+# The same world without chance: what the station decides, one rule after the other.
+add_executable(test_station ${CMAKE_CURRENT_LIST_DIR}/test_station.c ${world})
+target_link_libraries(test_station PRIVATE kl_options kl_test_support)
+add_test(NAME simulation.station COMMAND test_station)
+set_tests_properties(simulation.station PROPERTIES LABELS "unit;simulation" TIMEOUT 120)
 set(KEYLINE_SIMULATION_LIVES 100000 CACHE STRING "board lives that the test plays over fresh seeds")
 add_test(NAME simulation.kept COMMAND simulation --kept ${CMAKE_CURRENT_LIST_DIR}/seeds.txt)
+# With so many lives everything that can happen must have happened.
+if(KEYLINE_SIMULATION_LIVES GREATER_EQUAL 100000)
+  set(covered --covered)
+endif()
 add_test(NAME simulation.fresh COMMAND ${CMAKE_CURRENT_LIST_DIR}/fresh.sh
-  $<TARGET_FILE:simulation> ${KEYLINE_SIMULATION_LIVES})
+  $<TARGET_FILE:simulation> ${KEYLINE_SIMULATION_LIVES} ${covered})
 set_tests_properties(simulation.kept simulation.fresh PROPERTIES LABELS simulation TIMEOUT 1200)
 if(NOT KEYLINE_SANITIZE)
   add_test(NAME simulation.mutations

@@ -342,17 +342,39 @@ static void burn_key(struct world *w, const struct kl_fault *f)
         }
 }
 
+/* At a needle bed nobody tells that the board that was identified is no longer the one that starts.
+ */
+static void exchange_at_start(struct world *w, unsigned slot)
+{
+    if (!w->fixture || !chance(w, w->w.swap / 8))
+        return;
+    saw(SIM_EXCHANGED_BOOTING);
+    take_out(w, slot);
+    w->comes_at[slot] = w->now + KL_SEC(1) + (kl_us)below(w, 300000);
+}
+
+static void put_in_who_is_due(struct world *w)
+{
+    for (unsigned s = 0; s < w->slots; s++)
+        if (w->comes_at[s] && w->comes_at[s] <= w->now) {
+            w->comes_at[s] = 0;
+            put_in(w, s, drawer(w));
+        }
+}
+
 static void note(struct world *w, const struct kl_action *a)
 {
     trace_note(w, a);
     cover_note(a);
     burn_key(w, a->u.note.fault);
+    if (a->u.note.kind == KL_NOTE_STATE && a->u.note.state == KL_ST_BOOTING)
+        exchange_at_start(w, a->slot);
     if (a->u.note.kind == KL_NOTE_STATE)
         w->failed_at[a->slot] = a->u.note.state == KL_ST_FAILED ? w->now : 0;
     if (a->u.note.kind != KL_NOTE_RESULT)
         return;
-    w->failed_at[a->slot] = 0;
     oracle_result(w, a->slot, a->u.note.attempt);
+    w->failed_at[a->slot] = 0;
     if (a->u.note.attempt->result == KL_ST_DONE)
         w->done++;
     else
@@ -435,6 +457,8 @@ static kl_us next_time(struct world *w)
         struct kl_vboard *v = in(w, s);
         if (v && kl_vboard_deadline(v) < at)
             at = kl_vboard_deadline(v);
+        if (w->comes_at[s] && w->comes_at[s] < at)
+            at = w->comes_at[s];
     }
     return at;
 }
@@ -470,6 +494,7 @@ void step_until(struct world *w, kl_us until)
         w->lag = chance(w, w->w.late_timer) ? (kl_us)below(w, 400000) : 0;
         if (w->lag)
             saw(SIM_LATE_TIMER);
+        put_in_who_is_due(w);
         hear_boards(w);
     }
 }

@@ -3,6 +3,7 @@
  * that delay and damage, a disk that fails and forgets, an operator with a will of his own, and a
  * power switch. Nothing here reads a clock.
  *
+ *   images.c    what is flashed
  *   life.c      one run: what happens to a bench, the operator, the power switch
  *   world.c     chance, time, links
  *   boards.c    virtual boards and the hands that move them
@@ -61,8 +62,11 @@ struct weights {
 #define SIM_KINDS(X)                                                                               \
     X(BOARD_LEAVES, "a board leaves its slot")                                                     \
     X(SAME_BACK, "the same board comes back into a slot")                                          \
+    X(SAME_BACK_CALM, "a board comes back once faults have stopped")                               \
     X(OTHER_COMES, "another board takes a place")                                                  \
     X(BED_EXCHANGED, "a board is exchanged at a needle bed")                                       \
+    X(EXCHANGED_RESERVING, "while its key is being reserved")                                      \
+    X(EXCHANGED_BOOTING, "while its program starts")                                               \
     X(BIT_FLIPPED, "a bit is flipped")                                                             \
     X(BYTE_LOST, "a byte is lost")                                                                 \
     X(BYTE_DOUBLED, "a byte comes twice")                                                          \
@@ -176,8 +180,9 @@ struct world {
     bool calm;    /* second phase: no more faults */
     bool fixture; /* needle beds: adapters stay while boards come and go */
     kl_us left_at[SLOTS_MAX], came_at[SLOTS_MAX];
-    kl_us lag;        /* how late the station is woken next */
-    kl_us stopped_at; /* 0 = not stopped */
+    kl_us comes_at[SLOTS_MAX]; /* a board from the drawer is put in then; 0 = none */
+    kl_us lag;                 /* how late the station is woken next */
+    kl_us stopped_at;          /* 0 = not stopped */
     bool rested;
 
     struct kl_station *st;
@@ -211,12 +216,18 @@ struct world {
     char violation[512];
 };
 
-/* The bundle all runs share. */
+/* images.c: what all runs share */
 const struct kl_bundle *sim_bundle(void);
 const struct kl_stubs *sim_stubs(void);
+void sim_images_free(void);
 
 /* life.c */
 void world_init(struct world *w, uint64_t seed, FILE *trace);
+/* Instead of it: a bench on which nothing happens by itself. What differs may be set before it is
+   started; then boards are put in and time is let pass. */
+void world_quiet(struct world *w, unsigned slots);
+void world_start(struct world *w, unsigned keys);
+void world_command(struct world *w, enum kl_command_kind kind, unsigned slot);
 /* Plays the run. True if nothing was violated; else w->violation tells what. */
 bool world_play(struct world *w);
 void world_finish(struct world *w);
@@ -240,6 +251,7 @@ void forget_events(struct world *w);
 
 /* boards.c */
 int new_board(struct world *w);
+int board_with(struct world *w, const char *faults); /* 24:6f:28:00:00:NN, firmware "keyline" */
 bool board_fault_is_drawn(const char *name);
 struct kl_vboard *in(struct world *w, unsigned slot);
 void take_out(struct world *w, unsigned slot);

@@ -1,0 +1,71 @@
+/* images.c: what all simulated benches flash. */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "keyline/bundle_load.h"
+#include "keyline/demo_images.h"
+#include "loader_bench.h"
+#include "world.h"
+
+static struct kl_bundle *bundle;
+
+static bool write_image(const char *folder, const char *name, struct kl_demo_image *image)
+{
+    char path[256];
+    FILE *file;
+    bool ok;
+
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    file = fopen(path, "wb");
+    ok = file && fwrite(image->data, 1, image->size, file) == image->size;
+    if (file)
+        fclose(file);
+    free(image->data);
+    return ok;
+}
+
+/* Small images for a flash of 1 MB, so that a life takes little real time. */
+static struct kl_bundle *make_bundle(void)
+{
+    static const struct kl_demo_partition rows[] = {{"nvs", 1, 2, 0x9000, 0x6000},
+                                                    {"factory", 0, 0, 0x10000, 0xe0000}};
+    struct kl_demo_app app = {.payload = 6000, .noise_percent = 60};
+    struct kl_bundle_report report;
+    char folder[] = "/tmp/keyline-simulation-XXXXXX", firmware[256], command[256];
+    struct kl_demo_image image;
+    struct kl_bundle_options o = {.firmware = firmware, .flash_mode = -1};
+
+    if (!mkdtemp(folder))
+        exit(2);
+    snprintf(firmware, sizeof firmware, "%s/firmware.bin", folder);
+    if (!kl_demo_bootloader(KL_CHIP_ESP32, &image) ||
+        !write_image(folder, "bootloader.bin", &image) || !kl_demo_partitions(rows, 2, &image) ||
+        !write_image(folder, "partitions.bin", &image) ||
+        !kl_demo_app(KL_CHIP_ESP32, &app, &image) || !write_image(folder, "firmware.bin", &image))
+        exit(2);
+    struct kl_bundle *made = kl_bundle_load(&o, &report);
+    snprintf(command, sizeof command, "rm -rf %s", folder);
+    if (system(command) != 0 || !made) {
+        fprintf(stderr, "no bundle: %s\n", report.problem[0]);
+        exit(2);
+    }
+    return made;
+}
+
+const struct kl_bundle *sim_bundle(void)
+{
+    if (!bundle)
+        bundle = make_bundle();
+    return bundle;
+}
+
+void sim_images_free(void)
+{
+    kl_bundle_free(bundle);
+    bundle = NULL;
+}
+
+const struct kl_stubs *sim_stubs(void)
+{
+    return lb_stubs();
+}

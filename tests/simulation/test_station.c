@@ -1,0 +1,498 @@
+/* What the station decides for a bench: retries, rates, turns, commands, needle beds, warnings. The
+   oracles of the simulation look on. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "world.h"
+
+static struct world *w;
+static struct kl_snapshot snap;
+
+static int open_bench(void **state)
+{
+    (void)state;
+    w = calloc(1, sizeof *w);
+    world_quiet(w, 3);
+    return 0;
+}
+
+static int close_bench(void **state)
+{
+    (void)state;
+    assert_string_equal(w->violation, "");
+    world_finish(w);
+    free(w);
+    return 0;
+}
+
+static void pass(unsigned seconds)
+{
+    step_until(w, w->now + KL_SEC(seconds));
+    oracle_boards(w);
+    kl_station_look(w->st, &snap);
+}
+
+/* Until the slot is in that state, looking often; at most so long. */
+static void wait_for(unsigned slot, enum kl_state state, unsigned seconds)
+{
+    kl_us until = w->now + KL_SEC(seconds);
+
+    do {
+        step_until(w, w->now + KL_MS(5));
+        kl_station_look(w->st, &snap);
+    } while (snap.slot[slot].state != state && w->now < until);
+    assert_string_equal(kl_state_name(snap.slot[slot].state), kl_state_name(state));
+}
+
+/* ---- retries, rates, resets -------------------------------------------------------------------
+ */
+
+static void every_policy_is_kept(void **state)
+{
+    static const struct {
+        const char *fault;
+        enum kl_reason reason;
+        unsigned tries;
+    } cases[] = {
+        {"flash_encrypted", KL_FAULT_FLASH_ENCRYPTED, 1}, /* STOP */
+        {"refuses", KL_FAULT_KEY_REFUSED, 1},
+        {"no_flash", KL_FAULT_NO_FLASH, 3}, /* RECONNECT */
+        {"mute", KL_FAULT_NO_SYNC, 3},
+        {"md5_wrong", KL_FAULT_VERIFY_FAILED, 4}, /* SLOWER */
+        {"never_asks", KL_FAULT_NEVER_ASKED, 3},  /* AGAIN */
+        {"flash_read_err", KL_FAULT_FLASH_READ_ERR, 3},
+    };
+
+    (void)state;
+    world_start(w, 8);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct kl_fault_info info = kl_fault_info(cases[i].reason);
+        put_in(w, 0, board_with(w, cases[i].fault));
+        pass(120);
+        assert_string_equal(kl_fault_info(snap.slot[0].fault.reason).name, info.name);
+        assert_true(snap.slot[0].retry_at == KL_NEVER);
+        assert_int_equal(snap.slot[0].tries, 1 + info.retries);
+        assert_int_equal(snap.slot[0].tries, cases[i].tries);
+        take_out(w, 0);
+        pass(2);
+    }
+}
+
+static void back_off_doubles(void **state)
+{
+    kl_us first, second;
+
+    (void)state;
+    w->config.retries = 2;
+    world_start(w, 1);
+    put_in(w, 0, board_with(w, "md5_wrong"));
+    wait_for(0, KL_ST_FAILED, 20);
+    first = snap.slot[0].retry_at - snap.slot[0].since;
+    wait_for(0, KL_ST_CONNECTING, 20);
+    wait_for(0, KL_ST_FAILED, 20);
+    second = snap.slot[0].retry_at - snap.slot[0].since;
+    assert_true(first > 0);
+    assert_int_equal(second, 2 * first);
+}
+
+static void a_slot_remembers_its_rate(void **state)
+{
+    (void)state;
+    world_start(w, 4);
+    put_in(w, 0, board_with(w, "noise_above=115200"));
+    wait_for(0, KL_ST_DONE, 300);
+    assert_int_equal(snap.slot[0].identity.baud, 115200);
+    assert_true(snap.slot[0].tries > 1);
+    take_out(w, 0);
+    pass(2);
+    put_in(w, 0, board_with(w, ""));
+    put_in(w, 1, board_with(w, ""));
+    pass(20);
+    assert_int_equal(snap.slot[0].identity.baud, 115200);
+    assert_int_equal(snap.slot[0].tries, 1);
+    assert_int_equal(snap.slot[1].identity.baud, 921600);
+}
+
+static unsigned seconds_to_identify(const char *fault)
+{
+    kl_us began;
+
+    put_in(w, 0, board_with(w, fault));
+    wait_for(0, KL_ST_CONNECTING, 5);
+    began = snap.slot[0].since;
+    wait_for(0, KL_ST_FLASHING, 60);
+    wait_for(0, KL_ST_DONE, 30);
+    take_out(w, 0);
+    pass(2);
+    return (unsigned)((snap.at - began) / KL_MS(100));
+}
+
+/* A chip that starts its program twice before a reset sequence works: that sequence is first next
+   time, and is the one that works still. */
+static void a_slot_remembers_its_reset(void **state)
+{
+    unsigned slow, quick;
+
+    (void)state;
+    world_start(w, 4);
+    slow = seconds_to_identify("no_auto_reset=2");
+    quick = seconds_to_identify("");
+    assert_true(quick < slow);
+    assert_int_equal(snap.first_pass, 2);
+}
+
+/* ---- turns and commands -----------------------------------------------------------------------
+ */
+
+static void so_many_at_once(void **state)
+{
+    (void)state;
+    w->config.max_flashing = 1;
+    world_start(w, 4);
+    for (unsigned s = 0; s < 3; s++)
+        put_in(w, s, board_with(w, ""));
+    for (int i = 0; i < 3000; i++) {
+        unsigned busy = 0;
+        step_until(w, w->now + KL_MS(10));
+        kl_station_look(w->st, &snap);
+        for (unsigned s = 0; s < 3; s++)
+            busy += snap.slot[s].state >= KL_ST_CONNECTING && snap.slot[s].state <= KL_ST_VERIFYING;
+        assert_true(busy <= 1);
+    }
+    assert_int_equal(snap.done, 3);
+}
+
+static void paused_and_resumed(void **state)
+{
+    (void)state;
+    world_start(w, 4);
+    put_in(w, 0, board_with(w, ""));
+    wait_for(0, KL_ST_FLASHING, 5);
+    world_command(w, KL_CMD_PAUSE, 0);
+    put_in(w, 1, board_with(w, ""));
+    pass(30);
+    assert_int_equal(snap.slot[0].state, KL_ST_DONE); /* what ran was finished */
+    assert_int_equal(snap.slot[1].state, KL_ST_SETTLING);
+    assert_true(snap.paused);
+    world_command(w, KL_CMD_RESUME, 0);
+    pass(20);
+    assert_int_equal(snap.slot[1].state, KL_ST_DONE);
+}
+
+static void skipped_unsent_gives_its_key_back(void **state)
+{
+    (void)state;
+    w->w.disk_slow = 1000000;
+    world_start(w, 4);
+    put_in(w, 0, board_with(w, ""));
+    wait_for(0, KL_ST_RESERVING, 10);
+    world_command(w, KL_CMD_SKIP, 0);
+    w->w.disk_slow = 0;
+    pass(10);
+    assert_int_equal(snap.slot[0].state, KL_ST_SKIPPED);
+    assert_int_equal(snap.keys.free, 4);
+    assert_false(w->key[0].reserved);
+}
+
+static void skipped_sent_keeps_its_key(void **state)
+{
+    (void)state;
+    world_start(w, 4);
+    put_in(w, 0, board_with(w, "misses_line=9"));
+    wait_for(0, KL_ST_SENDING, 10);
+    world_command(w, KL_CMD_SKIP, 0);
+    pass(10);
+    assert_int_equal(snap.slot[0].state, KL_ST_SKIPPED);
+    assert_int_equal(snap.keys.free, 3);
+    assert_true(w->key[0].reserved);
+    world_command(w, KL_CMD_RETRY, 0);
+    pass(60);
+    assert_int_equal(snap.slot[0].state, KL_ST_DONE);
+    assert_string_equal(snap.slot[0].label, "dev-0000");
+}
+
+static void erased_and_given_its_own_key(void **state)
+{
+    (void)state;
+    world_start(w, 4);
+    put_in(w, 0, board_with(w, ""));
+    wait_for(0, KL_ST_DONE, 20);
+    world_command(w, KL_CMD_ERASE_RETRY, 0);
+    pass(20);
+    assert_int_equal(snap.slot[0].state, KL_ST_DONE);
+    assert_string_equal(snap.slot[0].label, "dev-0000");
+    assert_int_equal(snap.keys.free, 3);
+}
+
+static void all_failed_are_tried_again(void **state)
+{
+    (void)state;
+    w->config.retries = 0;
+    w->w.open_fails = 1000000;
+    world_start(w, 4);
+    for (unsigned s = 0; s < 3; s++)
+        put_in(w, s, board_with(w, ""));
+    pass(60);
+    for (unsigned s = 0; s < 3; s++)
+        assert_int_equal(snap.slot[s].state, KL_ST_FAILED);
+    w->w.open_fails = 0;
+    world_command(w, KL_CMD_RETRY_FAILED, 0);
+    pass(60);
+    assert_int_equal(snap.done, 3);
+}
+
+static void keys_run_out_and_come(void **state)
+{
+    (void)state;
+    world_start(w, 1);
+    put_in(w, 0, board_with(w, ""));
+    wait_for(0, KL_ST_DONE, 20);
+    put_in(w, 1, board_with(w, ""));
+    pass(20);
+    assert_int_equal(snap.slot[1].state, KL_ST_ASKING);
+    assert_int_equal(snap.slot[1].fault.reason, KL_FAULT_NO_KEYS);
+    assert_true(snap.few_keys);
+    disk_make_keys(w, 9);
+    disk_load(w);
+    pass(5);
+    assert_int_equal(snap.slot[1].state, KL_ST_DONE);
+    assert_false(snap.few_keys);
+    assert_int_equal(snap.first_pass, 2);
+    assert_true(snap.median_board > 0 && snap.boards_per_hour > 0);
+    assert_true(snap.keys_empty_in != KL_NEVER);
+}
+
+static void several_failing_point_at_the_hub(void **state)
+{
+    (void)state;
+    world_start(w, 4);
+    for (unsigned s = 0; s < 3; s++)
+        put_in(w, s, board_with(w, "never_asks"));
+    wait_for(2, KL_ST_BOOTING, 20);
+    pass(1);
+    assert_string_equal(snap.warning, "");
+    for (unsigned s = 0; s < 3; s++)
+        take_out(w, s);
+    pass(2);
+    assert_non_null(strstr(snap.warning, "hub"));
+    pass(61);
+    assert_string_equal(snap.warning, ""); /* said for a minute */
+}
+
+/* ---- ports ------------------------------------------------------------------------------------
+ */
+
+static void native_usb_is_followed(void **state)
+{
+    (void)state;
+    w->native[0] = true;
+    world_start(w, 4);
+    put_in(w, 0, board_with(w, "misses_line=1"));
+    wait_for(0, KL_ST_CONNECTING, 5);
+    leave_bus(w, 0);
+    pass(4);
+    return_to_bus(w, 0);
+    wait_for(0, KL_ST_DONE, 30);
+    assert_int_equal(snap.slot[0].tries, 1);
+}
+
+/* Firmware that crashes at each start takes its port away each time. */
+static void native_usb_in_a_loop(void **state)
+{
+    (void)state;
+    w->native[0] = true;
+    world_start(w, 4);
+    put_in(w, 0, board_with(w, "never_asks"));
+    wait_for(0, KL_ST_BOOTING, 20);
+    for (int i = 0; i < 5; i++) {
+        leave_bus(w, 0);
+        pass(4);
+        return_to_bus(w, 0);
+        pass(2);
+        assert_int_equal(snap.slot[0].state, KL_ST_BOOTING);
+    }
+    leave_bus(w, 0);
+    pass(1);
+    assert_int_equal(snap.slot[0].state, KL_ST_EMPTY);
+    assert_int_equal(snap.failed, 1); /* and told so, before its port went */
+}
+
+/* Skipped while it is away: it stays skipped when it comes back, and is empty when it does not. */
+static void skipped_off_the_bus(void **state)
+{
+    (void)state;
+    w->native[0] = true;
+    world_start(w, 4);
+    put_in(w, 0, board_with(w, ""));
+    wait_for(0, KL_ST_CONNECTING, 5);
+    leave_bus(w, 0);
+    pass(1);
+    world_command(w, KL_CMD_SKIP, 0);
+    pass(3);
+    return_to_bus(w, 0);
+    pass(2);
+    assert_int_equal(snap.slot[0].state, KL_ST_SKIPPED);
+    take_out(w, 0);
+    pass(2);
+    assert_int_equal(snap.slot[0].state, KL_ST_EMPTY);
+    put_in(w, 0, board_with(w, ""));
+    wait_for(0, KL_ST_CONNECTING, 5);
+    leave_bus(w, 0);
+    pass(1);
+    world_command(w, KL_CMD_SKIP, 0);
+    pass(10);
+    assert_int_equal(snap.slot[0].state, KL_ST_EMPTY);
+}
+
+/* ---- needle beds ------------------------------------------------------------------------------
+ */
+
+static void fixture(unsigned keys)
+{
+    w->fixture = true;
+    world_start(w, keys);
+    pass(2);
+}
+
+static void bed_cycle(void **state)
+{
+    int first;
+
+    (void)state;
+    fixture(8);
+    pass(2);
+    first = board_with(w, "");
+    put_in(w, 0, first);
+    wait_for(0, KL_ST_DONE, 20);
+    pass(10);
+    assert_int_equal(snap.slot[0].state, KL_ST_DONE); /* the same board: its result stays */
+    assert_int_equal(snap.done, 1);
+    take_out(w, 0);
+    pass(2);
+    put_in(w, 0, board_with(w, "")); /* exchanged before anybody noticed that it was empty */
+    pass(20);
+    assert_int_equal(snap.done, 2);
+    take_out(w, 0);
+    pass(10);
+    assert_int_equal(snap.slot[0].state, KL_ST_EMPTY);
+    put_in(w, 0, first);
+    pass(20);
+    assert_int_equal(snap.slot[0].state, KL_ST_DONE);
+    assert_string_equal(snap.slot[0].label, "dev-0000");
+    assert_int_equal(snap.keys.free, 6);
+}
+
+/* At whatever instant it is skipped, also while it is being looked for. */
+static void bed_skipped_and_exchanged(void **state)
+{
+    (void)state;
+    fixture(40);
+    for (unsigned i = 0; i < 30; i++) {
+        put_in(w, 0, board_with(w, "never_asks"));
+        pass(3);
+        world_command(w, KL_CMD_PAUSE, 0);
+        world_command(w, KL_CMD_SKIP, 0);
+        world_command(w, KL_CMD_RETRY, 0);
+        step_until(w, w->now + KL_SEC(2) + (kl_us)i * KL_MS(20));
+        world_command(w, KL_CMD_SKIP, 0);
+        world_command(w, KL_CMD_RESUME, 0);
+        pass(5);
+        assert_int_equal(snap.slot[0].state, KL_ST_SKIPPED);
+        take_out(w, 0);
+        pass(1);
+        put_in(w, 0, board_with(w, ""));
+        wait_for(0, KL_ST_DONE, 20);
+        take_out(w, 0);
+        pass(8);
+        assert_int_equal(snap.slot[0].state, KL_ST_EMPTY);
+    }
+}
+
+static void bed_exchanged_between_tries(void **state)
+{
+    (void)state;
+    fixture(8);
+    put_in(w, 0, board_with(w, "md5_wrong"));
+    wait_for(0, KL_ST_FAILED, 20);
+    take_out(w, 0);
+    pass(1);
+    put_in(w, 0, board_with(w, ""));
+    wait_for(0, KL_ST_DONE, 30);
+    assert_int_equal(snap.failed, 1);
+    assert_int_equal(snap.done, 1);
+    assert_int_equal(snap.slot[0].tries, 1);
+}
+
+/* Hands are quicker than the station: the other bed still shows the board's result. */
+static void bed_to_bed(void **state)
+{
+    int board;
+
+    (void)state;
+    fixture(8);
+    board = board_with(w, "");
+    put_in(w, 0, board);
+    wait_for(0, KL_ST_DONE, 20);
+    take_out(w, 0);
+    pass(1);
+    put_in(w, 1, board);
+    wait_for(1, KL_ST_DONE, 20);
+    pass(10);
+    assert_int_equal(snap.slot[0].state, KL_ST_EMPTY);
+    assert_int_equal(snap.keys.free, 7);
+}
+
+static void bed_board_was_away(void **state)
+{
+    int board;
+
+    (void)state;
+    fixture(8);
+    board = board_with(w, "");
+    put_in(w, 0, board);
+    wait_for(0, KL_ST_CONNECTING, 10);
+    take_out(w, 0);
+    wait_for(0, KL_ST_FAILED, 40);
+    while (snap.slot[0].retry_at != KL_NEVER)
+        pass(1);
+    put_in(w, 0, board);
+    wait_for(0, KL_ST_DONE, 30);
+}
+
+#define ON_BENCH(f) cmocka_unit_test_setup_teardown(f, open_bench, close_bench)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        ON_BENCH(every_policy_is_kept),
+        ON_BENCH(back_off_doubles),
+        ON_BENCH(a_slot_remembers_its_rate),
+        ON_BENCH(a_slot_remembers_its_reset),
+        ON_BENCH(so_many_at_once),
+        ON_BENCH(paused_and_resumed),
+        ON_BENCH(skipped_unsent_gives_its_key_back),
+        ON_BENCH(skipped_sent_keeps_its_key),
+        ON_BENCH(erased_and_given_its_own_key),
+        ON_BENCH(all_failed_are_tried_again),
+        ON_BENCH(keys_run_out_and_come),
+        ON_BENCH(several_failing_point_at_the_hub),
+        ON_BENCH(native_usb_is_followed),
+        ON_BENCH(native_usb_in_a_loop),
+        ON_BENCH(skipped_off_the_bus),
+        ON_BENCH(bed_cycle),
+        ON_BENCH(bed_skipped_and_exchanged),
+        ON_BENCH(bed_exchanged_between_tries),
+        ON_BENCH(bed_to_bed),
+        ON_BENCH(bed_board_was_away),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+
+    sim_images_free();
+    return failed;
+}
