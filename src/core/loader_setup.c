@@ -103,10 +103,11 @@ static uint32_t esp32_rate_to_tell(const struct kl_loader *l)
     return c.measured ? (uint32_t)(l->baud_next * c.hz / c.nominal) : l->baud_next;
 }
 
-/* An emulated ESP32's ROM may hang for good when it is told a rate, or to start a stub. */
+/* An emulated ESP32's ROM hangs for good when it is told a rate, or loses bytes at it. */
 static bool may_be_emulated(const struct kl_loader *l)
 {
-    return ldr_is_rom(l) && l->chip->id == KL_CHIP_ESP32 && !esp32_clock(l).measured;
+    return ldr_is_rom(l) && l->setup.link == KL_LINK_RFC2217 && l->chip->id == KL_CHIP_ESP32 &&
+           !esp32_clock(l).measured;
 }
 
 static uint32_t rate_to_tell(const struct kl_loader *l)
@@ -134,7 +135,7 @@ static bool ask_rate(struct kl_loader *l)
 {
     uint8_t payload[8];
 
-    if (!wants_rate(l) || (l->stub_failed && may_be_emulated(l))) {
+    if (!wants_rate(l) || may_be_emulated(l)) {
         ldr_go_to(l, &ldr_setup_plan[ATTACH]);
         return false;
     }
@@ -152,7 +153,7 @@ static bool ask_rate(struct kl_loader *l)
 static enum ldr_move try_slower(struct kl_loader *l)
 {
     ldr_note(l, "%u baud does not work here", l->baud_next);
-    l->baud_ceiling = may_be_emulated(l) ? FIRST_BAUD : l->baud_next - 1;
+    l->baud_ceiling = l->baud_next - 1;
     return ldr_call_plan(l, ldr_connect_plan, ldr_identify_plan);
 }
 
