@@ -38,6 +38,7 @@ enum kl_policy {
  X(CHIP_REVISION,    "chip_revision",     STOP,      "the images need another chip revision", "use a board with the right revision, or build for this one") \
  X(BAD_MAC,          "bad_mac",           STOP,      "the chip's MAC is not valid", "put the board aside: its eFuses are damaged or empty") \
  X(MAC_LIVE_TWICE,   "mac_live_twice",    STOP,      "another slot shows the same MAC", "unplug one of the two; if both are real, the MACs are cloned: put them aside") \
+ X(MAC_LINGERS,      "mac_lingers",       AGAIN,     "another slot that has fallen silent shows the same MAC", "nothing to do if the board was moved; else unplug one of the two") \
  X(SECURE_DOWNLOAD,  "secure_download",   STOP,      "the chip is in secure download mode", "this board is already locked: put it aside") \
  X(FLASH_ENCRYPTED,  "flash_encrypted",   STOP,      "flash encryption is on: plain images would brick it", "this board is already locked: put it aside") \
  X(SECURE_BOOT,      "secure_boot",       STOP,      "secure boot is on: plain images would not start", "this board is already locked: put it aside") \

@@ -332,18 +332,32 @@ static void start_task(struct kl_station *st, struct slot *s, enum kl_state stat
     kl_loader_start(&s->loader, task, bundle_of(st, s), st->now);
 }
 
-static bool mac_is_live_elsewhere(const struct kl_station *st, const struct slot *s)
+/* The slot that shows this board's MAC too; NULL if there is none. A result whose port is gone is
+   no board that is there; nor is one at a needle bed, where it may outlive its board for a moment.
+ */
+static const struct slot *other_with_mac(const struct kl_station *st, const struct slot *s)
 {
     for (unsigned i = 0; i < st->slot_count; i++) {
         const struct slot *other = &st->slot[i];
-        /* At a needle bed a result may outlive its board for a moment. */
-        bool there =
-            kl_state_is_live(other->state) ||
-            (!st->config.fixture && other->state != KL_ST_EMPTY && other->state != KL_ST_CLOSING);
-        if (other != s && there && kl_mac_equal(&other->identity.mac, &s->identity.mac))
-            return true;
+        bool rests = other->state != KL_ST_EMPTY && other->state != KL_ST_CLOSING &&
+                     other->link == LINK_OPEN && !st->config.fixture;
+        if (other != s && (kl_state_is_live(other->state) || rests) &&
+            kl_mac_equal(&other->identity.mac, &s->identity.mac))
+            return other;
     }
-    return false;
+    return NULL;
+}
+
+/* A board that hands have moved may be here before its old slot has heard that it is gone. If so,
+   nothing was heard there since this try began; two real boards both talk. */
+static bool is_alone(struct kl_station *st, struct slot *s)
+{
+    const struct slot *other = other_with_mac(st, s);
+    bool silent = other && kl_state_is_live(other->state) && other->heard_at < s->attempt.started;
+
+    if (other)
+        kl_board_fail(st, s, silent ? KL_FAULT_MAC_LINGERS : KL_FAULT_MAC_LIVE_TWICE, other->name);
+    return !other;
 }
 
 /* A board that was to be tried again will not be. */
@@ -378,10 +392,8 @@ static void identified(struct kl_station *st, struct slot *s)
     s->strategy = kl_loader_strategy(&s->loader);
     q = kl_queue_note(st, s, KL_NOTE_CHIP);
     q->identity = s->identity;
-    if (mac_is_live_elsewhere(st, s)) {
-        kl_board_fail(st, s, KL_FAULT_MAC_LIVE_TWICE, "");
+    if (!is_alone(st, s))
         return;
-    }
     if (st->config.chip != KL_CHIP_NONE && st->config.chip != s->identity.chip) {
         kl_board_fail(st, s, KL_FAULT_WRONG_CHIP, kl_chip(s->identity.chip)->name);
         return;
@@ -524,6 +536,7 @@ void kl_board_loader_step(struct kl_station *st, struct slot *s)
 
 void kl_board_rx(struct kl_station *st, struct slot *s, const uint8_t *data, size_t size)
 {
+    s->heard_at = st->now;
     if (s->talker == TALK_LOADER) {
         kl_loader_rx(&s->loader, data, size, st->now);
         kl_board_loader_step(st, s);

@@ -195,6 +195,8 @@ static void open_failed(struct kl_station *st, struct slot *s, enum kl_reason re
         kl_board_gone(st, s, why); /* a port that refuses is an empty slot */
         return;
     }
+    if (s->state == KL_ST_DONE || s->state == KL_ST_FAILED || s->state == KL_ST_SKIPPED)
+        return; /* its turn is over: a result stays what it is */
     if (s->state != KL_ST_EMPTY || (st->config.once && s->opens_failed >= 3)) {
         kl_board_fail(st, s, reason, why);
         return;

@@ -78,6 +78,7 @@ struct slot {
     struct kl_mac damaged; /* this board twice showed its own key damaged: it is to be erased */
     bool settled;          /* SETTLING: only waiting for its turn */
     bool verify_again;     /* VERIFYING: it waited; the board must prove that it is still there */
+    kl_us heard_at;        /* last byte from the board */
     bool left;             /* RECORDING: unplugged already; leaves when recorded */
     enum talker talker;
     struct kl_identity identity;

@@ -131,7 +131,7 @@ static void stop_station(struct world *w)
 static void check_rest(struct world *w, const struct kl_snapshot *snap)
 {
     saw(SIM_RESTED);
-    if (w->store_count)
+    if (w->store_at_rest)
         violated(w, "the station rests while the store has work to do");
     for (unsigned s = 0; s < w->slots; s++)
         if (snap->slot[s].state >= KL_ST_CONNECTING && snap->slot[s].state <= KL_ST_RECORDING)

@@ -403,8 +403,10 @@ void drain(struct world *w)
             disk_request(w, &a);
         else if (a.kind == KL_AC_NOTE)
             note(w, &a);
-        else if (a.kind == KL_AC_REST)
+        else if (a.kind == KL_AC_REST) {
             w->rested = true;
+            w->store_at_rest = w->store_count;
+        }
     }
 }
 

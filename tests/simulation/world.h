@@ -184,6 +184,7 @@ struct world {
     kl_us lag;                 /* how late the station is woken next */
     kl_us stopped_at;          /* 0 = not stopped */
     bool rested;
+    unsigned store_at_rest; /* requests that were under way then */
 
     struct kl_station *st;
     struct kl_station_config config;
