@@ -169,6 +169,8 @@ void kl_board_give_back_unsent(struct kl_station *st, struct slot *s, const char
 
 static void done(struct kl_station *st, struct slot *s)
 {
+    if (s->identity.baud && s->identity.baud < s->baud_limit)
+        s->baud_limit = s->identity.baud; /* the fastest that was clean here */
     s->store_retry_at = KL_NEVER;
     kl_board_enter(st, s, KL_ST_DONE);
     kl_board_finish_attempt(st, s, KL_ST_DONE);
