@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,7 +12,7 @@
 #include "doctor_private.h"
 
 enum {
-    PROGRAMS_TEXT = 128
+    PORT_NAME = 24, /* "ttyUSB4294967295" */
 };
 
 void doctor_ports(struct doctor *d)
@@ -112,37 +113,35 @@ struct program {
     char name[32], pid[16];
 };
 
-/* The tty among a program's arguments, as in "agetty -o … ttyUSB0 115200"; NULL if it is no getty
-   or its tty is a console. */
-static const char *getty_on(const struct doctor *d, const struct program *p, char *line,
-                            size_t size)
+/* A getty, or the login that it becomes as soon as a board says a word, has its port as terminal.
+   Its arguments need not name it. */
+static bool prompts_on(const struct doctor *d, const struct program *p, char tty[PORT_NAME])
 {
-    char path[64];
-    if (strstr(p->name, "getty") == NULL)
-        return NULL;
-    kl_format(path, sizeof path, "/proc/%s/cmdline", p->pid);
-    if (!doctor_read(d, path, line, size))
-        return NULL;
-    size_t n = strlen(line);
-    while (n < size - 1) { /* arguments end with a NUL each */
-        const char *argument = line + n + 1;
-        if (*argument == '\0')
-            return NULL;
-        const char *tty = strncmp(argument, "/dev/", 5) == 0 ? argument + 5 : argument;
-        if (strncmp(tty, "ttyUSB", 6) == 0 || strncmp(tty, "ttyACM", 6) == 0)
-            return tty;
-        n += 1 + strlen(argument);
-    }
-    return NULL;
+    enum {
+        USB_MAJOR = 188,
+        ACM_MAJOR = 166,
+    };
+    char path[64], text[512];
+    unsigned device;
+    kl_format(path, sizeof path, "/proc/%s/stat", p->pid);
+    if ((strstr(p->name, "getty") == NULL && strcmp(p->name, "login") != 0) ||
+        !doctor_read(d, path, text, sizeof text))
+        return false;
+    /* "72 (agetty) S 1 72 72 48128 …": the name may hold anything. */
+    const char *at = strrchr(text, ')');
+    if (at == NULL || sscanf(at, ") %*c %*d %*d %*d %u", &device) != 1)
+        return false;
+    unsigned major = device >> 8 & 0xfff, minor = (device & 0xff) | (device >> 12 & ~0xffu);
+    kl_format(tty, PORT_NAME, "%s%u", major == USB_MAJOR ? "ttyUSB" : "ttyACM", minor);
+    return major == USB_MAJOR || major == ACM_MAJOR;
 }
 
 static void look_at_program(struct doctor *d, const struct program *p, bool *modem, bool *brltty)
 {
-    char line[512] = "", text[KL_TEXT_MAX], advice[KL_TEXT_MAX];
+    char tty[PORT_NAME], text[KL_TEXT_MAX], advice[KL_TEXT_MAX];
     *modem |= strcmp(p->name, "ModemManager") == 0;
     *brltty |= strcmp(p->name, "brltty") == 0;
-    const char *tty = getty_on(d, p, line, sizeof line);
-    if (tty == NULL)
+    if (!prompts_on(d, p, tty))
         return;
     kl_format(text, sizeof text, "a login prompt runs on %s", tty);
     kl_format(advice, sizeof advice, "sudo systemctl disable --now serial-getty@%s", tty);
