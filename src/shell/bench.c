@@ -133,11 +133,14 @@ static void look_at_place(struct kl_shell *sh, struct place *p, const struct see
     for (unsigned i = 0; i < count && !now; i++)
         if (is_at(p, &seen[i]))
             now = &seen[i];
-    /* The same socket with another node is another plugging, however quick it was. */
-    if (p->plugged && (!now || now->node != p->node || strcmp(now->info.path, p->path) != 0))
+    /* The same socket with another node is another plugging, however quick it was; so is a port
+       that may be opened at last. Rights that are taken away don't matter to one that is open. */
+    if (p->plugged && (!now || now->node != p->node || strcmp(now->info.path, p->path) != 0 ||
+                       (p->denied && !now->denied)))
         unplug(sh, p);
     if (now && !p->plugged) {
         p->node = now->node;
+        p->denied = now->denied;
         plug(sh, p, &now->info);
     }
 }

@@ -77,10 +77,15 @@ static uint64_t world_signature(const struct hotplug *h)
     return hash;
 }
 
-/* udev gives a new node its group a moment after it appeared: until then it is not there yet. */
-static bool is_ready(struct hotplug *h, const char *path, kl_us now)
+static bool is_denied(const char *path)
 {
-    if (access(path, R_OK | W_OK) == 0 || now - h->changed_at > KL_SEC(DENIED_S))
+    return access(path, R_OK | W_OK) != 0;
+}
+
+/* udev gives a new node its group a moment after it appeared: until then it is not there yet. */
+static bool is_ready(struct hotplug *h, bool denied, kl_us now)
+{
+    if (!denied || now - h->changed_at > KL_SEC(DENIED_S))
         return true;
     h->look_again = true;
     return false;
@@ -94,8 +99,9 @@ static int see_listed(struct hotplug *h, kl_us now)
 
     for (int i = 0; i < listed && i < HOTPLUG_PORTS_MAX; i++) {
         uint64_t node = node_of(info[i].path);
-        if (node && is_ready(h, info[i].path, now))
-            h->seen[count++] = (struct seen_port){info[i], -1, node};
+        bool denied = is_denied(info[i].path);
+        if (node && is_ready(h, denied, now))
+            h->seen[count++] = (struct seen_port){info[i], -1, node, denied};
     }
     free(info);
     return listed < 0 ? -1 : count;
@@ -109,7 +115,7 @@ static bool see_named(struct hotplug *h, int named, int listed, struct seen_port
 
     if (!realpath(h->paths[named], real) || !(node = node_of(real)))
         return false;
-    *out = (struct seen_port){.named = named, .node = node};
+    *out = (struct seen_port){.named = named, .node = node, .denied = is_denied(real)};
     for (int i = 0; i < listed; i++)
         if (strcmp(h->seen[i].info.path, real) == 0)
             out->info = h->seen[i].info;

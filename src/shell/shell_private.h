@@ -57,6 +57,7 @@ struct place {
     char target[KL_PORT_MAX]; /* topology, device path or URL */
     char path[KL_PORT_MAX];   /* what is opened */
     bool plugged, removing;
+    bool denied;   /* without the right to open it */
     int named;     /* PATH: which of hotplug.paths; else -1 */
     uint64_t node; /* tells one appearance of a device node from the next */
 };
@@ -66,6 +67,7 @@ struct seen_port {
     struct kl_port_info info;
     int named; /* which of hotplug.paths it was asked for by; -1: found in the list */
     uint64_t node;
+    bool denied; /* this user has no right to open it */
 };
 
 struct hotplug {
