@@ -17,9 +17,10 @@ enum {
 };
 
 #define IO_TIME      KL_SEC(10) /* a frozen adapter holds a call for 5 s before it gives an error */
-#define UNKNOWN_TIME KL_MS(200) /* an unknown command may be answered eight times (1.6) */
-#define GREET_TIME   KL_SEC(1)  /* for a stub to greet, once the ROM has said that it starts it */
-#define LATE_TIME    KL_MS(100) /* for the second answer to a command that was sent twice */
+#define HANG_TIME    KL_MS(2500) /* a refusal comes sooner */
+#define UNKNOWN_TIME KL_MS(200)  /* an unknown command may be answered eight times (1.6) */
+#define GREET_TIME   KL_SEC(1)   /* for a stub to greet, once the ROM has said that it starts it */
+#define LATE_TIME    KL_MS(100)  /* for the second answer to a command that was sent twice */
 #define WORK_MAX     KL_SEC(240)
 
 void ldr_put_u32(uint8_t *out, uint32_t value)
@@ -223,6 +224,13 @@ static void send_again(struct kl_loader *l, enum kl_loader_outcome otherwise)
         over(l, otherwise);
 }
 
+static void adapter_hangs(struct kl_loader *l)
+{
+    l->op.kind = KL_LOADER_OP_NONE;
+    l->io_pending = false;
+    ldr_fail(l, KL_FAULT_LINK_STUCK, "%s", l->op.io.kind == KL_IO_BAUD ? "rate" : "modem lines");
+}
+
 void ldr_engine_tick(struct kl_loader *l)
 {
     switch ((enum kl_loader_op_kind)l->op.kind) {
@@ -232,10 +240,7 @@ void ldr_engine_tick(struct kl_loader *l)
         over(l, KL_OUT_OK);
         break;
     case KL_LOADER_OP_IO:
-        l->op.kind = KL_LOADER_OP_NONE;
-        l->io_pending = false;
-        ldr_fail(l, KL_FAULT_LINK_STUCK, "%s",
-                 l->op.io.kind == KL_IO_BAUD ? "rate" : "modem lines");
+        adapter_hangs(l);
         break;
     case KL_LOADER_OP_COMMAND:
         if (l->op.decided) {
@@ -256,7 +261,10 @@ void ldr_engine_io_done(struct kl_loader *l, bool ok)
         return; /* of an operation that was given up */
     if (l->op.io.kind == KL_IO_LINES && l->now - l->op.began > l->round_trip)
         l->round_trip = l->now - l->op.began < KL_SEC(1) ? l->now - l->op.began : KL_SEC(1);
-    over(l, ok ? KL_OUT_OK : KL_OUT_IO);
+    if (!ok && l->now - l->op.began >= HANG_TIME)
+        adapter_hangs(l);
+    else
+        over(l, ok ? KL_OUT_OK : KL_OUT_IO);
 }
 
 /* Finds the status behind the result; false if the frame can't be a whole reply (1.3). */

@@ -35,6 +35,7 @@ struct fake {
     uint8_t info[20];
     uint32_t flaky_address; /* reads differently flaky_times times */
     unsigned flaky_times;
+    kl_us refuses_after; /* the adapter takes no rate, and says so after this time; 0 = it does */
     uint8_t last_op;
 };
 
@@ -207,7 +208,8 @@ static enum kl_loader_status run(struct fake *f, enum kl_loader_task task)
         }
         f->lines += io.kind == KL_IO_LINES;
         if (io.kind != KL_IO_WRITE) {
-            kl_loader_io_done(&f->l, true, f->now);
+            f->now += f->refuses_after;
+            kl_loader_io_done(&f->l, f->refuses_after == 0, f->now);
             continue;
         }
         uint8_t wire[256];
@@ -614,9 +616,25 @@ static void a_loader_that_takes_one_record_still_shows_its_flash(void **state)
     assert_int_equal(kl_loader_identity(&f->l)->flash_id, 0x164020);
 }
 
+/* A refusal comes at once; after seconds of silence it is a driver's last word about an adapter
+   that hangs, and another rate would not help. */
+static void an_adapter_that_hangs_is_told_from_one_that_refuses(void **state)
+{
+    struct fake *f = chip(KL_CHIP_ESP32, KL_LINK_SERIAL, 115200);
+
+    (void)state;
+    f->refuses_after = KL_MS(500);
+    assert_int_equal(run(f, KL_LOADER_CONNECT), KL_LOADER_FAILED);
+    assert_int_equal(kl_loader_fault(&f->l)->reason, KL_FAULT_ADAPTER_SETTING);
+    f->refuses_after = KL_SEC(3);
+    assert_int_equal(run(f, KL_LOADER_CONNECT), KL_LOADER_FAILED);
+    assert_int_equal(kl_loader_fault(&f->l)->reason, KL_FAULT_LINK_STUCK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_adapter_that_hangs_is_told_from_one_that_refuses),
         cmocka_unit_test(any_number_of_sync_replies_will_do),
         cmocka_unit_test(a_running_stub_is_told_from_a_rom),
         cmocka_unit_test(junk_between_frames_does_no_harm),
