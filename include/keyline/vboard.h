@@ -67,6 +67,8 @@ const char *kl_vboard_stored(const struct kl_vboard *b);
 /* How many times anything was stored over the board's life, and every distinct line that reached
    its UART while the firmware ran. */
 unsigned kl_vboard_store_count(const struct kl_vboard *b);
+/* How many times its chip has started: power, the reset circuit, by itself. */
+unsigned kl_vboard_start_count(const struct kl_vboard *b);
 unsigned kl_vboard_lines_seen(const struct kl_vboard *b);
 const char *kl_vboard_line_seen(const struct kl_vboard *b, unsigned i);
 /* For profiles of paced boards: how long its flash erased and programmed so far; when the first

@@ -203,6 +203,7 @@ static void halt(struct kl_vboard *b)
 
 static void start(struct kl_vboard *b, enum reset_cause cause)
 {
+    b->start_count++;
     regs_reset(b);
     b->work = b->now;
     board_set_baud(b, (uint32_t)((uint64_t)ROM_BAUD * b->v->crystal_mhz / b->v->rom_assumes_mhz));
@@ -395,6 +396,11 @@ struct kl_mac kl_vboard_mac(const struct kl_vboard *b)
 const char *kl_vboard_stored(const struct kl_vboard *b)
 {
     return b->stored;
+}
+
+unsigned kl_vboard_start_count(const struct kl_vboard *b)
+{
+    return b->start_count;
 }
 
 unsigned kl_vboard_store_count(const struct kl_vboard *b)

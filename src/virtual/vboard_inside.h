@@ -268,7 +268,7 @@ struct kl_vboard {
     char line[4 * (KL_LINE_MAX + 1)]; /* being received by the program */
     size_t line_size;
     char **seen;
-    unsigned seen_count, store_count;
+    unsigned seen_count, store_count, start_count;
     char stored[KL_LINE_MAX + 1];
     char complaint[KL_TEXT_MAX];
 };

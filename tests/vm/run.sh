@@ -1,73 +1,95 @@
 #!/usr/bin/env bash
 # Boots Debian's kernel in an emulated machine and runs scenarios.sh there, with keyline on the
-# kernel's own USB serial drivers. usage: run.sh [--programs KEYLINE USBBENCH] [SCENARIO [SEED [verbose]]]
+# kernel's own USB serial drivers. usage: run.sh KEYLINE USBBENCH [SCENARIO [SEED [verbose]]], or
+# run.sh --kernel, which only gets the kernel.
 # Exit status 77: skipped, since QEMU or the kernel's package can't be had.
 set -euo pipefail
+[ "$1" = --kernel ] || keyline=$(readlink -f "$1") usbbench=$(readlink -f "$2")
+scenario=${3:-} seed=${4:-1} verbose=${5:-}
 cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/../.."
 here=tests/vm
 work=build/vm
+modules="usb-common usbcore usbip-core vhci-hcd usbserial cp210x ch341 ftdi_sio cdc-acm"
 
-skip() { echo "vm: skipped: $*"; exit 77; }
+skip() {
+    echo "SKIPPED: $*"
+    exit 77
+}
 
-programs=()
-if [ "${1:-}" = --programs ]; then
-    programs=("$2" "$3")
-    shift 3
-fi
-scenario=${1:-}
-seed=${2:-1}
-verbose=${3:-}
-
-command -v qemu-system-x86_64 >/dev/null || skip "qemu-system-x86_64 is not installed"
-command -v busybox >/dev/null || skip "busybox-static is not installed"
+for tool in qemu-system-x86_64 busybox dpkg apt-get; do
+    command -v $tool >/dev/null || skip "$tool is not installed"
+done
 mkdir -p "$work"
-
-if [ ${#programs[@]} = 0 ]; then
-    [ -e build/gcc/build.ninja ] ||
-        cmake -S . -B build/gcc -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo >/dev/null
-    ninja -C build/gcc --quiet keyline usbbench >/dev/null
-    programs=(build/gcc/keyline build/gcc/tests/usbbench)
-fi
-
-# The kernel is unpacked, not installed.
-if ! compgen -G "$work/kernel/boot/vmlinuz-*" >/dev/null; then
-    package=$(apt-cache depends linux-image-amd64 2>/dev/null |
-        sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -1)
-    [ -n "$package" ] || skip "no package list knows linux-image-amd64 (apt-get update)"
-    rm -rf "$work/kernel.new" "$work"/*.deb
-    (cd "$work" && apt-get download "$package" 2>/dev/null) || skip "$package can't be downloaded"
-    mkdir -p "$work/kernel.new"
-    dpkg --fsys-tarfile "$work"/*.deb | tar x -C "$work/kernel.new" --wildcards \
-        './boot/vmlinuz*' './lib/modules/*/kernel/drivers/usb/*'
-    rm -rf "$work"/*.deb "$work/kernel"
-    mv "$work/kernel.new" "$work/kernel"
-fi
-
 root=$(mktemp -d)
-trap 'rm -rf "$root"' EXIT
-mkdir -p "$root/bin" "$root/modules" "$root/lib64"
-cp "$(command -v busybox)" "$root/bin/busybox"
-cp "$here/init" "$here/scenarios.sh" "$root/"
-chmod +x "$root/init"
-cp "${programs[0]}" "$root/bin/keyline"
-cp "${programs[1]}" "$root/bin/usbbench"
-ldd "${programs[@]}" | grep -o '/[^ :]*\.so[^ :]*' | sort -u | while read -r library; do
-    mkdir -p "$root/$(dirname "$library")"
-    cp -L "$library" "$root/$library"
-done
-for module in usb-common usbcore usbip-core vhci-hcd usbserial cp210x ch341 ftdi_sio cdc-acm; do
-    find "$work/kernel/lib/modules" -name "$module.ko" -exec cp {} "$root/modules/" \;
-done
-strip --strip-debug "$root/bin/keyline" "$root/bin/usbbench" 2>/dev/null || true
-(cd "$root" && find . | busybox cpio -o -H newc 2>/dev/null | gzip -1) >"$root.initrd"
 trap 'rm -rf "$root" "$root.initrd"' EXIT
 
-log=$work/log
-# Most of it is the machine's own time: an emulated processor, whether or not /dev/kvm exists.
-timeout 560 qemu-system-x86_64 -accel tcg,thread=multi -cpu max -m 512 -smp 2 -nographic -no-reboot \
-    -net none -kernel "$work"/kernel/boot/vmlinuz-* -initrd "$root.initrd" \
-    -append "console=ttyS0 panic=-1 quiet scenario=$scenario seed=$seed $verbose" </dev/null 2>&1 |
-    tr -d '\r' | tee "$log" | sed -un 's/.*vm: scenario/vm: scenario/; /^vm: /,$p' || true
+# The exact package that linux-image-amd64 stands for; nothing if no list knows it.
+kernel_package() {
+    { apt-cache depends linux-image-amd64 2>/dev/null || true; } |
+        sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -1
+}
+
+# It is unpacked, not installed.
+get_kernel() {
+    local package
+    package=$(kernel_package)
+    [ -n "$package" ] || skip "no package list knows linux-image-amd64 (apt-get update)"
+    rm -rf "$work/kernel.new"
+    mkdir -p "$work/kernel.new" "$root/download"
+    (cd "$root/download" && apt-get -q download "$package" >/dev/null 2>&1) ||
+        skip "$package can't be downloaded (apt-get update)"
+    dpkg --fsys-tarfile "$root"/download/*.deb | tar x -C "$work/kernel.new" --wildcards \
+        './boot/vmlinuz*' './lib/modules/*/kernel/drivers/usb/*'
+    rm -rf "$root/download" "$work/kernel"
+    mv "$work/kernel.new" "$work/kernel"
+}
+
+# with_libraries PROGRAM…: into the guest's /bin, with what they need.
+with_libraries() {
+    cp "$@" "$root/bin/"
+    ldd "$@" | grep -o '/[^ :]*\.so[^ :]*' | sort -u | while read -r library; do
+        mkdir -p "$root/$(dirname "$library")"
+        cp -L "$library" "$root/$library"
+    done
+}
+
+make_root() {
+    mkdir -p "$root/bin" "$root/modules" "$root/lib64" "$root/lib/terminfo/x" \
+        "$root/etc/udev/rules.d" "$root/udev"
+    cp "$here/init" "$here/scenarios.sh" "$here/doctor.sh" "$root/"
+    [ ! -d build/stubs ] || cp -r build/stubs "$root/"
+    find src -name 60-keyline.rules -exec cp {} "$root/udev/" \;
+    chmod +x "$root/init"
+    cp -L /lib/terminfo/x/xterm-256color "$root/lib/terminfo/x/"
+    cp "$(command -v busybox)" "$root/bin/busybox"
+    with_libraries "$keyline" "$usbbench"
+    if command -v udevadm >/dev/null; then
+        with_libraries "$(command -v udevadm)"
+        ln -s udevadm "$root/bin/systemd-udevd"
+    fi
+    strip --strip-debug "$root/bin/keyline" "$root/bin/usbbench"
+    for module in $modules; do
+        find "$work/kernel/lib/modules" -name "$module.ko" -exec cp {} "$root/modules/" \;
+    done
+    (cd "$root" && find . | busybox cpio -o -H newc 2>/dev/null | gzip -1) >"$root.initrd"
+}
+
+# It is the machine's own time whether or not /dev/kvm exists: that may not work.
+boot() {
+    timeout 840 qemu-system-x86_64 -accel tcg,thread=multi -cpu max -m 1024 -smp 2 -nographic \
+        -no-reboot -net none -kernel "$work"/kernel/boot/vmlinuz-* -initrd "$root.initrd" \
+        -append "console=ttyS0 panic=-1 quiet scenario=$scenario seed=$seed $verbose" \
+        </dev/null 2>&1
+}
+
+exec 9>"$work/lock"
+flock 9 # another run may be getting it
+compgen -G "$work/kernel/boot/vmlinuz-*" >/dev/null || get_kernel
+exec 9>&-
+[ "$1" != --kernel ] || exit 0
+make_root
+log=$work/log${scenario:+-$scenario}
+boot | tee "$log" | sed -un 's/\r//; s/.*vm: scenario/vm: scenario/; /^vm: /,$p' || true
 status=$(sed -n 's/^vm: exit \([0-9]*\).*/\1/p' "$log" | tail -1)
 [ -n "$status" ] || echo "vm: the guest did not come to its end; see $log"
 exit "${status:-1}"
