@@ -108,14 +108,18 @@ static int see_listed(struct hotplug *h, kl_us now)
 }
 
 /* A device file that the operator named is used whatever it is, also through a symbolic link. */
-static bool see_named(struct hotplug *h, int named, int listed, struct seen_port *out)
+static bool see_named(struct hotplug *h, int named, int listed, kl_us now, struct seen_port *out)
 {
     char real[PATH_MAX];
     uint64_t node;
+    bool denied;
 
     if (!realpath(h->paths[named], real) || !(node = node_of(real)))
         return false;
-    *out = (struct seen_port){.named = named, .node = node, .denied = is_denied(real)};
+    denied = is_denied(real);
+    if (!is_ready(h, denied, now))
+        return false;
+    *out = (struct seen_port){.named = named, .node = node, .denied = denied};
     for (int i = 0; i < listed; i++)
         if (strcmp(h->seen[i].info.path, real) == 0)
             out->info = h->seen[i].info;
@@ -143,7 +147,7 @@ static void on_work(uv_work_t *work)
     if (listed < 0)
         return;
     for (unsigned i = 0; i < h->path_count; i++)
-        count += see_named(h, (int)i, listed, &h->seen[count]);
+        count += see_named(h, (int)i, listed, now, &h->seen[count]);
     h->count = count;
     h->signature = signature;
     h->listed_at = now;
