@@ -56,17 +56,16 @@ struct binding {
 
 static const struct binding bindings[] = {
     {KL_KEYCODE_UP, 0, DO_UP, EVERYWHERE, false, true, "arrows hjkl", NULL,
-     "choose a board; scroll a log"},
+     "choose a board, or by its number; scroll a log"},
     {KL_KEYCODE_DOWN, 'j', DO_DOWN, EVERYWHERE, false, true, NULL, NULL, NULL},
     {KL_KEYCODE_LEFT, 'h', DO_LEFT, BENCH, false, true, NULL, NULL, NULL},
     {KL_KEYCODE_RIGHT, 0, DO_RIGHT, BENCH, false, true, NULL, NULL, NULL},
-    {0, 0, DO_UP, 0, false, true, "1 2 3 ...", NULL, "jump to the slot with that number"},
     {KL_KEYCODE_ENTER, 0, DO_ZOOM, BENCH, false, true, "Enter", "zoom",
      "the board's whole log; / searches, End follows"},
     {KL_KEYCODE_ESCAPE, 0, DO_BACK, ZOOM | LISTS, false, true, "Esc", "back", "back to the bench"},
-    {'r', 0, DO_RETRY, BENCH | ZOOM, true, true, "r", "retry", "try the chosen board again"},
-    {'R', 0, DO_RETRY_FAILED, EVERYWHERE, true, false, "R", "retry failed",
-     "try all failed boards again"},
+    {'r', 0, DO_RETRY, BENCH | ZOOM, true, true, "r", "retry",
+     "try the chosen board again; R: all failed ones"},
+    {'R', 0, DO_RETRY_FAILED, EVERYWHERE, true, false, "R", "retry failed", NULL},
     {'s', 0, DO_SKIP, BENCH | ZOOM, true, true, "s", "skip",
      "put the chosen board aside; its key goes back only if nothing was sent"},
     {'e', 0, DO_ERASE, BENCH | ZOOM, true, false, "e", "erase",
@@ -81,14 +80,16 @@ static const struct binding bindings[] = {
     {'k', 0, DO_UP_OR_DOUBT, EVERYWHERE, false, true, NULL, NULL, NULL},
     {'K', 0, DO_DOUBT, EVERYWHERE, false, true, "K", "keys",
      "keys in doubt and what to do (also k in the top row)"},
-    {'t', 0, DO_COMPACT, BENCH, false, true, "t", "compact", "panes, or one line per board"},
-    {'o', 0, DO_ORDER, BENCH, false, true, "o", "order", "by slot, or what needs a hand first"},
-    {'/', 0, DO_SEARCH, ZOOM | LISTS, false, true, "/", "search", "search in a log"},
-    {'n', 0, DO_SEARCH_NEXT, ZOOM | LISTS, false, true, "n", "next", "the next match upwards"},
-    {KL_KEYCODE_PAGE_UP, 0, DO_PAGE_UP, EVERYWHERE, false, true, "PgUp PgDn", NULL, "page"},
+    {'t', 0, DO_COMPACT, BENCH, false, true, "t", "compact",
+     "panes, or one line per board; o: what needs a hand first"},
+    {'o', 0, DO_ORDER, BENCH, false, true, "o", "order", NULL},
+    {'/', 0, DO_SEARCH, ZOOM | LISTS, false, true, "/", "search",
+     "search in a log; n: the next match upwards"},
+    {'n', 0, DO_SEARCH_NEXT, ZOOM | LISTS, false, true, "n", "next", NULL},
+    {KL_KEYCODE_PAGE_UP, 0, DO_PAGE_UP, EVERYWHERE, false, true, "PgUp PgDn", NULL,
+     "page; Home, End: the first, the last; End follows a log"},
     {KL_KEYCODE_PAGE_DOWN, ' ', DO_PAGE_DOWN, EVERYWHERE, false, true, NULL, NULL, NULL},
-    {KL_KEYCODE_HOME, 'g', DO_FIRST, EVERYWHERE, false, true, "Home End", NULL,
-     "the first, the last; End follows a log"},
+    {KL_KEYCODE_HOME, 'g', DO_FIRST, EVERYWHERE, false, true, NULL, NULL, NULL},
     {KL_KEYCODE_END, 'G', DO_LAST, EVERYWHERE, false, true, NULL, NULL, NULL},
     {'L', 0, DO_LOCK, EVERYWHERE, false, true, "L", NULL,
      "lock all keys but retry and skip; unlock with the phrase (--lock)"},
@@ -106,7 +107,7 @@ enum {
 const char *kl_view_binding(unsigned i, const char **what)
 {
     for (unsigned b = 0; b < BINDINGS; b++) {
-        if (!bindings[b].name || i--)
+        if (!bindings[b].help || i--)
             continue;
         *what = bindings[b].help;
         return bindings[b].name;

@@ -8,7 +8,7 @@ set(golden_cases
   four:24x80 four:40x120 four:10x40 four:4x20 four:3x10
   trouble:24x80 trouble:12x60
   many:24x80 many:60x200
-  ask-erase:16x80 ask-port:16x80 keys-pressed:12x80 doubt:14x90 help:32x80 zoom:24x80 ascii:24x80
+  ask-erase:16x80 ask-port:16x80 keys-pressed:12x80 doubt:14x90 help:32x80 help:24x80 zoom:24x80 ascii:24x80
   locked:10x80 compact:10x110 lines:24x80)
 foreach(case ${golden_cases})
   string(REPLACE ":" ";" parts ${case})
