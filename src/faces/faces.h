@@ -7,8 +7,8 @@
 
 #include <jansson.h>
 
+#include "faces/stream/wire.h"
 #include "keyline/shell.h"
-#include "keyline/wire.h"
 
 /* headless.c: one readable line per change. Takes no ownership of `fd`. */
 struct headless;

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "e2e.h"
-#include "keyline/wire.h"
+#include "faces/stream/wire.h"
 
 static void make(struct bench *b, unsigned keys, unsigned boards, const char *const *options)
 {

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "adapters/flasher_args.h"
+#include "adapters/bundle/flasher_args.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "adapters/bundle/image.h"
 #include "keyline/bundle_load.h"
-#include "keyline/image.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

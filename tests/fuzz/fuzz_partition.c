@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "keyline/image.h"
+#include "adapters/bundle/image.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "keyline/view.h"
+#include "faces/dashboard/view.h"
 
 static const char style_letters[KL_STYLE_COUNT + 1] = ".d*=kf>bwPF!#-";
 

@@ -7,8 +7,7 @@ cd "$(dirname "$(readlink -f "$0")")/../.." || exit
 check=$1 build=${2:-build/release}
 
 # A public header belongs to the lowest layer that has its .c file, but for these.
-declare -A layer_of=([io]=core [exit]=core [loader_state]=core [handover_state]=core [wire]=faces
-    [virtual_server]=virtual)
+declare -A layer_of=([io]=core [exit]=core [loader_state]=core [handover_state]=core [virtual_server]=virtual)
 layers="core adapters virtual shell faces"
 declare -A below=([core]="core" [adapters]="core adapters" [virtual]="core adapters virtual"
     [shell]="core adapters shell" [faces]="$layers")
@@ -16,7 +15,7 @@ for header in include/keyline/*.h; do
     name=$(basename "$header" .h)
     for layer in $layers; do
         [ -n "${layer_of[$name]:-}" ] && break
-        compgen -G "src/$layer/$name*.c" >/dev/null && layer_of[$name]=$layer
+        [ -n "$(find "src/$layer" -name "$name*.c" -print -quit)" ] && layer_of[$name]=$layer
     done
 done
 
@@ -66,8 +65,11 @@ lint_layers() {
         grep -nE '#include "' -r "src/$layer" | grep -vE '"keyline/' |
             while IFS= read -r line; do
                 name=$(sed 's/.*"\(.*\)".*/\1/' <<<"$line")
-                [ -e "src/$layer/$name" ] || [ -e "firmware/provisioning/$name" ] || echo "$line"
-            done | finding "src/$layer includes a private header of another folder:"
+                case "$name" in
+                "$layer"/*) [ -e "src/$name" ] ;;
+                *) [ -e "$(dirname "${line%%:*}")/$name" ] || [ -e "firmware/provisioning/$name" ] ;;
+                esac || echo "$line"
+            done | finding "src/$layer includes a private header of another layer, or not by its path:"
     done
     for name in "${!layer_of[@]}"; do
         grep -HnE '#include "keyline/' "include/keyline/$name.h" |
@@ -77,13 +79,14 @@ lint_layers() {
         name=$(basename "$header" .h)
         [ -n "${layer_of[$name]:-}" ] || echo "$header"
     done | finding "headers that no layer has a .c file for (see tests/lint/lint.sh):"
+    find src -name '*.[ch]' -printf '%f\n' | sort | uniq -d | finding "two files have one name:"
     for name in "${!layer_of[@]}"; do
         [ "${layer_of[$name]}" = core ] && echo "include/keyline/$name.h"
     done | xargs grep -nE '#include <' -r src/core |
         grep -vE '<(limits|stdarg|stdbool|stddef|stdint|string)\.h>' |
         finding "core includes something beyond the C library's freestanding-style headers:"
-    grep -nE '#include <(curses|ncurses|ncursesw)' -r src | grep -v '^src/faces/terminal.c' |
-        finding "ncurses outside of src/faces/terminal.c:"
+    grep -nE '#include <(curses|ncurses|ncursesw)' -r src | grep -v '^src/faces/dashboard/terminal.c' |
+        finding "ncurses outside of src/faces/dashboard/terminal.c:"
     grep -nE '#include <(sqlite3|libserialport|libdeflate)\.h' -r src | grep -v '^src/adapters/' |
         finding "a library of the adapters outside of them:"
     grep -nE '#include "keyline/|#include <(uv|stdio|stdlib|unistd)\.h' -r firmware/provisioning --include='*.[ch]' |
@@ -129,7 +132,7 @@ lint_calls() {
     grep -nE "(^|[^a-zA-Z0-9_])($calls)\(" -r src firmware/provisioning --include='*.[ch]' |
         grep -vE '^[^:]*:[0-9]+: *(/\*|\* |//)' | finding "calls that are not used here:"
     grep -nE '(^|[^a-zA-Z0-9_])(system|popen|execl?[vpe]*)\(' -r src --include='*.c' |
-        grep -vE '^src/faces/(hook|cli_attach|cli_demo|cli_station)' | finding "starts another program:"
+        grep -vE '^src/faces/(stream/hook|cli/cli_attach|cli/cli_demo|cli/cli_station)' | finding "starts another program:"
     grep -nE '(^|[^a-zA-Z0-9_])(malloc|calloc|realloc|free|printf|time|clock_gettime|getenv)\(' -r src/core |
         finding "the core allocates, prints or looks at the world:"
 }
@@ -228,7 +231,7 @@ lint_cppcheck() {
         --suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches \
         --suppress=nullPointerArithmetic --suppress=nullPointerArithmeticRedundantCheck \
         --suppress=nullPointerRedundantCheck --suppress=ctunullpointer --suppress=uninitvar \
-        --cppcheck-build-dir="$build/cppcheck" -j"$(nproc)" -D_GNU_SOURCE -Iinclude -Ifirmware/provisioning \
+        --cppcheck-build-dir="$build/cppcheck" -j"$(nproc)" -D_GNU_SOURCE -Iinclude -Isrc -Ifirmware/provisioning \
         src firmware/provisioning 2>&1 | finding "cppcheck:"
 }
 

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "adapters/disk.h"
+#include "adapters/host/disk.h"
 #include "prng.h"
 
 enum {

@@ -12,8 +12,8 @@
 #include <cmocka.h>
 #include <zlib.h>
 
+#include "adapters/bundle/image.h"
 #include "bundle_folder.h"
-#include "keyline/image.h"
 
 static void images_beside_the_firmware_are_found(void **state)
 {

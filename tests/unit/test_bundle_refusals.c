@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
+#include "adapters/bundle/image.h"
 #include "bundle_folder.h"
-#include "keyline/image.h"
 
 #define NAMED(...) load_images((const char *const[]){__VA_ARGS__, NULL})
 #define ROWS(rows) (rows), (unsigned)(sizeof(rows) / sizeof(rows)[0])

@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "adapters/csv_mark.h"
+#include "adapters/store/csv_mark.h"
 #include "prng.h"
 #include "scratch.h"
 

@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
-#include "../../src/adapters/link_private.h"
-#include "../../src/adapters/serial_ops.h"
+#include "adapters/link/link_private.h"
+#include "adapters/link/serial_ops.h"
 #include "link_bench.h"
 
 static struct link_bench bench;

@@ -4,7 +4,7 @@
 
 #include <cmocka.h>
 
-#include "../../src/faces/options.h"
+#include "faces/cli/options.h"
 
 struct args {
     bool once, help;

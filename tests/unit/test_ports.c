@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "../../src/adapters/ports_private.h"
+#include "adapters/host/ports_private.h"
 
 static char root[64];
 
@@ -245,7 +245,7 @@ static void udev_rules_name_the_same_ids(void **state)
     enum kl_link_kind kind;
     const char *what;
     (void)state;
-    FILE *f = fopen(KL_SOURCE_DIR "/src/adapters/60-keyline.rules", "r");
+    FILE *f = fopen(KL_SOURCE_DIR "/src/adapters/host/60-keyline.rules", "r");
     assert_non_null(f);
     assert_true(fread(rules, 1, sizeof rules - 1, f) > 0);
     fclose(f);

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "faces/report.h"
+#include "faces/cli/report.h"
 
 static char *told;
 

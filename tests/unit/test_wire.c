@@ -1,4 +1,4 @@
-#include "keyline/wire.h"
+#include "faces/stream/wire.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

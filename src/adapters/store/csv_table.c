@@ -1,0 +1,520 @@
+#include "csv_table.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "adapters/host/disk.h"
+#include "csv_header.h"
+#include "keyline/bundle_load.h"
+#include "keyline/secret.h"
+
+enum {
+    CHUNK = 1 << 16,
+    LABEL_BLOCK = 1 << 18,
+    BAD_LABEL_MAX = KL_LABEL_MAX,
+};
+
+struct kl_label_block {
+    struct kl_label_block *next;
+    size_t used;
+    char text[LABEL_BLOCK];
+};
+
+/* What only lives while a file is read. */
+struct reading {
+    struct kl_csv csv;
+    struct kl_key key;
+    struct kl_header_guess guess;
+    uint32_t of_count[2][KL_FIELDS_MAX + 1]; /* rows that could be keys, by number of fields; [1]:
+                                                those with empty fields at the end */
+    uint32_t separated; /* rows of one field with what its author may have taken for a comma … */
+    char separator;     /* … in the first of them */
+    uint32_t separator_line;
+    uint8_t *shape; /* per row: its number of fields, 0 = unfit */
+    uint8_t *tail;  /* per row: it has empty fields at the end */
+    char chunk[CHUNK];
+};
+
+struct kl_file_id kl_file_id_of(const struct stat *st)
+{
+    return (struct kl_file_id){st->st_dev, st->st_ino, st->st_size, st->st_mtim, st->st_ctim};
+}
+
+static bool time_equal(const struct timespec *a, const struct timespec *b)
+{
+    return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+bool kl_file_id_equal(const struct kl_file_id *a, const struct kl_file_id *b)
+{
+    return a->dev == b->dev && a->ino == b->ino && a->size == b->size &&
+           time_equal(&a->mtim, &b->mtim) && time_equal(&a->ctim, &b->ctim);
+}
+
+static bool key_of(const struct kl_csv_row_text *text, struct kl_key *key)
+{
+    struct kl_span field[KL_FIELDS_MAX];
+
+    for (unsigned i = 0; i < text->fields; i++)
+        field[i] = kl_csv_field(text, i);
+    return kl_key_build(key, field, text->fields, kl_sha256);
+}
+
+/* ---- the index --------------------------------------------------------------------------------
+ */
+
+static uint32_t hash_of(const struct kl_table *t, const struct kl_fingerprint *fp)
+{
+    uint32_t h;
+
+    memcpy(&h, fp->b, sizeof h); /* a fingerprint is as good as random */
+    return h & (t->index_size - 1);
+}
+
+uint32_t kl_table_find(const struct kl_table *t, const struct kl_fingerprint *fp)
+{
+    for (uint32_t h = hash_of(t, fp); t->index[h] != 0; h = (h + 1) & (t->index_size - 1))
+        if (kl_fingerprint_equal(&t->row[t->index[h] - 1].fingerprint, fp))
+            return t->index[h] - 1;
+    return UINT32_MAX;
+}
+
+static bool note_copy(struct kl_table *t, uint32_t first, uint32_t row)
+{
+    if (t->copy_count == t->copy_capacity) {
+        uint32_t capacity = t->copy_capacity == 0 ? 64 : t->copy_capacity * 2;
+        struct kl_table_copy *more = reallocarray(t->copy, capacity, sizeof *more);
+        if (more == NULL)
+            return false;
+        t->copy = more;
+        t->copy_capacity = capacity;
+    }
+    t->copy[t->copy_count++] = (struct kl_table_copy){first, row};
+    return true;
+}
+
+static int by_first(const void *a, const void *b)
+{
+    const struct kl_table_copy *x = a, *y = b;
+
+    if (x->first != y->first)
+        return x->first < y->first ? -1 : 1;
+    return (x->row > y->row) - (x->row < y->row);
+}
+
+uint32_t kl_table_copies(const struct kl_table *t, uint32_t row, uint32_t *count)
+{
+    uint32_t low = 0, high = t->copy_count;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (t->copy[middle].first < row)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (*count = 0; low + *count < t->copy_count && t->copy[low + *count].first == row; ++*count)
+        continue;
+    return low;
+}
+
+static bool build_index(struct kl_table *t)
+{
+    t->index_size = 16;
+    while (t->index_size / 2 < t->count)
+        t->index_size *= 2;
+    if ((t->index = calloc(t->index_size, sizeof *t->index)) == NULL)
+        return false;
+    for (uint32_t i = 0; i < t->count; i++) {
+        uint32_t first, h;
+
+        if (t->row[i].bad)
+            continue;
+        if ((first = kl_table_find(t, &t->row[i].fingerprint)) != UINT32_MAX) {
+            if (!note_copy(t, first, i))
+                return false;
+            continue;
+        }
+        for (h = hash_of(t, &t->row[i].fingerprint); t->index[h] != 0;)
+            h = (h + 1) & (t->index_size - 1);
+        t->index[h] = i + 1;
+    }
+    if (t->copy_count > 0)
+        qsort(t->copy, t->copy_count, sizeof *t->copy, by_first);
+    return true;
+}
+
+/* ---- reading ----------------------------------------------------------------------------------
+ */
+
+static const char *store_label(struct kl_table *t, const char *text, size_t size)
+{
+    struct kl_label_block *block = t->labels;
+    char *label;
+
+    if (block == NULL || block->used + size + 1 > sizeof block->text) {
+        if ((block = malloc(sizeof *block)) == NULL)
+            return NULL;
+        block->next = t->labels;
+        block->used = 0;
+        t->labels = block;
+    }
+    label = block->text + block->used;
+    memcpy(label, text, size);
+    label[size] = '\0';
+    block->used += size + 1;
+    return label;
+}
+
+static bool is_separator(uint8_t c)
+{
+    return c < ' ' || c == 0x7f || c == ',' || c == ';' || c == '|';
+}
+
+/* The label is public. In a row that is no key, or has one field only, that is what stands before
+   anything that its author may have taken for a comma. */
+static const char *label_of(struct kl_table *t, const struct reading *r, bool bad)
+{
+    const struct kl_csv_row_text *text = &r->csv.row;
+    size_t size = 0;
+    struct kl_span field;
+
+    if (text->cut || text->fields == 0)
+        return store_label(t, "", 0);
+    field = bad ? kl_csv_field(text, 0) : kl_key_field(&r->key, 0);
+    while (size < field.size && !is_separator(field.data[size]))
+        size++;
+    if (!bad && text->fields > 1)
+        size = field.size;
+    if (bad && size > BAD_LABEL_MAX)
+        size = BAD_LABEL_MAX;
+    return store_label(t, (const char *)field.data, size);
+}
+
+static void look_for_separator(struct reading *r)
+{
+    const struct kl_csv_row_text *text = &r->csv.row;
+    struct kl_span field;
+
+    if (text->fields != 1 || text->cut)
+        return;
+    field = kl_csv_field(text, 0);
+    for (size_t i = 0; i < field.size; i++) {
+        if (field.data[i] != ';' && field.data[i] != '|' && field.data[i] != '\t')
+            continue;
+        if (r->separated++ == 0) {
+            r->separator = (char)field.data[i];
+            r->separator_line = text->line;
+        }
+        return;
+    }
+}
+
+/* Where most rows are separated by something else, each is one field, the label, and that is shown.
+ */
+static bool has_commas(const struct kl_table *t, const struct reading *r, char error[KL_TEXT_MAX])
+{
+    if (r->separated <= t->count / 2)
+        return true;
+    kl_format(error, KL_TEXT_MAX,
+              "%s: line %u: its fields are separated by %s; save it with commas", kl_shown(t->path),
+              r->separator_line,
+              r->separator == ';'   ? "';'"
+              : r->separator == '|' ? "'|'"
+                                    : "tabs");
+    return false;
+}
+
+static bool grow(struct kl_table *t, struct reading *r)
+{
+    uint32_t capacity = t->capacity == 0 ? 1024 : t->capacity + t->capacity / 2;
+
+#define GROW(array)                                                                                \
+    do {                                                                                           \
+        void *more = reallocarray(array, capacity, sizeof *(array));                               \
+        if (more == NULL)                                                                          \
+            return false;                                                                          \
+        (array) = more;                                                                            \
+    } while (0)
+    GROW(t->row);
+    GROW(t->start);
+    GROW(t->size);
+    GROW(t->spent);
+    GROW(r->shape);
+    GROW(r->tail);
+#undef GROW
+    t->capacity = capacity;
+    return true;
+}
+
+static bool add_row(struct kl_table *t, struct reading *r)
+{
+    const struct kl_csv_row_text *text = &r->csv.row;
+    enum kl_csv_unfit why = kl_csv_unfit(text);
+    struct kl_csv_row *row;
+
+    if (t->count == t->capacity && (t->count > UINT32_MAX / 4 || !grow(t, r)))
+        return false;
+    row = &t->row[t->count];
+    memset(row, 0, sizeof *row);
+    row->line = text->line;
+    row->marked = text->marked;
+    if (why == KL_UNFIT_NOTHING && !key_of(text, &r->key))
+        why = KL_UNFIT_OTHER;
+    row->why = (uint8_t)why;
+    row->bad = why != KL_UNFIT_NOTHING;
+    if (!row->bad)
+        row->fingerprint = r->key.fingerprint;
+    if ((row->label = label_of(t, r, row->bad)) == NULL)
+        return false;
+    r->shape[t->count] = row->bad ? 0 : (uint8_t)text->fields;
+    r->tail[t->count] = text->empty_tail > 0;
+    if (!row->bad)
+        r->of_count[text->empty_tail > 0][text->fields]++;
+    t->start[t->count] = text->start;
+    t->size[t->count] = (uint32_t)text->size;
+    t->spent[t->count] = text->marked;
+    t->count++;
+    kl_header_look(&r->guess, text);
+    look_for_separator(r);
+    return true;
+}
+
+/* The number of fields that most rows have; 0 if there are none. */
+static unsigned most_common(const uint32_t of_count[KL_FIELDS_MAX + 1])
+{
+    unsigned best = 0;
+
+    for (unsigned n = 1; n <= KL_FIELDS_MAX; n++)
+        if (of_count[n] > (best == 0 ? 0 : of_count[best]))
+            best = n;
+    return best;
+}
+
+/* Most rows decide how many fields a key has. Empty fields at the end are forgiven where the rest
+   fits: spreadsheets put them there once some rows have a mark and others have none, and they stay
+   when the marks are gone. */
+static void judge_shapes(struct kl_table *t, const struct reading *r)
+{
+    unsigned best = most_common(r->of_count[0]);
+
+    if (best == 0)
+        best = most_common(r->of_count[1]);
+    t->fields = best;
+    for (uint32_t i = 0; i < t->count; i++) {
+        struct kl_csv_row *row = &t->row[i];
+
+        if (row->bad || r->shape[i] == best)
+            continue;
+        row->bad = true;
+        row->why = r->tail[i] ? KL_UNFIT_EMPTY_FIELD : KL_UNFIT_OTHER_COUNT;
+        memset(&row->fingerprint, 0, sizeof row->fingerprint);
+    }
+}
+
+static enum kl_table_result out_of_memory(const char *path, char error[KL_TEXT_MAX])
+{
+    kl_format(error, KL_TEXT_MAX, "%s: too large for this machine's memory", kl_shown(path));
+    return KL_TABLE_BROKEN;
+}
+
+static enum kl_table_result take_row(struct kl_table *t, struct reading *r, bool *header,
+                                     char error[KL_TEXT_MAX])
+{
+    if (r->csv.row.size > UINT32_MAX) {
+        kl_format(error, KL_TEXT_MAX, "%s: line %u: the row is too long", kl_shown(t->path),
+                  r->csv.row.line);
+        return KL_TABLE_BROKEN;
+    }
+    if (*header) {
+        *header = false;
+        return KL_TABLE_OK;
+    }
+    return add_row(t, r) ? KL_TABLE_OK : out_of_memory(t->path, error);
+}
+
+static enum kl_table_result take_chunk(struct kl_table *t, struct reading *r, size_t size,
+                                       bool *header, char error[KL_TEXT_MAX])
+{
+    enum kl_table_result result = KL_TABLE_OK;
+
+    for (size_t at = 0; at < size && result == KL_TABLE_OK;) {
+        at += kl_csv_feed(&r->csv, r->chunk + at, size - at);
+        if (r->csv.row_ready)
+            result = take_row(t, r, header, error);
+    }
+    return result;
+}
+
+static bool is_utf16(const char *data, size_t size)
+{
+    return size >= 2 && (memcmp(data, "\xff\xfe", 2) == 0 || memcmp(data, "\xfe\xff", 2) == 0);
+}
+
+static enum kl_table_result read_rows(struct kl_table *t, int fd, struct reading *r, bool header,
+                                      char error[KL_TEXT_MAX])
+{
+    enum kl_table_result result = KL_TABLE_OK;
+    bool first = true;
+    ssize_t size;
+
+    kl_csv_begin(&r->csv);
+    while (result == KL_TABLE_OK && (size = read(fd, r->chunk, sizeof r->chunk)) != 0) {
+        if (size < 0) {
+            kl_format(error, KL_TEXT_MAX, "%s: %s", kl_shown(t->path), strerror(errno));
+            return KL_TABLE_ABSENT;
+        }
+        if (first && is_utf16(r->chunk, (size_t)size)) {
+            kl_format(error, KL_TEXT_MAX, "%s: this is UTF-16; save it as UTF-8", t->path);
+            return KL_TABLE_BROKEN;
+        }
+        first = false;
+        result = take_chunk(t, r, (size_t)size, &header, error);
+    }
+    if (result != KL_TABLE_OK)
+        return result;
+    kl_csv_end(&r->csv);
+    t->open_end = r->csv.row_ready;
+    if (r->csv.row_ready && (result = take_row(t, r, &header, error)) != KL_TABLE_OK)
+        return result;
+    if (r->csv.error == KL_CSV_FINE)
+        return KL_TABLE_OK;
+    kl_format(error, KL_TEXT_MAX, "%s: line %u: %s", kl_shown(t->path), r->csv.error_line,
+              kl_csv_error_text(r->csv.error));
+    return KL_TABLE_BROKEN;
+}
+
+static enum kl_table_result read_file(struct kl_table *t, int fd, bool header,
+                                      char error[KL_TEXT_MAX])
+{
+    struct reading *r = kl_secret_alloc(sizeof *r);
+    enum kl_table_result result;
+    struct stat before, after;
+
+    if (r == NULL)
+        return out_of_memory(t->path, error);
+    if (fstat(fd, &before) != 0 || !S_ISREG(before.st_mode)) {
+        kl_format(error, KL_TEXT_MAX, "%s: not a regular file", kl_shown(t->path));
+        result = KL_TABLE_ABSENT;
+    } else if ((result = read_rows(t, fd, r, header, error)) == KL_TABLE_OK) {
+        judge_shapes(t, r);
+        if (!header)
+            kl_header_judge(&r->guess, t->warning);
+        if (!has_commas(t, r, error))
+            result = KL_TABLE_BROKEN;
+        else if (!build_index(t))
+            result = out_of_memory(t->path, error);
+    }
+    if (result == KL_TABLE_OK || result == KL_TABLE_BROKEN) {
+        t->id = kl_file_id_of(&before);
+        if (fstat(fd, &after) != 0 || after.st_size != before.st_size ||
+            !time_equal(&after.st_mtim, &before.st_mtim)) {
+            kl_format(error, KL_TEXT_MAX, "%s: another program is writing to it",
+                      kl_shown(t->path));
+            result = KL_TABLE_CHANGED;
+        }
+    }
+    free(r->shape);
+    free(r->tail);
+    kl_secret_free(r, sizeof *r);
+    return result;
+}
+
+enum kl_table_result kl_table_load(const char *path, bool header, struct kl_table **out,
+                                   char error[KL_TEXT_MAX])
+{
+    struct kl_table *t = calloc(1, sizeof *t);
+    enum kl_table_result result;
+    int fd;
+
+    *out = NULL;
+    if (t == NULL || !kl_copy(t->path, sizeof t->path, path)) {
+        free(t);
+        return out_of_memory(path, error);
+    }
+    /* Without O_NONBLOCK a named pipe would hold us here. */
+    if ((fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)) < 0) {
+        kl_format(error, KL_TEXT_MAX, "%s: %s", kl_shown(path), strerror(errno));
+        free(t);
+        return KL_TABLE_ABSENT;
+    }
+    result = read_file(t, fd, header, error);
+    close(fd);
+    if (result == KL_TABLE_OK)
+        *out = t;
+    else
+        kl_table_free(t);
+    return result;
+}
+
+void kl_table_free(struct kl_table *t)
+{
+    if (t == NULL)
+        return;
+    while (t->labels != NULL) {
+        struct kl_label_block *next = t->labels->next;
+        free(t->labels);
+        t->labels = next;
+    }
+    free(t->row);
+    free(t->start);
+    free(t->size);
+    free(t->spent);
+    free(t->index);
+    free(t->copy);
+    free(t);
+}
+
+/* ---- one key again ----------------------------------------------------------------------------
+ */
+
+bool kl_table_read_row(const struct kl_table *t, int fd, uint32_t row, struct kl_key *key,
+                       bool *marked)
+{
+    size_t text_size = t->size[row], size = sizeof(struct kl_csv) + text_size;
+    struct kl_csv *csv = kl_secret_alloc(size);
+    char *text = (char *)(csv + 1);
+    bool ok = false;
+
+    if (csv == NULL)
+        return false;
+    if (pread(fd, text, text_size, (off_t)t->start[row]) == (ssize_t)text_size) {
+        kl_csv_begin_at(csv, t->start[row], t->row[row].line);
+        if (kl_csv_feed(csv, text, text_size) == text_size)
+            kl_csv_end(csv);
+        ok = csv->row_ready && csv->error == KL_CSV_FINE && csv->row.size == text_size &&
+             kl_csv_unfit(&csv->row) == KL_UNFIT_NOTHING && key_of(&csv->row, key) &&
+             kl_fingerprint_equal(&key->fingerprint, &t->row[row].fingerprint);
+        *marked = csv->row.marked;
+    }
+    if (!ok)
+        kl_wipe(key, sizeof *key);
+    kl_secret_free(csv, size);
+    return ok;
+}
+
+enum kl_table_result kl_table_fetch(const struct kl_table *t, uint32_t row, struct kl_key *key,
+                                    char error[KL_TEXT_MAX])
+{
+    enum kl_table_result result = KL_TABLE_CHANGED;
+    int fd = open(t->path, O_RDONLY | O_CLOEXEC);
+    struct kl_file_id id;
+    struct stat st;
+    bool marked;
+
+    if (fd < 0 || fstat(fd, &st) != 0) {
+        kl_format(error, KL_TEXT_MAX, "%s: %s", kl_shown(t->path), strerror(errno));
+        result = KL_TABLE_ABSENT;
+    } else {
+        id = kl_file_id_of(&st);
+        if (kl_file_id_equal(&id, &t->id) && kl_table_read_row(t, fd, row, key, &marked))
+            result = KL_TABLE_OK;
+    }
+    if (fd >= 0)
+        close(fd);
+    return result;
+}

@@ -1,0 +1,259 @@
+/* ledger.c: what changes in the ledger, and the rules that hold whoever asks. */
+#include "keyline/ledger.h"
+
+#include <string.h>
+
+#include "adapters/host/disk.h"
+#include "keyline/chip.h"
+#include "ledger_db.h"
+
+/* What the ledger says about one key. */
+struct entry {
+    bool known;
+    bool active; /* reserved or provisioned */
+    bool provisioned;
+    bool same_mac;
+    char mac[18];
+};
+
+static enum kl_store_status trouble(struct kl_ledger *l, int rc, char text[KL_TEXT_MAX])
+{
+    kl_ledger_say(l, rc, text);
+    return KL_STORE_FAILED;
+}
+
+static void bind_text(sqlite3_stmt *s, int at, const char *text)
+{
+    sqlite3_bind_text(s, at, text == NULL ? "" : text, -1, SQLITE_TRANSIENT);
+}
+
+static void bind_mac(sqlite3_stmt *s, int at, const struct kl_mac *mac)
+{
+    char text[18];
+
+    kl_mac_format(mac, text);
+    bind_text(s, at, text);
+}
+
+static void bind_fingerprint(sqlite3_stmt *s, int at, const struct kl_fingerprint *fp)
+{
+    sqlite3_bind_blob(s, at, fp->b, sizeof fp->b, SQLITE_TRANSIENT);
+}
+
+static enum kl_store_status finish(struct kl_ledger *l, sqlite3_stmt *s, char text[KL_TEXT_MAX])
+{
+    int rc = sqlite3_step(s);
+    enum kl_store_status status = rc == SQLITE_DONE ? KL_STORE_OK : trouble(l, rc, text);
+
+    sqlite3_reset(s);
+    return status;
+}
+
+static enum kl_store_status find(struct kl_ledger *l, const struct kl_ledger_change *c,
+                                 struct entry *out, char text[KL_TEXT_MAX])
+{
+    sqlite3_stmt *s = kl_ledger_sql(l, KL_SQL_KEY, text);
+    enum kl_store_status status = KL_STORE_OK;
+    struct kl_mac mac;
+    int rc;
+
+    memset(out, 0, sizeof *out);
+    if (s == NULL)
+        return KL_STORE_FAILED;
+    bind_fingerprint(s, 1, &c->fingerprint);
+    if ((rc = sqlite3_step(s)) == SQLITE_ROW) {
+        const char *state = (const char *)sqlite3_column_text(s, 0);
+        const char *holder = (const char *)sqlite3_column_text(s, 1);
+
+        out->known = true;
+        out->provisioned = strcmp(state, "provisioned") == 0;
+        out->active = strcmp(state, "released") != 0;
+        kl_copy(out->mac, sizeof out->mac, holder);
+        out->same_mac = kl_mac_parse(out->mac, &mac) && kl_mac_equal(&mac, &c->mac);
+    } else if (rc != SQLITE_DONE) {
+        status = trouble(l, rc, text);
+    }
+    sqlite3_reset(s);
+    return status;
+}
+
+/* REFUSED if this board has another key than the one in question. */
+static enum kl_store_status has_no_other(struct kl_ledger *l, const struct kl_ledger_change *c,
+                                         char text[KL_TEXT_MAX])
+{
+    sqlite3_stmt *s = kl_ledger_sql(l, KL_SQL_OF_MAC, text);
+    enum kl_store_status status = KL_STORE_OK;
+    char mac[18];
+    int rc;
+
+    if (s == NULL)
+        return KL_STORE_FAILED;
+    bind_mac(s, 1, &c->mac);
+    bind_fingerprint(s, 2, &c->fingerprint);
+    if ((rc = sqlite3_step(s)) == SQLITE_ROW) {
+        kl_mac_format(&c->mac, mac);
+        kl_format(text, KL_TEXT_MAX, "by the ledger the board %s has the key %s (%s)", mac,
+                  (const char *)sqlite3_column_text(s, 1), (const char *)sqlite3_column_text(s, 0));
+        status = KL_STORE_REFUSED;
+    } else if (rc != SQLITE_DONE) {
+        status = trouble(l, rc, text);
+    }
+    sqlite3_reset(s);
+    return status;
+}
+
+static enum kl_store_status belongs_to(const struct entry *e, char text[KL_TEXT_MAX])
+{
+    kl_format(text, KL_TEXT_MAX, "by the ledger this key is %s the board %s",
+              e->provisioned ? "provisioned to" : "reserved for", e->mac);
+    return KL_STORE_REFUSED;
+}
+
+static enum kl_store_status note(struct kl_ledger *l, const char *what,
+                                 const struct kl_ledger_change *c, char text[KL_TEXT_MAX])
+{
+    sqlite3_stmt *s = kl_ledger_sql(l, KL_SQL_NOTE, text);
+
+    if (s == NULL)
+        return KL_STORE_FAILED;
+    sqlite3_bind_int64(s, 1, c->wall);
+    bind_text(s, 2, what);
+    bind_mac(s, 3, &c->mac);
+    bind_text(s, 4, c->label);
+    bind_fingerprint(s, 5, &c->fingerprint);
+    bind_text(s, 6, c->station);
+    bind_text(s, 7, c->bundle);
+    bind_text(s, 8, c->reason);
+    return finish(l, s, text);
+}
+
+static enum kl_store_status put(struct kl_ledger *l, enum kl_ledger_statement which,
+                                const struct kl_ledger_change *c, char text[KL_TEXT_MAX])
+{
+    sqlite3_stmt *s = kl_ledger_sql(l, which, text);
+
+    if (s == NULL)
+        return KL_STORE_FAILED;
+    bind_fingerprint(s, 1, &c->fingerprint);
+    bind_text(s, 2, c->label);
+    bind_mac(s, 3, &c->mac);
+    sqlite3_bind_int64(s, 4, c->wall);
+    bind_text(s, 5, c->station);
+    bind_text(s, 6, c->bundle);
+    if (which == KL_SQL_PROVISION)
+        bind_text(s, 7, c->how);
+    return finish(l, s, text);
+}
+
+enum kl_store_status kl_ledger_reserve(struct kl_ledger *l, const struct kl_ledger_change *c,
+                                       char text[KL_TEXT_MAX])
+{
+    enum kl_store_status status;
+    struct entry e;
+
+    KL_ASSERT(kl_mac_is_set(&c->mac));
+    if ((status = find(l, c, &e, text)) != KL_STORE_OK)
+        return status;
+    if (e.active)
+        return e.same_mac ? KL_STORE_OK : belongs_to(&e, text);
+    if (c->marked) {
+        kl_copy(text, KL_TEXT_MAX, "the key's row carries the mark of another tool");
+        return KL_STORE_REFUSED;
+    }
+    if ((status = has_no_other(l, c, text)) != KL_STORE_OK ||
+        (status = put(l, KL_SQL_RESERVE, c, text)) != KL_STORE_OK)
+        return status;
+    return note(l, "reserved", c, text);
+}
+
+enum kl_store_status kl_ledger_provision(struct kl_ledger *l, const struct kl_ledger_change *c,
+                                         char text[KL_TEXT_MAX])
+{
+    enum kl_store_status status;
+    struct entry e;
+
+    KL_ASSERT(kl_mac_is_set(&c->mac));
+    if ((status = find(l, c, &e, text)) != KL_STORE_OK)
+        return status;
+    if (e.active && !e.same_mac)
+        return belongs_to(&e, text);
+    if (e.provisioned)
+        return KL_STORE_OK;
+    /* Whatever else this board was promised: a key that it has shown must never go to another. */
+    if ((status = put(l, KL_SQL_PROVISION, c, text)) != KL_STORE_OK)
+        return status;
+    return note(l, e.active ? "provisioned" : "adopted", c, text);
+}
+
+enum kl_store_status kl_ledger_release(struct kl_ledger *l, const struct kl_ledger_change *c,
+                                       char text[KL_TEXT_MAX])
+{
+    enum kl_store_status status;
+    struct entry e;
+    sqlite3_stmt *s;
+
+    if ((status = find(l, c, &e, text)) != KL_STORE_OK)
+        return status;
+    if (!e.active)
+        return KL_STORE_OK;
+    if (e.provisioned || !e.same_mac)
+        return belongs_to(&e, text);
+    if ((s = kl_ledger_sql(l, KL_SQL_RELEASE, text)) == NULL)
+        return KL_STORE_FAILED;
+    bind_fingerprint(s, 1, &c->fingerprint);
+    sqlite3_bind_int64(s, 2, c->wall);
+    bind_text(s, 3, c->reason);
+    if ((status = finish(l, s, text)) != KL_STORE_OK)
+        return status;
+    return note(l, "released", c, text);
+}
+
+enum kl_store_status kl_ledger_owns(struct kl_ledger *l, const struct kl_ledger_change *c,
+                                    char text[KL_TEXT_MAX])
+{
+    enum kl_store_status status;
+    struct entry e;
+
+    if ((status = find(l, c, &e, text)) != KL_STORE_OK)
+        return status;
+    if (e.active && e.same_mac)
+        return KL_STORE_OK;
+    if (e.active)
+        return belongs_to(&e, text);
+    if (e.known && e.same_mac)
+        return kl_ledger_reserve(l, c, text);
+    kl_copy(text, KL_TEXT_MAX, "by the ledger this key is nobody's");
+    return KL_STORE_REFUSED;
+}
+
+enum kl_store_status kl_ledger_attempt(struct kl_ledger *l, const struct kl_ledger_change *c,
+                                       const struct kl_attempt *a, char text[KL_TEXT_MAX])
+{
+    sqlite3_stmt *s = kl_ledger_sql(l, KL_SQL_ATTEMPT, text);
+    const struct kl_chip *chip = kl_chip(a->chip);
+
+    if (s == NULL)
+        return KL_STORE_FAILED;
+    sqlite3_bind_int64(s, 1, c->wall);
+    bind_mac(s, 2, &a->mac);
+    bind_text(s, 3, a->label);
+    bind_text(s, 4, c->station);
+    bind_text(s, 5, c->bundle);
+    bind_text(s, 6, a->reason == KL_FAULT_NONE ? "" : kl_fault_info(a->reason).name);
+    bind_text(s, 7, a->detail);
+    bind_text(s, 8, chip == NULL ? "" : chip->slug);
+    sqlite3_bind_int64(s, 9, a->revision);
+    sqlite3_bind_int64(s, 10, a->flash_id);
+    sqlite3_bind_int64(s, 11, a->flash_size);
+    bind_text(s, 12, a->port);
+    bind_text(s, 13, a->slot);
+    sqlite3_bind_int64(s, 14, a->wall_started);
+    sqlite3_bind_int64(s, 15, a->wall_ended);
+    bind_text(s, 16, kl_state_name(a->result));
+    sqlite3_bind_int64(s, 17, a->tries);
+    sqlite3_bind_int64(s, 18, a->baud);
+    sqlite3_bind_int64(s, 19, a->chip_error);
+    sqlite3_bind_int(s, 20, a->already);
+    sqlite3_bind_int(s, 21, a->acknowledged_only);
+    return finish(l, s, text);
+}

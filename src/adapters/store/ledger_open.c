@@ -1,0 +1,467 @@
+/* ledger_open.c: makes, opens, checks and heals the ledger file. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "adapters/host/disk.h"
+#include "ledger_db.h"
+
+enum {
+    APPLICATION_ID = 0x6b6c6e65, /* "klne" */
+    VERSION = 1,
+    BUSY_MS = 5000, /* readers of `keyline keys` are gone long before */
+    QUICK_CHECK_MAX = 64 << 20,
+};
+
+/* clang-format off */
+static const char schema[] =
+    "PRAGMA application_id = 0x6b6c6e65;"
+    "PRAGMA user_version = 1;"
+    "CREATE TABLE keys ("
+    " id INTEGER PRIMARY KEY,"
+    " fingerprint BLOB NOT NULL UNIQUE CHECK (length(fingerprint) = 16),"
+    " label TEXT NOT NULL,"
+    " state TEXT NOT NULL CHECK (state IN ('reserved', 'provisioned', 'released')),"
+    " mac TEXT NOT NULL CHECK (length(mac) = 17),"
+    " reserved_at INTEGER, provisioned_at INTEGER, released_at INTEGER,"
+    " how TEXT NOT NULL DEFAULT '', reason TEXT NOT NULL DEFAULT '',"
+    " station TEXT NOT NULL DEFAULT '', bundle TEXT NOT NULL DEFAULT ''"
+    ") STRICT;"
+    /* A board is promised one key at most, whatever any program believes. */
+    "CREATE UNIQUE INDEX one_promise_per_board ON keys (mac) WHERE state = 'reserved';"
+    "CREATE INDEX keys_by_mac ON keys (mac);"
+    "CREATE TABLE history ("
+    " id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " at INTEGER NOT NULL,"
+    " what TEXT NOT NULL,"
+    " mac TEXT NOT NULL, label TEXT NOT NULL, fingerprint BLOB,"
+    " station TEXT NOT NULL, bundle TEXT NOT NULL,"
+    " reason TEXT NOT NULL DEFAULT '', detail TEXT NOT NULL DEFAULT '',"
+    " chip TEXT, revision INTEGER, flash_id INTEGER, flash_size INTEGER,"
+    " port TEXT, slot TEXT, started_at INTEGER, ended_at INTEGER, result TEXT,"
+    " tries INTEGER, baud INTEGER, chip_error INTEGER, already INTEGER, acknowledged_only INTEGER"
+    ") STRICT;"
+    "CREATE INDEX history_by_mac ON history (mac);"
+    "CREATE INDEX history_by_label ON history (label);"
+    "CREATE TRIGGER history_is_kept BEFORE DELETE ON history"
+    " BEGIN SELECT raise(ABORT, 'the history is never deleted'); END;"
+    "CREATE TRIGGER history_is_fixed BEFORE UPDATE ON history"
+    " BEGIN SELECT raise(ABORT, 'the history is never changed'); END;"
+    "CREATE TRIGGER keys_are_kept BEFORE DELETE ON keys"
+    " BEGIN SELECT raise(ABORT, 'a key is never deleted'); END;"
+    "CREATE TRIGGER provisioned_is_final BEFORE UPDATE ON keys"
+    " WHEN old.state = 'provisioned' AND (new.state <> 'provisioned' OR new.mac <> old.mac)"
+    " BEGIN SELECT raise(ABORT, 'a provisioned key stays with its board'); END;";
+
+static const char *const statements[KL_SQL_COUNT] = {
+    [KL_SQL_BEGIN] = "BEGIN IMMEDIATE",
+    [KL_SQL_COMMIT] = "COMMIT",
+    [KL_SQL_KEY] = "SELECT state, mac, label FROM keys WHERE fingerprint = ?1",
+    [KL_SQL_OF_MAC] = "SELECT state, label FROM keys WHERE mac = ?1"
+                      " AND state <> 'released' AND fingerprint <> ?2 LIMIT 1",
+    [KL_SQL_RESERVE] = "INSERT INTO keys (fingerprint, label, state, mac, reserved_at, station, bundle)"
+                       " VALUES (?1, ?2, 'reserved', ?3, ?4, ?5, ?6)"
+                       " ON CONFLICT (fingerprint) DO UPDATE SET label = excluded.label,"
+                       " state = 'reserved', mac = excluded.mac, reserved_at = excluded.reserved_at,"
+                       " station = excluded.station, bundle = excluded.bundle, how = '', reason = ''",
+    [KL_SQL_PROVISION] = "INSERT INTO keys (fingerprint, label, state, mac, provisioned_at, station,"
+                         " bundle, how) VALUES (?1, ?2, 'provisioned', ?3, ?4, ?5, ?6, ?7)"
+                         " ON CONFLICT (fingerprint) DO UPDATE SET label = excluded.label,"
+                         " state = 'provisioned', mac = excluded.mac,"
+                         " provisioned_at = excluded.provisioned_at, station = excluded.station,"
+                         " bundle = excluded.bundle, how = excluded.how, reason = ''",
+    [KL_SQL_RELEASE] = "UPDATE keys SET state = 'released', released_at = ?2, reason = ?3"
+                       " WHERE fingerprint = ?1 AND state = 'reserved'",
+    [KL_SQL_NOTE] = "INSERT INTO history (at, what, mac, label, fingerprint, station, bundle, reason)"
+                    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    [KL_SQL_ATTEMPT] = "INSERT INTO history (at, what, mac, label, station, bundle, reason, detail,"
+                       " chip, revision, flash_id, flash_size, port, slot, started_at, ended_at,"
+                       " result, tries, baud, chip_error, already, acknowledged_only)"
+                       " VALUES (?1, 'attempt', ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"
+                       " ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)",
+};
+/* clang-format on */
+
+void kl_ledger_say(struct kl_ledger *l, int rc, char error[KL_TEXT_MAX])
+{
+    const char *advice = "";
+    bool ours = l->db != NULL && (sqlite3_errcode(l->db) & 0xff) == (rc & 0xff);
+    const char *says = ours ? sqlite3_errmsg(l->db) : sqlite3_errstr(rc);
+
+    switch (rc & 0xff) {
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        advice = "; it is damaged: put a backup in its place, or see docs/ledger.md (it is never "
+                 "made anew by itself)";
+        break;
+    case SQLITE_FULL:
+        advice = "; free some disk space";
+        break;
+    case SQLITE_READONLY:
+    case SQLITE_CANTOPEN:
+    case SQLITE_PERM:
+        advice = "; the file and its folder must be writable for this user";
+        break;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        advice = "; another program holds it";
+        break;
+    }
+    kl_format(error, KL_TEXT_MAX, "%s: %s%s", kl_shown(l->path), says, advice);
+}
+
+static bool run(struct kl_ledger *l, const char *sql, char error[KL_TEXT_MAX])
+{
+    int rc = sqlite3_exec(l->db, sql, NULL, NULL, NULL);
+
+    if (rc != SQLITE_OK)
+        kl_ledger_say(l, rc, error);
+    return rc == SQLITE_OK;
+}
+
+static void close_db(struct kl_ledger *l)
+{
+    for (int i = 0; i < KL_SQL_COUNT; i++) {
+        sqlite3_finalize(l->sql[i]);
+        l->sql[i] = NULL;
+    }
+    sqlite3_close(l->db);
+    l->db = NULL;
+}
+
+sqlite3_stmt *kl_ledger_sql(struct kl_ledger *l, enum kl_ledger_statement which,
+                            char error[KL_TEXT_MAX])
+{
+    int rc;
+
+    if (l->sql[which] == NULL &&
+        (rc = sqlite3_prepare_v3(l->db, statements[which], -1, SQLITE_PREPARE_PERSISTENT,
+                                 &l->sql[which], NULL)) != SQLITE_OK) {
+        kl_ledger_say(l, rc, error);
+        return NULL;
+    }
+    sqlite3_reset(l->sql[which]);
+    sqlite3_clear_bindings(l->sql[which]);
+    return l->sql[which];
+}
+
+bool kl_ledger_path(const char *csv, char out[4096])
+{
+    static const char suffix[] = ".ledger";
+    char real[PATH_MAX];
+
+    /* Without the CSV there may still be its ledger to look at. */
+    if (realpath(csv, real) == NULL && !kl_copy(real, sizeof real, csv))
+        return false;
+    if (strlen(real) + sizeof suffix > 4096)
+        return false;
+    kl_copy(out, 4096, real);
+    return kl_copy(out + strlen(real), sizeof suffix, suffix);
+}
+
+/* ---- making -----------------------------------------------------------------------------------
+ */
+
+/* 0600, and root leaves it to whoever owns the folder's CSV. */
+static bool make_file(const char *path, const char *like)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    struct stat st;
+
+    if (fd < 0)
+        return false;
+    if (geteuid() == 0 && stat(like, &st) == 0 && fchown(fd, st.st_uid, st.st_gid) != 0)
+        errno = 0; /* then it is root's */
+    fchmod(fd, 0600);
+    close(fd);
+    return true;
+}
+
+static bool cant(const char *path, const char *what, char error[KL_TEXT_MAX])
+{
+    kl_format(error, KL_TEXT_MAX, "%s: %s: %s", kl_shown(path), what, strerror(errno));
+    return false;
+}
+
+static void csv_of(const char *ledger, char out[4096])
+{
+    kl_copy(out, 4096, ledger);
+    out[strlen(out) - strlen(".ledger")] = '\0';
+}
+
+/* Fills a new database at `name` and gives it the ledger's name, whole. An empty ledger is thus
+   always a damaged one, never one that is just being made. */
+static bool make(struct kl_ledger *l, sqlite3 *copy_of, char error[KL_TEXT_MAX])
+{
+    struct kl_ledger new = {.mode = KL_LEDGER_CREATE};
+    char csv[4096];
+    int fd, rc;
+    bool ok;
+
+    if ((size_t)snprintf(new.path, sizeof new.path, "%s.new", l->path) >= sizeof new.path) {
+        errno = ENAMETOOLONG;
+        return cant(l->path, "can't be made", error);
+    }
+    csv_of(l->path, csv);
+    unlink(new.path);
+    if (!make_file(new.path, csv))
+        return cant(l->path, "can't be made", error);
+    rc = sqlite3_open_v2(new.path, &new.db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_EXRESCODE, NULL);
+    if (rc != SQLITE_OK) {
+        kl_ledger_say(&new, rc, error);
+        ok = false;
+    } else if (copy_of != NULL) {
+        sqlite3_backup *backup = sqlite3_backup_init(new.db, "main", copy_of, "main");
+        rc = backup == NULL ? SQLITE_ERROR : sqlite3_backup_step(backup, -1);
+        sqlite3_backup_finish(backup);
+        if (!(ok = rc == SQLITE_DONE))
+            kl_ledger_say(&new, rc, error);
+    } else {
+        ok = run(&new, "BEGIN", error) && run(&new, schema, error) && run(&new, "COMMIT", error);
+    }
+    close_db(&new);
+    if (ok && (fd = open(new.path, O_RDWR | O_CLOEXEC)) >= 0) {
+        ok = kl_disk->sync(fd) == 0;
+        close(fd);
+        if (!ok || kl_disk->rename(new.path, l->path) != 0 || kl_disk->sync_folder(l->path) != 0)
+            ok = cant(l->path, "can't be made", error);
+    }
+    if (!ok)
+        unlink(new.path);
+    return ok;
+}
+
+/* ---- opening ----------------------------------------------------------------------------------
+ */
+
+static bool number(struct kl_ledger *l, const char *sql, int64_t *out, char error[KL_TEXT_MAX])
+{
+    sqlite3_stmt *s = NULL;
+    int rc = sqlite3_prepare_v2(l->db, sql, -1, &s, NULL);
+
+    if (rc == SQLITE_OK && (rc = sqlite3_step(s)) == SQLITE_ROW) {
+        *out = sqlite3_column_int64(s, 0);
+        rc = SQLITE_OK;
+    }
+    if (rc != SQLITE_OK)
+        kl_ledger_say(l, rc, error);
+    sqlite3_finalize(s);
+    return rc == SQLITE_OK;
+}
+
+static bool is_ours(struct kl_ledger *l, char error[KL_TEXT_MAX])
+{
+    int64_t application = 0, version = 0;
+
+    if (!number(l, "PRAGMA application_id", &application, error) ||
+        !number(l, "PRAGMA user_version", &version, error))
+        return false;
+    if (application != APPLICATION_ID)
+        kl_format(error, KL_TEXT_MAX,
+                  "%s: this is not a ledger of keyline, or it is damaged; move it away only if you "
+                  "know that no key was handed out with it",
+                  kl_shown(l->path));
+    else if (version != VERSION)
+        kl_format(error, KL_TEXT_MAX, "%s: its format is %d, and this keyline knows only %d",
+                  kl_shown(l->path), (int)version, VERSION);
+    return application == APPLICATION_ID && version == VERSION;
+}
+
+static bool is_sound(struct kl_ledger *l, off_t size, char error[KL_TEXT_MAX])
+{
+    sqlite3_stmt *s = NULL;
+    int rc;
+    bool ok;
+
+    if (size > QUICK_CHECK_MAX || l->mode == KL_LEDGER_READ)
+        return true;
+    rc = sqlite3_prepare_v2(l->db, "PRAGMA quick_check(1)", -1, &s, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(s);
+    ok = rc == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(s, 0), "ok") == 0;
+    if (!ok)
+        kl_ledger_say(l, rc == SQLITE_ROW ? SQLITE_CORRUPT : rc, error);
+    sqlite3_finalize(s);
+    return ok;
+}
+
+static bool settings(struct kl_ledger *l, char error[KL_TEXT_MAX])
+{
+    sqlite3_busy_timeout(l->db, BUSY_MS);
+    if (l->mode == KL_LEDGER_READ)
+        return run(l, "PRAGMA query_only = 1", error);
+    return run(l,
+               "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+               "PRAGMA trusted_schema = 0; PRAGMA cell_size_check = 1",
+               error);
+}
+
+/* Moves what the log holds into the database and syncs it. A log whose sync failed once, in this
+   process or an earlier one, is not trusted with anything new: the kernel may have forgotten what
+   it could not write, and still show it. */
+static bool bring_to_rest(struct kl_ledger *l, char error[KL_TEXT_MAX])
+{
+    int64_t busy = 0;
+
+    if (l->mode == KL_LEDGER_READ)
+        return true;
+    if (!number(l, "PRAGMA wal_checkpoint(TRUNCATE)", &busy, error))
+        return false;
+    if (busy != 0)
+        kl_ledger_say(l, SQLITE_BUSY, error);
+    return busy == 0;
+}
+
+static int open_db(struct kl_ledger *l)
+{
+    char uri[3 * sizeof l->path + 32], wal[sizeof l->path + 8];
+    struct stat st;
+    size_t n = 0;
+
+    if (l->mode != KL_LEDGER_READ)
+        return sqlite3_open_v2(l->path, &l->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_EXRESCODE,
+                               NULL);
+    /* With no write-ahead log nobody is writing: read it without leaving a trace. */
+    snprintf(wal, sizeof wal, "%s-wal", l->path);
+    n += (size_t)snprintf(uri, sizeof uri, "file:");
+    for (const char *p = l->path; *p != '\0'; p++)
+        n += (size_t)snprintf(uri + n, sizeof uri - n, strchr("?#%", *p) != NULL ? "%%%02x" : "%c",
+                              (unsigned char)*p);
+    if (stat(wal, &st) != 0)
+        snprintf(uri + n, sizeof uri - n, "?immutable=1");
+    return sqlite3_open_v2(uri, &l->db,
+                           SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_EXRESCODE, NULL);
+}
+
+static bool open_checked(struct kl_ledger *l, char error[KL_TEXT_MAX])
+{
+    struct stat st;
+    int rc;
+
+    if (stat(l->path, &st) != 0)
+        return cant(l->path, "can't be opened", error);
+    if (st.st_size == 0) {
+        errno = EIO;
+        return cant(l->path, "is empty, so it is damaged: put a backup in its place", error);
+    }
+    if (l->mode != KL_LEDGER_READ && (st.st_mode & 077) != 0)
+        chmod(l->path, 0600);
+    if ((rc = open_db(l)) != SQLITE_OK) {
+        kl_ledger_say(l, rc, error);
+        return false;
+    }
+    return settings(l, error) && is_ours(l, error) && is_sound(l, st.st_size, error) &&
+           bring_to_rest(l, error);
+}
+
+struct kl_ledger *kl_ledger_open(const char *path, enum kl_ledger_mode mode,
+                                 char error[KL_TEXT_MAX])
+{
+    struct kl_ledger *l = calloc(1, sizeof *l);
+    struct stat st;
+    bool there;
+
+    error[0] = '\0';
+    if (l == NULL || !kl_copy(l->path, sizeof l->path, path)) {
+        kl_format(error, KL_TEXT_MAX, "%s: no memory, or the path is too long", kl_shown(path));
+        free(l);
+        return NULL;
+    }
+    l->mode = mode;
+    there = stat(path, &st) == 0 || errno != ENOENT;
+    if (!there && mode == KL_LEDGER_READ) {
+        free(l);
+        return NULL;
+    }
+    if ((!there && mode == KL_LEDGER_CREATE && !make(l, NULL, error)) || !open_checked(l, error)) {
+        kl_ledger_close(l);
+        return NULL;
+    }
+    return l;
+}
+
+void kl_ledger_close(struct kl_ledger *l)
+{
+    if (l == NULL)
+        return;
+    close_db(l);
+    free(l);
+}
+
+/* ---- healing ----------------------------------------------------------------------------------
+ */
+
+static bool has_moved(struct kl_ledger *l)
+{
+    int moved = 0;
+
+    return sqlite3_file_control(l->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK &&
+           moved != 0;
+}
+
+bool kl_ledger_heal(struct kl_ledger *l, char error[KL_TEXT_MAX])
+{
+    struct stat st;
+
+    if (l->db != NULL) {
+        kl_ledger_rollback(l);
+        if (has_moved(l)) {
+            if (stat(l->path, &st) == 0) {
+                kl_format(error, KL_TEXT_MAX,
+                          "%s: another file was put in the ledger's place; put the right one back, "
+                          "or stop and start keyline",
+                          kl_shown(l->path));
+                return false;
+            }
+            if (!make(l, l->db, error))
+                return false;
+        }
+        close_db(l);
+    }
+    if (open_checked(l, error))
+        return true;
+    close_db(l);
+    return false;
+}
+
+bool kl_ledger_begin(struct kl_ledger *l, char error[KL_TEXT_MAX])
+{
+    sqlite3_stmt *s;
+    int rc;
+
+    if (has_moved(l)) {
+        kl_format(error, KL_TEXT_MAX, "%s: the ledger was deleted or replaced", kl_shown(l->path));
+        return false;
+    }
+    if ((s = kl_ledger_sql(l, KL_SQL_BEGIN, error)) == NULL)
+        return false;
+    if ((rc = sqlite3_step(s)) != SQLITE_DONE)
+        kl_ledger_say(l, rc, error);
+    sqlite3_reset(s);
+    return rc == SQLITE_DONE;
+}
+
+bool kl_ledger_commit(struct kl_ledger *l, char error[KL_TEXT_MAX])
+{
+    sqlite3_stmt *s = kl_ledger_sql(l, KL_SQL_COMMIT, error);
+    int rc;
+
+    if (s == NULL)
+        return false;
+    if ((rc = sqlite3_step(s)) != SQLITE_DONE)
+        kl_ledger_say(l, rc, error);
+    sqlite3_reset(s);
+    return rc == SQLITE_DONE;
+}
+
+void kl_ledger_rollback(struct kl_ledger *l)
+{
+    if (l->db == NULL || sqlite3_get_autocommit(l->db))
+        return;
+    sqlite3_exec(l->db, "ROLLBACK", NULL, NULL, NULL);
+}

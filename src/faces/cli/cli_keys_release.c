@@ -1,0 +1,217 @@
+/* cli_keys_release.c: `keyline keys release`: by the station if one runs, else by ourselves. */
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli_keys.h"
+#include "faces/stream/wire.h"
+#include "keyline/cli.h"
+#include "keyline/store.h"
+
+enum {
+    PATIENCE_MS = 10 * 1000,
+    LOOK_MS = 100,
+};
+
+struct talk {
+    int fd;
+    char text[KL_WIRE_LINE_MAX];
+    size_t size;
+};
+
+struct finding {
+    const struct keys_args *args;
+    const char *station; /* who holds the CSV; NULL = nobody */
+    bool quiet;
+    unsigned reserved; /* keys with this label (and MAC) */
+    bool provisioned;
+    struct kl_fingerprint fingerprint;
+    struct kl_mac mac;
+    int64_t since;
+};
+
+static bool find_reserved(void *ctx, const struct kl_ledger_key *key)
+{
+    struct finding *f = ctx;
+    char mac[18];
+
+    kl_mac_format(&key->mac, mac);
+    if (strcmp(key->label, f->args->label) != 0 ||
+        (f->args->mac != NULL && strcmp(f->args->mac, mac) != 0))
+        return true;
+    if (strcmp(key->state, "provisioned") == 0)
+        f->provisioned = true;
+    if (strcmp(key->state, "reserved") != 0)
+        return true;
+    if (f->reserved++ > 0 && !f->quiet)
+        fprintf(stderr, "keyline: %s is also reserved for %s\n", key->label, mac);
+    f->fingerprint = key->fingerprint;
+    f->mac = key->mac;
+    f->since = key->reserved;
+    return true;
+}
+
+static int say_released(const struct finding *f)
+{
+    char mac[18], since[32];
+
+    kl_mac_format(&f->mac, mac);
+    keys_time(f->since, since);
+    keys_print(f->args->label, 0);
+    printf(" is free again. It was reserved for %s since %s.\n", mac, since);
+    return keys_printed();
+}
+
+/* ---- by ourselves: no station runs ------------------------------------------------------------
+ */
+
+static int release_found(struct kl_ledger *l, const struct finding *f)
+{
+    const struct keys_args *a = f->args;
+    struct timespec now;
+    char text[KL_TEXT_MAX];
+    struct kl_ledger_change change = {.fingerprint = f->fingerprint,
+                                      .mac = f->mac,
+                                      .label = a->label,
+                                      .reason = a->reason,
+                                      .station = "keyline keys release"};
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    change.wall = (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+    if (!kl_ledger_begin(l, text) || kl_ledger_release(l, &change, text) != KL_STORE_OK ||
+        !kl_ledger_commit(l, text)) {
+        kl_ledger_rollback(l);
+        fprintf(stderr, "keyline: not released: %s\n", text);
+        return KL_EXIT_STORE;
+    }
+    return say_released(f);
+}
+
+/* ---- by the station, which knows what its boards are at ----------------------------------------
+ */
+
+/* Looks through what the station says for a refusal; other lines are news for dashboards. */
+static bool is_refused(struct talk *t, char why[KL_TEXT_MAX])
+{
+    char *newline;
+    bool refused = false;
+
+    while (!refused && (newline = memchr(t->text, '\n', t->size)) != NULL) {
+        json_t *line = json_loadb(t->text, (size_t)(newline - t->text), 0, NULL);
+        const char *text = json_string_value(json_object_get(line, "refused"));
+        refused = text != NULL;
+        if (refused)
+            kl_copy(why, KL_TEXT_MAX, text);
+        json_decref(line);
+        t->size -= (size_t)(newline + 1 - t->text);
+        memmove(t->text, newline + 1, t->size);
+    }
+    return refused;
+}
+
+/* False once the station has hung up. */
+static bool hear(struct talk *t)
+{
+    struct pollfd wait = {.fd = t->fd, .events = POLLIN};
+    ssize_t n;
+
+    if (poll(&wait, 1, LOOK_MS) <= 0)
+        return true;
+    if (t->size == sizeof t->text)
+        t->size = 0; /* no line of interest is that long */
+    n = read(t->fd, t->text + t->size, sizeof t->text - t->size);
+    if (n > 0)
+        t->size += (size_t)n;
+    return n > 0;
+}
+
+/* What counts is what the ledger says. */
+static int wait_for_release(struct kl_ledger *l, const struct finding *f, int fd)
+{
+    static struct talk t;
+    char why[KL_TEXT_MAX] = "the station did not do it; see its events";
+
+    t = (struct talk){.fd = fd};
+    for (int i = 0; i < PATIENCE_MS / LOOK_MS; i++) {
+        struct finding now = {.args = f->args, .quiet = true};
+        bool there = hear(&t);
+        if (is_refused(&t, why))
+            break;
+        if (kl_ledger_keys(l, find_reserved, &now, why) && now.reserved == 0)
+            return say_released(f);
+        if (!there)
+            break;
+    }
+    fprintf(stderr, "keyline: not released: %s\n", why);
+    return KL_EXIT_HELD;
+}
+
+static int ask_station(struct kl_ledger *l, const struct finding *f)
+{
+    char *line = kl_wire_release(&f->fingerprint, f->args->reason);
+    int fd = kl_wire_connect(f->args->csv), exit = KL_EXIT_HELD;
+
+    if (fd >= 0 && line != NULL && write(fd, line, strlen(line)) == (ssize_t)strlen(line))
+        exit = wait_for_release(l, f, fd);
+    else
+        fprintf(stderr,
+                "keyline: not released: a station works on %s (%s) and can't be reached by this "
+                "user; stop it first\n",
+                f->args->csv, f->station);
+    if (fd >= 0)
+        close(fd);
+    free(line);
+    return exit;
+}
+
+/* ---- either way -------------------------------------------------------------------------------
+ */
+
+static int release_in(struct kl_ledger *l, const struct keys_args *a, const char *station)
+{
+    struct finding f = {.args = a, .station = station};
+    char error[KL_TEXT_MAX];
+
+    if (!kl_ledger_keys(l, find_reserved, &f, error)) {
+        fprintf(stderr, "keyline: %s\n", error);
+        return KL_EXIT_STORE;
+    }
+    if (f.reserved == 1)
+        return station == NULL ? release_found(l, &f) : ask_station(l, &f);
+    if (f.reserved > 1)
+        fprintf(stderr, "keyline: say which one with --mac\n");
+    else if (f.provisioned)
+        fprintf(stderr, "keyline: %s is provisioned: a board has it for good\n", a->label);
+    else
+        fprintf(stderr, "keyline: %s is not reserved; see keyline keys status\n", a->label);
+    return KL_EXIT_INPUT;
+}
+
+int keys_release(const struct keys_args *a)
+{
+    char text[KL_TEXT_MAX];
+    struct kl_ledger *l;
+    struct kl_station_lock *lock;
+    enum kl_store_open_result result;
+    bool held;
+    int exit;
+
+    if (a->label == NULL || a->reason == NULL || a->reason[strspn(a->reason, " \t")] == '\0') {
+        fprintf(stderr, "usage: keyline keys release LABEL --reason TEXT\n");
+        return KL_EXIT_USAGE;
+    }
+    result = kl_store_lock(a->csv, &lock, text);
+    if (result == KL_STORE_BAD_CSV || result == KL_STORE_BROKEN) {
+        fprintf(stderr, "keyline: %s\n", text);
+        return result == KL_STORE_BAD_CSV ? KL_EXIT_INPUT : KL_EXIT_STORE;
+    }
+    held = result == KL_STORE_HELD;
+    if ((l = keys_open_ledger(a, held ? KL_LEDGER_READ : KL_LEDGER_CHANGE, &exit)) != NULL)
+        exit = release_in(l, a, held ? text : NULL);
+    kl_ledger_close(l);
+    kl_store_unlock(lock);
+    return exit;
+}

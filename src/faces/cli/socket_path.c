@@ -1,0 +1,69 @@
+/*
+ * socket_path.c: where the station of a CSV and its dashboards meet.
+ *
+ * Beside the ledger it is found from any login. The runtime directory may vanish with the last
+ * login, so it serves only where the CSV's folder can't hold a socket (FAT, a long path).
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "faces/stream/wire.h"
+
+static unsigned long long hash_text(const char *text)
+{
+    unsigned long long h = 0xcbf29ce484222325u; /* FNV-1a */
+
+    for (; *text; text++)
+        h = (h ^ (unsigned char)*text) * 0x100000001b3u;
+    return h;
+}
+
+bool kl_wire_socket_path(const char *csv, unsigned i, char *out, size_t size)
+{
+    const char *runtime = getenv("XDG_RUNTIME_DIR");
+    char *real = realpath(csv, NULL);
+    char text[4200] = "";
+
+    out[0] = '\0';
+    if (!real)
+        return false;
+    if (i == 0)
+        kl_format(text, sizeof text, "%s.socket", real);
+    else if (i == 1 && runtime && runtime[0] == '/')
+        kl_format(text, sizeof text, "%s/keyline/%016llx.socket", runtime, hash_text(real));
+    free(real);
+    if (strlen(text) < sizeof((struct sockaddr_un *)0)->sun_path && strlen(text) < size)
+        kl_copy(out, size, text);
+    return i <= 1;
+}
+
+static int connect_to(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return -1;
+    kl_copy(address.sun_path, sizeof address.sun_path, path);
+    if (connect(fd, (const struct sockaddr *)&address, sizeof address) == 0 &&
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == geteuid())
+        return fd;
+    close(fd);
+    return -1;
+}
+
+int kl_wire_connect(const char *csv)
+{
+    char path[sizeof((struct sockaddr_un *)0)->sun_path];
+    int fd = -1;
+
+    for (unsigned i = 0; fd < 0 && kl_wire_socket_path(csv, i, path, sizeof path); i++)
+        if (path[0])
+            fd = connect_to(path);
+    return fd;
+}

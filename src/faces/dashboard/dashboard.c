@@ -1,0 +1,576 @@
+/*
+ * dashboard.c: the dashboard's process: a socket to the station, a terminal, and a frame at most 15
+ * times a second, only when something changed.
+ *
+ * Its work is done in a child, so that a terminal is put right even after kill -9.
+ */
+#include "dashboard.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "faces/stream/wire.h"
+#include "keyline/cli.h"
+#include "terminal.h"
+#include "view.h"
+
+enum {
+    FRAME_MS = 67,       /* at most 15 frames a second, */
+    PACE = 10,           /* and about so many bytes each ms, */
+    FRAME_MS_MAX = 1000, /* but not much later */
+    AGAIN_MS = 300,
+    LOG_LINES = 2000,
+};
+
+struct dashboard {
+    const struct kl_dashboard_options *options;
+    uv_loop_t loop;
+    uv_poll_t keys;
+    uv_signal_t resize, hangup, terminate, interrupt;
+    uv_timer_t frame, clock, again;
+    uv_pipe_t socket;
+    bool socket_open, connected_once, frame_due, ended;
+    unsigned place; /* which socket path is tried next */
+    uint64_t gives_up_at, drawn_at, snap_at, pause;
+    int exit;
+    char *input;
+    size_t input_used;
+    struct kl_snapshot snap; /* as the station sent it */
+    struct kl_model model;
+    struct kl_view view;
+    struct kl_grid grid, shown;
+    char last_words[256];
+};
+
+static void connect_station(struct dashboard *d);
+
+/* ---- frames -----------------------------------------------------------------------------------
+ */
+
+static bool is_moving(const struct kl_snapshot *s)
+{
+    for (unsigned i = 0; i < s->slot_count; i++)
+        if (s->slot[i].state != KL_ST_EMPTY && s->slot[i].state != KL_ST_DONE &&
+            s->slot[i].state != KL_ST_SKIPPED &&
+            !(s->slot[i].state == KL_ST_FAILED && s->slot[i].retry_at == KL_NEVER))
+            return true;
+    return false;
+}
+
+static void swap(struct kl_grid *a, struct kl_grid *b)
+{
+    struct kl_grid was = *a;
+
+    *a = *b;
+    *b = was;
+}
+
+static void draw(uv_timer_t *timer)
+{
+    struct dashboard *d = timer->data;
+    uint64_t passed = uv_now(&d->loop) - d->snap_at;
+
+    d->frame_due = false;
+    d->drawn_at = uv_now(&d->loop);
+    d->model.snap = d->snap;
+    d->model.snap.at += (kl_us)passed * 1000;
+    d->model.connected = d->socket_open;
+    kl_view_follow(&d->view, &d->model);
+    kl_view_draw(&d->model, &d->view, &d->grid);
+    d->pause = kl_grid_cost(&d->shown, &d->grid) / PACE;
+    d->pause = d->pause < FRAME_MS ? FRAME_MS : d->pause < FRAME_MS_MAX ? d->pause : FRAME_MS_MAX;
+    kl_term_draw(&d->grid);
+    swap(&d->grid, &d->shown);
+}
+
+static void draw_after(struct dashboard *d, uint64_t pause)
+{
+    uint64_t passed = uv_now(&d->loop) - d->drawn_at;
+
+    d->frame_due = true;
+    uv_timer_start(&d->frame, draw, passed >= pause ? 1 : pause - passed, 0);
+}
+
+static void changed(struct dashboard *d)
+{
+    if (!d->frame_due && !d->ended)
+        draw_after(d, d->pause);
+}
+
+/* What the operator does is shown at once, however much the boards do. */
+static void touched(struct dashboard *d)
+{
+    if (!d->ended)
+        draw_after(d, FRAME_MS);
+}
+
+static void second_passed(uv_timer_t *timer)
+{
+    changed(timer->data);
+}
+
+/* Elapsed times are shown only while something moves; a bench at rest costs nothing. */
+static void run_clock(struct dashboard *d)
+{
+    bool moving = is_moving(&d->snap);
+
+    if (moving && !uv_is_active((uv_handle_t *)&d->clock))
+        uv_timer_start(&d->clock, second_passed, 1000, 1000);
+    else if (!moving)
+        uv_timer_stop(&d->clock);
+}
+
+static void new_size(struct dashboard *d)
+{
+    int rows, cols;
+
+    kl_term_size(&rows, &cols);
+    kl_grid_finish(&d->grid);
+    kl_grid_finish(&d->shown);
+    if (!kl_grid_init(&d->grid, rows, cols) || !kl_grid_init(&d->shown, rows, cols))
+        abort();
+}
+
+/* ---- the end ----------------------------------------------------------------------------------
+ */
+
+static void close_handle(uv_handle_t *handle, void *ctx)
+{
+    (void)ctx;
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+static void end(struct dashboard *d, int status)
+{
+    if (d->ended)
+        return;
+    d->ended = true;
+    d->exit = status;
+    uv_walk(&d->loop, close_handle, NULL);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct dashboard *d = handle->data;
+
+    if (number == SIGWINCH) {
+        kl_term_resized();
+        new_size(d);
+        touched(d);
+    } else {
+        end(d, KL_EXIT_OK); /* the station goes on */
+    }
+}
+
+/* ---- what the operator wants ------------------------------------------------------------------
+ */
+
+struct outgoing {
+    uv_write_t request;
+    char *text;
+};
+
+static void sent(uv_write_t *request, int status)
+{
+    struct outgoing *o = request->data;
+
+    (void)status;
+    free(o->text);
+    free(o);
+}
+
+/* Takes `text` over. */
+static void send_line(struct dashboard *d, char *text)
+{
+    struct outgoing *o = text && d->socket_open ? malloc(sizeof *o) : NULL;
+    uv_buf_t buffer;
+
+    if (!o) {
+        free(text);
+        return;
+    }
+    o->text = text;
+    o->request.data = o;
+    buffer = uv_buf_init(text, (unsigned)strlen(text));
+    if (uv_write(&o->request, (uv_stream_t *)&d->socket, &buffer, 1, sent) != 0)
+        sent(&o->request, 0);
+}
+
+static void do_wish(struct dashboard *d, struct kl_want want)
+{
+    switch (want.kind) {
+    case KL_WANT_NOTHING:
+        break;
+    case KL_WANT_COMMAND:
+        send_line(d, kl_wire_command(want.command, want.slot));
+        break;
+    case KL_WANT_REDRAW:
+        kl_term_redraw();
+        break;
+    case KL_WANT_LEAVE:
+        snprintf(d->last_words, sizeof d->last_words,
+                 "The station goes on. keyline attach shows it again.");
+        end(d, KL_EXIT_OK);
+        break;
+    case KL_WANT_ADD_PORT:
+        send_line(d, kl_wire_add_port(want.port));
+        break;
+    case KL_WANT_REMOVE_PORT:
+        send_line(d, kl_wire_remove_port(want.slot));
+        break;
+    case KL_WANT_STOP:
+        send_line(d, kl_wire_command(KL_CMD_STOP, 0));
+        break;
+    }
+}
+
+/* A demo goes on until a key is pressed that the dashboard has no other use for. */
+static bool ends_demo(const struct dashboard *d, int key)
+{
+    return d->options->demo && d->view.question == KL_ASK_NOTHING &&
+           (key == 'q' || key == ' ' || !kl_view_is_bound(&d->view, key));
+}
+
+static void on_keys(uv_poll_t *handle, int status, int events)
+{
+    struct dashboard *d = handle->data;
+    int key;
+
+    if (status < 0 || !(events & UV_READABLE)) {
+        end(d, KL_EXIT_OK); /* the terminal is gone */
+        return;
+    }
+    while (!d->ended && (key = kl_term_key()) != -1) {
+        d->model.snap = d->snap;
+        if (ends_demo(d, key))
+            end(d, KL_EXIT_OK);
+        else
+            do_wish(d, kl_view_key(&d->view, &d->model, key, d->grid.rows, d->grid.cols));
+        touched(d);
+    }
+}
+
+/* ---- what the station says --------------------------------------------------------------------
+ */
+
+static void ring(struct dashboard *d, const struct kl_snapshot *before)
+{
+    bool failed = d->snap.failed > before->failed;
+    bool last_key = d->snap.keys.free == 0 && before->keys.free > 0;
+
+    if (d->options->bell && (failed || last_key))
+        kl_term_bell();
+}
+
+static void take_hello(struct dashboard *d, const struct kl_wire_hello *h)
+{
+    struct kl_model *m = &d->model;
+    const char *slash = strrchr(h->csv, '/');
+
+    kl_copy(m->csv, sizeof m->csv, slash ? slash + 1 : h->csv);
+    kl_copy(m->firmware, sizeof m->firmware, h->firmware);
+    kl_copy(m->project, sizeof m->project, h->project);
+    kl_copy(m->version, sizeof m->version, h->project_version);
+    kl_copy(m->chip, sizeof m->chip, h->chip);
+    kl_copy(m->station, sizeof m->station, h->station);
+}
+
+static void take_doubts(struct dashboard *d, const struct kl_wire_message *msg)
+{
+    unsigned n = msg->u.doubt.count < KL_DOUBT_MAX ? msg->u.doubt.count : KL_DOUBT_MAX;
+
+    d->model.doubt_count = n;
+    for (unsigned i = 0; i < n; i++) {
+        struct kl_doubt *to = &d->model.doubt[i];
+        *to = (struct kl_doubt){.mac = msg->u.doubt.item[i].mac};
+        kl_copy(to->label, sizeof to->label, msg->u.doubt.item[i].label);
+    }
+}
+
+static struct kl_log *log_of(struct dashboard *d, unsigned slot)
+{
+    return slot < KL_SLOTS_MAX ? &d->model.log[slot] : &d->model.events;
+}
+
+static void take_message(struct dashboard *d, const struct kl_wire_message *msg,
+                         const struct kl_snapshot *before)
+{
+    char text[KL_TEXT_MAX];
+
+    switch (msg->kind) {
+    case KL_WIRE_NOTHING:
+        break;
+    case KL_WIRE_HELLO:
+        take_hello(d, &msg->u.hello);
+        break;
+    case KL_WIRE_SNAPSHOT:
+        d->snap_at = uv_now(&d->loop);
+        ring(d, before);
+        run_clock(d);
+        break;
+    case KL_WIRE_LOG:
+        kl_log_add(log_of(d, msg->u.log.slot), msg->u.log.text);
+        break;
+    case KL_WIRE_LOG_GAP:
+        snprintf(text, sizeof text, "(%llu lines left out)", (unsigned long long)msg->u.gap.lines);
+        kl_log_add(log_of(d, msg->u.gap.slot), text);
+        break;
+    case KL_WIRE_DOUBT:
+        take_doubts(d, msg);
+        break;
+    case KL_WIRE_REFUSED:
+        kl_copy(d->view.message, sizeof d->view.message, msg->u.text);
+        break;
+    case KL_WIRE_BYE:
+        snprintf(d->last_words, sizeof d->last_words, "%s", msg->u.bye.text);
+        end(d, msg->u.bye.exit);
+        break;
+    }
+    changed(d);
+}
+
+static void lost(struct dashboard *d);
+
+static void take_input(struct dashboard *d)
+{
+    static struct kl_wire_message msg;
+    static struct kl_snapshot before;
+    char *at = d->input, *newline;
+    size_t left = d->input_used;
+
+    while (!d->ended && (newline = memchr(at, '\n', left))) {
+        before = d->snap;
+        if (!kl_wire_decode(at, (size_t)(newline - at), &d->snap, &msg)) {
+            lost(d);
+            return;
+        }
+        take_message(d, &msg, &before);
+        left -= (size_t)(newline + 1 - at);
+        at = newline + 1;
+    }
+    memmove(d->input, at, left);
+    d->input_used = left;
+}
+
+static void give_buffer(uv_handle_t *handle, size_t size, uv_buf_t *buffer)
+{
+    struct dashboard *d = handle->data;
+
+    (void)size;
+    *buffer = uv_buf_init(d->input + d->input_used, (unsigned)(KL_WIRE_LINE_MAX - d->input_used));
+}
+
+static void on_input(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer)
+{
+    struct dashboard *d = stream->data;
+
+    (void)buffer;
+    if (size < 0) {
+        lost(d);
+        return;
+    }
+    d->input_used += (size_t)size;
+    take_input(d);
+    if (d->input_used == KL_WIRE_LINE_MAX)
+        lost(d);
+}
+
+/* ---- finding the station ----------------------------------------------------------------------
+ */
+
+static void try_again(uv_timer_t *timer)
+{
+    connect_station(timer->data);
+}
+
+static void closed(uv_handle_t *handle)
+{
+    struct dashboard *d = handle->data;
+
+    if (d->ended)
+        return;
+    if (!d->connected_once && uv_now(&d->loop) >= d->gives_up_at) {
+        snprintf(d->last_words, sizeof d->last_words,
+                 "no station works on %s: start one with keyline --csv_file %s", d->options->csv,
+                 d->options->csv);
+        end(d, KL_EXIT_USAGE);
+        return;
+    }
+    uv_timer_start(&d->again, try_again, d->connected_once ? AGAIN_MS : 50, 0);
+}
+
+static void lost(struct dashboard *d)
+{
+    d->socket_open = false;
+    d->input_used = 0;
+    if (!uv_is_closing((uv_handle_t *)&d->socket))
+        uv_close((uv_handle_t *)&d->socket, closed);
+    changed(d);
+}
+
+static void forget_logs(struct dashboard *d)
+{
+    for (unsigned i = 0; i <= KL_SLOTS_MAX; i++) {
+        kl_log_finish(log_of(d, i));
+        kl_log_init(log_of(d, i), LOG_LINES);
+    }
+}
+
+static void on_connected(uv_connect_t *request, int status)
+{
+    struct dashboard *d = request->data;
+
+    free(request);
+    if (d->ended)
+        return;
+    if (status < 0) {
+        lost(d);
+        return;
+    }
+    d->socket_open = d->connected_once = true;
+    memset(&d->snap, 0, sizeof d->snap);
+    forget_logs(d); /* the station sends what there is */
+    uv_read_start((uv_stream_t *)&d->socket, give_buffer, on_input);
+    changed(d);
+}
+
+static void connect_station(struct dashboard *d)
+{
+    char path[512];
+    uv_connect_t *request = malloc(sizeof *request);
+
+    uv_pipe_init(&d->loop, &d->socket, 0);
+    d->socket.data = d;
+    if (!kl_wire_socket_path(d->options->csv, d->place, path, sizeof path)) {
+        d->place = 0;
+        if (!kl_wire_socket_path(d->options->csv, 0, path, sizeof path)) {
+            free(request);
+            lost(d);
+            return;
+        }
+    }
+    d->place++;
+    if (!request)
+        abort();
+    request->data = d;
+    uv_pipe_connect(request, &d->socket, path, on_connected);
+}
+
+/* ---- the worker -------------------------------------------------------------------------------
+ */
+
+static void start_signals(struct dashboard *d)
+{
+    struct {
+        uv_signal_t *handle;
+        int number;
+    } signals[] = {{&d->resize, SIGWINCH},
+                   {&d->hangup, SIGHUP},
+                   {&d->terminate, SIGTERM},
+                   {&d->interrupt, SIGINT}};
+
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
+        uv_signal_init(&d->loop, signals[i].handle);
+        signals[i].handle->data = d;
+        uv_signal_start(signals[i].handle, on_signal, signals[i].number);
+    }
+}
+
+static void start_handles(struct dashboard *d)
+{
+    uv_timer_t *timers[] = {&d->frame, &d->clock, &d->again};
+
+    for (size_t i = 0; i < sizeof timers / sizeof timers[0]; i++) {
+        uv_timer_init(&d->loop, timers[i]);
+        timers[i]->data = d;
+    }
+    start_signals(d);
+    uv_poll_init(&d->loop, &d->keys, STDIN_FILENO);
+    kl_term_block(); /* libuv changed that */
+    d->keys.data = d;
+    uv_poll_start(&d->keys, UV_READABLE | UV_DISCONNECT, on_keys);
+}
+
+static int work(const struct kl_dashboard_options *options, char error[256])
+{
+    struct dashboard *d = calloc(1, sizeof *d);
+    struct kl_term_options term = {.ascii = options->ascii, .mono = options->mono};
+    int status = KL_EXIT_USAGE;
+
+    if (!d || !(d->input = malloc(KL_WIRE_LINE_MAX)) || uv_loop_init(&d->loop) != 0)
+        abort();
+    d->options = options;
+    if (!kl_term_open(&term, error)) {
+        free(d->input);
+        free(d);
+        return status;
+    }
+    d->view = (struct kl_view){.ascii = term.ascii,
+                               .mono = term.mono,
+                               .read_only = options->read_only,
+                               .locked = options->phrase != NULL};
+    if (options->phrase)
+        kl_copy(d->view.phrase, sizeof d->view.phrase, options->phrase);
+    forget_logs(d);
+    new_size(d);
+    d->gives_up_at = uv_now(&d->loop) + options->wait_ms;
+    start_handles(d);
+    connect_station(d);
+    uv_run(&d->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&d->loop);
+    kl_term_close();
+    status = d->exit;
+    snprintf(error, 256, "%s", d->last_words);
+    kl_grid_finish(&d->grid);
+    kl_grid_finish(&d->shown);
+    for (unsigned i = 0; i <= KL_SLOTS_MAX; i++)
+        kl_log_finish(log_of(d, i));
+    free(d->input);
+    free(d);
+    return status;
+}
+
+static pid_t child;
+
+static void pass_on(int number)
+{
+    if (child > 0)
+        kill(child, number);
+}
+
+int kl_dashboard_run(const struct kl_dashboard_options *options, char error[256])
+{
+    struct kl_term_saved *saved = kl_term_save();
+    static const int numbers[] = {SIGHUP, SIGTERM, SIGINT};
+    int words[2], status = 0;
+    ssize_t n;
+
+    error[0] = '\0';
+    if (pipe(words) != 0)
+        return KL_EXIT_USAGE;
+    fflush(NULL);
+    child = fork();
+    if (child == 0) {
+        char text[256] = "";
+        int result = work(options, text);
+        n = write(words[1], text, strlen(text));
+        _exit(n < 0 ? KL_EXIT_USAGE : result);
+    }
+    close(words[1]);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        signal(numbers[i], pass_on);
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+        ;
+    n = read(words[0], error, 255);
+    error[n > 0 ? n : 0] = '\0';
+    close(words[0]);
+    kl_term_restore(saved, WIFSIGNALED(status));
+    return WIFEXITED(status) ? WEXITSTATUS(status) : KL_EXIT_FAILED;
+}

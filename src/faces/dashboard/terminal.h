@@ -1,0 +1,35 @@
+/*
+ * terminal.h: the terminal: copies a grid to it and reads keys from it. The only file that knows
+ * ncurses.
+ */
+#ifndef KEYLINE_TERMINAL_H
+#define KEYLINE_TERMINAL_H
+
+#include "grid.h"
+
+struct kl_term_options {
+    bool ascii; /* no line drawing, no symbols beyond ASCII (also if the locale is not UTF-8) */
+    bool mono;  /* no colours (also NO_COLOR and terminals without) */
+};
+
+/* Takes over the terminal; false and a sentence if there is none that can be used. */
+bool kl_term_open(struct kl_term_options *options, char error[256]);
+void kl_term_close(void);
+/* Writing waits for a terminal that stalls, instead of trying again and again. */
+void kl_term_block(void);
+void kl_term_size(int *rows, int *cols);
+/* After SIGWINCH. */
+void kl_term_resized(void);
+void kl_term_draw(const struct kl_grid *g);
+/* Everything anew, as after a `wall` message. */
+void kl_term_redraw(void);
+void kl_term_bell(void);
+/* The next key (view.h), or -1 if none waits. */
+int kl_term_key(void);
+
+/* Puts a terminal right again that a killed child has left behind. */
+struct kl_term_saved;
+struct kl_term_saved *kl_term_save(void);
+void kl_term_restore(struct kl_term_saved *saved, bool killed);
+
+#endif

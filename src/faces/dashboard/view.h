@@ -1,0 +1,128 @@
+/*
+ * view.h: the dashboard as a pure function: (model, view state, size) -> grid of cells, and
+ * (view state, key) -> what the operator wants. No terminal, no clock, no socket.
+ */
+#ifndef KEYLINE_VIEW_H
+#define KEYLINE_VIEW_H
+
+#include "grid.h"
+#include "keyline/station.h"
+
+/* The log of one slot, or of the station: newest last. */
+struct kl_log {
+    char **line; /* ring of `size` */
+    unsigned size, head, count;
+    uint64_t dropped; /* lines that fell out at the old end */
+};
+
+bool kl_log_init(struct kl_log *log, unsigned size);
+void kl_log_add(struct kl_log *log, const char *text);
+/* Line `i` from the oldest kept; NULL past the end. */
+const char *kl_log_line(const struct kl_log *log, unsigned i);
+void kl_log_finish(struct kl_log *log);
+
+enum {
+    KL_DOUBT_MAX = 64
+};
+
+/* A key that may have been sent and is not settled (issue it by label, never by secret). */
+struct kl_doubt {
+    char label[KL_LABEL_MAX + 1];
+    struct kl_mac mac;
+    char since[32];
+};
+
+/* Everything the dashboard knows. */
+struct kl_model {
+    struct kl_snapshot snap;
+    bool connected; /* to the station */
+    char csv[KL_PORT_MAX], firmware[KL_NAME_MAX], project[32], version[32], chip[24];
+    char station[KL_NAME_MAX];
+    struct kl_log log[KL_SLOTS_MAX], events;
+    struct kl_doubt doubt[KL_DOUBT_MAX];
+    unsigned doubt_count;
+};
+
+enum kl_screen {
+    KL_SCREEN_BENCH,
+    KL_SCREEN_ZOOM, /* one slot's whole log */
+    KL_SCREEN_EVENTS,
+    KL_SCREEN_DOUBT,
+    KL_SCREEN_HELP,
+};
+
+/* A question on top of everything; the safe answer is the default. */
+enum kl_question {
+    KL_ASK_NOTHING,
+    KL_ASK_ERASE,
+    KL_ASK_SKIP,
+    KL_ASK_QUIT,   /* stop the station, or leave it running, or stay */
+    KL_ASK_SEARCH, /* a text is being typed */
+    KL_ASK_UNLOCK,
+    KL_ASK_ADD_PORT,
+    KL_ASK_REMOVE_PORT,
+};
+
+struct kl_view {
+    enum kl_screen screen;
+    enum kl_question question;
+    unsigned selected; /* slot index */
+    bool compact;      /* one line per board, chosen by hand */
+    bool by_state;     /* sorted: what needs a hand first */
+    bool ascii, mono;
+    bool read_only;
+    bool locked;     /* only retry and skip */
+    char phrase[64]; /* what unlocks; "" = nothing is ever locked */
+    unsigned scroll; /* lines from the newest upwards; 0 = follow */
+    char search[64], typed[64];
+    char message[KL_TEXT_MAX]; /* in the footer until the next key */
+    char number[4];            /* digits typed to jump */
+};
+
+void kl_view_draw(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g);
+
+/* Keys: characters as themselves, the others as below. */
+enum kl_key_code {
+    KL_KEYCODE_UP = 0x110000,
+    KL_KEYCODE_DOWN,
+    KL_KEYCODE_LEFT,
+    KL_KEYCODE_RIGHT,
+    KL_KEYCODE_PAGE_UP,
+    KL_KEYCODE_PAGE_DOWN,
+    KL_KEYCODE_HOME,
+    KL_KEYCODE_END,
+    KL_KEYCODE_ENTER,
+    KL_KEYCODE_ESCAPE,
+    KL_KEYCODE_BACKSPACE,
+    KL_KEYCODE_REDRAW, /* Ctrl-L */
+};
+
+enum kl_want_kind {
+    KL_WANT_NOTHING,
+    KL_WANT_COMMAND,     /* `command` for `slot` */
+    KL_WANT_REDRAW,      /* the whole terminal */
+    KL_WANT_LEAVE,       /* end the dashboard, the station goes on */
+    KL_WANT_STOP,        /* stop the station */
+    KL_WANT_ADD_PORT,    /* `port` */
+    KL_WANT_REMOVE_PORT, /* the network port of `slot` */
+};
+
+struct kl_want {
+    enum kl_want_kind kind;
+    enum kl_command_kind command;
+    unsigned slot;
+    char port[KL_PORT_MAX];
+};
+
+/* Rows and columns are those of the terminal: paging and moving depend on them. */
+struct kl_want kl_view_key(struct kl_view *v, const struct kl_model *m, int key, int rows,
+                           int cols);
+/* True if the key does something on the screen shown. */
+bool kl_view_is_bound(const struct kl_view *v, int key);
+/* After every new snapshot: keeps the selection on an existing slot. */
+void kl_view_follow(struct kl_view *v, const struct kl_model *m);
+
+/* One line per binding, as `?` shows it; NULL past the end. */
+const char *kl_view_binding(unsigned i, const char **what);
+
+#endif

@@ -1,0 +1,53 @@
+/* view_draw.h: shared by view*.c only: where things go, and how figures are written. */
+#ifndef KEYLINE_VIEW_DRAW_H
+#define KEYLINE_VIEW_DRAW_H
+
+#include "view.h"
+
+enum {
+    HEADER_ROWS = 3,
+    FOOTER_ROWS = 1,
+    PANE_ROWS_MIN = 6,
+    PANE_COLS_MIN = 26,
+    DETAIL_ROWS_MAX = 14,
+};
+
+/* How the slots are laid out on the bench screen. */
+struct layout {
+    bool compact;             /* one line per board */
+    int columns, rows;        /* of panes, or 1 and lines */
+    int pane_cols, pane_rows; /* cells of one */
+    int name_cols;            /* of a line */
+    int detail_rows;          /* below the lines: the chosen board as a pane; 0 = no room */
+    unsigned per_page, pages, page;
+    unsigned order[KL_SLOTS_MAX]; /* slot index by position */
+    unsigned count;
+};
+
+void lay_out(struct layout *l, const struct kl_model *m, const struct kl_view *v, int rows,
+             int cols);
+/* Where the slot stands in the order. */
+unsigned position_of(const struct layout *l, unsigned slot);
+
+void draw_pane(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g, unsigned slot,
+               int row, int col, int rows, int cols);
+void draw_line(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g, unsigned slot,
+               int row, int name_cols);
+void draw_zoom(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g);
+void draw_events(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g);
+void draw_doubt(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g);
+void draw_help(const struct kl_view *v, struct kl_grid *g);
+void draw_question(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g);
+void draw_footer_keys(const struct kl_view *v, struct kl_grid *g, int row);
+
+enum kl_style state_style(enum kl_state s);
+const char *state_symbol(enum kl_state s, bool ascii);
+/* "1:05", "12 s", "2 h 10 min" */
+void format_time(char out[24], kl_us t);
+void draw_box(struct kl_grid *g, int row, int col, int rows, int cols, enum kl_style style,
+              bool ascii, bool heavy);
+/* Writes `text` over several lines, broken at spaces; returns the rows used, at most `rows`. */
+int draw_wrapped(struct kl_grid *g, int row, int col, int rows, int cols, enum kl_style style,
+                 const char *text);
+
+#endif

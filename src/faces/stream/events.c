@@ -1,0 +1,289 @@
+/*
+ * events.c: the event stream: one JSON object per line (docs/events.md).
+ *
+ * It holds no secret by construction: labels, MACs and masked log lines are all it is ever given.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "faces/face_text.h"
+#include "faces/faces.h"
+#include "json_text.h"
+#include "keyline/sink.h"
+
+struct events {
+    struct kl_shell *sh;
+    struct kl_sink *sink;
+};
+
+/* ---- objects ----------------------------------------------------------------------------------
+ */
+
+static void set_text(json_t *o, const char *name, const char *text)
+{
+    if (text && text[0])
+        json_object_set_new(o, name, kl_json_text(text));
+}
+
+static void set_number(json_t *o, const char *name, uint64_t value)
+{
+    json_object_set_new(o, name, json_integer((json_int_t)value));
+}
+
+static void set_seconds(json_t *o, const char *name, kl_us time)
+{
+    if (time != KL_NEVER)
+        json_object_set_new(o, name, json_real((double)(time / 1000) / 1000));
+}
+
+static void set_time(json_t *o, const char *name, int64_t wall)
+{
+    char text[32];
+
+    kl_iso_time(wall, text);
+    set_text(o, name, text);
+}
+
+static void set_mac(json_t *o, const struct kl_mac *mac)
+{
+    char text[18];
+
+    if (!kl_mac_is_set(mac))
+        return;
+    kl_mac_format(mac, text);
+    set_text(o, "mac", text);
+}
+
+static void set_reason(json_t *o, enum kl_reason reason, const char *detail, uint16_t chip_error)
+{
+    struct kl_fault_info info = kl_fault_info(reason);
+
+    if (reason == KL_FAULT_NONE)
+        return;
+    set_text(o, "reason", info.name);
+    set_text(o, "what", info.text);
+    set_text(o, "advice", info.advice);
+    set_text(o, "detail", detail);
+    if (chip_error)
+        set_number(o, "chip_error", chip_error);
+}
+
+static void set_chip(json_t *o, enum kl_chip_id id, uint16_t revision, uint32_t flash_id,
+                     uint32_t flash_size)
+{
+    const struct kl_chip *chip = kl_chip(id);
+    char text[16];
+
+    if (!chip)
+        return;
+    set_text(o, "chip", chip->slug);
+    kl_format(text, sizeof text, "%u.%u", revision / 100u, revision % 100u);
+    set_text(o, "revision", text);
+    kl_format(text, sizeof text, "%02x%02x%02x", flash_id & 0xff, flash_id >> 8 & 0xff,
+              flash_id >> 16 & 0xff);
+    set_text(o, "flash_id", text);
+    set_number(o, "flash_size", flash_size);
+}
+
+static void state_object(json_t *o, const struct kl_action *a)
+{
+    const struct kl_fault *f = a->u.note.fault;
+
+    set_text(o, "state", kl_state_name(a->u.note.state));
+    set_text(o, "before", kl_state_name(a->u.note.before));
+    if (f)
+        set_reason(o, f->reason, f->detail, f->chip_error);
+}
+
+static void chip_object(json_t *o, const struct kl_identity *id)
+{
+    KL_ASSERT(id != NULL);
+    set_chip(o, id->chip, id->revision, id->flash_id, id->flash_size);
+    set_number(o, "crystal_mhz", id->crystal_mhz);
+    set_text(o, "loader", id->stub ? "stub" : "rom");
+    set_number(o, "baud", id->baud);
+}
+
+static void progress_object(json_t *o, const struct kl_loader_progress *p)
+{
+    set_number(o, "bytes", p->done);
+    set_number(o, "total", p->total);
+    set_number(o, "wire", p->wire);
+    set_number(o, "region", p->region);
+    set_number(o, "blocks_again", p->retries);
+    set_number(o, "regions_kept", p->skipped);
+}
+
+static void result_object(json_t *o, const struct kl_attempt *t)
+{
+    json_t *took = json_object();
+
+    set_text(o, "result", kl_state_name(t->result));
+    set_mac(o, &t->mac);
+    set_text(o, "label", t->label);
+    set_reason(o, t->reason, t->detail, t->chip_error);
+    set_chip(o, t->chip, t->revision, t->flash_id, t->flash_size);
+    set_number(o, "baud", t->baud);
+    set_number(o, "tries", t->tries);
+    set_time(o, "started", t->wall_started);
+    set_time(o, "ended", t->wall_ended);
+    set_seconds(o, "seconds", t->ended - t->started);
+    for (int s = 0; s < KL_ST_COUNT; s++)
+        if (t->took[s] > 0)
+            set_seconds(took, kl_state_name((enum kl_state)s), t->took[s]);
+    json_object_set_new(o, "took", took);
+    json_object_set_new(o, "already", json_boolean(t->already));
+    json_object_set_new(o, "acknowledged_only", json_boolean(t->acknowledged_only));
+}
+
+static json_t *new_object(int64_t wall, const char *event)
+{
+    json_t *o = json_object();
+
+    KL_ASSERT(o != NULL);
+    set_time(o, "time", wall);
+    set_text(o, "event", event);
+    return o;
+}
+
+json_t *event_object(const struct kl_told *told)
+{
+    static const char *const names[] = {
+        [KL_NOTE_PORT] = "port",         [KL_NOTE_STATE] = "state",     [KL_NOTE_CHIP] = "chip",
+        [KL_NOTE_PROGRESS] = "progress", [KL_NOTE_KEY] = "key",         [KL_NOTE_RESULT] = "result",
+        [KL_NOTE_LOG] = "log",           [KL_NOTE_STATION] = "station",
+    };
+    const struct kl_action *a = told->action;
+    json_t *o = new_object(told->wall, names[a->u.note.kind]);
+
+    set_text(o, "slot", told->slot_name);
+    set_text(o, "port", told->port);
+    if (told->slot != KL_TOLD_BENCH && a->u.note.identity)
+        set_mac(o, &a->u.note.identity->mac);
+    if (a->u.note.kind == KL_NOTE_STATE)
+        state_object(o, a);
+    else if (a->u.note.kind == KL_NOTE_CHIP)
+        chip_object(o, a->u.note.identity);
+    else if (a->u.note.kind == KL_NOTE_PROGRESS)
+        progress_object(o, a->u.note.progress);
+    else if (a->u.note.kind == KL_NOTE_RESULT)
+        result_object(o, a->u.note.attempt);
+    if (a->u.note.kind == KL_NOTE_KEY) {
+        set_text(o, "what", a->u.note.what);
+        set_text(o, "label", a->u.note.label);
+    }
+    if (a->u.note.kind == KL_NOTE_LOG)
+        json_object_set_new(o, "text", kl_json_text(a->u.note.text));
+    else
+        set_text(o, "text", a->u.note.text);
+    return o;
+}
+
+static json_t *summary_object(const struct kl_snapshot *s, int64_t wall, int exit_status)
+{
+    json_t *o = new_object(wall, "summary"), *keys = json_object();
+
+    set_number(o, "done", s->done);
+    set_number(o, "failed", s->failed);
+    set_number(o, "skipped", s->skipped);
+    set_number(o, "first_pass", s->first_pass);
+    set_number(o, "boards_per_hour", s->boards_per_hour);
+    set_seconds(o, "median_seconds", s->median_board);
+    set_number(keys, "free", s->keys.free);
+    set_number(keys, "reserved", s->keys.reserved);
+    set_number(keys, "provisioned", s->keys.provisioned);
+    set_number(keys, "blocked", s->keys.blocked);
+    set_number(keys, "in_doubt", s->keys.in_doubt);
+    json_object_set_new(o, "keys", keys);
+    json_object_set_new(o, "exit", json_integer(exit_status));
+    return o;
+}
+
+/* ---- the stream -------------------------------------------------------------------------------
+ */
+
+static void write_object(struct events *e, json_t *o)
+{
+    char *line = json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    size_t size = line ? strlen(line) : 0;
+
+    if (line) {
+        line[size] = '\n';
+        kl_sink_write(e->sink, line, size + 1);
+    }
+    free(line);
+    json_decref(o);
+}
+
+static void on_note(void *ctx, const struct kl_told *told)
+{
+    write_object(ctx, event_object(told));
+}
+
+static int64_t wall_now(void)
+{
+    uv_timeval64_t now;
+
+    uv_gettimeofday(&now);
+    return now.tv_sec * 1000000 + now.tv_usec;
+}
+
+static void on_ending(void *ctx, int exit_status)
+{
+    struct events *e = ctx;
+    struct kl_snapshot *snap = malloc(sizeof *snap);
+
+    KL_ASSERT(snap != NULL);
+    kl_shell_look(e->sh, snap);
+    write_object(e, summary_object(snap, wall_now(), exit_status));
+    free(snap);
+}
+
+static bool on_busy(void *ctx)
+{
+    return kl_sink_busy(((struct events *)ctx)->sink);
+}
+
+static void on_trouble(void *ctx, const char *text)
+{
+    struct events *e = ctx;
+
+    kl_shell_tell(e->sh, text[0] ? text : "the events file is written again");
+}
+
+static const struct kl_listener listener = {
+    .note = on_note,
+    .ending = on_ending,
+    .busy = on_busy,
+};
+
+struct events *events_create(struct kl_shell *sh, const char *file, char error[KL_TEXT_MAX])
+{
+    bool standard = strcmp(file, "-") == 0;
+    int fd = standard ? STDOUT_FILENO : open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    struct events *e;
+
+    if (fd < 0) {
+        kl_format(error, KL_TEXT_MAX, "--events %s: %s", file, strerror(errno));
+        return NULL;
+    }
+    e = calloc(1, sizeof *e);
+    KL_ASSERT(e != NULL);
+    e->sh = sh;
+    e->sink = kl_sink_create(kl_shell_loop(sh), fd, !standard, "the events file", on_trouble, e);
+    KL_ASSERT(e->sink != NULL);
+    kl_shell_listen(sh, &listener, e);
+    return e;
+}
+
+bool events_free(struct events *e)
+{
+    bool gone = !e || kl_sink_free(e->sink);
+
+    if (gone)
+        free(e);
+    return gone;
+}

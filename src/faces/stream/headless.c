@@ -1,0 +1,143 @@
+/*
+ * headless.c: one readable line per change.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "faces/face_text.h"
+#include "faces/faces.h"
+#include "keyline/sink.h"
+
+struct headless {
+    struct kl_shell *sh;
+    struct kl_sink *sink;
+};
+
+enum {
+    LINE_MAX_BYTES = 1024
+};
+
+static void state_line(const struct kl_action *a, char *out, size_t size)
+{
+    const char *state = kl_state_name(a->u.note.state);
+    char fault[KL_TEXT_MAX * 2];
+
+    if (!a->u.note.fault) {
+        snprintf(out, size, "%s", state);
+        return;
+    }
+    kl_fault_text(a->u.note.fault, fault, sizeof fault);
+    snprintf(out, size, "%s: %s", state, fault);
+}
+
+static void result_line(const struct kl_attempt *t, char *out, size_t size)
+{
+    struct kl_fault fault = {.reason = t->reason, .chip_error = t->chip_error};
+    char took[32], why[KL_TEXT_MAX * 2];
+
+    kl_duration(t->ended - t->started, took, sizeof took);
+    kl_copy(fault.detail, sizeof fault.detail, t->detail);
+    kl_fault_text(&fault, why, sizeof why);
+    if (t->result == KL_ST_DONE)
+        snprintf(out, size, "PASS in %s: the board %s key %s%s", took,
+                 t->already ? "already has" : "has", t->label,
+                 t->tries > 1 ? ", not at the first try" : "");
+    else if (t->result == KL_ST_SKIPPED)
+        snprintf(out, size, "SKIPPED after %s", took);
+    else
+        snprintf(out, size, "FAIL after %s: %s. What to do: %s", took, why,
+                 kl_fault_info(t->reason).advice);
+}
+
+bool note_line(const struct kl_action *a, char *out, size_t size)
+{
+    const char *text = a->u.note.text ? a->u.note.text : "";
+
+    switch (a->u.note.kind) {
+    case KL_NOTE_STATE:
+        state_line(a, out, size);
+        return true;
+    case KL_NOTE_CHIP:
+        kl_identity_text(a->u.note.identity, out, size);
+        return true;
+    case KL_NOTE_KEY:
+        snprintf(out, size, "key %s %s%s%s", a->u.note.label, a->u.note.what, text[0] ? ": " : "",
+                 text);
+        return true;
+    case KL_NOTE_RESULT:
+        result_line(a->u.note.attempt, out, size);
+        return true;
+    case KL_NOTE_PORT:
+    case KL_NOTE_STATION:
+        snprintf(out, size, "%s", text);
+        return true;
+    case KL_NOTE_LOG:
+        snprintf(out, size, "| %s", text);
+        return true;
+    case KL_NOTE_PROGRESS:
+        return false;
+    }
+    return false;
+}
+
+static void on_note(void *ctx, const struct kl_told *told)
+{
+    struct headless *h = ctx;
+    char time[16], text[LINE_MAX_BYTES], line[LINE_MAX_BYTES + 128];
+    int n;
+
+    if (told->action->u.note.kind == KL_NOTE_LOG || !note_line(told->action, text, sizeof text))
+        return;
+    kl_clock_time(told->wall, time);
+    n = snprintf(line, sizeof line, "%s  %-16s %s\n", time,
+                 told->slot == KL_TOLD_BENCH ? "*" : told->slot_name, text);
+    kl_sink_write(h->sink, line, (size_t)n);
+}
+
+static void on_ending(void *ctx, int exit_status)
+{
+    struct headless *h = ctx;
+    struct kl_snapshot *snap = malloc(sizeof *snap);
+    char text[LINE_MAX_BYTES], line[LINE_MAX_BYTES + 64];
+    int n;
+
+    KL_ASSERT(snap != NULL);
+    kl_shell_look(h->sh, snap);
+    kl_summary_text(snap, text, sizeof text);
+    n = snprintf(line, sizeof line, "summary: %s; exit status %d\n", text, exit_status);
+    kl_sink_write(h->sink, line, (size_t)n);
+    free(snap);
+}
+
+static bool on_busy(void *ctx)
+{
+    return kl_sink_busy(((struct headless *)ctx)->sink);
+}
+
+static const struct kl_listener listener = {
+    .note = on_note,
+    .ending = on_ending,
+    .busy = on_busy,
+};
+
+struct headless *headless_create(struct kl_shell *sh, int fd)
+{
+    struct headless *h = calloc(1, sizeof *h);
+
+    KL_ASSERT(h != NULL);
+    h->sh = sh;
+    h->sink = kl_sink_create(kl_shell_loop(sh), fd, false, "the output", NULL, NULL);
+    KL_ASSERT(h->sink != NULL);
+    kl_shell_listen(sh, &listener, h);
+    return h;
+}
+
+bool headless_free(struct headless *h)
+{
+    bool gone = !h || kl_sink_free(h->sink);
+
+    if (gone)
+        free(h);
+    return gone;
+}

@@ -1,0 +1,231 @@
+/*
+ * logdir.c: a log file per board, named by its MAC. What came before the MAC was known is kept back
+ * until it is; if it never is, it goes to a file named by the slot.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "faces/face_text.h"
+#include "faces/faces.h"
+#include "keyline/buffer.h"
+
+enum {
+    FILE_NAME_MAX = 96,
+    SLOT_LIMIT = 256 * 1024, /* kept back per slot */
+    LIMIT = 16 << 20,        /* on the way to the disk */
+};
+
+struct chunk {
+    char file[FILE_NAME_MAX];
+    struct kl_buffer text;
+    struct chunk *next;
+};
+
+struct logdir {
+    struct kl_shell *sh;
+    char folder[PATH_MAX];
+    struct kl_buffer kept[KL_SLOTS_MAX]; /* until the MAC is known */
+    struct chunk *first, *last;
+    size_t waiting;
+    uv_work_t work;
+    struct chunk *leaving;
+    bool working;
+    int error, told_error;
+};
+
+/* ---- on the worker ----------------------------------------------------------------------------
+ */
+
+static int write_chunk(const struct logdir *l, const struct chunk *c)
+{
+    char path[PATH_MAX + FILE_NAME_MAX];
+    int fd, error = 0;
+
+    snprintf(path, sizeof path, "%s/%s", l->folder, c->file);
+    fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return errno;
+    for (size_t done = 0; done < c->text.size && !error;) {
+        ssize_t n = write(fd, c->text.data + done, c->text.size - done);
+        if (n >= 0)
+            done += (size_t)n;
+        else if (errno != EINTR)
+            error = errno;
+    }
+    close(fd);
+    return error;
+}
+
+static void on_work(uv_work_t *work)
+{
+    struct logdir *l = work->data;
+
+    l->error = 0;
+    for (const struct chunk *c = l->leaving; c && !l->error; c = c->next)
+        l->error = write_chunk(l, c);
+}
+
+/* ---- on the loop ------------------------------------------------------------------------------
+ */
+
+static void free_chunks(struct chunk *c)
+{
+    while (c) {
+        struct chunk *next = c->next;
+        kl_buffer_free(&c->text);
+        free(c);
+        c = next;
+    }
+}
+
+static void start(struct logdir *l);
+
+static void on_worked(uv_work_t *work, int status)
+{
+    struct logdir *l = work->data;
+    char text[KL_TEXT_MAX];
+
+    (void)status;
+    l->working = false;
+    free_chunks(l->leaving);
+    l->leaving = NULL;
+    if (l->error && l->error != l->told_error) {
+        kl_format(text, sizeof text, "the log files can't be written: %s", strerror(l->error));
+        kl_shell_tell(l->sh, text);
+    }
+    l->told_error = l->error;
+    start(l);
+}
+
+static void start(struct logdir *l)
+{
+    if (l->working || !l->first)
+        return;
+    l->leaving = l->first;
+    l->first = l->last = NULL;
+    l->waiting = 0;
+    l->working = true;
+    uv_queue_work(kl_shell_loop(l->sh), &l->work, on_work, on_worked);
+}
+
+static void queue(struct logdir *l, const char *file, const char *data, size_t size)
+{
+    if (size == 0 || l->waiting + size > LIMIT)
+        return;
+    if (!l->last || strcmp(l->last->file, file) != 0) {
+        struct chunk *c = calloc(1, sizeof *c);
+        KL_ASSERT(c != NULL);
+        kl_copy(c->file, sizeof c->file, file);
+        if (l->last)
+            l->last->next = c;
+        else
+            l->first = c;
+        l->last = c;
+    }
+    kl_buffer_add(&l->last->text, data, size);
+    l->waiting += size;
+}
+
+static void mac_file(const struct kl_mac *mac, char out[FILE_NAME_MAX])
+{
+    kl_format(out, FILE_NAME_MAX, "%02x%02x%02x%02x%02x%02x.log", mac->b[0], mac->b[1], mac->b[2],
+              mac->b[3], mac->b[4], mac->b[5]);
+}
+
+static void slot_file(const char *slot, char out[FILE_NAME_MAX])
+{
+    kl_format(out, FILE_NAME_MAX, "slot-%s.log", slot);
+    for (char *c = out; *c; c++)
+        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-", *c))
+            *c = '_';
+}
+
+static void release_kept(struct logdir *l, const struct kl_told *told, const struct kl_mac *mac)
+{
+    struct kl_buffer *kept = &l->kept[told->slot];
+    char file[FILE_NAME_MAX];
+
+    if (mac)
+        mac_file(mac, file);
+    else
+        slot_file(told->slot_name, file);
+    queue(l, file, kept->data, kept->size);
+    kept->size = 0;
+}
+
+/* The board's turn is over without anybody having learned its MAC. */
+static bool ends(const struct kl_action *a)
+{
+    return a->u.note.kind == KL_NOTE_RESULT ||
+           (a->u.note.kind == KL_NOTE_STATE && a->u.note.state == KL_ST_EMPTY);
+}
+
+static void on_note(void *ctx, const struct kl_told *told)
+{
+    struct logdir *l = ctx;
+    const struct kl_identity *id = told->action->u.note.identity;
+    const struct kl_mac *mac = id && kl_mac_is_set(&id->mac) ? &id->mac : NULL;
+    char time[32], text[1024], line[1200];
+    int n;
+
+    if (!note_line(told->action, text, sizeof text))
+        return;
+    kl_iso_time(told->wall, time);
+    n = snprintf(line, sizeof line, "%s %s%s%s\n", time, told->slot_name,
+                 told->slot_name[0] ? " " : "", text);
+    if (told->slot == KL_TOLD_BENCH) {
+        queue(l, "station.log", line, (size_t)n);
+    } else {
+        if (l->kept[told->slot].size < SLOT_LIMIT)
+            kl_buffer_add(&l->kept[told->slot], line, (size_t)n);
+        if (mac || ends(told->action))
+            release_kept(l, told, mac);
+    }
+    start(l);
+}
+
+static bool on_busy(void *ctx)
+{
+    return ((struct logdir *)ctx)->working;
+}
+
+static const struct kl_listener listener = {
+    .note = on_note,
+    .busy = on_busy,
+};
+
+struct logdir *logdir_create(struct kl_shell *sh, const char *folder, char error[KL_TEXT_MAX])
+{
+    struct logdir *l;
+
+    if ((mkdir(folder, 0700) != 0 && errno != EEXIST) || access(folder, W_OK | X_OK) != 0) {
+        kl_format(error, KL_TEXT_MAX, "--log-dir %s: %s", folder, strerror(errno));
+        return NULL;
+    }
+    l = calloc(1, sizeof *l);
+    KL_ASSERT(l != NULL);
+    l->sh = sh;
+    l->work.data = l;
+    kl_copy(l->folder, sizeof l->folder, folder);
+    kl_shell_listen(sh, &listener, l);
+    return l;
+}
+
+bool logdir_free(struct logdir *l)
+{
+    if (!l)
+        return true;
+    if (l->working)
+        return false;
+    for (unsigned i = 0; i < KL_SLOTS_MAX; i++)
+        kl_buffer_free(&l->kept[i]);
+    free_chunks(l->first);
+    free(l);
+    return true;
+}

@@ -1,0 +1,587 @@
+/*
+ * wire.c: the JSON lines between a station and its dashboards.
+ *
+ * What a snapshot holds is told by two tables, read in both directions: encoding names the fields
+ * that differ, decoding sets the fields that are named.
+ */
+#include "wire.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "json_text.h"
+
+enum field_type {
+    T_BOOL,
+    T_U8,
+    T_U16,
+    T_U32,
+    T_UINT,
+    T_U64,
+    T_TIME, /* kl_us; KL_NEVER is null */
+    T_TEXT,
+    T_MAC,
+    T_STATE,
+    T_REASON,
+    T_CHIP,
+};
+
+struct field {
+    const char *name;
+    enum field_type type;
+    size_t at, size;
+};
+
+#define BENCH(name, type, member)                                                                  \
+    {                                                                                              \
+        name, type, offsetof(struct kl_snapshot, member),                                          \
+            sizeof(((struct kl_snapshot *)0)->member)                                              \
+    }
+#define SLOT(name, type, member)                                                                   \
+    {                                                                                              \
+        name, type, offsetof(struct kl_slot_view, member),                                         \
+            sizeof(((struct kl_slot_view *)0)->member)                                             \
+    }
+
+static const struct field bench_fields[] = {
+    BENCH("version", T_U64, version),
+    BENCH("at", T_TIME, at),
+    BENCH("slot_count", T_UINT, slot_count),
+    BENCH("keys_free", T_U32, keys.free),
+    BENCH("keys_reserved", T_U32, keys.reserved),
+    BENCH("keys_provisioned", T_U32, keys.provisioned),
+    BENCH("keys_blocked", T_U32, keys.blocked),
+    BENCH("keys_in_doubt", T_U32, keys.in_doubt),
+    BENCH("keys_copies", T_U32, keys.copies),
+    BENCH("keys_conflicts", T_U32, keys.conflicts),
+    BENCH("keys_bad_lines", T_U32, keys.bad_lines),
+    BENCH("keys_foreign", T_U32, keys.foreign),
+    BENCH("keys_vanished", T_U32, keys.vanished),
+    BENCH("keys_changed", T_U32, keys.changed),
+    BENCH("keys_total", T_U32, keys.total),
+    BENCH("keys_unmarked", T_U32, keys.unmarked),
+    BENCH("conflict_line_a", T_U32, keys.conflict_line_a),
+    BENCH("conflict_line_b", T_U32, keys.conflict_line_b),
+    BENCH("done", T_U32, done),
+    BENCH("failed", T_U32, failed),
+    BENCH("skipped", T_U32, skipped),
+    BENCH("first_pass", T_U32, first_pass),
+    BENCH("boards_per_hour", T_U32, boards_per_hour),
+    BENCH("median_board", T_TIME, median_board),
+    BENCH("keys_empty_in", T_TIME, keys_empty_in),
+    BENCH("paused", T_BOOL, paused),
+    BENCH("stopping", T_BOOL, stopping),
+    BENCH("few_keys", T_BOOL, few_keys),
+    BENCH("store_trouble", T_BOOL, store_trouble),
+    BENCH("warning", T_TEXT, warning),
+    BENCH("stale", T_U64, stale),
+};
+
+static const struct field slot_fields[] = {
+    SLOT("name", T_TEXT, name),
+    SLOT("port", T_TEXT, port),
+    SLOT("network", T_BOOL, network),
+    SLOT("plugged", T_BOOL, plugged),
+    SLOT("state", T_STATE, state),
+    SLOT("since", T_TIME, since),
+    SLOT("retry_at", T_TIME, retry_at),
+    SLOT("reason", T_REASON, fault.reason),
+    SLOT("chip_error", T_U16, fault.chip_error),
+    SLOT("detail", T_TEXT, fault.detail),
+    SLOT("chip", T_CHIP, identity.chip),
+    SLOT("mac", T_MAC, identity.mac),
+    SLOT("revision", T_U16, identity.revision),
+    SLOT("package", T_U8, identity.package),
+    SLOT("crystal_mhz", T_U8, identity.crystal_mhz),
+    SLOT("flash_id", T_U32, identity.flash_id),
+    SLOT("flash_size", T_U32, identity.flash_size),
+    SLOT("flash_encrypted", T_BOOL, identity.flash_encrypted),
+    SLOT("secure_boot", T_BOOL, identity.secure_boot),
+    SLOT("secure_download", T_BOOL, identity.secure_download),
+    SLOT("stub", T_BOOL, identity.stub),
+    SLOT("baud", T_U32, identity.baud),
+    SLOT("region", T_UINT, progress.region),
+    SLOT("bytes", T_U64, progress.done),
+    SLOT("bytes_total", T_U64, progress.total),
+    SLOT("wire", T_U64, progress.wire),
+    SLOT("blocks_again", T_U32, progress.retries),
+    SLOT("regions_kept", T_UINT, progress.skipped),
+    SLOT("bytes_per_second", T_U32, bytes_per_second),
+    SLOT("left", T_TIME, left),
+    SLOT("tries", T_UINT, tries),
+    SLOT("label", T_TEXT, label),
+    SLOT("already", T_BOOL, already),
+    SLOT("boards_done", T_UINT, boards_done),
+    SLOT("boards_failed", T_UINT, boards_failed),
+};
+
+static const struct {
+    const char *name;
+    enum kl_command_kind kind;
+    bool of_slot;
+} commands[] = {
+    {"retry", KL_CMD_RETRY, true},  {"retry_failed", KL_CMD_RETRY_FAILED, false},
+    {"skip", KL_CMD_SKIP, true},    {"erase_retry", KL_CMD_ERASE_RETRY, true},
+    {"pause", KL_CMD_PAUSE, false}, {"resume", KL_CMD_RESUME, false},
+    {"stop", KL_CMD_STOP, false},
+};
+
+#define COUNT(a) (sizeof(a) / sizeof(a)[0])
+
+/* ---- encoding ---------------------------------------------------------------------------------
+ */
+
+/* A newline-ended line; consumes `object`. */
+static char *line_of(json_t *object)
+{
+    size_t size = object ? json_dumpb(object, NULL, 0, JSON_COMPACT) : 0;
+    char *line = size ? malloc(size + 2) : NULL;
+
+    if (line) {
+        json_dumpb(object, line, size, JSON_COMPACT);
+        line[size] = '\n';
+        line[size + 1] = '\0';
+    }
+    json_decref(object);
+    return line;
+}
+
+static uint64_t read_uint(const struct field *f, const void *at)
+{
+    uint64_t v = 0;
+
+    if (f->type == T_U8)
+        v = *(const uint8_t *)at;
+    else if (f->type == T_U16)
+        v = *(const uint16_t *)at;
+    else if (f->type == T_U32)
+        v = *(const uint32_t *)at;
+    else if (f->type == T_UINT)
+        v = *(const unsigned *)at;
+    else
+        v = *(const uint64_t *)at;
+    return v;
+}
+
+static json_t *encode_mac(const struct kl_mac *mac)
+{
+    char text[18];
+
+    kl_mac_format(mac, text);
+    return kl_mac_is_set(mac) ? json_string(text) : json_null();
+}
+
+static json_t *encode_field(const struct field *f, const void *base)
+{
+    const void *at = (const char *)base + f->at;
+    const struct kl_chip *chip;
+
+    switch (f->type) {
+    case T_BOOL:
+        return json_boolean(*(const bool *)at);
+    case T_TIME:
+        return *(const kl_us *)at == KL_NEVER ? json_null() : json_integer(*(const kl_us *)at);
+    case T_TEXT:
+        return kl_json_text(at);
+    case T_MAC:
+        return encode_mac(at);
+    case T_STATE:
+        return json_string(kl_state_name(*(const enum kl_state *)at));
+    case T_REASON:
+        return json_string(kl_fault_info(*(const enum kl_reason *)at).name);
+    case T_CHIP:
+        chip = kl_chip(*(const enum kl_chip_id *)at);
+        return chip ? json_string(chip->slug) : json_null();
+    default:
+        return json_integer((json_int_t)read_uint(f, at));
+    }
+}
+
+/* Texts are compared to their end: what stands behind it means nothing. */
+static bool same(const struct field *f, const void *a, const void *b)
+{
+    const char *x = (const char *)a + f->at, *y = (const char *)b + f->at;
+
+    return f->type == T_TEXT ? strcmp(x, y) == 0 : memcmp(x, y, f->size) == 0;
+}
+
+/* NULL if nothing differs. */
+static json_t *encode_fields(const struct field *f, size_t count, const void *now,
+                             const void *before)
+{
+    json_t *object = NULL;
+
+    for (size_t i = 0; i < count; i++) {
+        if (before && same(&f[i], now, before))
+            continue;
+        if (!object)
+            object = json_object();
+        json_object_set_new(object, f[i].name, encode_field(&f[i], now));
+    }
+    return object;
+}
+
+char *kl_wire_snapshot(const struct kl_snapshot *now, const struct kl_snapshot *before)
+{
+    json_t *all, *bench, *slots = json_object();
+    char index[12];
+
+    if (before && before->version == now->version) {
+        json_decref(slots);
+        return NULL;
+    }
+    bench = encode_fields(bench_fields, COUNT(bench_fields), now, before);
+    for (unsigned i = 0; i < now->slot_count; i++) {
+        const struct kl_slot_view *old = before && i < before->slot_count ? &before->slot[i] : NULL;
+        json_t *slot = encode_fields(slot_fields, COUNT(slot_fields), &now->slot[i], old);
+        if (!slot)
+            continue;
+        kl_format(index, sizeof index, "%u", i);
+        json_object_set_new(slots, index, slot);
+    }
+    all = json_pack("{s:o*,s:o}", "snapshot", bench, "slots", slots);
+    return line_of(all);
+}
+
+char *kl_wire_hello(const struct kl_wire_hello *h)
+{
+    return line_of(json_pack("{s:{s:i,s:o,s:o,s:o,s:o,s:o,s:o,s:o}}", "hello", "protocol",
+                             (int)h->protocol, "version", kl_json_text(h->version), "csv",
+                             kl_json_text(h->csv), "firmware", kl_json_text(h->firmware), "project",
+                             kl_json_text(h->project), "project_version",
+                             kl_json_text(h->project_version), "chip", kl_json_text(h->chip),
+                             "station", kl_json_text(h->station)));
+}
+
+char *kl_wire_log(unsigned slot, const char *text)
+{
+    return line_of(
+        json_pack("{s:{s:i,s:o}}", "log", "slot", (int)slot, "text", kl_json_text(text)));
+}
+
+char *kl_wire_log_gap(unsigned slot, uint64_t lines)
+{
+    return line_of(
+        json_pack("{s:{s:i,s:I}}", "gap", "slot", (int)slot, "lines", (json_int_t)lines));
+}
+
+char *kl_wire_doubt(const struct kl_in_doubt *item, unsigned count)
+{
+    json_t *list = json_array();
+
+    for (unsigned i = 0; i < count && i < KL_WIRE_DOUBTS_MAX; i++)
+        json_array_append_new(list, json_pack("{s:o,s:o}", "label", kl_json_text(item[i].label),
+                                              "mac", encode_mac(&item[i].mac)));
+    return line_of(json_pack("{s:o}", "doubt", list));
+}
+
+char *kl_wire_refused(const char *text)
+{
+    return line_of(json_pack("{s:o}", "refused", kl_json_text(text)));
+}
+
+char *kl_wire_bye(int exit_status, const char *text)
+{
+    return line_of(
+        json_pack("{s:{s:i,s:o}}", "bye", "exit", exit_status, "text", kl_json_text(text)));
+}
+
+char *kl_wire_command(enum kl_command_kind kind, unsigned slot)
+{
+    for (size_t i = 0; i < COUNT(commands); i++) {
+        if (commands[i].kind != kind)
+            continue;
+        if (commands[i].of_slot)
+            return line_of(json_pack("{s:s,s:i}", "command", commands[i].name, "slot", (int)slot));
+        return line_of(json_pack("{s:s}", "command", commands[i].name));
+    }
+    return NULL;
+}
+
+char *kl_wire_add_port(const char *target)
+{
+    return line_of(json_pack("{s:s,s:s}", "command", "add_port", "port", target));
+}
+
+char *kl_wire_remove_port(unsigned slot)
+{
+    return line_of(json_pack("{s:s,s:i}", "command", "remove_port", "slot", (int)slot));
+}
+
+static void hex_of(const struct kl_fingerprint *fp, char out[2 * KL_FINGERPRINT + 1])
+{
+    for (size_t i = 0; i < sizeof fp->b; i++)
+        kl_format(out + 2 * i, 3, "%02x", fp->b[i]);
+}
+
+char *kl_wire_release(const struct kl_fingerprint *fp, const char *reason)
+{
+    char hex[2 * KL_FINGERPRINT + 1];
+
+    hex_of(fp, hex);
+    return line_of(json_pack("{s:s,s:s,s:o}", "command", "release", "fingerprint", hex, "reason",
+                             kl_json_text(reason)));
+}
+
+/* ---- decoding ---------------------------------------------------------------------------------
+ */
+
+static void decode_state(const char *name, enum kl_state *out)
+{
+    for (int s = 0; s < KL_ST_COUNT; s++)
+        if (strcmp(name, kl_state_name((enum kl_state)s)) == 0)
+            *out = (enum kl_state)s;
+}
+
+static void decode_reason(const char *name, enum kl_reason *out)
+{
+    for (int r = 0; r < KL_FAULT_COUNT; r++)
+        if (strcmp(name, kl_fault_info((enum kl_reason)r).name) == 0)
+            *out = (enum kl_reason)r;
+}
+
+static void write_uint(const struct field *f, void *at, uint64_t v)
+{
+    if (f->type == T_U8)
+        *(uint8_t *)at = (uint8_t)v;
+    else if (f->type == T_U16)
+        *(uint16_t *)at = (uint16_t)v;
+    else if (f->type == T_U32)
+        *(uint32_t *)at = (uint32_t)v;
+    else if (f->type == T_UINT)
+        *(unsigned *)at = (unsigned)v;
+    else
+        *(uint64_t *)at = v;
+}
+
+/* A value of another type than the table's leaves the field as it is. */
+static void decode_text(const struct field *f, const char *text, void *at)
+{
+    const struct kl_chip *chip;
+
+    if (f->type == T_TEXT) {
+        kl_copy(at, f->size, text);
+    } else if (f->type == T_MAC) {
+        kl_mac_parse(text, at);
+    } else if (f->type == T_STATE) {
+        decode_state(text, at);
+    } else if (f->type == T_REASON) {
+        decode_reason(text, at);
+    } else if (f->type == T_CHIP) {
+        chip = kl_chip_by_slug(text);
+        *(enum kl_chip_id *)at = chip ? chip->id : KL_CHIP_NONE;
+    }
+}
+
+static void decode_field(const struct field *f, const json_t *value, void *base)
+{
+    void *at = (char *)base + f->at;
+
+    if (json_is_string(value))
+        decode_text(f, json_string_value(value), at);
+    else if (json_is_null(value) && f->type == T_TIME)
+        *(kl_us *)at = KL_NEVER;
+    else if (json_is_null(value))
+        memset(at, 0, f->size);
+    else if (json_is_boolean(value) && f->type == T_BOOL)
+        *(bool *)at = json_is_true(value);
+    else if (json_is_integer(value) && f->type == T_TIME)
+        *(kl_us *)at = json_integer_value(value);
+    else if (json_is_integer(value) && f->type >= T_U8 && f->type <= T_U64)
+        write_uint(f, at, (uint64_t)json_integer_value(value));
+}
+
+static void decode_fields(const struct field *f, size_t count, const json_t *object, void *base)
+{
+    for (size_t i = 0; i < count; i++) {
+        const json_t *value = json_object_get(object, f[i].name);
+        if (value)
+            decode_field(&f[i], value, base);
+    }
+}
+
+static void decode_snapshot(json_t *all, struct kl_snapshot *snap)
+{
+    const char *index;
+    json_t *slot;
+
+    decode_fields(bench_fields, COUNT(bench_fields), json_object_get(all, "snapshot"), snap);
+    if (snap->slot_count > KL_SLOTS_MAX)
+        snap->slot_count = KL_SLOTS_MAX;
+    json_object_foreach(json_object_get(all, "slots"), index, slot)
+    {
+        unsigned long i = strtoul(index, NULL, 10);
+        if (i < KL_SLOTS_MAX)
+            decode_fields(slot_fields, COUNT(slot_fields), slot, &snap->slot[i]);
+    }
+}
+
+static const char *text_of(const json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+
+    return text ? text : "";
+}
+
+static unsigned slot_of(const json_t *object)
+{
+    json_int_t slot = json_integer_value(json_object_get(object, "slot"));
+
+    return slot >= 0 && slot < KL_SLOTS_MAX ? (unsigned)slot : KL_WIRE_BENCH;
+}
+
+static void decode_hello(const json_t *o, struct kl_wire_hello *h)
+{
+    *h = (struct kl_wire_hello){
+        .protocol = (unsigned)json_integer_value(json_object_get(o, "protocol")),
+    };
+    kl_copy(h->version, sizeof h->version, text_of(o, "version"));
+    kl_copy(h->csv, sizeof h->csv, text_of(o, "csv"));
+    kl_copy(h->firmware, sizeof h->firmware, text_of(o, "firmware"));
+    kl_copy(h->project, sizeof h->project, text_of(o, "project"));
+    kl_copy(h->project_version, sizeof h->project_version, text_of(o, "project_version"));
+    kl_copy(h->chip, sizeof h->chip, text_of(o, "chip"));
+    kl_copy(h->station, sizeof h->station, text_of(o, "station"));
+}
+
+static void decode_doubt(const json_t *list, struct kl_wire_message *out)
+{
+    size_t i;
+    json_t *item;
+
+    out->u.doubt.count = 0;
+    json_array_foreach(list, i, item)
+    {
+        struct kl_in_doubt *d = &out->u.doubt.item[out->u.doubt.count];
+        if (out->u.doubt.count == KL_WIRE_DOUBTS_MAX)
+            break;
+        *d = (struct kl_in_doubt){0};
+        kl_copy(d->label, sizeof d->label, text_of(item, "label"));
+        kl_mac_parse(text_of(item, "mac"), &d->mac);
+        out->u.doubt.count++;
+    }
+}
+
+static void decode_message(json_t *all, struct kl_snapshot *snap, struct kl_wire_message *out)
+{
+    const json_t *o;
+
+    out->kind = KL_WIRE_NOTHING;
+    if ((o = json_object_get(all, "hello"))) {
+        out->kind = KL_WIRE_HELLO;
+        decode_hello(o, &out->u.hello);
+    } else if (json_object_get(all, "slots")) {
+        out->kind = KL_WIRE_SNAPSHOT;
+        decode_snapshot(all, snap);
+    } else if ((o = json_object_get(all, "log"))) {
+        out->kind = KL_WIRE_LOG;
+        out->u.log.slot = slot_of(o);
+        kl_copy(out->u.log.text, sizeof out->u.log.text, text_of(o, "text"));
+    } else if ((o = json_object_get(all, "gap"))) {
+        out->kind = KL_WIRE_LOG_GAP;
+        out->u.gap.slot = slot_of(o);
+        out->u.gap.lines = (uint64_t)json_integer_value(json_object_get(o, "lines"));
+    } else if ((o = json_object_get(all, "doubt"))) {
+        out->kind = KL_WIRE_DOUBT;
+        decode_doubt(o, out);
+    } else if (json_object_get(all, "refused")) {
+        out->kind = KL_WIRE_REFUSED;
+        kl_copy(out->u.text, sizeof out->u.text, text_of(all, "refused"));
+    } else if ((o = json_object_get(all, "bye"))) {
+        out->kind = KL_WIRE_BYE;
+        out->u.bye.exit = (int)json_integer_value(json_object_get(o, "exit"));
+        kl_copy(out->u.bye.text, sizeof out->u.bye.text, text_of(o, "text"));
+    }
+}
+
+bool kl_wire_decode(const char *line, size_t size, struct kl_snapshot *snap,
+                    struct kl_wire_message *out)
+{
+    json_t *all = size <= KL_WIRE_LINE_MAX ? json_loadb(line, size, 0, NULL) : NULL;
+
+    if (!json_is_object(all)) {
+        json_decref(all);
+        return false;
+    }
+    decode_message(all, snap, out);
+    json_decref(all);
+    return true;
+}
+
+static int digit(char c)
+{
+    static const char digits[] = "0123456789abcdef";
+    const char *at = c ? strchr(digits, c) : NULL;
+
+    return at ? (int)(at - digits) : -1;
+}
+
+static bool decode_fingerprint(const char *hex, struct kl_fingerprint *out)
+{
+    if (strlen(hex) != 2 * sizeof out->b)
+        return false;
+    for (size_t i = 0; i < sizeof out->b; i++) {
+        int high = digit(hex[2 * i]), low = digit(hex[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        out->b[i] = (uint8_t)(high << 4 | low);
+    }
+    return true;
+}
+
+static bool decode_release(const json_t *all, struct kl_wire_wish *out)
+{
+    const char *reason = text_of(all, "reason");
+
+    out->kind = KL_WIRE_WISH_RELEASE;
+    kl_copy(out->reason, sizeof out->reason, reason);
+    return reason[strspn(reason, " \t")] &&
+           decode_fingerprint(text_of(all, "fingerprint"), &out->fingerprint);
+}
+
+static bool decode_command(const json_t *all, const char *name, struct kl_wire_wish *out,
+                           char error[KL_TEXT_MAX])
+{
+    for (size_t i = 0; i < COUNT(commands); i++) {
+        if (strcmp(name, commands[i].name) != 0)
+            continue;
+        out->kind = KL_WIRE_WISH_COMMAND;
+        out->command = commands[i].kind;
+        if (commands[i].of_slot && out->slot == KL_WIRE_BENCH) {
+            kl_format(error, KL_TEXT_MAX, "the command %s needs a slot", name);
+            return false;
+        }
+        return true;
+    }
+    if (strcmp(name, "add_port") == 0) {
+        out->kind = KL_WIRE_WISH_ADD_PORT;
+        if (text_of(all, "port")[0] && kl_copy(out->port, sizeof out->port, text_of(all, "port")))
+            return true;
+    } else if (strcmp(name, "remove_port") == 0) {
+        out->kind = KL_WIRE_WISH_REMOVE_PORT;
+        if (out->slot != KL_WIRE_BENCH)
+            return true;
+    } else if (strcmp(name, "release") == 0 && decode_release(all, out)) {
+        return true;
+    }
+    kl_copy(error, KL_TEXT_MAX, "unknown or incomplete command");
+    return false;
+}
+
+bool kl_wire_decode_wish(const char *line, size_t size, struct kl_wire_wish *out,
+                         char error[KL_TEXT_MAX])
+{
+    json_t *all = json_loadb(line, size, 0, NULL);
+    bool good = false;
+
+    *out = (struct kl_wire_wish){0};
+    if (json_is_object(all)) {
+        out->slot = json_object_get(all, "slot") ? slot_of(all) : KL_WIRE_BENCH;
+        good = decode_command(all, text_of(all, "command"), out, error);
+    } else {
+        kl_copy(error, KL_TEXT_MAX, "not a JSON object");
+    }
+    json_decref(all);
+    return good;
+}
