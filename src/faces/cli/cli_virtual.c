@@ -17,6 +17,7 @@ struct app {
     struct kl_vserver *server;
     struct kl_vserver_config config;
     enum kl_chip_id chips[KL_VSERVER_BOARDS_MAX];
+    const char *firmware[KL_VSERVER_BOARDS_MAX];
     const char *faults[FAULTS_MAX];
     char host[64];
     bool control;
@@ -41,7 +42,8 @@ static const char usage[] =
     "  --chip LIST          esp32, or several, taken in turn: esp32,esp32s3,esp32c3\n"
     "  --flash-size MB      (default 4)\n"
     "  --mac MAC            of board 1; the others count up\n"
-    "  --firmware MODE      keyline, digest, original or silent (default keyline)\n"
+    "  --firmware LIST      keyline, digest, original, silent or a dialect, or several, taken in\n"
+    "                       turn (default keyline); --list-firmware prints them all\n"
     "  --fields N           fields that the firmware expects (default any)\n"
     "  --state DIR          keeps what the boards hold, and says it to checkers\n"
     "  --pace               bytes, erasing and programming take their real time\n"
@@ -122,16 +124,29 @@ static bool take_chips(struct app *a, const char *text)
     return a->config.chip_count > 0;
 }
 
+static const char *firmware_named(const char *text, size_t size)
+{
+    const char *name;
+
+    for (unsigned i = 0; (name = kl_vboard_firmware(i)) != NULL; i++)
+        if (strlen(name) == size && memcmp(name, text, size) == 0)
+            return name;
+    return NULL;
+}
+
 static bool take_firmware(struct app *a, const char *text)
 {
-    static const char *const modes[] = {"keyline", "digest", "original", "silent"};
-
-    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++)
-        if (strcmp(text, modes[i]) == 0) {
-            a->config.board.firmware = modes[i];
-            return true;
-        }
-    return false;
+    a->config.firmware_count = 0;
+    while (*text) {
+        size_t size = strcspn(text, ",");
+        const char *name = firmware_named(text, size);
+        if (!name || a->config.firmware_count == KL_VSERVER_BOARDS_MAX)
+            return false;
+        a->firmware[a->config.firmware_count++] = name;
+        text += size;
+        text += *text == ',';
+    }
+    return a->config.firmware_count > 0;
 }
 
 static bool take_fault(struct app *a, const char *text)
@@ -165,6 +180,7 @@ enum option_id {
     FAULT,
     FAULTS_STAY,
     LIST_FAULTS,
+    LIST_FIRMWARE,
     REPLACE,
     REPLUG,
     SEED,
@@ -186,6 +202,7 @@ static const struct option options[] = {
     {"fault", required_argument, NULL, FAULT},
     {"faults-stay", no_argument, NULL, FAULTS_STAY},
     {"list-faults", no_argument, NULL, LIST_FAULTS},
+    {"list-firmware", no_argument, NULL, LIST_FIRMWARE},
     {"replace", required_argument, NULL, REPLACE},
     {"replug", required_argument, NULL, REPLUG},
     {"seed", required_argument, NULL, SEED},
@@ -261,6 +278,13 @@ static bool take_option(struct app *a, int id, const char *text)
     }
 }
 
+static int list_firmware(void)
+{
+    for (unsigned i = 0; kl_vboard_firmware(i); i++)
+        printf("%s\n", kl_vboard_firmware(i));
+    return KL_EXIT_OK;
+}
+
 static int list_faults(void)
 {
     struct kl_vboard_fault_info info;
@@ -290,6 +314,8 @@ static int parse(struct app *a, int argc, char **argv)
         }
         if (id == LIST_FAULTS)
             return list_faults();
+        if (id == LIST_FIRMWARE)
+            return list_firmware();
         if (id == '?') {
             fprintf(stderr, "keyline virtual: %s: unknown, or its value is missing\n",
                     argv[optind - 1]);
@@ -521,6 +547,7 @@ int kl_cli_virtual(int argc, char **argv)
                                  .port = 4000,
                                  .host = a->host,
                                  .chips = a->chips,
+                                 .firmware = a->firmware,
                                  .faults = a->faults,
                                  .event = on_event,
                                  .ctx = a}};
