@@ -30,7 +30,6 @@ enum {
     KL_BLOCK_MAX = 0x4000,
     /* header, data header and a block, every byte escaped, two delimiters and a spare one */
     KL_LOADER_TX_MAX = 2 * (8 + 16 + KL_BLOCK_MAX) + 3,
-    KL_LOADER_TEXT_MAX = 1024,
 };
 
 enum kl_loader_task {
@@ -63,7 +62,11 @@ enum kl_reset_strategy {
 };
 const char *kl_reset_name(enum kl_reset_strategy s);
 
+struct kl_console;
+
 struct kl_loader_setup {
+    struct kl_console
+        *console; /* hears the text that stands between frames; it outlives the loader */
     enum kl_link_kind link;
     enum kl_reset_strategy first; /* the one that worked last in this slot, or KL_RESET_AUTO */
     const struct kl_stubs *stubs; /* NULL: ROM loader alone */
@@ -102,6 +105,8 @@ void kl_loader_init(struct kl_loader *l, const struct kl_loader_setup *setup);
 /* `bundle` is needed for FLASH and VERIFY and must outlive them; NULL otherwise. */
 void kl_loader_start(struct kl_loader *l, enum kl_loader_task task, const struct kl_bundle *bundle,
                      kl_us now);
+/* Text outside of frames (boot log, panics) goes to the console. After RUN is done, received bytes
+   are no longer the loader's: feed them to the handover. */
 void kl_loader_rx(struct kl_loader *l, const uint8_t *data, size_t size, kl_us now);
 /* The oldest LINES, BAUD or FLUSH request is done (or refused by the adapter: ok = false). WRITE
    completions are not reported here. */
@@ -116,9 +121,6 @@ const struct kl_fault *kl_loader_fault(const struct kl_loader *l);
 const struct kl_identity *kl_loader_identity(const struct kl_loader *l);
 const struct kl_loader_progress *kl_loader_progress(const struct kl_loader *l);
 enum kl_reset_strategy kl_loader_strategy(const struct kl_loader *l); /* that worked */
-/* Takes up to `size` bytes of text seen outside of frames (boot log, panics); 0 if none. After RUN
-   is done, received bytes are no longer the loader's: feed them to the handover. */
-size_t kl_loader_text(struct kl_loader *l, char *out, size_t size);
 /* One line for the log about what was just done ("stub running", "921600 baud"); false if none. */
 bool kl_loader_note(struct kl_loader *l, char out[KL_TEXT_MAX]);
 

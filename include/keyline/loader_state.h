@@ -3,14 +3,11 @@
 #ifndef KEYLINE_LOADER_STATE_H
 #define KEYLINE_LOADER_STATE_H
 
-#include "keyline/bootlog.h"
-
 struct kl_reset_step;
 
 enum {
     KL_LOADER_NOTES = 4,
     KL_LOADER_NOTE_MAX = 96,
-    KL_LOADER_LINE_MAX = 160,
     KL_LOADER_REGS_MAX = 16,
 };
 
@@ -144,11 +141,7 @@ struct kl_loader {
     bool muted;     /* garbage while the rate changes */
     bool text_only; /* the loader is left: no more frames */
     uint8_t note_first, note_count;
-    uint16_t line_size, text_size;
     struct kl_slip slip;
-    struct kl_bootlog bootlog;
-    char line[KL_LOADER_LINE_MAX];
-    char text[KL_LOADER_TEXT_MAX];
     char note[KL_LOADER_NOTES][KL_LOADER_NOTE_MAX];
 
     uint8_t tx[KL_LOADER_TX_MAX];

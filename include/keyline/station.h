@@ -10,10 +10,14 @@
 
 #include "keyline/bundle.h"
 #include "keyline/fault.h"
-#include "keyline/handover.h"
 #include "keyline/io.h"
 #include "keyline/loader.h"
 #include "keyline/pool.h"
+
+enum kl_confirm {
+    KL_CONFIRM_READBACK, /* every field read back after the restart */
+    KL_CONFIRM_ACK,      /* the acknowledgement alone, for firmware that prints nothing back */
+};
 
 /* A board's life. The names are shown, logged and documented as they stand here (docs/states.md).
    X(NAME, "word", symbol for UTF-8, symbol for ASCII) */

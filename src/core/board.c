@@ -6,8 +6,6 @@
 
 #include <string.h>
 
-#include "keyline/mask.h"
-
 #define BIT(state) (1u << KL_ST_##state)
 
 /* Where each state may lead. Any state may also fail, be skipped, or close. */
@@ -110,6 +108,7 @@ static void start_attempt(struct kl_station *st, struct slot *s)
 static void connect(struct kl_station *st, struct slot *s)
 {
     struct kl_loader_setup setup = {
+        .console = &s->console,
         .link = s->kind,
         .first = s->strategy,
         .reset_done = s->returned,
@@ -120,6 +119,7 @@ static void connect(struct kl_station *st, struct slot *s)
     s->returned = false;
     kl_board_forget_key(st, s);
     kl_handover_finish(&s->handover);
+    kl_console_open(&s->console);
     s->probe_at = KL_NEVER;
     s->identity = (struct kl_identity){0};
     s->io_floor = s->request;
@@ -475,34 +475,22 @@ static void note_progress(struct kl_station *st, struct slot *s)
     }
 }
 
-static void tell_line(struct kl_station *st, struct slot *s)
+/* The only place where a board's words leave the core, as its console shows them. */
+void kl_board_tell_console(struct kl_station *st, struct slot *s)
 {
-    if (s->line_size == 0)
-        return;
-    kl_mask_line(s->line, &s->line_size, sizeof s->line - 1, NULL);
-    s->line[s->line_size] = '\0';
-    kl_note_text(st, s, KL_NOTE_LOG, s->line);
-    s->line_size = 0;
+    char text[KL_TEXT_MAX];
+
+    while (kl_console_next(&s->console, text))
+        kl_note_text(st, s, KL_NOTE_LOG, text);
 }
 
 static void tell_loader_text(struct kl_station *st, struct slot *s)
 {
     char text[KL_TEXT_MAX];
-    size_t n;
 
     while (kl_loader_note(&s->loader, text))
         kl_note_text(st, s, KL_NOTE_LOG, text);
-    while ((n = kl_loader_text(&s->loader, text, sizeof text)) > 0) {
-        for (size_t i = 0; i < n; i++) {
-            bool ends = text[i] == '\n' || text[i] == '\r';
-            if (!ends)
-                s->line[s->line_size++] = text[i];
-            if (ends || s->line_size == sizeof s->line - 1)
-                tell_line(st, s);
-        }
-    }
-    if (kl_loader_status(&s->loader) != KL_LOADER_BUSY)
-        tell_line(st, s);
+    kl_board_tell_console(st, s);
 }
 
 /* After anything that may have moved the loader on. */
@@ -542,10 +530,9 @@ void kl_board_rx(struct kl_station *st, struct slot *s, const uint8_t *data, siz
         kl_board_loader_step(st, s);
         return;
     }
-    /* In portions, so that the handover's events are taken before there are too many. */
+    /* Line by line: what one means may change who hears the next. */
     while (size > 0 && s->talker == TALK_HANDOVER) {
-        size_t n = size < 128 ? size : 128;
-        kl_handover_rx(&s->handover, data, n, st->now);
+        size_t n = kl_handover_rx(&s->handover, data, size, st->now);
         data += n;
         size -= n;
         kl_board_handover_step(st, s);

@@ -31,6 +31,7 @@ static void start_probe(struct kl_station *st, struct slot *s)
 {
     /* The ROM loader at the first rate is enough to read a MAC. */
     struct kl_loader_setup setup = {
+        .console = &s->console,
         .link = s->kind,
         .first = s->probe_misses % 2 ? KL_RESET_AUTO : s->strategy,
         .baud_max = 115200,
@@ -47,6 +48,7 @@ static void start_probe(struct kl_station *st, struct slot *s)
 
 static void end_probe(struct kl_station *st, struct slot *s)
 {
+    kl_console_open(&s->console); /* what a board says that is not at work concerns nobody */
     s->talker = TALK_NONE;
     s->probe_at = st->now + KL_SEC(2);
 }

@@ -62,22 +62,24 @@ void kl_board_recognise(struct kl_station *st, struct slot *s)
 void kl_board_listen(struct kl_station *st, struct slot *s)
 {
     struct kl_handover_setup setup = {
+        .console = &s->console,
         .prompt_timeout = st->config.prompt_timeout,
         .ack_timeout = st->config.ack_timeout,
-        .confirm = st->config.confirm,
         .fields = st->fields,
         .sha256 = st->config.sha256,
     };
 
     s->talker = TALK_HANDOVER;
-    if (s->state == KL_ST_CONFIRMING)
+    if (s->state == KL_ST_CONFIRMING) {
+        kl_console_open(&s->console);
         return; /* followed through its restart: the handover goes on where it was */
+    }
     s->banner_seen = s->banner_again = false;
     /* At a needle bed the time counts from the board's last word in its loader: that it is reset
        may be answered late. */
     s->listening_since = st->config.fixture ? s->since : st->now;
     kl_handover_init(&s->handover, &setup);
-    kl_handover_listen(&s->handover, s->have_secret ? &s->secret : NULL, st->now);
+    kl_handover_listen(&s->handover, &s->secret, st->now);
 }
 
 /* ---- the key's way out ------------------------------------------------------------------------
@@ -204,7 +206,9 @@ static void proved(struct kl_station *st, struct slot *s)
    bad. Read twice, it is erased, and asks again. What bears another label is not ours to erase. */
 static void holds_unknown(struct kl_station *st, struct slot *s, const char *label)
 {
-    if (!s->have_secret || !label[0] || strcmp(label, s->label) != 0) {
+    bool own = s->have_secret && strcmp(label, kl_pool_key(&st->pool, s->key)->label) == 0;
+
+    if (!own || !label[0]) {
         kl_board_fail(st, s, KL_FAULT_HOLDS_UNKNOWN, label);
         return;
     }
@@ -219,6 +223,8 @@ static void holds_unknown(struct kl_station *st, struct slot *s, const char *lab
 static void settle_claim(struct kl_station *st, struct slot *s, const struct kl_handover_event *ev)
 {
     uint32_t key = NO_KEY;
+    const char *label =
+        kl_pool_label(&st->pool, ev->first_hash, ev->first_digest, st->config.sha256);
 
     s->attempt.already = true;
     switch (kl_pool_claim(&st->pool, &s->identity.mac, &ev->fingerprint, &key)) {
@@ -236,10 +242,10 @@ static void settle_claim(struct kl_station *st, struct slot *s, const struct kl_
         record(st, s);
         break;
     case KL_CLAIM_OTHERS:
-        kl_board_fail(st, s, KL_FAULT_HOLDS_OTHER_KEY, ev->label);
+        kl_board_fail(st, s, KL_FAULT_HOLDS_OTHER_KEY, label);
         break;
     case KL_CLAIM_UNKNOWN:
-        holds_unknown(st, s, ev->label);
+        holds_unknown(st, s, label);
         break;
     case KL_CLAIM_BUSY:
         kl_board_identify_again(st, s, "its key is still on its way in the store");
@@ -342,7 +348,7 @@ static void on_holds(struct kl_station *st, struct slot *s, const struct kl_hand
 static void on_trouble(struct kl_station *st, struct slot *s, const struct kl_handover_event *ev)
 {
     if (s->state == KL_ST_BOOTING || s->state == KL_ST_ASKING || s->state == KL_ST_CONFIRMING)
-        kl_board_fail(st, s, ev->reason, ev->text);
+        kl_board_fail(st, s, ev->reason, kl_console_detail(&s->console));
 }
 
 static void on_timeout(struct kl_station *st, struct slot *s, const struct kl_handover_event *ev)
@@ -350,7 +356,7 @@ static void on_timeout(struct kl_station *st, struct slot *s, const struct kl_ha
     if (s->state == KL_ST_ASKING || s->state == KL_ST_RESERVING)
         kl_board_identify_again(st, s, "the board stopped asking");
     else if (kl_state_is_live(s->state) && s->state != KL_ST_RECORDING)
-        kl_board_fail(st, s, ev->reason, ev->text);
+        kl_board_fail(st, s, ev->reason, ev->why ? ev->why : kl_console_detail(&s->console));
 }
 
 /* A board that started more often than we made it start, or later than our reset can explain, wants
@@ -372,9 +378,6 @@ static void handle(struct kl_station *st, struct slot *s, const struct kl_handov
         return;
     }
     switch (ev->kind) {
-    case KL_HO_LINE:
-        kl_note_text(st, s, KL_NOTE_LOG, ev->text);
-        break;
     case KL_HO_RESTART:
         on_restart(st, s);
         break;
@@ -393,7 +396,7 @@ static void handle(struct kl_station *st, struct slot *s, const struct kl_handov
         break;
     case KL_HO_ERROR:
         if (s->state == KL_ST_SENDING)
-            kl_board_fail(st, s, KL_FAULT_KEY_REFUSED, ev->text);
+            kl_board_fail(st, s, KL_FAULT_KEY_REFUSED, kl_console_shown(&s->console));
         break;
     case KL_HO_TROUBLE:
         on_trouble(st, s, ev);
@@ -408,9 +411,9 @@ void kl_board_handover_step(struct kl_station *st, struct slot *s)
 {
     struct kl_handover_event ev;
 
+    kl_board_tell_console(st, s);
     while (s->talker == TALK_HANDOVER && kl_handover_event(&s->handover, &ev))
         handle(st, s, &ev);
-    kl_wipe(&ev, sizeof ev);
 }
 
 /* ---- what the store says ----------------------------------------------------------------------

@@ -150,43 +150,28 @@ void ldr_note(struct kl_loader *l, const char *format, ...)
     va_end(args);
 }
 
-static void end_line(struct kl_loader *l)
-{
-    size_t size = l->line_size;
-
-    l->line_size = 0;
-    if (size > 0 && l->line[size - 1] == '\r')
-        size--;
-    if (kl_bootlog_line(&l->bootlog, l->line, size, l->now) && l->connected)
-        ldr_fail(l, KL_FAULT_BOARD_CHANGED, "the chip restarted by itself");
-}
-
 void ldr_take_text(struct kl_loader *l, uint8_t byte)
 {
+    struct kl_said line;
+
     if (l->muted)
         return;
-    if (l->text_size == KL_LOADER_TEXT_MAX) {
-        /* Nobody takes it: what is newest tells most. */
-        l->text_size = KL_LOADER_TEXT_MAX / 2;
-        memmove(l->text, l->text + KL_LOADER_TEXT_MAX / 2, KL_LOADER_TEXT_MAX / 2);
-    }
-    l->text[l->text_size++] = (char)byte;
-    if (byte != '\n' && l->line_size < KL_LOADER_LINE_MAX)
-        l->line[l->line_size++] = (char)byte;
-    if (byte == '\n')
-        end_line(l);
+    kl_console_take(l->setup.console, &byte, 1, l->now, &line);
+    if (line.restart && l->connected)
+        ldr_fail(l, KL_FAULT_BOARD_CHANGED, "the chip restarted by itself");
 }
 
 void ldr_forget_text(struct kl_loader *l)
 {
-    kl_bootlog_reset(&l->bootlog);
-    l->line_size = 0;
+    kl_console_restart(l->setup.console);
+    kl_console_drop_line(l->setup.console);
 }
 
 /* ---- public ---- */
 
 void kl_loader_init(struct kl_loader *l, const struct kl_loader_setup *setup)
 {
+    KL_ASSERT(setup->console);
     memset(l, 0, offsetof(struct kl_loader, tx));
     l->setup = *setup;
     if (l->setup.connect_attempts == 0)
@@ -196,7 +181,6 @@ void kl_loader_init(struct kl_loader *l, const struct kl_loader_setup *setup)
     l->deadline = KL_NEVER;
     l->status = KL_LOADER_DONE;
     kl_slip_reset(&l->slip);
-    kl_bootlog_reset(&l->bootlog);
 }
 
 void kl_loader_start(struct kl_loader *l, enum kl_loader_task task, const struct kl_bundle *bundle,
@@ -276,16 +260,6 @@ const struct kl_loader_progress *kl_loader_progress(const struct kl_loader *l)
 enum kl_reset_strategy kl_loader_strategy(const struct kl_loader *l)
 {
     return l->strategy;
-}
-
-size_t kl_loader_text(struct kl_loader *l, char *out, size_t size)
-{
-    size_t n = l->text_size < size ? l->text_size : size;
-
-    memcpy(out, l->text, n);
-    memmove(l->text, l->text + n, l->text_size - n);
-    l->text_size = (uint16_t)(l->text_size - n);
-    return n;
 }
 
 bool kl_loader_note(struct kl_loader *l, char out[KL_TEXT_MAX])

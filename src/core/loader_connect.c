@@ -117,7 +117,7 @@ bool ldr_took_last_sync_reply(struct kl_loader *l, const uint8_t *frame, size_t 
 
 static void look_at_boot_text(struct kl_loader *l)
 {
-    const struct kl_bootlog *b = &l->bootlog;
+    const struct kl_bootlog *b = kl_console_boot(l->setup.console);
 
     l->saw_download |= b->mode == KL_BOOT_DOWNLOAD || b->waiting_for_download;
     l->saw_program |= b->mode == KL_BOOT_FLASH && !b->waiting_for_download;
@@ -132,7 +132,7 @@ static enum ldr_move fail_to_connect(struct kl_loader *l)
     if (l->saw_program)
         return ldr_fail(l, KL_FAULT_WRONG_BOOT_MODE, "%u attempts", l->attempt);
     if (l->saw_other)
-        return ldr_fail(l, KL_FAULT_BAD_STRAPS, "%s", l->bootlog.detail);
+        return ldr_fail(l, KL_FAULT_BAD_STRAPS, "%s", kl_console_detail(l->setup.console));
     return ldr_fail(l, KL_FAULT_NO_SYNC, "%u attempts", l->attempt);
 }
 

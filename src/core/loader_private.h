@@ -20,6 +20,7 @@
 
 #include "keyline/loader.h"
 
+#include "console.h"
 #include "reset.h"
 
 enum { /* (2.1) */

@@ -183,7 +183,7 @@ static bool bite(struct kl_loader *l)
     if (!may_use_watchdog(l) || !(always || (l->pin_is_low && !l->is_forced)))
         return false;
     l->text_only = false;
-    l->text_size = 0;
+    kl_console_drop_line(l->setup.console);
     ldr_write_regs(l, writes, 4);
     l->op.tries = 1; /* the answer may not come any more */
     l->deadline = l->now + KL_MS(500) + ldr_link_allowance(l);
@@ -222,7 +222,7 @@ static enum ldr_move lines_stepped(struct kl_loader *l, enum kl_loader_outcome o
     }
     /* What came before the chip was held in reset is not of its program. */
     if (l->reset->kind == RESET_LINES && l->reset->rts)
-        l->text_size = 0;
+        kl_console_drop_line(l->setup.console);
     l->reset++;
     return MOVE_AGAIN;
 }

@@ -222,7 +222,7 @@ static enum ldr_move rate_proved(struct kl_loader *l, enum kl_loader_outcome out
     if (l->rate_proofs < PROOFS)
         return MOVE_AGAIN;
     l->muted = false;
-    l->line_size = 0;
+    kl_console_drop_line(l->setup.console);
     ldr_note(l, "%u baud", l->identity.baud);
     return MOVE_NEXT;
 }

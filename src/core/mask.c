@@ -1,4 +1,4 @@
-#include "keyline/mask.h"
+#include "mask.h"
 
 #include <string.h>
 
@@ -50,6 +50,7 @@ static unsigned hex_value(char c)
 
 static void hide(struct text *t, size_t from, size_t to)
 {
+    KL_ASSERT(from <= to && to <= t->size);
     for (size_t i = from; i < to; i++)
         t->hide[i] = !t->label[i];
 }
@@ -518,6 +519,7 @@ static char printable(char c)
 
 static bool put_out(char *out, size_t *used, size_t capacity, const char *s, size_t size)
 {
+    KL_ASSERT(*used <= capacity && size > 0);
     if (size > capacity - *used)
         return false;
     memcpy(out + *used, s, size);
@@ -525,18 +527,16 @@ static bool put_out(char *out, size_t *used, size_t capacity, const char *s, siz
     return true;
 }
 
-/* True if there was something to hide. */
-static bool write_out(const struct text *t, char *out, size_t *used, size_t capacity)
+static size_t write_out(const struct text *t, char *out, size_t capacity)
 {
     static const char masked[] = "[masked]";
-    bool any = false;
+    size_t used = 0;
 
     for (size_t i = 0; i < t->size;) {
         if (t->hide[i]) {
-            any = true;
             while (i < t->size && t->hide[i])
                 i++;
-            if (!put_out(out, used, capacity, masked, sizeof masked - 1))
+            if (!put_out(out, &used, capacity, masked, sizeof masked - 1))
                 break;
             continue;
         }
@@ -545,20 +545,19 @@ static bool write_out(const struct text *t, char *out, size_t *used, size_t capa
             if (t->hide[i + n])
                 length = 0;
         char c = length == 0 ? '?' : printable(t->line[i]);
-        if (!put_out(out, used, capacity, length > 1 ? t->line + i : &c, length ? length : 1))
+        if (!put_out(out, &used, capacity, length > 1 ? t->line + i : &c, length ? length : 1))
             break;
         i += length ? length : 1;
     }
-    return any;
+    return used;
 }
 
-bool kl_mask_line(char *line, size_t *size, size_t capacity, const struct kl_key *key)
+size_t kl_mask_line(char *out, size_t capacity, const char *line, size_t size,
+                    const struct kl_key *key)
 {
-    struct text t = {.line = line, .size = *size < LINE ? *size : LINE};
-    char out[LINE + 64];
-    size_t used = 0;
+    struct text t = {.line = line, .size = size < LINE ? size : LINE};
 
-    KL_ASSERT(*size <= capacity);
+    KL_ASSERT(line + size <= out || out + capacity <= line);
     if (key) {
         note_label(&t, kl_key_field(key, 0));
         hide_key(&t, key);
@@ -566,10 +565,7 @@ bool kl_mask_line(char *line, size_t *size, size_t capacity, const struct kl_key
     hide_solid_hex(&t);
     hide_rows(&t);
     hide_named_values(&t);
-    bool any = write_out(&t, out, &used, capacity < sizeof out ? capacity : sizeof out);
-    memcpy(line, out, used);
-    *size = used;
-    return any;
+    return write_out(&t, out, capacity);
 }
 
 size_t kl_mask_strip_escapes(char *line, size_t size)

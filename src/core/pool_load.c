@@ -5,15 +5,6 @@
 
 static const char NO_LABEL[] = "";
 
-static uint32_t hash_label(const char *label)
-{
-    uint32_t hash = 2166136261u;
-
-    for (; *label; label++)
-        hash = (hash ^ (uint8_t)*label) * 16777619u;
-    return hash ^ hash >> 15;
-}
-
 static bool fingerprint_is_set(const struct kl_fingerprint *fp)
 {
     static const struct kl_fingerprint none;
@@ -66,7 +57,7 @@ static struct kl_pool_key *find_or_add(struct kl_pool *p, const struct kl_finger
 static void name_key(struct kl_pool_key *k, const char *label)
 {
     k->label = label;
-    k->label_hash = hash_label(label);
+    k->label_hash = kl_pool_fold(kl_hash(label, strlen(label)));
 }
 
 /* Several bad rows may have nothing to tell them apart by: they are only counted. */

@@ -28,6 +28,7 @@ void kl_station_finish(struct kl_station *st)
     for (unsigned i = 0; i < st->slot_count; i++) {
         kl_board_forget_key(st, &st->slot[i]);
         kl_handover_finish(&st->slot[i].handover);
+        kl_console_finish(&st->slot[i].console);
     }
     kl_wipe(st, sizeof *st);
 }
@@ -406,6 +407,7 @@ static void add_slot(struct kl_station *st, const struct kl_event *ev)
     generation = s->generation;
     request = s->request;
     memset(s, 0, sizeof *s);
+    kl_console_init(&s->console, &s->secret);
     s->generation = generation; /* answers to a slot that was here before must stay stale */
     s->request = request;
     s->index = ev->slot;

@@ -12,6 +12,7 @@
 #ifndef KEYLINE_STATION_STATE_H
 #define KEYLINE_STATION_STATE_H
 
+#include "handover.h"
 #include "keyline/station.h"
 
 enum {
@@ -105,16 +106,13 @@ struct slot {
     bool banner_again; /* another one: the board is identified again before it is given a key */
     bool acknowledged_only;
 
-    /* text of the loader, until its line is complete */
-    char line[KL_TEXT_MAX];
-    size_t line_size;
-
     /* figures */
     kl_us progress_noted;
     uint64_t rate_done;
     kl_us rate_at;
     uint32_t rate;
 
+    struct kl_console console;
     struct kl_loader loader;
     struct kl_handover handover;
 };
@@ -189,6 +187,7 @@ void kl_board_park(struct kl_station *st, struct slot *s);
 void kl_board_plugged(struct kl_station *st, struct slot *s);
 void kl_board_begin(struct kl_station *st, struct slot *s); /* a try, with the link open */
 void kl_board_try_start(struct kl_station *st, struct slot *s);
+void kl_board_tell_console(struct kl_station *st, struct slot *s);
 void kl_board_rx(struct kl_station *st, struct slot *s, const uint8_t *data, size_t size);
 void kl_board_io_done(struct kl_station *st, struct slot *s, uint32_t request, bool ok);
 void kl_board_tick(struct kl_station *st, struct slot *s);

@@ -1,11 +1,10 @@
-#include "handover_text.h"
+#include "said.h"
 
 #include <string.h>
 
 enum {
     NAME_MAX_SIZE = 48, /* longer ones are sentences */
     DIGEST = 32,
-    KEY_DIGITS = 32 /* an AES-128 key in hex */
 };
 
 static const char ASKS[] = "Provisioning";
@@ -65,12 +64,13 @@ static bool is_garbled(struct kl_span s)
 
 /* The whole line is this word; garbage before it does not count. An ESP8266 prints its boot log at
    74880 baud, and what it looks like at 115200 ends in no newline. */
-static bool is_word(struct kl_span s, const char *word)
+static bool is_word(struct kl_span s, const char *word, struct kl_span *out)
 {
     size_t size = strlen(word);
 
     if (s.size < size || memcmp(s.data + s.size - size, word, size) != 0)
         return false;
+    *out = (struct kl_span){s.data + s.size - size, size};
     return s.size == size || is_garbled((struct kl_span){s.data, s.size - size});
 }
 
@@ -88,7 +88,7 @@ static bool is_log_line(struct kl_span s)
     return i > 3 && i < s.size && s.data[i] == ')';
 }
 
-static bool read_field(struct kl_span s, struct kl_ho_text *out)
+static bool read_field(struct kl_span s, struct kl_said *out)
 {
     const uint8_t *colon = memchr(s.data, ':', s.size);
 
@@ -102,19 +102,20 @@ static bool read_field(struct kl_span s, struct kl_ho_text *out)
     return out->name.size > 0 && out->name.size <= NAME_MAX_SIZE;
 }
 
-struct kl_ho_text kl_ho_read_text(const char *line, size_t size)
+struct kl_said kl_said_read(const char *line, size_t size)
 {
+    KL_ASSERT(line || size == 0);
     struct kl_span s = trimmed((struct kl_span){(const uint8_t *)line, size});
-    struct kl_ho_text text = {.kind = KL_HO_TEXT_OTHER};
+    struct kl_said text = {.kind = KL_SAID_OTHER, .text = line, .size = size};
 
-    if (is_word(s, ASKS))
-        text.kind = KL_HO_TEXT_ASKS;
-    else if (is_word(s, PROVISIONED))
-        text.kind = KL_HO_TEXT_PROVISIONED;
+    if (is_word(s, ASKS, &text.word))
+        text.kind = KL_SAID_ASKS;
+    else if (is_word(s, PROVISIONED, &text.word))
+        text.kind = KL_SAID_PROVISIONED;
     else if (starts_with(s, ERROR))
-        text.kind = KL_HO_TEXT_ERROR;
+        text.kind = KL_SAID_ERROR;
     else if (read_field(s, &text))
-        text.kind = KL_HO_TEXT_FIELD;
+        text.kind = KL_SAID_FIELD;
     return text;
 }
 
@@ -132,35 +133,9 @@ static bool read_digest(struct kl_span value, uint8_t out[DIGEST])
     return true;
 }
 
-bool kl_ho_digest(struct kl_span value, kl_sha256_fn *sha256, uint8_t out[DIGEST])
+void kl_said_digest(struct kl_span value, kl_sha256_fn *sha256, uint8_t out[DIGEST])
 {
-    if (read_digest(value, out))
-        return true;
-    sha256(value.data, value.size, out);
-    return false;
-}
-
-bool kl_ho_is_showable(struct kl_span value)
-{
-    size_t digits = 0;
-
-    if (value.size == 0)
-        return false;
-    for (size_t i = 0; i < value.size; i++) {
-        if (value.data[i] < ' ' || value.data[i] >= 0x7f)
-            return false;
-        digits = hex_value(value.data[i]) >= 0 ? digits + 1 : 0;
-        if (digits >= KEY_DIGITS)
-            return false;
-    }
-    return true;
-}
-
-uint32_t kl_ho_hash(struct kl_span text)
-{
-    uint32_t hash = 2166136261u;
-
-    for (size_t i = 0; i < text.size; i++)
-        hash = (hash ^ text.data[i]) * 16777619u;
-    return hash;
+    KL_ASSERT(sha256 && (value.data || value.size == 0));
+    if (!read_digest(value, out))
+        sha256(value.data, value.size, out);
 }
