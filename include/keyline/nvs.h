@@ -83,6 +83,7 @@ const char *kl_nvs_encoding_word(enum kl_nvs_encoding e);
     X(LONG_STRING, "the string is longer than 3999 bytes")                                         \
     X(NUL_INSIDE, "the string holds a NUL")                                                        \
     X(NAMESPACES, "there are more than 254 namespaces")                                            \
+    X(NO_VALUE, "the row has no value for this place")                                             \
     X(FULL, "the partition is too small for what it is to hold")
 
 enum kl_nvs_verdict {
