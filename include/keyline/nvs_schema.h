@@ -89,6 +89,13 @@ bool kl_nvs_schema_fits(const struct kl_nvs_schema *s, const struct kl_key *key,
 /* Writes a key's whole image; `size` bytes, as for kl_nvs_begin. False: see `why`. */
 bool kl_nvs_schema_build(const struct kl_nvs_schema *s, const struct kl_key *key, uint8_t *image,
                          uint32_t size, struct kl_nvs_misfit *why);
+/* The same, but what `old` holds beside the schema's places is kept. `old` must be sound, and other
+   memory than `image`. */
+bool kl_nvs_schema_merge(const struct kl_nvs_schema *s, const struct kl_key *key,
+                         struct kl_nvs_image old, uint8_t *image, uint32_t size,
+                         struct kl_nvs_misfit *why);
+/* Does the image hold anything beside the schema's places? */
+bool kl_nvs_schema_foreign(const struct kl_nvs_schema *s, struct kl_nvs_image image);
 /* Does the image hold all of this key's values? */
 bool kl_nvs_schema_matches(const struct kl_nvs_schema *s, const struct kl_key *key,
                            struct kl_nvs_image image);

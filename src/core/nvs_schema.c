@@ -289,26 +289,119 @@ bool kl_nvs_schema_fits(const struct kl_nvs_schema *s, const struct kl_key *key,
     return true;
 }
 
-bool kl_nvs_schema_build(const struct kl_nvs_schema *s, const struct kl_key *key, uint8_t *image,
-                         uint32_t size, struct kl_nvs_misfit *why)
+static bool put_own(const struct kl_nvs_schema *s, const struct kl_key *key, struct kl_nvs_build *b,
+                    struct kl_nvs_misfit *why)
 {
-    struct kl_nvs_build b;
     struct kl_span value;
 
-    if (!kl_nvs_schema_fits(s, key, why))
-        return false;
-    kl_nvs_begin(&b, image, size);
+    KL_ASSERT(s->count > 0);
     for (unsigned i = 0; i < s->count; i++) {
         const struct kl_nvs_place *place = &s->place[i];
-        enum kl_nvs_verdict v = kl_nvs_namespace(&b, place->namespace);
+        enum kl_nvs_verdict v = kl_nvs_namespace(b, place->namespace);
         KL_ASSERT(value_of(s, place, key, &value));
         if (v == KL_NVS_OK)
-            v = kl_nvs_put(&b, place->name, place->encoding, value);
+            v = kl_nvs_put(b, place->name, place->encoding, value);
         *why = (struct kl_nvs_misfit){.place = i, .verdict = v};
         if (v != KL_NVS_OK)
             return false;
     }
     return true;
+}
+
+bool kl_nvs_schema_build(const struct kl_nvs_schema *s, const struct kl_key *key, uint8_t *image,
+                         uint32_t size, struct kl_nvs_misfit *why)
+{
+    struct kl_nvs_build b;
+
+    if (!kl_nvs_schema_fits(s, key, why))
+        return false;
+    kl_nvs_begin(&b, image, size);
+    return put_own(s, key, &b, why);
+}
+
+/* ---- what stands there already ---- */
+
+static bool is_own(const struct kl_nvs_schema *s, const char *namespace, const char *name)
+{
+    KL_ASSERT(s->count > 0);
+    for (unsigned i = 0; i < s->count; i++)
+        if (strcmp(s->place[i].namespace, namespace) == 0 && strcmp(s->place[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* The next item that the schema does not name, and its namespace. */
+static bool next_foreign(const struct kl_nvs_schema *s, struct kl_nvs_image image,
+                         struct kl_nvs_walk *walk, struct kl_nvs_item *item,
+                         char namespace[KL_NVS_NAME_MAX + 1])
+{
+    while (kl_nvs_next(image, walk, item))
+        if (kl_nvs_namespace_name(image, item->namespace, namespace) &&
+            !is_own(s, namespace, item->name))
+            return true;
+    return false;
+}
+
+bool kl_nvs_schema_foreign(const struct kl_nvs_schema *s, struct kl_nvs_image image)
+{
+    char namespace[KL_NVS_NAME_MAX + 1];
+    struct kl_nvs_walk walk = {0};
+    struct kl_nvs_item item;
+
+    return next_foreign(s, image, &walk, &item, namespace);
+}
+
+struct old_value {
+    struct kl_nvs_image image;
+    const struct kl_nvs_item *item;
+};
+
+static void read_old(const void *self, size_t offset, uint8_t *out, size_t n)
+{
+    const struct old_value *old = self;
+
+    kl_nvs_read(old->image, old->item, offset, out, n);
+}
+
+static enum kl_nvs_verdict put_old(struct kl_nvs_build *b, struct kl_nvs_image image,
+                                   const struct kl_nvs_item *item)
+{
+    struct old_value old = {image, item};
+    struct kl_nvs_source source = {.size = item->size, .read = read_old, .self = &old};
+    enum kl_nvs_verdict v;
+    uint8_t data[8];
+
+    if (item->type >= KL_NVS_STRING)
+        return kl_nvs_put_bytes(b, item->name, item->type, &source);
+    memset(data, 0xFF, sizeof data);
+    kl_nvs_read(image, item, 0, data, item->size);
+    v = kl_nvs_put_number(b, item->name, item->type, data);
+    kl_wipe(data, sizeof data);
+    return v;
+}
+
+bool kl_nvs_schema_merge(const struct kl_nvs_schema *s, const struct kl_key *key,
+                         struct kl_nvs_image old, uint8_t *image, uint32_t size,
+                         struct kl_nvs_misfit *why)
+{
+    char namespace[KL_NVS_NAME_MAX + 1];
+    struct kl_nvs_walk walk = {0};
+    struct kl_nvs_build b;
+    struct kl_nvs_item item;
+
+    KL_ASSERT(old.data != image && kl_nvs_look(old) != KL_NVS_IS_FOREIGN);
+    if (!kl_nvs_schema_fits(s, key, why))
+        return false;
+    kl_nvs_begin(&b, image, size);
+    while (next_foreign(s, old, &walk, &item, namespace)) {
+        enum kl_nvs_verdict v = kl_nvs_namespace(&b, namespace);
+        if (v == KL_NVS_OK)
+            v = put_old(&b, old, &item);
+        *why = (struct kl_nvs_misfit){.verdict = v};
+        if (v != KL_NVS_OK)
+            return false;
+    }
+    return put_own(s, key, &b, why);
 }
 
 bool kl_nvs_schema_matches(const struct kl_nvs_schema *s, const struct kl_key *key,

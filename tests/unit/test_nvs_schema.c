@@ -220,13 +220,53 @@ static void rows_that_do_not_fit(void **state)
     assert_int_equal(why.verdict, KL_NVS_NO_VALUE);
 }
 
+static void what_others_wrote_is_kept(void **state)
+{
+    static uint8_t old[0x4000];
+    static char certificate[3001];
+    struct kl_nvs_image before = {old, sizeof old};
+    struct kl_nvs_build b;
+    struct kl_nvs_misfit why;
+    unsigned columns;
+
+    (void)state;
+    memset(certificate, 'c', sizeof certificate - 1);
+    kl_nvs_begin(&b, old, sizeof old);
+    assert_int_equal(kl_nvs_namespace(&b, "phy"), KL_NVS_OK);
+    assert_int_equal(
+        kl_nvs_put(&b, "cal", KL_NVS_AS_BLOB, (struct kl_span){(const uint8_t *)certificate, 3000}),
+        KL_NVS_OK);
+    assert_int_equal(
+        kl_nvs_put(&b, "n", KL_NVS_AS_I16, (struct kl_span){(const uint8_t *)"-300", 4}),
+        KL_NVS_OK);
+    assert_int_equal(kl_nvs_namespace(&b, "provision"), KL_NVS_OK);
+    assert_int_equal(
+        kl_nvs_put(&b, "key1", KL_NVS_AS_STRING, (struct kl_span){(const uint8_t *)"another", 7}),
+        KL_NVS_OK);
+    assert_int_equal(
+        kl_nvs_put(&b, "boots", KL_NVS_AS_U8, (struct kl_span){(const uint8_t *)"9", 1}),
+        KL_NVS_OK);
+
+    assert_true(header("label,provision/key1:string", &columns));
+    assert_true(kl_nvs_schema_foreign(&schema, before));
+    struct kl_key key = key_of("dev-1,secret");
+    assert_true(kl_nvs_schema_merge(&schema, &key, before, image, sizeof image, &why));
+    assert_int_equal(kl_nvs_look((struct kl_nvs_image){image, sizeof image}), KL_NVS_IS_SOUND);
+    expect("phy", "cal", KL_NVS_AS_BLOB, certificate);
+    expect("phy", "n", KL_NVS_AS_I16, "-300");
+    expect("provision", "boots", KL_NVS_AS_U8, "9");
+    expect("provision", "key1", KL_NVS_AS_STRING, "secret");
+    assert_true(kl_nvs_schema_build(&schema, &key, image, sizeof image, &why));
+    assert_false(kl_nvs_schema_foreign(&schema, (struct kl_nvs_image){image, sizeof image}));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_header_says_it_all),    cmocka_unit_test(the_label_may_be_written_too),
         cmocka_unit_test(headers_that_can_not_be), cmocka_unit_test(only_a_header_looks_like_one),
         cmocka_unit_test(the_makers_file),         cmocka_unit_test(makers_files_that_can_not_be),
-        cmocka_unit_test(rows_that_do_not_fit),
+        cmocka_unit_test(rows_that_do_not_fit),    cmocka_unit_test(what_others_wrote_is_kept),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
