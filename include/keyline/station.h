@@ -124,7 +124,7 @@ struct kl_event {
         } stored;
         struct {
             const struct kl_pool_memory *memory; /* for kl_station_keys() + rows + ledger rows */
-            const struct kl_csv_row *rows;
+            const struct kl_pool_row *rows;
             uint32_t row_count;
             const struct kl_ledger_row *ledger;
             uint32_t ledger_count;
