@@ -7,7 +7,7 @@ cd "$(dirname "$(readlink -f "$0")")/../.." || exit
 check=$1 build=${2:-build/release}
 
 # A public header belongs to the lowest layer that has its .c file, but for these.
-declare -A layer_of=([io]=core [exit]=core [loader_state]=core [handover_state]=core [virtual_server]=virtual)
+declare -A layer_of=([io]=core [exit]=core [handover_state]=core [virtual_server]=virtual)
 layers="core adapters virtual shell faces"
 declare -A below=([core]="core" [adapters]="core adapters" [virtual]="core adapters virtual"
     [shell]="core adapters shell" [faces]="$layers")
