@@ -7,7 +7,7 @@ cd "$(dirname "$(readlink -f "$0")")/../.." || exit
 check=$1 build=${2:-build/release}
 
 # A public header belongs to the lowest layer that has its .c file, but for these.
-declare -A layer_of=([io]=core [exit]=core [loader_state]=core [handover_state]=core [virtual_server]=virtual)
+declare -A layer_of=([io]=core [exit]=core [handover_state]=core [virtual_server]=virtual)
 layers="core adapters virtual shell faces"
 declare -A below=([core]="core" [adapters]="core adapters" [virtual]="core adapters virtual"
     [shell]="core adapters shell" [faces]="$layers")
@@ -89,6 +89,9 @@ lint_layers() {
         finding "ncurses outside of src/faces/dashboard/terminal.c:"
     grep -nE '#include <(sqlite3|libserialport|libdeflate)\.h' -r src | grep -v '^src/adapters/' |
         finding "a library of the adapters outside of them:"
+    grep -nE '#include <sqlite3\.h|#include "(keyline/csv|.*(csv_|ledger).*)\.h"' -r src |
+        grep -v '^src/adapters/store/' |
+        finding "only the store knows CSV rows and opens the ledger (keyline/store.h is for the others):"
     grep -nE '#include "keyline/|#include <(uv|stdio|stdlib|unistd)\.h' -r firmware/provisioning --include='*.[ch]' |
         finding "firmware/provisioning is not portable:"
 }
