@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "about.h"
 #include "faces/dashboard/dashboard.h"
 #include "faces/faces.h"
 #include "keyline/cli.h"
@@ -405,26 +406,6 @@ static int run_behind_dashboard(struct station *s)
     return KL_EXIT_STORE;
 }
 
-static int list_faults(void)
-{
-    printf("| reason | what happened | what to do | by itself |\n| --- | --- | --- | --- |\n");
-    for (int r = KL_FAULT_NONE + 1; r < KL_FAULT_COUNT; r++) {
-        struct kl_fault_info info = kl_fault_info((enum kl_reason)r);
-        static const char *const ways[] = {
-            [KL_POLICY_STOP] = "stays for a person",
-            [KL_POLICY_RECONNECT] = "again with the next reset sequence",
-            [KL_POLICY_SLOWER] = "again, one baud rate lower",
-            [KL_POLICY_AGAIN] = "again",
-            [KL_POLICY_WAIT] = "waits until it clears",
-        };
-        printf("| `%s` | %s | %s | %s", info.name, info.text, info.advice, ways[info.policy]);
-        if (info.retries > 0)
-            printf(", %u times", info.retries);
-        printf(" |\n");
-    }
-    return KL_EXIT_OK;
-}
-
 static bool a_station_runs(const char *csv)
 {
     int fd = kl_wire_connect(csv);
@@ -444,16 +425,12 @@ static int start(int argc, char **argv, bool demo)
     if (!station_options_parse(argv + (argc > 0), &s.args, error))
         return usage(error);
     s.human = s.args.events && strcmp(s.args.events, "-") == 0 ? stderr : stdout;
-    if (s.args.help) {
-        station_options_help();
-        return KL_EXIT_OK;
-    }
-    if (s.args.version) {
-        printf("keyline %s\n", KEYLINE_VERSION);
-        return KL_EXIT_OK;
-    }
+    if (s.args.help)
+        return command_help(&kl_command_station);
+    if (s.args.version)
+        return about_version(s.args.stub, s.args.json);
     if (s.args.list_faults)
-        return list_faults();
+        return about_faults(s.args.color, s.args.json);
     if (s.args.headless || s.human == stderr || !isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
         return run_station(&s);
     if (a_station_runs(s.args.csv))
