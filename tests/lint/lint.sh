@@ -140,6 +140,16 @@ lint_calls() {
         finding "the core allocates, prints or looks at the world:"
 }
 
+# The core's structs stay small enough to be seen whole, and its functions say what they rely on.
+lint_rooms() {
+    find src/core include/keyline -name '*.[ch]' | sort | xargs awk -f tests/lint/structs.awk |
+        finding "structs of the core with more than 24 members or 6 flags:"
+    awk '/^\{/ { functions++ }
+        { asserts += gsub(/KL_ASSERT\(/, "") }
+        END { if (asserts * 2 < functions) print functions " functions, " asserts " assertions" }' \
+        src/core/*.c | finding "the core asserts in fewer than one of two functions:"
+}
+
 # Every public header can be read alone, and twice.
 lint_headers() {
     local header cc=${CC:-cc}
