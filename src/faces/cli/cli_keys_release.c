@@ -85,16 +85,19 @@ static int release_found(struct kl_store *s, const struct finding *f)
 /* Looks through what the station says for a refusal; other lines are news for dashboards. */
 static bool is_refused(struct talk *t, char why[KL_TEXT_MAX])
 {
+    static struct kl_wire_message message;
+    static struct kl_snapshot snap;
     char *newline;
     bool refused = false;
 
     while (!refused && (newline = memchr(t->text, '\n', t->size)) != NULL) {
-        json_t *line = json_loadb(t->text, (size_t)(newline - t->text), 0, NULL);
-        const char *text = json_string_value(json_object_get(line, "refused"));
-        refused = text != NULL;
-        if (refused)
-            kl_copy(why, KL_TEXT_MAX, text);
-        json_decref(line);
+        bool good = kl_wire_decode(t->text, (size_t)(newline - t->text), &snap, &message);
+        if (good && message.kind == KL_WIRE_REFUSED) {
+            kl_copy(why, KL_TEXT_MAX, message.u.text);
+            refused = true;
+        }
+        if (good && message.kind == KL_WIRE_HELLO)
+            refused = kl_wire_is_foreign(&message.u.hello, why);
         t->size -= (size_t)(newline + 1 - t->text);
         memmove(t->text, newline + 1, t->size);
     }
@@ -140,7 +143,9 @@ static int wait_for_release(struct kl_store *s, const struct finding *f, int fd)
 
 static int ask_station(struct kl_store *s, const struct finding *f)
 {
-    char *line = kl_wire_release(&f->fingerprint, f->args->reason);
+    struct kl_command release = {.kind = KL_CMD_RELEASE, .fingerprint = f->fingerprint};
+    bool fits = kl_copy(release.argument, sizeof release.argument, f->args->reason);
+    char *line = fits ? kl_wire_command(&release) : NULL;
     int fd = kl_wire_connect(f->args->csv), exit = KL_EXIT_HELD;
 
     if (fd >= 0 && line != NULL && write(fd, line, strlen(line)) == (ssize_t)strlen(line))
