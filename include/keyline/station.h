@@ -57,7 +57,7 @@ enum kl_event_kind {
     KL_EV_CLOSED,  /* answer to KL_AC_CLOSE, always comes */
     KL_EV_LOST,    /* the open link died (u.text: why); the core asks for KL_AC_CLOSE */
     KL_EV_RX,      /* u.rx */
-    KL_EV_IO_DONE, /* u.io: a LINES, BAUD or FLUSH is done */
+    KL_EV_IO_DONE, /* u.io: a LINES or BAUD is done */
     KL_EV_STORED,  /* answer to a store action: never dropped (u.stored) */
     KL_EV_KEYS,    /* the CSV was read (again): u.keys; the first one starts the bench */
     KL_EV_COMMAND, /* an operator's command: u.command */
