@@ -31,14 +31,14 @@ enum kl_key_trouble {
     KL_TROUBLE_REFUSED,  /* the ledger said otherwise than this pool: blocked until the next load */
 };
 
-/* One CSV row as the store read it. */
-struct kl_csv_row {
-    uint32_t line;                     /* line number in the file, from 1 */
-    const char *label;                 /* in full; the store's, stays valid until the next reload */
+/* One key as the store's list has it. */
+struct kl_pool_row {
+    uint32_t line;                     /* where it stands in the list, from 1 */
+    const char *label;                 /* in full; the store's */
     struct kl_fingerprint fingerprint; /* all zero: none (only of a bad row) */
     bool marked;
-    bool bad;    /* KL_TROUBLE_BAD_LINE */
-    uint8_t why; /* bad: enum kl_csv_unfit (csv.h) */
+    bool bad;        /* KL_TROUBLE_BAD_LINE */
+    const char *why; /* bad: for a person; a constant */
 };
 
 /* One key as the ledger has it. */
@@ -100,7 +100,7 @@ struct kl_pool {
  * after every answer of the store that the pool was told.
  */
 void kl_pool_load(struct kl_pool *p, const struct kl_pool_memory *memory,
-                  const struct kl_csv_row *rows, uint32_t row_count,
+                  const struct kl_pool_row *rows, uint32_t row_count,
                   const struct kl_ledger_row *ledger, uint32_t ledger_count);
 
 enum kl_pool_answer {

@@ -77,7 +77,7 @@ static void count_nameless(struct kl_pool_counts *counts)
     counts->total++;
 }
 
-static void take_row(struct kl_pool *p, const struct kl_csv_row *row)
+static void take_row(struct kl_pool *p, const struct kl_pool_row *row)
 {
     if (!fingerprint_is_set(&row->fingerprint)) {
         KL_ASSERT(row->bad);
@@ -192,7 +192,7 @@ static void settle_all(struct kl_pool *p)
 }
 
 void kl_pool_load(struct kl_pool *p, const struct kl_pool_memory *memory,
-                  const struct kl_csv_row *rows, uint32_t row_count,
+                  const struct kl_pool_row *rows, uint32_t row_count,
                   const struct kl_ledger_row *ledger, uint32_t ledger_count)
 {
     KL_ASSERT((uint64_t)p->count + row_count + ledger_count <= memory->capacity);

@@ -29,7 +29,7 @@ void disk_make_keys(struct world *w, unsigned count)
 
 void disk_load(struct world *w)
 {
-    static struct kl_csv_row rows[KEYS_MAX];
+    static struct kl_pool_row rows[KEYS_MAX];
     static struct kl_ledger_row ledger[KEYS_MAX];
     struct kl_pool_memory old = w->memory;
     struct kl_event ev = world_make(w, KL_EV_KEYS, 0);
@@ -40,10 +40,10 @@ void disk_load(struct world *w)
         k->marked |= k->provisioned && k->in_csv; /* a mark that was missing is appended */
         k->told |= k->foreign && k->in_csv;
         if (k->in_csv)
-            rows[n++] = (struct kl_csv_row){.line = i + 1,
-                                            .label = k->label,
-                                            .fingerprint = k->key.fingerprint,
-                                            .marked = k->marked};
+            rows[n++] = (struct kl_pool_row){.line = i + 1,
+                                             .label = k->label,
+                                             .fingerprint = k->key.fingerprint,
+                                             .marked = k->marked};
         if (k->reserved || k->provisioned)
             ledger[m++] = (struct kl_ledger_row){.label = k->label,
                                                  .fingerprint = k->key.fingerprint,

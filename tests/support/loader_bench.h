@@ -3,7 +3,7 @@
 #ifndef KEYLINE_TEST_LOADER_BENCH_H
 #define KEYLINE_TEST_LOADER_BENCH_H
 
-#include "keyline/loader.h"
+#include "core/loader_state.h"
 #include "keyline/vboard.h"
 
 #include "wire_profile.h"

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "keyline/loader.h"
+#include "core/loader_state.h"
 
 struct pair {
     uint32_t address, value;

@@ -164,16 +164,16 @@ static int key_held(int board)
 
 static void load(void)
 {
-    struct kl_csv_row rows[ROWS];
+    struct kl_pool_row rows[ROWS];
     struct kl_ledger_row ledger[KEYS];
     uint32_t ledger_count = 0;
 
     for (int i = 0; i < w.rows; i++)
-        rows[i] = (struct kl_csv_row){.line = (uint32_t)i + 1,
-                                      .label = labels[w.row[i].key],
-                                      .fingerprint = fp(w.row[i].key),
-                                      .marked = w.marked[w.row[i].key],
-                                      .bad = w.row[i].bad};
+        rows[i] = (struct kl_pool_row){.line = (uint32_t)i + 1,
+                                       .label = labels[w.row[i].key],
+                                       .fingerprint = fp(w.row[i].key),
+                                       .marked = w.marked[w.row[i].key],
+                                       .bad = w.row[i].bad};
     for (int k = 0; k < KEYS; k++)
         if (w.ledger[k].state != NOTHING)
             ledger[ledger_count++] = (struct kl_ledger_row){

@@ -254,7 +254,7 @@ static bool add_row(struct kl_table *t, struct reading *r)
 {
     const struct kl_csv_row_text *text = &r->csv.row;
     enum kl_csv_unfit why = kl_csv_unfit(text);
-    struct kl_csv_row *row;
+    struct kl_pool_row *row;
 
     if (t->count == t->capacity && (t->count > UINT32_MAX / 4 || !grow(t, r)))
         return false;
@@ -264,8 +264,8 @@ static bool add_row(struct kl_table *t, struct reading *r)
     row->marked = text->marked;
     if (why == KL_UNFIT_NOTHING && !key_of(text, &r->key))
         why = KL_UNFIT_OTHER;
-    row->why = (uint8_t)why;
     row->bad = why != KL_UNFIT_NOTHING;
+    row->why = kl_csv_unfit_text(why);
     if (!row->bad)
         row->fingerprint = r->key.fingerprint;
     if ((row->label = label_of(t, r, row->bad)) == NULL)
@@ -305,12 +305,12 @@ static void judge_shapes(struct kl_table *t, const struct reading *r)
         best = tailed;
     t->fields = best;
     for (uint32_t i = 0; i < t->count; i++) {
-        struct kl_csv_row *row = &t->row[i];
+        struct kl_pool_row *row = &t->row[i];
 
         if (row->bad || r->shape[i] == best)
             continue;
         row->bad = true;
-        row->why = r->tail[i] ? KL_UNFIT_EMPTY_FIELD : KL_UNFIT_OTHER_COUNT;
+        row->why = kl_csv_unfit_text(r->tail[i] ? KL_UNFIT_EMPTY_FIELD : KL_UNFIT_OTHER_COUNT);
         memset(&row->fingerprint, 0, sizeof row->fingerprint);
     }
 }
@@ -469,9 +469,15 @@ enum kl_table_result kl_table_load(const char *path, bool header, struct kl_tabl
     return result;
 }
 
+struct kl_table *kl_table_hold(struct kl_table *t)
+{
+    t->holders++;
+    return t;
+}
+
 void kl_table_free(struct kl_table *t)
 {
-    if (t == NULL)
+    if (t == NULL || t->holders-- > 0)
         return;
     while (t->labels != NULL) {
         struct kl_label_block *next = t->labels->next;

@@ -8,7 +8,6 @@
 
 #include "cli_keys.h"
 #include "keyline/bundle_load.h"
-#include "keyline/csv.h"
 #include "pool_view.h"
 #include "station_options.h"
 
@@ -80,12 +79,11 @@ static void bad_rows(struct check *c, const struct kl_store_content *content)
     unsigned shown = 0, more = 0;
 
     for (uint32_t i = 0; i < content->row_count; i++) {
-        const struct kl_csv_row *row = &content->rows[i];
+        const struct kl_pool_row *row = &content->rows[i];
         if (!row->bad)
             continue;
         if (shown++ < LINES_SHOWN)
-            problem(c, "line %u can't be a key: %s", (unsigned)row->line,
-                    kl_csv_unfit_text((enum kl_csv_unfit)row->why));
+            problem(c, "line %u can't be a key: %s", (unsigned)row->line, row->why);
         else
             more++;
     }

@@ -164,7 +164,7 @@ static void stop_boards(struct demo *d)
 static void stop_station(const struct demo *d)
 {
     int fd = kl_wire_connect(d->csv);
-    char *stop = kl_wire_command(KL_CMD_STOP, 0), rest[4096];
+    char *stop = kl_wire_command(&(struct kl_command){.kind = KL_CMD_STOP}), rest[4096];
 
     if (fd < 0 || !stop) {
         free(stop);
