@@ -42,7 +42,7 @@ static void finish(struct kl_loader *l, enum kl_loader_status status)
 static void walk(struct kl_loader *l)
 {
     enum {
-        STEPS_MAX = 512 /* a full bundle of regions that are all skipped stays far below */
+        STEPS_MAX = 2048 /* a full bundle of regions that are all skipped stays far below */
     };
 
     for (int steps = 0; l->status == KL_LOADER_BUSY && l->op.kind == KL_LOADER_OP_NONE; steps++) {
