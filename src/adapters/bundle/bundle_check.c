@@ -177,11 +177,11 @@ static void check_nvs(struct parts *p, const struct part *part, const struct kl_
             part->path, nvs->name, nvs->offset, nvs->offset + nvs->size, part->offset,
             (unsigned long long)end_of(part));
     else if (part->content == KL_CONTENT_NVS || part->content == KL_CONTENT_BLANK)
-        problem(p,
-                "%s lies within the NVS partition (%s, 0x%x to 0x%x), where boards keep their keys; "
-                "an image of the NVS has to begin where that begins: --image 0x%x:%s",
-                part->path, nvs->name, nvs->offset, nvs->offset + nvs->size, nvs->offset,
-                part->path);
+        problem(
+            p,
+            "%s lies within the NVS partition (%s, 0x%x to 0x%x), where boards keep their keys; "
+            "an image of the NVS has to begin where that begins: --image 0x%x:%s",
+            part->path, nvs->name, nvs->offset, nvs->offset + nvs->size, nvs->offset, part->path);
     else
         problem(p,
                 "%s would write over the NVS partition (%s, 0x%x to 0x%x), where boards keep their "
@@ -212,7 +212,8 @@ static void check_neighbours(struct parts *p, const struct part *part)
 {
     for (unsigned i = 0; i < p->table.count; i++) {
         const struct kl_partition *row = &p->table.row[i];
-        uint64_t end = part->offset + (uint64_t)part->size, row_end = row->offset + (uint64_t)row->size;
+        uint64_t end = part->offset + (uint64_t)part->size,
+                 row_end = row->offset + (uint64_t)row->size;
         uint64_t from = row->offset > sector_of(part) ? row->offset : sector_of(part);
         uint64_t to = row_end < end_of(part) ? row_end : end_of(part);
         if (partition_at(p, part->offset) == row || part->role == ROLE_MERGED || is_nvs_row(row) ||
@@ -283,10 +284,9 @@ static void check_table_missing(struct parts *p)
         return;
     for (unsigned i = 0; i < p->count; i++)
         if (p->part[i].role == ROLE_APP) {
-            problem(p,
-                    "no partition table is among the images: the one on the board would decide "
-                    "which program starts, and where the NVS is. Give the build's too: --image "
-                    "0x8000:partitions.bin");
+            problem(p, "no partition table is among the images: the one on the board would decide "
+                       "which program starts, and where the NVS is. Give the build's too: --image "
+                       "0x8000:partitions.bin");
             return;
         }
     if (p->chip)

@@ -41,8 +41,8 @@ static bool companion(const char *firmware, const char *const *names, char out[P
     return false;
 }
 
-static const char *const bootloaders[] = {"*.bootloader.bin", "*-bootloader.bin",
-                                          "*_bootloader.bin", "bootloader.bin",
+static const char *const bootloaders[] = {"*.bootloader.bin",          "*-bootloader.bin",
+                                          "*_bootloader.bin",          "bootloader.bin",
                                           "bootloader/bootloader.bin", NULL};
 static const char *const tables[] = {"*.partitions.bin",
                                      "*.partition-table.bin",
@@ -196,8 +196,8 @@ static void take_firmware(struct parts *p, const struct kl_bundle_options *optio
         app->offset = merged_place(app);
     } else if (is_8266(app, options) || stands_alone(app)) {
         app->role = ROLE_BOOTLOADER; /* it brings its own start */
-        app->offset = app->is_image && app->info.chip ? kl_chip(app->info.chip)->bootloader_offset
-                                                      : 0;
+        app->offset =
+            app->is_image && app->info.chip ? kl_chip(app->info.chip)->bootloader_offset : 0;
     } else if (app->content == KL_CONTENT_MCUBOOT) {
         problem(p,
                 "%s is a program for MCUboot, and does not say where that looks for it; name both: "
@@ -270,8 +270,8 @@ static bool take_list_of(struct parts *p, const char *firmware)
 {
     struct kl_flasher_args *args = malloc(sizeof *args);
     char list[PATH_MAX];
-    bool take = args && list_beside(firmware, list, args) &&
-                list_names(args, name_in(firmware)) && list_is_whole(list, args);
+    bool take = args && list_beside(firmware, list, args) && list_names(args, name_in(firmware)) &&
+                list_is_whole(list, args);
 
     if (take)
         take_list(p, list, args);

@@ -69,7 +69,7 @@ static size_t take_lines(struct heard *h, char *text, size_t size)
     while (!h->doubts && (newline = memchr(at, '\n', (size_t)(end - at)))) {
         if (!kl_wire_decode(at, (size_t)(newline - at), &h->snap, &h->message))
             return 0;
-        h->doubts = h->message.kind == KL_WIRE_DOUBT;
+        h->doubts = h->message.kind == KL_WIRE_IN_DOUBT;
         at = newline + 1;
     }
     memmove(text, at, (size_t)(end - at));
@@ -130,8 +130,8 @@ static void offer_doubts(const struct completing *c, bool labels)
 
     if (!hear_station(c->csv, &h))
         return;
-    for (unsigned i = 0; i < h.message.u.doubt.count; i++) {
-        const struct kl_in_doubt *d = &h.message.u.doubt.item[i];
+    for (unsigned i = 0; i < h.message.u.in_doubt.count; i++) {
+        const struct kl_in_doubt *d = &h.message.u.in_doubt.item[i];
         char mac[18];
         kl_mac_format(&d->mac, mac);
         offer_text(c, labels ? d->label : mac, labels ? mac : d->label);
