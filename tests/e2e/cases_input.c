@@ -70,8 +70,8 @@ static void no_csv(void)
 /* Everything that is wrong is told at once, and nothing is touched. */
 static void all_at_once(void)
 {
-    static const char *const words[] = {"COM3", "10c4", "/nowhere/keys.csv", "/nowhere/fw.bin",
-                                        "esp33", "try: keyline --help"};
+    static const char *const words[] = {
+        "COM3", "10c4", "/nowhere/keys.csv", "/nowhere/fw.bin", "esp33", "try: keyline --help"};
     struct bench b;
 
     good_bench(&b);

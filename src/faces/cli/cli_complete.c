@@ -5,6 +5,7 @@
  *
  * `keyline complete --man COMMAND` prints a command's options for the manual page, as scdoc.
  */
+#include <dirent.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,7 +70,7 @@ static size_t take_lines(struct heard *h, char *text, size_t size)
     while (!h->doubts && (newline = memchr(at, '\n', (size_t)(end - at)))) {
         if (!kl_wire_decode(at, (size_t)(newline - at), &h->snap, &h->message))
             return 0;
-        h->doubts = h->message.kind == KL_WIRE_DOUBT;
+        h->doubts = h->message.kind == KL_WIRE_IN_DOUBT;
         at = newline + 1;
     }
     memmove(text, at, (size_t)(end - at));
@@ -130,8 +131,8 @@ static void offer_doubts(const struct completing *c, bool labels)
 
     if (!hear_station(c->csv, &h))
         return;
-    for (unsigned i = 0; i < h.message.u.doubt.count; i++) {
-        const struct kl_in_doubt *d = &h.message.u.doubt.item[i];
+    for (unsigned i = 0; i < h.message.u.in_doubt.count; i++) {
+        const struct kl_in_doubt *d = &h.message.u.in_doubt.item[i];
         char mac[18];
         kl_mac_format(&d->mac, mac);
         offer_text(c, labels ? d->label : mac, labels ? mac : d->label);
@@ -209,6 +210,18 @@ static void offer_commands(const struct completing *c)
         offer_text(c, kl_commands[i]->name, kl_commands[i]->summary);
 }
 
+/* The benches that the system runs. */
+static void offer_benches(const struct completing *c)
+{
+    DIR *dir = opendir(KEYLINE_RUN_DIR);
+
+    for (struct dirent *e; dir && (e = readdir(dir));)
+        if (kl_wire_is_socket(e->d_name))
+            offer(c, e->d_name, strlen(e->d_name) - strlen(".socket"), "a bench of this host");
+    if (dir)
+        closedir(dir);
+}
+
 /* A word that is no option: the command, or what follows it. `words` stand before it. */
 static void offer_word(const struct completing *c, const struct option_list *words)
 {
@@ -227,6 +240,8 @@ static void offer_word(const struct completing *c, const struct option_list *wor
         offer_choice(c, c->command->verbs);
     else if (after == 2 && strcmp(words->item[1], "release") == 0)
         offer_doubts(c, true);
+    else if (after == 1 && c->command == &kl_command_attach)
+        offer_benches(c);
     for (size_t i = 0; i < c->table->count && c->command == &kl_command_config; i++)
         if (c->table->row[i].type != OPT_HEADING && !c->table->row[i].typed_only)
             offer_text(c, c->table->row[i].name, c->table->row[i].help);
