@@ -5,11 +5,12 @@ set -euo pipefail
 keyline=$1
 unit=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)/src/packaging/systemd/keyline@.service
 command -v systemd-analyze >/dev/null || { echo "SKIPPED: systemd-analyze is not installed"; exit 77; }
-systemd-analyze security --offline=true --threshold=20 "$unit" >report 2>&1 || {
-    cat report
+report=$(systemd-analyze security --offline=true --threshold=20 "$unit" 2>&1) || {
+    echo "$report"
     echo "FAILED: the exposure is above 2.0"
     exit 1
 }
+help=$("$keyline" --help)
 for option in $(sed -n 's/^ExecStart=//p' "$unit" | grep -oE -- '--[a-z-]+'); do
-    "$keyline" --help | grep -qE -- "^  $option( |\$)" || { echo "FAILED: keyline has no $option"; exit 1; }
+    grep -qE -- "^  $option( |\$)" <<<"$help" || { echo "FAILED: keyline has no $option"; exit 1; }
 done
