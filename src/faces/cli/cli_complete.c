@@ -3,7 +3,7 @@
  * a tab and its meaning behind it. The shells' completions ask it (src/packaging/completion), so
  * they know what this program knows. ":files" and ":folders" leave the rest to the shell.
  *
- * `keyline complete --man COMMAND` prints a command's options for the manual page, as scdoc.
+ * `keyline complete --man COMMAND [conf]` prints a command's options for the manual pages, as scdoc.
  */
 #include <dirent.h>
 #include <poll.h>
@@ -309,18 +309,19 @@ static void complete(char **argv, unsigned count)
 
 static void print_escaped(const char *text)
 {
-    for (; *text; text++) {
+    for (bool at_start = true; *text; text++, at_start = false) {
         if (*text == '\n') {
             putchar(' ');
             continue;
         }
-        if (strchr("_*\\#~[]<", *text))
+        if (strchr("_*\\#~[]<", *text) || (at_start && strchr("-.", *text)))
             putchar('\\');
         putchar(*text);
     }
 }
 
-static int print_man(const char *name)
+/* `conf`: as keys of a config file, without those that are only typed. */
+static int print_man(const char *name, bool conf)
 {
     const struct command *c =
         strcmp(name, "keyline") == 0 ? &kl_command_station : command_find(name);
@@ -330,15 +331,18 @@ static int print_man(const char *name)
     for (size_t i = 0; i < c->options->count; i++) {
         const struct option *o = &c->options->row[i];
         if (o->type == OPT_HEADING) {
-            printf("## %s\n\n", o->name);
+            if (!conf || strcmp(o->name, "Help") != 0)
+                printf("## %s\n\n", o->name);
             continue;
         }
+        if (conf && o->typed_only)
+            continue;
         if (o->letter)
             printf("*-%c*, ", o->letter);
-        printf("*--%s*", o->name);
-        if (o->value) {
-            fputs(" _", stdout);
-            print_escaped(o->value);
+        printf("*%s%s*", conf ? "" : "--", o->name);
+        if (o->value || conf) {
+            fputs(conf ? " = _" : " _", stdout);
+            print_escaped(o->value ? o->value : "yes|no");
             putchar('_');
         }
         fputs("\n\t", stdout);
@@ -359,7 +363,7 @@ const struct command kl_command_complete = {
     .name = "complete",
     .run = kl_cli_complete,
     .options = OPTION_TABLE(options),
-    .words = "[--man COMMAND] | -- WORD …",
+    .words = "[--man COMMAND [conf]] | -- WORD …",
     .summary = "for shells: what the last word may become",
     .about = "",
     .after = "exit status: 0 done, 2 usage\n",
@@ -367,8 +371,8 @@ const struct command kl_command_complete = {
 
 int kl_cli_complete(int argc, char **argv)
 {
-    if (argc == 3 && strcmp(argv[1], "--man") == 0)
-        return print_man(argv[2]);
+    if ((argc == 3 || argc == 4) && strcmp(argv[1], "--man") == 0)
+        return print_man(argv[2], argc == 4);
     if (argc < 3 || strcmp(argv[1], "--") != 0)
         return command_wrong(&kl_command_complete, "after -- it takes the words of a command line");
     complete(argv + 2, (unsigned)argc - 2);
