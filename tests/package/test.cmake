@@ -1,3 +1,5 @@
 # What a system gets; label `e2e`. The packages themselves: ./run test-package.
-add_test(NAME package.unit COMMAND ${CMAKE_CURRENT_LIST_DIR}/unit.sh $<TARGET_FILE:keyline>)
-set_tests_properties(package.unit PROPERTIES LABELS e2e TIMEOUT 60 SKIP_RETURN_CODE 77)
+foreach(name unit hooks)
+  add_test(NAME package.${name} COMMAND ${CMAKE_CURRENT_LIST_DIR}/${name}.sh $<TARGET_FILE:keyline>)
+  set_tests_properties(package.${name} PROPERTIES LABELS e2e TIMEOUT 120 SKIP_RETURN_CODE 77)
+endforeach()
