@@ -38,6 +38,13 @@ struct hook;
 struct hook *hook_create(struct kl_shell *sh, const char *command);
 bool hook_free(struct hook *h);
 
+/* older.c: tells once that this program's file was replaced. NULL is fine. */
+struct older;
+struct older *older_create(struct kl_shell *sh);
+/* Before the loop's last run, and after it. */
+void older_close(struct older *o);
+void older_free(struct older *o);
+
 /* server.c: dashboards over a Unix socket. NULL and a sentence if there is no place for it. `csv`
    may be the socket's own name (kl_wire_is_socket): then the group of this process may talk to it.
  */

@@ -65,7 +65,8 @@ def start_station(urls):
                      "on-result = env >hook.env\n")
         for url in urls:
             config.write("port = %s\n" % url)
-    station = subprocess.Popen([keyline, "--headless", "--config", "bench.conf", "--socket", folder + "/bench.socket"],
+    subprocess.run(["cp", keyline, "program"], check=True)
+    station = subprocess.Popen(["./program", "--headless", "--config", "bench.conf", "--socket", folder + "/bench.socket"],
                                stdin=subprocess.DEVNULL, stdout=journal, stderr=journal, env=environment)
     children.append(station)
     return station, notify
@@ -116,11 +117,18 @@ def main():
         check(can_attach(nobody + ["65534"]), "a member of the group can't attach")
         check(not can_attach(nobody + ["65533"]), "somebody else can attach")
 
+    # An upgrade: the file is another one, the station goes on and says so, once.
+    subprocess.run(["cp", keyline, "program.new"], check=True)
+    os.rename("program.new", "program")
+    until("that it is older", lambda: "was replaced by another version" in journal())
+    os.utime("program")
+
     station.send_signal(signal.SIGTERM)
     while notify.recv(4096) != b"STOPPING=1":
         pass
     check(station.wait(PATIENCE) == 0, "it ends with %s" % station.returncode)
     lines = journal().splitlines()
+    check(sum("was replaced" in line for line in lines) == 1, "it says more than once that it is older")
     for line in lines:
         check(line.startswith("<") or line.startswith("keys.csv") or line.startswith("firmware.bin") or
               line.startswith("flasher stubs"), "no level: " + line)

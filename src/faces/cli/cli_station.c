@@ -288,6 +288,7 @@ struct faces {
     struct hook *hook;
     struct server *server;
     struct kl_notify *notify;
+    struct older *older;
 };
 
 static void hello(const struct station *s, struct kl_wire_hello *h)
@@ -366,6 +367,7 @@ static int create_faces(struct station *s, struct kl_shell *sh, struct faces *f)
     if (s->ready < 0)
         f->headless = headless_create(sh, fileno(s->human));
     f->notify = kl_notify_create(sh);
+    f->older = older_create(sh);
     tell_warnings(s, sh);
     return KL_EXIT_OK;
 }
@@ -381,6 +383,7 @@ static bool free_faces(struct faces *f)
     if (f->server)
         server_free(f->server);
     kl_notify_free(f->notify);
+    older_free(f->older);
     return gone;
 }
 
@@ -417,6 +420,7 @@ static int run_bench(struct station *s)
     if (faces.server)
         server_close(faces.server);
     kl_notify_close(faces.notify);
+    older_close(faces.older);
     if (!kl_shell_destroy(sh) || !free_faces(&faces))
         _exit(status); /* a worker hangs in a port or a pipe: what is durable stays durable */
     uv_loop_close(&loop);
