@@ -15,6 +15,7 @@
 #include "faces/faces.h"
 #include "keyline/cli.h"
 #include "keyline/link.h"
+#include "keyline/notify.h"
 #include "keyline/slots_file.h"
 #include "report.h"
 #include "station_options.h"
@@ -36,7 +37,7 @@ struct station {
 
 static void complain(const char *text)
 {
-    fprintf(stderr, "keyline: %s\n", text);
+    fprintf(stderr, "%skeyline: %s\n", headless_goes_to_journal(STDERR_FILENO) ? "<3>" : "", text);
 }
 
 /* Something that was asked for can't be meant; the rest is looked at too. */
@@ -247,6 +248,8 @@ static int prepare(struct station *s)
     const struct kl_chip *chip;
     int status = find_chip(s, &chip);
 
+    if (s->args.socket && !kl_wire_is_socket(s->args.socket))
+        status = senseless("--socket: its name has to end in .socket");
     status = first_trouble(status, find_ports(s));
     status = first_trouble(status, load_images(s, chip ? chip->id : KL_CHIP_NONE));
     status = first_trouble(status, status == KL_EXIT_OK ? open_store(s) : look_at_keys(s));
@@ -284,6 +287,8 @@ struct faces {
     struct logdir *logdir;
     struct hook *hook;
     struct server *server;
+    struct kl_notify *notify;
+    struct older *older;
 };
 
 static void hello(const struct station *s, struct kl_wire_hello *h)
@@ -310,19 +315,45 @@ static void tell_warnings(const struct station *s, struct kl_shell *sh)
         kl_shell_tell(sh, content->warning);
 }
 
-static int create_faces(struct station *s, struct kl_shell *sh, struct faces *f)
+/* Commands that know only the CSV find the socket through a link beside it. */
+static void link_socket(const struct station_args *a)
+{
+    char place[KL_TEXT_MAX];
+
+    if (!kl_wire_socket_path(a->csv, 0, place, sizeof place) || !place[0])
+        return;
+    unlink(place);
+    if (symlink(a->socket, place) != 0)
+        fprintf(stderr, "keyline: %s: %s: only --socket leads to this station\n", place,
+                strerror(errno));
+}
+
+static int create_server(struct station *s, struct kl_shell *sh, struct faces *f)
 {
     const struct station_args *a = &s->args;
     struct kl_wire_hello h;
     char error[KL_TEXT_MAX] = "";
 
     hello(s, &h);
-    f->server = server_create(sh, a->csv, &h, error);
+    f->server = server_create(sh, a->socket ? a->socket : a->csv, &h, error);
+    if (f->server && a->socket)
+        link_socket(a);
     if (!f->server) {
         complain(error);
-        if (s->ready >= 0)
+        if (s->ready >= 0 || a->socket)
             return KL_EXIT_STORE; /* nobody could reach this station */
     }
+    return KL_EXIT_OK;
+}
+
+static int create_faces(struct station *s, struct kl_shell *sh, struct faces *f)
+{
+    const struct station_args *a = &s->args;
+    char error[KL_TEXT_MAX] = "";
+    int status = create_server(s, sh, f);
+
+    if (status != KL_EXIT_OK)
+        return status;
     if (a->events && !(f->events = events_create(sh, a->events, error))) {
         complain(error);
         return KL_EXIT_USAGE;
@@ -335,6 +366,8 @@ static int create_faces(struct station *s, struct kl_shell *sh, struct faces *f)
         f->hook = hook_create(sh, a->on_result);
     if (s->ready < 0)
         f->headless = headless_create(sh, fileno(s->human));
+    f->notify = kl_notify_create(sh);
+    f->older = older_create(sh);
     tell_warnings(s, sh);
     return KL_EXIT_OK;
 }
@@ -349,6 +382,8 @@ static bool free_faces(struct faces *f)
     gone &= hook_free(f->hook);
     if (f->server)
         server_free(f->server);
+    kl_notify_free(f->notify);
+    older_free(f->older);
     return gone;
 }
 
@@ -384,6 +419,8 @@ static int run_bench(struct station *s)
     status = kl_shell_run(sh);
     if (faces.server)
         server_close(faces.server);
+    kl_notify_close(faces.notify);
+    older_close(faces.older);
     if (!kl_shell_destroy(sh) || !free_faces(&faces))
         _exit(status); /* a worker hangs in a port or a pipe: what is durable stays durable */
     uv_loop_close(&loop);

@@ -48,6 +48,9 @@ static const struct option options[] = {
     HEADING("What is told"),
     FLAG("headless", headless, "one line per change, no dashboard (also without a terminal)"),
     TEXT("events", events, "FILE|-", "one JSON object per line (docs/events.md)"),
+    TEXT("socket", socket, "FILE",
+         "where dashboards reach it, instead of beside the CSV; its name ends in .socket;\n"
+         "members of this process's group may attach: keyline attach --csv-file FILE"),
     TEXT("log-dir", log_dir, "DIR", "a log file per board"),
     TEXT("on-result", on_result, "CMD", "a shell command per result, with its event on standard input"),
     FLAG("read-only", read_only, "the dashboard only watches"),

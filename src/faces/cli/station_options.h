@@ -10,6 +10,7 @@
 
 struct station_args {
     const char *csv, *firmware, *chip, *stub, *events, *log_dir, *on_result, *slots, *phrase;
+    const char *socket, *metrics;
     const char *config; /* read already */
     struct option_list images, ports, usb_ids, exclude;
     bool csv_header, erase, once, fixture, headless, list_faults, version, help;
