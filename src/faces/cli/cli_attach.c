@@ -1,7 +1,9 @@
 /* cli_attach.c: `keyline attach`: the dashboard of a station that runs already. */
 #include <stdio.h>
+#include <unistd.h>
 
 #include "faces/dashboard/dashboard.h"
+#include "faces/dashboard/terminal.h"
 #include "keyline/cli.h"
 #include "options.h"
 
@@ -21,6 +23,21 @@ static const struct option options[] = {
     {"no-colour", OPT_FLAG, AT(no_colour), NULL, "no colours", 0, 0},
     {"help", OPT_FLAG, AT(help), NULL, "print this", 0, 0},
 };
+
+static int show(struct kl_dashboard_options *o, char error[KL_TEXT_MAX])
+{
+    char note[256];
+    enum kl_term_fitness fitness = kl_term_try(note);
+
+    if (note[0])
+        fprintf(stderr, "keyline attach: %s\n", note);
+    o->note = note[0] ? note : NULL;
+    if (fitness == KL_TERM_UNFIT)
+        return KL_EXIT_USAGE;
+    return fitness == KL_TERM_DUMB || !isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)
+               ? kl_dashboard_lines(o, error)
+               : kl_dashboard_run(o, error);
+}
 
 int kl_cli_attach(int argc, char **argv)
 {
@@ -44,7 +61,7 @@ int kl_cli_attach(int argc, char **argv)
     o.read_only = a.read_only;
     o.bell = a.bell;
     o.phrase = a.phrase;
-    status = kl_dashboard_run(&o, error);
+    status = show(&o, error);
     if (error[0])
         fprintf(stderr, "keyline attach: %s\n", error);
     return status;
