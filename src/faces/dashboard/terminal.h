@@ -38,6 +38,9 @@ long kl_term_read(void *out, size_t size);
 /* Throws away what was typed and not read yet. */
 void kl_term_forget(void);
 
+/* The screen library's name and version. */
+const char *kl_term_library(void);
+
 /* Puts a terminal right again that a killed child has left behind. */
 struct kl_term_saved;
 struct kl_term_saved *kl_term_save(void);
