@@ -97,7 +97,8 @@ struct kl_ledger_key {
 
 struct kl_ledger_entry {
     int64_t id, wall;
-    const char *what; /* "reserved", "provisioned", "adopted", "released", "attempt" */
+    /* "reserved", "provisioned", "adopted", "released", "attempt", or a command's name */
+    const char *what;
     const char *mac, *label, *station, *bundle, *reason, *detail;
     /* of an attempt: */
     const char *chip, *port, *slot, *result;

@@ -541,6 +541,7 @@ static void key_answered(struct kl_station *st, struct slot *s, const struct kl_
             kl_pool_released(&st->pool, key, ev->u.stored.status == KL_STORE_OK);
         break;
     case KL_OP_ATTEMPT:
+    case KL_OP_COMMAND:
         break;
     }
     kl_board_drop_lost_keys(st);

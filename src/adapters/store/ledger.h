@@ -63,6 +63,9 @@ enum kl_store_status kl_ledger_owns(struct kl_ledger *l, const struct kl_ledger_
                                     char text[KL_TEXT_MAX]);
 enum kl_store_status kl_ledger_attempt(struct kl_ledger *l, const struct kl_ledger_change *c,
                                        const struct kl_attempt *a, char text[KL_TEXT_MAX]);
+/* What an operator did, with `reason` telling who; MAC and label may be blank. */
+enum kl_store_status kl_ledger_command(struct kl_ledger *l, const struct kl_ledger_change *c,
+                                       enum kl_command_kind command, char text[KL_TEXT_MAX]);
 
 /* ---- looking ----------------------------------------------------------------------------------
  */

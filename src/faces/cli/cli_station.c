@@ -12,6 +12,7 @@
 
 #include "about.h"
 #include "faces/dashboard/dashboard.h"
+#include "faces/dashboard/terminal.h"
 #include "faces/faces.h"
 #include "keyline/cli.h"
 #include "keyline/link.h"
@@ -445,7 +446,7 @@ static int run_station(struct station *s)
 /* ---- with a dashboard -------------------------------------------------------------------------
  */
 
-static int show_dashboard(const struct station *s)
+static int show_dashboard(const struct station *s, const char *note, bool dumb)
 {
     const struct station_args *a = &s->args;
     struct kl_dashboard_options options = {
@@ -456,17 +457,18 @@ static int show_dashboard(const struct station *s)
         .bell = a->bell,
         .phrase = a->phrase,
         .demo = s->demo,
+        .note = note[0] ? note : NULL,
         .wait_ms = 2000,
     };
     char error[256] = "";
-    int status = kl_dashboard_run(&options, error);
+    int status = dumb ? kl_dashboard_lines(&options, error) : kl_dashboard_run(&options, error);
 
     if (error[0])
         complain(error);
     return status;
 }
 
-static int run_behind_dashboard(struct station *s)
+static int run_behind_dashboard(struct station *s, const char *note)
 {
     int pipe_ends[2], status;
     char byte;
@@ -484,7 +486,7 @@ static int run_behind_dashboard(struct station *s)
     }
     close(pipe_ends[1]);
     if (read(pipe_ends[0], &byte, 1) == 1)
-        return show_dashboard(s);
+        return show_dashboard(s, note, false);
     if (waitpid(child, &status, 0) == child && WIFEXITED(status))
         return WEXITSTATUS(status);
     return KL_EXIT_STORE;
@@ -497,6 +499,23 @@ static bool a_station_runs(const char *csv)
     if (fd >= 0)
         close(fd);
     return fd >= 0;
+}
+
+/* The terminal is tried first: a dashboard that can't be shown must not leave a station behind. */
+static int start_on_terminal(struct station *s)
+{
+    char note[256];
+    enum kl_term_fitness fitness = kl_term_try(note);
+
+    if (note[0])
+        complain(note);
+    if (fitness == KL_TERM_UNFIT)
+        return KL_EXIT_USAGE;
+    if (a_station_runs(s->args.csv))
+        return show_dashboard(s, note, fitness == KL_TERM_DUMB);
+    if (fitness == KL_TERM_DUMB)
+        return run_station(s);
+    return run_behind_dashboard(s, note);
 }
 
 static int start(int argc, char **argv, bool demo)
@@ -517,9 +536,7 @@ static int start(int argc, char **argv, bool demo)
         return about_faults(s.args.color, s.args.json);
     if (s.args.headless || s.human == stderr || !isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
         return run_station(&s);
-    if (a_station_runs(s.args.csv))
-        return show_dashboard(&s);
-    return run_behind_dashboard(&s);
+    return start_on_terminal(&s);
 }
 
 int kl_cli_station(int argc, char **argv)

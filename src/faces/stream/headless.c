@@ -79,6 +79,7 @@ bool note_line(const struct kl_action *a, char *out, size_t size)
         result_line(a->u.note.attempt, out, size);
         return true;
     case KL_NOTE_PORT:
+    case KL_NOTE_COMMAND:
     case KL_NOTE_STATION:
         snprintf(out, size, "%s", text);
         return true;
