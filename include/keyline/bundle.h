@@ -27,8 +27,8 @@ struct kl_image {
 };
 
 struct kl_region {
-    char name[32];   /* "bootloader", "partition table", "firmware", a file's name */
-    uint32_t offset; /* flash address, a multiple of 0x1000 */
+    char name[32];      /* "bootloader", "partition table", "firmware", a file's name */
+    uint32_t offset;    /* flash address, a multiple of 0x1000 */
     bool keep_if_keyed; /* NVS: left alone on a board that holds a key (kl_bundle_for_keyed) */
     /* The bootloader's header names the flash size, so it has one image per size (index n: the
        flash is 256 KB << n); every other region has the same image in each place. Sizes that the

@@ -177,11 +177,11 @@ static void check_nvs(struct parts *p, const struct part *part, const struct kl_
             part->path, nvs->name, nvs->offset, nvs->offset + nvs->size, part->offset,
             (unsigned long long)end_of(part));
     else if (part->content == KL_CONTENT_NVS || part->content == KL_CONTENT_BLANK)
-        problem(p,
-                "%s lies within the NVS partition (%s, 0x%x to 0x%x), where boards keep their keys; "
-                "an image of the NVS has to begin where that begins: --image 0x%x:%s",
-                part->path, nvs->name, nvs->offset, nvs->offset + nvs->size, nvs->offset,
-                part->path);
+        problem(
+            p,
+            "%s lies within the NVS partition (%s, 0x%x to 0x%x), where boards keep their keys; "
+            "an image of the NVS has to begin where that begins: --image 0x%x:%s",
+            part->path, nvs->name, nvs->offset, nvs->offset + nvs->size, nvs->offset, part->path);
     else
         problem(p,
                 "%s would write over the NVS partition (%s, 0x%x to 0x%x), where boards keep their "
@@ -197,13 +197,12 @@ static void check_all_nvs(struct parts *p)
             check_nvs(p, &p->part[n], &p->table.row[i]);
 }
 
-static bool is_covered(const struct parts *p, uint64_t from, uint64_t to)
+static bool is_given(const struct parts *p, const struct kl_partition *row)
 {
-    size_t size = 0;
-
-    while (from < to && bytes_at(p, (uint32_t)from, &size))
-        from += size;
-    return from >= to;
+    for (unsigned i = 0; i < p->count; i++)
+        if (partition_at(p, p->part[i].offset) == row)
+            return true;
+    return false;
 }
 
 /* The flash is erased by the sector: data that shares one with a partition that is not written
@@ -212,13 +211,14 @@ static void check_neighbours(struct parts *p, const struct part *part)
 {
     for (unsigned i = 0; i < p->table.count; i++) {
         const struct kl_partition *row = &p->table.row[i];
-        uint64_t end = part->offset + (uint64_t)part->size, row_end = row->offset + (uint64_t)row->size;
+        uint64_t end = part->offset + (uint64_t)part->size,
+                 row_end = row->offset + (uint64_t)row->size;
         uint64_t from = row->offset > sector_of(part) ? row->offset : sector_of(part);
         uint64_t to = row_end < end_of(part) ? row_end : end_of(part);
         if (partition_at(p, part->offset) == row || part->role == ROLE_MERGED || is_nvs_row(row) ||
             from >= to || (from < end && to > part->offset))
             continue;
-        if (!is_covered(p, from, to))
+        if (!is_given(p, row))
             problem(p,
                     "%s (0x%x) shares a sector of the flash with partition %s (0x%x): writing it "
                     "would clear 0x%llx to 0x%llx there; give %s too, with --image 0x%x:FILE",
@@ -283,10 +283,9 @@ static void check_table_missing(struct parts *p)
         return;
     for (unsigned i = 0; i < p->count; i++)
         if (p->part[i].role == ROLE_APP) {
-            problem(p,
-                    "no partition table is among the images: the one on the board would decide "
-                    "which program starts, and where the NVS is. Give the build's too: --image "
-                    "0x8000:partitions.bin");
+            problem(p, "no partition table is among the images: the one on the board would decide "
+                       "which program starts, and where the NVS is. Give the build's too: --image "
+                       "0x8000:partitions.bin");
             return;
         }
     if (p->chip)

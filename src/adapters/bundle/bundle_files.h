@@ -22,7 +22,7 @@
 #include "keyline/bundle_load.h"
 
 enum {
-    SECTOR = 0x1000, /* what the flash erases at once */
+    SECTOR = 0x1000,               /* what the flash erases at once */
     PARTS_MAX = KL_IMAGES_MAX + 1, /* one that keyline makes: which program to start */
 };
 
@@ -133,7 +133,7 @@ void find_parts(struct parts *p, const struct kl_bundle_options *options);
 
 /* Which of the ways that a file can hold all in one; SIZE_MAX at both if it is none. */
 bool looks_merged(struct part *part);
-uint32_t merged_place(struct part *part); /* where it belongs */
+uint32_t merged_place(struct part *part);   /* where it belongs */
 bool stands_alone(const struct part *part); /* the ROM starts it, and nothing else is needed */
 void read_parts(struct parts *p);
 

@@ -280,7 +280,8 @@ static void judge_start(struct parts *p, const struct kl_partition *wanted)
                 "partition %s has 0x%x bytes, but the bootloader needs 0x%x there, and starts "
                 "nothing; correct the partition table",
                 ota_row(p)->name, ota_row(p)->size, (unsigned)KL_OTA_SIZE);
-    else if (row && row != wanted && (p->wanted != OFFSET_UNKNOWN || !program_at(p, row->offset, NULL)))
+    else if (row && row != wanted &&
+             (p->wanted != OFFSET_UNKNOWN || !program_at(p, row->offset, NULL)))
         refuse_other_start(p, wanted);
     else if (row && row->subtype == 0x20)
         problem(p,

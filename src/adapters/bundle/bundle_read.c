@@ -1,5 +1,5 @@
-/* bundle_read.c: what each file of a bundle is, by its place, its name and its bytes, and whether it
-   is whole. */
+/* bundle_read.c: what each file of a bundle is, by its place, its name and its bytes, and whether
+   it is whole. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -153,8 +153,8 @@ static struct part *main_table(struct parts *p)
         if (part->role == ROLE_TABLE || part->role == ROLE_MERGED)
             return part;
         if (part->role == ROLE_OTHER && (part->content == KL_CONTENT_TABLE || usual) &&
-            (!best || usual || (best->offset != KL_PARTITION_TABLE_OFFSET &&
-                                part->offset < best->offset)))
+            (!best || usual ||
+             (best->offset != KL_PARTITION_TABLE_OFFSET && part->offset < best->offset)))
             best = part;
     }
     return best;
@@ -341,8 +341,8 @@ void read_parts(struct parts *p)
         else if (part->role == ROLE_BOOTLOADER || part->role == ROLE_APP)
             read_image(p, part);
         check_behind(p, part);
-        if (part->role == ROLE_BOOTLOADER && part->is_image &&
-            part->info.chip != KL_CHIP_ESP8266 && !kl_image_is_bootloader(&part->info))
+        if (part->role == ROLE_BOOTLOADER && part->is_image && part->info.chip != KL_CHIP_ESP8266 &&
+            !kl_image_is_bootloader(&part->info))
             refuse_program_as_bootloader(p, part);
     }
 }

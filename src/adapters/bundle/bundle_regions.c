@@ -196,10 +196,9 @@ static unsigned joined(const struct pieces *all, unsigned first)
 {
     unsigned n = 1;
 
-    while (first + n < all->count &&
-           all->piece[first + n].offset / SECTOR * SECTOR <
-               sector_after((uint64_t)all->piece[first + n - 1].offset +
-                            all->piece[first + n - 1].size))
+    while (first + n < all->count && all->piece[first + n].offset / SECTOR * SECTOR <
+                                         sector_after((uint64_t)all->piece[first + n - 1].offset +
+                                                      all->piece[first + n - 1].size))
         n++;
     return n;
 }

@@ -100,8 +100,9 @@ static enum kl_content by_magic(const uint8_t *data, size_t size)
         {KL_CONTENT_TABLE, 2, "\xaa\x50"},
         {KL_CONTENT_MCUBOOT, 4, "\x3d\xb8\xf3\x96"},
         {KL_CONTENT_ULP, 4, "ulp\0"},
-        {KL_CONTENT_ELF, 4, "\x7f"
-                            "ELF"},
+        {KL_CONTENT_ELF, 4,
+         "\x7f"
+         "ELF"},
         {KL_CONTENT_UF2, 4, "UF2\n"},
         {KL_CONTENT_HEX, 9, ":02000004"},
         {KL_CONTENT_ARCHIVE, 4, "PK\3\4"},

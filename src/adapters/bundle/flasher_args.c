@@ -199,10 +199,12 @@ static void take_option(struct kl_flasher_args *out, const char *option, const c
 
 static bool has_value(const char *option)
 {
-    static const char *const names[] = {
-        "--flash-mode", "--flash-freq", "--flash-size",       "--chip", "--port",    "--baud",
-        "--before",     "--after",      "--connect-attempts", "-fm",    "-ff",       "-fs",
-        "-c",           "-p",           "-b",                 "--spi",  "--override"};
+    static const char *const names[] = {"--flash-mode", "--flash-freq", "--flash-size",
+                                        "--chip",       "--port",       "--baud",
+                                        "--before",     "--after",      "--connect-attempts",
+                                        "-fm",          "-ff",          "-fs",
+                                        "-c",           "-p",           "-b",
+                                        "--spi",        "--override"};
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (is_option(option, names[i]))
