@@ -2,8 +2,9 @@
  * loader_private.h: what loader*.c share.
  *
  * A task is a plan: a list of steps, each of which starts one operation (a command, a change of the
- * lines or the rate, a wait) and judges its outcome. Plans are data; the engine does one operation
- * at a time, with its time-out and its repetitions, and knows nothing of what it is for.
+ * lines or the rate, a wait) and judges its outcome. Plans are data, and name every step that a
+ * step may jump to. The engine does one operation at a time, with its time-out and its repetitions,
+ * and knows nothing of what it is for.
  *
  *   loader.c           the public functions, the walk through plans, text and notes
  *   loader_engine.c    operations: requests, replies, time-outs, repetitions
@@ -18,7 +19,7 @@
 #ifndef KEYLINE_LOADER_PRIVATE_H
 #define KEYLINE_LOADER_PRIVATE_H
 
-#include "keyline/loader.h"
+#include "loader_state.h"
 
 #include "reset.h"
 
@@ -63,21 +64,32 @@ enum {
 #define ALL_BITS UINT32_MAX /* a mask: the register is written as a whole */
 
 enum ldr_move {
-    MOVE_NEXT,
-    MOVE_AGAIN, /* the same step once more */
-    MOVE_JUMP,  /* the step was set by go_to or call_plan */
-    MOVE_STOP,  /* the task is done or has failed */
+    MOVE_WAIT,   /* an operation is under way: its outcome is for this step to judge */
+    MOVE_NEXT,   /* on to the next step */
+    MOVE_AGAIN,  /* the same step once more */
+    MOVE_JUMP,   /* ldr_go_to or ldr_call_plan chose the step */
+    MOVE_DONE,   /* the task is done */
+    MOVE_FAILED, /* ldr_fail has ended the task */
+};
+
+enum {
+    JUMPS_MAX = 4
 };
 
 struct kl_loader_step {
-    /* Starts one operation; false: there is nothing to do here. */
-    bool (*begin)(struct kl_loader *l);
-    /* Judges it. NULL: anything but success ends the task. */
+    /* Starts one operation (MOVE_WAIT), or moves on at once. NULL: the plan ends here. */
+    enum ldr_move (*begin)(struct kl_loader *l);
+    /* Judges the operation. NULL: anything but success ends the task. */
     enum ldr_move (*end)(struct kl_loader *l, enum kl_loader_outcome outcome);
+    /* The steps to which either may jump. */
+    const struct kl_loader_step *to[JUMPS_MAX];
 };
 #define PLAN_END                                                                                   \
     {                                                                                              \
-        NULL, NULL                                                                                 \
+        NULL, NULL,                                                                                \
+        {                                                                                          \
+            NULL                                                                                   \
+        }                                                                                          \
     }
 
 /* ldr_identify_plan goes on to ldr_stub_plan and that to ldr_setup_plan; a rate or a stub that does
@@ -87,6 +99,7 @@ extern const struct kl_loader_step ldr_connect_plan[], ldr_identify_plan[], ldr_
 
 /* ---- the walk (loader.c) ---- */
 
+/* Both only to what the present step's `to` names. */
 enum ldr_move ldr_go_to(struct kl_loader *l, const struct kl_loader_step *step);
 /* Walks `plan`, then goes on at `then`. Not nested. */
 enum ldr_move ldr_call_plan(struct kl_loader *l, const struct kl_loader_step *plan,
@@ -149,7 +162,7 @@ uint32_t ldr_reg_value(const struct kl_loader *l, uint32_t address);
 bool ldr_is_rom(const struct kl_loader *l);
 /* Megabytes of 10^6 bytes, as in the table of time-outs (3.1). */
 kl_us ldr_time_per_mb(uint64_t bytes, unsigned seconds);
-/* SPI_FLASH_MD5 of l->region, and whether its answer is the image's. */
+/* SPI_FLASH_MD5 of l->flash.region, and whether its answer is the image's. */
 bool ldr_can_md5(const struct kl_loader *l);
 void ldr_ask_md5(struct kl_loader *l);
 bool ldr_is_right_md5(const struct kl_loader *l);

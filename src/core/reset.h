@@ -2,7 +2,7 @@
 #ifndef KEYLINE_RESET_H
 #define KEYLINE_RESET_H
 
-#include "keyline/loader.h"
+#include "loader_state.h"
 
 enum kl_reset_step_kind {
     RESET_END,

@@ -14,6 +14,8 @@
 
 #include "keyline/station.h"
 
+#include "loader_state.h"
+
 enum {
     QUEUE_SIZE = 512,  /* actions and notes waiting to be pulled */
     QUEUE_SPARE = 128, /* kept free of log lines and progress */

@@ -178,8 +178,9 @@ static void press(const char *keys, int rows, int cols)
         keys += length;
         struct kl_want w = kl_view_key(&view, &model, code, rows, cols);
         if (w.kind != KL_WANT_NOTHING)
-            printf("want %d command %d slot %u%s%s\n", (int)w.kind, (int)w.command, w.slot,
-                   w.port[0] ? " port " : "", w.port);
+            printf("want %d: %s in slot %u%s%s\n", (int)w.kind,
+                   kl_command_info(w.command.kind).name, w.command.slot,
+                   w.command.argument[0] ? ": " : "", w.command.argument);
     }
 }
 
@@ -218,9 +219,9 @@ static void read_line(char *line, int rows, int cols)
     } else if (strncmp(line, "event ", 6) == 0) {
         kl_log_add(&model.events, line + 6);
     } else if (strncmp(line, "doubt ", 6) == 0) {
-        struct kl_doubt *d = &model.doubt[model.doubt_count++];
+        struct kl_in_doubt *d = &model.in_doubt[model.in_doubt_count++];
         char mac[18];
-        if (sscanf(line, "doubt %64s %17s %31[^\n]", d->label, mac, d->since) != 3)
+        if (sscanf(line, "doubt %64s %17s", d->label, mac) != 2)
             exit(2);
         kl_mac_parse(mac, &d->mac);
     } else if (strncmp(line, "press ", 6) == 0) {

@@ -12,8 +12,8 @@
 #include <cmocka.h>
 #include <jansson.h>
 
+#include "adapters/store/ledger.h"
 #include "keyline/cli.h"
-#include "keyline/ledger.h"
 #include "scratch.h"
 #include "store_bench.h"
 

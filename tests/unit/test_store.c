@@ -428,7 +428,7 @@ static void links_lead_to_the_real_file(void **state)
 
 static void a_reader_changes_nothing(void **state)
 {
-    struct kl_store_options options = {.csv = csv, .read_only = true};
+    struct kl_store_options options = {.csv = csv, .mode = KL_STORE_LOOK};
     char error[KL_TEXT_MAX];
     struct kl_store *s;
 
@@ -444,7 +444,7 @@ static void a_reader_changes_nothing(void **state)
 
 static void a_reader_sees_what_a_station_does(void **state)
 {
-    struct kl_store_options options = {.csv = csv, .read_only = true};
+    struct kl_store_options options = {.csv = csv, .mode = KL_STORE_LOOK};
     char error[KL_TEXT_MAX];
     struct store_bench b;
     struct kl_store *s;

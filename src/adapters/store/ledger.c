@@ -1,5 +1,5 @@
 /* ledger.c: what changes in the ledger, and the rules that hold whoever asks. */
-#include "keyline/ledger.h"
+#include "ledger.h"
 
 #include <string.h>
 

@@ -4,7 +4,7 @@
 
 #include <sqlite3.h>
 
-#include "keyline/ledger.h"
+#include "ledger.h"
 
 enum kl_ledger_statement {
     KL_SQL_BEGIN,

@@ -1,12 +1,10 @@
 /* cli_keys_show.c: status and list: the CSV and the ledger, brought together as the station does.
  */
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli_keys.h"
-#include "keyline/csv.h"
 #include "pool_view.h"
 
 struct view {
@@ -30,30 +28,14 @@ static bool note_time(void *ctx, const struct kl_ledger_key *key)
     return true;
 }
 
-static bool read_times(const struct keys_args *a, struct view *v, char error[KL_TEXT_MAX])
-{
-    char path[PATH_MAX];
-    struct kl_ledger *l;
-    bool ok;
-
-    if (!kl_ledger_path(a->csv, path))
-        return true;
-    l = kl_ledger_open(path, KL_LEDGER_READ, error);
-    if (l == NULL)
-        return error[0] == '\0';
-    ok = kl_ledger_keys(l, note_time, v, error);
-    kl_ledger_close(l);
-    return ok;
-}
-
 static int open_view(const struct keys_args *a, struct view *v)
 {
     char error[KL_TEXT_MAX];
     int exit = pool_view_open(a->csv, a->header, &v->both, error);
 
     if (exit == KL_EXIT_OK) {
-        v->since = calloc((size_t)v->both.memory.capacity + 1, sizeof *v->since);
-        if (v->since != NULL && read_times(a, v, error))
+        v->since = calloc((size_t)v->both.memory->capacity + 1, sizeof *v->since);
+        if (v->since != NULL && kl_store_keys(v->both.store, note_time, v, error))
             return KL_EXIT_OK;
         if (v->since == NULL)
             kl_copy(error, sizeof error, "no memory");
@@ -250,14 +232,14 @@ static struct item item_of_key(const struct view *v, uint32_t at)
     return item;
 }
 
-static struct item item_of_row(const struct view *v, const struct kl_csv_row *row)
+static struct item item_of_row(const struct view *v, const struct kl_pool_row *row)
 {
     struct item item = {.label = row->label, .state = "blocked", .why = "", .line = row->line};
     uint32_t at = row->bad ? UINT32_MAX : kl_pool_find(&v->both.pool, &row->fingerprint);
 
     if (at == UINT32_MAX) {
         item.trouble = trouble_words[KL_TROUBLE_BAD_LINE];
-        item.why = kl_csv_unfit_text((enum kl_csv_unfit)row->why);
+        item.why = row->why;
         return item;
     }
     if (kl_pool_key(&v->both.pool, at)->line == row->line)

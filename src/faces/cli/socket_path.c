@@ -57,6 +57,18 @@ static int connect_to(const char *path)
     return -1;
 }
 
+static void say_hello(int fd)
+{
+    char name[KL_NAME_MAX];
+    char *line;
+
+    kl_wire_operator(name);
+    line = kl_wire_client_hello(name);
+    if (line && write(fd, line, strlen(line)) < 0)
+        shutdown(fd, SHUT_RDWR); /* whoever reads notices */
+    free(line);
+}
+
 int kl_wire_connect(const char *csv)
 {
     char path[sizeof((struct sockaddr_un *)0)->sun_path];
@@ -65,5 +77,7 @@ int kl_wire_connect(const char *csv)
     for (unsigned i = 0; fd < 0 && kl_wire_socket_path(csv, i, path, sizeof path); i++)
         if (path[0])
             fd = connect_to(path);
+    if (fd >= 0)
+        say_hello(fd);
     return fd;
 }

@@ -36,7 +36,7 @@ struct dashboard {
     uv_timer_t frame, clock, again;
     uv_pipe_t socket;
     bool socket_open, connected_once, frame_due, ended;
-    unsigned place; /* which socket path is tried next */
+    unsigned path_tried; /* which socket path is tried next */
     uint64_t gives_up_at, drawn_at, snap_at, pause;
     int exit;
     char *input;
@@ -44,7 +44,7 @@ struct dashboard {
     struct kl_snapshot snap; /* as the station sent it */
     struct kl_model model;
     struct kl_view view;
-    struct kl_grid grid, shown;
+    struct kl_grid grid, on_screen;
     char last_words[256];
 };
 
@@ -83,10 +83,10 @@ static void draw(uv_timer_t *timer)
     d->model.connected = d->socket_open;
     kl_view_follow(&d->view, &d->model);
     kl_view_draw(&d->model, &d->view, &d->grid);
-    d->pause = kl_grid_cost(&d->shown, &d->grid) / PACE;
+    d->pause = kl_grid_cost(&d->on_screen, &d->grid) / PACE;
     d->pause = d->pause < FRAME_MS ? FRAME_MS : d->pause < FRAME_MS_MAX ? d->pause : FRAME_MS_MAX;
     kl_term_draw(&d->grid);
-    swap(&d->grid, &d->shown);
+    swap(&d->grid, &d->on_screen);
 }
 
 static void draw_after(struct dashboard *d, uint64_t pause)
@@ -132,8 +132,8 @@ static void new_size(struct dashboard *d)
 
     kl_term_size(&rows, &cols);
     kl_grid_finish(&d->grid);
-    kl_grid_finish(&d->shown);
-    if (!kl_grid_init(&d->grid, rows, cols) || !kl_grid_init(&d->shown, rows, cols))
+    kl_grid_finish(&d->on_screen);
+    if (!kl_grid_init(&d->grid, rows, cols) || !kl_grid_init(&d->on_screen, rows, cols))
         abort();
 }
 
@@ -203,13 +203,13 @@ static void send_line(struct dashboard *d, char *text)
         sent(&o->request, 0);
 }
 
-static void do_wish(struct dashboard *d, struct kl_want want)
+static void obey(struct dashboard *d, const struct kl_want *want)
 {
-    switch (want.kind) {
+    switch (want->kind) {
     case KL_WANT_NOTHING:
         break;
     case KL_WANT_COMMAND:
-        send_line(d, kl_wire_command(want.command, want.slot));
+        send_line(d, kl_wire_command(&want->command));
         break;
     case KL_WANT_REDRAW:
         kl_term_redraw();
@@ -218,15 +218,6 @@ static void do_wish(struct dashboard *d, struct kl_want want)
         snprintf(d->last_words, sizeof d->last_words,
                  "The station goes on. keyline attach shows it again.");
         end(d, KL_EXIT_OK);
-        break;
-    case KL_WANT_ADD_PORT:
-        send_line(d, kl_wire_add_port(want.port));
-        break;
-    case KL_WANT_REMOVE_PORT:
-        send_line(d, kl_wire_remove_port(want.slot));
-        break;
-    case KL_WANT_STOP:
-        send_line(d, kl_wire_command(KL_CMD_STOP, 0));
         break;
     }
 }
@@ -241,6 +232,7 @@ static bool ends_demo(const struct dashboard *d, int key)
 static void on_keys(uv_poll_t *handle, int status, int events)
 {
     struct dashboard *d = handle->data;
+    struct kl_want want;
     int key;
 
     if (status < 0 || !(events & UV_READABLE)) {
@@ -249,10 +241,12 @@ static void on_keys(uv_poll_t *handle, int status, int events)
     }
     while (!d->ended && (key = kl_term_key()) != -1) {
         d->model.snap = d->snap;
-        if (ends_demo(d, key))
+        if (ends_demo(d, key)) {
             end(d, KL_EXIT_OK);
-        else
-            do_wish(d, kl_view_key(&d->view, &d->model, key, d->grid.rows, d->grid.cols));
+            break;
+        }
+        want = kl_view_key(&d->view, &d->model, key, d->grid.rows, d->grid.cols);
+        obey(d, &want);
         touched(d);
     }
 }
@@ -282,16 +276,12 @@ static void take_hello(struct dashboard *d, const struct kl_wire_hello *h)
     kl_copy(m->station, sizeof m->station, h->station);
 }
 
-static void take_doubts(struct dashboard *d, const struct kl_wire_message *msg)
+static void take_in_doubt(struct dashboard *d, const struct kl_wire_message *msg)
 {
-    unsigned n = msg->u.doubt.count < KL_DOUBT_MAX ? msg->u.doubt.count : KL_DOUBT_MAX;
+    unsigned n = msg->u.in_doubt.count < KL_IN_DOUBT_MAX ? msg->u.in_doubt.count : KL_IN_DOUBT_MAX;
 
-    d->model.doubt_count = n;
-    for (unsigned i = 0; i < n; i++) {
-        struct kl_doubt *to = &d->model.doubt[i];
-        *to = (struct kl_doubt){.mac = msg->u.doubt.item[i].mac};
-        kl_copy(to->label, sizeof to->label, msg->u.doubt.item[i].label);
-    }
+    d->model.in_doubt_count = n;
+    memcpy(d->model.in_doubt, msg->u.in_doubt.item, n * sizeof d->model.in_doubt[0]);
 }
 
 static struct kl_log *log_of(struct dashboard *d, unsigned slot)
@@ -308,7 +298,10 @@ static void take_message(struct dashboard *d, const struct kl_wire_message *msg,
     case KL_WIRE_NOTHING:
         break;
     case KL_WIRE_HELLO:
-        take_hello(d, &msg->u.hello);
+        if (kl_wire_is_foreign(&msg->u.hello, d->last_words))
+            end(d, KL_EXIT_USAGE);
+        else
+            take_hello(d, &msg->u.hello);
         break;
     case KL_WIRE_SNAPSHOT:
         d->snap_at = uv_now(&d->loop);
@@ -322,8 +315,8 @@ static void take_message(struct dashboard *d, const struct kl_wire_message *msg,
         snprintf(text, sizeof text, "(%llu lines left out)", (unsigned long long)msg->u.gap.lines);
         kl_log_add(log_of(d, msg->u.gap.slot), text);
         break;
-    case KL_WIRE_DOUBT:
-        take_doubts(d, msg);
+    case KL_WIRE_IN_DOUBT:
+        take_in_doubt(d, msg);
         break;
     case KL_WIRE_REFUSED:
         kl_copy(d->view.message, sizeof d->view.message, msg->u.text);
@@ -426,6 +419,7 @@ static void forget_logs(struct dashboard *d)
 static void on_connected(uv_connect_t *request, int status)
 {
     struct dashboard *d = request->data;
+    char name[KL_NAME_MAX];
 
     free(request);
     if (d->ended)
@@ -437,6 +431,8 @@ static void on_connected(uv_connect_t *request, int status)
     d->socket_open = d->connected_once = true;
     memset(&d->snap, 0, sizeof d->snap);
     forget_logs(d); /* the station sends what there is */
+    kl_wire_operator(name);
+    send_line(d, kl_wire_client_hello(name));
     uv_read_start((uv_stream_t *)&d->socket, give_buffer, on_input);
     changed(d);
 }
@@ -448,15 +444,15 @@ static void connect_station(struct dashboard *d)
 
     uv_pipe_init(&d->loop, &d->socket, 0);
     d->socket.data = d;
-    if (!kl_wire_socket_path(d->options->csv, d->place, path, sizeof path)) {
-        d->place = 0;
+    if (!kl_wire_socket_path(d->options->csv, d->path_tried, path, sizeof path)) {
+        d->path_tried = 0;
         if (!kl_wire_socket_path(d->options->csv, 0, path, sizeof path)) {
             free(request);
             lost(d);
             return;
         }
     }
-    d->place++;
+    d->path_tried++;
     if (!request)
         abort();
     request->data = d;
@@ -529,7 +525,7 @@ static int work(const struct kl_dashboard_options *options, char error[256])
     status = d->exit;
     snprintf(error, 256, "%s", d->last_words);
     kl_grid_finish(&d->grid);
-    kl_grid_finish(&d->shown);
+    kl_grid_finish(&d->on_screen);
     for (unsigned i = 0; i <= KL_SLOTS_MAX; i++)
         kl_log_finish(log_of(d, i));
     free(d->input);

@@ -364,8 +364,8 @@ void kl_view_draw(const struct kl_model *m, const struct kl_view *v, struct kl_g
     case KL_SCREEN_EVENTS:
         draw_events(m, v, g);
         break;
-    case KL_SCREEN_DOUBT:
-        draw_doubt(m, v, g);
+    case KL_SCREEN_IN_DOUBT:
+        draw_in_doubt(m, v, g);
         break;
     case KL_SCREEN_HELP:
         draw_help(v, g);

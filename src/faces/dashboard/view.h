@@ -22,14 +22,7 @@ const char *kl_log_line(const struct kl_log *log, unsigned i);
 void kl_log_finish(struct kl_log *log);
 
 enum {
-    KL_DOUBT_MAX = 64
-};
-
-/* A key that may have been sent and is not settled (issue it by label, never by secret). */
-struct kl_doubt {
-    char label[KL_LABEL_MAX + 1];
-    struct kl_mac mac;
-    char since[32];
+    KL_IN_DOUBT_MAX = 64
 };
 
 /* Everything the dashboard knows. */
@@ -39,15 +32,15 @@ struct kl_model {
     char csv[KL_PORT_MAX], firmware[KL_NAME_MAX], project[32], version[32], chip[24];
     char station[KL_NAME_MAX];
     struct kl_log log[KL_SLOTS_MAX], events;
-    struct kl_doubt doubt[KL_DOUBT_MAX];
-    unsigned doubt_count;
+    struct kl_in_doubt in_doubt[KL_IN_DOUBT_MAX];
+    unsigned in_doubt_count;
 };
 
 enum kl_screen {
     KL_SCREEN_BENCH,
     KL_SCREEN_ZOOM, /* one slot's whole log */
     KL_SCREEN_EVENTS,
-    KL_SCREEN_DOUBT,
+    KL_SCREEN_IN_DOUBT,
     KL_SCREEN_HELP,
 };
 
@@ -99,19 +92,14 @@ enum kl_key_code {
 
 enum kl_want_kind {
     KL_WANT_NOTHING,
-    KL_WANT_COMMAND,     /* `command` for `slot` */
-    KL_WANT_REDRAW,      /* the whole terminal */
-    KL_WANT_LEAVE,       /* end the dashboard, the station goes on */
-    KL_WANT_STOP,        /* stop the station */
-    KL_WANT_ADD_PORT,    /* `port` */
-    KL_WANT_REMOVE_PORT, /* the network port of `slot` */
+    KL_WANT_COMMAND, /* `command`, of the station */
+    KL_WANT_REDRAW,  /* the whole terminal */
+    KL_WANT_LEAVE,   /* end the dashboard, the station goes on */
 };
 
 struct kl_want {
     enum kl_want_kind kind;
-    enum kl_command_kind command;
-    unsigned slot;
-    char port[KL_PORT_MAX];
+    struct kl_command command;
 };
 
 /* Rows and columns are those of the terminal: paging and moving depend on them. */

@@ -35,7 +35,7 @@ void draw_line(const struct kl_model *m, const struct kl_view *v, struct kl_grid
                int row, int name_cols);
 void draw_zoom(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g);
 void draw_events(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g);
-void draw_doubt(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g);
+void draw_in_doubt(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g);
 void draw_help(const struct kl_view *v, struct kl_grid *g);
 void draw_question(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g);
 void draw_footer_keys(const struct kl_view *v, struct kl_grid *g, int row);

@@ -6,9 +6,9 @@
 
 #include "view_draw.h"
 
-enum action {
+enum deed {
     DO_UP,
-    DO_UP_OR_DOUBT, /* k: up, and where nothing is above, the keys */
+    DO_UP_OR_IN_DOUBT, /* k: up, and where nothing is above, the keys */
     DO_DOWN,
     DO_LEFT,
     DO_RIGHT,
@@ -26,7 +26,7 @@ enum action {
     DO_ADD_PORT,
     DO_REMOVE_PORT,
     DO_EVENTS,
-    DO_DOUBT,
+    DO_IN_DOUBT,
     DO_ORDER,
     DO_COMPACT,
     DO_SEARCH,
@@ -47,7 +47,7 @@ enum {
 
 struct binding {
     int key, other; /* two ways to say it; 0 = none */
-    enum action action;
+    enum deed deed;
     unsigned screens;
     bool commands; /* changes something: not for a reader */
     bool unlocked; /* works while locked */
@@ -77,8 +77,8 @@ static const struct binding bindings[] = {
     {'x', 0, DO_REMOVE_PORT, BENCH, true, false, "x", NULL,
      "remove the chosen slot, if it is a network port (asks)"},
     {'l', 0, DO_EVENTS, EVERYWHERE, false, true, "l", "events", "the bench's event log"},
-    {'k', 0, DO_UP_OR_DOUBT, EVERYWHERE, false, true, NULL, NULL, NULL},
-    {'K', 0, DO_DOUBT, EVERYWHERE, false, true, "K", "keys",
+    {'k', 0, DO_UP_OR_IN_DOUBT, EVERYWHERE, false, true, NULL, NULL, NULL},
+    {'K', 0, DO_IN_DOUBT, EVERYWHERE, false, true, "K", "keys",
      "keys in doubt and what to do (also k in the top row)"},
     {'t', 0, DO_COMPACT, BENCH, false, true, "t", "compact",
      "panes, or one line per board; o: what needs a hand first"},
@@ -179,7 +179,9 @@ static const struct kl_log *log_of(const struct kl_view *v, const struct kl_mode
 static void scroll_by(struct kl_view *v, const struct kl_model *m, int lines_up)
 {
     const struct kl_log *log = log_of(v, m);
-    long limit = log ? (long)log->count : v->screen == KL_SCREEN_DOUBT ? (long)m->doubt_count : 32;
+    long limit = log                               ? (long)log->count
+                 : v->screen == KL_SCREEN_IN_DOUBT ? (long)m->in_doubt_count
+                                                   : 32;
     long to = (long)v->scroll + (log ? lines_up : -lines_up);
 
     if (to > limit - 1)
@@ -187,7 +189,7 @@ static void scroll_by(struct kl_view *v, const struct kl_model *m, int lines_up)
     v->scroll = to < 0 ? 0 : (unsigned)to;
 }
 
-static void move(struct kl_view *v, const struct kl_model *m, const struct layout *l, enum action a,
+static void move(struct kl_view *v, const struct kl_model *m, const struct layout *l, enum deed a,
                  int rows)
 {
     int position = (int)position_of(l, v->selected);
@@ -265,7 +267,7 @@ static void search(struct kl_view *v, const struct kl_model *m)
 
 static struct kl_want want(enum kl_command_kind command, unsigned slot)
 {
-    return (struct kl_want){.kind = KL_WANT_COMMAND, .command = command, .slot = slot};
+    return (struct kl_want){.kind = KL_WANT_COMMAND, .command = {.kind = command, .slot = slot}};
 }
 
 static struct kl_want nothing(void)
@@ -315,7 +317,7 @@ static void ask_to_remove(struct kl_view *v, const struct kl_model *m)
 }
 
 static struct kl_want act(struct kl_view *v, const struct kl_model *m, const struct layout *l,
-                          enum action a, int rows)
+                          enum deed a, int rows)
 {
     switch (a) {
     case DO_ZOOM:
@@ -344,14 +346,14 @@ static struct kl_want act(struct kl_view *v, const struct kl_model *m, const str
     case DO_EVENTS:
         show(v, KL_SCREEN_EVENTS);
         break;
-    case DO_UP_OR_DOUBT:
+    case DO_UP_OR_IN_DOUBT:
         if (v->screen == KL_SCREEN_BENCH && (int)position_of(l, v->selected) < l->columns)
-            show(v, KL_SCREEN_DOUBT);
+            show(v, KL_SCREEN_IN_DOUBT);
         else
             move(v, m, l, DO_UP, rows);
         break;
-    case DO_DOUBT:
-        show(v, KL_SCREEN_DOUBT);
+    case DO_IN_DOUBT:
+        show(v, KL_SCREEN_IN_DOUBT);
         break;
     case DO_HELP:
         show(v, KL_SCREEN_HELP);
@@ -414,11 +416,12 @@ static void typed(struct kl_view *v, const struct kl_model *m, enum kl_question 
 /* host:port alone means RFC 2217. */
 static struct kl_want add_port(const struct kl_view *v)
 {
-    struct kl_want w = {.kind = KL_WANT_ADD_PORT};
+    struct kl_want w = want(KL_CMD_ADD_PORT, 0);
 
     if (!v->typed[0])
         return nothing();
-    snprintf(w.port, sizeof w.port, "%s%s", strstr(v->typed, "://") ? "" : "rfc2217://", v->typed);
+    snprintf(w.command.argument, sizeof w.command.argument, "%s%s",
+             strstr(v->typed, "://") ? "" : "rfc2217://", v->typed);
     return w;
 }
 
@@ -447,11 +450,11 @@ static struct kl_want answer(struct kl_view *v, const struct kl_model *m, int ke
         return add_port(v);
     case KL_ASK_REMOVE_PORT:
         if (key == 'y')
-            return (struct kl_want){.kind = KL_WANT_REMOVE_PORT, .slot = v->selected};
+            return want(KL_CMD_REMOVE_PORT, v->selected);
         break;
     case KL_ASK_ERASE:
         if (key == 'y')
-            return want(KL_CMD_ERASE_RETRY, v->selected);
+            return want(KL_CMD_ERASE, v->selected);
         break;
     case KL_ASK_SKIP:
         if (key == 'y')
@@ -461,7 +464,7 @@ static struct kl_want answer(struct kl_view *v, const struct kl_model *m, int ke
         if (key == 'l' || key == KL_KEYCODE_ENTER)
             return (struct kl_want){.kind = KL_WANT_LEAVE};
         if (key == 's' && !v->read_only)
-            return (struct kl_want){.kind = KL_WANT_STOP};
+            return want(KL_CMD_STOP, 0);
         break;
     case KL_ASK_NOTHING:
         break;
@@ -498,7 +501,7 @@ struct kl_want kl_view_key(struct kl_view *v, const struct kl_model *m, int key,
         if (!(b->screens & screen_bit(v->screen)) || key == 0 || (key != b->key && key != b->other))
             continue;
         if (is_allowed(v, b))
-            return act(v, m, &l, b->action, rows);
+            return act(v, m, &l, b->deed, rows);
         snprintf(v->message, sizeof v->message, "%s",
                  v->read_only ? "read only: this dashboard can't command"
                               : "locked: only retry and skip (L unlocks)");

@@ -57,7 +57,7 @@ void draw_events(const struct kl_model *m, const struct kl_view *v, struct kl_gr
     draw_log(&m->events, v, g, HEADER_ROWS + 1, g->rows - HEADER_ROWS - FOOTER_ROWS - 1);
 }
 
-void draw_doubt(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g)
+void draw_in_doubt(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g)
 {
     int row = HEADER_ROWS;
     int end = g->rows - FOOTER_ROWS;
@@ -65,13 +65,12 @@ void draw_doubt(const struct kl_model *m, const struct kl_view *v, struct kl_gri
     kl_grid_text(g, row, 1, g->cols - 2, KL_STYLE_STRONG,
                  "Keys in doubt: reserved for a board that has not proved that it holds them");
     row += 2;
-    if (m->doubt_count == 0)
+    if (m->in_doubt_count == 0)
         kl_grid_text(g, row++, 3, g->cols - 4, KL_STYLE_PLAIN, "None.");
-    for (unsigned i = v->scroll; i < m->doubt_count && row < end - 6; i++, row++) {
+    for (unsigned i = v->scroll; i < m->in_doubt_count && row < end - 6; i++, row++) {
         char text[256], mac[18];
-        kl_mac_format(&m->doubt[i].mac, mac);
-        snprintf(text, sizeof text, "%-24s board %s%s%s", m->doubt[i].label, mac,
-                 m->doubt[i].since[0] ? "  since " : "", m->doubt[i].since);
+        kl_mac_format(&m->in_doubt[i].mac, mac);
+        snprintf(text, sizeof text, "%-24s board %s", m->in_doubt[i].label, mac);
         kl_grid_text(g, row, 3, g->cols - 4, KL_STYLE_WAIT, text);
     }
     row++;

@@ -5,10 +5,10 @@
  * Blocking; one thread at a time. Changes are made between begin and commit; what they find there
  * is what is durable, and it wins over what the caller believes.
  */
-#ifndef KEYLINE_LEDGER_H
-#define KEYLINE_LEDGER_H
+#ifndef KEYLINE_ADAPTERS_LEDGER_H
+#define KEYLINE_ADAPTERS_LEDGER_H
 
-#include "keyline/station.h"
+#include "keyline/store.h"
 
 struct kl_ledger;
 
@@ -67,29 +67,11 @@ enum kl_store_status kl_ledger_attempt(struct kl_ledger *l, const struct kl_ledg
 /* ---- looking ----------------------------------------------------------------------------------
  */
 
-struct kl_ledger_key {
-    struct kl_fingerprint fingerprint;
-    const char *label;
-    const char *state; /* "reserved", "provisioned", "released" */
-    struct kl_mac mac;
-    int64_t reserved, provisioned, released;     /* microseconds since 1970; 0 = never */
-    const char *how, *reason, *station, *bundle; /* "" = none */
-};
 /* In the order in which they were first written down. `each` returns false to stop. False if the
    ledger can't be read. */
 bool kl_ledger_keys(struct kl_ledger *l, bool (*each)(void *ctx, const struct kl_ledger_key *key),
                     void *ctx, char error[KL_TEXT_MAX]);
 
-struct kl_ledger_entry {
-    int64_t id, wall;
-    const char *what; /* "reserved", "provisioned", "adopted", "released", "attempt" */
-    const char *mac, *label, *station, *bundle, *reason, *detail;
-    /* of an attempt: */
-    const char *chip, *port, *slot, *result;
-    uint32_t revision, flash_id, flash_size, baud, tries, chip_error;
-    int64_t started, ended;
-    bool already, acknowledged_only;
-};
 /* Oldest first; only this MAC's and this label's if they are given (NULL = all). */
 bool kl_ledger_history(struct kl_ledger *l, const char *mac, const char *label,
                        bool (*each)(void *ctx, const struct kl_ledger_entry *entry), void *ctx,
