@@ -321,7 +321,9 @@ void kl_board_retry(struct kl_station *st, struct slot *s, bool erase)
 
 static const struct kl_bundle *bundle_of(const struct kl_station *st, const struct slot *s)
 {
-    return s->erase ? &st->erase_bundle : st->config.bundle;
+    if (s->erase || !st->config.bundle)
+        return s->erase ? &st->erase_bundle : NULL;
+    return s->key != NO_KEY ? &st->keyed_bundle : st->config.bundle;
 }
 
 static void start_task(struct kl_station *st, struct slot *s, enum kl_state state,

@@ -137,6 +137,7 @@ struct finished_board {
 struct kl_station {
     struct kl_station_config config;
     struct kl_bundle erase_bundle; /* the same images with erase_all */
+    struct kl_bundle keyed_bundle; /* what a board that holds a key gets of them */
     kl_us now, began;
     int64_t wall;
     struct kl_pool pool;

@@ -170,6 +170,10 @@ static int load_images(struct station *s, enum kl_chip_id chip)
     if (!s->bundle)
         return KL_EXIT_INPUT;
     print_bundle(s->human, s->bundle);
+    for (unsigned i = 0; i < report.found_count; i++)
+        fprintf(s->human, "  %s\n", report.found[i]);
+    for (unsigned i = 0; i < report.left_out_count; i++)
+        fprintf(s->human, "  left out: %s\n", report.left_out[i]);
     s->stubs = kl_stubs_load(a->stub, note);
     if (note[0])
         fprintf(s->human, "%s\n", note);

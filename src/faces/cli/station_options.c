@@ -16,8 +16,9 @@ static const struct option options[] = {
 
     HEADING("Images"),
     TEXT("firmware", firmware, "FILE",
-         "a .bin with bootloader.bin and partitions.bin beside it, a PlatformIO\n"
-         "build folder, or flasher_args.json (default firmware.bin)"),
+         "a program's .bin with bootloader and partition table beside it, a merged image,\n"
+         "the folder of a build or of its project, or the build's list of images:\n"
+         "flasher_args.json, flash_args (default firmware.bin); check tells what is taken"),
     LIST("image", images, "OFFSET:FILE", "one image at one offset, any number of times, instead of --firmware"),
     TEXT("chip", chip, "CHIP", "esp32, esp32s3, esp32c3 …: refuse any other (default: the images' chip)"),
     CHOICE("flash-mode", flash_mode, "keep|qio|qout|dio|dout", "patched into the bootloader (default keep)"),
@@ -63,7 +64,7 @@ static const struct option options[] = {
     HEADING("Help"),
     TYPED_TEXT("config", config, "FILE|none", "a config file above the user's and the system's; none: read none at all"),
     TYPED_FLAG("list-faults", 0, list_faults, "every way in which a board can fail, and what to do"),
-    TYPED_FLAG("json", 0, json, "--list-faults and --version as JSON"),
+    TYPED_FLAG("json", 0, json, "check, --list-faults and --version as JSON"),
     TYPED_FLAG("version", 'V', version, "the version, its commit, its libraries, the flasher stubs"),
     TYPED_FLAG("help", 'h', help, "print this"),
 };
