@@ -363,7 +363,7 @@ static uint32_t look_at_words(struct kl_span v)
     static const char *const missing[] = {"NULL",     "(null)",  "<null>",    "\\N",
                                           "None",     "NaN",     "nan",       "N/A",
                                           "n.a.",     "?",       "??",        "???",
-                                          "TBD",      "TO-DO",    "tba",       "<NA>",
+                                          "TBD",      "TO-DO",   "tba",       "<NA>",
                                           "#N/A N/A", "missing", "undefined", "[object Object]"};
     static const char *const booleans[] = {"TRUE", "FALSE", "WAHR", "FALSCH", "VRAI", "FAUX"};
     uint32_t kinds = 0;

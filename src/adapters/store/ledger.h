@@ -64,6 +64,10 @@ enum kl_store_status kl_ledger_owns(struct kl_ledger *l, const struct kl_ledger_
 enum kl_store_status kl_ledger_attempt(struct kl_ledger *l, const struct kl_ledger_change *c,
                                        const struct kl_attempt *a, char text[KL_TEXT_MAX]);
 
+/* An entry of the history that is nobody's key or attempt: what an operator did or let pass. */
+enum kl_store_status kl_ledger_note(struct kl_ledger *l, const char *what,
+                                    const struct kl_ledger_change *c, char text[KL_TEXT_MAX]);
+
 /* ---- looking ----------------------------------------------------------------------------------
  */
 

@@ -17,6 +17,8 @@ static const char usage[] =
     "                               Be sure that the board it was reserved for did not get\n"
     "                               it. Refused while that board is on the bench.\n"
     "  export                       who got what: label, MAC, time, bundle, station\n"
+    "  lint [FILE] [--fix]          rows that can't be keys, and why; --fix writes what can be\n"
+    "                               mended to FILE.fixed, beside it\n"
     "\n"
     "  --csv-file FILE, --csv_file FILE   the keys (default: keys.csv)\n"
     "  --csv-header                 its first row is a header\n"
@@ -35,7 +37,7 @@ struct command {
 static const struct command commands[] = {
     {"status", keys_status, "hj"},     {"list", keys_list, "hjs"},
     {"history", keys_history, "jcml"}, {"release", keys_release, "mrl"},
-    {"export", keys_export, "jc"},
+    {"export", keys_export, "jc"},     {"lint", keys_lint, "x"},
 };
 
 static const struct option options[] = {
@@ -48,6 +50,7 @@ static const struct option options[] = {
     {"mac", required_argument, NULL, 'm'},
     {"label", required_argument, NULL, 'l'},
     {"reason", required_argument, NULL, 'r'},
+    {"fix", no_argument, NULL, 'x'},
     {"help", no_argument, NULL, '?' + 256},
     {NULL, 0, NULL, 0},
 };
@@ -93,6 +96,9 @@ static void take_option(struct keys_args *a, int option)
     case 'r':
         a->reason = optarg;
         break;
+    case 'x':
+        a->fix = true;
+        break;
     }
 }
 
@@ -104,10 +110,24 @@ static const struct command *find_command(const char *name)
     return NULL;
 }
 
-static int take_label(struct keys_args *a, char **words)
+static bool is_for_lint(char **words)
+{
+    while (*words != NULL && strcmp(*words, "lint") != 0)
+        words++;
+    return *words != NULL;
+}
+
+/* One word behind the command: a label, or lint's file. */
+static int take_word(struct keys_args *a, const struct command *command, char **words)
 {
     if (words[0] == NULL)
         return KL_EXIT_OK;
+    if (command->run == keys_lint && words[1] == NULL) {
+        a->csv = words[0];
+        return KL_EXIT_OK;
+    }
+    if (command->run != keys_release)
+        return wrong("what is meant by ", words[command->run == keys_lint]);
     if (words[1] != NULL || a->label != NULL)
         return wrong("one label at a time", "");
     a->label = words[0];
@@ -125,6 +145,8 @@ int kl_cli_keys(int argc, char **argv)
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == '?' + 256) {
             fputs(usage, stdout);
+            if (is_for_lint(argv))
+                keys_lint_help();
             return keys_printed();
         }
         if (option == '?')
@@ -136,11 +158,9 @@ int kl_cli_keys(int argc, char **argv)
             given[strlen(given)] = (char)option;
     }
     if ((command = find_command(argv[optind])) == NULL)
-        return wrong("which? status, list, history, release or export", "");
-    if (command->run == keys_release && (rc = take_label(&a, argv + optind + 1)) != KL_EXIT_OK)
+        return wrong("which? status, list, history, release, export or lint", "");
+    if ((rc = take_word(&a, command, argv + optind + 1)) != KL_EXIT_OK)
         return rc;
-    if (command->run != keys_release && argv[optind + 1] != NULL)
-        return wrong("what is meant by ", argv[optind + 1]);
     if (given[strspn(given, command->takes)] != '\0')
         return wrong("an option does not go with ", command->name);
     return command->run(&a);
