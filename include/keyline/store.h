@@ -14,6 +14,7 @@
 
 #include <uv.h>
 
+#include "keyline/lint.h"
 #include "keyline/station.h"
 
 struct kl_store;
@@ -34,7 +35,8 @@ enum kl_store_mode {
 
 struct kl_store_options {
     const char *csv;
-    bool header; /* --csv-header: the first row is not a key */
+    bool header;     /* --csv-header: the first row is not a key */
+    uint32_t accept; /* bits 1 << enum kl_csv_kind: what a person has looked at and lets pass */
     enum kl_store_mode mode;
     const char *station;       /* name kept in the history; NULL = the host's */
     const char *bundle_digest; /* hex, for the history; NULL = none */
@@ -49,7 +51,8 @@ struct kl_store_content {
     unsigned fields;
     bool lost_ledger; /* rows are marked, but there was no ledger: was it keyline that marked them?
                        */
-    char warning[KL_TEXT_MAX]; /* "the first row looks like a header …"; "" = none */
+    const struct kl_csv_verdict *verdict; /* what is suspicious about the list; never NULL */
+    char warning[KL_TEXT_MAX];            /* the same in one sentence; "" = nothing */
 };
 
 /* `error` gets a sentence for a person, naming file and line. */

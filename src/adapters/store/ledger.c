@@ -109,8 +109,8 @@ static enum kl_store_status belongs_to(const struct entry *e, char text[KL_TEXT_
     return KL_STORE_REFUSED;
 }
 
-static enum kl_store_status note(struct kl_ledger *l, const char *what,
-                                 const struct kl_ledger_change *c, char text[KL_TEXT_MAX])
+enum kl_store_status kl_ledger_note(struct kl_ledger *l, const char *what,
+                                    const struct kl_ledger_change *c, char text[KL_TEXT_MAX])
 {
     sqlite3_stmt *s = kl_ledger_sql(l, KL_SQL_NOTE, text);
 
@@ -163,7 +163,7 @@ enum kl_store_status kl_ledger_reserve(struct kl_ledger *l, const struct kl_ledg
     if ((status = has_no_other(l, c, text)) != KL_STORE_OK ||
         (status = put(l, KL_SQL_RESERVE, c, text)) != KL_STORE_OK)
         return status;
-    return note(l, "reserved", c, text);
+    return kl_ledger_note(l, "reserved", c, text);
 }
 
 enum kl_store_status kl_ledger_provision(struct kl_ledger *l, const struct kl_ledger_change *c,
@@ -182,7 +182,7 @@ enum kl_store_status kl_ledger_provision(struct kl_ledger *l, const struct kl_le
     /* Whatever else this board was promised: a key that it has shown must never go to another. */
     if ((status = put(l, KL_SQL_PROVISION, c, text)) != KL_STORE_OK)
         return status;
-    return note(l, e.active ? "provisioned" : "adopted", c, text);
+    return kl_ledger_note(l, e.active ? "provisioned" : "adopted", c, text);
 }
 
 enum kl_store_status kl_ledger_release(struct kl_ledger *l, const struct kl_ledger_change *c,
@@ -205,7 +205,7 @@ enum kl_store_status kl_ledger_release(struct kl_ledger *l, const struct kl_ledg
     bind_text(s, 3, c->reason);
     if ((status = finish(l, s, text)) != KL_STORE_OK)
         return status;
-    return note(l, "released", c, text);
+    return kl_ledger_note(l, "released", c, text);
 }
 
 enum kl_store_status kl_ledger_owns(struct kl_ledger *l, const struct kl_ledger_change *c,
@@ -261,5 +261,5 @@ enum kl_store_status kl_ledger_attempt(struct kl_ledger *l, const struct kl_ledg
 enum kl_store_status kl_ledger_command(struct kl_ledger *l, const struct kl_ledger_change *c,
                                        enum kl_command_kind command, char text[KL_TEXT_MAX])
 {
-    return note(l, kl_command_info(command).name, c, text);
+    return kl_ledger_note(l, kl_command_info(command).name, c, text);
 }

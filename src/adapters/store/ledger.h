@@ -67,6 +67,10 @@ enum kl_store_status kl_ledger_attempt(struct kl_ledger *l, const struct kl_ledg
 enum kl_store_status kl_ledger_command(struct kl_ledger *l, const struct kl_ledger_change *c,
                                        enum kl_command_kind command, char text[KL_TEXT_MAX]);
 
+/* An entry of the history that is nobody's key or attempt: what an operator did or let pass. */
+enum kl_store_status kl_ledger_note(struct kl_ledger *l, const char *what,
+                                    const struct kl_ledger_change *c, char text[KL_TEXT_MAX]);
+
 /* ---- looking ----------------------------------------------------------------------------------
  */
 

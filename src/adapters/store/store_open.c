@@ -93,6 +93,24 @@ static enum kl_store_open_result open_ledger(struct kl_worker *w, enum kl_store_
     return w->ledger == NULL && error[0] != '\0' ? KL_STORE_BROKEN : KL_STORE_OPENED;
 }
 
+/* What somebody let pass is part of what became of the keys. */
+static enum kl_store_open_result record_accepted(struct kl_worker *w, char error[KL_TEXT_MAX])
+{
+    char kinds[KL_TEXT_MAX];
+    struct kl_ledger_change c = {
+        .label = "", .reason = kinds, .station = w->station, .bundle = w->bundle};
+
+    if (w->csv.table->verdict.count == 0)
+        return KL_STORE_OPENED;
+    kl_csv_verdict_words(&w->csv.table->verdict, kinds);
+    c.wall = kl_store_wall_clock();
+    if (kl_ledger_begin(w->ledger, error) &&
+        kl_ledger_note(w->ledger, "accepted", &c, error) == KL_STORE_OK &&
+        kl_ledger_commit(w->ledger, error))
+        return KL_STORE_OPENED;
+    return KL_STORE_BROKEN;
+}
+
 static enum kl_store_open_result show(struct kl_csv_store *s, bool absent, char error[KL_TEXT_MAX])
 {
     const struct kl_table *t = s->worker->csv.table;
@@ -116,6 +134,7 @@ open_parts(struct kl_csv_store *s, const struct kl_store_options *o, char error[
     if (!kl_csv_file_init(&w->csv, o->csv, o->header, &w->lock, error) &&
         o->mode != KL_STORE_RECORD)
         return KL_STORE_BAD_CSV;
+    w->csv.accepted = o->mode == KL_STORE_WORK ? o->accept : UINT32_MAX;
     error[0] = '\0';
     if (holds(o->mode) && (result = take_lock(w, error)) != KL_STORE_OPENED)
         return result;
@@ -124,6 +143,8 @@ open_parts(struct kl_csv_store *s, const struct kl_store_options *o, char error[
     if (lists(o->mode) && (result = load_csv(w, error)) != KL_STORE_OPENED)
         return result;
     if ((result = open_ledger(w, o->mode, &absent, error)) != KL_STORE_OPENED)
+        return result;
+    if (o->mode == KL_STORE_WORK && (result = record_accepted(w, error)) != KL_STORE_OPENED)
         return result;
     return lists(o->mode) ? show(s, absent, error) : KL_STORE_OPENED;
 }

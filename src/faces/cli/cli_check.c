@@ -107,6 +107,23 @@ static void bad_rows(struct check *c, const struct kl_store_content *content)
         problem(c, "%u more lines like that", more);
 }
 
+static void suspicions(struct check *c, const struct kl_csv_verdict *v)
+{
+    char text[KL_TEXT_MAX];
+
+    for (unsigned i = 0; i < v->count; i++) {
+        const struct kl_csv_finding *f = &v->finding[i];
+        struct kl_csv_verdict one = {.finding = {*f}, .count = 1};
+
+        if (kl_csv_refused(&one, c->args.accepted, text)) {
+            problem(c, "%s", text);
+        } else {
+            kl_csv_finding_text(f, text);
+            warning(c, "%s (--accept)", text);
+        }
+    }
+}
+
 static void judge_keys(struct check *c, const struct pool_view *v)
 {
     const struct kl_pool_counts *n = &v->pool.counts;
@@ -134,8 +151,7 @@ static void judge_keys(struct check *c, const struct pool_view *v)
     if (n->reserved)
         warning(c, "keys reserved for boards that were not finished: %u; see keyline keys status",
                 (unsigned)n->reserved);
-    if (v->content->warning[0] != '\0')
-        warning(c, "%s", v->content->warning);
+    suspicions(c, v->content->verdict);
 }
 
 static void keys_as_json(struct check *c, const struct pool_view *v)

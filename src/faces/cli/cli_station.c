@@ -192,6 +192,7 @@ static int open_store(struct station *s)
     struct kl_store_options options = {
         .csv = s->args.csv,
         .header = s->args.csv_header,
+        .accept = s->args.accepted,
         .bundle_digest = digest,
     };
     enum kl_store_open_result result;

@@ -2,6 +2,8 @@
 
 #include "config_files.h"
 
+#include "keyline/lint.h"
+
 #define AT(member) offsetof(struct station_args, member)
 
 /* clang-format off */
@@ -9,6 +11,9 @@ static const struct option options[] = {
     HEADING("Keys"),
     TEXT("csv-file", csv, "FILE", "the keys, one row each (default keys.csv); --csv_file too"),
     FLAG("csv-header", csv_header, "its first row names the columns and is no key"),
+    LIST("accept", accept, "KIND",
+         "start although rows are suspicious in this way, any number of times, after\n"
+         "a look at them (keyline keys lint lists and explains them)"),
     NUMBER("warn-keys", warn_keys, "N", 0, 1000000, "warn when no more than N keys are left (default 10)"),
     CHOICE("confirm", confirm, "readback|ack",
            "what proves that a board has its key (default readback);\n"
@@ -70,6 +75,23 @@ static const struct option options[] = {
 };
 /* clang-format on */
 
+static bool take_accepted(struct station_args *a, char error[KL_TEXT_MAX])
+{
+    enum kl_csv_kind kind;
+
+    for (unsigned i = 0; i < a->accept.count; i++) {
+        if (!kl_csv_kind_by_word(a->accept.item[i], &kind)) {
+            kl_format(error, KL_TEXT_MAX,
+                      "--accept %s: there is no such kind; keyline keys lint "
+                      "--help lists them",
+                      a->accept.item[i]);
+            return false;
+        }
+        a->accepted |= 1u << kind;
+    }
+    return true;
+}
+
 const struct option_table kl_station_options = {options, sizeof options / sizeof options[0]};
 
 const struct command kl_command_station = {
@@ -119,7 +141,7 @@ bool station_options_parse(char **argv, struct station_args *out, char error[KL_
     }
     if (!out->firmware)
         out->firmware = "firmware.bin";
-    return true;
+    return take_accepted(out, error);
 }
 
 struct kl_bundle_options station_bundle_options(const struct station_args *a, enum kl_chip_id chip)
