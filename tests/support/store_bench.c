@@ -40,8 +40,17 @@ static void closed(void *ctx)
 
 enum kl_store_open_result bench_open(struct store_bench *b, const char *csv)
 {
+    return bench_open_with(b, csv, 0);
+}
+
+enum kl_store_open_result bench_open_with(struct store_bench *b, const char *csv, uint32_t answers)
+{
     static const struct kl_store_events events = {stored, reloaded, trouble};
-    struct kl_store_options options = {.csv = csv, .station = "bench-1", .bundle_digest = "abcdef"};
+    struct kl_store_options options = {.csv = csv,
+                                       .station = "bench-1",
+                                       .bundle_digest = "abcdef",
+                                       .answers = answers,
+                                       .doubt = &b->doubt};
     enum kl_store_open_result result;
 
     memset(b, 0, sizeof *b);
