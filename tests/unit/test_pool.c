@@ -53,22 +53,6 @@ static struct kl_ledger_row ledger(const char *label, unsigned f, bool provision
         .label = label, .fingerprint = fp(f), .provisioned = provisioned, .mac = mac(m)};
 }
 
-/* Spelling `s` of secret `f`. */
-static struct kl_pool_row spelled(uint32_t line, const char *label, unsigned f, unsigned s)
-{
-    struct kl_pool_row r = row(line, label, f + 1000 * s);
-    r.kin = fp(f);
-    return r;
-}
-
-static struct kl_ledger_row ledger_spelled(const char *label, unsigned f, unsigned s,
-                                           bool provisioned, unsigned m)
-{
-    struct kl_ledger_row r = ledger(label, f + 1000 * s, provisioned, m);
-    r.kin = fp(f);
-    return r;
-}
-
 #define COUNT(a) ((uint32_t)(sizeof(a) / sizeof((a)[0])))
 
 static void load(const struct kl_pool_row *rows, uint32_t n, const struct kl_ledger_row *l,
@@ -762,82 +746,6 @@ static void a_thousand_failed_reservations_leave_no_trace(void **state)
         assert_int_equal(by_mac[turn][i], 0);
 }
 
-/* ---- a key is its secret ---- */
-
-static void one_secret_under_two_labels_is_a_conflict(void **state)
-{
-    const struct kl_pool_row rows[] = {row(1, "x", 9), row(4, "a-1", 1), row(7, "a-2", 1)};
-
-    (void)state;
-    start(rows, COUNT(rows), NULL, 0);
-    assert_int_equal(pool.counts.twins, 1);
-    assert_int_equal(pool.counts.twin_line_a, 4);
-    assert_int_equal(pool.counts.twin_line_b, 7);
-    assert_int_equal(look(1)->state, KL_KEY_BLOCKED);
-    assert_int_equal(pool.counts.free, 1);
-}
-
-static void so_is_one_secret_in_two_spellings(void **state)
-{
-    const struct kl_pool_row rows[] = {spelled(1, "a-1", 1, 0), spelled(3, "a-2", 1, 1)};
-    const struct kl_pool_row same_label[] = {spelled(1, "a", 1, 0), spelled(3, "a", 1, 1)};
-
-    (void)state;
-    start(rows, COUNT(rows), NULL, 0);
-    assert_int_equal(pool.counts.twins, 1);
-    assert_int_equal(pool.counts.free, 0);
-    start(same_label, COUNT(same_label), NULL, 0);
-    assert_int_equal(pool.counts.conflicts, 1);
-    assert_int_equal(pool.counts.free, 0);
-}
-
-static void a_corrected_label_stays_the_same_key(void **state)
-{
-    const struct kl_pool_row rows[] = {row(1, "DEV-001", 1), row(2, "dev-2", 2)};
-    struct kl_mac own = mac(5);
-    uint32_t key;
-
-    (void)state;
-    start(rows, COUNT(rows), (const struct kl_ledger_row[]){ledger("dev-1", 1, false, 5)}, 1);
-    assert_int_equal(pool.counts.renamed, 1);
-    assert_int_equal(look(1)->state, KL_KEY_RESERVED);
-    assert_int_equal(look(1)->trouble, KL_TROUBLE_RENAMED);
-    assert_string_equal(look(1)->label, "DEV-001");
-    assert_int_equal(kl_pool_of_mac(&pool, &own), find(1));
-    assert_int_equal(reserve(6), find(2));
-    assert_int_equal(ask(7, &key), KL_POOL_EMPTY);
-    /* until a person has said so, it is not sent again; its board may prove it */
-    assert_int_equal(ask(5, &key), KL_POOL_CONFLICT);
-    assert_int_equal(claim(5, 1, &key), KL_CLAIM_OWN);
-    /* confirmed */
-    start(rows, COUNT(rows), (const struct kl_ledger_row[]){ledger("DEV-001", 1, false, 5)}, 1);
-    assert_int_equal(pool.counts.renamed, 0);
-    assert_int_equal(ask(5, &key), KL_POOL_GIVE);
-}
-
-static void a_respelled_row_is_not_free_while_its_key_is_held(void **state)
-{
-    const struct kl_pool_row rows[] = {spelled(1, "DEV-001", 1, 1)};
-    const struct kl_pool_row back[] = {spelled(1, "dev-1", 1, 0)};
-    uint32_t key;
-
-    (void)state;
-    start(rows, 1, (const struct kl_ledger_row[]){ledger_spelled("dev-1", 1, 0, false, 5)}, 1);
-    assert_int_equal(pool.counts.free, 0);
-    assert_int_equal(pool.counts.changed, 1);
-    assert_int_equal(look(1001)->trouble, KL_TROUBLE_CHANGED);
-    assert_int_equal(ask(6, &key), KL_POOL_EMPTY);
-    assert_int_equal(ask(5, &key), KL_POOL_CONFLICT);
-    /* an operator releases it: the row is free */
-    assert_true(operator_release(1));
-    assert_int_equal(look(1001)->state, KL_KEY_FREE);
-    /* or the row as it was comes back */
-    start(rows, 1, (const struct kl_ledger_row[]){ledger_spelled("dev-1", 1, 0, false, 5)}, 1);
-    load(back, 1, (const struct kl_ledger_row[]){ledger_spelled("dev-1", 1, 0, false, 5)}, 1);
-    assert_int_equal(look(1)->trouble, KL_TROUBLE_NONE);
-    assert_int_equal(ask(5, &key), KL_POOL_GIVE);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -872,10 +780,6 @@ int main(void)
         cmocka_unit_test(a_mark_that_was_seen_once_is_not_forgotten_in_this_run),
         cmocka_unit_test(a_mark_by_another_tool_stops_an_unsent_key),
         cmocka_unit_test(an_empty_ledger_frees_nothing),
-        cmocka_unit_test(one_secret_under_two_labels_is_a_conflict),
-        cmocka_unit_test(so_is_one_secret_in_two_spellings),
-        cmocka_unit_test(a_corrected_label_stays_the_same_key),
-        cmocka_unit_test(a_respelled_row_is_not_free_while_its_key_is_held),
         cmocka_unit_test(keys_move_to_bigger_memory),
         cmocka_unit_test(a_thousand_failed_reservations_leave_no_trace),
     };
