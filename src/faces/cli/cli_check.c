@@ -135,6 +135,14 @@ static void judge_keys(struct check *c, const struct pool_view *v)
                 "give each key a label of its own",
                 (unsigned)n->conflict_line_a, (unsigned)n->conflict_line_b,
                 n->conflicts > 1 ? ", and they are not the only ones" : "");
+    if (n->twins)
+        problem(c,
+                "lines %u and %u have one secret under two labels%s: no station starts with this; "
+                "give each board a secret of its own",
+                (unsigned)n->twin_line_a, (unsigned)n->twin_line_b,
+                n->twins > 1 ? ", and they are not the only ones" : "");
+    if (v->content->doubt[0] != '\0')
+        problem(c, "%s; a station asks about that first", v->content->doubt);
     if (n->changed)
         problem(c, "reserved keys that were changed in the CSV since: %u; see keyline keys list",
                 (unsigned)n->changed);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "about.h"
+#include "cli_answers.h"
 #include "faces/dashboard/dashboard.h"
 #include "faces/dashboard/terminal.h"
 #include "faces/faces.h"
@@ -180,31 +181,36 @@ static int load_images(struct station *s, enum kl_chip_id chip)
     return KL_EXIT_OK;
 }
 
+static uint32_t answers(const struct station_args *a)
+{
+    const bool said[KL_DOUBT_COUNT] = {
+        [KL_DOUBT_RENAMED] = a->renamed,
+    };
+    uint32_t bits = 0;
+
+    for (unsigned i = 0; i < KL_DOUBT_COUNT; i++)
+        bits |= (uint32_t)said[i] << i;
+    return bits;
+}
+
 static int open_store(struct station *s)
 {
-    static const int statuses[] = {
-        [KL_STORE_OPENED] = KL_EXIT_OK,
-        [KL_STORE_BAD_CSV] = KL_EXIT_INPUT,
-        [KL_STORE_HELD] = KL_EXIT_HELD,
-        [KL_STORE_BROKEN] = KL_EXIT_STORE,
-    };
-    char digest[65], error[KL_TEXT_MAX] = "";
+    char digest[65];
     struct kl_store_options options = {
         .csv = s->args.csv,
         .header = s->args.csv_header,
         .accept = s->args.accepted,
         .bundle_digest = digest,
+        .answers = answers(&s->args),
     };
-    enum kl_store_open_result result;
+    enum kl_exit exit;
 
     for (size_t i = 0; i < 32; i++)
         kl_format(digest + 2 * i, 3, "%02x", s->bundle->digest[i]);
-    result = kl_store_open(&options, &s->store, error);
-    if (result != KL_STORE_OPENED)
-        complain(error);
-    else if (!kl_report_keys(s->human, s->args.csv, kl_store_content(s->store)))
+    exit = answers_open(&options, !s->args.headless, &s->store);
+    if (exit == KL_EXIT_OK && !kl_report_keys(s->human, s->args.csv, kl_store_content(s->store)))
         return KL_EXIT_INPUT;
-    return statuses[result];
+    return exit;
 }
 
 /* What is wrong with the keys, when no station can start anyway: takes no lock, writes nothing. */
@@ -243,8 +249,10 @@ static void say_what_to_try(int status)
         [KL_EXIT_INPUT] = "keyline check, with the same options",
         [KL_EXIT_HELD] = "keyline attach, with the same --csv-file",
         [KL_EXIT_STORE] = "keyline doctor, with the same --csv-file",
+        [KL_EXIT_DOUBT] = "keyline check, with the same options",
     };
 
+    KL_ASSERT((size_t)status < sizeof next / sizeof next[0] && next[status]);
     fprintf(stderr, "try: %s\n", next[status]);
 }
 

@@ -19,6 +19,9 @@ static const struct option options[] = {
            "what proves that a board has its key (default readback);\n"
            "ack: the word Provisioned alone, for firmware that prints nothing back"),
 
+    HEADING("Answers to what stops a start"),
+    FLAG("renamed", renamed, "keys that boards have or may have got new labels; the secrets are the same"),
+
     HEADING("Images"),
     TEXT("firmware", firmware, "FILE",
          "a program's .bin with bootloader and partition table beside it, a merged image,\n"
@@ -107,7 +110,8 @@ const struct command kl_command_station = {
         "Exit status\n"
         "  0  all well          3  bad CSV or images                  6  the store can't write\n"
         "  1  a board failed    4  another station holds this CSV\n"
-        "  2  usage             5  keys ran out\n"
+        "  2  usage             5  keys ran out                       7  a person has to answer "
+        "first\n"
         "\n"
         "SIGTERM and SIGINT finish or park what runs and end with 0; the second one ends at "
         "once.\n"
