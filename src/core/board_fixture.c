@@ -33,7 +33,7 @@ static void start_probe(struct kl_station *st, struct slot *s)
     struct kl_loader_setup setup = {
         .console = &s->console,
         .link = s->kind,
-        .first = s->probe_misses % 2 ? KL_RESET_AUTO : s->strategy,
+        .memory.reset = s->probe_misses % 2 ? KL_RESET_AUTO : s->memory.reset,
         .baud_max = 115200,
         .connect_attempts = 1,
     };

@@ -192,7 +192,6 @@ static void start_reading(struct kl_handover *h, kl_us now)
     v->reading = true;
     v->got = 0;
     v->due = key ? key->count : h->setup.fields;
-    v->first_hash = 0;
     KL_ASSERT(v->due <= KL_FIELDS_MAX);
 }
 
@@ -211,16 +210,38 @@ static struct kl_fingerprint last_values(const struct kl_handover *h, unsigned c
     return fp;
 }
 
-static void tell_holds(struct kl_handover *h, const struct kl_fingerprint *fp, unsigned count,
-                       bool matches)
+/* The first of the last `count` values. */
+static struct kl_handover_first first_of(const struct kl_handover *h, unsigned count)
+{
+    const struct kl_handover_values *v = &h->values;
+    struct kl_handover_first first;
+
+    KL_ASSERT(count > 0 && count <= v->got && count <= KL_FIELDS_MAX);
+    first.hash = v->hash[(v->got - count) % count];
+    memcpy(first.digest, v->digest[(v->got - count) % count], sizeof first.digest);
+    return first;
+}
+
+/* The label is not part of the fingerprint. */
+static bool is_label_of(const struct kl_handover *h, const struct kl_key *key,
+                        const struct kl_handover_first *first)
+{
+    struct kl_span label = kl_key_field(key, 0);
+    uint8_t own[32];
+
+    h->setup.sha256(label.data, label.size, own);
+    return memcmp(own, first->digest, sizeof own) == 0;
+}
+
+static void tell_holds(struct kl_handover *h, const struct kl_fingerprint *fp,
+                       const struct kl_handover_first *label, unsigned count, bool matches)
 {
     struct kl_handover_event *ev = add_event(h, KL_HO_HOLDS);
 
     ev->fingerprint = *fp;
+    ev->label = *label;
     ev->fields = count;
     ev->matches = matches;
-    ev->first_hash = h->values.first_hash;
-    memcpy(ev->first_digest, h->values.first_digest, sizeof ev->first_digest);
     rest(h);
 }
 
@@ -245,13 +266,17 @@ static void weigh_values(struct kl_handover *h, kl_us now)
     if (v->due == 0 || v->got < v->due)
         return;
     struct kl_fingerprint fp = last_values(h, v->due);
-    if (v->got == v->due)
+    struct kl_handover_first label = first_of(h, v->due);
+    if (v->got == v->due) {
         v->first = fp;
-    bool matches = key && kl_fingerprint_equal(&fp, &key->fingerprint);
+        v->label = label;
+    }
+    bool matches =
+        key && kl_fingerprint_equal(&fp, &key->fingerprint) && is_label_of(h, key, &label);
     if (matches && counts_already(h, now))
-        tell_holds(h, &fp, v->due, true);
+        tell_holds(h, &fp, &label, v->due, true);
     else if (!key || (!matches && v->got >= 2 * v->due && counts_already(h, now)))
-        tell_holds(h, &v->first, v->due, false);
+        tell_holds(h, &v->first, &v->label, v->due, false);
 }
 
 static void take_value(struct kl_handover *h, struct kl_span value, kl_us now)
@@ -262,12 +287,8 @@ static void take_value(struct kl_handover *h, struct kl_span value, kl_us now)
     KL_ASSERT(v->reading && ring <= KL_FIELDS_MAX);
     if (v->due == 0 && v->got == KL_FIELDS_MAX)
         return;
-    uint8_t *digest = v->digest[v->got % ring];
-    kl_said_digest(value, h->setup.sha256, digest);
-    if (v->got == 0) {
-        v->first_hash = kl_hash(value.data, value.size);
-        memcpy(v->first_digest, digest, sizeof v->first_digest);
-    }
+    kl_said_digest(value, h->setup.sha256, v->digest[v->got % ring]);
+    v->hash[v->got % ring] = kl_hash(value.data, value.size);
     v->got++;
     v->read_by = now + NEXT_VALUE;
     weigh_values(h, now);
@@ -284,9 +305,11 @@ static void end_reading(struct kl_handover *h, kl_us now)
     if (count > 0 && v->got >= count) {
         if (!counts_already(h, now))
             return;
-        if (v->due == 0)
+        if (v->due == 0) {
             v->first = last_values(h, count);
-        tell_holds(h, &v->first, count, false);
+            v->label = first_of(h, count);
+        }
+        tell_holds(h, &v->first, &v->label, count, false);
     } else if (h->phase == KL_HO_LISTENING) {
         if (v->got > 0)
             add_timeout(h, KL_FAULT_NO_READBACK, "it read back a part only"); /* garbled: again */

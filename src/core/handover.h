@@ -40,6 +40,13 @@ enum kl_handover_event_kind {
     KL_HO_TIMEOUT,    /* nothing of what was waited for came in time; see kl_handover_phase */
 };
 
+/* The first value of a read-back: the label, if the firmware keeps to the order. It may just as
+   well be a secret: so the pool is asked whether it is a label of its own (kl_pool_label). */
+struct kl_handover_first {
+    uint64_t hash;      /* kl_hash() */
+    uint8_t digest[32]; /* SHA-256 */
+};
+
 struct kl_handover_event {
     enum kl_handover_event_kind kind;
     enum kl_reason reason; /* TROUBLE, TIMEOUT */
@@ -47,10 +54,7 @@ struct kl_handover_event {
     struct kl_fingerprint fingerprint; /* HOLDS */
     unsigned fields;                   /* HOLDS */
     bool matches;                      /* HOLDS: equals the key that was sent or expected */
-    /* HOLDS: the first value, which is the label if the firmware keeps to the order. It may just as
-       well be a secret: so the pool is asked whose label this is (kl_pool_label). */
-    uint64_t first_hash;      /* kl_hash() of it */
-    uint8_t first_digest[32]; /* its SHA-256 */
+    struct kl_handover_first label;    /* HOLDS: of the values that the fingerprint is of */
 };
 
 enum kl_handover_phase {
@@ -83,9 +87,9 @@ struct kl_handover_values {
     unsigned due;                      /* how many values make one; 0 = as many as come */
     unsigned got;                      /* values since "Provisioned" */
     uint8_t digest[KL_FIELDS_MAX][32]; /* of the last values, value i at i modulo their number */
-    struct kl_fingerprint first;       /* of the first values */
-    uint64_t first_hash;               /* of the very first one, and its digest */
-    uint8_t first_digest[32];
+    uint64_t hash[KL_FIELDS_MAX];      /* of the same */
+    struct kl_fingerprint first;       /* of the first values that made a whole read-back … */
+    struct kl_handover_first label;    /* … and the first of them */
 };
 
 struct kl_handover {

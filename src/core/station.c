@@ -20,6 +20,7 @@ void kl_station_init(struct kl_station *st, const struct kl_station_config *conf
     if (config->bundle) {
         st->erase_bundle = *config->bundle;
         st->erase_bundle.erase_all = true;
+        kl_bundle_for_keyed(config->bundle, &st->keyed_bundle);
     }
 }
 
@@ -464,7 +465,7 @@ static void release(struct kl_station *st, const struct kl_event *ev)
     uint32_t key = kl_pool_find(&st->pool, &ev->u.command.fingerprint);
 
     if (!why && kl_pool_operator_release(&st->pool, key))
-        kl_ask_store(st, &st->slot[0], KL_OP_RELEASE, key, ev->u.command.reason);
+        kl_ask_store(st, &st->slot[0], KL_OP_RELEASE, key, ev->u.command.argument);
     kl_format(
         text, sizeof text, "an operator %s the key %s%s%s", why ? "can't release" : "releases",
         key == NO_KEY ? "?" : kl_pool_key(&st->pool, key)->label, why ? ": " : "", why ? why : "");
@@ -473,13 +474,14 @@ static void release(struct kl_station *st, const struct kl_event *ev)
 
 static void command(struct kl_station *st, const struct kl_event *ev)
 {
-    struct slot *s = ev->slot < st->slot_count ? &st->slot[ev->slot] : NULL;
+    unsigned slot = ev->u.command.slot;
+    struct slot *s = slot < st->slot_count ? &st->slot[slot] : NULL;
 
     switch (ev->u.command.kind) {
     case KL_CMD_RETRY:
-    case KL_CMD_ERASE_RETRY:
+    case KL_CMD_ERASE:
         if (s)
-            kl_board_retry(st, s, ev->u.command.kind == KL_CMD_ERASE_RETRY);
+            kl_board_retry(st, s, ev->u.command.kind == KL_CMD_ERASE);
         break;
     case KL_CMD_RETRY_FAILED:
         for (unsigned i = 0; i < st->slot_count; i++)
@@ -503,6 +505,8 @@ static void command(struct kl_station *st, const struct kl_event *ev)
         release(st, ev);
         kl_board_drop_lost_keys(st);
         break;
+    default: /* about ports: never fed */
+        KL_ASSERT(false);
     }
 }
 

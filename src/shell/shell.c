@@ -48,7 +48,6 @@ void push_bytes(struct kl_shell *sh, struct item *item, const uint8_t *data, siz
 static void drop_item(struct item *item)
 {
     kl_secret_free(item->key, sizeof *item->key);
-    free(item->reason);
 }
 
 /* ---- one wake ---------------------------------------------------------------------------------
@@ -187,7 +186,9 @@ void tell(struct kl_shell *sh, const struct kl_action *action)
         .action = action,
     };
 
-    if (action->u.note.kind == KL_NOTE_STATION || action->slot >= sh->place_count) {
+    if (action->u.note.kind == KL_NOTE_STATION || action->slot >= sh->place_count ||
+        (action->u.note.kind == KL_NOTE_COMMAND &&
+         !kl_command_info(action->u.note.command->kind).has_slot)) {
         told.slot = KL_TOLD_BENCH;
     } else {
         told.slot_name = sh->place[action->slot].name;
@@ -228,30 +229,6 @@ void kl_shell_look(struct kl_shell *sh, struct kl_snapshot *out)
 unsigned kl_shell_in_doubt(struct kl_shell *sh, struct kl_in_doubt *out, unsigned capacity)
 {
     return kl_station_in_doubt(sh->station, out, capacity);
-}
-
-void kl_shell_command(struct kl_shell *sh, enum kl_command_kind kind, unsigned slot)
-{
-    push_event(sh, KL_EV_COMMAND, slot)->event.u.command.kind = kind;
-}
-
-bool kl_shell_release(struct kl_shell *sh, const struct kl_fingerprint *fp, const char *reason,
-                      char error[KL_TEXT_MAX])
-{
-    const char *why = kl_station_unreleasable(sh->station, fp);
-    struct item *item;
-
-    if (why) {
-        kl_copy(error, KL_TEXT_MAX, why);
-        return false;
-    }
-    item = push_event(sh, KL_EV_COMMAND, 0);
-    item->reason = strdup(reason);
-    KL_ASSERT(item->reason != NULL);
-    item->event.u.command.kind = KL_CMD_RELEASE;
-    item->event.u.command.fingerprint = *fp;
-    item->event.u.command.reason = item->reason;
-    return true;
 }
 
 uv_loop_t *kl_shell_loop(struct kl_shell *sh)
@@ -314,7 +291,7 @@ bool kl_shell_destroy(struct kl_shell *sh)
         return false;
     kl_station_finish(sh->station);
     kl_secret_free(sh->station, kl_station_size());
-    kl_pool_memory_free(sh->memory); /* its labels lead into the store */
+    kl_pool_memory_free(sh->memory);
     kl_store_free(sh->store);
     for (unsigned i = 0; i < 2; i++) {
         free(sh->queue[i].item);

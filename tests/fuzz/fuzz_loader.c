@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "core/console.h"
-#include "keyline/loader.h"
+#include "core/loader_state.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -78,8 +78,8 @@ static bool first_is(const char *label)
     uint8_t digest[32];
 
     kl_sha256(label, strlen(label), digest);
-    return last.first_hash == kl_hash(label, strlen(label)) &&
-           memcmp(last.first_digest, digest, sizeof digest) == 0;
+    return last.label.hash == kl_hash(label, strlen(label)) &&
+           memcmp(last.label.digest, digest, sizeof digest) == 0;
 }
 
 static void take_event(const struct kl_handover_event *ev)
