@@ -58,6 +58,7 @@ enum {
 /* The place behind the first `text` in the line; NULL if it is not there. */
 static const char *after(const char *line, const char *end, const char *text, size_t size)
 {
+    KL_ASSERT(line <= end);
     for (; (size_t)(end - line) >= size; line++)
         if (memcmp(line, text, size) == 0)
             return line + size;
@@ -86,6 +87,7 @@ static bool matches(const char *line, const char *end, const char *pattern)
 static bool is_near_begin(const char *line, const char *end, const char *pattern)
 {
     size_t part = strcspn(pattern, "*");
+    KL_ASSERT(part > 0);
     const char *found = after(line, end, pattern, part);
 
     if (end - line > 3 && memchr("IWED", line[0], 4) && line[1] == ' ' && line[2] == '(')
@@ -97,6 +99,7 @@ static bool is_near_begin(const char *line, const char *end, const char *pattern
 
 static unsigned rank(enum kl_reason reason)
 {
+    KL_ASSERT(reason < KL_FAULT_COUNT);
     unsigned i = 0;
 
     while (i < PATTERNS && patterns[i].reason != reason)
@@ -124,6 +127,7 @@ static void sight(struct kl_bootlog *b, const struct pattern *p)
 
 static void sight_reason(struct kl_bootlog *b, enum kl_reason reason)
 {
+    KL_ASSERT(rank(reason) < PATTERNS);
     sight(b, &patterns[rank(reason)]);
 }
 
@@ -172,6 +176,7 @@ static bool read_number(const char *s, const char *end, unsigned base, unsigned 
 {
     const char *first = s;
 
+    KL_ASSERT(s <= end && (base == 10 || base == 16));
     for (*value = 0; s < end; s++) {
         unsigned digit = is_digit(*s)                           ? (unsigned)(*s - '0')
                          : base == 16 && *s >= 'a' && *s <= 'f' ? (unsigned)(*s - 'a' + 10)
@@ -185,6 +190,7 @@ static bool read_number(const char *s, const char *end, unsigned base, unsigned 
 
 static enum kl_boot_mode mode_of_name(const char *name, const char *end)
 {
+    KL_ASSERT(name && name <= end);
     if (after_text(name, end, "DOWNLOAD") || after_text(name, end, "UART_BOOT"))
         return KL_BOOT_DOWNLOAD;
     if (after_text(name, end, "SPI_FAST_FLASH_BOOT"))
@@ -258,6 +264,7 @@ static bool take_banner(struct kl_bootlog *b, const char *line, size_t size, kl_
     struct reset_line reset = read_reset(line, end);
     bool old_chip = !reset.found;
 
+    KL_ASSERT(!b->head_open || b->banners > 0);
     if (old_chip)
         reset = read_esp8266_reset(line, end);
     if (!head && !reset.found)

@@ -17,6 +17,7 @@ static const char HIDDEN[] = "[masked]";
 
 static const struct kl_key *key_at_hand(const struct kl_console *c)
 {
+    KL_ASSERT(!c->key || c->key->count <= KL_FIELDS_MAX);
     return c->key && c->key->count > 0 ? c->key : NULL;
 }
 
@@ -154,6 +155,7 @@ static bool speaks_of_its_key(const struct kl_said *line)
 
 static void judge(struct kl_console *c, const struct kl_said *line, kl_us now)
 {
+    KL_ASSERT(c->state != KL_CONSOLE_ASKS || c->asked_at <= now);
     if (c->state == KL_CONSOLE_ASKS && now - c->asked_at > ASKED_FOR)
         c->state = KL_CONSOLE_UNSURE;
     if (line->kind == KL_SAID_ASKS) {
@@ -168,6 +170,7 @@ static struct kl_said take_line(struct kl_console *c, kl_us now)
 {
     struct kl_console_heard *h = &c->heard;
 
+    KL_ASSERT(h->size > 0 && h->size <= sizeof h->text);
     h->size = kl_mask_strip_escapes(h->text, h->size);
     struct kl_said line = kl_said_read(h->text, h->size);
     line.restart = kl_bootlog_line(&c->boot, h->text, h->size, now);
@@ -193,6 +196,7 @@ static void forget_line(struct kl_console *c)
 
 static void hear(struct kl_console_heard *h, char byte)
 {
+    KL_ASSERT(!h->whole && (!h->overlong || h->size == sizeof h->text));
     if (h->size < sizeof h->text)
         h->text[h->size++] = byte;
     else

@@ -85,6 +85,7 @@ static bool begins_with(const char *line, size_t size, const char *head)
 {
     size_t length = strlen(head);
 
+    KL_ASSERT(length > 0);
     return size >= length && memcmp(line, head, length) == 0;
 }
 

@@ -50,6 +50,7 @@ static bool starts_with(struct kl_span s, const char *text)
 /* Bytes that no program prints: noise at power-up, or a boot log at another rate. */
 static bool is_garbled(struct kl_span s)
 {
+    KL_ASSERT(s.data || s.size == 0);
     for (size_t i = 0; i < s.size; i++) {
         uint8_t c = s.data[i];
         size_t more = c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : c >= 0xc2 ? 1 : 0;
@@ -68,6 +69,7 @@ static bool is_word(struct kl_span s, const char *word, struct kl_span *out)
 {
     size_t size = strlen(word);
 
+    KL_ASSERT(size > 0);
     if (s.size < size || memcmp(s.data + s.size - size, word, size) != 0)
         return false;
     *out = (struct kl_span){s.data + s.size - size, size};
@@ -95,6 +97,7 @@ static bool read_field(struct kl_span s, struct kl_said *out)
     if (!colon || is_log_line(s))
         return false;
     size_t name = (size_t)(colon - s.data);
+    KL_ASSERT(name < s.size);
     if (name + 1 < s.size && !is_blank(colon[1]))
         return false;
     out->name = trimmed((struct kl_span){s.data, name});
@@ -124,6 +127,7 @@ static bool read_digest(struct kl_span value, uint8_t out[DIGEST])
     if (!starts_with(value, SHA256) || value.size != strlen(SHA256) + (size_t)2 * DIGEST)
         return false;
     const uint8_t *digits = value.data + strlen(SHA256);
+    KL_ASSERT(value.data + value.size == digits + (size_t)2 * DIGEST);
     for (int i = 0; i < DIGEST; i++) {
         int high = hex_value(digits[2 * i]), low = hex_value(digits[2 * i + 1]);
         if (high < 0 || low < 0)
