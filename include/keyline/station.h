@@ -14,6 +14,7 @@
 #include "keyline/io.h"
 #include "keyline/loader.h"
 #include "keyline/pool.h"
+#include "keyline/words.h"
 
 enum kl_confirm {
     KL_CONFIRM_READBACK, /* every field read back after the restart */
@@ -269,6 +270,7 @@ struct kl_station_config {
     enum kl_chip_id chip;           /* --chip: refuse others; NONE = the bundle's */
     uint32_t baud_max;
     enum kl_confirm confirm;
+    struct kl_words words; /* match may be NULL if there are no patterns */
     kl_us prompt_timeout, ack_timeout, settle;
     int retries;           /* -1: the table's */
     bool once;             /* every slot handled once, then KL_AC_REST */

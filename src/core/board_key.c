@@ -66,6 +66,7 @@ void kl_board_listen(struct kl_station *st, struct slot *s)
         .prompt_timeout = st->config.prompt_timeout,
         .ack_timeout = st->config.ack_timeout,
         .fields = st->fields,
+        .ack_alone = st->config.confirm == KL_CONFIRM_ACK,
         .sha256 = st->config.sha256,
     };
 
@@ -234,6 +235,19 @@ static bool bears_another_label(const struct kl_station *st, const struct slot *
     return memcmp(label, ev->label.digest, sizeof label) != 0;
 }
 
+/* Do these values begin with the label of the key whose secret follows? */
+static bool names_a_key(const struct kl_station *st, const struct kl_handover_event *ev)
+{
+    uint32_t at = kl_pool_find(&st->pool, &ev->fingerprint);
+    uint8_t label[32];
+
+    if (at == NO_KEY)
+        return false;
+    const char *text = kl_pool_key(&st->pool, at)->label;
+    st->config.sha256(text, strlen(text), label);
+    return memcmp(label, ev->label.digest, sizeof label) == 0;
+}
+
 /* The board showed a stored key without having been sent one by us in this try. */
 static void settle_claim(struct kl_station *st, struct slot *s, const struct kl_handover_event *ev)
 {
@@ -241,6 +255,8 @@ static void settle_claim(struct kl_station *st, struct slot *s, const struct kl_
     const char *label =
         kl_pool_label(&st->pool, ev->label.hash, ev->label.digest, st->config.sha256);
 
+    if (!ev->certain && !names_a_key(st, ev))
+        return; /* lines of its log, perhaps: more may come */
     s->attempt.already = true;
     if (bears_another_label(st, s, ev)) {
         kl_board_fail(st, s, KL_FAULT_HOLDS_UNKNOWN, label);
@@ -281,12 +297,12 @@ static bool key_is_own(const struct kl_station *st, const struct slot *s)
 
 /* It says Provisioned and shows nothing. Enough only where the acknowledgement is, and only for a
    board that was sent its key by this CSV's stations. */
-static void holds_unreadable(struct kl_station *st, struct slot *s)
+static void holds_unreadable(struct kl_station *st, struct slot *s, const char *why)
 {
     const struct kl_pool_key *key = s->key == NO_KEY ? NULL : kl_pool_key(&st->pool, s->key);
 
     if (st->config.confirm != KL_CONFIRM_ACK || !key || !key_is_own(st, s)) {
-        kl_board_fail(st, s, KL_FAULT_HOLDS_UNREADABLE, "");
+        kl_board_fail(st, s, KL_FAULT_HOLDS_UNREADABLE, why);
         return;
     }
     s->attempt.already = true;
@@ -300,8 +316,26 @@ static void holds_unreadable(struct kl_station *st, struct slot *s)
 /* ---- what the board says ----------------------------------------------------------------------
  */
 
+/* What it said instead of what was waited for, and how to tell keyline. */
+static void say_what_came_instead(const struct slot *s, enum kl_reason reason,
+                                  char out[KL_TEXT_MAX])
+{
+    const char *prompt = kl_console_near_prompt(&s->console);
+    const char *answer = kl_console_answer(&s->console);
+
+    out[0] = '\0';
+    if (reason == KL_FAULT_NEVER_ASKED && prompt[0])
+        kl_format(out, KL_TEXT_MAX, "the board said \"%s\"; that is no prompt; --prompt REGEX",
+                  prompt);
+    else if (reason == KL_FAULT_NO_ACK && answer[0])
+        kl_format(out, KL_TEXT_MAX,
+                  "the board said \"%.160s\"; that is no acknowledgement; --ack REGEX", answer);
+}
+
 static void on_restart(struct kl_station *st, struct slot *s)
 {
+    char instead[KL_TEXT_MAX];
+
     switch (s->state) {
     case KL_ST_BOOTING:
         /* Our own reset prints one banner; a second is somebody else's, or another board's. As
@@ -314,7 +348,9 @@ static void on_restart(struct kl_station *st, struct slot *s)
         kl_board_identify_again(st, s, "the board started again while it waited for its key");
         break;
     case KL_ST_SENDING:
-        kl_board_fail(st, s, KL_FAULT_NO_ACK, "it started again before it acknowledged");
+        say_what_came_instead(s, KL_FAULT_NO_ACK, instead);
+        kl_board_fail(st, s, KL_FAULT_NO_ACK,
+                      instead[0] ? instead : "it started again before it acknowledged");
         break;
     default:
         break; /* CONFIRMING: that is what it should do */
@@ -357,7 +393,7 @@ static void on_holds(struct kl_station *st, struct slot *s, const struct kl_hand
     if (s->state == KL_ST_SENDING || s->state == KL_ST_CONFIRMING) {
         if (ev->matches)
             proved(st, s);
-        else
+        else if (ev->certain)
             kl_board_fail(st, s, KL_FAULT_READBACK_DIFFERS, "");
     } else if (s->state == KL_ST_BOOTING || s->state == KL_ST_ASKING) {
         settle_claim(st, s, ev);
@@ -372,10 +408,19 @@ static void on_trouble(struct kl_station *st, struct slot *s, const struct kl_ha
 
 static void on_timeout(struct kl_station *st, struct slot *s, const struct kl_handover_event *ev)
 {
-    if (s->state == KL_ST_ASKING || s->state == KL_ST_RESERVING)
+    char instead[KL_TEXT_MAX];
+
+    if (s->state == KL_ST_ASKING || s->state == KL_ST_RESERVING) {
         kl_board_identify_again(st, s, "the board stopped asking");
-    else if (kl_state_is_live(s->state) && s->state != KL_ST_RECORDING)
-        kl_board_fail(st, s, ev->reason, ev->why ? ev->why : kl_console_detail(&s->console));
+        return;
+    }
+    if (s->state == KL_ST_RECORDING || !kl_state_is_live(s->state))
+        return;
+    say_what_came_instead(s, ev->reason, instead);
+    kl_board_fail(st, s, ev->reason,
+                  instead[0] ? instead
+                  : ev->why  ? ev->why
+                             : kl_console_detail(&s->console));
 }
 
 /* A board that started more often than we made it start, or later than our reset can explain, wants
@@ -411,11 +456,11 @@ static void handle(struct kl_station *st, struct slot *s, const struct kl_handov
         break;
     case KL_HO_HOLDS_BARE:
         if (s->state == KL_ST_BOOTING || s->state == KL_ST_ASKING)
-            holds_unreadable(st, s);
+            holds_unreadable(st, s, ev->why);
         break;
     case KL_HO_ERROR:
         if (s->state == KL_ST_SENDING)
-            kl_board_fail(st, s, KL_FAULT_KEY_REFUSED, kl_console_shown(&s->console));
+            kl_board_fail(st, s, KL_FAULT_KEY_REFUSED, kl_console_refusal(&s->console));
         break;
     case KL_HO_TROUBLE:
         on_trouble(st, s, ev);

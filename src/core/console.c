@@ -10,7 +10,9 @@
 #define ASKED_FOR KL_SEC(2)
 
 enum {
-    BANNER_MAX = 96, /* no banner is longer */
+    BANNER_MAX = 96,      /* no banner is longer */
+    PLAIN_WORD_MAX = 14,  /* of a line that looks like a prompt */
+    PLAIN_WORDS_MAX = 64, /* and of all its words */
 };
 
 static const char HIDDEN[] = "[masked]";
@@ -112,31 +114,88 @@ static bool may_be_shown(const struct kl_console *c, const struct kl_said *line)
 {
     if (c->state == KL_CONSOLE_ASKS)
         return true;
-    if (c->boot.known || kl_harmless(line->text, line->size))
+    if (c->boot.known || line->known)
         return true;
     return c->state == KL_CONSOLE_STARTS && kl_harmless_at_start(line->text, line->size);
+}
+
+/* A word beside "Provisioning" in a line that may be any program's: short, and with hardly a
+ * figure. */
+static bool is_plain_word(const char *word, size_t size)
+{
+    unsigned figures = 0;
+
+    for (size_t i = 0; i < size; i++)
+        figures += word[i] >= '0' && word[i] <= '9';
+    return size <= PLAIN_WORD_MAX && figures <= 2;
+}
+
+/* The line looks like one of the protocol and is none: the operator is to see it, its plain words
+   at least. */
+static void show_plain_words(const struct kl_console *c, char out[KL_TEXT_MAX],
+                             const struct kl_said *line)
+{
+    char plain[KL_TEXT_MAX];
+    size_t used = 0, at = 0;
+
+    while (at < line->size && used < PLAIN_WORDS_MAX) {
+        size_t size = 0;
+        while (at + size < line->size && line->text[at + size] != ' ')
+            size++;
+        bool shown = is_plain_word(line->text + at, size);
+        if (used > 0)
+            plain[used++] = ' ';
+        memcpy(plain + used, shown ? line->text + at : HIDDEN, shown ? size : sizeof HIDDEN - 1);
+        used += shown ? size : sizeof HIDDEN - 1;
+        at += size + 1;
+    }
+    show(c, out, plain, used);
+}
+
+static bool is_own_of_program(const struct kl_console *c, const struct kl_said *line)
+{
+    return !line->known && !c->boot.known && !c->boot.banner &&
+           (line->kind == KL_SAID_OTHER || line->kind == KL_SAID_FIELD);
+}
+
+static void keep_what_is_almost(struct kl_console *c, const struct kl_said *line, bool shown,
+                                const char *text)
+{
+    if (line->kind == KL_SAID_ERROR)
+        kl_copy(c->almost.refusal, KL_TEXT_MAX, text);
+    else if (c->almost.awaits_answer && shown && is_own_of_program(c, line))
+        kl_copy(c->almost.answer, KL_TEXT_MAX, text);
+    if (line->kind != KL_SAID_OTHER)
+        return;
+    if (kl_said_find(line->text, line->size, "provisioning") < line->size)
+        show_plain_words(c, c->almost.prompt, line);
+    else if (c->almost.awaits_answer &&
+             kl_said_find(line->text, line->size, "provisioned") < line->size)
+        show_plain_words(c, c->almost.answer, line);
 }
 
 static void tell(struct kl_console *c, const struct kl_said *line)
 {
     bool word = line->kind == KL_SAID_ASKS || line->kind == KL_SAID_PROVISIONED;
     bool shown = c->boot.banner || word || may_be_shown(c, line);
+    char text[KL_TEXT_MAX];
 
     if (c->boot.banner)
-        show_banner(c, c->shown, line);
+        show_banner(c, text, line);
     else if (word)
-        show_word(c, c->shown, line);
+        show_word(c, text, line);
     else if (shown)
-        show(c, c->shown, line->text, line->size);
+        show(c, text, line->text, line->size);
     else
-        show_hidden(c, c->shown, line);
+        show_hidden(c, text, line);
     if (!shown && c->state == KL_CONSOLE_STARTS)
         c->state = KL_CONSOLE_UNSURE; /* the program speaks */
     if (c->boot.named)
-        kl_copy(c->detail, sizeof c->detail, c->shown);
-    bool all_hidden = !shown && strcmp(c->shown, HIDDEN) == 0;
+        kl_copy(c->detail, sizeof c->detail, text);
+    keep_what_is_almost(c, line, shown, text);
+    bool all_hidden = !shown && strcmp(text, HIDDEN) == 0;
     if (!all_hidden || !c->hides)
-        kl_copy(add_told(c), KL_TEXT_MAX, c->shown);
+        kl_copy(add_told(c), KL_TEXT_MAX, text);
     c->hides = all_hidden;
 }
 
@@ -153,17 +212,45 @@ static bool speaks_of_its_key(const struct kl_said *line)
     return false;
 }
 
-static void judge(struct kl_console *c, const struct kl_said *line, kl_us now)
+/* What is not the bare word is a prompt only if it comes again and again, as prompts do. */
+static bool comes_again(struct kl_console *c, const struct kl_said *line, kl_us now)
+{
+    struct kl_console_almost *a = &c->almost;
+    bool again = a->at != KL_NEVER && now - a->at <= ASKED_FOR &&
+                 a->frame.hash == line->frame.hash && a->frame.count == line->frame.count;
+
+    KL_ASSERT(line->kind == KL_SAID_ASKS && line->loose);
+    a->frame = line->frame;
+    a->at = now;
+    return again;
+}
+
+static void judge(struct kl_console *c, struct kl_said *line, kl_us now)
 {
     KL_ASSERT(c->state != KL_CONSOLE_ASKS || c->asked_at <= now);
+    line->known = kl_harmless(line->text, line->size);
+    if (line->kind == KL_SAID_ASKS && line->loose && !comes_again(c, line, now))
+        line->kind = KL_SAID_OTHER;
+    if (line->kind == KL_SAID_PROVISIONED)
+        c->frame = line->frame;
     if (c->state == KL_CONSOLE_ASKS && now - c->asked_at > ASKED_FOR)
         c->state = KL_CONSOLE_UNSURE;
     if (line->kind == KL_SAID_ASKS) {
         c->state = KL_CONSOLE_ASKS;
         c->asked_at = now;
-    } else if (speaks_of_its_key(line)) {
+    } else if (line->kind == KL_SAID_PROVISIONED || speaks_of_its_key(line)) {
         c->state = KL_CONSOLE_UNSURE;
     }
+}
+
+/* Some firmware sends back what it hears, and the end of our line gets lost on the way. */
+static size_t size_of_echo(const struct kl_console *c)
+{
+    const struct kl_key *key = key_at_hand(c);
+    size_t size = key ? strlen(key->line) : 0;
+
+    return size > 0 && c->heard.size > size && memcmp(c->heard.text, key->line, size) == 0 ? size
+                                                                                           : 0;
 }
 
 static struct kl_said take_line(struct kl_console *c, kl_us now)
@@ -172,15 +259,18 @@ static struct kl_said take_line(struct kl_console *c, kl_us now)
 
     KL_ASSERT(h->size > 0 && h->size <= sizeof h->text);
     h->size = kl_mask_strip_escapes(h->text, h->size);
-    struct kl_said line = kl_said_read(h->text, h->size);
+    size_t echo = size_of_echo(c);
+    struct kl_said line = kl_said_read(h->text + echo, h->size - echo, c->frame, c->words);
     line.restart = kl_bootlog_line(&c->boot, h->text, h->size, now);
     if (h->overlong)
         line.kind = KL_SAID_OTHER;
     judge(c, &line, now);
     if (line.size > 0)
         tell(c, &line);
-    if (c->boot.banner)
+    if (c->boot.banner) {
         c->state = KL_CONSOLE_STARTS;
+        c->frame = (struct kl_said_frame){0, 0};
+    }
     return line;
 }
 
@@ -225,24 +315,34 @@ size_t kl_console_take(struct kl_console *c, const uint8_t *data, size_t size, k
 
 /* ---- all of it -------------------------------------------------------------------------------*/
 
-void kl_console_init(struct kl_console *c, const struct kl_key *key)
+void kl_console_init(struct kl_console *c, const struct kl_key *key, const struct kl_words *words)
 {
     kl_wipe(c, sizeof *c);
     c->key = key;
+    c->words = words;
+    c->almost.at = KL_NEVER;
     kl_bootlog_reset(&c->boot);
 }
 
 void kl_console_finish(struct kl_console *c)
 {
-    kl_console_init(c, c->key);
+    kl_console_init(c, c->key, c->words);
 }
 
 void kl_console_open(struct kl_console *c)
 {
     forget_line(c);
     c->state = KL_CONSOLE_UNSURE;
+    c->frame = (struct kl_said_frame){0, 0};
     c->hides = false;
     c->told_count = 0;
+    c->almost = (struct kl_console_almost){.at = KL_NEVER};
+}
+
+void kl_console_await_answer(struct kl_console *c)
+{
+    c->almost.awaits_answer = true;
+    c->almost.answer[0] = c->almost.refusal[0] = '\0';
 }
 
 void kl_console_drop_line(struct kl_console *c)
@@ -254,6 +354,7 @@ void kl_console_restart(struct kl_console *c)
 {
     kl_bootlog_reset(&c->boot);
     c->detail[0] = '\0';
+    c->almost = (struct kl_console_almost){.at = KL_NEVER};
 }
 
 void kl_console_alive(struct kl_console *c)
@@ -273,8 +374,20 @@ const char *kl_console_detail(const struct kl_console *c)
     return c->detail;
 }
 
-const char *kl_console_shown(const struct kl_console *c)
+const char *kl_console_near_prompt(const struct kl_console *c)
 {
-    KL_ASSERT(memchr(c->shown, '\0', sizeof c->shown));
-    return c->shown;
+    KL_ASSERT(memchr(c->almost.prompt, '\0', sizeof c->almost.prompt));
+    return c->almost.prompt;
+}
+
+const char *kl_console_answer(const struct kl_console *c)
+{
+    KL_ASSERT(memchr(c->almost.answer, '\0', sizeof c->almost.answer));
+    return c->almost.answer;
+}
+
+const char *kl_console_refusal(const struct kl_console *c)
+{
+    KL_ASSERT(memchr(c->almost.refusal, '\0', sizeof c->almost.refusal));
+    return c->almost.refusal;
 }

@@ -3,7 +3,8 @@
  * last: boot text, log, read-back. Loader and handover feed it the bytes they hear and get lines.
  *
  * It is the only way for a board's text to the outside (tests/lint/lint.sh proves that): to the log
- * by kl_console_next(), into a fault by kl_console_detail() and kl_console_shown(). What leaves is
+ * by kl_console_next(), into a fault by kl_console_detail() and
+ * those after it. What leaves is
  * shown only where it cannot be a part of a key:
  *
  *   - known lines (harmless.h), at any time;
@@ -42,8 +43,21 @@ struct kl_console_heard {
     bool whole; /* it was handed out: the next byte begins another one */
 };
 
+/* What firmware that nearly speaks the protocol said, and what it is told then. */
+struct kl_console_almost {
+    struct kl_said_frame frame; /* of the last loose prompt … */
+    kl_us at;                   /* … and when it came; KL_NEVER = none */
+    bool awaits_answer;         /* our line has left */
+    char prompt[KL_TEXT_MAX];   /* a line that looks like a prompt and is none */
+    char answer[KL_TEXT_MAX];   /* the last line of the program's own behind our line */
+    char refusal[KL_TEXT_MAX];  /* the last "Error: …" */
+};
+
 struct kl_console {
-    const struct kl_key *key; /* custody's, or NULL; a count of 0 means: none at present */
+    const struct kl_key *key;     /* custody's, or NULL; a count of 0 means: none at present */
+    const struct kl_words *words; /* the operator's, or NULL */
+    struct kl_said_frame frame;   /* what stood before the last "Provisioned" */
+    struct kl_console_almost almost;
     enum kl_console_state state;
     kl_us asked_at; /* ASKS */
     struct kl_bootlog boot;
@@ -51,12 +65,12 @@ struct kl_console {
     bool hides; /* the last line told was hidden altogether: the next such line is not told */
     unsigned told_first, told_count;
     char told[KL_CONSOLE_TOLD][KL_TEXT_MAX];
-    char shown[KL_TEXT_MAX];  /* the last whole line */
     char detail[KL_TEXT_MAX]; /* the line that named boot.reason */
 };
 
-/* `key` is where custody keeps the key of the board at hand, for as long as the console lives. */
-void kl_console_init(struct kl_console *c, const struct kl_key *key);
+/* `key` is where custody keeps the key of the board at hand, for as long as the console lives.
+   `words` may be NULL. */
+void kl_console_init(struct kl_console *c, const struct kl_key *key, const struct kl_words *words);
 void kl_console_finish(struct kl_console *c);
 
 /* Bytes were lost, or another board may stand there: what was heard so far is forgotten, the lines
@@ -66,6 +80,8 @@ void kl_console_open(struct kl_console *c);
 void kl_console_restart(struct kl_console *c);
 /* The half line heard so far is noise. */
 void kl_console_drop_line(struct kl_console *c);
+/* Our line leaves now: what the program says next is its answer. */
+void kl_console_await_answer(struct kl_console *c);
 /* The program runs and speaks: what its boot text said did no harm. */
 void kl_console_alive(struct kl_console *c);
 
@@ -77,8 +93,14 @@ size_t kl_console_take(struct kl_console *c, const uint8_t *data, size_t size, k
 /* The next line for the log; false if there is none. */
 bool kl_console_next(struct kl_console *c, char out[KL_TEXT_MAX]);
 const struct kl_bootlog *kl_console_boot(const struct kl_console *c);
-/* The line that named kl_console_boot()->reason, and the last line, as far as they may be shown. */
+/* As far as they may be shown; "" if there is none: the line that named kl_console_boot()->reason,
+ * … */
 const char *kl_console_detail(const struct kl_console *c);
-const char *kl_console_shown(const struct kl_console *c);
+/* … since the chip was reset on purpose a line that looks like a prompt and is none, … */
+const char *kl_console_near_prompt(const struct kl_console *c);
+/* … the last line of the program's own behind our line, … */
+const char *kl_console_answer(const struct kl_console *c);
+/* … and the last "Error: …". */
+const char *kl_console_refusal(const struct kl_console *c);
 
 #endif

@@ -13,6 +13,11 @@ enum {
     PROMPTS_AGAIN = 2, /* … and a prompt may have been on its way when the line was sent */
 };
 
+static const char NO_FIELDS[] =
+    "what it prints then are no lines \"name: value\"; --field-names REGEX";
+static const char MIXED[] =
+    "other lines stand between those of its read-back: --field-names tells them apart";
+
 /* Firmware that is deaf at some point of its cycle must not be met there each time: where in the
    500 ms after a prompt the line goes out again. */
 static const kl_us again_after[] = {KL_MS(250), KL_MS(80), KL_MS(400), KL_MS(160), KL_MS(320), 0};
@@ -118,6 +123,7 @@ void kl_handover_send(struct kl_handover *h, const struct kl_key *key, kl_us now
     KL_ASSERT(key->count > 0 && key->line[0] && memchr(key->line, '\0', sizeof key->line));
     h->key = key;
     h->line = (struct kl_handover_line){0};
+    kl_console_await_answer(h->setup.console);
     enter(h, KL_HO_SENDING, now + h->setup.ack_timeout);
     start_line(h, now);
 }
@@ -181,7 +187,7 @@ kl_us kl_handover_deadline(const struct kl_handover *h)
 
 /* ---- a read-back ---- */
 
-static void start_reading(struct kl_handover *h, kl_us now)
+static void start_reading(struct kl_handover *h, bool loose, kl_us now)
 {
     struct kl_handover_values *v = &h->values;
     const struct kl_key *key = known_key(h);
@@ -190,7 +196,9 @@ static void start_reading(struct kl_handover *h, kl_us now)
     if (!v->reading || v->got > 0)
         v->read_by = now + FIRST_VALUE;
     v->reading = true;
-    v->got = 0;
+    v->loose = loose;
+    v->others = false;
+    v->got = v->next = 0;
     v->due = key ? key->count : h->setup.fields;
     KL_ASSERT(v->due <= KL_FIELDS_MAX);
 }
@@ -222,27 +230,29 @@ static struct kl_handover_first first_of(const struct kl_handover *h, unsigned c
     return first;
 }
 
-/* The label is not part of the fingerprint. */
-static bool is_label_of(const struct kl_handover *h, const struct kl_key *key,
-                        const struct kl_handover_first *first)
+static struct kl_handover_first label_of(const struct kl_handover *h, const struct kl_key *key)
 {
     struct kl_span label = kl_key_field(key, 0);
-    uint8_t own[32];
+    struct kl_handover_first first = {.hash = kl_hash(label.data, label.size)};
 
-    h->setup.sha256(label.data, label.size, own);
-    return memcmp(own, first->digest, sizeof own) == 0;
+    h->setup.sha256(label.data, label.size, first.digest);
+    return first;
 }
 
 static void tell_holds(struct kl_handover *h, const struct kl_fingerprint *fp,
-                       const struct kl_handover_first *label, unsigned count, bool matches)
+                       const struct kl_handover_first *label, unsigned count, bool matches,
+                       bool certain)
 {
     struct kl_handover_event *ev = add_event(h, KL_HO_HOLDS);
 
+    KL_ASSERT(certain || !matches);
     ev->fingerprint = *fp;
     ev->label = *label;
     ev->fields = count;
     ev->matches = matches;
-    rest(h);
+    ev->certain = certain;
+    if (certain)
+        rest(h);
 }
 
 /* A complete read-back before the restart proves nothing about the flash; then the restart is all
@@ -257,11 +267,41 @@ static bool counts_already(struct kl_handover *h, kl_us now)
     return false;
 }
 
-/* Other values may stand before the key's own ones: any run of them that equals the key will do. */
-static void weigh_values(struct kl_handover *h, kl_us now)
+/* Is this the value of that field, as it is or in quotes? */
+static bool is_field(const struct kl_handover *h, const struct kl_key *key, unsigned field,
+                     struct kl_span value)
+{
+    struct kl_span own = kl_key_field(key, field);
+    uint8_t want[32], got[32], bare[32];
+
+    h->setup.sha256(own.data, own.size, want);
+    kl_said_digest(value, h->setup.sha256, got);
+    kl_said_digest(kl_said_unquoted(value), h->setup.sha256, bare);
+    return memcmp(want, got, sizeof want) == 0 || memcmp(want, bare, sizeof want) == 0;
+}
+
+/* The key's own values must come in order; lines of the program's own may stand between them. True
+   when the last one has come. */
+static bool follows_key(struct kl_handover *h, const struct kl_key *key, struct kl_span value)
 {
     struct kl_handover_values *v = &h->values;
-    const struct kl_key *key = known_key(h);
+
+    KL_ASSERT(v->next < key->count);
+    if (is_field(h, key, v->next, value))
+        v->next++;
+    else if (v->next > 0 && is_field(h, key, 0, value))
+        v->next = 1; /* it begins anew: a line was lost */
+    if (v->next < key->count)
+        return false;
+    v->next = 0;
+    return true;
+}
+
+/* `due` values that are not the key's. That they are its read-back is certain only if it says the
+   very same again, or nothing more. */
+static void weigh_others(struct kl_handover *h, bool known, kl_us now)
+{
+    struct kl_handover_values *v = &h->values;
 
     if (v->due == 0 || v->got < v->due)
         return;
@@ -271,27 +311,42 @@ static void weigh_values(struct kl_handover *h, kl_us now)
         v->first = fp;
         v->label = label;
     }
-    bool matches =
-        key && kl_fingerprint_equal(&fp, &key->fingerprint) && is_label_of(h, key, &label);
-    if (matches && counts_already(h, now))
-        tell_holds(h, &fp, &label, v->due, true);
-    else if (!key || (!matches && v->got >= 2 * v->due && counts_already(h, now)))
-        tell_holds(h, &v->first, &v->label, v->due, false);
+    bool again = v->got == 2 * v->due && kl_fingerprint_equal(&fp, &v->first) &&
+                 memcmp(label.digest, v->label.digest, sizeof label.digest) == 0;
+    if (again && counts_already(h, now))
+        tell_holds(h, &v->first, &v->label, v->due, false, true);
+    else if (!known)
+        tell_holds(h, &fp, &label, v->due, false, false);
 }
 
 static void take_value(struct kl_handover *h, struct kl_span value, kl_us now)
 {
     struct kl_handover_values *v = &h->values;
     unsigned ring = v->due ? v->due : KL_FIELDS_MAX;
+    const struct kl_key *key = known_key(h);
+    struct kl_span bare = kl_said_unquoted(value);
 
     KL_ASSERT(v->reading && ring <= KL_FIELDS_MAX);
     if (v->due == 0 && v->got == KL_FIELDS_MAX)
         return;
-    kl_said_digest(value, h->setup.sha256, v->digest[v->got % ring]);
-    v->hash[v->got % ring] = kl_hash(value.data, value.size);
+    kl_said_digest(bare, h->setup.sha256, v->digest[v->got % ring]);
+    v->hash[v->got % ring] = kl_hash(bare.data, bare.size);
     v->got++;
     v->read_by = now + NEXT_VALUE;
-    weigh_values(h, now);
+    if (key && follows_key(h, key, value)) {
+        struct kl_handover_first label = label_of(h, key);
+        if (counts_already(h, now))
+            tell_holds(h, &key->fingerprint, &label, key->count, true, true);
+        return;
+    }
+    weigh_others(h, key != NULL, now);
+}
+
+/* What it said can't be told apart from its log: nobody may call that a wrong key. */
+static void tell_unclear(struct kl_handover *h, const char *why)
+{
+    add_timeout(h, KL_FAULT_NO_READBACK, why);
+    rest(h);
 }
 
 /* Silence after "Provisioned" or after the last value. */
@@ -305,16 +360,19 @@ static void end_reading(struct kl_handover *h, kl_us now)
     if (count > 0 && v->got >= count) {
         if (!counts_already(h, now))
             return;
+        if (v->got > count) {
+            tell_unclear(h, MIXED);
+            return;
+        }
         if (v->due == 0) {
             v->first = last_values(h, count);
             v->label = first_of(h, count);
         }
-        tell_holds(h, &v->first, &v->label, count, false);
-    } else if (h->phase == KL_HO_LISTENING) {
-        if (v->got > 0)
-            add_timeout(h, KL_FAULT_NO_READBACK, "it read back a part only"); /* garbled: again */
-        else
-            add_event(h, KL_HO_HOLDS_BARE);
+        tell_holds(h, &v->first, &v->label, count, false, true);
+    } else if (h->phase == KL_HO_LISTENING && v->got > 0) {
+        tell_unclear(h, "it read back a part only"); /* garbled: again */
+    } else if (h->phase == KL_HO_LISTENING && !v->loose) {
+        add_event(h, KL_HO_HOLDS_BARE)->why = v->others ? NO_FIELDS : "";
         rest(h);
     }
 }
@@ -339,6 +397,16 @@ static void take_restart(struct kl_handover *h, kl_us now)
         rest(h); /* another board may stand there: not one more byte */
 }
 
+/* A garbled line is refused, too, and mended by sending it again: only the second time it is the
+   key that is refused. */
+static void count_refusal(struct kl_handover *h)
+{
+    KL_ASSERT(h->line.erred);
+    h->line.erred = false;
+    if (++h->line.refusals >= 2)
+        add_event(h, KL_HO_ERROR);
+}
+
 static void take_prompt(struct kl_handover *h, kl_us now)
 {
     struct kl_handover_line *l = &h->line;
@@ -350,48 +418,60 @@ static void take_prompt(struct kl_handover *h, kl_us now)
         enter(h, KL_HO_ASKED, now + ASK_SILENCE);
     if (h->phase != KL_HO_SENDING || !l->sent)
         return;
+    if (l->erred)
+        count_refusal(h);
     l->prompts++;
     if (l->prompts >= PROMPTS_AGAIN && now - l->sent_at >= SEND_AGAIN && l->again_at == KL_NEVER)
         l->again_at = now + again_after[l->again++ % (sizeof again_after / sizeof again_after[0])];
 }
 
-static void take_provisioned(struct kl_handover *h, kl_us now)
+static void take_ack(struct kl_handover *h, bool loose, kl_us now)
+{
+    if (!h->line.sent || (loose && h->setup.ack_alone))
+        return;
+    add_event(h, KL_HO_ACK);
+    stop_sending(h);
+    h->restarted = false;
+    enter(h, KL_HO_CONFIRMING, now + h->setup.ack_timeout);
+    start_reading(h, loose, now);
+}
+
+static void take_provisioned(struct kl_handover *h, bool loose, kl_us now)
 {
     kl_console_alive(h->setup.console);
     switch (h->phase) {
     case KL_HO_LISTENING:
-        start_reading(h, now);
+        start_reading(h, loose, now);
         if (h->deadline <= h->values.read_by) /* it spoke: that it shows nothing is the news then */
             h->deadline = h->values.read_by + 1;
         break;
     case KL_HO_ASKED:
+        if (loose)
+            break; /* if it has stopped asking, that is told in time */
         add_timeout(h, KL_FAULT_BOARD_CHANGED, "it asked, and now says Provisioned unsent");
         rest(h);
         break;
     case KL_HO_SENDING:
-        if (!h->line.sent)
-            break;
-        add_event(h, KL_HO_ACK);
-        stop_sending(h);
-        h->restarted = false;
-        enter(h, KL_HO_CONFIRMING, now + h->setup.ack_timeout);
-        start_reading(h, now);
+        take_ack(h, loose, now);
         break;
     case KL_HO_CONFIRMING:
         note_restart(h, now); /* a USB console may swallow the banner */
-        start_reading(h, now);
+        start_reading(h, loose, now);
         break;
     case KL_HO_REST:
         break;
     }
 }
 
-/* A garbled line is refused, too, and mended by sending it again: only the second time it is the
-   key that is refused. */
-static void take_refusal(struct kl_handover *h)
+/* Errors of the program's own may come at any time. One that our own firmware prints means our
+   line; any other does if the board asks again behind it. */
+static void take_error(struct kl_handover *h, bool known)
 {
-    if (h->phase == KL_HO_SENDING && h->line.sent && ++h->line.refusals >= 2)
-        add_event(h, KL_HO_ERROR);
+    if (h->phase != KL_HO_SENDING || !h->line.sent)
+        return;
+    h->line.erred = true;
+    if (known)
+        count_refusal(h);
 }
 
 static void tell_trouble(struct kl_handover *h)
@@ -413,11 +493,13 @@ static void take_line(struct kl_handover *h, const struct kl_said *line, kl_us n
     else if (line->kind == KL_SAID_ASKS)
         take_prompt(h, now);
     else if (line->kind == KL_SAID_PROVISIONED)
-        take_provisioned(h, now);
+        take_provisioned(h, line->loose, now);
     else if (line->kind == KL_SAID_ERROR)
-        take_refusal(h);
+        take_error(h, line->known);
     else if (line->kind == KL_SAID_FIELD && h->values.reading)
         take_value(h, line->value, now);
+    else if (line->kind == KL_SAID_OTHER && !line->known)
+        h->values.others = true;
     if (h->phase != KL_HO_REST)
         tell_trouble(h);
 }
@@ -454,6 +536,10 @@ static void phase_is_over(struct kl_handover *h, kl_us now)
 
     switch (h->phase) {
     case KL_HO_LISTENING:
+        if (h->values.reading && h->values.got > 0) {
+            tell_unclear(h, MIXED);
+            break;
+        }
         time_out(h, !h->heard                        ? KL_FAULT_NO_BOOT_OUTPUT
                     : boot->mode == KL_BOOT_DOWNLOAD ? KL_FAULT_STILL_IN_LOADER
                                                      : KL_FAULT_NEVER_ASKED);

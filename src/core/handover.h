@@ -26,6 +26,7 @@ struct kl_handover_setup {
     kl_us prompt_timeout;       /* until the firmware asks, or shows its key */
     kl_us ack_timeout;          /* until it acknowledges, and again until it has read back */
     unsigned fields; /* the CSV's number of fields: how long a read-back is; 0 = unknown */
+    bool ack_alone;  /* no read-back proves it: the acknowledgement must be the bare word */
     kl_sha256_fn *sha256;
 };
 
@@ -35,9 +36,9 @@ enum kl_handover_event_kind {
     KL_HO_ACK,     /* "Provisioned" after our line: it has stored something */
     KL_HO_HOLDS,   /* it read its stored fields back: fingerprint, fields, first value */
     KL_HO_HOLDS_BARE, /* it says Provisioned and prints no fields */
-    KL_HO_ERROR,      /* "Error: …" as an answer to our line, twice; see kl_console_shown() */
-    KL_HO_TROUBLE,    /* boot text names a fault: `reason`; see kl_console_detail() */
-    KL_HO_TIMEOUT,    /* nothing of what was waited for came in time; see kl_handover_phase */
+    KL_HO_ERROR,   /* our line was refused twice, and the board asks again: kl_console_refusal() */
+    KL_HO_TROUBLE, /* boot text names a fault: `reason`; see kl_console_detail() */
+    KL_HO_TIMEOUT, /* nothing of what was waited for came in time; see kl_handover_phase */
 };
 
 /* The first value of a read-back: the label, if the firmware keeps to the order. It may just as
@@ -50,10 +51,12 @@ struct kl_handover_first {
 struct kl_handover_event {
     enum kl_handover_event_kind kind;
     enum kl_reason reason; /* TROUBLE, TIMEOUT */
-    const char *why;       /* TIMEOUT: our own words, or NULL: see kl_console_detail() */
+    const char *why;       /* TIMEOUT, HOLDS_BARE: our own words; NULL: see kl_console_detail() */
     struct kl_fingerprint fingerprint; /* HOLDS */
     unsigned fields;                   /* HOLDS */
     bool matches;                      /* HOLDS: equals the key that was sent or expected */
+    bool certain;                      /* HOLDS: that is all it read back; else other lines may
+                                          still turn out to be its key, or its log */
     struct kl_handover_first label;    /* HOLDS: of the values that the fingerprint is of */
 };
 
@@ -76,16 +79,20 @@ struct kl_handover_line {
     kl_us again_at;    /* to be sent again then; KL_NEVER */
     unsigned again;    /* how often that was */
     unsigned prompts;  /* since it was sent */
-    unsigned refusals; /* "Error: …" lines since the first time */
+    unsigned refusals; /* of our line, since the first time */
+    bool erred;        /* "Error: …" came; if the board asks again, it meant our line */
     uint8_t piece[KL_HO_PIECE];
 };
 
 /* A read-back under way. */
 struct kl_handover_values {
     bool reading;
+    bool loose;                        /* it began with no more than nearly "Provisioned" */
     kl_us read_by;                     /* silence until then ends it */
     unsigned due;                      /* how many values make one; 0 = as many as come */
     unsigned got;                      /* values since "Provisioned" */
+    bool others;                       /* lines of the program's own that are no fields, too */
+    unsigned next;                     /* of them, in order, the key's own: the first so many */
     uint8_t digest[KL_FIELDS_MAX][32]; /* of the last values, value i at i modulo their number */
     uint64_t hash[KL_FIELDS_MAX];      /* of the same */
     struct kl_fingerprint first;       /* of the first values that made a whole read-back … */

@@ -408,7 +408,7 @@ static void add_slot(struct kl_station *st, const struct kl_event *ev)
     generation = s->generation;
     request = s->request;
     memset(s, 0, sizeof *s);
-    kl_console_init(&s->console, &s->secret);
+    kl_console_init(&s->console, &s->secret, &st->config.words);
     s->generation = generation; /* answers to a slot that was here before must stay stale */
     s->request = request;
     s->index = ev->slot;

@@ -18,6 +18,8 @@ struct dialect {
     const char *name;
     const char *value;          /* @ the value, # the field's number, ~ its name */
     const char *before, *after; /* around each word of the protocol and each value */
+    const char *trail;          /* behind each word */
+    const char *asks, *holds;   /* instead of Provisioning, Provisioned */
     enum order order;
     bool wordless;  /* at its start it does not say that it is provisioned: the line is lost */
     bool lowercase; /* "provisioning" */
@@ -39,13 +41,15 @@ static const struct dialect dialects[] = {
     {.name = "equals", .value = "~=@", .order = BACKWARDS},
     {.name = "quoted", .value = "~: \"@\""},
     {.name = "prefixed", .value = "~: @", .before = "I (312) app: "},
-    {.name = "dots", .value = "~: @", .after = "..."},
+    {.name = "dots", .value = "~: @", .trail = "..."},
     {.name = "coloured", .value = "~: @", .before = "\x1b[0;32m", .after = "\x1b[0m"},
     {.name = "nul", .value = "~: @", .nul = true},
     {.name = "lowercase", .value = "~: @", .lowercase = true},
     {.name = "chatty", .value = "~: @", .chatters = true},
     {.name = "grumbling", .value = "~: @", .grumbles = true},
     {.name = "echo", .value = "~: @", .echoes = true},
+    {.name = "versioned", .value = "~: @", .trail = " v2"},
+    {.name = "foreign", .value = "cfg.#=@", .asks = "READY FOR KEY", .holds = "OK, stored"},
 };
 
 enum {
@@ -154,6 +158,14 @@ static void take_line(struct kl_vboard *b, struct telling *t)
     }
     if (t->dialect->lowercase && t->line_size > 0)
         t->line[0] |= 0x20;
+    const char *other = provisioned                                 ? t->dialect->holds
+                        : strncmp(t->line, "Provisioning", 12) == 0 ? t->dialect->asks
+                                                                    : NULL;
+    if (other)
+        t->line_size = append(t->line, 0, sizeof t->line, other, strlen(other));
+    if (t->dialect->trail && strncmp(t->line, "Provision", 9) == 0)
+        t->line_size = append(t->line, t->line_size, sizeof t->line, t->dialect->trail,
+                              strlen(t->dialect->trail));
     print_line(b, t->dialect, t->line, t->line_size);
 }
 

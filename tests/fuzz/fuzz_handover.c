@@ -67,7 +67,9 @@ static void pull(struct run *r)
     while (kl_console_next(&r->console, text))
         check_text(text);
     check_text(kl_console_detail(&r->console));
-    check_text(kl_console_shown(&r->console));
+    check_text(kl_console_near_prompt(&r->console));
+    check_text(kl_console_answer(&r->console));
+    check_text(kl_console_refusal(&r->console));
     while (kl_handover_event(&r->h, &ev)) {
         if (ev.kind == KL_HO_ACK && !r->wrote)
             abort();
@@ -125,7 +127,7 @@ static void start(struct run *r, uint8_t how)
         abort();
     snprintf(r->line, sizeof r->line, "%s\n", r->key.line);
     r->now = KL_SEC(1);
-    kl_console_init(&r->console, &r->key);
+    kl_console_init(&r->console, &r->key, NULL);
     kl_handover_init(&r->h, &setup);
     kl_handover_listen(&r->h, &r->key, r->now);
 }

@@ -241,7 +241,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (int i = 1; i < KL_CHIP_COUNT; i++)
         stubs.chip[i] = &stub;
     r = (struct run){.now = KL_SEC(1), .chip = take(&in)};
-    kl_console_init(&r.console, NULL);
+    kl_console_init(&r.console, NULL, NULL);
     kl_loader_init(&r.loader, &setup);
     for (int task = KL_LOADER_CONNECT; task <= KL_LOADER_RUN; task++) {
         prepare(&bundle, kl_loader_identity(&r.loader)->chip, how & 0x80);

@@ -7,7 +7,7 @@ cd "$(dirname "$(readlink -f "$0")")/../.." || exit
 check=$1 build=${2:-build/release}
 
 # A public header belongs to the lowest layer that has its .c file, but for these.
-declare -A layer_of=([io]=core [exit]=core [virtual_server]=virtual)
+declare -A layer_of=([io]=core [exit]=core [words]=core [virtual_server]=virtual)
 layers="core adapters virtual shell faces"
 declare -A below=([core]="core" [adapters]="core adapters" [virtual]="core adapters virtual"
     [shell]="core adapters shell" [faces]="$layers")
@@ -123,7 +123,7 @@ lint_text() {
         grep -vE ':(console|handover)\.c\.o:? ' | finding "only the console masks and judges what a board says:"
     nm -A "$library" | awk '$(NF-1) == "U" && $NF ~ /^kl_(mask_|harmless)/ { print $1, $NF }' |
         grep -vE ':console\.c\.o:? ' | finding "only the console shows what a board says:"
-    nm -A "$library" | awk '$(NF-1) == "U" && $NF ~ /^kl_console_(shown|detail|next)$/ { print $1, $NF }' |
+    nm -A "$library" | awk '$(NF-1) == "U" && $NF ~ /^kl_console_(detail|near_prompt|answer|refusal|next)$/ { print $1, $NF }' |
         grep -vE ':(board(_[a-z]+)?|loader_connect)\.c\.o:? ' | finding "only a board's life tells what its console shows:"
     grep -nE '\.(text|value|name|word)\b|->(text|value|name|word)\b' src/core/loader*.c src/core/board*.c src/core/station*.c |
         grep -E '\bline(\.|->)' | finding "a line as it was heard, outside of the console:"

@@ -189,7 +189,7 @@ void lb_open(struct lb *b, const struct lb_options *o)
     assert_non_null(b->board);
     kl_vboard_power(b->board, true, b->now);
     kl_vboard_baud(b->board, 115200, b->now);
-    kl_console_init(&b->console, NULL);
+    kl_console_init(&b->console, NULL, NULL);
     kl_loader_init(&b->loader, &setup);
 }
 

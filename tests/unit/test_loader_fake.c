@@ -230,7 +230,7 @@ static struct fake *chip(enum kl_chip_id id, enum kl_link_kind link, uint32_t ba
     struct kl_loader_setup setup = {.console = &console, .link = link, .baud_max = baud};
 
     memset(&f, 0, sizeof f);
-    kl_console_init(&console, NULL);
+    kl_console_init(&console, NULL, NULL);
     kl_loader_init(&f.l, &setup);
     f.now = KL_SEC(1);
     f.sync_replies = 8;
