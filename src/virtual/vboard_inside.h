@@ -192,6 +192,8 @@ struct loader {
     uint32_t rx_baud;    /* of the bytes being heard */
     struct frame frame, next;
     kl_us busy_until;
+    kl_us armed_at;       /* the stub: from then on it hears again … */
+    uint8_t deaf_bytes;   /* … or after so many, if no time passes */
     /* replies */
     uint8_t last_op, last_error;
     uint32_t last_value;
