@@ -157,8 +157,11 @@ static void stub_delimiter(struct kl_vboard *b)
         f->open = false;
         if (f->size > 0) {
             l->deaf_bytes = DEAF_BYTES;
+            bool deaf = fault_is(b, FAULT_ID_DEAF_AMID) && l->into == INTO_DEFLATE && f->size > 1 &&
+                        f->data[1] == 0x13;
             frame_done(b);
-            l->armed_at = (l->next.waiting ? l->busy_until : b->now) + REARM_US;
+            l->armed_at = (l->next.waiting ? l->busy_until : b->now) +
+                          (deaf ? KL_MS((kl_us)fault_figure(b, FAULT_ID_DEAF_AMID)) : REARM_US);
         }
     }
     f = &l->frame; /* the buffers may have changed places */

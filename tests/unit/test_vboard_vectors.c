@@ -319,8 +319,8 @@ static void stub_answers_amid_a_stream_as_recorded(void **state)
     stub_plays("esp32-stub-interleaved.jsonl", 38);
 }
 
-/* Two frames in one segment: the first is answered, the second lost, and from then on every frame is
-   taken for the gap between two, until one comes with a delimiter more. */
+/* Two frames in one segment: the first is answered, the second lost, and from then on every frame
+   is taken for the gap between two, until one comes with a delimiter more. */
 static void a_frame_too_early_leaves_the_stub_out_of_step(void **state)
 {
     static const uint8_t read[] = {0xC0, 0, 0x0A, 4, 0, 0, 0, 0, 0, 0x00, 0x10, 0x00, 0x40, 0xC0};

@@ -137,6 +137,7 @@ static struct kl_bundle *build(struct parts *p, const struct kl_bundle_options *
         return NULL;
     b->chip = p->chip;
     b->erase_all = options->erase_all;
+    b->md5 = kl_md5;
     sort_parts(p);
     for (unsigned i = 0; i < p->count; i++) {
         struct kl_region *region = &b->region[b->region_count++];
