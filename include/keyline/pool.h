@@ -51,7 +51,7 @@ struct kl_ledger_row {
 
 struct kl_pool_key {
     struct kl_fingerprint fingerprint;
-    const char *label;
+    const char *label;   /* in the pool's own text */
     uint32_t line;       /* 0 = not in the CSV */
     uint32_t label_hash; /* the pool's own */
     struct kl_mac mac;   /* RESERVING … PROVISIONED; may be unknown for FOREIGN */
@@ -64,13 +64,22 @@ struct kl_pool_key {
     bool marked;         /* the CSV row carries the mark, or will at once */
 };
 
-/* Memory for `capacity` keys; the tables have a power of two >= 2 * capacity entries. */
+/* Memory for `capacity` keys and their labels; the tables have a power of two >= 2 * capacity
+   entries. */
 struct kl_pool_memory {
     struct kl_pool_key *key;
     uint32_t capacity;
     uint32_t *by_fingerprint, *by_mac,
         *by_label; /* hash tables, entry = key index + 1, 0 = empty */
     uint32_t table_size;
+    char *text;
+    size_t text_size;
+};
+
+/* What a load takes at most. */
+struct kl_pool_size {
+    uint64_t keys;
+    size_t text; /* bytes of labels, each with its NUL */
 };
 
 struct kl_pool_counts {
@@ -84,6 +93,7 @@ struct kl_pool_counts {
 
 struct kl_pool {
     struct kl_pool_memory memory;
+    size_t text_used;
     uint32_t count;
     uint32_t next_free; /* no FREE key lies below this index */
     struct kl_pool_counts counts;
@@ -95,10 +105,13 @@ struct kl_pool {
  * a key is spent if either says so. Keys keep their index and their state; live reservations are
  * never touched. A key that the ledger no longer has is not made free by that.
  *
- * `memory` must hold count + rows + ledger rows. It may be another than before: the keys are copied
- * over, so the old one must stay valid until this returns. Rows and ledger are one snapshot, taken
- * after every answer of the store that the pool was told.
+ * `memory` must hold what kl_pool_size_of says, and is another than before: keys and labels are
+ * copied over, so the old one must stay valid until this returns. Rows and ledger are one snapshot,
+ * taken after every answer of the store that the pool was told; nothing of them is kept.
  */
+struct kl_pool_size kl_pool_size_of(const struct kl_pool *p, const struct kl_pool_row *rows,
+                                    uint32_t row_count, const struct kl_ledger_row *ledger,
+                                    uint32_t ledger_count);
 void kl_pool_load(struct kl_pool *p, const struct kl_pool_memory *memory,
                   const struct kl_pool_row *rows, uint32_t row_count,
                   const struct kl_ledger_row *ledger, uint32_t ledger_count);

@@ -73,7 +73,7 @@ bool kl_shell_command(struct kl_shell *sh, const struct kl_command *command,
 void kl_shell_tell(struct kl_shell *sh, const char *text);
 
 /* For kl_pool_load: room for `keys` keys. NULL if memory is out. */
-struct kl_pool_memory *kl_pool_memory_alloc(uint64_t keys);
+struct kl_pool_memory *kl_pool_memory_alloc(const struct kl_pool_size *size);
 void kl_pool_memory_free(struct kl_pool_memory *m);
 
 /* Once, at the start of main's path: no core image, files for the owner only, broken pipes and

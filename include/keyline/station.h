@@ -57,7 +57,7 @@ enum kl_event_kind {
     KL_EV_CLOSED,  /* answer to KL_AC_CLOSE, always comes */
     KL_EV_LOST,    /* the open link died (u.text: why); the core asks for KL_AC_CLOSE */
     KL_EV_RX,      /* u.rx */
-    KL_EV_IO_DONE, /* u.io: a LINES, BAUD or FLUSH is done */
+    KL_EV_IO_DONE, /* u.io: a LINES or BAUD is done */
     KL_EV_STORED,  /* answer to a store action: never dropped (u.stored) */
     KL_EV_KEYS,    /* the CSV was read (again): u.keys; the first one starts the bench */
     KL_EV_COMMAND, /* an operator's command: u.command */
@@ -123,7 +123,7 @@ struct kl_event {
             char text[KL_TEXT_MAX];
         } stored;
         struct {
-            const struct kl_pool_memory *memory; /* for kl_station_keys() + rows + ledger rows */
+            const struct kl_pool_memory *memory; /* for kl_pool_size_of(kl_station_pool(), …) */
             const struct kl_pool_row *rows;
             uint32_t row_count;
             const struct kl_ledger_row *ledger;
@@ -278,8 +278,7 @@ void kl_station_feed(struct kl_station *st, const struct kl_event *ev);
 bool kl_station_next(struct kl_station *st, struct kl_action *out);
 kl_us kl_station_deadline(const struct kl_station *st);
 void kl_station_look(const struct kl_station *st, struct kl_snapshot *out);
-/* How many keys the pool remembers, those that nobody lists any more included. */
-uint32_t kl_station_keys(const struct kl_station *st);
+const struct kl_pool *kl_station_pool(const struct kl_station *st);
 /* The first `capacity` keys in doubt; returns how many were written. */
 unsigned kl_station_in_doubt(const struct kl_station *st, struct kl_in_doubt *out,
                              unsigned capacity);

@@ -160,10 +160,10 @@ static void list_regs(struct kl_loader *l)
         add_reg(l, c->mac_reg);
         add_reg(l, c->mac_reg + 4);
     }
-    for (int i = 0; i < 2; i++) {
-        add_reg(l, c->rev_major[i].reg);
-        add_reg(l, c->rev_minor[i].reg);
-    }
+    add_reg(l, c->major.low.reg);
+    add_reg(l, c->minor.low.reg);
+    add_reg(l, c->major.high.reg);
+    add_reg(l, c->minor.high.reg);
     add_reg(l, c->package.reg);
     add_reg(l, c->crypt_count.reg);
     add_reg(l, c->secure_boot.reg);
@@ -246,6 +246,11 @@ static uint32_t bits(const struct kl_loader *l, const struct kl_bits *b)
     return b->reg ? ldr_reg_value(l, b->reg) >> b->shift & b->mask : 0;
 }
 
+static uint32_t split_bits(const struct kl_loader *l, const struct kl_split_bits *b)
+{
+    return bits(l, &b->low) | bits(l, &b->high) << b->high_shift;
+}
+
 static struct kl_mac esp8266_mac(const struct kl_loader *l)
 {
     uint32_t m0 = ldr_reg_value(l, ESP8266_MAC0), m1 = ldr_reg_value(l, ESP8266_MAC1);
@@ -282,17 +287,15 @@ static uint16_t read_revision(const struct kl_loader *l)
 {
     static const uint8_t esp32_major[8] = {0, 1, 0, 2, 0, 0, 0, 3};
     const struct kl_chip *c = l->chip;
-    uint32_t major = bits(l, &c->rev_major[0]) | bits(l, &c->rev_major[1])
-                                                     << c->rev_major_high_shift;
-    uint32_t low = bits(l, &c->rev_minor[0]);
-    uint32_t minor = low | bits(l, &c->rev_minor[1]) << c->rev_minor_high_shift;
+    uint32_t major = split_bits(l, &c->major), minor = split_bits(l, &c->minor);
 
     if (c->id == KL_CHIP_ESP32)
         major = esp32_major[(ldr_reg_value(l, ESP32_WORD3) >> 15 & 1) |
                             (ldr_reg_value(l, ESP32_WORD5) >> 20 & 1) << 1 |
                             (ldr_reg_value(l, ESP32_DATE) >> 31) << 2];
     /* Early S3 carry a wrong version; their block versions give them away. */
-    if (c->id == KL_CHIP_ESP32S3 && low == 0 && (ldr_reg_value(l, S3_BLOCK2_WORD4) & 3) == 1 &&
+    if (c->id == KL_CHIP_ESP32S3 && bits(l, &c->minor.low) == 0 &&
+        (ldr_reg_value(l, S3_BLOCK2_WORD4) & 3) == 1 &&
         (ldr_reg_value(l, S3_BLOCK1_WORD3) >> 24 & 7) == 1)
         return 0;
     return (uint16_t)(major * 100 + minor);
@@ -379,30 +382,30 @@ static bool is_far(const struct kl_loader *l)
 static enum ldr_move ask_console(struct kl_loader *l)
 {
     const struct kl_chip *c = l->chip;
-    bool later = c->uart_no_later && l->identity.revision >= c->uart_no_later;
+    bool later = c->console.later && l->identity.revision >= c->console.later;
 
     KL_ASSERT(kl_mac_is_set(&l->identity.mac));
     l->console = l->setup.link == KL_LINK_USB_JTAG  ? KL_CONSOLE_JTAG
                  : l->setup.link == KL_LINK_USB_OTG ? KL_CONSOLE_OTG
                                                     : KL_CONSOLE_UART;
-    if (!is_far(l) || !c->uart_no_reg || l->identity.stub)
+    if (!is_far(l) || !c->console.reg || l->identity.stub)
         return MOVE_NEXT;
-    ldr_read_reg(l, later ? c->uart_no_later_reg : c->uart_no_reg);
+    ldr_read_reg(l, later ? c->console.later_reg : c->console.reg);
     return MOVE_WAIT;
 }
 
 static enum ldr_move got_console(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
     const struct kl_chip *c = l->chip;
-    bool later = c->uart_no_later && l->identity.revision >= c->uart_no_later;
+    bool later = c->console.later && l->identity.revision >= c->console.later;
     uint8_t console = (uint8_t)l->reply.value;
 
     KL_ASSERT(is_far(l));
     if (outcome != KL_OUT_OK)
         return MOVE_NEXT; /* a UART is what it most likely is */
-    if (c->uart_no_otg && console == c->uart_no_otg)
+    if (c->console.otg && console == c->console.otg)
         l->console = KL_CONSOLE_OTG;
-    else if (console != 0 && console == (later ? c->uart_no_later_jtag : c->uart_no_jtag))
+    else if (console != 0 && console == (later ? c->console.later_jtag : c->console.jtag))
         l->console = KL_CONSOLE_JTAG;
     return MOVE_NEXT;
 }

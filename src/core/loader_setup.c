@@ -296,10 +296,10 @@ static const struct spi_layout *layout_of(const struct kl_chip *c)
     static const struct spi_layout esp32 = {0x1C, 0x20, 0x24, 0x2C, 0x80};
     static const struct spi_layout newer = {0x18, 0x1C, 0x20, 0x28, 0x58};
 
-    KL_ASSERT(c->spi_base);
+    KL_ASSERT(c->spi.base);
     if (c->id == KL_CHIP_ESP8266)
         return &esp8266;
-    return c->spi_old_layout ? &esp32 : &newer;
+    return c->spi.old_layout ? &esp32 : &newer;
 }
 
 enum {
@@ -314,7 +314,7 @@ static enum ldr_move save_usr(struct kl_loader *l)
     KL_ASSERT(l->spi.rounds < ROUNDS_MAX);
     l->spi.index = 0;
     l->spi.polls = 0;
-    ldr_read_reg(l, l->chip->spi_base + layout_of(l->chip)->usr);
+    ldr_read_reg(l, l->chip->spi.base + layout_of(l->chip)->usr);
     return MOVE_WAIT;
 }
 
@@ -326,7 +326,7 @@ static enum ldr_move usr_saved(struct kl_loader *l, enum kl_loader_outcome outco
 
 static enum ldr_move save_usr2(struct kl_loader *l)
 {
-    ldr_read_reg(l, l->chip->spi_base + layout_of(l->chip)->usr2);
+    ldr_read_reg(l, l->chip->spi.base + layout_of(l->chip)->usr2);
     return MOVE_WAIT;
 }
 
@@ -339,7 +339,7 @@ static enum ldr_move usr2_saved(struct kl_loader *l, enum kl_loader_outcome outc
 static enum ldr_move write_rdid(struct kl_loader *l)
 {
     const struct spi_layout *at = layout_of(l->chip);
-    uint32_t base = l->chip->spi_base;
+    uint32_t base = l->chip->spi.base;
     struct ldr_write writes[RDID_WRITES] = {
         at->miso ? (struct ldr_write){base + at->miso, RDID_BITS - 1, ALL_BITS, 0}
                  : (struct ldr_write){base + at->usr1, (RDID_BITS - 1) << 8, ALL_BITS, 0},
@@ -365,7 +365,7 @@ static enum ldr_move rdid_written(struct kl_loader *l, enum kl_loader_outcome ou
 static enum ldr_move poll_spi(struct kl_loader *l)
 {
     KL_ASSERT(l->spi.polls < POLLS_MAX);
-    ldr_read_reg(l, l->chip->spi_base);
+    ldr_read_reg(l, l->chip->spi.base);
     return MOVE_WAIT;
 }
 
@@ -378,7 +378,7 @@ static enum ldr_move spi_polled(struct kl_loader *l, enum kl_loader_outcome outc
 
 static enum ldr_move read_id(struct kl_loader *l)
 {
-    ldr_read_reg(l, l->chip->spi_base + layout_of(l->chip)->w0);
+    ldr_read_reg(l, l->chip->spi.base + layout_of(l->chip)->w0);
     return MOVE_WAIT;
 }
 
@@ -396,7 +396,7 @@ static enum ldr_move id_read(struct kl_loader *l, enum kl_loader_outcome outcome
 static enum ldr_move restore_spi(struct kl_loader *l)
 {
     const struct spi_layout *at = layout_of(l->chip);
-    uint32_t base = l->chip->spi_base;
+    uint32_t base = l->chip->spi.base;
     struct ldr_write writes[2] = {
         {base + at->usr, l->spi.usr, ALL_BITS, 0},
         {base + at->usr2, l->spi.usr2, ALL_BITS, 0},

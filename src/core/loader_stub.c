@@ -30,18 +30,18 @@ static enum ldr_move stop_watchdogs(struct kl_loader *l)
 {
     const struct kl_chip *c = l->chip;
     struct ldr_write writes[6] = {
-        {c->wdt_wprotect, WDT_KEY, ALL_BITS, 0},
-        {c->wdt_config0, 0, ALL_BITS, 0},
-        {c->wdt_wprotect, 0, ALL_BITS, 0},
-        {c->swd_wprotect, c->swd_key, ALL_BITS, 0},
-        {c->swd_conf, 1u << c->swd_auto_feed_bit, 1u << c->swd_auto_feed_bit, 0},
-        {c->swd_wprotect, 0, ALL_BITS, 0},
+        {c->wdt.wprotect, WDT_KEY, ALL_BITS, 0},
+        {c->wdt.config0, 0, ALL_BITS, 0},
+        {c->wdt.wprotect, 0, ALL_BITS, 0},
+        {c->wdt.swd_wprotect, c->wdt.swd_key, ALL_BITS, 0},
+        {c->wdt.swd_conf, 1u << c->wdt.swd_auto_feed_bit, 1u << c->wdt.swd_auto_feed_bit, 0},
+        {c->wdt.swd_wprotect, 0, ALL_BITS, 0},
     };
 
     KL_ASSERT(l->connect.connected && l->chip);
-    if (l->console != KL_CONSOLE_JTAG || !ldr_is_rom(l) || !c->wdt_config0)
+    if (l->console != KL_CONSOLE_JTAG || !ldr_is_rom(l) || !c->wdt.config0)
         return MOVE_NEXT;
-    ldr_write_regs(l, writes, c->swd_conf ? 6 : 3);
+    ldr_write_regs(l, writes, c->wdt.swd_conf ? 6 : 3);
     return MOVE_WAIT;
 }
 

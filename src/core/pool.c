@@ -54,6 +54,7 @@ void kl_pool_index_fingerprint(struct kl_pool *p, uint32_t key)
 {
     uint32_t s = slot_of_fingerprint(p, &p->memory.key[key].fingerprint);
 
+    KL_ASSERT(key < p->count && p->count <= p->memory.table_size / 2);
     while (p->memory.by_fingerprint[s] != 0)
         s = next_slot(p, s);
     p->memory.by_fingerprint[s] = key + 1;
@@ -105,6 +106,7 @@ static void unindex_mac(struct kl_pool *p, const struct kl_mac *mac)
     uint32_t *table = p->memory.by_mac;
     uint32_t hole = mac_slot(p, mac);
 
+    KL_ASSERT(table[hole] != 0);
     table[hole] = 0;
     for (uint32_t s = next_slot(p, hole); table[s] != 0; s = next_slot(p, s)) {
         uint32_t home = slot_of_mac(p, &p->memory.key[table[s] - 1].mac);
@@ -136,6 +138,7 @@ static bool detach(struct kl_pool *p, uint32_t key)
 
 static void add(uint32_t *count, bool applies, int sign)
 {
+    KL_ASSERT(!applies || sign > 0 || *count > 0);
     if (applies)
         *count += (uint32_t)sign;
 }
@@ -164,6 +167,7 @@ void kl_pool_tally(struct kl_pool *p, const struct kl_pool_key *k, int sign)
 
 static enum kl_key_trouble trouble_of_held(const struct kl_pool_key *k)
 {
+    KL_ASSERT(kl_pool_is_held(k));
     if (k->row & ROW_SPENT)
         return KL_TROUBLE_FOREIGN;
     if (k->line == 0)
@@ -176,6 +180,7 @@ static enum kl_key_trouble trouble_of_held(const struct kl_pool_key *k)
 /* Gravest first. A copy is only worth a word: the key itself can be handed out. */
 static enum kl_key_trouble trouble_of_loose(const struct kl_pool_key *k)
 {
+    KL_ASSERT(!kl_pool_is_held(k));
     if (k->line == 0)
         return KL_TROUBLE_VANISHED;
     if (k->row & ROW_CONFLICT)
@@ -189,6 +194,7 @@ static enum kl_key_trouble trouble_of_loose(const struct kl_pool_key *k)
 
 void kl_pool_settle(struct kl_pool_key *k)
 {
+    KL_ASSERT(k->state <= KL_KEY_BLOCKED);
     if (kl_pool_is_held(k)) {
         k->trouble = (uint8_t)trouble_of_held(k);
         return;

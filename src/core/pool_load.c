@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-static const char NO_LABEL[] = "";
-
 static uint32_t hash_label(const char *label)
 {
     uint32_t hash = 2166136261u;
@@ -26,12 +24,25 @@ static void take_memory(struct kl_pool *p, const struct kl_pool_memory *memory)
 
     KL_ASSERT(memory->table_size >= 2 * (uint64_t)memory->capacity && memory->table_size > 0);
     KL_ASSERT((memory->table_size & (memory->table_size - 1)) == 0);
-    if (p->count && p->memory.key != memory->key)
+    KL_ASSERT(p->count == 0 || (p->memory.key != memory->key && p->memory.text != memory->text));
+    if (p->count > 0)
         memcpy(memory->key, p->memory.key, (size_t)p->count * sizeof *memory->key);
     p->memory = *memory;
+    p->text_used = 0;
     memset(memory->by_fingerprint, 0, table_bytes);
     memset(memory->by_mac, 0, table_bytes);
     memset(memory->by_label, 0, table_bytes);
+}
+
+static const char *keep_text(struct kl_pool *p, const char *text)
+{
+    size_t size = strlen(text) + 1;
+    char *kept = p->memory.text + p->text_used;
+
+    KL_ASSERT(size <= p->memory.text_size - p->text_used);
+    memcpy(kept, text, size);
+    p->text_used += size;
+    return kept;
 }
 
 /* What CSV and ledger said before is forgotten; what this run knows by itself is not. */
@@ -39,7 +50,8 @@ static void start_over(struct kl_pool *p)
 {
     for (uint32_t i = 0; i < p->count; i++) {
         struct kl_pool_key *k = &p->memory.key[i];
-        k->label = NO_LABEL; /* the text may be gone, its hash is not */
+        KL_ASSERT(k->label != NULL);
+        k->label = keep_text(p, k->label);
         k->line = 0;
         k->marked = false;
         k->row &= ROW_SPENT;
@@ -57,15 +69,17 @@ static struct kl_pool_key *find_or_add(struct kl_pool *p, const struct kl_finger
         KL_ASSERT(p->count < p->memory.capacity);
         key = p->count++;
         p->memory.key[key] =
-            (struct kl_pool_key){.fingerprint = *fp, .label = NO_LABEL, .state = KL_KEY_BLOCKED};
+            (struct kl_pool_key){.fingerprint = *fp, .label = "", .state = KL_KEY_BLOCKED};
         kl_pool_index_fingerprint(p, key);
     }
     return &p->memory.key[key];
 }
 
-static void name_key(struct kl_pool_key *k, const char *label)
+static void name_key(struct kl_pool *p, struct kl_pool_key *k, const char *label)
 {
-    k->label = label;
+    KL_ASSERT(label != NULL);
+    if (strcmp(k->label, label) != 0)
+        k->label = keep_text(p, label);
     k->label_hash = hash_label(label);
 }
 
@@ -87,7 +101,7 @@ static void take_row(struct kl_pool *p, const struct kl_pool_row *row)
     struct kl_pool_key *k = find_or_add(p, &row->fingerprint);
     if (k->line == 0) {
         k->line = row->line;
-        name_key(k, row->label);
+        name_key(p, k, row->label);
     } else {
         k->row |= ROW_COPY;
         p->counts.copies++;
@@ -104,7 +118,7 @@ static void take_ledger(struct kl_pool *p, const struct kl_ledger_row *row)
     struct kl_pool_key *k = find_or_add(p, &row->fingerprint);
 
     if (k->line == 0)
-        name_key(k, row->label);
+        name_key(p, k, row->label);
     if (!kl_pool_is_held(k)) {
         k->state = row->provisioned ? KL_KEY_PROVISIONED : KL_KEY_RESERVED;
         k->mac = row->mac;
@@ -189,6 +203,21 @@ static void settle_all(struct kl_pool *p)
         if (k->state == KL_KEY_FREE && p->next_free == p->count)
             p->next_free = i;
     }
+}
+
+struct kl_pool_size kl_pool_size_of(const struct kl_pool *p, const struct kl_pool_row *rows,
+                                    uint32_t row_count, const struct kl_ledger_row *ledger,
+                                    uint32_t ledger_count)
+{
+    struct kl_pool_size size = {.keys = (uint64_t)p->count + row_count + ledger_count, .text = 1};
+
+    for (uint32_t i = 0; i < p->count; i++)
+        size.text += strlen(kl_pool_key(p, i)->label) + 1;
+    for (uint32_t i = 0; i < row_count; i++)
+        size.text += strlen(rows[i].label) + 1;
+    for (uint32_t i = 0; i < ledger_count; i++)
+        size.text += strlen(ledger[i].label) + 1;
+    return size;
 }
 
 void kl_pool_load(struct kl_pool *p, const struct kl_pool_memory *memory,

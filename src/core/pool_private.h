@@ -28,12 +28,9 @@ static inline bool kl_pool_is_gone(const struct kl_pool_key *k)
     return k->state == KL_KEY_BLOCKED && k->trouble == KL_TROUBLE_VANISHED;
 }
 
-/* A key that left the CSV and is not in the ledger yet has lost its text: its hash must do. */
 static inline bool kl_pool_same_label(const struct kl_pool_key *a, const struct kl_pool_key *b)
 {
-    if (a->label_hash != b->label_hash)
-        return false;
-    return !a->label[0] || !b->label[0] || strcmp(a->label, b->label) == 0;
+    return a->label_hash == b->label_hash && strcmp(a->label, b->label) == 0;
 }
 
 void kl_pool_index_fingerprint(struct kl_pool *p, uint32_t key);

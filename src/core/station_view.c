@@ -77,9 +77,9 @@ void kl_station_look(const struct kl_station *st, struct kl_snapshot *out)
     out->in_doubt_version = st->pool.doubts;
 }
 
-uint32_t kl_station_keys(const struct kl_station *st)
+const struct kl_pool *kl_station_pool(const struct kl_station *st)
 {
-    return st->pool.count;
+    return &st->pool;
 }
 
 unsigned kl_station_in_doubt(const struct kl_station *st, struct kl_in_doubt *out,

@@ -165,10 +165,11 @@ static void on_stored(void *ctx, const struct kl_action *request, enum kl_store_
 static void push_keys(struct kl_shell *sh)
 {
     const struct kl_store_content *c = kl_store_content(sh->store);
-    uint64_t keys = (uint64_t)kl_station_keys(sh->station) + c->row_count + c->ledger_count;
+    struct kl_pool_size size = kl_pool_size_of(kl_station_pool(sh->station), c->rows, c->row_count,
+                                               c->ledger, c->ledger_count);
     struct item *item = push_event(sh, KL_EV_KEYS, 0);
 
-    item->memory = kl_pool_memory_alloc(keys);
+    item->memory = kl_pool_memory_alloc(&size);
     KL_ASSERT(item->memory != NULL);
     item->event.u.keys.memory = item->memory;
     item->event.u.keys.rows = c->rows;
@@ -178,7 +179,7 @@ static void push_keys(struct kl_shell *sh)
     item->event.u.keys.fields = c->fields;
 }
 
-/* The old rows are gone when this returns, and the pool's labels point into them. */
+/* The old rows are gone when this returns. */
 static void on_reloaded(void *ctx)
 {
     push_keys(ctx);

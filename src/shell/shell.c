@@ -308,7 +308,7 @@ bool kl_shell_destroy(struct kl_shell *sh)
         return false;
     kl_station_finish(sh->station);
     kl_secret_free(sh->station, kl_station_size());
-    kl_pool_memory_free(sh->memory); /* its labels lead into the store */
+    kl_pool_memory_free(sh->memory);
     kl_store_free(sh->store);
     for (unsigned i = 0; i < 2; i++) {
         free(sh->queue[i].item);

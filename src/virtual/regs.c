@@ -28,12 +28,11 @@ static void fix_bits(struct kl_vboard *b, const struct kl_bits *bits, uint32_t v
     fix(b, bits->reg, value << bits->shift, bits->mask << bits->shift);
 }
 
-static void fix_split(struct kl_vboard *b, const struct kl_bits bits[2], uint8_t shift,
-                      uint32_t value)
+static void fix_split(struct kl_vboard *b, const struct kl_split_bits *bits, uint32_t value)
 {
-    fix_bits(b, &bits[0], value & bits[0].mask);
-    if (bits[1].reg)
-        fix_bits(b, &bits[1], value >> shift);
+    fix_bits(b, &bits->low, value & bits->low.mask);
+    if (bits->high.reg)
+        fix_bits(b, &bits->high, value >> bits->high_shift);
 }
 
 /* The ESP32 keeps a CRC-8 (Maxim) of the MAC beside it; seen in recorded answers. */
@@ -84,8 +83,8 @@ static void fix_revision(struct kl_vboard *b)
         fix(b, c->efuse_base + 12, 1u << 9, 7u << 9); /* package: D0WD */
         return;
     }
-    fix_split(b, c->rev_major, c->rev_major_high_shift, major);
-    fix_split(b, c->rev_minor, c->rev_minor_high_shift, minor);
+    fix_split(b, &c->major, major);
+    fix_split(b, &c->minor, minor);
 }
 
 static void fix_security(struct kl_vboard *b)
@@ -168,11 +167,11 @@ struct spi_layout {
 
 static struct spi_layout layout(const struct kl_vboard *b)
 {
-    uint32_t base = b->chip->spi_base;
+    uint32_t base = b->chip->spi.base;
 
     if (b->chip->id == KL_CHIP_ESP8266)
         return (struct spi_layout){base + 0x1C, base + 0x20, base + 0x24, 0, 0, base + 0x40};
-    if (b->chip->spi_old_layout)
+    if (b->chip->spi.old_layout)
         return (struct spi_layout){base + 0x1C, base + 0x20, base + 0x24,
                                    base + 0x28, base + 0x2C, base + 0x80};
     return (struct spi_layout){base + 0x18, base + 0x1C, base + 0x20,
@@ -236,7 +235,7 @@ static void flash_chip_hears(struct kl_vboard *b, uint8_t command, unsigned bits
 static void spi_execute(struct kl_vboard *b, const struct spi_layout *at)
 {
     uint32_t usr = plain(b, at->usr), usr1 = plain(b, at->usr1);
-    uint32_t address = plain(b, b->chip->spi_base + 4);
+    uint32_t address = plain(b, b->chip->spi.base + 4);
     uint8_t command = plain(b, at->usr2) & 0xFF;
     unsigned bits = 0, bits_out = 0;
 
@@ -244,7 +243,7 @@ static void spi_execute(struct kl_vboard *b, const struct spi_layout *at)
         bits = at->miso_length ? plain(b, at->miso_length) + 1 : (usr1 >> 8 & 0x1FF) + 1;
     if (usr & 1u << 27)
         bits_out = at->mosi_length ? plain(b, at->mosi_length) + 1 : (usr1 >> 17 & 0x1FF) + 1;
-    if (b->chip->spi_old_layout)
+    if (b->chip->spi.old_layout)
         address >>= 32 - ((usr1 >> 26 & 31) + 1);
     bool there = b->loader.attached && !fault_is(b, FAULT_ID_NO_FLASH);
     if (there)
@@ -286,7 +285,7 @@ void regs_write(struct kl_vboard *b, uint32_t address, uint32_t value, uint32_t 
         value = (value & mask) | (regs_read(b, address) & ~mask);
     if (address >= at.w && address < at.w + 4 * SPI_WORDS && address % 4 == 0)
         b->regs.w[(address - at.w) / 4] = value;
-    else if (address == b->chip->spi_base && value & 1u << 18)
+    else if (address == b->chip->spi.base && value & 1u << 18)
         spi_execute(b, &at); /* done at once: the bit never reads as set */
     else
         keep(&b->regs, address, value);

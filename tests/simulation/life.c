@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "keyline/bundle_load.h"
+#include "keyline/shell.h"
 
 static void add_slot(struct world *w, unsigned s)
 {
@@ -494,8 +495,5 @@ void world_finish(struct world *w)
         kl_vboard_destroy(w->board[b].v);
     kl_station_finish(w->st);
     free(w->st);
-    free(w->memory.key);
-    free(w->memory.by_fingerprint);
-    free(w->memory.by_mac);
-    free(w->memory.by_label);
+    kl_pool_memory_free(w->memory);
 }

@@ -1,25 +1,39 @@
 /* cli_attach.c: `keyline attach`: the dashboard of a station that runs already. */
 #include <stdio.h>
 
+#include "commands.h"
+#include "config_files.h"
 #include "faces/dashboard/dashboard.h"
-#include "keyline/cli.h"
-#include "options.h"
 
 struct args {
-    const char *csv, *phrase;
+    const char *csv, *phrase, *config;
     bool ascii, no_colour, read_only, bell, help;
+    int color;
 };
 
 #define AT(member) offsetof(struct args, member)
 
 static const struct option options[] = {
-    {"csv-file", OPT_TEXT, AT(csv), "FILE", "whose station (default keys.csv)", 0, 0},
-    {"read-only", OPT_FLAG, AT(read_only), NULL, "only watch", 0, 0},
-    {"lock", OPT_TEXT, AT(phrase), "PHRASE", "only retry and skip until PHRASE is typed", 0, 0},
-    {"bell", OPT_FLAG, AT(bell), NULL, "ring on a failure and on the last key", 0, 0},
-    {"ascii", OPT_FLAG, AT(ascii), NULL, "plain characters only", 0, 0},
-    {"no-colour", OPT_FLAG, AT(no_colour), NULL, "no colours", 0, 0},
-    {"help", OPT_FLAG, AT(help), NULL, "print this", 0, 0},
+    TEXT("csv-file", csv, "FILE", "whose station (default keys.csv)"),
+    FLAG("read-only", read_only, "only watch"),
+    TEXT("lock", phrase, "PHRASE", "only retry and skip until PHRASE is typed"),
+    FLAG("bell", bell, "ring on a failure and on the last key"),
+    FLAG("ascii", ascii, "plain characters only"),
+    CHOICE("color", color, "auto|always|never", "colours (default auto)"),
+    FLAG("no-colour", no_colour, "no colours"),
+    TYPED_TEXT("config", config, "FILE|none", "a config file above the user's and the system's"),
+    TYPED_FLAG("help", 'h', help, "print this"),
+};
+
+const struct command kl_command_attach = {
+    .name = "attach",
+    .run = kl_cli_attach,
+    .options = OPTION_TABLE(options),
+    .words = "[options]",
+    .summary = "the dashboard of a station that runs",
+    .about = "Shows the station that works on a CSV.",
+    .after = "exit status: that of the station if it ended meanwhile, else 0 left, 1 no station,\n"
+             "             2 usage\n",
 };
 
 int kl_cli_attach(int argc, char **argv)
@@ -29,18 +43,13 @@ int kl_cli_attach(int argc, char **argv)
     char error[KL_TEXT_MAX] = "";
     int status;
 
-    if (!options_parse(options, sizeof options / sizeof options[0], argv + (argc > 0), &a, error)) {
-        fprintf(stderr, "keyline attach: %s\ntry: keyline attach --help\n", error);
-        return KL_EXIT_USAGE;
-    }
-    if (a.help) {
-        printf("usage: keyline attach [options]\n\nShows the station that works on a CSV.\n\n");
-        options_help(options, sizeof options / sizeof options[0], stdout);
-        return KL_EXIT_OK;
-    }
+    if (!config_parse(kl_command_attach.options, argv + (argc > 0), &a, NULL, error))
+        return command_wrong(&kl_command_attach, error);
+    if (a.help)
+        return command_help(&kl_command_attach);
     o.csv = a.csv;
     o.ascii = a.ascii;
-    o.mono = a.no_colour;
+    o.mono = a.no_colour || a.color == 2;
     o.read_only = a.read_only;
     o.bell = a.bell;
     o.phrase = a.phrase;

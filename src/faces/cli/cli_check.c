@@ -15,28 +15,6 @@ enum {
     LINES_SHOWN = 20 /* of each kind of trouble; the rest is counted */
 };
 
-static const char usage[] =
-    "usage: keyline check [options]\n"
-    "\n"
-    "Says everything that is wrong with the keys and the images that a station with the same\n"
-    "options would use. Touches nothing; may run beside a station. It takes every option that the\n"
-    "station takes (keyline --help); these are the ones that matter here:\n"
-    "\n"
-    "  --csv-file FILE              the keys (default keys.csv)\n"
-    "  --csv-header                 its first row names the columns and is no key\n"
-    "  --accept KIND                what was looked at and may pass; see keyline keys lint\n"
-    "  --firmware FILE              a .bin with bootloader.bin and partitions.bin beside it, a\n"
-    "                               PlatformIO or ESP-IDF build folder, or flasher_args.json\n"
-    "                               (default firmware.bin)\n"
-    "  --image OFFSET:FILE          one image at one offset, any number of times, instead\n"
-    "  --chip CHIP                  the images have to be for this chip\n"
-    "  --flash-mode, --flash-freq, --flash-size\n"
-    "                               what is patched into the bootloader\n"
-    "  --stub auto|none|DIR         where the flasher stubs are (default auto)\n"
-    "\n"
-    "exit status: 0 nothing is wrong, 2 usage, 3 the CSV or the images are bad,\n"
-    "             6 the ledger can't be read\n";
-
 struct check {
     struct station_args args;
     unsigned problems, warnings;
@@ -217,11 +195,18 @@ static void check_stubs(const struct check *c)
 /* ---- the command line -------------------------------------------------------------------------
  */
 
-static int wrong(const char *what)
-{
-    fprintf(stderr, "keyline check: %s\ntry: keyline check --help\n", what);
-    return KL_EXIT_USAGE;
-}
+const struct command kl_command_check = {
+    .name = "check",
+    .run = kl_cli_check,
+    .options = &kl_station_options,
+    .words = "[options]",
+    .summary = "checks keys and images, touches nothing",
+    .about = "Says everything that is wrong with the keys and the images that a station with the\n"
+             "same options would use. Touches nothing; may run beside a station. It takes every\n"
+             "option that the station takes; those about keys and images matter.",
+    .after = "exit status: 0 nothing is wrong, 2 usage, 3 the CSV or the images are bad,\n"
+             "             6 the ledger can't be read\n",
+};
 
 int kl_cli_check(int argc, char **argv)
 {
@@ -232,13 +217,11 @@ int kl_cli_check(int argc, char **argv)
     (void)argc;
     c = (struct check){.exit = KL_EXIT_OK};
     if (!station_options_parse(argv + 1, &c.args, error))
-        return wrong(error);
-    if (c.args.help) {
-        fputs(usage, stdout);
-        return keys_printed();
-    }
+        return command_wrong(&kl_command_check, error);
+    if (c.args.help)
+        return command_help(&kl_command_check);
     if (c.args.chip && (chip = kl_chip_by_slug(c.args.chip)) == NULL)
-        return wrong("keyline does not know this --chip");
+        return command_wrong(&kl_command_check, "keyline does not know this --chip");
     check_keys(&c);
     check_images(&c, chip ? chip->id : KL_CHIP_NONE);
     check_stubs(&c);

@@ -34,7 +34,7 @@ static int open_view(const struct keys_args *a, struct view *v)
     int exit = pool_view_open(a->csv, a->header, &v->both, error);
 
     if (exit == KL_EXIT_OK) {
-        v->since = calloc((size_t)v->both.memory.capacity + 1, sizeof *v->since);
+        v->since = calloc((size_t)v->both.memory->capacity + 1, sizeof *v->since);
         if (v->since != NULL && kl_store_keys(v->both.store, note_time, v, error))
             return KL_EXIT_OK;
         if (v->since == NULL)

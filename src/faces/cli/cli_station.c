@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "about.h"
 #include "faces/dashboard/dashboard.h"
 #include "faces/faces.h"
 #include "keyline/cli.h"
@@ -38,10 +39,16 @@ static void complain(const char *text)
     fprintf(stderr, "keyline: %s\n", text);
 }
 
-static int usage(const char *text)
+/* Something that was asked for can't be meant; the rest is looked at too. */
+static int senseless(const char *text)
 {
-    fprintf(stderr, "keyline: %s\ntry: keyline --help\n", text);
+    complain(text);
     return KL_EXIT_USAGE;
+}
+
+static int first_trouble(int before, int now)
+{
+    return before != KL_EXIT_OK ? before : now;
 }
 
 /* ---- ports ------------------------------------------------------------------------------------
@@ -52,11 +59,11 @@ static int add_place(struct station *s, const char *name, const char *target)
     struct kl_shell_place *p;
 
     if (s->shell.place_count == KL_SLOTS_MAX)
-        return usage("more ports than slots");
+        return senseless("more ports than slots");
     p = &s->places[s->shell.place_count++];
     kl_copy(p->name, sizeof p->name, name);
     if (!kl_copy(p->target, sizeof p->target, target))
-        return usage("a port's name is too long");
+        return senseless("a port's name is too long");
     return KL_EXIT_OK;
 }
 
@@ -76,7 +83,7 @@ static int take_port(struct station *s, const char *target)
                   "--port %s is no port: /dev/ttyUSB0, a USB place such as 1-1.4.2, "
                   "rfc2217://host:port or socket://host:port",
                   target);
-        return usage(text);
+        return senseless(text);
     }
     if (!strstr(target, "://"))
         s->serial[s->shell.rules.only_count++] = target;
@@ -100,16 +107,17 @@ static int take_slots(struct station *s)
 
 static int take_usb_ids(struct station *s)
 {
+    int status = KL_EXIT_OK;
     char text[KL_TEXT_MAX];
 
     for (unsigned i = 0; i < s->args.usb_ids.count; i++) {
         if (!kl_ports_parse_id(s->args.usb_ids.item[i], &s->usb_ids[i])) {
             kl_format(text, sizeof text, "--usb-id %s: it is written like 10c4:ea60",
                       s->args.usb_ids.item[i]);
-            return usage(text);
+            status = senseless(text);
         }
     }
-    return KL_EXIT_OK;
+    return status;
 }
 
 /* Ports that were named are the only ones; else every board's port on the USB. */
@@ -118,10 +126,10 @@ static int find_ports(struct station *s)
     const struct station_args *a = &s->args;
     int status = take_usb_ids(s);
 
-    if (status == KL_EXIT_OK && a->slots)
-        status = take_slots(s);
-    for (unsigned i = 0; i < a->ports.count && status == KL_EXIT_OK; i++)
-        status = take_port(s, a->ports.item[i]);
+    if (a->slots)
+        status = first_trouble(status, take_slots(s));
+    for (unsigned i = 0; i < a->ports.count; i++)
+        status = first_trouble(status, take_port(s, a->ports.item[i]));
     s->shell.places = s->places;
     s->shell.rules.extra_ids = s->usb_ids;
     s->shell.rules.extra_id_count = a->usb_ids.count;
@@ -193,20 +201,60 @@ static int open_store(struct station *s)
     return statuses[result];
 }
 
+/* What is wrong with the keys, when no station can start anyway: takes no lock, writes nothing. */
+static int look_at_keys(const struct station *s)
+{
+    struct kl_store_options options = {
+        .csv = s->args.csv, .header = s->args.csv_header, .mode = KL_STORE_LOOK};
+    struct kl_store *store = NULL;
+    char error[KL_TEXT_MAX] = "";
+    enum kl_store_open_result result = kl_store_open(&options, &store, error);
+    bool good = result == KL_STORE_OPENED;
+
+    if (good)
+        good = kl_report_keys(s->human, s->args.csv, kl_store_content(store));
+    else
+        complain(error);
+    kl_store_free(store);
+    return good ? KL_EXIT_OK : result == KL_STORE_BROKEN ? KL_EXIT_STORE : KL_EXIT_INPUT;
+}
+
+static int find_chip(const struct station *s, const struct kl_chip **chip)
+{
+    char text[KL_TEXT_MAX];
+
+    *chip = s->args.chip ? kl_chip_by_slug(s->args.chip) : NULL;
+    if (!s->args.chip || *chip)
+        return KL_EXIT_OK;
+    kl_format(text, sizeof text, "--chip %s: no such chip; try esp32 or esp32s3", s->args.chip);
+    return senseless(text);
+}
+
+static void say_what_to_try(int status)
+{
+    static const char *const next[] = {
+        [KL_EXIT_USAGE] = "keyline --help",
+        [KL_EXIT_INPUT] = "keyline check, with the same options",
+        [KL_EXIT_HELD] = "keyline attach, with the same --csv-file",
+        [KL_EXIT_STORE] = "keyline doctor, with the same --csv-file",
+    };
+
+    fprintf(stderr, "try: %s\n", next[status]);
+}
+
+/* All that is wrong is told at once; the first trouble is the exit status. */
 static int prepare(struct station *s)
 {
-    const struct kl_chip *chip = s->args.chip ? kl_chip_by_slug(s->args.chip) : NULL;
-    char text[KL_TEXT_MAX];
-    int status;
+    const struct kl_chip *chip;
+    int status = find_chip(s, &chip);
 
-    if (s->args.chip && !chip) {
-        kl_format(text, sizeof text, "--chip %s: no such chip; try esp32 or esp32s3", s->args.chip);
-        return usage(text);
-    }
-    if ((status = find_ports(s)) != KL_EXIT_OK ||
-        (status = load_images(s, chip ? chip->id : KL_CHIP_NONE)) != KL_EXIT_OK ||
-        (status = open_store(s)) != KL_EXIT_OK)
+    status = first_trouble(status, find_ports(s));
+    status = first_trouble(status, load_images(s, chip ? chip->id : KL_CHIP_NONE));
+    status = first_trouble(status, status == KL_EXIT_OK ? open_store(s) : look_at_keys(s));
+    if (status != KL_EXIT_OK) {
+        say_what_to_try(status);
         return status;
+    }
     s->shell.store = s->store;
     s->shell.station = (struct kl_station_config){
         .bundle = s->bundle,
@@ -406,26 +454,6 @@ static int run_behind_dashboard(struct station *s)
     return KL_EXIT_STORE;
 }
 
-static int list_faults(void)
-{
-    printf("| reason | what happened | what to do | by itself |\n| --- | --- | --- | --- |\n");
-    for (int r = KL_FAULT_NONE + 1; r < KL_FAULT_COUNT; r++) {
-        struct kl_fault_info info = kl_fault_info((enum kl_reason)r);
-        static const char *const ways[] = {
-            [KL_POLICY_STOP] = "stays for a person",
-            [KL_POLICY_RECONNECT] = "again with the next reset sequence",
-            [KL_POLICY_SLOWER] = "again, one baud rate lower",
-            [KL_POLICY_AGAIN] = "again",
-            [KL_POLICY_WAIT] = "waits until it clears",
-        };
-        printf("| `%s` | %s | %s | %s", info.name, info.text, info.advice, ways[info.policy]);
-        if (info.retries > 0)
-            printf(", %u times", info.retries);
-        printf(" |\n");
-    }
-    return KL_EXIT_OK;
-}
-
 static bool a_station_runs(const char *csv)
 {
     int fd = kl_wire_connect(csv);
@@ -443,18 +471,14 @@ static int start(int argc, char **argv, bool demo)
     s.demo = demo;
     s.ready = -1;
     if (!station_options_parse(argv + (argc > 0), &s.args, error))
-        return usage(error);
+        return command_wrong(&kl_command_station, error);
     s.human = s.args.events && strcmp(s.args.events, "-") == 0 ? stderr : stdout;
-    if (s.args.help) {
-        station_options_help();
-        return KL_EXIT_OK;
-    }
-    if (s.args.version) {
-        printf("keyline %s\n", KEYLINE_VERSION);
-        return KL_EXIT_OK;
-    }
+    if (s.args.help)
+        return command_help(&kl_command_station);
+    if (s.args.version)
+        return about_version(s.args.stub, s.args.json);
     if (s.args.list_faults)
-        return list_faults();
+        return about_faults(s.args.color, s.args.json);
     if (s.args.headless || s.human == stderr || !isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
         return run_station(&s);
     if (a_station_runs(s.args.csv))

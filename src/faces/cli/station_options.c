@@ -1,47 +1,18 @@
 #include "station_options.h"
 
-#include <string.h>
-
+#include "config_files.h"
 #include "keyline/lint.h"
 
 #define AT(member) offsetof(struct station_args, member)
-#define HEADING(text)                                                                              \
-    {                                                                                              \
-        .name = text, .type = OPT_HEADING                                                          \
-    }
-#define FLAG(name, member, help)                                                                   \
-    {                                                                                              \
-        name, OPT_FLAG, AT(member), NULL, help, 0, 0                                               \
-    }
-#define TEXT(name, member, value, help)                                                            \
-    {                                                                                              \
-        name, OPT_TEXT, AT(member), value, help, 0, 0                                              \
-    }
-#define LIST(name, member, value, help)                                                            \
-    {                                                                                              \
-        name, OPT_LIST, AT(member), value, help, 0, 0                                              \
-    }
-#define NUMBER(name, member, value, low, high, help)                                               \
-    {                                                                                              \
-        name, OPT_NUMBER, AT(member), value, help, low, high                                       \
-    }
-#define SECONDS(name, member, low, high, help)                                                     \
-    {                                                                                              \
-        name, OPT_SECONDS, AT(member), "S", help, low, high                                        \
-    }
-#define CHOICE(name, member, words, help)                                                          \
-    {                                                                                              \
-        name, OPT_CHOICE, AT(member), words, help, 0, 0                                            \
-    }
 
 /* clang-format off */
 static const struct option options[] = {
     HEADING("Keys"),
     TEXT("csv-file", csv, "FILE", "the keys, one row each (default keys.csv); --csv_file too"),
     FLAG("csv-header", csv_header, "its first row names the columns and is no key"),
-    LIST("accept", accept, "KIND",
-         "start although rows are suspicious in this way, any number of times, after\n"
-         "a look at them (keyline keys lint lists and explains them)"),
+    {.name = "accept", .type = OPT_LIST, .at = AT(accept), .value = "KIND", .typed_only = true,
+     .help = "start although rows are suspicious in this way, any number of times, after\n"
+             "a look at them (keyline keys lint lists and explains them)"},
     NUMBER("warn-keys", warn_keys, "N", 0, 1000000, "warn when no more than N keys are left (default 10)"),
     CHOICE("confirm", confirm, "readback|ack",
            "what proves that a board has its key (default readback);\n"
@@ -87,12 +58,15 @@ static const struct option options[] = {
     TEXT("lock", phrase, "PHRASE", "the dashboard only retries and skips until PHRASE is typed"),
     FLAG("bell", bell, "the dashboard rings on a failure and on the last key"),
     FLAG("ascii", ascii, "plain characters only"),
-    FLAG("no-colour", no_colour, "no colours"),
+    CHOICE("color", color, "auto|always|never", "colours (default auto: on a terminal, unless NO_COLOR is set)"),
+    FLAG("no-colour", no_colour, "no colours: the same as --color never"),
 
     HEADING("Help"),
-    FLAG("list-faults", list_faults, "every way in which a board can fail, and what to do"),
-    FLAG("version", version, "print the version"),
-    FLAG("help", help, "print this"),
+    TYPED_TEXT("config", config, "FILE|none", "a config file above the user's and the system's; none: read none at all"),
+    TYPED_FLAG("list-faults", 0, list_faults, "every way in which a board can fail, and what to do"),
+    TYPED_FLAG("json", 0, json, "--list-faults and --version as JSON"),
+    TYPED_FLAG("version", 'V', version, "the version, its commit, its libraries, the flasher stubs"),
+    TYPED_FLAG("help", 'h', help, "print this"),
 };
 /* clang-format on */
 
@@ -113,7 +87,29 @@ static bool take_accepted(struct station_args *a, char error[KL_TEXT_MAX])
     return true;
 }
 
-bool station_options_parse(char **argv, struct station_args *out, char error[KL_TEXT_MAX])
+const struct option_table kl_station_options = {options, sizeof options / sizeof options[0]};
+
+const struct command kl_command_station = {
+    .name = "",
+    .run = kl_cli_station,
+    .options = &kl_station_options,
+    .words = "[options] [COMMAND]",
+    .summary = "the station; on a terminal with its dashboard",
+    .about =
+        "keyline " KEYLINE_VERSION ": flashes many ESP32 boards at once and gives each its key.\n"
+        "Without a command it is the station; on a terminal with its dashboard.",
+    .after =
+        "Exit status\n"
+        "  0  all well          3  bad CSV or images                  6  the store can't write\n"
+        "  1  a board failed    4  another station holds this CSV\n"
+        "  2  usage             5  keys ran out\n"
+        "\n"
+        "SIGTERM and SIGINT finish or park what runs and end with 0; the second one ends at "
+        "once.\n"
+        "Manual: man keyline, man keyline.conf\n",
+};
+
+void station_defaults(struct station_args *out)
 {
     *out = (struct station_args){
         .csv = "keys.csv",
@@ -125,8 +121,15 @@ bool station_options_parse(char **argv, struct station_args *out, char error[KL_
         .prompt_timeout = KL_SEC(30),
         .ack_timeout = KL_SEC(20),
     };
-    if (!options_parse(options, sizeof options / sizeof options[0], argv, out, error))
+}
+
+bool station_options_parse(char **argv, struct station_args *out, char error[KL_TEXT_MAX])
+{
+    station_defaults(out);
+    if (!config_parse(&kl_station_options, argv, out, NULL, error))
         return false;
+    if (out->color == 2)
+        out->no_colour = true;
     if (out->firmware && out->images.count > 0) {
         kl_copy(error, KL_TEXT_MAX, "--firmware and --image exclude each other");
         return false;
@@ -134,30 +137,6 @@ bool station_options_parse(char **argv, struct station_args *out, char error[KL_
     if (!out->firmware)
         out->firmware = "firmware.bin";
     return take_accepted(out, error);
-}
-
-void station_options_help(void)
-{
-    fputs("keyline " KEYLINE_VERSION ": flashes many ESP32 boards at once and gives each its key\n"
-          "\n"
-          "usage: keyline [options]        the station; on a terminal with its dashboard\n"
-          "       keyline attach           the dashboard of a station that runs\n"
-          "       keyline keys …           what became of each key\n"
-          "       keyline ports            which ports there are, and which would be used\n"
-          "       keyline check [options]  checks keys and images, touches nothing\n"
-          "       keyline demo             shows all of it with virtual boards\n"
-          "       keyline doctor           is this host fit to be a bench?\n"
-          "       keyline virtual          virtual boards as network ports\n",
-          stdout);
-    options_help(options, sizeof options / sizeof options[0], stdout);
-    fputs("\nExit status\n"
-          "  0  all well          3  bad CSV or images                  6  the store can't write\n"
-          "  1  a board failed    4  another station holds this CSV\n"
-          "  2  usage             5  keys ran out\n"
-          "\n"
-          "SIGTERM and SIGINT finish or park what runs and end with 0; the second one ends at "
-          "once.\n",
-          stdout);
 }
 
 struct kl_bundle_options station_bundle_options(const struct station_args *a, enum kl_chip_id chip)

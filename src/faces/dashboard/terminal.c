@@ -58,6 +58,11 @@ static void set_looks(bool mono)
     }
 }
 
+const char *kl_term_library(void)
+{
+    return curses_version();
+}
+
 static bool wants_no_colour(void)
 {
     const char *no = getenv("NO_COLOR");

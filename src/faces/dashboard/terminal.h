@@ -27,6 +27,9 @@ void kl_term_bell(void);
 /* The next key (view.h), or -1 if none waits. */
 int kl_term_key(void);
 
+/* The screen library's name and version. */
+const char *kl_term_library(void);
+
 /* Puts a terminal right again that a killed child has left behind. */
 struct kl_term_saved;
 struct kl_term_saved *kl_term_save(void);
