@@ -82,7 +82,8 @@ enum kl_store_op {
     KL_OP_RELEASE,
     KL_OP_PROVISION,
     KL_OP_FETCH,
-    KL_OP_ATTEMPT
+    KL_OP_ATTEMPT,
+    KL_OP_COMMAND, /* what an operator did: the shell's, never the core's */
 };
 
 struct kl_event {
@@ -154,6 +155,7 @@ enum kl_note_kind {
     KL_NOTE_KEY,      /* reserved, sent, acknowledged, recorded, adopted …: text, label */
     KL_NOTE_RESULT,   /* a board's attempt ended: done, failed or skipped */
     KL_NOTE_LOG,      /* one line from board or loader, masked: text */
+    KL_NOTE_COMMAND,  /* what an operator did: command, text; from the shell */
     KL_NOTE_STATION,  /* about the bench, not one slot: text (hub trouble, few keys, paused) */
 };
 
@@ -192,7 +194,8 @@ struct kl_action {
             struct kl_mac mac;
             const char *label;
             bool acknowledged_only;           /* PROVISION */
-            const char *reason;               /* RELEASE */
+            const char *reason;               /* RELEASE; COMMAND: who, and more */
+            enum kl_command_kind command;     /* COMMAND */
             const struct kl_attempt *attempt; /* ATTEMPT */
         } store;
         struct {
@@ -204,7 +207,8 @@ struct kl_action {
             const struct kl_attempt *attempt; /* RESULT */
             const char *text;
             const char *label;
-            const char *what; /* KEY: reserved|sending|acknowledged|recorded|… */
+            const struct kl_command *command; /* COMMAND */
+            const char *what;                 /* KEY: reserved|sending|acknowledged|recorded|… */
         } note;
         int exit; /* exit status of --help */
     } u;

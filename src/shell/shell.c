@@ -186,7 +186,9 @@ void tell(struct kl_shell *sh, const struct kl_action *action)
         .action = action,
     };
 
-    if (action->u.note.kind == KL_NOTE_STATION || action->slot >= sh->place_count) {
+    if (action->u.note.kind == KL_NOTE_STATION || action->slot >= sh->place_count ||
+        (action->u.note.kind == KL_NOTE_COMMAND &&
+         !kl_command_info(action->u.note.command->kind).has_slot)) {
         told.slot = KL_TOLD_BENCH;
     } else {
         told.slot_name = sh->place[action->slot].name;
@@ -227,25 +229,6 @@ void kl_shell_look(struct kl_shell *sh, struct kl_snapshot *out)
 unsigned kl_shell_in_doubt(struct kl_shell *sh, struct kl_in_doubt *out, unsigned capacity)
 {
     return kl_station_in_doubt(sh->station, out, capacity);
-}
-
-bool kl_shell_command(struct kl_shell *sh, const struct kl_command *command,
-                      char error[KL_TEXT_MAX])
-{
-    const char *why = NULL;
-
-    if (command->kind == KL_CMD_ADD_PORT)
-        return add_port(sh, command->argument, error);
-    if (command->kind == KL_CMD_REMOVE_PORT)
-        return remove_port(sh, command->slot, error);
-    if (command->kind == KL_CMD_RELEASE)
-        why = kl_station_unreleasable(sh->station, &command->fingerprint);
-    if (why) {
-        kl_copy(error, KL_TEXT_MAX, why);
-        return false;
-    }
-    push_event(sh, KL_EV_COMMAND, command->slot)->event.u.command = *command;
-    return true;
 }
 
 uv_loop_t *kl_shell_loop(struct kl_shell *sh)

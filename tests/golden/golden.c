@@ -176,7 +176,11 @@ static void press(const char *keys, int rows, int cols)
                 length = strlen(names[i].name);
             }
         keys += length;
-        struct kl_want w = kl_view_key(&view, &model, code, rows, cols);
+        view.now += KL_SEC(1); /* and each screen was looked at */
+        kl_view_is_on_screen(&view);
+        view.now += KL_SEC(1);
+        struct kl_input_event e = {.kind = KL_INPUT_KEY, .key = code, .at = view.now};
+        struct kl_want w = kl_view_input(&view, &model, &e, rows, cols);
         if (w.kind != KL_WANT_NOTHING)
             printf("want %d: %s in slot %u%s%s\n", (int)w.kind,
                    kl_command_info(w.command.kind).name, w.command.slot,
@@ -246,12 +250,25 @@ static void print(struct kl_grid *g)
     }
 }
 
+/* The table of docs/operating.md. */
+static int print_keys(void)
+{
+    const char *keys, *what;
+
+    printf("| key | what it does |\n| --- | --- |\n");
+    for (unsigned i = 0; (keys = kl_view_binding(i, &what)); i++)
+        printf("| `%s` | %s |\n", keys, what);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     struct kl_grid grid;
     char line[1024];
     FILE *file;
 
+    if (argc == 2 && strcmp(argv[1], "--keys") == 0)
+        return print_keys();
     if (argc != 4 || !setlocale(LC_CTYPE, "C.UTF-8") || !(file = fopen(argv[1], "r")))
         return 2;
     model.connected = true;

@@ -132,6 +132,20 @@ static void every_problem_is_said_at_once(void **state)
     expect("4 problems\n");
 }
 
+static void suspicious_rows_are_problems_until_they_are_accepted(void **state)
+{
+    (void)state;
+    put(csv, "uuid,nwkKey,appKey\n7a01,ff00,#NAME?\n");
+    assert_int_equal(check(NULL, NULL), KL_EXIT_INPUT);
+    expect("problem: line 1: a header, not a key");
+    expect("problem: line 2, column 3: a spreadsheet's error");
+    assert_int_equal(check("--accept", "header"), KL_EXIT_INPUT);
+    expect("warning: line 1: a header, not a key (--accept)");
+    put(csv, "uuid,nwkKey,appKey\n7a01,ff00,0011\n");
+    assert_int_equal(check("--accept", "header"), KL_EXIT_OK);
+    assert_int_equal(check("--accept", "haeder"), KL_EXIT_USAGE);
+}
+
 static void a_broken_quote_is_named_with_its_line(void **state)
 {
     (void)state;
@@ -192,6 +206,7 @@ int main(void)
         WITH_FOLDER(good_input_is_called_good),
         WITH_FOLDER(what_it_says_can_be_read_by_programs),
         WITH_FOLDER(every_problem_is_said_at_once),
+        WITH_FOLDER(suspicious_rows_are_problems_until_they_are_accepted),
         WITH_FOLDER(a_broken_quote_is_named_with_its_line),
         WITH_FOLDER(no_key_is_ever_printed),
         WITH_FOLDER(missing_files_are_bad_input),

@@ -107,6 +107,23 @@ static void bad_rows(struct check *c, const struct kl_store_content *content)
         problem(c, "%u more lines like that", more);
 }
 
+static void suspicions(struct check *c, const struct kl_csv_verdict *v)
+{
+    char text[KL_TEXT_MAX];
+
+    for (unsigned i = 0; i < v->count; i++) {
+        const struct kl_csv_finding *f = &v->finding[i];
+        struct kl_csv_verdict one = {.finding = {*f}, .count = 1};
+
+        if (kl_csv_refused(&one, c->args.accepted, text)) {
+            problem(c, "%s", text);
+        } else {
+            kl_csv_finding_text(f, text);
+            warning(c, "%s (--accept)", text);
+        }
+    }
+}
+
 static void judge_keys(struct check *c, const struct pool_view *v)
 {
     const struct kl_pool_counts *n = &v->pool.counts;
@@ -118,6 +135,14 @@ static void judge_keys(struct check *c, const struct pool_view *v)
                 "give each key a label of its own",
                 (unsigned)n->conflict_line_a, (unsigned)n->conflict_line_b,
                 n->conflicts > 1 ? ", and they are not the only ones" : "");
+    if (n->twins)
+        problem(c,
+                "lines %u and %u have one secret under two labels%s: no station starts with this; "
+                "give each board a secret of its own",
+                (unsigned)n->twin_line_a, (unsigned)n->twin_line_b,
+                n->twins > 1 ? ", and they are not the only ones" : "");
+    if (v->content->doubt[0] != '\0')
+        problem(c, "%s; a station asks about that first", v->content->doubt);
     if (n->changed)
         problem(c, "reserved keys that were changed in the CSV since: %u; see keyline keys list",
                 (unsigned)n->changed);
@@ -134,8 +159,7 @@ static void judge_keys(struct check *c, const struct pool_view *v)
     if (n->reserved)
         warning(c, "keys reserved for boards that were not finished: %u; see keyline keys status",
                 (unsigned)n->reserved);
-    if (v->content->warning[0] != '\0')
-        warning(c, "%s", v->content->warning);
+    suspicions(c, v->content->verdict);
 }
 
 static void keys_as_json(struct check *c, const struct pool_view *v)

@@ -11,10 +11,13 @@
 #include <unistd.h>
 
 #include "about.h"
+#include "cli_answers.h"
 #include "faces/dashboard/dashboard.h"
+#include "faces/dashboard/terminal.h"
 #include "faces/faces.h"
 #include "keyline/cli.h"
 #include "keyline/link.h"
+#include "keyline/notify.h"
 #include "keyline/slots_file.h"
 #include "report.h"
 #include "station_options.h"
@@ -36,7 +39,7 @@ struct station {
 
 static void complain(const char *text)
 {
-    fprintf(stderr, "keyline: %s\n", text);
+    fprintf(stderr, "%skeyline: %s\n", headless_goes_to_journal(STDERR_FILENO) ? "<3>" : "", text);
 }
 
 /* Something that was asked for can't be meant; the rest is looked at too. */
@@ -178,30 +181,36 @@ static int load_images(struct station *s, enum kl_chip_id chip)
     return KL_EXIT_OK;
 }
 
+static uint32_t answers(const struct station_args *a)
+{
+    const bool said[KL_DOUBT_COUNT] = {
+        [KL_DOUBT_RENAMED] = a->renamed,
+    };
+    uint32_t bits = 0;
+
+    for (unsigned i = 0; i < KL_DOUBT_COUNT; i++)
+        bits |= (uint32_t)said[i] << i;
+    return bits;
+}
+
 static int open_store(struct station *s)
 {
-    static const int statuses[] = {
-        [KL_STORE_OPENED] = KL_EXIT_OK,
-        [KL_STORE_BAD_CSV] = KL_EXIT_INPUT,
-        [KL_STORE_HELD] = KL_EXIT_HELD,
-        [KL_STORE_BROKEN] = KL_EXIT_STORE,
-    };
-    char digest[65], error[KL_TEXT_MAX] = "";
+    char digest[65];
     struct kl_store_options options = {
         .csv = s->args.csv,
         .header = s->args.csv_header,
+        .accept = s->args.accepted,
         .bundle_digest = digest,
+        .answers = answers(&s->args),
     };
-    enum kl_store_open_result result;
+    enum kl_exit exit;
 
     for (size_t i = 0; i < 32; i++)
         kl_format(digest + 2 * i, 3, "%02x", s->bundle->digest[i]);
-    result = kl_store_open(&options, &s->store, error);
-    if (result != KL_STORE_OPENED)
-        complain(error);
-    else if (!kl_report_keys(s->human, s->args.csv, kl_store_content(s->store)))
+    exit = answers_open(&options, !s->args.headless, &s->store);
+    if (exit == KL_EXIT_OK && !kl_report_keys(s->human, s->args.csv, kl_store_content(s->store)))
         return KL_EXIT_INPUT;
-    return statuses[result];
+    return exit;
 }
 
 /* What is wrong with the keys, when no station can start anyway: takes no lock, writes nothing. */
@@ -240,8 +249,10 @@ static void say_what_to_try(int status)
         [KL_EXIT_INPUT] = "keyline check, with the same options",
         [KL_EXIT_HELD] = "keyline attach, with the same --csv-file",
         [KL_EXIT_STORE] = "keyline doctor, with the same --csv-file",
+        [KL_EXIT_DOUBT] = "keyline check, with the same options",
     };
 
+    KL_ASSERT((size_t)status < sizeof next / sizeof next[0] && next[status]);
     fprintf(stderr, "try: %s\n", next[status]);
 }
 
@@ -251,6 +262,8 @@ static int prepare(struct station *s)
     const struct kl_chip *chip;
     int status = find_chip(s, &chip);
 
+    if (s->args.socket && !kl_wire_is_socket(s->args.socket))
+        status = senseless("--socket: its name has to end in .socket");
     status = first_trouble(status, find_ports(s));
     status = first_trouble(status, load_images(s, chip ? chip->id : KL_CHIP_NONE));
     status = first_trouble(status, status == KL_EXIT_OK ? open_store(s) : look_at_keys(s));
@@ -288,6 +301,8 @@ struct faces {
     struct logdir *logdir;
     struct hook *hook;
     struct server *server;
+    struct kl_notify *notify;
+    struct older *older;
 };
 
 static void hello(const struct station *s, struct kl_wire_hello *h)
@@ -314,19 +329,45 @@ static void tell_warnings(const struct station *s, struct kl_shell *sh)
         kl_shell_tell(sh, content->warning);
 }
 
-static int create_faces(struct station *s, struct kl_shell *sh, struct faces *f)
+/* Commands that know only the CSV find the socket through a link beside it. */
+static void link_socket(const struct station_args *a)
+{
+    char place[KL_TEXT_MAX];
+
+    if (!kl_wire_socket_path(a->csv, 0, place, sizeof place) || !place[0])
+        return;
+    unlink(place);
+    if (symlink(a->socket, place) != 0)
+        fprintf(stderr, "keyline: %s: %s: only --socket leads to this station\n", place,
+                strerror(errno));
+}
+
+static int create_server(struct station *s, struct kl_shell *sh, struct faces *f)
 {
     const struct station_args *a = &s->args;
     struct kl_wire_hello h;
     char error[KL_TEXT_MAX] = "";
 
     hello(s, &h);
-    f->server = server_create(sh, a->csv, &h, error);
+    f->server = server_create(sh, a->socket ? a->socket : a->csv, &h, error);
+    if (f->server && a->socket)
+        link_socket(a);
     if (!f->server) {
         complain(error);
-        if (s->ready >= 0)
+        if (s->ready >= 0 || a->socket)
             return KL_EXIT_STORE; /* nobody could reach this station */
     }
+    return KL_EXIT_OK;
+}
+
+static int create_faces(struct station *s, struct kl_shell *sh, struct faces *f)
+{
+    const struct station_args *a = &s->args;
+    char error[KL_TEXT_MAX] = "";
+    int status = create_server(s, sh, f);
+
+    if (status != KL_EXIT_OK)
+        return status;
     if (a->events && !(f->events = events_create(sh, a->events, error))) {
         complain(error);
         return KL_EXIT_USAGE;
@@ -339,6 +380,8 @@ static int create_faces(struct station *s, struct kl_shell *sh, struct faces *f)
         f->hook = hook_create(sh, a->on_result);
     if (s->ready < 0)
         f->headless = headless_create(sh, fileno(s->human));
+    f->notify = kl_notify_create(sh);
+    f->older = older_create(sh);
     tell_warnings(s, sh);
     return KL_EXIT_OK;
 }
@@ -353,6 +396,8 @@ static bool free_faces(struct faces *f)
     gone &= hook_free(f->hook);
     if (f->server)
         server_free(f->server);
+    kl_notify_free(f->notify);
+    older_free(f->older);
     return gone;
 }
 
@@ -388,6 +433,8 @@ static int run_bench(struct station *s)
     status = kl_shell_run(sh);
     if (faces.server)
         server_close(faces.server);
+    kl_notify_close(faces.notify);
+    older_close(faces.older);
     if (!kl_shell_destroy(sh) || !free_faces(&faces))
         _exit(status); /* a worker hangs in a port or a pipe: what is durable stays durable */
     uv_loop_close(&loop);
@@ -412,7 +459,7 @@ static int run_station(struct station *s)
 /* ---- with a dashboard -------------------------------------------------------------------------
  */
 
-static int show_dashboard(const struct station *s)
+static int show_dashboard(const struct station *s, const char *note, bool dumb)
 {
     const struct station_args *a = &s->args;
     struct kl_dashboard_options options = {
@@ -423,17 +470,18 @@ static int show_dashboard(const struct station *s)
         .bell = a->bell,
         .phrase = a->phrase,
         .demo = s->demo,
+        .note = note[0] ? note : NULL,
         .wait_ms = 2000,
     };
     char error[256] = "";
-    int status = kl_dashboard_run(&options, error);
+    int status = dumb ? kl_dashboard_lines(&options, error) : kl_dashboard_run(&options, error);
 
     if (error[0])
         complain(error);
     return status;
 }
 
-static int run_behind_dashboard(struct station *s)
+static int run_behind_dashboard(struct station *s, const char *note)
 {
     int pipe_ends[2], status;
     char byte;
@@ -451,7 +499,7 @@ static int run_behind_dashboard(struct station *s)
     }
     close(pipe_ends[1]);
     if (read(pipe_ends[0], &byte, 1) == 1)
-        return show_dashboard(s);
+        return show_dashboard(s, note, false);
     if (waitpid(child, &status, 0) == child && WIFEXITED(status))
         return WEXITSTATUS(status);
     return KL_EXIT_STORE;
@@ -464,6 +512,23 @@ static bool a_station_runs(const char *csv)
     if (fd >= 0)
         close(fd);
     return fd >= 0;
+}
+
+/* The terminal is tried first: a dashboard that can't be shown must not leave a station behind. */
+static int start_on_terminal(struct station *s)
+{
+    char note[256];
+    enum kl_term_fitness fitness = kl_term_try(note);
+
+    if (note[0])
+        complain(note);
+    if (fitness == KL_TERM_UNFIT)
+        return KL_EXIT_USAGE;
+    if (a_station_runs(s->args.csv))
+        return show_dashboard(s, note, fitness == KL_TERM_DUMB);
+    if (fitness == KL_TERM_DUMB)
+        return run_station(s);
+    return run_behind_dashboard(s, note);
 }
 
 static int start(int argc, char **argv, bool demo)
@@ -484,9 +549,7 @@ static int start(int argc, char **argv, bool demo)
         return about_faults(s.args.color, s.args.json);
     if (s.args.headless || s.human == stderr || !isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
         return run_station(&s);
-    if (a_station_runs(s.args.csv))
-        return show_dashboard(&s);
-    return run_behind_dashboard(&s);
+    return start_on_terminal(&s);
 }
 
 int kl_cli_station(int argc, char **argv)
