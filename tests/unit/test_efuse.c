@@ -113,8 +113,10 @@ static void run(struct kl_look *look, struct kl_vboard *board, kl_us *now)
         kl_look_result(look, &r);
         if (r.over)
             return;
-        while ((size = kl_vboard_tx(board, bytes, sizeof bytes, *now)) > 0)
+        if ((size = kl_vboard_tx(board, bytes, sizeof bytes, *now)) > 0) {
             kl_look_rx(look, bytes, size, *now);
+            continue;
+        }
         kl_us a = kl_look_deadline(look), b = kl_vboard_deadline(board);
         kl_us next = a < b ? a : b;
         *now = next > *now && next != KL_NEVER ? next : *now + 100;
