@@ -11,6 +11,8 @@
 
 struct headless {
     struct kl_shell *sh;
+    struct kl_stats *stats;
+    int64_t wall; /* of the last result */
     struct kl_sink *sink;
 };
 
@@ -82,18 +84,57 @@ bool note_line(const struct kl_action *a, char *out, size_t size)
     return false;
 }
 
+struct kl_stats_result stats_result(const struct kl_told *told)
+{
+    const struct kl_attempt *t = told->action->u.note.attempt;
+
+    KL_ASSERT(told->action->u.note.kind == KL_NOTE_RESULT && t != NULL);
+    return (struct kl_stats_result){
+        .mac = t->mac,
+        .slot = told->slot_name,
+        .result = t->result,
+        .reason = t->reason,
+        .tries = t->tries,
+        .baud = t->baud,
+        .took = t->ended - t->started,
+        .wall = told->wall,
+    };
+}
+
 static void on_note(void *ctx, const struct kl_told *told)
 {
     struct headless *h = ctx;
     char time[16], text[LINE_MAX_BYTES], line[LINE_MAX_BYTES + 128];
     int n;
 
+    if (told->action->u.note.kind == KL_NOTE_RESULT) {
+        struct kl_stats_result r = stats_result(told);
+        h->wall = told->wall;
+        kl_stats_add(h->stats, &r);
+    }
     if (told->action->u.note.kind == KL_NOTE_LOG || !note_line(told->action, text, sizeof text))
         return;
     kl_clock_time(told->wall, time);
     n = snprintf(line, sizeof line, "%s  %-16s %s\n", time,
                  told->slot == KL_TOLD_BENCH ? "*" : told->slot_name, text);
     kl_sink_write(h->sink, line, (size_t)n);
+}
+
+static void write_figures(struct headless *h)
+{
+    struct kl_stats_view *figures = malloc(sizeof *figures);
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+
+    KL_ASSERT(figures != NULL && out != NULL);
+    kl_stats_look(h->stats, h->wall, figures);
+    kl_stats_print(figures, out);
+    fclose(out);
+    if (size > 0)
+        kl_sink_write(h->sink, text, size);
+    free(text);
+    free(figures);
 }
 
 static void on_ending(void *ctx, int exit_status)
@@ -104,6 +145,7 @@ static void on_ending(void *ctx, int exit_status)
     int n;
 
     KL_ASSERT(snap != NULL);
+    write_figures(h);
     kl_shell_look(h->sh, snap);
     kl_summary_text(snap, text, sizeof text);
     n = snprintf(line, sizeof line, "summary: %s; exit status %d\n", text, exit_status);
@@ -128,6 +170,8 @@ struct headless *headless_create(struct kl_shell *sh, int fd)
 
     KL_ASSERT(h != NULL);
     h->sh = sh;
+    h->stats = kl_stats_create();
+    KL_ASSERT(h->stats != NULL);
     h->sink = kl_sink_create(kl_shell_loop(sh), fd, false, "the output", NULL, NULL);
     KL_ASSERT(h->sink != NULL);
     kl_shell_listen(sh, &listener, h);
@@ -138,6 +182,8 @@ bool headless_free(struct headless *h)
 {
     bool gone = !h || kl_sink_free(h->sink);
 
+    if (gone && h)
+        kl_stats_free(h->stats);
     if (gone)
         free(h);
     return gone;
