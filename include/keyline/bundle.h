@@ -55,8 +55,8 @@ struct kl_bundle {
 /* The image of region `r` for a flash of `flash_size` bytes (rounded down to a power of two). */
 const struct kl_image *kl_bundle_image(const struct kl_bundle *b, unsigned r, uint32_t flash_size);
 
-/* What a board that holds a key already gets of `b`: all but what would overwrite that key. The
-   images stay b's. */
+/* What a board that holds a key already gets of `b`: all but what would overwrite that key, unless
+   all of its flash is erased anyway. The images stay b's. */
 void kl_bundle_for_keyed(const struct kl_bundle *b, struct kl_bundle *out);
 
 /* A flasher stub as the JSON file gives it (docs/esp-serial-protocol.md 8.1), decoded. */

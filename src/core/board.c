@@ -111,7 +111,7 @@ static void connect(struct kl_station *st, struct slot *s)
 {
     struct kl_loader_setup setup = {
         .link = s->kind,
-        .first = s->strategy,
+        .memory = s->memory,
         .reset_done = s->returned,
         .stubs = st->config.stubs,
         .baud_max = s->baud_limit < st->config.baud_max ? s->baud_limit : st->config.baud_max,
@@ -200,7 +200,7 @@ static void adapt(struct kl_station *st, struct slot *s, enum kl_policy policy)
     char text[KL_TEXT_MAX];
 
     if (policy == KL_POLICY_RECONNECT) {
-        s->strategy = KL_RESET_AUTO;
+        s->memory.reset = KL_RESET_AUTO;
     } else if (policy == KL_POLICY_SLOWER) {
         uint32_t used = s->identity.baud ? s->identity.baud : s->baud_limit;
         uint32_t limit = used < st->config.baud_max ? used : st->config.baud_max;
@@ -321,7 +321,9 @@ void kl_board_retry(struct kl_station *st, struct slot *s, bool erase)
 
 static const struct kl_bundle *bundle_of(const struct kl_station *st, const struct slot *s)
 {
-    return s->erase ? &st->erase_bundle : st->config.bundle;
+    if (s->erase || !st->config.bundle)
+        return s->erase ? &st->erase_bundle : NULL;
+    return s->key != NO_KEY ? &st->keyed_bundle : st->config.bundle;
 }
 
 static void start_task(struct kl_station *st, struct slot *s, enum kl_state state,
@@ -389,7 +391,6 @@ static void identified(struct kl_station *st, struct slot *s)
 
     s->identity = *kl_loader_identity(&s->loader);
     look_who_is_tried(st, s);
-    s->strategy = kl_loader_strategy(&s->loader);
     q = kl_queue_note(st, s, KL_NOTE_CHIP);
     q->identity = s->identity;
     if (!is_alone(st, s))
@@ -521,6 +522,7 @@ void kl_board_loader_step(struct kl_station *st, struct slot *s)
         note_progress(st, s);
         if (kl_loader_status(&s->loader) == KL_LOADER_BUSY)
             break;
+        s->memory = *kl_loader_memory(&s->loader);
         if (kl_loader_status(&s->loader) == KL_LOADER_FAILED) {
             kl_board_fail_with(st, s, kl_loader_fault(&s->loader));
             break;

@@ -32,7 +32,7 @@ static void start_probe(struct kl_station *st, struct slot *s)
     /* The ROM loader at the first rate is enough to read a MAC. */
     struct kl_loader_setup setup = {
         .link = s->kind,
-        .first = s->probe_misses % 2 ? KL_RESET_AUTO : s->strategy,
+        .memory.reset = s->probe_misses % 2 ? KL_RESET_AUTO : s->memory.reset,
         .baud_max = 115200,
         .connect_attempts = 1,
     };

@@ -215,12 +215,31 @@ static void holds_unknown(struct kl_station *st, struct slot *s, const char *lab
     kl_board_fail(st, s, KL_FAULT_READBACK_DIFFERS, label);
 }
 
+/* The secret is its own, the label is not: bytes were lost on the way, or the row has a new label
+   since. Whether it is good as it is only a person can say. */
+static bool bears_another_label(const struct kl_station *st, const struct slot *s,
+                                const struct kl_handover_event *ev)
+{
+    uint32_t at = kl_pool_find(&st->pool, &ev->fingerprint);
+    const struct kl_pool_key *key = at == NO_KEY ? NULL : kl_pool_key(&st->pool, at);
+    uint8_t label[32];
+
+    if (!key || !kl_mac_equal(&key->mac, &s->identity.mac))
+        return false;
+    st->config.sha256(key->label, strlen(key->label), label);
+    return memcmp(label, ev->label_digest, sizeof label) != 0;
+}
+
 /* The board showed a stored key without having been sent one by us in this try. */
 static void settle_claim(struct kl_station *st, struct slot *s, const struct kl_handover_event *ev)
 {
     uint32_t key = NO_KEY;
 
     s->attempt.already = true;
+    if (bears_another_label(st, s, ev)) {
+        kl_board_fail(st, s, KL_FAULT_HOLDS_UNKNOWN, ev->label);
+        return;
+    }
     switch (kl_pool_claim(&st->pool, &s->identity.mac, &ev->fingerprint, &key)) {
     case KL_CLAIM_OWN:
         take_key(st, s, key);

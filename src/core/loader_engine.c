@@ -16,12 +16,13 @@ enum {
     TRIES = 3,
 };
 
-#define IO_TIME      KL_SEC(10) /* a frozen adapter holds a call for 5 s before it gives an error */
-#define HANG_TIME    KL_MS(2500) /* a refusal comes sooner */
-#define UNKNOWN_TIME KL_MS(200)  /* an unknown command may be answered eight times (1.6) */
-#define GREET_TIME   KL_SEC(1)   /* for a stub to greet, once the ROM has said that it starts it */
-#define LATE_TIME    KL_MS(100)  /* for the second answer to a command that was sent twice */
-#define WORK_MAX     KL_SEC(240)
+#define IO_TIME         KL_SEC(10) /* a frozen adapter holds a call for 5 s before it gives an error */
+#define HANG_TIME       KL_MS(2500) /* a refusal comes sooner */
+#define UNKNOWN_TIME    KL_MS(200)  /* an unknown command may be answered eight times (1.6) */
+#define GREET_TIME      KL_SEC(1) /* for a stub to greet, once the ROM has said that it starts it */
+#define GREET_FAST_TIME KL_MS(300) /* at the ROM's rate: or it greets at another */
+#define LATE_TIME       KL_MS(100) /* for the second answer to a command that was sent twice */
+#define WORK_MAX        KL_SEC(240)
 
 void ldr_put_u32(uint8_t *out, uint32_t value)
 {
@@ -317,7 +318,8 @@ static void take_reply(struct kl_loader *l, const uint8_t *frame, size_t size)
         return;
     }
     if (l->reply.error == 0 && l->op.greets) {
-        l->deadline = l->now + GREET_TIME + ldr_link_allowance(l);
+        kl_us time = l->identity.baud > FIRST_BAUD ? GREET_FAST_TIME : GREET_TIME;
+        l->deadline = l->now + time + ldr_link_allowance(l);
         return;
     }
     if (l->reply.error == 0)
@@ -374,6 +376,8 @@ void ldr_engine_rx(struct kl_loader *l, const uint8_t *data, size_t size)
             break;
         case KL_SLIP_TEXT:
             ldr_take_text(l, data[i]);
+            if (data[i] == '\n' && l->walk.status == KL_LOADER_BUSY && ldr_is_ready_early(l))
+                over(l, KL_OUT_OK);
             break;
         case KL_SLIP_BAD:
             l->wire.damaged++;

@@ -82,7 +82,8 @@ static enum ldr_move set_first_rate(struct kl_loader *l)
     KL_ASSERT(l->connect.connected);
     l->connect.connected = false;
     l->wire.hears = KL_HEARS_TEXT;
-    l->leave.reset = kl_reset_run_steps(l->setup.link);
+    l->leave.reset = kl_reset_run_steps(l->setup.link, l->connect.resets &&
+                                                           kl_reset_is_brief(l->connect.strategy));
     l->leave.pin_is_low = l->leave.is_forced = false;
     if (l->setup.link == KL_LINK_RAW || l->identity.baud == FIRST_BAUD)
         return MOVE_NEXT;

@@ -58,21 +58,38 @@ enum kl_loader_status {
 /* How the chip is reset into its loader; data in reset.c (5.2). */
 enum kl_reset_strategy {
     KL_RESET_AUTO,       /* the link kind's list, from the first */
-    KL_RESET_TIGHT,      /* both lines at once, 50 ms */
+    KL_RESET_BRIEF,      /* both lines at once, EN low for 20 ms, the strap for 50 ms */
+    KL_RESET_TIGHT,      /* the same, EN low for 100 ms */
     KL_RESET_TIGHT_LONG, /* 550 ms */
     KL_RESET_CLASSIC,
     KL_RESET_CLASSIC_LONG,
     KL_RESET_USB_JTAG,
-    KL_RESET_RFC2217, /* classic, its last two changes pipelined */
+    KL_RESET_RFC2217_BRIEF, /* classic, its last two changes pipelined, 20 ms */
+    KL_RESET_RFC2217,       /* 100 ms */
     KL_RESET_RFC2217_LONG,
     KL_RESET_NONE,
     KL_RESET_COUNT
 };
 const char *kl_reset_name(enum kl_reset_strategy s);
 
+/* What one board taught about the place where it stood, for the next one there: kl_loader_setup
+   carries it in, kl_loader_memory gives it out. All zero: nothing yet. It holds nothing of a chip's
+   identity or security state, and whatever it says is proved again or costs time only. */
+struct kl_loader_memory {
+    enum kl_reset_strategy reset; /* that worked last; KL_RESET_AUTO = none yet */
+    enum kl_chip_id rom_stays;    /* this chip's ROM failed at a rate at which a stub worked, or the
+                                     ROM worked at 115200 only; 0 = none */
+    enum kl_chip_id stub_returns; /* this chip's stub greets at 115200 even if its ROM was faster */
+    uint32_t baud;       /* what worked where something faster did not; 0 = nothing failed */
+    uint8_t stub_deaths; /* stubs that did not start, or greeted and fell silent, in a row */
+    bool stub_rests;     /* the last one did, and the try failed: the next is the ROM's */
+    uint8_t uses;        /* boards that went a slower way because of it: after some of them
+                            everything gets another chance */
+};
+
 struct kl_loader_setup {
     enum kl_link_kind link;
-    enum kl_reset_strategy first; /* the one that worked last in this slot, or KL_RESET_AUTO */
+    struct kl_loader_memory memory;
     const struct kl_stubs *stubs; /* NULL: ROM loader alone */
     uint32_t baud_max;            /* fastest rate to try, 115200 = never change */
     unsigned connect_attempts;    /* resets before NO_SYNC; 0 = the default of 7 */
@@ -157,6 +174,7 @@ struct kl_loader_connect {
     uint8_t attempt, sync_try, sync_replies;
     bool connected;
     bool looks_like_stub; /* all replies to SYNC so far */
+    bool resets;          /* the chip's banner was heard: these lines do reset it */
     bool saw_download, saw_program, saw_other;
 };
 
@@ -174,6 +192,7 @@ struct kl_loader_reg {
 struct kl_loader_identify {
     uint8_t round, rounds;
     uint8_t reg_count, reg_index;
+    uint8_t clock_count; /* of the registers: those that are read once, at the first rate */
     bool regs_differ;
     struct kl_loader_answers answers[2]; /* of the last two rounds */
     struct kl_loader_reg reg[KL_LOADER_REGS_MAX];
@@ -188,24 +207,25 @@ enum kl_loader_console {
 
 struct kl_loader_stub {
     const struct kl_stub *image;
-    bool failed;  /* it did not start: the ROM alone from now on */
+    bool failed;  /* it did not start, or died: the ROM alone from now on */
+    bool hailed;  /* at the first rate, because nothing was heard at the ROM's */
     uint8_t part; /* 0 text, 1 data */
     uint8_t restarts, failures;
     uint8_t power_stage; /* of the flash's supply, before the stub */
 };
 
 struct kl_loader_rate {
-    uint32_t next; /* asked for, not yet proved */
-    uint32_t ceiling;
-    uint32_t clock; /* the register that tells what this ROM computes dividers with */
+    uint32_t next;    /* asked for, not yet proved */
+    uint32_t ceiling; /* what is tried first from now on */
     uint8_t proofs, misses;
+    bool rom_failed; /* the ROM did not come along; a stub may */
 };
 
 /* Of the SPI controller that asks the flash for its id. */
 struct kl_loader_spi {
     bool single; /* one register a packet */
     uint8_t index, polls, rounds;
-    uint32_t usr, usr2, id_before;
+    uint32_t usr, usr2;
 };
 
 /* Blocks of the stub's upload or of a region. */
@@ -250,7 +270,7 @@ struct kl_loader_notes {
 };
 
 struct kl_loader {
-    struct kl_loader_setup setup;
+    struct kl_loader_setup setup; /* its memory is kept up to date */
     struct kl_identity identity;
     struct kl_loader_progress progress;
     struct kl_fault fault;
@@ -294,7 +314,8 @@ enum kl_loader_status kl_loader_status(const struct kl_loader *l);
 const struct kl_fault *kl_loader_fault(const struct kl_loader *l);
 const struct kl_identity *kl_loader_identity(const struct kl_loader *l);
 const struct kl_loader_progress *kl_loader_progress(const struct kl_loader *l);
-enum kl_reset_strategy kl_loader_strategy(const struct kl_loader *l); /* that worked */
+/* What to hand to the next kl_loader_init in this place; valid once a task has ended. */
+const struct kl_loader_memory *kl_loader_memory(const struct kl_loader *l);
 /* Takes up to `size` bytes of text seen outside of frames (boot log, panics); 0 if none. After RUN
    is done, received bytes are no longer the loader's: feed them to the handover. */
 size_t kl_loader_text(struct kl_loader *l, char *out, size_t size);

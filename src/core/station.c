@@ -20,6 +20,7 @@ void kl_station_init(struct kl_station *st, const struct kl_station_config *conf
     if (config->bundle) {
         st->erase_bundle = *config->bundle;
         st->erase_bundle.erase_all = true;
+        kl_bundle_for_keyed(config->bundle, &st->keyed_bundle);
     }
 }
 

@@ -48,8 +48,8 @@ struct slot {
     enum kl_link_kind kind;
 
     /* what the place has taught us, kept from board to board */
-    enum kl_reset_strategy strategy; /* that worked last */
-    uint32_t baud_limit;             /* fastest rate that is still trusted here */
+    struct kl_loader_memory memory; /* what its boards taught about this place */
+    uint32_t baud_limit;            /* fastest rate that is still trusted here */
     unsigned done, failed;
     kl_us failed_at;
     bool finished_once; /* --once: had its turn */
@@ -137,6 +137,7 @@ struct finished_board {
 struct kl_station {
     struct kl_station_config config;
     struct kl_bundle erase_bundle; /* the same images with erase_all */
+    struct kl_bundle keyed_bundle; /* what a board that holds a key gets of them */
     kl_us now, began;
     int64_t wall;
     struct kl_pool pool;

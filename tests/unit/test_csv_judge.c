@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "keyline/csv_judge.h"
+#include "adapters/store/csv_judge.h"
 #include "prng.h"
 
 static struct kl_csv_verdict verdict;

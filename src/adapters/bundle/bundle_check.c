@@ -197,13 +197,12 @@ static void check_all_nvs(struct parts *p)
             check_nvs(p, &p->part[n], &p->table.row[i]);
 }
 
-static bool is_covered(const struct parts *p, uint64_t from, uint64_t to)
+static bool is_given(const struct parts *p, const struct kl_partition *row)
 {
-    size_t size = 0;
-
-    while (from < to && bytes_at(p, (uint32_t)from, &size))
-        from += size;
-    return from >= to;
+    for (unsigned i = 0; i < p->count; i++)
+        if (partition_at(p, p->part[i].offset) == row)
+            return true;
+    return false;
 }
 
 /* The flash is erased by the sector: data that shares one with a partition that is not written
@@ -219,7 +218,7 @@ static void check_neighbours(struct parts *p, const struct part *part)
         if (partition_at(p, part->offset) == row || part->role == ROLE_MERGED || is_nvs_row(row) ||
             from >= to || (from < end && to > part->offset))
             continue;
-        if (!is_covered(p, from, to))
+        if (!is_given(p, row))
             problem(p,
                     "%s (0x%x) shares a sector of the flash with partition %s (0x%x): writing it "
                     "would clear 0x%llx to 0x%llx there; give %s too, with --image 0x%x:FILE",

@@ -98,17 +98,31 @@ static bool is_8266(const struct part *part, const struct kl_bundle_options *opt
     return part->is_image && part->info.chip == KL_CHIP_ESP8266;
 }
 
-static bool is_program_file(const char *path)
+enum file_kind {
+    FILE_OTHER,
+    FILE_PROGRAM,
+    FILE_MERGED
+};
+
+static enum file_kind kind_of_file(const char *path)
 {
-    struct kl_image_info info;
+    struct part *part = calloc(1, sizeof *part);
     char why[KL_TEXT_MAX];
     const char *wrong;
-    size_t size = 0;
-    uint8_t *data = read_whole_file(path, &size, &wrong);
-    bool program = data && !kl_image_read(data, size, &info, why) && !kl_image_is_bootloader(&info);
+    enum file_kind kind = FILE_OTHER;
 
-    free(data);
-    return program;
+    if (part)
+        part->data = read_whole_file(path, &part->size, &wrong);
+    if (part && part->data) {
+        part->is_image = !kl_image_read(part->data, part->size, &part->info, why);
+        if (looks_merged(part))
+            kind = FILE_MERGED;
+        else if (part->is_image && (stands_alone(part) || !kl_image_is_bootloader(&part->info)))
+            kind = FILE_PROGRAM;
+        free(part->data);
+    }
+    free(part);
+    return kind;
 }
 
 /* Folder names may hold what glob takes for a pattern. */
@@ -151,18 +165,28 @@ static void folder_of(const char *path, char out[PATH_MAX])
         kl_copy(out, PATH_MAX, ".");
 }
 
-/* The one program in a folder; false if there is none, or more than one. */
+/* The one program in a folder, or else the one file with all in it; false if there is none, or more
+   than one. */
 static bool only_program(const char *folder, char out[PATH_MAX])
 {
+    unsigned count, found[FILE_MERGED + 1] = {0};
+    char path[FILE_MERGED + 1][PATH_MAX];
+    enum file_kind kind;
     glob_t files;
-    unsigned count = list_folder(folder, "*.bin", &files), programs = 0;
 
-    for (unsigned i = 0; i < count; i++)
-        if (is_program_file(files.gl_pathv[i]) && programs++ == 0)
-            kl_copy(out, PATH_MAX, files.gl_pathv[i]);
+    count = list_folder(folder, "*.bin", &files);
+    for (unsigned i = 0; i < count; i++) {
+        kind = kind_of_file(files.gl_pathv[i]);
+        if (kind != FILE_OTHER && found[kind]++ == 0)
+            kl_copy(path[kind], PATH_MAX, files.gl_pathv[i]);
+    }
     if (count > 0)
         globfree(&files);
-    return programs == 1;
+    kind = found[FILE_PROGRAM] == 1 ? FILE_PROGRAM : FILE_MERGED;
+    if (kind == FILE_PROGRAM && found[FILE_MERGED] == 1 &&
+        !companion(path[FILE_PROGRAM], bootloaders, out))
+        kind = FILE_MERGED;
+    return found[kind] == 1 && kl_copy(out, PATH_MAX, path[kind]);
 }
 
 /* A file that is no program was named as the firmware. */

@@ -67,6 +67,18 @@ void kl_csv_file_free(struct kl_csv_file *f)
     free(f->owed.key);
 }
 
+/* Nobody has looked at what is suspicious about it. */
+static bool is_refused(const struct kl_csv_file *f, const struct kl_table *t,
+                       char text[KL_TEXT_MAX])
+{
+    char why[KL_TEXT_MAX];
+
+    if (!kl_csv_refused(&t->verdict, f->accepted, why))
+        return false;
+    kl_format(text, KL_TEXT_MAX, "%s: %s", kl_shown(f->named), why);
+    return true;
+}
+
 enum kl_table_result kl_csv_file_load(struct kl_csv_file *f, char error[KL_TEXT_MAX])
 {
     enum kl_table_result result = KL_TABLE_CHANGED;
@@ -78,7 +90,7 @@ enum kl_table_result kl_csv_file_load(struct kl_csv_file *f, char error[KL_TEXT_
             break;
         nanosleep(&load_pause, NULL);
     }
-    return result;
+    return result == KL_TABLE_OK && is_refused(f, f->table, error) ? KL_TABLE_BROKEN : result;
 }
 
 enum kl_table_result kl_csv_file_fetch(struct kl_csv_file *f, uint32_t row, struct kl_key *key,
@@ -224,6 +236,8 @@ static bool reload(struct kl_csv_file *f, const struct stat *st, char text[KL_TE
         note_bad(f, st, text);
     } else if (result == KL_TABLE_OK && half_written(f, fresh)) {
         kl_format(text, KL_TEXT_MAX, "%s: another program is writing to it", kl_shown(f->named));
+    } else if (result == KL_TABLE_OK && is_refused(f, fresh, text)) {
+        note_bad(f, st, text);
     } else if (result == KL_TABLE_OK && lock_anew(f, fresh, text)) {
         put_table(f, fresh);
         return true;

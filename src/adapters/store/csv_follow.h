@@ -43,6 +43,7 @@ struct kl_csv_file {
     char watched[2 * PATH_MAX]; /* the same, from the root: the working folder may change */
     char real[PATH_MAX];        /* where it leads */
     bool header;
+    uint32_t accepted;    /* what may be suspicious about it: bits 1 << enum kl_csv_kind */
     struct kl_lock *lock; /* follows the file through its replacements */
     struct kl_table *table;
     bool fresh; /* the table is another one than `fresh` was last cleared for */

@@ -1,4 +1,4 @@
-#include "keyline/csv_judge.h"
+#include "csv_judge.h"
 
 #include <stdlib.h>
 #include <string.h>

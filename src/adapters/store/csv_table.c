@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "adapters/host/disk.h"
+#include "adapters/host/regular.h"
 #include "keyline/bundle_load.h"
 #include "keyline/secret.h"
 
@@ -266,8 +267,10 @@ static bool add_row(struct kl_table *t, struct reading *r)
         why = KL_UNFIT_OTHER;
     row->bad = why != KL_UNFIT_NOTHING;
     row->why = kl_csv_unfit_text(why);
-    if (!row->bad)
+    if (!row->bad) {
         row->fingerprint = r->key.fingerprint;
+        row->kin = r->key.kin;
+    }
     if ((row->label = label_of(t, r, row->bad)) == NULL)
         return false;
     r->shape[t->count] = row->bad ? 0 : (uint8_t)text->fields;
@@ -396,7 +399,6 @@ static void judge_all(struct kl_table *t, struct reading *r, enum kl_table_resul
     char text[KL_TEXT_MAX];
 
     kl_csv_judge_end(r->judge, t->open_end, &t->verdict);
-    kl_csv_refused(&t->verdict, 0, t->warning);
     if (result != KL_TABLE_BROKEN || t->verdict.count == 0 ||
         t->verdict.finding[0].kind > KL_CSV_MARKUP)
         return;
@@ -415,8 +417,8 @@ static enum kl_table_result read_file(struct kl_table *t, int fd, bool header,
         kl_secret_free(r, sizeof *r);
         return out_of_memory(t->path, error);
     }
-    if (fstat(fd, &before) != 0 || !S_ISREG(before.st_mode)) {
-        kl_format(error, KL_TEXT_MAX, "%s: not a regular file", kl_shown(t->path));
+    if (fstat(fd, &before) != 0) {
+        kl_format(error, KL_TEXT_MAX, "%s: %s", kl_shown(t->path), strerror(errno));
         result = KL_TABLE_ABSENT;
     } else if ((result = read_rows(t, fd, r, header, error)) == KL_TABLE_OK) {
         judge_shapes(t, r);
@@ -447,6 +449,7 @@ enum kl_table_result kl_table_load(const char *path, bool header, struct kl_tabl
 {
     struct kl_table *t = calloc(1, sizeof *t);
     enum kl_table_result result;
+    const char *trouble;
     int fd;
 
     *out = NULL;
@@ -454,9 +457,8 @@ enum kl_table_result kl_table_load(const char *path, bool header, struct kl_tabl
         free(t);
         return out_of_memory(path, error);
     }
-    /* Without O_NONBLOCK a named pipe would hold us here. */
-    if ((fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)) < 0) {
-        kl_format(error, KL_TEXT_MAX, "%s: %s", kl_shown(path), strerror(errno));
+    if ((fd = kl_open_regular(path, &trouble)) < 0) {
+        kl_format(error, KL_TEXT_MAX, "%s: %s", kl_shown(path), trouble);
         free(t);
         return KL_TABLE_ABSENT;
     }
@@ -525,13 +527,14 @@ enum kl_table_result kl_table_fetch(const struct kl_table *t, uint32_t row, stru
                                     char error[KL_TEXT_MAX])
 {
     enum kl_table_result result = KL_TABLE_CHANGED;
-    int fd = open(t->path, O_RDONLY | O_CLOEXEC);
+    const char *trouble = "can't be looked at";
+    int fd = kl_open_regular(t->path, &trouble);
     struct kl_file_id id;
     struct stat st;
     bool marked;
 
     if (fd < 0 || fstat(fd, &st) != 0) {
-        kl_format(error, KL_TEXT_MAX, "%s: %s", kl_shown(t->path), strerror(errno));
+        kl_format(error, KL_TEXT_MAX, "%s: %s", kl_shown(t->path), trouble);
         result = KL_TABLE_ABSENT;
     } else {
         id = kl_file_id_of(&st);

@@ -7,7 +7,7 @@
 
 #include <sys/stat.h>
 
-#include "keyline/csv_judge.h"
+#include "csv_judge.h"
 #include "keyline/pool.h"
 
 enum kl_table_result {
@@ -34,9 +34,8 @@ struct kl_label_block;
 struct kl_table {
     char path[4096]; /* real path */
     struct kl_file_id id;
-    bool open_end;             /* the last row has no line end */
-    unsigned fields;           /* of the rows that are keys; 0 = there are none */
-    char warning[KL_TEXT_MAX]; /* why nobody should start with it; "" = nothing */
+    bool open_end;   /* the last row has no line end */
+    unsigned fields; /* of the rows that are keys; 0 = there are none */
     struct kl_csv_verdict verdict;
 
     uint32_t count;

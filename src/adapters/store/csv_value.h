@@ -2,7 +2,7 @@
 #ifndef KEYLINE_ADAPTERS_CSV_VALUE_H
 #define KEYLINE_ADAPTERS_CSV_VALUE_H
 
-#include "keyline/csv_judge.h"
+#include "csv_judge.h"
 
 enum kl_value_trait {          /* bits */
     KL_VALUE_HEX = 1 << 0,     /* hex digits only */

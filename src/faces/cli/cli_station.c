@@ -12,11 +12,13 @@
 
 #include "about.h"
 #include "build_watch.h"
+#include "cli_answers.h"
 #include "faces/dashboard/dashboard.h"
 #include "faces/dashboard/terminal.h"
 #include "faces/faces.h"
 #include "keyline/cli.h"
 #include "keyline/link.h"
+#include "keyline/notify.h"
 #include "keyline/slots_file.h"
 #include "report.h"
 #include "restart.h"
@@ -41,7 +43,7 @@ struct station {
 
 static void complain(const char *text)
 {
-    fprintf(stderr, "keyline: %s\n", text);
+    fprintf(stderr, "%skeyline: %s\n", headless_goes_to_journal(STDERR_FILENO) ? "<3>" : "", text);
 }
 
 /* Something that was asked for can't be meant; the rest is looked at too. */
@@ -174,6 +176,10 @@ static int load_images(struct station *s, enum kl_chip_id chip)
     if (!s->bundle)
         return KL_EXIT_INPUT;
     print_bundle(s->human, s->bundle);
+    for (unsigned i = 0; i < report.found_count; i++)
+        fprintf(s->human, "  %s\n", report.found[i]);
+    for (unsigned i = 0; i < report.left_out_count; i++)
+        fprintf(s->human, "  left out: %s\n", report.left_out[i]);
     s->stubs = kl_stubs_load(a->stub, note);
     if (note[0])
         fprintf(s->human, "%s\n", note);
@@ -186,29 +192,35 @@ static void hex_of(const uint8_t digest[32], char out[65])
         kl_format(out + 2 * i, 3, "%02x", digest[i]);
 }
 
+static uint32_t answers(const struct station_args *a)
+{
+    const bool said[KL_DOUBT_COUNT] = {
+        [KL_DOUBT_RENAMED] = a->renamed,
+    };
+    uint32_t bits = 0;
+
+    for (unsigned i = 0; i < KL_DOUBT_COUNT; i++)
+        bits |= (uint32_t)said[i] << i;
+    return bits;
+}
+
 static int open_store(struct station *s)
 {
-    static const int statuses[] = {
-        [KL_STORE_OPENED] = KL_EXIT_OK,
-        [KL_STORE_BAD_CSV] = KL_EXIT_INPUT,
-        [KL_STORE_HELD] = KL_EXIT_HELD,
-        [KL_STORE_BROKEN] = KL_EXIT_STORE,
-    };
-    char digest[65], error[KL_TEXT_MAX] = "";
+    char digest[65];
     struct kl_store_options options = {
         .csv = s->args.csv,
         .header = s->args.csv_header,
+        .accept = s->args.accepted,
         .bundle_digest = digest,
+        .answers = answers(&s->args),
     };
-    enum kl_store_open_result result;
+    enum kl_exit exit;
 
     hex_of(s->bundle->digest, digest);
-    result = kl_store_open(&options, &s->store, error);
-    if (result != KL_STORE_OPENED)
-        complain(error);
-    else if (!kl_report_keys(s->human, s->args.csv, kl_store_content(s->store)))
+    exit = answers_open(&options, !s->args.headless, &s->store);
+    if (exit == KL_EXIT_OK && !kl_report_keys(s->human, s->args.csv, kl_store_content(s->store)))
         return KL_EXIT_INPUT;
-    return statuses[result];
+    return exit;
 }
 
 /* What is wrong with the keys, when no station can start anyway: takes no lock, writes nothing. */
@@ -247,8 +259,10 @@ static void say_what_to_try(int status)
         [KL_EXIT_INPUT] = "keyline check, with the same options",
         [KL_EXIT_HELD] = "keyline attach, with the same --csv-file",
         [KL_EXIT_STORE] = "keyline doctor, with the same --csv-file",
+        [KL_EXIT_DOUBT] = "keyline check, with the same options",
     };
 
+    KL_ASSERT((size_t)status < sizeof next / sizeof next[0] && next[status]);
     fprintf(stderr, "try: %s\n", next[status]);
 }
 
@@ -260,6 +274,8 @@ static int prepare(struct station *s)
     const struct kl_chip *chip;
     int status = find_chip(s, &chip);
 
+    if (s->args.socket && !kl_wire_is_socket(s->args.socket))
+        status = senseless("--socket: its name has to end in .socket");
     status = first_trouble(status, find_ports(s));
     status = first_trouble(status, load_images(s, chip ? chip->id : KL_CHIP_NONE));
     status = first_trouble(status, status == KL_EXIT_OK ? open_store(s) : look_at_keys(s));
@@ -300,6 +316,8 @@ struct faces {
     struct hook *hook;
     struct server *server;
     struct build_watch *watch;
+    struct kl_notify *notify;
+    struct older *older;
 };
 
 /* `b`: NULL = the images can't be used */
@@ -355,22 +373,48 @@ static void build_changed(void *ctx, bool stale)
     server_build_changed(ctx, stale);
 }
 
-static int create_faces(struct station *s, struct kl_shell *sh, struct faces *f)
+/* Commands that know only the CSV find the socket through a link beside it. */
+static void link_socket(const struct station_args *a)
+{
+    char place[KL_TEXT_MAX];
+
+    if (!kl_wire_socket_path(a->csv, 0, place, sizeof place) || !place[0])
+        return;
+    unlink(place);
+    if (symlink(a->socket, place) != 0)
+        fprintf(stderr, "keyline: %s: %s: only --socket leads to this station\n", place,
+                strerror(errno));
+}
+
+static int create_server(struct station *s, struct kl_shell *sh, struct faces *f)
 {
     const struct station_args *a = &s->args;
     static struct kl_wire_hello h;
     char error[KL_TEXT_MAX] = "";
 
     hello(s, s->bundle, &h);
-    f->server = server_create(sh, a->csv, &h, error);
+    f->server = server_create(sh, a->socket ? a->socket : a->csv, &h, error);
+    if (f->server && a->socket)
+        link_socket(a);
     if (!f->server) {
         complain(error);
-        if (s->ready >= 0)
+        if (s->ready >= 0 || a->socket)
             return KL_EXIT_STORE; /* nobody could reach this station */
     }
     if (f->server)
         f->watch = build_watch_create(kl_shell_loop(sh), &s->images, s->bundle, s->images_signature,
                                       build_changed, f->server);
+    return KL_EXIT_OK;
+}
+
+static int create_faces(struct station *s, struct kl_shell *sh, struct faces *f)
+{
+    const struct station_args *a = &s->args;
+    char error[KL_TEXT_MAX] = "";
+    int status = create_server(s, sh, f);
+
+    if (status != KL_EXIT_OK)
+        return status;
     if (a->events && !(f->events = events_create(sh, a->events, error))) {
         complain(error);
         return KL_EXIT_USAGE;
@@ -383,6 +427,8 @@ static int create_faces(struct station *s, struct kl_shell *sh, struct faces *f)
         f->hook = hook_create(sh, a->on_result);
     if (s->ready < 0)
         f->headless = headless_create(sh, fileno(s->human));
+    f->notify = kl_notify_create(sh);
+    f->older = older_create(sh);
     tell_warnings(s, sh);
     return KL_EXIT_OK;
 }
@@ -398,6 +444,8 @@ static bool free_faces(struct faces *f)
     gone &= !f->watch || build_watch_free(f->watch);
     if (f->server)
         server_free(f->server);
+    kl_notify_free(f->notify);
+    older_free(f->older);
     return gone;
 }
 
@@ -435,6 +483,8 @@ static int run_bench(struct station *s)
         server_close(faces.server);
     if (faces.watch)
         build_watch_close(faces.watch);
+    kl_notify_close(faces.notify);
+    older_close(faces.older);
     if (!kl_shell_destroy(sh) || !free_faces(&faces))
         _exit(status); /* a worker hangs in a port or a pipe: what is durable stays durable */
     uv_loop_close(&loop);

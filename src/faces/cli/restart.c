@@ -22,8 +22,8 @@ enum {
 /* The dashboard's, and the CSV by which the station was found. */
 static bool is_the_stations(const struct option *o)
 {
-    static const char *const others[] = {"csv-file", "headless", "read-only", "lock",
-                                         "bell",     "ascii",    "color",     "no-colour"};
+    static const char *const others[] = {"csv-file", "headless", "read-only", "lock",   "bell",
+                                         "ascii",    "color",    "no-colour", "accept", "renamed"};
 
     if (o->type == OPT_HEADING || o->typed_only)
         return false;

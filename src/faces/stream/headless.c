@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/types.h>
 
 #include "faces/face_text.h"
 #include "faces/faces.h"
@@ -14,6 +16,14 @@ struct headless {
     struct kl_stats *stats;
     int64_t wall; /* of the last result */
     struct kl_sink *sink;
+    bool journal; /* the journal reads it: each line begins with its level, and needs no time */
+};
+
+/* As in syslog. */
+enum level {
+    LEVEL_WARNING = 4,
+    LEVEL_NOTICE = 5,
+    LEVEL_INFO = 6,
 };
 
 enum {
@@ -101,6 +111,13 @@ struct kl_stats_result stats_result(const struct kl_told *told)
     };
 }
 
+static enum level level_of(const struct kl_action *a)
+{
+    if (a->u.note.kind == KL_NOTE_RESULT && a->u.note.attempt->result == KL_ST_FAILED)
+        return LEVEL_WARNING;
+    return a->u.note.kind == KL_NOTE_STATION ? LEVEL_NOTICE : LEVEL_INFO;
+}
+
 static void on_note(void *ctx, const struct kl_told *told)
 {
     struct headless *h = ctx;
@@ -115,7 +132,9 @@ static void on_note(void *ctx, const struct kl_told *told)
     if (told->action->u.note.kind == KL_NOTE_LOG || !note_line(told->action, text, sizeof text))
         return;
     kl_clock_time(told->wall, time);
-    n = snprintf(line, sizeof line, "%s  %-16s %s\n", time,
+    if (h->journal)
+        snprintf(time, sizeof time, "<%d>", (int)level_of(told->action));
+    n = snprintf(line, sizeof line, "%s%s%-16s %s\n", time, h->journal ? "" : "  ",
                  told->slot == KL_TOLD_BENCH ? "*" : told->slot_name, text);
     kl_sink_write(h->sink, line, (size_t)n);
 }
@@ -145,10 +164,12 @@ static void on_ending(void *ctx, int exit_status)
     int n;
 
     KL_ASSERT(snap != NULL);
-    write_figures(h);
+    if (!h->journal)
+        write_figures(h);
     kl_shell_look(h->sh, snap);
     kl_summary_text(snap, text, sizeof text);
-    n = snprintf(line, sizeof line, "summary: %s; exit status %d\n", text, exit_status);
+    n = snprintf(line, sizeof line, "%ssummary: %s; exit status %d\n", h->journal ? "<5>" : "",
+                 text, exit_status);
     kl_sink_write(h->sink, line, (size_t)n);
     free(snap);
 }
@@ -164,6 +185,19 @@ static const struct kl_listener listener = {
     .busy = on_busy,
 };
 
+bool headless_goes_to_journal(int fd)
+{
+    const char *told = getenv("JOURNAL_STREAM");
+    struct stat s;
+    char here[64];
+
+    if (!told || fstat(fd, &s) != 0)
+        return false;
+    snprintf(here, sizeof here, "%llu:%llu", (unsigned long long)s.st_dev,
+             (unsigned long long)s.st_ino);
+    return strcmp(told, here) == 0;
+}
+
 struct headless *headless_create(struct kl_shell *sh, int fd)
 {
     struct headless *h = calloc(1, sizeof *h);
@@ -172,6 +206,7 @@ struct headless *headless_create(struct kl_shell *sh, int fd)
     h->sh = sh;
     h->stats = kl_stats_create();
     KL_ASSERT(h->stats != NULL);
+    h->journal = headless_goes_to_journal(fd);
     h->sink = kl_sink_create(kl_shell_loop(sh), fd, false, "the output", NULL, NULL);
     KL_ASSERT(h->sink != NULL);
     kl_shell_listen(sh, &listener, h);

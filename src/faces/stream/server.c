@@ -54,7 +54,7 @@ struct server {
     struct kl_wire_hello hello;
     uv_pipe_t pipe;
     uv_timer_t timer;
-    bool closing, build_stale;
+    bool closing, for_group, build_stale;
     struct client *clients;
     unsigned client_count;
     struct log log[LOGS];
@@ -281,7 +281,8 @@ static void look(struct server *sv)
     sv->in_doubt_count = kl_shell_in_doubt(sv->sh, sv->in_doubt, KL_WIRE_IN_DOUBT_MAX);
 }
 
-static bool is_ours(uv_pipe_t *pipe)
+/* Who may write to a socket that was opened to a group is for the system to say. */
+static bool may_talk(const struct server *sv, uv_pipe_t *pipe)
 {
     struct ucred peer;
     socklen_t size = sizeof peer;
@@ -289,7 +290,7 @@ static bool is_ours(uv_pipe_t *pipe)
 
     return uv_fileno((uv_handle_t *)pipe, &fd) == 0 &&
            getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
-           (peer.uid == geteuid() || peer.uid == 0);
+           (sv->for_group || peer.uid == geteuid() || peer.uid == 0);
 }
 
 static void on_connection(uv_stream_t *stream, int status)
@@ -306,7 +307,7 @@ static void on_connection(uv_stream_t *stream, int status)
     sv->clients = c;
     sv->client_count++;
     if (uv_accept(stream, (uv_stream_t *)&c->pipe) != 0 || sv->client_count > CLIENTS_MAX ||
-        !is_ours(&c->pipe)) {
+        !may_talk(sv, &c->pipe)) {
         close_client(c);
         return;
     }
@@ -463,7 +464,7 @@ static int listen_at(struct server *sv, const char *path)
     make_folder_of(path);
     unlink(path);
     rc = uv_pipe_bind(&sv->pipe, path);
-    if (rc == 0 && chmod(path, 0600) != 0)
+    if (rc == 0 && chmod(path, sv->for_group ? 0660 : 0600) != 0)
         rc = -errno;
     if (rc == 0)
         rc = uv_listen((uv_stream_t *)&sv->pipe, 8, on_connection);
@@ -498,6 +499,7 @@ struct server *server_create(struct kl_shell *sh, const char *csv,
 
     KL_ASSERT(sv != NULL);
     sv->sh = sh;
+    sv->for_group = kl_wire_is_socket(csv);
     sv->hello = *hello;
     sv->now = calloc(1, sizeof *sv->now);
     sv->stats = kl_stats_create();

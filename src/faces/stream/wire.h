@@ -107,13 +107,16 @@ char *kl_wire_build(bool stale);
 char *kl_wire_stats(const struct kl_stats_view *stats);
 char *kl_wire_bye(int exit_status, const char *text);
 
+/* "/run/keyline/bench.socket": where a station was told to listen, not a CSV. */
+bool kl_wire_is_socket(const char *name);
 /* Where the station that works on this CSV listens, best place first: beside the ledger, else where
-   that folder can't hold a socket. False past the last; "" for a place that can't be used. */
+   that folder can't hold a socket; of a socket's name only that. False past the last; "" for a
+   place that can't be used. */
 bool kl_wire_socket_path(const char *csv, unsigned i, char *out, size_t size);
 /* "pi (from 10.0.0.5)": the login that this process belongs to. */
 void kl_wire_operator(char out[KL_NAME_MAX]);
 /* Connects to the station that works on this CSV (blocking, a local socket) and says hello; -1 if
-   there is none. Only a station of the same user is talked to. */
+   there is none. Only a station of the same user is talked to, unless its socket was named. */
 int kl_wire_connect(const char *csv);
 
 #endif

@@ -1,17 +1,14 @@
 /*
- * csv_judge.h: does a CSV hold rows that can't be keys, or that a program damaged on the way?
- *
- * Pure: rows in, findings out. The judge keeps no value: per column it counts what kinds of values
- * there are and how wide they are, and of long values it keeps a hash while the file is read. So
- * nothing that it says can hold a secret.
+ * lint.h: what can be wrong with a list of keys, everything that is wrong with one CSV, and a copy
+ * of it in which what can be mended is mended.
  *
  * Whatever a firmware could take is fine: a finding needs something that no key looks like, or one
- * odd row among rows that are all alike.
+ * odd row among rows that are all alike. A finding has lines, columns and a kind; never a value.
  */
-#ifndef KEYLINE_CSV_JUDGE_H
-#define KEYLINE_CSV_JUDGE_H
+#ifndef KEYLINE_LINT_H
+#define KEYLINE_LINT_H
 
-#include "keyline/csv.h"
+#include "keyline/base.h"
 
 /* X(NAME, "word for --accept", "what it is", "the way out"). A line of at most KL_TEXT_MAX holds
    both texts. */
@@ -92,16 +89,37 @@ void kl_csv_finding_text(const struct kl_csv_finding *f, char text[KL_TEXT_MAX])
    with the way out. False if there is none. */
 bool kl_csv_refused(const struct kl_csv_verdict *v, uint32_t accepted, char text[KL_TEXT_MAX]);
 
-struct kl_csv_judge;
-struct kl_csv_judge *kl_csv_judge_new(void); /* NULL = no memory */
-void kl_csv_judge_free(struct kl_csv_judge *j);
-/* The file's bytes, in order; may run before the rows that they hold. */
-void kl_csv_judge_bytes(struct kl_csv_judge *j, const void *data, size_t size);
-/* The row that --csv-header skips. */
-void kl_csv_judge_header(struct kl_csv_judge *j, const struct kl_csv_row_text *row);
-/* Each other row, in order. False = no memory. */
-bool kl_csv_judge_row(struct kl_csv_judge *j, const struct kl_csv_row_text *row);
-/* The file has ended; `open_end`: its last row has no line end. */
-void kl_csv_judge_end(struct kl_csv_judge *j, bool open_end, struct kl_csv_verdict *out);
+/* "header, zeros": the kinds in it, each once. */
+void kl_csv_verdict_words(const struct kl_csv_verdict *v, char text[KL_TEXT_MAX]);
+
+/* ---- one file, blocking; it is only read ------------------------------------------------------
+ */
+
+enum {
+    KL_LINT_ROWS_MAX = 20 /* unfit rows that are named; all are counted */
+};
+
+struct kl_csv_lint {
+    uint32_t rows, unfit;
+    unsigned fields; /* of the rows that are keys */
+    struct {
+        uint32_t line;
+        const char *why; /* a constant */
+    } row[KL_LINT_ROWS_MAX];
+    struct kl_csv_verdict verdict;
+    char broken[KL_TEXT_MAX]; /* "" = it can be read as a CSV; else why not */
+};
+
+/* False and `error` if the file can't be opened or read. */
+bool kl_csv_lint(const char *path, bool header, struct kl_csv_lint *out, char error[KL_TEXT_MAX]);
+
+/*
+ * Writes `to`, which must not exist: rows that are no keys are left out, characters that nobody
+ * sees, spreadsheets' formulas and quotes are taken off, zeros that are missing in front are put
+ * there; separators become commas and the encoding UTF-8. Marks, labels and the rows' order stay.
+ * What can't be mended stays as it is: judge the new file. Mode 0600. False and `error`: there is
+ * no new file.
+ */
+bool kl_csv_fix(const char *path, bool header, const char *to, char error[KL_TEXT_MAX]);
 
 #endif

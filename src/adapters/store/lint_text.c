@@ -1,7 +1,7 @@
-/* csv_judge_text.c: what a CSV's judge found, in words. */
+/* lint_text.c: what a CSV's judge found, in words. */
 #include <string.h>
 
-#include "keyline/csv_judge.h"
+#include "keyline/lint.h"
 
 struct kl_csv_kind_info kl_csv_kind_info(enum kl_csv_kind kind)
 {
@@ -67,4 +67,15 @@ bool kl_csv_refused(const struct kl_csv_verdict *v, uint32_t accepted, char text
         return true;
     }
     return false;
+}
+
+void kl_csv_verdict_words(const struct kl_csv_verdict *v, char text[KL_TEXT_MAX])
+{
+    size_t n = 0;
+
+    text[0] = '\0';
+    for (unsigned i = 0; i < v->count; i++)
+        if (i == 0 || v->finding[i].kind != v->finding[i - 1].kind)
+            n += kl_format(text + n, KL_TEXT_MAX - n, "%s%s", n > 0 ? ", " : "",
+                           kl_csv_kind_info(v->finding[i].kind).word);
 }
