@@ -80,7 +80,7 @@ stored_are() {
 }
 
 keys() {
-    seq "$1" | awk '{ printf "dev-%04d,%08x,%08x\n", $1, $1 * 305419, $1 * 65537 }' >"$dir/keys.csv"
+    seq "$1" | awk '{ printf "dev-%04d,0011%04x,aabb%04x\n", $1, $1, $1 }' >"$dir/keys.csv"
 }
 
 "$write_images" "$dir" || exit 1
