@@ -151,10 +151,5 @@ int kl_cli_keys(int argc, char **argv)
 
     if (!config_parse(kl_command_keys.options, argv + (argc > 0), &args, &words, error))
         return command_wrong(&kl_command_keys, error);
-    if (!args.help)
-        return run_verb(&args, &words);
-    int status = command_help(&kl_command_keys);
-    if (words.count && strcmp(words.item[0], "lint") == 0)
-        keys_lint_help();
-    return status;
+    return args.help ? command_help(&kl_command_keys) : run_verb(&args, &words);
 }
