@@ -291,21 +291,40 @@ static void do_close(struct world *w, const struct kl_action *a)
     world_event(w, &ev, 1000 + (kl_us)below(w, 20000));
 }
 
+static uint64_t hash_of(uint64_t h, uint64_t value)
+{
+    return (h ^ value) * 0x100000001b3u;
+}
+
 static void hash_action(struct world *w, const struct kl_action *a)
 {
-    uint64_t h = w->action_hash;
+    uint64_t h = w->hash.actions;
 
-    h = (h ^ (uint64_t)a->kind) * 0x100000001b3u;
-    h = (h ^ a->slot) * 0x100000001b3u;
-    h = (h ^ a->request) * 0x100000001b3u;
-    h = (h ^ (uint64_t)w->now) * 0x100000001b3u;
+    h = hash_of(h, a->kind);
+    h = hash_of(h, a->slot);
+    h = hash_of(h, a->request);
+    h = hash_of(h, (uint64_t)w->now);
     for (size_t i = 0; a->kind == KL_AC_IO && a->u.io.kind == KL_IO_WRITE && i < a->u.io.size; i++)
-        h = (h ^ a->u.io.data[i]) * 0x100000001b3u;
-    for (size_t i = 0; a->kind == KL_AC_NOTE && a->u.note.text[i]; i++)
-        h = (h ^ (uint8_t)a->u.note.text[i]) * 0x100000001b3u;
+        h = hash_of(h, a->u.io.data[i]);
     for (size_t i = 0; a->kind == KL_AC_STORE && i < sizeof a->u.store.fingerprint; i++)
-        h = (h ^ a->u.store.fingerprint.b[i]) * 0x100000001b3u;
-    w->action_hash = h;
+        h = hash_of(h, a->u.store.fingerprint.b[i]);
+    w->hash.actions = h;
+}
+
+static void hash_note(struct world *w, const struct kl_action *a)
+{
+    uint64_t h = w->hash.notes;
+
+    h = hash_of(h, a->u.note.kind);
+    h = hash_of(h, a->slot);
+    h = hash_of(h, (uint64_t)w->now);
+    h = hash_of(h, a->u.note.state);
+    h = hash_of(h, a->u.note.fault ? a->u.note.fault->reason : KL_FAULT_NONE);
+    for (const char *c = a->u.note.label; *c; c++)
+        h = hash_of(h, (uint8_t)*c);
+    for (const char *c = a->u.note.text; *c; c++)
+        h = hash_of(h, (uint8_t)*c);
+    w->hash.notes = h;
 }
 
 static void trace_note(struct world *w, const struct kl_action *a)
@@ -391,7 +410,10 @@ void drain(struct world *w)
             violated(w, "the station never stops asking for actions");
             return;
         }
-        hash_action(w, &a);
+        if (a.kind == KL_AC_NOTE)
+            hash_note(w, &a);
+        else
+            hash_action(w, &a);
         oracle_action(w, &a);
         if (a.kind == KL_AC_IO)
             do_io(w, &a);

@@ -171,6 +171,11 @@ struct store_request {
     char text[64];
 };
 
+/* Of all that the station asked for and told, each with its time. */
+struct hashes {
+    uint64_t actions, notes;
+};
+
 struct world {
     uint64_t seed;
     uint64_t rng[4];
@@ -211,7 +216,7 @@ struct world {
     struct pending *heap;
     unsigned heap_count, heap_size;
 
-    uint64_t action_hash;
+    struct hashes hash;
     uint64_t lives, done, failed_results, crashes;
     FILE *trace; /* NULL = none */
     char violation[512];
