@@ -38,150 +38,150 @@ bool kl_state_is_live(enum kl_state state)
 }
 
 /* The one place where a board changes its state. */
-void kl_board_enter(struct kl_station *st, struct slot *s, enum kl_state state)
+void kl_board_enter(struct kl_station *st, struct kl_board *b, enum kl_state state)
 {
-    enum kl_state before = s->state;
+    enum kl_state before = b->state;
     struct queued *q;
 
     KL_ASSERT((edges[before] | from_anywhere) & 1u << state);
-    if (s->attempt_open)
-        s->attempt.took[before] += st->now - s->since;
-    s->state = state;
-    s->since = st->now;
-    s->deadline = KL_NEVER;
-    s->retry_at = KL_NEVER;
+    if (b->attempt_open)
+        b->attempt.took[before] += st->now - b->since;
+    b->state = state;
+    b->since = st->now;
+    b->deadline = KL_NEVER;
+    b->retry_at = KL_NEVER;
     if (state != KL_ST_FAILED)
-        s->fault = (struct kl_fault){0};
-    q = kl_queue_note(st, s, KL_NOTE_STATE);
+        b->fault = (struct kl_fault){0};
+    q = kl_queue_note(st, b, KL_NOTE_STATE);
     q->action.u.note.before = before;
 }
 
 /* ---- starting ---------------------------------------------------------------------------------
  */
 
-void kl_board_plugged(struct kl_station *st, struct slot *s)
+void kl_board_plugged(struct kl_station *st, struct kl_board *b)
 {
-    if (s->follow_until != KL_NEVER || s->state != KL_ST_EMPTY)
+    if (b->follow_until != KL_NEVER || b->state != KL_ST_EMPTY)
         return;
-    if (st->config.fixture && s->link == LINK_CLOSED) {
-        s->reopen_at = st->now; /* the adapter is there; the board is looked for by talking */
+    if (st->config.fixture && b->link == LINK_CLOSED) {
+        b->reopen_at = st->now; /* the adapter is there; the board is looked for by talking */
         return;
     }
-    kl_board_enter(st, s, KL_ST_SETTLING);
-    s->settled = false;
-    s->deadline = st->now + (s->network ? 0 : st->config.settle);
-    if (s->deadline <= st->now)
-        kl_board_try_start(st, s);
+    kl_board_enter(st, b, KL_ST_SETTLING);
+    b->settled = false;
+    b->deadline = st->now + (b->network ? 0 : st->config.settle);
+    if (b->deadline <= st->now)
+        kl_board_try_start(st, b);
 }
 
 /* The slot's turn, as soon as there is one. */
-void kl_board_try_start(struct kl_station *st, struct slot *s)
+void kl_board_try_start(struct kl_station *st, struct kl_board *b)
 {
-    s->settled = true;
-    if (!kl_may_start(st, s)) {
-        s->deadline = st->now + KL_SEC(1);
+    b->settled = true;
+    if (!kl_may_start(st, b)) {
+        b->deadline = st->now + KL_SEC(1);
         return;
     }
-    if (s->link == LINK_OPEN) {
-        kl_board_begin(st, s);
-    } else if (s->link == LINK_CLOSED) {
-        s->deadline = KL_NEVER; /* the link's own deadline holds */
-        s->settled = false;
-        kl_board_open_link(st, s);
+    if (b->link == LINK_OPEN) {
+        kl_board_begin(st, b);
+    } else if (b->link == LINK_CLOSED) {
+        b->deadline = KL_NEVER; /* the link's own deadline holds */
+        b->settled = false;
+        kl_board_open_link(st, b);
     } else {
-        s->deadline = KL_NEVER; /* the link's again */
-        s->start_when_closed = true;
+        b->deadline = KL_NEVER; /* the link's again */
+        b->start_when_closed = true;
     }
 }
 
-static void start_attempt(struct kl_station *st, struct slot *s)
+static void start_attempt(struct kl_station *st, struct kl_board *b)
 {
-    s->attempt = (struct kl_attempt){
+    b->attempt = (struct kl_attempt){
         .started = st->now,
         .wall_started = st->wall,
-        .tries = ++s->tries,
+        .tries = ++b->tries,
     };
-    kl_copy(s->attempt.port, sizeof s->attempt.port, s->path);
-    kl_copy(s->attempt.slot, sizeof s->attempt.slot, s->name);
-    s->attempt_open = true;
-    s->follows = 0;
+    kl_copy(b->attempt.port, sizeof b->attempt.port, b->path);
+    kl_copy(b->attempt.slot, sizeof b->attempt.slot, b->name);
+    b->attempt_open = true;
+    b->follows = 0;
 }
 
-static void connect(struct kl_station *st, struct slot *s)
+static void connect(struct kl_station *st, struct kl_board *b)
 {
     struct kl_loader_setup setup = {
-        .link = s->kind,
-        .first = s->strategy,
-        .reset_done = s->returned,
+        .link = b->kind,
+        .first = b->strategy,
+        .reset_done = b->returned,
         .stubs = st->config.stubs,
-        .baud_max = s->baud_limit < st->config.baud_max ? s->baud_limit : st->config.baud_max,
+        .baud_max = b->baud_limit < st->config.baud_max ? b->baud_limit : st->config.baud_max,
     };
 
-    s->returned = false;
-    kl_board_forget_key(st, s);
-    kl_handover_finish(&s->handover);
-    s->probe_at = KL_NEVER;
-    s->identity = (struct kl_identity){0};
-    s->io_floor = s->request;
-    s->talker = TALK_LOADER;
-    kl_loader_init(&s->loader, &setup);
-    kl_loader_start(&s->loader, KL_LOADER_CONNECT, NULL, st->now);
+    b->returned = false;
+    kl_board_forget_key(st, b);
+    kl_handover_finish(&b->handover);
+    b->probe_at = KL_NEVER;
+    b->identity = (struct kl_identity){0};
+    b->io_floor = b->request;
+    b->talker = TALK_LOADER;
+    kl_loader_init(&b->loader, &setup);
+    kl_loader_start(&b->loader, KL_LOADER_CONNECT, NULL, st->now);
 }
 
 /* A try begins: the link is open. */
-void kl_board_begin(struct kl_station *st, struct slot *s)
+void kl_board_begin(struct kl_station *st, struct kl_board *b)
 {
-    s->settled = false;
-    if (!s->attempt_open)
-        start_attempt(st, s);
-    if (s->state != KL_ST_CONNECTING)
-        kl_board_enter(st, s, KL_ST_CONNECTING);
-    connect(st, s);
-    kl_board_loader_step(st, s);
+    b->settled = false;
+    if (!b->attempt_open)
+        start_attempt(st, b);
+    if (b->state != KL_ST_CONNECTING)
+        kl_board_enter(st, b, KL_ST_CONNECTING);
+    connect(st, b);
+    kl_board_loader_step(st, b);
 }
 
-void kl_board_identify_again(struct kl_station *st, struct slot *s, const char *why)
+void kl_board_identify_again(struct kl_station *st, struct kl_board *b, const char *why)
 {
-    kl_board_give_back_unsent(st, s, "identified again before anything was sent");
-    kl_note_text(st, s, KL_NOTE_LOG, why);
-    if (++s->restarts > RESTARTS_MAX) {
-        kl_board_fail(st, s, KL_FAULT_BOARD_CHANGED, why);
+    kl_board_give_back_unsent(st, b, "identified again before anything was sent");
+    kl_note_text(st, b, KL_NOTE_LOG, why);
+    if (++b->restarts > RESTARTS_MAX) {
+        kl_board_fail(st, b, KL_FAULT_BOARD_CHANGED, why);
         return;
     }
-    kl_board_enter(st, s, KL_ST_CONNECTING);
-    connect(st, s);
+    kl_board_enter(st, b, KL_ST_CONNECTING);
+    connect(st, b);
 }
 
 /* ---- ending -----------------------------------------------------------------------------------
  */
 
 /* Closes the record of one try and hands it to the ledger's history. */
-void kl_board_finish_attempt(struct kl_station *st, struct slot *s, enum kl_state result)
+void kl_board_finish_attempt(struct kl_station *st, struct kl_board *b, enum kl_state result)
 {
-    struct kl_attempt *a = &s->attempt;
+    struct kl_attempt *a = &b->attempt;
 
-    if (!s->attempt_open)
-        start_attempt(st, s); /* it failed before it began: the port could not be opened */
-    a->took[s->state] += st->now - s->since;
-    s->attempt_open = false;
-    a->mac = s->identity.mac;
-    a->chip = s->identity.chip;
-    a->revision = s->identity.revision;
-    a->flash_id = s->identity.flash_id;
-    a->flash_size = s->identity.flash_size;
-    a->baud = s->identity.baud;
+    if (!b->attempt_open)
+        start_attempt(st, b); /* it failed before it began: the port could not be opened */
+    a->took[b->state] += st->now - b->since;
+    b->attempt_open = false;
+    a->mac = b->identity.mac;
+    a->chip = b->identity.chip;
+    a->revision = b->identity.revision;
+    a->flash_id = b->identity.flash_id;
+    a->flash_size = b->identity.flash_size;
+    a->baud = b->identity.baud;
     a->ended = st->now;
     a->wall_ended = st->wall;
     a->result = result;
-    a->reason = result == KL_ST_FAILED ? s->fault.reason : KL_FAULT_NONE;
-    a->chip_error = s->fault.chip_error;
-    a->acknowledged_only = s->acknowledged_only;
-    kl_copy(a->detail, sizeof a->detail, s->fault.detail);
-    kl_copy(a->label, sizeof a->label, s->label);
-    s->finished = *a;
-    s->result_told = false;
-    s->attempt_unsaved = true;
-    kl_ask_store(st, s, KL_OP_ATTEMPT, NO_KEY, NULL);
+    a->reason = result == KL_ST_FAILED ? b->fault.reason : KL_FAULT_NONE;
+    a->chip_error = b->fault.chip_error;
+    a->acknowledged_only = b->acknowledged_only;
+    kl_copy(a->detail, sizeof a->detail, b->fault.detail);
+    kl_copy(a->label, sizeof a->label, b->label);
+    b->finished = *a;
+    b->result_told = false;
+    b->attempt_unsaved = true;
+    kl_ask_store(st, b, KL_OP_ATTEMPT, NO_KEY, NULL);
 }
 
 static uint32_t lower_baud(uint32_t baud)
@@ -195,34 +195,34 @@ static uint32_t lower_baud(uint32_t baud)
 }
 
 /* What is done differently next time, as the fault's policy says. */
-static void adapt(struct kl_station *st, struct slot *s, enum kl_policy policy)
+static void adapt(struct kl_station *st, struct kl_board *b, enum kl_policy policy)
 {
     char text[KL_TEXT_MAX];
 
     if (policy == KL_POLICY_RECONNECT) {
-        s->strategy = KL_RESET_AUTO;
+        b->strategy = KL_RESET_AUTO;
     } else if (policy == KL_POLICY_SLOWER) {
-        uint32_t used = s->identity.baud ? s->identity.baud : s->baud_limit;
+        uint32_t used = b->identity.baud ? b->identity.baud : b->baud_limit;
         uint32_t limit = used < st->config.baud_max ? used : st->config.baud_max;
-        s->baud_limit = lower_baud(limit);
-        kl_format(text, sizeof text, "next try at %u baud", s->baud_limit);
-        kl_note_text(st, s, KL_NOTE_LOG, text);
+        b->baud_limit = lower_baud(limit);
+        kl_format(text, sizeof text, "next try at %u baud", b->baud_limit);
+        kl_note_text(st, b, KL_NOTE_LOG, text);
     }
 }
 
 /* Retries left for this reason: then when; else KL_NEVER. */
-static kl_us next_try(struct kl_station *st, struct slot *s, enum kl_reason reason)
+static kl_us next_try(struct kl_station *st, struct kl_board *b, enum kl_reason reason)
 {
     struct kl_fault_info info = kl_fault_info(reason);
     unsigned allowed = info.retries;
-    unsigned used = s->retries_used[reason];
+    unsigned used = b->retries_used[reason];
 
     if (st->config.retries >= 0 && info.policy != KL_POLICY_STOP && info.policy != KL_POLICY_WAIT)
         allowed = (unsigned)st->config.retries;
     if (st->stopping || used >= allowed)
         return KL_NEVER;
-    s->retries_used[reason]++;
-    adapt(st, s, info.policy);
+    b->retries_used[reason]++;
+    adapt(st, b, info.policy);
     return st->now + (info.back_off << (used < 6 ? used : 6));
 }
 
@@ -233,116 +233,116 @@ static bool is_about_the_link(enum kl_reason reason)
            reason == KL_FAULT_LINK_STUCK || reason == KL_FAULT_ADAPTER_SETTING;
 }
 
-void kl_board_fail_with(struct kl_station *st, struct slot *s, const struct kl_fault *fault)
+void kl_board_fail_with(struct kl_station *st, struct kl_board *b, const struct kl_fault *fault)
 {
     kl_us again;
 
-    s->fault = *fault;
-    kl_board_finish_attempt(st, s, KL_ST_FAILED);
-    if (s->key != NO_KEY)
-        kl_pool_leave(&st->pool, s->key);
-    again = next_try(st, s, fault->reason);
-    if (s->talker == TALK_LOADER)
-        s->talker = TALK_NONE;
-    kl_board_enter(st, s, KL_ST_FAILED);
-    s->failed_at = st->now;
+    b->fault = *fault;
+    kl_board_finish_attempt(st, b, KL_ST_FAILED);
+    if (b->key != NO_KEY)
+        kl_pool_leave(&st->pool, b->key);
+    again = next_try(st, b, fault->reason);
+    if (b->talker == TALK_LOADER)
+        b->talker = TALK_NONE;
+    kl_board_enter(st, b, KL_ST_FAILED);
+    b->failed_at = st->now;
     kl_look_for_common_cause(st);
-    s->follow_until = KL_NEVER;
-    s->retry_at = again;
+    b->follow_until = KL_NEVER;
+    b->retry_at = again;
     if (is_about_the_link(fault->reason))
-        kl_board_close_link(st, s);
+        kl_board_close_link(st, b);
     if (again != KL_NEVER)
         return;
-    kl_board_finished(st, s, KL_ST_FAILED);
-    kl_board_watch_port(st, s);
+    kl_board_finished(st, b, KL_ST_FAILED);
+    kl_board_watch_port(st, b);
 }
 
-void kl_board_fail(struct kl_station *st, struct slot *s, enum kl_reason reason, const char *detail)
+void kl_board_fail(struct kl_station *st, struct kl_board *b, enum kl_reason reason, const char *detail)
 {
     struct kl_fault fault = {.reason = reason};
 
     kl_copy(fault.detail, sizeof fault.detail, detail ? detail : "");
-    kl_board_fail_with(st, s, &fault);
+    kl_board_fail_with(st, b, &fault);
 }
 
-void kl_board_skip(struct kl_station *st, struct slot *s)
+void kl_board_skip(struct kl_station *st, struct kl_board *b)
 {
-    bool running = kl_state_is_live(s->state);
+    bool running = kl_state_is_live(b->state);
 
-    if (s->state == KL_ST_EMPTY || s->state == KL_ST_CLOSING || s->state == KL_ST_DONE ||
-        s->state == KL_ST_SKIPPED || s->state == KL_ST_RECORDING)
+    if (b->state == KL_ST_EMPTY || b->state == KL_ST_CLOSING || b->state == KL_ST_DONE ||
+        b->state == KL_ST_SKIPPED || b->state == KL_ST_RECORDING)
         return; /* RECORDING: the board has proved its key; that can't be skipped any more */
-    kl_board_give_back_unsent(st, s, "skipped before anything was sent");
-    if (running || s->state == KL_ST_SETTLING)
-        kl_board_finish_attempt(st, s, KL_ST_SKIPPED);
-    if (s->talker == TALK_LOADER)
-        s->talker = TALK_NONE;
-    kl_board_enter(st, s, KL_ST_SKIPPED);
-    s->finished.result = KL_ST_SKIPPED;
-    s->finished.reason = KL_FAULT_NONE;
-    kl_board_finished(st, s, KL_ST_SKIPPED);
-    kl_board_watch_port(st, s);
-    if (s->follow_until != KL_NEVER)
-        s->deadline = st->now; /* it is away; whether it comes back is still to be seen */
+    kl_board_give_back_unsent(st, b, "skipped before anything was sent");
+    if (running || b->state == KL_ST_SETTLING)
+        kl_board_finish_attempt(st, b, KL_ST_SKIPPED);
+    if (b->talker == TALK_LOADER)
+        b->talker = TALK_NONE;
+    kl_board_enter(st, b, KL_ST_SKIPPED);
+    b->finished.result = KL_ST_SKIPPED;
+    b->finished.reason = KL_FAULT_NONE;
+    kl_board_finished(st, b, KL_ST_SKIPPED);
+    kl_board_watch_port(st, b);
+    if (b->follow_until != KL_NEVER)
+        b->deadline = st->now; /* it is away; whether it comes back is still to be seen */
 }
 
 /* Stop was asked for: what has not sent a key yet ends here; the rest is let finish. */
-void kl_board_park(struct kl_station *st, struct slot *s)
+void kl_board_park(struct kl_station *st, struct kl_board *b)
 {
-    if (s->state == KL_ST_SENDING || s->state == KL_ST_CONFIRMING || s->state == KL_ST_RECORDING)
+    if (b->state == KL_ST_SENDING || b->state == KL_ST_CONFIRMING || b->state == KL_ST_RECORDING)
         return;
-    if (s->state == KL_ST_FAILED)
-        kl_board_tell_failure(st, s);
-    s->retry_at = KL_NEVER;
-    s->reopen_at = KL_NEVER;
-    s->start_when_closed = false;
-    if (s->state == KL_ST_SETTLING || kl_state_is_live(s->state)) {
-        kl_board_give_back_unsent(st, s, "stopped before anything was sent");
-        kl_board_fail(st, s, KL_FAULT_STOPPED, "");
+    if (b->state == KL_ST_FAILED)
+        kl_board_tell_failure(st, b);
+    b->retry_at = KL_NEVER;
+    b->reopen_at = KL_NEVER;
+    b->start_when_closed = false;
+    if (b->state == KL_ST_SETTLING || kl_state_is_live(b->state)) {
+        kl_board_give_back_unsent(st, b, "stopped before anything was sent");
+        kl_board_fail(st, b, KL_FAULT_STOPPED, "");
     }
 }
 
-void kl_board_retry(struct kl_station *st, struct slot *s, bool erase)
+void kl_board_retry(struct kl_station *st, struct kl_board *b, bool erase)
 {
-    if (s->state != KL_ST_FAILED && s->state != KL_ST_SKIPPED && !(erase && s->state == KL_ST_DONE))
+    if (b->state != KL_ST_FAILED && b->state != KL_ST_SKIPPED && !(erase && b->state == KL_ST_DONE))
         return;
-    memset(s->retries_used, 0, sizeof s->retries_used);
-    s->restarts = 0;
-    s->erase = erase;
-    s->finished_once = false;
-    s->opens_failed = 0;
-    s->follow_until = KL_NEVER;
-    kl_board_enter(st, s, KL_ST_SETTLING);
-    kl_board_try_start(st, s);
+    memset(b->retries_used, 0, sizeof b->retries_used);
+    b->restarts = 0;
+    b->erase = erase;
+    b->finished_once = false;
+    b->opens_failed = 0;
+    b->follow_until = KL_NEVER;
+    kl_board_enter(st, b, KL_ST_SETTLING);
+    kl_board_try_start(st, b);
 }
 
 /* ---- the loader's part of a life --------------------------------------------------------------
  */
 
-static const struct kl_bundle *bundle_of(const struct kl_station *st, const struct slot *s)
+static const struct kl_bundle *bundle_of(const struct kl_station *st, const struct kl_board *b)
 {
-    return s->erase ? &st->erase_bundle : st->config.bundle;
+    return b->erase ? &st->erase_bundle : st->config.bundle;
 }
 
-static void start_task(struct kl_station *st, struct slot *s, enum kl_state state,
+static void start_task(struct kl_station *st, struct kl_board *b, enum kl_state state,
                        enum kl_loader_task task)
 {
-    s->verify_again = false;
-    kl_board_enter(st, s, state);
-    kl_loader_start(&s->loader, task, bundle_of(st, s), st->now);
+    b->verify_again = false;
+    kl_board_enter(st, b, state);
+    kl_loader_start(&b->loader, task, bundle_of(st, b), st->now);
 }
 
 /* The slot that shows this board's MAC too; NULL if there is none. A result whose port is gone is
    no board that is there; nor is one at a needle bed, where it may outlive its board for a moment.
  */
-static const struct slot *other_with_mac(const struct kl_station *st, const struct slot *s)
+static const struct kl_board *other_with_mac(const struct kl_station *st, const struct kl_board *b)
 {
     for (unsigned i = 0; i < st->slot_count; i++) {
-        const struct slot *other = &st->slot[i];
+        const struct kl_board *other = &st->board[i];
         bool rests = other->state != KL_ST_EMPTY && other->state != KL_ST_CLOSING &&
                      other->link == LINK_OPEN && !st->config.fixture;
-        if (other != s && (kl_state_is_live(other->state) || rests) &&
-            kl_mac_equal(&other->identity.mac, &s->identity.mac))
+        if (other != b && (kl_state_is_live(other->state) || rests) &&
+            kl_mac_equal(&other->identity.mac, &b->identity.mac))
             return other;
     }
     return NULL;
@@ -350,183 +350,183 @@ static const struct slot *other_with_mac(const struct kl_station *st, const stru
 
 /* A board that hands have moved may be here before its old slot has heard that it is gone. If so,
    nothing was heard there since this try began; two real boards both talk. */
-static bool is_alone(struct kl_station *st, struct slot *s)
+static bool is_alone(struct kl_station *st, struct kl_board *b)
 {
-    const struct slot *other = other_with_mac(st, s);
-    bool silent = other && kl_state_is_live(other->state) && other->heard_at < s->attempt.started;
+    const struct kl_board *other = other_with_mac(st, b);
+    bool silent = other && kl_state_is_live(other->state) && other->heard_at < b->attempt.started;
 
     if (other)
-        kl_board_fail(st, s, silent ? KL_FAULT_MAC_LINGERS : KL_FAULT_MAC_LIVE_TWICE, other->name);
+        kl_board_fail(st, b, silent ? KL_FAULT_MAC_LINGERS : KL_FAULT_MAC_LIVE_TWICE, other->name);
     return !other;
 }
 
 /* A board that was to be tried again will not be. */
-void kl_board_tell_failure(struct kl_station *st, struct slot *s)
+void kl_board_tell_failure(struct kl_station *st, struct kl_board *b)
 {
-    if (!s->result_told && s->finished.result == KL_ST_FAILED)
-        kl_board_finished(st, s, KL_ST_FAILED);
+    if (!b->result_told && b->finished.result == KL_ST_FAILED)
+        kl_board_finished(st, b, KL_ST_FAILED);
 }
 
 /* Where no port tells that a board leaves, the one tried before may have been another. It is given
    up here; its tries, and what was wanted of it, are not this one's. */
-static void look_who_is_tried(struct kl_station *st, struct slot *s)
+static void look_who_is_tried(struct kl_station *st, struct kl_board *b)
 {
-    bool another = kl_mac_is_set(&s->seen) && !kl_mac_equal(&s->seen, &s->identity.mac);
+    bool another = kl_mac_is_set(&b->seen) && !kl_mac_equal(&b->seen, &b->identity.mac);
 
-    s->seen = s->identity.mac;
-    if (!another || s->tries < 2)
+    b->seen = b->identity.mac;
+    if (!another || b->tries < 2)
         return;
-    kl_note_text(st, s, KL_NOTE_PORT, "another board is in its place");
-    kl_board_tell_failure(st, s);
-    memset(s->retries_used, 0, sizeof s->retries_used);
-    s->tries = s->attempt.tries = 1;
-    s->erase = false;
+    kl_note_text(st, b, KL_NOTE_PORT, "another board is in its place");
+    kl_board_tell_failure(st, b);
+    memset(b->retries_used, 0, sizeof b->retries_used);
+    b->tries = b->attempt.tries = 1;
+    b->erase = false;
 }
 
-static void identified(struct kl_station *st, struct slot *s)
+static void identified(struct kl_station *st, struct kl_board *b)
 {
     struct queued *q;
 
-    s->identity = *kl_loader_identity(&s->loader);
-    look_who_is_tried(st, s);
-    s->strategy = kl_loader_strategy(&s->loader);
-    q = kl_queue_note(st, s, KL_NOTE_CHIP);
-    q->identity = s->identity;
-    if (!is_alone(st, s))
+    b->identity = *kl_loader_identity(&b->loader);
+    look_who_is_tried(st, b);
+    b->strategy = kl_loader_strategy(&b->loader);
+    q = kl_queue_note(st, b, KL_NOTE_CHIP);
+    q->identity = b->identity;
+    if (!is_alone(st, b))
         return;
-    if (st->config.chip != KL_CHIP_NONE && st->config.chip != s->identity.chip) {
-        kl_board_fail(st, s, KL_FAULT_WRONG_CHIP, kl_chip(s->identity.chip)->name);
+    if (st->config.chip != KL_CHIP_NONE && st->config.chip != b->identity.chip) {
+        kl_board_fail(st, b, KL_FAULT_WRONG_CHIP, kl_chip(b->identity.chip)->name);
         return;
     }
-    kl_board_recognise(st, s);
-    s->erase |= kl_mac_equal(&s->damaged, &s->identity.mac);
-    s->damaged = (struct kl_mac){0};
+    kl_board_recognise(st, b);
+    b->erase |= kl_mac_equal(&b->damaged, &b->identity.mac);
+    b->damaged = (struct kl_mac){0};
     if (st->config.bundle) {
-        s->rate_at = st->now;
-        s->rate_done = 0;
-        s->rate = 0;
-        start_task(st, s, KL_ST_FLASHING, KL_LOADER_FLASH);
+        b->rate_at = st->now;
+        b->rate_done = 0;
+        b->rate = 0;
+        start_task(st, b, KL_ST_FLASHING, KL_LOADER_FLASH);
     } else {
-        start_task(st, s, KL_ST_BOOTING, KL_LOADER_RUN);
+        start_task(st, b, KL_ST_BOOTING, KL_LOADER_RUN);
     }
 }
 
 /* The board's own key must be known before the board can print it. Where that took time, the board
    proves once more that it is the one in the loader: it is reset into its program at once then. */
-static void verified(struct kl_station *st, struct slot *s)
+static void verified(struct kl_station *st, struct kl_board *b)
 {
-    if (s->fetching) {
-        s->verify_again = true;
-        s->deadline = st->now + KL_SEC(10);
-    } else if (s->verify_again) {
-        s->verify_again = false;
-        s->deadline = KL_NEVER;
-        kl_loader_start(&s->loader, KL_LOADER_VERIFY, bundle_of(st, s), st->now);
+    if (b->fetching) {
+        b->verify_again = true;
+        b->deadline = st->now + KL_SEC(10);
+    } else if (b->verify_again) {
+        b->verify_again = false;
+        b->deadline = KL_NEVER;
+        kl_loader_start(&b->loader, KL_LOADER_VERIFY, bundle_of(st, b), st->now);
     } else {
-        start_task(st, s, KL_ST_BOOTING, KL_LOADER_RUN);
+        start_task(st, b, KL_ST_BOOTING, KL_LOADER_RUN);
     }
 }
 
-static void loader_done(struct kl_station *st, struct slot *s)
+static void loader_done(struct kl_station *st, struct kl_board *b)
 {
-    switch (s->state) {
+    switch (b->state) {
     case KL_ST_CONNECTING:
-        start_task(st, s, KL_ST_IDENTIFYING, KL_LOADER_IDENTIFY);
+        start_task(st, b, KL_ST_IDENTIFYING, KL_LOADER_IDENTIFY);
         break;
     case KL_ST_IDENTIFYING:
-        identified(st, s);
+        identified(st, b);
         break;
     case KL_ST_FLASHING:
-        s->erase = false;
-        start_task(st, s, KL_ST_VERIFYING, KL_LOADER_VERIFY);
+        b->erase = false;
+        start_task(st, b, KL_ST_VERIFYING, KL_LOADER_VERIFY);
         break;
     case KL_ST_VERIFYING:
-        verified(st, s);
+        verified(st, b);
         break;
     case KL_ST_BOOTING:
-        kl_board_listen(st, s);
+        kl_board_listen(st, b);
         break;
     default:
         KL_ASSERT(!"the loader finished a task that nobody started");
     }
 }
 
-static void note_progress(struct kl_station *st, struct slot *s)
+static void note_progress(struct kl_station *st, struct kl_board *b)
 {
-    const struct kl_loader_progress *p = kl_loader_progress(&s->loader);
-    kl_us elapsed = st->now - s->rate_at;
+    const struct kl_loader_progress *p = kl_loader_progress(&b->loader);
+    kl_us elapsed = st->now - b->rate_at;
     struct queued *q;
 
-    if (s->state != KL_ST_FLASHING || p->done == s->rate_done)
+    if (b->state != KL_ST_FLASHING || p->done == b->rate_done)
         return;
     if (elapsed >= KL_MS(500)) {
-        uint64_t per_second = (p->done - s->rate_done) * 1000000u / (uint64_t)elapsed;
-        s->rate =
-            s->rate ? (uint32_t)((3 * (uint64_t)s->rate + per_second) / 4) : (uint32_t)per_second;
-        s->rate_done = p->done;
-        s->rate_at = st->now;
+        uint64_t per_second = (p->done - b->rate_done) * 1000000u / (uint64_t)elapsed;
+        b->rate =
+            b->rate ? (uint32_t)((3 * (uint64_t)b->rate + per_second) / 4) : (uint32_t)per_second;
+        b->rate_done = p->done;
+        b->rate_at = st->now;
     }
-    if (st->now - s->progress_noted < KL_MS(100))
+    if (st->now - b->progress_noted < KL_MS(100))
         return;
-    q = kl_queue_note(st, s, KL_NOTE_PROGRESS);
+    q = kl_queue_note(st, b, KL_NOTE_PROGRESS);
     if (q) {
-        s->progress_noted = st->now;
+        b->progress_noted = st->now;
         q->progress = *p;
     }
 }
 
-static void tell_line(struct kl_station *st, struct slot *s)
+static void tell_line(struct kl_station *st, struct kl_board *b)
 {
-    if (s->line_size == 0)
+    if (b->line_size == 0)
         return;
-    kl_mask_line(s->line, &s->line_size, sizeof s->line - 1, NULL);
-    s->line[s->line_size] = '\0';
-    kl_note_text(st, s, KL_NOTE_LOG, s->line);
-    s->line_size = 0;
+    kl_mask_line(b->line, &b->line_size, sizeof b->line - 1, NULL);
+    b->line[b->line_size] = '\0';
+    kl_note_text(st, b, KL_NOTE_LOG, b->line);
+    b->line_size = 0;
 }
 
-static void tell_loader_text(struct kl_station *st, struct slot *s)
+static void tell_loader_text(struct kl_station *st, struct kl_board *b)
 {
     char text[KL_TEXT_MAX];
     size_t n;
 
-    while (kl_loader_note(&s->loader, text))
-        kl_note_text(st, s, KL_NOTE_LOG, text);
-    while ((n = kl_loader_text(&s->loader, text, sizeof text)) > 0) {
+    while (kl_loader_note(&b->loader, text))
+        kl_note_text(st, b, KL_NOTE_LOG, text);
+    while ((n = kl_loader_text(&b->loader, text, sizeof text)) > 0) {
         for (size_t i = 0; i < n; i++) {
             bool ends = text[i] == '\n' || text[i] == '\r';
             if (!ends)
-                s->line[s->line_size++] = text[i];
-            if (ends || s->line_size == sizeof s->line - 1)
-                tell_line(st, s);
+                b->line[b->line_size++] = text[i];
+            if (ends || b->line_size == sizeof b->line - 1)
+                tell_line(st, b);
         }
     }
-    if (kl_loader_status(&s->loader) != KL_LOADER_BUSY)
-        tell_line(st, s);
+    if (kl_loader_status(&b->loader) != KL_LOADER_BUSY)
+        tell_line(st, b);
 }
 
 /* After anything that may have moved the loader on. */
-void kl_board_loader_step(struct kl_station *st, struct slot *s)
+void kl_board_loader_step(struct kl_station *st, struct kl_board *b)
 {
     /* Each task may end in the very call that starts it, so this goes on until one is busy. */
-    for (int steps = 0; s->talker == TALK_LOADER; steps++) {
-        enum kl_state state = s->state;
+    for (int steps = 0; b->talker == TALK_LOADER; steps++) {
+        enum kl_state state = b->state;
 
         KL_ASSERT(steps < 8);
-        if (kl_fixture_is_probing(s)) {
-            kl_fixture_step(st, s);
+        if (kl_fixture_is_probing(b)) {
+            kl_fixture_step(st, b);
             break;
         }
-        tell_loader_text(st, s);
-        note_progress(st, s);
-        if (kl_loader_status(&s->loader) == KL_LOADER_BUSY)
+        tell_loader_text(st, b);
+        note_progress(st, b);
+        if (kl_loader_status(&b->loader) == KL_LOADER_BUSY)
             break;
-        if (kl_loader_status(&s->loader) == KL_LOADER_FAILED) {
-            kl_board_fail_with(st, s, kl_loader_fault(&s->loader));
+        if (kl_loader_status(&b->loader) == KL_LOADER_FAILED) {
+            kl_board_fail_with(st, b, kl_loader_fault(&b->loader));
             break;
         }
-        loader_done(st, s);
-        if (s->state == state)
+        loader_done(st, b);
+        if (b->state == state)
             break; /* waits for its own key before it is started */
     }
 }
@@ -534,95 +534,95 @@ void kl_board_loader_step(struct kl_station *st, struct slot *s)
 /* ---- what the link brings ---------------------------------------------------------------------
  */
 
-void kl_board_rx(struct kl_station *st, struct slot *s, const uint8_t *data, size_t size)
+void kl_board_rx(struct kl_station *st, struct kl_board *b, const uint8_t *data, size_t size)
 {
-    s->heard_at = st->now;
-    if (s->talker == TALK_LOADER) {
-        kl_loader_rx(&s->loader, data, size, st->now);
-        kl_board_loader_step(st, s);
+    b->heard_at = st->now;
+    if (b->talker == TALK_LOADER) {
+        kl_loader_rx(&b->loader, data, size, st->now);
+        kl_board_loader_step(st, b);
         return;
     }
     /* In portions, so that the handover's events are taken before there are too many. */
-    while (size > 0 && s->talker == TALK_HANDOVER) {
+    while (size > 0 && b->talker == TALK_HANDOVER) {
         size_t n = size < 128 ? size : 128;
-        kl_handover_rx(&s->handover, data, n, st->now);
+        kl_handover_rx(&b->handover, data, n, st->now);
         data += n;
         size -= n;
-        kl_board_handover_step(st, s);
+        kl_board_handover_step(st, b);
     }
 }
 
-void kl_board_io_done(struct kl_station *st, struct slot *s, uint32_t request, bool ok)
+void kl_board_io_done(struct kl_station *st, struct kl_board *b, uint32_t request, bool ok)
 {
-    if (s->talker != TALK_LOADER || (int32_t)(request - s->io_floor) <= 0) {
+    if (b->talker != TALK_LOADER || (int32_t)(request - b->io_floor) <= 0) {
         st->stale++;
         return;
     }
-    kl_loader_io_done(&s->loader, ok, st->now);
-    kl_board_loader_step(st, s);
+    kl_loader_io_done(&b->loader, ok, st->now);
+    kl_board_loader_step(st, b);
 }
 
-static void state_overdue(struct kl_station *st, struct slot *s)
+static void state_overdue(struct kl_station *st, struct kl_board *b)
 {
-    switch (s->state) {
+    switch (b->state) {
     case KL_ST_EMPTY:
         /* --once, and nothing was ever plugged in here. */
-        s->retries_used[KL_FAULT_PORT_ERROR] = UINT8_MAX;
-        kl_board_fail(st, s, KL_FAULT_PORT_ERROR, "nothing is plugged in here");
+        b->retries_used[KL_FAULT_PORT_ERROR] = UINT8_MAX;
+        kl_board_fail(st, b, KL_FAULT_PORT_ERROR, "nothing is plugged in here");
         break;
     case KL_ST_SETTLING:
-        kl_board_try_start(st, s);
+        kl_board_try_start(st, b);
         break;
     case KL_ST_VERIFYING:
-        s->fetching = false; /* the store is slow: go on without comparing */
-        s->deadline = KL_NEVER;
-        kl_board_loader_step(st, s);
+        b->fetching = false; /* the store is slow: go on without comparing */
+        b->deadline = KL_NEVER;
+        kl_board_loader_step(st, b);
         break;
     case KL_ST_CLOSING:
-        s->deadline = st->now + KL_SEC(60);
+        b->deadline = st->now + KL_SEC(60);
         break;
     case KL_ST_RESERVING:
     case KL_ST_RECORDING:
         /* The store always answers; until it does, the board waits visibly. */
-        if (s->fault.reason == KL_FAULT_NONE) {
-            s->fault = (struct kl_fault){.reason = KL_FAULT_STORE_TROUBLE,
+        if (b->fault.reason == KL_FAULT_NONE) {
+            b->fault = (struct kl_fault){.reason = KL_FAULT_STORE_TROUBLE,
                                          .detail = "the disk does not answer"};
-            kl_note_key(st, s, "waiting", s->fault.detail);
+            kl_note_key(st, b, "waiting", b->fault.detail);
         }
-        s->deadline = st->now + KL_SEC(5);
+        b->deadline = st->now + KL_SEC(5);
         break;
     default:
-        s->deadline = KL_NEVER;
+        b->deadline = KL_NEVER;
     }
 }
 
 /* Everything that is due. */
-void kl_board_tick(struct kl_station *st, struct slot *s)
+void kl_board_tick(struct kl_station *st, struct kl_board *b)
 {
-    if (s->link_deadline <= st->now)
-        kl_board_link_overdue(st, s);
-    if (s->reopen_at <= st->now) {
-        s->reopen_at = KL_NEVER;
-        if (s->link == LINK_CLOSED && !st->stopping)
-            kl_board_open_link(st, s);
+    if (b->link_deadline <= st->now)
+        kl_board_link_overdue(st, b);
+    if (b->reopen_at <= st->now) {
+        b->reopen_at = KL_NEVER;
+        if (b->link == LINK_CLOSED && !st->stopping)
+            kl_board_open_link(st, b);
         else
-            s->reopen_at = st->stopping ? KL_NEVER : st->now + KL_MS(250);
+            b->reopen_at = st->stopping ? KL_NEVER : st->now + KL_MS(250);
     }
-    if (s->retry_at <= st->now) {
-        kl_board_enter(st, s, KL_ST_SETTLING);
-        kl_board_try_start(st, s);
+    if (b->retry_at <= st->now) {
+        kl_board_enter(st, b, KL_ST_SETTLING);
+        kl_board_try_start(st, b);
     }
-    if (s->follow_until != KL_NEVER && s->deadline <= st->now)
-        kl_board_follow_again(st, s);
-    else if (s->deadline <= st->now)
-        state_overdue(st, s);
-    if (s->talker == TALK_LOADER && kl_loader_deadline(&s->loader) <= st->now) {
-        kl_loader_tick(&s->loader, st->now);
-        kl_board_loader_step(st, s);
+    if (b->follow_until != KL_NEVER && b->deadline <= st->now)
+        kl_board_follow_again(st, b);
+    else if (b->deadline <= st->now)
+        state_overdue(st, b);
+    if (b->talker == TALK_LOADER && kl_loader_deadline(&b->loader) <= st->now) {
+        kl_loader_tick(&b->loader, st->now);
+        kl_board_loader_step(st, b);
     }
-    kl_board_key_tick(st, s);
+    kl_board_key_tick(st, b);
     if (st->config.fixture)
-        kl_fixture_tick(st, s);
+        kl_fixture_tick(st, b);
 }
 
 static kl_us earlier(kl_us a, kl_us b)
@@ -630,17 +630,17 @@ static kl_us earlier(kl_us a, kl_us b)
     return a < b ? a : b;
 }
 
-kl_us kl_board_deadline(const struct slot *s)
+kl_us kl_board_deadline(const struct kl_board *b)
 {
-    kl_us at = earlier(s->deadline, s->link_deadline);
+    kl_us at = earlier(b->deadline, b->link_deadline);
 
-    at = earlier(at, s->reopen_at);
-    at = earlier(at, s->retry_at);
-    at = earlier(at, s->store_retry_at);
-    at = earlier(at, s->probe_at);
-    if (s->talker == TALK_LOADER)
-        at = earlier(at, kl_loader_deadline(&s->loader));
-    else if (s->talker == TALK_HANDOVER)
-        at = earlier(at, kl_handover_deadline(&s->handover));
+    at = earlier(at, b->reopen_at);
+    at = earlier(at, b->retry_at);
+    at = earlier(at, b->store_retry_at);
+    at = earlier(at, b->probe_at);
+    if (b->talker == TALK_LOADER)
+        at = earlier(at, kl_loader_deadline(&b->loader));
+    else if (b->talker == TALK_HANDOVER)
+        at = earlier(at, kl_handover_deadline(&b->handover));
     return at;
 }

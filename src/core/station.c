@@ -26,8 +26,8 @@ void kl_station_init(struct kl_station *st, const struct kl_station_config *conf
 void kl_station_finish(struct kl_station *st)
 {
     for (unsigned i = 0; i < st->slot_count; i++) {
-        kl_board_forget_key(st, &st->slot[i]);
-        kl_handover_finish(&st->slot[i].handover);
+        kl_board_forget_key(st, &st->board[i]);
+        kl_handover_finish(&st->board[i].handover);
     }
     kl_wipe(st, sizeof *st);
 }
@@ -45,20 +45,20 @@ static struct queued *queue_raw(struct kl_station *st)
     return q;
 }
 
-struct queued *kl_queue_action(struct kl_station *st, const struct slot *s,
+struct queued *kl_queue_action(struct kl_station *st, const struct kl_board *b,
                                enum kl_action_kind kind)
 {
     struct queued *q = queue_raw(st);
 
     q->action.kind = kind;
-    if (s) {
-        q->action.slot = s->index;
-        q->action.generation = s->generation;
+    if (b) {
+        q->action.slot = b->index;
+        q->action.generation = b->generation;
     }
     return q;
 }
 
-struct queued *kl_queue_note(struct kl_station *st, struct slot *s, enum kl_note_kind kind)
+struct queued *kl_queue_note(struct kl_station *st, struct kl_board *b, enum kl_note_kind kind)
 {
     struct queued *q;
 
@@ -68,15 +68,15 @@ struct queued *kl_queue_note(struct kl_station *st, struct slot *s, enum kl_note
         st->notes_dropped++;
         return NULL;
     }
-    q = kl_queue_action(st, s, KL_AC_NOTE);
+    q = kl_queue_action(st, b, KL_AC_NOTE);
     q->text[0] = '\0';
     q->label[0] = '\0';
     q->action.u.note.kind = kind;
-    if (s) {
-        q->action.u.note.state = q->action.u.note.before = s->state;
-        q->fault = s->fault;
-        q->identity = s->identity;
-        kl_copy(q->label, sizeof q->label, s->label);
+    if (b) {
+        q->action.u.note.state = q->action.u.note.before = b->state;
+        q->fault = b->fault;
+        q->identity = b->identity;
+        kl_copy(q->label, sizeof q->label, b->label);
     } else {
         q->fault = (struct kl_fault){0};
         q->identity = (struct kl_identity){0};
@@ -84,17 +84,17 @@ struct queued *kl_queue_note(struct kl_station *st, struct slot *s, enum kl_note
     return q;
 }
 
-void kl_note_text(struct kl_station *st, struct slot *s, enum kl_note_kind kind, const char *text)
+void kl_note_text(struct kl_station *st, struct kl_board *b, enum kl_note_kind kind, const char *text)
 {
-    struct queued *q = kl_queue_note(st, s, kind);
+    struct queued *q = kl_queue_note(st, b, kind);
 
     if (q)
         kl_copy(q->text, sizeof q->text, text);
 }
 
-void kl_note_key(struct kl_station *st, struct slot *s, const char *what, const char *text)
+void kl_note_key(struct kl_station *st, struct kl_board *b, const char *what, const char *text)
 {
-    struct queued *q = kl_queue_note(st, s, KL_NOTE_KEY);
+    struct queued *q = kl_queue_note(st, b, KL_NOTE_KEY);
 
     q->action.u.note.what = what;
     kl_copy(q->text, sizeof q->text, text);
@@ -107,23 +107,23 @@ void kl_station_warn(struct kl_station *st, const char *text)
     kl_note_text(st, NULL, KL_NOTE_STATION, text);
 }
 
-void kl_ask_store(struct kl_station *st, struct slot *s, enum kl_store_op op, uint32_t key,
+void kl_ask_store(struct kl_station *st, struct kl_board *b, enum kl_store_op op, uint32_t key,
                   const char *reason)
 {
-    struct queued *q = kl_queue_action(st, s, KL_AC_STORE);
+    struct queued *q = kl_queue_action(st, b, KL_AC_STORE);
 
-    q->action.request = ++s->request;
+    q->action.request = ++b->request;
     if (op == KL_OP_RESERVE || op == KL_OP_FETCH)
-        s->awaited = s->request;
+        b->awaited = b->request;
     q->action.u.store.op = op;
-    q->action.u.store.mac = op == KL_OP_ATTEMPT ? s->finished.mac : s->identity.mac;
-    q->action.u.store.acknowledged_only = s->acknowledged_only;
+    q->action.u.store.mac = op == KL_OP_ATTEMPT ? b->finished.mac : b->identity.mac;
+    q->action.u.store.acknowledged_only = b->acknowledged_only;
     if (reason) {
         kl_copy(q->text, sizeof q->text, reason);
         q->action.u.store.reason = q->text;
     }
     if (op == KL_OP_ATTEMPT)
-        q->action.u.store.attempt = &s->finished;
+        q->action.u.store.attempt = &b->finished;
     if (key != NO_KEY) {
         const struct kl_pool_key *k = kl_pool_key(&st->pool, key);
         q->action.u.store.fingerprint = k->fingerprint;
@@ -147,27 +147,27 @@ static void point_note(struct kl_station *st, struct queued *q)
     if (a->u.note.kind == KL_NOTE_PROGRESS)
         a->u.note.progress = &q->progress;
     if (a->u.note.kind == KL_NOTE_RESULT)
-        a->u.note.attempt = &st->slot[a->slot].finished;
+        a->u.note.attempt = &st->board[a->slot].finished;
 }
 
-static bool next_io(struct slot *s, struct kl_action *out)
+static bool next_io(struct kl_board *b, struct kl_action *out)
 {
     struct kl_io io;
     bool some = false;
 
-    if (s->link != LINK_OPEN)
+    if (b->link != LINK_OPEN)
         return false;
-    if (s->talker == TALK_LOADER)
-        some = kl_loader_next(&s->loader, &io);
-    else if (s->talker == TALK_HANDOVER)
-        some = kl_handover_next(&s->handover, &io);
+    if (b->talker == TALK_LOADER)
+        some = kl_loader_next(&b->loader, &io);
+    else if (b->talker == TALK_HANDOVER)
+        some = kl_handover_next(&b->handover, &io);
     if (!some)
         return false;
     *out = (struct kl_action){
         .kind = KL_AC_IO,
-        .slot = s->index,
-        .generation = s->generation,
-        .request = ++s->request,
+        .slot = b->index,
+        .generation = b->generation,
+        .request = ++b->request,
         .u.io = io,
     };
     return true;
@@ -185,19 +185,19 @@ bool kl_station_next(struct kl_station *st, struct kl_action *out)
         return true;
     }
     for (unsigned i = 0; i < st->slot_count; i++) {
-        struct slot *s = &st->slot[(st->rotor + i) % st->slot_count];
-        if (next_io(s, out)) {
-            st->rotor = s->index;
+        struct kl_board *b = &st->board[(st->rotor + i) % st->slot_count];
+        if (next_io(b, out)) {
+            st->rotor = b->index;
             return true;
         }
     }
     return false;
 }
 
-static bool may_rest(const struct slot *s)
+static bool may_rest(const struct kl_board *b)
 {
-    return s->state == KL_ST_EMPTY || s->state == KL_ST_DONE || s->state == KL_ST_FAILED ||
-           s->state == KL_ST_SKIPPED;
+    return b->state == KL_ST_EMPTY || b->state == KL_ST_DONE || b->state == KL_ST_FAILED ||
+           b->state == KL_ST_SKIPPED;
 }
 
 kl_us kl_station_deadline(const struct kl_station *st)
@@ -205,7 +205,7 @@ kl_us kl_station_deadline(const struct kl_station *st)
     kl_us at = st->warning_until;
 
     for (unsigned i = 0; i < st->slot_count; i++) {
-        kl_us slot_at = kl_board_deadline(&st->slot[i]);
+        kl_us slot_at = kl_board_deadline(&st->board[i]);
         if (slot_at < at)
             at = slot_at;
     }
@@ -215,17 +215,17 @@ kl_us kl_station_deadline(const struct kl_station *st)
 /* ---- rules that concern more than one board ---------------------------------------------------
  */
 
-static bool is_busy_flashing(const struct slot *s)
+static bool is_busy_flashing(const struct kl_board *b)
 {
-    return (s->state >= KL_ST_CONNECTING && s->state <= KL_ST_VERIFYING) ||
-           (s->state == KL_ST_SETTLING && s->link == LINK_OPENING);
+    return (b->state >= KL_ST_CONNECTING && b->state <= KL_ST_VERIFYING) ||
+           (b->state == KL_ST_SETTLING && b->link == LINK_OPENING);
 }
 
-static bool is_running(const struct slot *s)
+static bool is_running(const struct kl_board *b)
 {
-    return kl_state_is_live(s->state) || s->attempt_open ||
-           (s->state == KL_ST_SETTLING && s->link == LINK_OPENING) ||
-           (s->state == KL_ST_FAILED && s->retry_at != KL_NEVER);
+    return kl_state_is_live(b->state) || b->attempt_open ||
+           (b->state == KL_ST_SETTLING && b->link == LINK_OPENING) ||
+           (b->state == KL_ST_FAILED && b->retry_at != KL_NEVER);
 }
 
 static unsigned finished_boards(const struct kl_station *st)
@@ -233,19 +233,19 @@ static unsigned finished_boards(const struct kl_station *st)
     return st->done + st->failed + st->skipped;
 }
 
-bool kl_may_start(const struct kl_station *st, const struct slot *s)
+bool kl_may_start(const struct kl_station *st, const struct kl_board *b)
 {
     unsigned flashing = 0, running = 0;
 
     if (st->paused || st->stopping || !st->have_keys || st->rest_said)
         return false;
-    if (st->config.once && s->finished_once)
+    if (st->config.once && b->finished_once)
         return false;
     for (unsigned i = 0; i < st->slot_count; i++) {
-        if (&st->slot[i] == s)
+        if (&st->board[i] == b)
             continue;
-        flashing += is_busy_flashing(&st->slot[i]);
-        running += is_running(&st->slot[i]);
+        flashing += is_busy_flashing(&st->board[i]);
+        running += is_running(&st->board[i]);
     }
     if (st->config.max_flashing && flashing >= st->config.max_flashing)
         return false;
@@ -259,12 +259,12 @@ void kl_look_for_common_cause(struct kl_station *st)
     char text[KL_TEXT_MAX];
 
     for (unsigned i = 0; i < st->slot_count; i++) {
-        const struct slot *s = &st->slot[i];
-        enum kl_reason r = s->finished.reason;
+        const struct kl_board *b = &st->board[i];
+        enum kl_reason r = b->finished.reason;
         bool of_that_kind = r == KL_FAULT_PORT_LOST || r == KL_FAULT_BROWNOUT ||
                             r == KL_FAULT_TIMEOUT || r == KL_FAULT_LINE_NOISE ||
                             r == KL_FAULT_LINK_STUCK;
-        if (of_that_kind && s->failed_at > 0 && st->now - s->failed_at < KL_SEC(10))
+        if (of_that_kind && b->failed_at > 0 && st->now - b->failed_at < KL_SEC(10))
             together++;
     }
     if (together >= 3 && st->warning_until == KL_NEVER) {
@@ -275,13 +275,13 @@ void kl_look_for_common_cause(struct kl_station *st)
     }
 }
 
-static void remember_figures(struct kl_station *st, const struct slot *s, bool is_done)
+static void remember_figures(struct kl_station *st, const struct kl_board *b, bool is_done)
 {
     struct finished_board *f = &st->recent[st->recent_head];
     kl_us sorted[RECENT_MAX];
     unsigned n = 0;
 
-    *f = (struct finished_board){st->now, s->finished.ended - s->finished.started, is_done};
+    *f = (struct finished_board){st->now, b->finished.ended - b->finished.started, is_done};
     st->recent_head = (st->recent_head + 1) % RECENT_MAX;
     if (st->recent_count < RECENT_MAX)
         st->recent_count++;
@@ -312,25 +312,25 @@ static void check_keys_left(struct kl_station *st)
     }
 }
 
-/* A board's turn is over; s->finished tells how. */
-void kl_board_finished(struct kl_station *st, struct slot *s, enum kl_state result)
+/* A board's turn is over; b->finished tells how. */
+void kl_board_finished(struct kl_station *st, struct kl_board *b, enum kl_state result)
 {
-    s->finished_once = s->result_told = true;
+    b->finished_once = b->result_told = true;
     if (result == KL_ST_DONE) {
         st->done++;
-        s->done++;
-        if (s->finished.tries == 1)
+        b->done++;
+        if (b->finished.tries == 1)
             st->first_pass++;
     } else if (result == KL_ST_SKIPPED) {
         st->skipped++;
-    } else if (s->finished.reason != KL_FAULT_STOPPED) {
+    } else if (b->finished.reason != KL_FAULT_STOPPED) {
         st->failed++;
-        s->failed++;
+        b->failed++;
     }
-    s->failed_at = result == KL_ST_FAILED ? st->now : 0;
+    b->failed_at = result == KL_ST_FAILED ? st->now : 0;
     if (result != KL_ST_SKIPPED)
-        remember_figures(st, s, result == KL_ST_DONE);
-    kl_queue_note(st, s, KL_NOTE_RESULT);
+        remember_figures(st, b, result == KL_ST_DONE);
+    kl_queue_note(st, b, KL_NOTE_RESULT);
     if (result == KL_ST_FAILED)
         kl_look_for_common_cause(st);
     check_keys_left(st);
@@ -339,13 +339,13 @@ void kl_board_finished(struct kl_station *st, struct slot *s, enum kl_state resu
 /* ---- the end ----------------------------------------------------------------------------------
  */
 
-static bool slot_has_ended(const struct kl_station *st, const struct slot *s)
+static bool slot_has_ended(const struct kl_station *st, const struct kl_board *b)
 {
-    if (!s->exists)
+    if (!b->exists)
         return true;
-    if (!may_rest(s) || s->retry_at != KL_NEVER)
-        return st->stopping && s->state == KL_ST_SETTLING;
-    return !st->config.once || st->stopping || s->finished_once;
+    if (!may_rest(b) || b->retry_at != KL_NEVER)
+        return st->stopping && b->state == KL_ST_SETTLING;
+    return !st->config.once || st->stopping || b->finished_once;
 }
 
 static int exit_status(const struct kl_station *st)
@@ -365,9 +365,9 @@ static void rest_if_all_done(struct kl_station *st)
     if (!wanted || st->rest_said || st->store_pending > 0)
         return;
     for (unsigned i = 0; i < st->slot_count; i++) {
-        const struct slot *s = &st->slot[i];
-        bool counted_out = st->config.count && !is_running(s);
-        if (!counted_out && !slot_has_ended(st, s))
+        const struct kl_board *b = &st->board[i];
+        bool counted_out = st->config.count && !is_running(b);
+        if (!counted_out && !slot_has_ended(st, b))
             return;
     }
     st->rest_said = true;
@@ -388,7 +388,7 @@ static void stop(struct kl_station *st)
     kl_note_text(st, NULL, KL_NOTE_STATION,
                  "stopping: boards that are being given a key finish first");
     for (unsigned i = 0; i < st->slot_count; i++)
-        kl_board_park(st, &st->slot[i]);
+        kl_board_park(st, &st->board[i]);
 }
 
 /* ---- what comes in ----------------------------------------------------------------------------
@@ -396,51 +396,51 @@ static void stop(struct kl_station *st)
 
 static void add_slot(struct kl_station *st, const struct kl_event *ev)
 {
-    struct slot *s = &st->slot[ev->slot];
+    struct kl_board *b = &st->board[ev->slot];
     uint32_t generation, request;
 
     KL_ASSERT(ev->slot < KL_SLOTS_MAX && ev->slot <= st->slot_count);
     if (ev->slot == st->slot_count)
         st->slot_count++;
-    KL_ASSERT(!s->exists);
-    generation = s->generation;
-    request = s->request;
-    memset(s, 0, sizeof *s);
-    s->generation = generation; /* answers to a slot that was here before must stay stale */
-    s->request = request;
-    s->index = ev->slot;
-    s->exists = true;
-    s->network = ev->u.slot.network;
-    s->baud_limit = st->config.baud_max;
-    s->link_deadline = s->reopen_at = s->deadline = s->retry_at = KL_NEVER;
-    s->follow_until = s->probe_at = KL_NEVER;
-    s->reopen_wait = KL_MS(250);
-    s->since = st->now;
-    s->result_told = true;
-    s->key = NO_KEY;
-    kl_board_forget_key(st, s);
-    kl_copy(s->name, sizeof s->name, ev->u.slot.name);
+    KL_ASSERT(!b->exists);
+    generation = b->generation;
+    request = b->request;
+    memset(b, 0, sizeof *b);
+    b->generation = generation; /* answers to a slot that was here before must stay stale */
+    b->request = request;
+    b->index = ev->slot;
+    b->exists = true;
+    b->network = ev->u.slot.network;
+    b->baud_limit = st->config.baud_max;
+    b->link_deadline = b->reopen_at = b->deadline = b->retry_at = KL_NEVER;
+    b->follow_until = b->probe_at = KL_NEVER;
+    b->reopen_wait = KL_MS(250);
+    b->since = st->now;
+    b->result_told = true;
+    b->key = NO_KEY;
+    kl_board_forget_key(st, b);
+    kl_copy(b->name, sizeof b->name, ev->u.slot.name);
     /* --once is promised an answer for each slot, also where nothing is plugged in. */
-    if (st->config.once && !s->network)
-        s->deadline = st->now + KL_SEC(5);
+    if (st->config.once && !b->network)
+        b->deadline = st->now + KL_SEC(5);
 }
 
-static void plugged(struct kl_station *st, struct slot *s, const struct kl_event *ev)
+static void plugged(struct kl_station *st, struct kl_board *b, const struct kl_event *ev)
 {
-    bool was_plugged = s->plugged;
+    bool was_plugged = b->plugged;
 
-    s->plugged = true;
-    s->kind = ev->u.port.link;
-    kl_copy(s->path, sizeof s->path, ev->u.port.path);
-    kl_copy(s->usb_serial, sizeof s->usb_serial, ev->u.port.serial);
-    if (s->network) {
-        s->reopen_at = st->now;
+    b->plugged = true;
+    b->kind = ev->u.port.link;
+    kl_copy(b->path, sizeof b->path, ev->u.port.path);
+    kl_copy(b->usb_serial, sizeof b->usb_serial, ev->u.port.serial);
+    if (b->network) {
+        b->reopen_at = st->now;
         return;
     }
-    kl_note_text(st, s, KL_NOTE_PORT, "plugged in");
-    if (!was_plugged && s->state != KL_ST_EMPTY && may_rest(s) && s->follow_until == KL_NEVER)
-        kl_board_gone(st, s, "the board before it has gone");
-    kl_board_plugged(st, s);
+    kl_note_text(st, b, KL_NOTE_PORT, "plugged in");
+    if (!was_plugged && b->state != KL_ST_EMPTY && may_rest(b) && b->follow_until == KL_NEVER)
+        kl_board_gone(st, b, "the board before it has gone");
+    kl_board_plugged(st, b);
 }
 
 const char *kl_station_unreleasable(const struct kl_station *st, const struct kl_fingerprint *fp)
@@ -450,7 +450,7 @@ const char *kl_station_unreleasable(const struct kl_station *st, const struct kl
     if (key == NO_KEY)
         return "the station does not know this key";
     for (unsigned i = 0; i < st->slot_count; i++)
-        if (st->slot[i].key == key)
+        if (st->board[i].key == key)
             return "its board is on the bench right now, which settles it; unplug it first";
     return kl_pool_may_release(&st->pool, key) ? NULL : "it is not reserved any more";
 }
@@ -462,7 +462,7 @@ static void release(struct kl_station *st, const struct kl_event *ev)
     uint32_t key = kl_pool_find(&st->pool, &ev->u.command.fingerprint);
 
     if (!why && kl_pool_operator_release(&st->pool, key))
-        kl_ask_store(st, &st->slot[0], KL_OP_RELEASE, key, ev->u.command.reason);
+        kl_ask_store(st, &st->board[0], KL_OP_RELEASE, key, ev->u.command.reason);
     kl_format(
         text, sizeof text, "an operator %s the key %s%s%s", why ? "can't release" : "releases",
         key == NO_KEY ? "?" : kl_pool_key(&st->pool, key)->label, why ? ": " : "", why ? why : "");
@@ -471,22 +471,22 @@ static void release(struct kl_station *st, const struct kl_event *ev)
 
 static void command(struct kl_station *st, const struct kl_event *ev)
 {
-    struct slot *s = ev->slot < st->slot_count ? &st->slot[ev->slot] : NULL;
+    struct kl_board *b = ev->slot < st->slot_count ? &st->board[ev->slot] : NULL;
 
     switch (ev->u.command.kind) {
     case KL_CMD_RETRY:
     case KL_CMD_ERASE_RETRY:
-        if (s)
-            kl_board_retry(st, s, ev->u.command.kind == KL_CMD_ERASE_RETRY);
+        if (b)
+            kl_board_retry(st, b, ev->u.command.kind == KL_CMD_ERASE_RETRY);
         break;
     case KL_CMD_RETRY_FAILED:
         for (unsigned i = 0; i < st->slot_count; i++)
-            if (st->slot[i].state == KL_ST_FAILED)
-                kl_board_retry(st, &st->slot[i], false);
+            if (st->board[i].state == KL_ST_FAILED)
+                kl_board_retry(st, &st->board[i], false);
         break;
     case KL_CMD_SKIP:
-        if (s)
-            kl_board_skip(st, s);
+        if (b)
+            kl_board_skip(st, b);
         break;
     case KL_CMD_PAUSE:
     case KL_CMD_RESUME:
@@ -504,34 +504,34 @@ static void command(struct kl_station *st, const struct kl_event *ev)
     }
 }
 
-static void slot_event(struct kl_station *st, struct slot *s, const struct kl_event *ev)
+static void slot_event(struct kl_station *st, struct kl_board *b, const struct kl_event *ev)
 {
     switch (ev->kind) {
     case KL_EV_SLOT_GONE:
-        s->plugged = false;
-        s->exists = false;
-        s->reopen_at = KL_NEVER;
-        kl_board_gone(st, s, "slot removed");
+        b->plugged = false;
+        b->exists = false;
+        b->reopen_at = KL_NEVER;
+        kl_board_gone(st, b, "slot removed");
         break;
     case KL_EV_PLUGGED:
-        plugged(st, s, ev);
+        plugged(st, b, ev);
         break;
     case KL_EV_UNPLUGGED:
-        kl_board_unplugged(st, s);
+        kl_board_unplugged(st, b);
         break;
     default:
-        if (ev->generation != s->generation) {
+        if (ev->generation != b->generation) {
             st->stale++;
         } else if (ev->kind == KL_EV_OPENED) {
-            kl_board_link_opened(st, s, ev);
+            kl_board_link_opened(st, b, ev);
         } else if (ev->kind == KL_EV_CLOSED) {
-            kl_board_link_closed(st, s);
-        } else if (ev->kind == KL_EV_LOST && s->link == LINK_OPEN) {
-            kl_board_link_lost(st, s, ev->u.text);
-        } else if (ev->kind == KL_EV_RX && s->link == LINK_OPEN) {
-            kl_board_rx(st, s, ev->u.rx.data, ev->u.rx.size);
-        } else if (ev->kind == KL_EV_IO_DONE && s->link == LINK_OPEN) {
-            kl_board_io_done(st, s, ev->request, ev->u.io.ok);
+            kl_board_link_closed(st, b);
+        } else if (ev->kind == KL_EV_LOST && b->link == LINK_OPEN) {
+            kl_board_link_lost(st, b, ev->u.text);
+        } else if (ev->kind == KL_EV_RX && b->link == LINK_OPEN) {
+            kl_board_rx(st, b, ev->u.rx.data, ev->u.rx.size);
+        } else if (ev->kind == KL_EV_IO_DONE && b->link == LINK_OPEN) {
+            kl_board_io_done(st, b, ev->request, ev->u.io.ok);
         }
     }
 }
@@ -556,12 +556,12 @@ static void settle(struct kl_station *st)
         st->version++;
     }
     for (unsigned i = 0; i < st->slot_count; i++) {
-        struct slot *s = &st->slot[i];
-        if (kl_board_deadline(s) <= st->now || s->state == KL_ST_ASKING || st->config.fixture)
-            kl_board_tick(st, s);
-        if (s->state == KL_ST_SETTLING && s->settled && !s->start_when_closed &&
-            kl_may_start(st, s))
-            kl_board_try_start(st, s);
+        struct kl_board *b = &st->board[i];
+        if (kl_board_deadline(b) <= st->now || b->state == KL_ST_ASKING || st->config.fixture)
+            kl_board_tick(st, b);
+        if (b->state == KL_ST_SETTLING && b->settled && !b->start_when_closed &&
+            kl_may_start(st, b))
+            kl_board_try_start(st, b);
     }
     rest_if_all_done(st);
 }
@@ -569,8 +569,8 @@ static void settle(struct kl_station *st)
 static void check_promises(const struct kl_station *st)
 {
     for (unsigned i = 0; i < st->slot_count; i++) {
-        const struct slot *s = &st->slot[i];
-        KL_ASSERT(may_rest(s) || kl_board_deadline(s) != KL_NEVER);
+        const struct kl_board *b = &st->board[i];
+        KL_ASSERT(may_rest(b) || kl_board_deadline(b) != KL_NEVER);
     }
 }
 
@@ -600,7 +600,7 @@ void kl_station_feed(struct kl_station *st, const struct kl_event *ev)
         break;
     default:
         KL_ASSERT(ev->slot < st->slot_count);
-        slot_event(st, &st->slot[ev->slot], ev);
+        slot_event(st, &st->board[ev->slot], ev);
         st->version++;
     }
     settle(st);

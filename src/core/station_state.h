@@ -38,7 +38,7 @@ enum talker {
     TALK_HANDOVER,
 };
 
-struct slot {
+struct kl_board {
     /* the place */
     unsigned index;
     char name[KL_NAME_MAX], path[KL_PORT_MAX], usb_serial[64];
@@ -140,7 +140,7 @@ struct kl_station {
     struct kl_pool pool;
     bool have_keys;
     unsigned fields;
-    struct slot slot[KL_SLOTS_MAX];
+    struct kl_board board[KL_SLOTS_MAX];
     unsigned slot_count;
 
     struct queued queue[QUEUE_SIZE];
@@ -161,72 +161,72 @@ struct kl_station {
 };
 
 /* station.c */
-struct queued *kl_queue_action(struct kl_station *st, const struct slot *s,
+struct queued *kl_queue_action(struct kl_station *st, const struct kl_board *b,
                                enum kl_action_kind kind);
 /* NULL if a log line or progress found no room: then it is not told. */
-struct queued *kl_queue_note(struct kl_station *st, struct slot *s, enum kl_note_kind kind);
-void kl_note_text(struct kl_station *st, struct slot *s, enum kl_note_kind kind, const char *text);
-void kl_note_key(struct kl_station *st, struct slot *s, const char *what, const char *text);
+struct queued *kl_queue_note(struct kl_station *st, struct kl_board *b, enum kl_note_kind kind);
+void kl_note_text(struct kl_station *st, struct kl_board *b, enum kl_note_kind kind, const char *text);
+void kl_note_key(struct kl_station *st, struct kl_board *b, const char *what, const char *text);
 void kl_station_warn(struct kl_station *st, const char *text);
-void kl_ask_store(struct kl_station *st, struct slot *s, enum kl_store_op op, uint32_t key,
+void kl_ask_store(struct kl_station *st, struct kl_board *b, enum kl_store_op op, uint32_t key,
                   const char *reason);
 /* May this slot begin (or try again) now? */
-bool kl_may_start(const struct kl_station *st, const struct slot *s);
-void kl_board_finished(struct kl_station *st, struct slot *s, enum kl_state result);
+bool kl_may_start(const struct kl_station *st, const struct kl_board *b);
+void kl_board_finished(struct kl_station *st, struct kl_board *b, enum kl_state result);
 void kl_look_for_common_cause(struct kl_station *st);
 
 /* board.c */
-void kl_board_enter(struct kl_station *st, struct slot *s, enum kl_state state);
+void kl_board_enter(struct kl_station *st, struct kl_board *b, enum kl_state state);
 bool kl_state_is_live(enum kl_state state); /* CONNECTING … RECORDING */
-void kl_board_fail(struct kl_station *st, struct slot *s, enum kl_reason reason,
+void kl_board_fail(struct kl_station *st, struct kl_board *b, enum kl_reason reason,
                    const char *detail);
-void kl_board_fail_with(struct kl_station *st, struct slot *s, const struct kl_fault *fault);
+void kl_board_fail_with(struct kl_station *st, struct kl_board *b, const struct kl_fault *fault);
 /* Another board may have come: start from the beginning, without counting a failure. */
-void kl_board_identify_again(struct kl_station *st, struct slot *s, const char *why);
-void kl_board_skip(struct kl_station *st, struct slot *s);
-void kl_board_retry(struct kl_station *st, struct slot *s, bool erase);
-void kl_board_park(struct kl_station *st, struct slot *s);
-void kl_board_plugged(struct kl_station *st, struct slot *s);
-void kl_board_begin(struct kl_station *st, struct slot *s); /* a try, with the link open */
-void kl_board_try_start(struct kl_station *st, struct slot *s);
-void kl_board_rx(struct kl_station *st, struct slot *s, const uint8_t *data, size_t size);
-void kl_board_io_done(struct kl_station *st, struct slot *s, uint32_t request, bool ok);
-void kl_board_tick(struct kl_station *st, struct slot *s);
-kl_us kl_board_deadline(const struct slot *s);
-void kl_board_loader_step(struct kl_station *st, struct slot *s);
-void kl_board_finish_attempt(struct kl_station *st, struct slot *s, enum kl_state result);
-void kl_board_tell_failure(struct kl_station *st, struct slot *s);
+void kl_board_identify_again(struct kl_station *st, struct kl_board *b, const char *why);
+void kl_board_skip(struct kl_station *st, struct kl_board *b);
+void kl_board_retry(struct kl_station *st, struct kl_board *b, bool erase);
+void kl_board_park(struct kl_station *st, struct kl_board *b);
+void kl_board_plugged(struct kl_station *st, struct kl_board *b);
+void kl_board_begin(struct kl_station *st, struct kl_board *b); /* a try, with the link open */
+void kl_board_try_start(struct kl_station *st, struct kl_board *b);
+void kl_board_rx(struct kl_station *st, struct kl_board *b, const uint8_t *data, size_t size);
+void kl_board_io_done(struct kl_station *st, struct kl_board *b, uint32_t request, bool ok);
+void kl_board_tick(struct kl_station *st, struct kl_board *b);
+kl_us kl_board_deadline(const struct kl_board *b);
+void kl_board_loader_step(struct kl_station *st, struct kl_board *b);
+void kl_board_finish_attempt(struct kl_station *st, struct kl_board *b, enum kl_state result);
+void kl_board_tell_failure(struct kl_station *st, struct kl_board *b);
 
 /* board_link.c */
-void kl_board_open_link(struct kl_station *st, struct slot *s);
-void kl_board_watch_port(struct kl_station *st, struct slot *s); /* it rests, perhaps closed */
-void kl_board_close_link(struct kl_station *st, struct slot *s);
-void kl_board_link_opened(struct kl_station *st, struct slot *s, const struct kl_event *ev);
-void kl_board_link_lost(struct kl_station *st, struct slot *s, const char *why);
-void kl_board_link_closed(struct kl_station *st, struct slot *s);
-void kl_board_link_overdue(struct kl_station *st, struct slot *s);
-void kl_board_follow_again(struct kl_station *st, struct slot *s);
-void kl_board_unplugged(struct kl_station *st, struct slot *s);
-void kl_board_gone(struct kl_station *st, struct slot *s, const char *why);
+void kl_board_open_link(struct kl_station *st, struct kl_board *b);
+void kl_board_watch_port(struct kl_station *st, struct kl_board *b); /* it rests, perhaps closed */
+void kl_board_close_link(struct kl_station *st, struct kl_board *b);
+void kl_board_link_opened(struct kl_station *st, struct kl_board *b, const struct kl_event *ev);
+void kl_board_link_lost(struct kl_station *st, struct kl_board *b, const char *why);
+void kl_board_link_closed(struct kl_station *st, struct kl_board *b);
+void kl_board_link_overdue(struct kl_station *st, struct kl_board *b);
+void kl_board_follow_again(struct kl_station *st, struct kl_board *b);
+void kl_board_unplugged(struct kl_station *st, struct kl_board *b);
+void kl_board_gone(struct kl_station *st, struct kl_board *b, const char *why);
 
 /* Only with --fixture: the link stays open. */
-void kl_board_left_fixture(struct kl_station *st, struct slot *s, const char *why);
+void kl_board_left_fixture(struct kl_station *st, struct kl_board *b, const char *why);
 
 /* board_fixture.c */
-bool kl_fixture_is_probing(const struct slot *s); /* the loader talks for the fixture */
-bool kl_fixture_watches(const struct kl_station *st, const struct slot *s);
-void kl_fixture_step(struct kl_station *st, struct slot *s); /* the loader moved on while probing */
-void kl_fixture_tick(struct kl_station *st, struct slot *s);
+bool kl_fixture_is_probing(const struct kl_board *b); /* the loader talks for the fixture */
+bool kl_fixture_watches(const struct kl_station *st, const struct kl_board *b);
+void kl_fixture_step(struct kl_station *st, struct kl_board *b); /* the loader moved on while probing */
+void kl_fixture_tick(struct kl_station *st, struct kl_board *b);
 
 /* board_key.c */
-void kl_board_forget_key(struct kl_station *st, struct slot *s);
+void kl_board_forget_key(struct kl_station *st, struct kl_board *b);
 void kl_board_drop_lost_keys(struct kl_station *st); /* after a key may have been freed */
-void kl_board_recognise(struct kl_station *st, struct slot *s); /* after identification */
-void kl_board_listen(struct kl_station *st, struct slot *s); /* after the reset into the program */
-void kl_board_handover_step(struct kl_station *st, struct slot *s);
-void kl_board_ask_pool(struct kl_station *st, struct slot *s);
+void kl_board_recognise(struct kl_station *st, struct kl_board *b); /* after identification */
+void kl_board_listen(struct kl_station *st, struct kl_board *b); /* after the reset into the program */
+void kl_board_handover_step(struct kl_station *st, struct kl_board *b);
+void kl_board_ask_pool(struct kl_station *st, struct kl_board *b);
 void kl_board_key_stored(struct kl_station *st, const struct kl_event *ev);
-void kl_board_key_tick(struct kl_station *st, struct slot *s);
-void kl_board_give_back_unsent(struct kl_station *st, struct slot *s, const char *reason);
+void kl_board_key_tick(struct kl_station *st, struct kl_board *b);
+void kl_board_give_back_unsent(struct kl_station *st, struct kl_board *b, const char *reason);
 
 #endif

@@ -5,32 +5,32 @@
 
 #include <string.h>
 
-static void look_at_slot(const struct slot *s, struct kl_slot_view *v)
+static void look_at_slot(const struct kl_board *b, struct kl_slot_view *v)
 {
-    const struct kl_loader_progress *p = kl_loader_progress(&s->loader);
+    const struct kl_loader_progress *p = kl_loader_progress(&b->loader);
 
     *v = (struct kl_slot_view){
-        .network = s->network,
-        .plugged = s->plugged,
-        .state = s->state,
-        .since = s->since,
-        .retry_at = s->retry_at,
-        .fault = s->fault,
-        .identity = s->identity,
+        .network = b->network,
+        .plugged = b->plugged,
+        .state = b->state,
+        .since = b->since,
+        .retry_at = b->retry_at,
+        .fault = b->fault,
+        .identity = b->identity,
         .left = KL_NEVER,
-        .tries = s->tries,
-        .already = s->attempt.already,
-        .boards_done = s->done,
-        .boards_failed = s->failed,
+        .tries = b->tries,
+        .already = b->attempt.already,
+        .boards_done = b->done,
+        .boards_failed = b->failed,
     };
-    kl_copy(v->name, sizeof v->name, s->name);
-    kl_copy(v->port, sizeof v->port, s->path);
-    kl_copy(v->label, sizeof v->label, s->label);
-    if (s->state != KL_ST_EMPTY && s->state != KL_ST_SETTLING)
+    kl_copy(v->name, sizeof v->name, b->name);
+    kl_copy(v->port, sizeof v->port, b->path);
+    kl_copy(v->label, sizeof v->label, b->label);
+    if (b->state != KL_ST_EMPTY && b->state != KL_ST_SETTLING)
         v->progress = *p;
-    if (s->state == KL_ST_FLASHING && s->rate > 0) {
-        v->bytes_per_second = s->rate;
-        v->left = (kl_us)((p->total - p->done) * 1000000u / s->rate);
+    if (b->state == KL_ST_FLASHING && b->rate > 0) {
+        v->bytes_per_second = b->rate;
+        v->left = (kl_us)((p->total - p->done) * 1000000u / b->rate);
     }
 }
 
@@ -56,7 +56,7 @@ void kl_station_look(const struct kl_station *st, struct kl_snapshot *out)
     out->at = st->now;
     out->slot_count = st->slot_count;
     for (unsigned i = 0; i < st->slot_count; i++)
-        look_at_slot(&st->slot[i], &out->slot[i]);
+        look_at_slot(&st->board[i], &out->slot[i]);
     out->keys = st->pool.counts;
     out->done = st->done;
     out->failed = st->failed;
