@@ -1,6 +1,6 @@
 /*
  * board.c: a board's life up to its start: the table of states, the loader, failing. Its port is in
- * board_link.c; what comes after, from its first word to done, in board_key.c.
+ * board_port.c; what comes after, from its first word to done, in board_key.c.
  */
 #include "station_state.h"
 
@@ -61,15 +61,16 @@ void kl_board_enter(struct kl_station *st, struct kl_board *b, enum kl_state sta
 
 void kl_board_plugged(struct kl_station *st, struct kl_board *b)
 {
-    if (b->follow_until != KL_NEVER || b->state != KL_ST_EMPTY)
+    if (kl_port_is_away(&b->port) || b->state != KL_ST_EMPTY)
         return;
-    if (st->config.fixture && b->link == LINK_CLOSED) {
-        b->reopen_at = st->now; /* the adapter is there; the board is looked for by talking */
+    if (st->config.fixture && b->port.state == KL_PORT_CLOSED) {
+        /* The adapter is there; the board is looked for by talking. */
+        kl_port_try_at(&b->port, st->now);
         return;
     }
     kl_board_enter(st, b, KL_ST_SETTLING);
     b->settled = false;
-    b->deadline = st->now + (b->network ? 0 : st->config.settle);
+    b->deadline = st->now + (b->port.network ? 0 : st->config.settle);
     if (b->deadline <= st->now)
         kl_board_try_start(st, b);
 }
@@ -82,15 +83,18 @@ void kl_board_try_start(struct kl_station *st, struct kl_board *b)
         b->deadline = st->now + KL_SEC(1);
         return;
     }
-    if (b->link == LINK_OPEN) {
-        kl_board_begin(st, b);
-    } else if (b->link == LINK_CLOSED) {
-        b->deadline = KL_NEVER; /* the link's own deadline holds */
+    switch (b->port.state) {
+    case KL_PORT_OPEN:
+        kl_board_begin(st, b, false);
+        break;
+    case KL_PORT_CLOSED:
+        b->deadline = KL_NEVER; /* the port's own deadline holds */
         b->settled = false;
-        kl_board_open_link(st, b);
-    } else {
-        b->deadline = KL_NEVER; /* the link's again */
-        b->start_when_closed = true;
+        kl_board_open_port(st, b);
+        break;
+    default:
+        b->deadline = KL_NEVER; /* the port's again */
+        kl_port_start_when_closed(&b->port);
     }
 }
 
@@ -101,42 +105,43 @@ static void start_attempt(struct kl_station *st, struct kl_board *b)
         .wall_started = st->wall,
         .tries = ++b->tries,
     };
-    kl_copy(b->attempt.port, sizeof b->attempt.port, b->path);
+    kl_copy(b->attempt.port, sizeof b->attempt.port, b->port.path);
     kl_copy(b->attempt.slot, sizeof b->attempt.slot, b->name);
     b->attempt_open = true;
-    b->follows = 0;
+    kl_port_new_try(&b->port);
 }
 
-static void connect(struct kl_station *st, struct kl_board *b)
+/* `reset_done`: the board comes back from a reset into its loader. */
+static void connect(struct kl_station *st, struct kl_board *b, bool reset_done)
 {
     struct kl_loader_setup setup = {
-        .link = b->kind,
+        .link = b->port.kind,
         .first = b->strategy,
-        .reset_done = b->returned,
+        .reset_done = reset_done,
         .stubs = st->config.stubs,
         .baud_max = b->baud_limit < st->config.baud_max ? b->baud_limit : st->config.baud_max,
     };
 
-    b->returned = false;
     kl_board_forget_key(st, b);
     kl_handover_finish(&b->handover);
     b->probe_at = KL_NEVER;
     b->identity = (struct kl_identity){0};
-    b->io_floor = b->request;
+    kl_port_new_talk(&b->port);
     b->talker = TALK_LOADER;
     kl_loader_init(&b->loader, &setup);
     kl_loader_start(&b->loader, KL_LOADER_CONNECT, NULL, st->now);
 }
 
 /* A try begins: the link is open. */
-void kl_board_begin(struct kl_station *st, struct kl_board *b)
+void kl_board_begin(struct kl_station *st, struct kl_board *b, bool reset_done)
 {
+    KL_ASSERT(b->port.state == KL_PORT_OPEN);
     b->settled = false;
     if (!b->attempt_open)
         start_attempt(st, b);
     if (b->state != KL_ST_CONNECTING)
         kl_board_enter(st, b, KL_ST_CONNECTING);
-    connect(st, b);
+    connect(st, b, reset_done);
     kl_board_loader_step(st, b);
 }
 
@@ -149,7 +154,7 @@ void kl_board_identify_again(struct kl_station *st, struct kl_board *b, const ch
         return;
     }
     kl_board_enter(st, b, KL_ST_CONNECTING);
-    connect(st, b);
+    connect(st, b, false);
 }
 
 /* ---- ending -----------------------------------------------------------------------------------
@@ -247,17 +252,18 @@ void kl_board_fail_with(struct kl_station *st, struct kl_board *b, const struct 
     kl_board_enter(st, b, KL_ST_FAILED);
     b->failed_at = st->now;
     kl_look_for_common_cause(st);
-    b->follow_until = KL_NEVER;
+    kl_port_unfollow(&b->port);
     b->retry_at = again;
     if (is_about_the_link(fault->reason))
-        kl_board_close_link(st, b);
+        kl_board_close_port(st, b);
     if (again != KL_NEVER)
         return;
     kl_board_finished(st, b, KL_ST_FAILED);
     kl_board_watch_port(st, b);
 }
 
-void kl_board_fail(struct kl_station *st, struct kl_board *b, enum kl_reason reason, const char *detail)
+void kl_board_fail(struct kl_station *st, struct kl_board *b, enum kl_reason reason,
+                   const char *detail)
 {
     struct kl_fault fault = {.reason = reason};
 
@@ -282,8 +288,7 @@ void kl_board_skip(struct kl_station *st, struct kl_board *b)
     b->finished.reason = KL_FAULT_NONE;
     kl_board_finished(st, b, KL_ST_SKIPPED);
     kl_board_watch_port(st, b);
-    if (b->follow_until != KL_NEVER)
-        b->deadline = st->now; /* it is away; whether it comes back is still to be seen */
+    kl_port_look_now(&b->port, st->now); /* is it away? Whether it comes back is to be seen */
 }
 
 /* Stop was asked for: what has not sent a key yet ends here; the rest is let finish. */
@@ -294,8 +299,7 @@ void kl_board_park(struct kl_station *st, struct kl_board *b)
     if (b->state == KL_ST_FAILED)
         kl_board_tell_failure(st, b);
     b->retry_at = KL_NEVER;
-    b->reopen_at = KL_NEVER;
-    b->start_when_closed = false;
+    kl_port_rest(&b->port);
     if (b->state == KL_ST_SETTLING || kl_state_is_live(b->state)) {
         kl_board_give_back_unsent(st, b, "stopped before anything was sent");
         kl_board_fail(st, b, KL_FAULT_STOPPED, "");
@@ -310,8 +314,8 @@ void kl_board_retry(struct kl_station *st, struct kl_board *b, bool erase)
     b->restarts = 0;
     b->erase = erase;
     b->finished_once = false;
-    b->opens_failed = 0;
-    b->follow_until = KL_NEVER;
+    b->port.again.refused = 0;
+    kl_port_unfollow(&b->port);
     kl_board_enter(st, b, KL_ST_SETTLING);
     kl_board_try_start(st, b);
 }
@@ -340,7 +344,7 @@ static const struct kl_board *other_with_mac(const struct kl_station *st, const 
     for (unsigned i = 0; i < st->slot_count; i++) {
         const struct kl_board *other = &st->board[i];
         bool rests = other->state != KL_ST_EMPTY && other->state != KL_ST_CLOSING &&
-                     other->link == LINK_OPEN && !st->config.fixture;
+                     other->port.state == KL_PORT_OPEN && !st->config.fixture;
         if (other != b && (kl_state_is_live(other->state) || rests) &&
             kl_mac_equal(&other->identity.mac, &b->identity.mac))
             return other;
@@ -554,7 +558,7 @@ void kl_board_rx(struct kl_station *st, struct kl_board *b, const uint8_t *data,
 
 void kl_board_io_done(struct kl_station *st, struct kl_board *b, uint32_t request, bool ok)
 {
-    if (b->talker != TALK_LOADER || (int32_t)(request - b->io_floor) <= 0) {
+    if (b->talker != TALK_LOADER || !kl_port_is_of_this_talk(&b->port, request)) {
         st->stale++;
         return;
     }
@@ -599,22 +603,12 @@ static void state_overdue(struct kl_station *st, struct kl_board *b)
 /* Everything that is due. */
 void kl_board_tick(struct kl_station *st, struct kl_board *b)
 {
-    if (b->link_deadline <= st->now)
-        kl_board_link_overdue(st, b);
-    if (b->reopen_at <= st->now) {
-        b->reopen_at = KL_NEVER;
-        if (b->link == LINK_CLOSED && !st->stopping)
-            kl_board_open_link(st, b);
-        else
-            b->reopen_at = st->stopping ? KL_NEVER : st->now + KL_MS(250);
-    }
+    kl_board_port_tick(st, b);
     if (b->retry_at <= st->now) {
         kl_board_enter(st, b, KL_ST_SETTLING);
         kl_board_try_start(st, b);
     }
-    if (b->follow_until != KL_NEVER && b->deadline <= st->now)
-        kl_board_follow_again(st, b);
-    else if (b->deadline <= st->now)
+    if (b->deadline <= st->now)
         state_overdue(st, b);
     if (b->talker == TALK_LOADER && kl_loader_deadline(&b->loader) <= st->now) {
         kl_loader_tick(&b->loader, st->now);
@@ -632,9 +626,8 @@ static kl_us earlier(kl_us a, kl_us b)
 
 kl_us kl_board_deadline(const struct kl_board *b)
 {
-    kl_us at = earlier(b->deadline, b->link_deadline);
+    kl_us at = earlier(b->deadline, kl_port_deadline(&b->port));
 
-    at = earlier(at, b->reopen_at);
     at = earlier(at, b->retry_at);
     at = earlier(at, b->store_retry_at);
     at = earlier(at, b->probe_at);

@@ -89,7 +89,7 @@ static void send(struct kl_station *st, struct kl_board *b)
 
     /* Checked again at the last instant: the board is the one identified, it is waiting, and the
        key is durably its own. */
-    KL_ASSERT(b->have_secret && b->talker == TALK_HANDOVER && b->link == LINK_OPEN);
+    KL_ASSERT(b->have_secret && b->talker == TALK_HANDOVER && b->port.state == KL_PORT_OPEN);
     KL_ASSERT(kl_mac_equal(&kl_pool_key(&st->pool, key)->mac, &b->identity.mac));
     KL_ASSERT(
         kl_fingerprint_equal(&kl_pool_key(&st->pool, key)->fingerprint, &b->secret.fingerprint));
@@ -216,7 +216,8 @@ static void holds_unknown(struct kl_station *st, struct kl_board *b, const char 
 }
 
 /* The board showed a stored key without having been sent one by us in this try. */
-static void settle_claim(struct kl_station *st, struct kl_board *b, const struct kl_handover_event *ev)
+static void settle_claim(struct kl_station *st, struct kl_board *b,
+                         const struct kl_handover_event *ev)
 {
     uint32_t key = NO_KEY;
 
@@ -339,13 +340,15 @@ static void on_holds(struct kl_station *st, struct kl_board *b, const struct kl_
     }
 }
 
-static void on_trouble(struct kl_station *st, struct kl_board *b, const struct kl_handover_event *ev)
+static void on_trouble(struct kl_station *st, struct kl_board *b,
+                       const struct kl_handover_event *ev)
 {
     if (b->state == KL_ST_BOOTING || b->state == KL_ST_ASKING || b->state == KL_ST_CONFIRMING)
         kl_board_fail(st, b, ev->reason, ev->text);
 }
 
-static void on_timeout(struct kl_station *st, struct kl_board *b, const struct kl_handover_event *ev)
+static void on_timeout(struct kl_station *st, struct kl_board *b,
+                       const struct kl_handover_event *ev)
 {
     if (b->state == KL_ST_ASKING || b->state == KL_ST_RESERVING)
         kl_board_identify_again(st, b, "the board stopped asking");

@@ -1,39 +1,30 @@
 /*
- * board_link.c: the port of a board: opening, closing, and what it means when the port goes away.
+ * board_port.c: what it means for a board that its port opens, closes, vanishes or comes back. The
+ * port itself is in port.c.
  */
 #include "station_state.h"
 
 #include <string.h>
 
-/* ---- the link ---------------------------------------------------------------------------------
- */
-
 /* A network port that rests while it is closed is tried now and then, to notice that its board has
    gone. */
 void kl_board_watch_port(struct kl_station *st, struct kl_board *b)
 {
-    if (b->network && b->link != LINK_OPEN && !st->config.once && !st->stopping)
-        b->reopen_at = st->now + KL_SEC(5);
+    if (b->port.network && b->port.state != KL_PORT_OPEN && !st->config.once && !st->stopping)
+        kl_port_try_at(&b->port, st->now + KL_SEC(5));
 }
 
-void kl_board_open_link(struct kl_station *st, struct kl_board *b)
+void kl_board_open_port(struct kl_station *st, struct kl_board *b)
 {
-    KL_ASSERT(b->link == LINK_CLOSED);
-    b->link = LINK_OPENING;
-    b->generation++;
-    b->io_floor = b->request;
-    b->link_deadline = st->now + KL_SEC(30);
+    kl_port_open(&b->port, st->now);
     kl_queue_action(st, b, KL_AC_OPEN)->action.u.baud = 115200;
 }
 
-void kl_board_close_link(struct kl_station *st, struct kl_board *b)
+void kl_board_close_port(struct kl_station *st, struct kl_board *b)
 {
     b->talker = TALK_NONE;
-    if (b->link == LINK_OPENING || b->link == LINK_OPEN) {
-        b->link = LINK_CLOSING;
-        b->link_deadline = st->now + KL_SEC(60);
+    if (kl_port_close(&b->port, st->now))
         kl_queue_action(st, b, KL_AC_CLOSE);
-    }
 }
 
 static void forget_board(struct kl_station *st, struct kl_board *b)
@@ -53,20 +44,22 @@ static void forget_board(struct kl_station *st, struct kl_board *b)
     b->settled = false;
     b->left = false;
     b->rate = 0;
-    b->follow_until = KL_NEVER;
+    kl_port_unfollow(&b->port);
 }
 
 static void become_empty(struct kl_station *st, struct kl_board *b)
 {
+    struct kl_port *p = &b->port;
+    bool had_its_turn = st->config.once && b->finished_once;
+
+    KL_ASSERT(p->state == KL_PORT_CLOSED);
     forget_board(st, b);
     if (b->state != KL_ST_EMPTY)
         kl_board_enter(st, b, KL_ST_EMPTY);
-    b->reopen_at = KL_NEVER;
-    if (b->network && b->exists && !st->stopping && !(st->config.once && b->finished_once)) {
-        b->reopen_at = st->now + b->reopen_wait;
-        b->reopen_wait = b->reopen_wait < KL_SEC(4) ? 2 * b->reopen_wait : KL_SEC(5);
-    }
-    if (!b->network && b->plugged && b->exists)
+    kl_port_rest(p);
+    if (p->network && b->exists && !st->stopping && !had_its_turn)
+        kl_port_back_off(p, st->now);
+    if (!p->network && p->plugged && b->exists)
         kl_board_plugged(st, b);
 }
 
@@ -74,7 +67,7 @@ static void become_empty(struct kl_station *st, struct kl_board *b)
    number, which is its MAC, says so. */
 static bool may_be_followed(const struct kl_board *b)
 {
-    bool native = b->kind == KL_LINK_USB_JTAG || b->kind == KL_LINK_USB_OTG;
+    bool native = b->port.kind == KL_LINK_USB_JTAG || b->port.kind == KL_LINK_USB_OTG;
 
     return native && (b->state == KL_ST_CONNECTING || b->state == KL_ST_BOOTING ||
                       b->state == KL_ST_CONFIRMING);
@@ -84,35 +77,21 @@ static bool is_proved_same(const struct kl_board *b)
 {
     struct kl_mac mac;
 
-    return kl_mac_parse(b->usb_serial, &mac) && kl_mac_equal(&mac, &b->identity.mac);
+    return kl_mac_parse(b->port.usb_serial, &mac) && kl_mac_equal(&mac, &b->identity.mac);
 }
 
 static void follow(struct kl_station *st, struct kl_board *b)
 {
-    if (b->follow_until == KL_NEVER) {
-        if (b->state != KL_ST_CONNECTING && ++b->follows > FOLLOWS_MAX) {
-            kl_board_fail(st, b, KL_FAULT_BOOT_LOOP, "it leaves the bus again and again");
-            return;
-        }
-        b->follow_until = st->now + KL_SEC(6);
+    enum kl_port_verdict verdict = kl_port_leaves(&b->port, b->state != KL_ST_CONNECTING, st->now);
+
+    if (verdict == KL_PORT_LEAVES_ON) {
+        kl_board_fail(st, b, KL_FAULT_BOOT_LOOP, "it leaves the bus again and again");
+        return;
+    }
+    if (verdict == KL_PORT_LEAVES)
         kl_note_text(st, b, KL_NOTE_PORT,
                      "the board left the bus to reset; waiting for it to return");
-    }
-    kl_board_close_link(st, b);
-    b->deadline = st->now + KL_MS(300);
-}
-
-/* Called while a followed board's port may be back. */
-void kl_board_follow_again(struct kl_station *st, struct kl_board *b)
-{
-    b->deadline = st->now + KL_MS(300);
-    if (st->now >= b->follow_until) {
-        b->follow_until = KL_NEVER;
-        b->plugged = false;
-        kl_board_gone(st, b, "the board did not come back after its reset");
-    } else if (b->link == LINK_CLOSED && b->plugged) {
-        kl_board_open_link(st, b);
-    }
+    kl_board_close_port(st, b);
 }
 
 void kl_board_gone(struct kl_station *st, struct kl_board *b, const char *why)
@@ -128,25 +107,27 @@ void kl_board_gone(struct kl_station *st, struct kl_board *b, const char *why)
     }
     kl_board_tell_failure(st, b);
     kl_board_enter(st, b, KL_ST_CLOSING);
-    kl_board_close_link(st, b);
-    if (b->link == LINK_CLOSED)
+    kl_port_unfollow(&b->port);
+    kl_board_close_port(st, b);
+    if (b->port.state == KL_PORT_CLOSED)
         become_empty(st, b);
     else
-        b->deadline = b->link_deadline;
+        b->deadline = b->port.answer_due;
 }
 
 /* The board has proved its key; that it leaves now changes nothing, the key is still recorded. */
 static void leave_after_recording(struct kl_station *st, struct kl_board *b, const char *why)
 {
+    KL_ASSERT(b->state == KL_ST_RECORDING);
     kl_note_text(st, b, KL_NOTE_PORT, why);
     b->left = true;
-    kl_board_close_link(st, b);
+    kl_board_close_port(st, b);
 }
 
 /* Hotplug says that the port is gone. */
 void kl_board_unplugged(struct kl_station *st, struct kl_board *b)
 {
-    b->plugged = false;
+    kl_port_removed(&b->port);
     if (b->state == KL_ST_RECORDING)
         leave_after_recording(st, b, "unplugged");
     else if (may_be_followed(b))
@@ -157,57 +138,79 @@ void kl_board_unplugged(struct kl_station *st, struct kl_board *b)
 
 void kl_board_link_lost(struct kl_station *st, struct kl_board *b, const char *why)
 {
+    KL_ASSERT(b->port.state == KL_PORT_OPEN);
     if (b->state == KL_ST_RECORDING) {
         leave_after_recording(st, b, why);
     } else if (may_be_followed(b)) {
         follow(st, b);
-    } else if (kl_state_is_live(b->state) && (st->config.once || !b->network)) {
+    } else if (kl_state_is_live(b->state) && (st->config.once || !b->port.network)) {
         kl_board_fail(st, b, KL_FAULT_PORT_LOST, why);
-    } else if (b->network && b->state != KL_ST_EMPTY) {
+    } else if (b->port.network && b->state != KL_ST_EMPTY) {
         kl_board_gone(st, b, why);
     } else {
         /* A result on screen stays; hotplug tells when the board is gone. */
-        kl_board_close_link(st, b);
+        kl_board_close_port(st, b);
     }
 }
 
-void kl_board_link_closed(struct kl_station *st, struct kl_board *b)
+void kl_board_port_closed(struct kl_station *st, struct kl_board *b)
 {
-    b->link = LINK_CLOSED;
-    b->link_deadline = KL_NEVER;
-    b->generation++;
-    if (b->state == KL_ST_CLOSING) {
+    enum kl_port_verdict verdict = kl_port_closed(&b->port);
+
+    if (b->state == KL_ST_CLOSING)
         become_empty(st, b);
-    } else if (b->start_when_closed) {
-        b->start_when_closed = false;
+    else if (verdict == KL_PORT_ENDED_START)
         kl_board_try_start(st, b);
-    }
 }
 
 static void open_failed(struct kl_station *st, struct kl_board *b, enum kl_reason reason,
                         const char *why)
 {
-    kl_board_close_link(st, b);
-    if (b->follow_until != KL_NEVER)
-        return; /* not yet back on the bus: follow_again tries on */
-    b->opens_failed++;
-    if (b->network && !st->config.once && b->state != KL_ST_EMPTY) {
+    struct kl_port *p = &b->port;
+
+    kl_board_close_port(st, b);
+    if (kl_port_is_away(p))
+        return; /* not yet back on the bus: it is looked for again */
+    p->again.refused++;
+    if (p->network && !st->config.once && b->state != KL_ST_EMPTY) {
         kl_board_gone(st, b, why); /* a port that refuses is an empty slot */
         return;
     }
     if (b->state == KL_ST_DONE || b->state == KL_ST_FAILED || b->state == KL_ST_SKIPPED)
         return; /* its turn is over: a result stays what it is */
-    if (b->state != KL_ST_EMPTY || (st->config.once && b->opens_failed >= 3)) {
+    if (b->state != KL_ST_EMPTY || (st->config.once && p->again.refused >= 3)) {
         kl_board_fail(st, b, reason, why);
         return;
     }
-    if (b->opens_failed == 1)
+    if (p->again.refused == 1)
         kl_note_text(st, b, KL_NOTE_PORT, why);
-    b->reopen_at = st->now + b->reopen_wait;
-    b->reopen_wait = b->reopen_wait < KL_SEC(4) ? 2 * b->reopen_wait : KL_SEC(5);
+    kl_port_back_off(p, st->now);
 }
 
-void kl_board_link_opened(struct kl_station *st, struct kl_board *b, const struct kl_event *ev)
+/* The followed board is on the bus again. */
+static void returned(struct kl_station *st, struct kl_board *b)
+{
+    if (b->state == KL_ST_CONNECTING)
+        kl_board_begin(st, b, true);
+    else if (is_proved_same(b) && kl_state_is_live(b->state))
+        kl_board_listen(st, b);
+    else if (kl_state_is_live(b->state)) /* not skipped meanwhile */
+        kl_board_identify_again(st, b,
+                                "the board left the bus and can't prove that it is the same");
+}
+
+static void usable(struct kl_station *st, struct kl_board *b)
+{
+    if (kl_fixture_watches(st, b))
+        b->probe_at = st->now;
+    else if (b->state == KL_ST_EMPTY)
+        kl_board_plugged(st, b);
+    else if (b->state == KL_ST_SETTLING)
+        kl_board_begin(st, b, false);
+    /* Else a result is on screen, and the open link tells when its board is gone. */
+}
+
+void kl_board_port_opened(struct kl_station *st, struct kl_board *b, const struct kl_event *ev)
 {
     static const enum kl_reason reasons[] = {
         [KL_OPEN_OK] = KL_FAULT_NONE,
@@ -216,41 +219,24 @@ void kl_board_link_opened(struct kl_station *st, struct kl_board *b, const struc
         [KL_OPEN_ABSENT] = KL_FAULT_PORT_ERROR,
         [KL_OPEN_ERROR] = KL_FAULT_PORT_ERROR,
     };
+    enum kl_port_verdict verdict = kl_port_opened(&b->port, ev->u.opened.result);
 
-    if (b->link != LINK_OPENING)
-        return; /* closed meanwhile; its CLOSED is on the way */
-    if (ev->u.opened.result != KL_OPEN_OK) {
+    if (verdict == KL_PORT_REFUSED) {
         open_failed(st, b, reasons[ev->u.opened.result], ev->u.opened.text);
         return;
     }
-    b->link = LINK_OPEN;
-    b->link_deadline = KL_NEVER;
-    b->opens_failed = 0;
-    b->reopen_wait = KL_MS(250);
-    b->reopen_at = KL_NEVER;
+    if (verdict == KL_PORT_NOTHING)
+        return;
     kl_note_text(st, b, KL_NOTE_PORT, "opened");
-    if (b->follow_until != KL_NEVER) {
-        b->follow_until = KL_NEVER;
-        b->returned = b->state == KL_ST_CONNECTING;
-        if (b->returned)
-            kl_board_begin(st, b);
-        else if (is_proved_same(b) && kl_state_is_live(b->state))
-            kl_board_listen(st, b);
-        else if (kl_state_is_live(b->state)) /* not skipped meanwhile */
-            kl_board_identify_again(st, b,
-                                    "the board left the bus and can't prove that it is the same");
-    } else if (kl_fixture_watches(st, b)) {
-        b->probe_at = st->now;
-    } else if (b->state == KL_ST_EMPTY) {
-        kl_board_plugged(st, b);
-    } else if (b->state == KL_ST_SETTLING) {
-        kl_board_begin(st, b);
-    }
-    /* Else a result is on screen, and the open link tells when its board is gone. */
+    if (verdict == KL_PORT_BACK)
+        returned(st, b);
+    else
+        usable(st, b);
 }
 
 void kl_board_left_fixture(struct kl_station *st, struct kl_board *b, const char *why)
 {
+    KL_ASSERT(st->config.fixture);
     kl_note_text(st, b, KL_NOTE_PORT, why);
     kl_board_tell_failure(st, b);
     forget_board(st, b);
@@ -258,15 +244,47 @@ void kl_board_left_fixture(struct kl_station *st, struct kl_board *b, const char
     kl_board_enter(st, b, KL_ST_EMPTY);
 }
 
-/* Opening or closing was not answered in time. */
-void kl_board_link_overdue(struct kl_station *st, struct kl_board *b)
+static void try_port(struct kl_station *st, struct kl_board *b)
 {
-    if (b->link == LINK_OPENING) {
-        open_failed(st, b, KL_FAULT_LINK_STUCK, "opening the port takes too long");
-    } else {
-        kl_note_text(st, b, KL_NOTE_PORT, "the adapter still blocks closing its port: unplug it");
-        b->link_deadline = st->now + KL_SEC(60);
-        if (b->state == KL_ST_CLOSING)
-            b->deadline = b->link_deadline;
+    if (st->stopping)
+        return;
+    if (b->port.state == KL_PORT_CLOSED)
+        kl_board_open_port(st, b);
+    else
+        kl_port_try_at(&b->port, st->now + KL_MS(250));
+}
+
+static void blocked(struct kl_station *st, struct kl_board *b)
+{
+    kl_note_text(st, b, KL_NOTE_PORT, "the adapter still blocks closing its port: unplug it");
+    if (b->state == KL_ST_CLOSING)
+        b->deadline = b->port.answer_due;
+}
+
+/* What the port makes due. */
+void kl_board_port_tick(struct kl_station *st, struct kl_board *b)
+{
+    enum kl_port_verdict verdict;
+
+    while ((verdict = kl_port_tick(&b->port, st->now)) != KL_PORT_NOTHING) {
+        switch (verdict) {
+        case KL_PORT_STUCK:
+            open_failed(st, b, KL_FAULT_LINK_STUCK, "opening the port takes too long");
+            break;
+        case KL_PORT_BLOCKED:
+            blocked(st, b);
+            break;
+        case KL_PORT_TRY:
+            try_port(st, b);
+            break;
+        case KL_PORT_SHOWN:
+            kl_board_open_port(st, b);
+            break;
+        case KL_PORT_STAYED_AWAY:
+            kl_board_gone(st, b, "the board did not come back after its reset");
+            break;
+        default:
+            KL_ASSERT(!"time brings no other verdict about a port");
+        }
     }
 }

@@ -1,5 +1,5 @@
 /*
- * board_fixture.c: needle beds. The adapter stays while boards come and go, so presence, absence
+ * board_presence.c: needle beds. The adapter stays while boards come and go, so presence, absence
  * and exchange are found by talking to the chip: while a board rests or waits for its turn it is
  * reset into its loader now and then and asked for its MAC. The reset comes first, and the board is
  * left in its loader: what a running program would make of a loader's bytes is not known.
@@ -14,7 +14,7 @@ static bool is_at_rest(const struct kl_board *b)
 {
     return b->state == KL_ST_EMPTY || b->state == KL_ST_DONE || b->state == KL_ST_SKIPPED ||
            (b->state == KL_ST_FAILED && b->retry_at == KL_NEVER) ||
-           (b->state == KL_ST_SETTLING && b->settled && b->link == LINK_OPEN);
+           (b->state == KL_ST_SETTLING && b->settled && b->port.state == KL_PORT_OPEN);
 }
 
 bool kl_fixture_is_probing(const struct kl_board *b)
@@ -31,7 +31,7 @@ static void start_probe(struct kl_station *st, struct kl_board *b)
 {
     /* The ROM loader at the first rate is enough to read a MAC. */
     struct kl_loader_setup setup = {
-        .link = b->kind,
+        .link = b->port.kind,
         .first = b->probe_misses % 2 ? KL_RESET_AUTO : b->strategy,
         .baud_max = 115200,
         .connect_attempts = 1,
@@ -39,7 +39,7 @@ static void start_probe(struct kl_station *st, struct kl_board *b)
 
     b->probe_identifies = false;
     b->probe_at = KL_NEVER;
-    b->io_floor = b->request;
+    kl_port_new_talk(&b->port);
     b->talker = TALK_LOADER;
     kl_loader_init(&b->loader, &setup);
     kl_loader_start(&b->loader, KL_LOADER_CONNECT, NULL, st->now);
@@ -109,11 +109,11 @@ void kl_fixture_tick(struct kl_station *st, struct kl_board *b)
         b->probe_at = st->now + (b->state == KL_ST_EMPTY ? 0 : KL_SEC(2));
     if (b->probe_at > st->now)
         return;
-    if (b->link == LINK_OPEN) {
+    if (b->port.state == KL_PORT_OPEN) {
         start_probe(st, b);
     } else {
         b->probe_at = st->now + KL_SEC(2);
-        if (b->link == LINK_CLOSED && b->plugged && b->reopen_at == KL_NEVER)
-            b->reopen_at = st->now;
+        if (b->port.state == KL_PORT_CLOSED && b->port.plugged && b->port.again.at == KL_NEVER)
+            kl_port_try_at(&b->port, st->now);
     }
 }

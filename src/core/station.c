@@ -53,7 +53,7 @@ struct queued *kl_queue_action(struct kl_station *st, const struct kl_board *b,
     q->action.kind = kind;
     if (b) {
         q->action.slot = b->index;
-        q->action.generation = b->generation;
+        q->action.generation = b->port.generation;
     }
     return q;
 }
@@ -84,7 +84,8 @@ struct queued *kl_queue_note(struct kl_station *st, struct kl_board *b, enum kl_
     return q;
 }
 
-void kl_note_text(struct kl_station *st, struct kl_board *b, enum kl_note_kind kind, const char *text)
+void kl_note_text(struct kl_station *st, struct kl_board *b, enum kl_note_kind kind,
+                  const char *text)
 {
     struct queued *q = kl_queue_note(st, b, kind);
 
@@ -112,9 +113,9 @@ void kl_ask_store(struct kl_station *st, struct kl_board *b, enum kl_store_op op
 {
     struct queued *q = kl_queue_action(st, b, KL_AC_STORE);
 
-    q->action.request = ++b->request;
+    q->action.request = kl_port_request(&b->port);
     if (op == KL_OP_RESERVE || op == KL_OP_FETCH)
-        b->awaited = b->request;
+        b->awaited = q->action.request;
     q->action.u.store.op = op;
     q->action.u.store.mac = op == KL_OP_ATTEMPT ? b->finished.mac : b->identity.mac;
     q->action.u.store.acknowledged_only = b->acknowledged_only;
@@ -155,7 +156,7 @@ static bool next_io(struct kl_board *b, struct kl_action *out)
     struct kl_io io;
     bool some = false;
 
-    if (b->link != LINK_OPEN)
+    if (b->port.state != KL_PORT_OPEN)
         return false;
     if (b->talker == TALK_LOADER)
         some = kl_loader_next(&b->loader, &io);
@@ -166,8 +167,8 @@ static bool next_io(struct kl_board *b, struct kl_action *out)
     *out = (struct kl_action){
         .kind = KL_AC_IO,
         .slot = b->index,
-        .generation = b->generation,
-        .request = ++b->request,
+        .generation = b->port.generation,
+        .request = kl_port_request(&b->port),
         .u.io = io,
     };
     return true;
@@ -218,13 +219,13 @@ kl_us kl_station_deadline(const struct kl_station *st)
 static bool is_busy_flashing(const struct kl_board *b)
 {
     return (b->state >= KL_ST_CONNECTING && b->state <= KL_ST_VERIFYING) ||
-           (b->state == KL_ST_SETTLING && b->link == LINK_OPENING);
+           (b->state == KL_ST_SETTLING && b->port.state == KL_PORT_OPENING);
 }
 
 static bool is_running(const struct kl_board *b)
 {
     return kl_state_is_live(b->state) || b->attempt_open ||
-           (b->state == KL_ST_SETTLING && b->link == LINK_OPENING) ||
+           (b->state == KL_ST_SETTLING && b->port.state == KL_PORT_OPENING) ||
            (b->state == KL_ST_FAILED && b->retry_at != KL_NEVER);
 }
 
@@ -397,48 +398,40 @@ static void stop(struct kl_station *st)
 static void add_slot(struct kl_station *st, const struct kl_event *ev)
 {
     struct kl_board *b = &st->board[ev->slot];
-    uint32_t generation, request;
+    struct kl_port port = b->port;
 
     KL_ASSERT(ev->slot < KL_SLOTS_MAX && ev->slot <= st->slot_count);
     if (ev->slot == st->slot_count)
         st->slot_count++;
     KL_ASSERT(!b->exists);
-    generation = b->generation;
-    request = b->request;
+    kl_port_init(&port, ev->u.slot.network);
     memset(b, 0, sizeof *b);
-    b->generation = generation; /* answers to a slot that was here before must stay stale */
-    b->request = request;
+    b->port = port;
     b->index = ev->slot;
     b->exists = true;
-    b->network = ev->u.slot.network;
     b->baud_limit = st->config.baud_max;
-    b->link_deadline = b->reopen_at = b->deadline = b->retry_at = KL_NEVER;
-    b->follow_until = b->probe_at = KL_NEVER;
-    b->reopen_wait = KL_MS(250);
+    b->deadline = b->retry_at = b->probe_at = KL_NEVER;
     b->since = st->now;
     b->result_told = true;
     b->key = NO_KEY;
     kl_board_forget_key(st, b);
     kl_copy(b->name, sizeof b->name, ev->u.slot.name);
     /* --once is promised an answer for each slot, also where nothing is plugged in. */
-    if (st->config.once && !b->network)
+    if (st->config.once && !b->port.network)
         b->deadline = st->now + KL_SEC(5);
 }
 
 static void plugged(struct kl_station *st, struct kl_board *b, const struct kl_event *ev)
 {
-    bool was_plugged = b->plugged;
+    bool was_plugged = b->port.plugged;
 
-    b->plugged = true;
-    b->kind = ev->u.port.link;
-    kl_copy(b->path, sizeof b->path, ev->u.port.path);
-    kl_copy(b->usb_serial, sizeof b->usb_serial, ev->u.port.serial);
-    if (b->network) {
-        b->reopen_at = st->now;
+    kl_port_plugged(&b->port, ev);
+    if (b->port.network) {
+        kl_port_try_at(&b->port, st->now);
         return;
     }
     kl_note_text(st, b, KL_NOTE_PORT, "plugged in");
-    if (!was_plugged && b->state != KL_ST_EMPTY && may_rest(b) && b->follow_until == KL_NEVER)
+    if (!was_plugged && b->state != KL_ST_EMPTY && may_rest(b) && !kl_port_is_away(&b->port))
         kl_board_gone(st, b, "the board before it has gone");
     kl_board_plugged(st, b);
 }
@@ -508,9 +501,9 @@ static void slot_event(struct kl_station *st, struct kl_board *b, const struct k
 {
     switch (ev->kind) {
     case KL_EV_SLOT_GONE:
-        b->plugged = false;
+        kl_port_removed(&b->port);
         b->exists = false;
-        b->reopen_at = KL_NEVER;
+        kl_port_rest(&b->port);
         kl_board_gone(st, b, "slot removed");
         break;
     case KL_EV_PLUGGED:
@@ -520,17 +513,17 @@ static void slot_event(struct kl_station *st, struct kl_board *b, const struct k
         kl_board_unplugged(st, b);
         break;
     default:
-        if (ev->generation != b->generation) {
+        if (ev->generation != b->port.generation) {
             st->stale++;
         } else if (ev->kind == KL_EV_OPENED) {
-            kl_board_link_opened(st, b, ev);
+            kl_board_port_opened(st, b, ev);
         } else if (ev->kind == KL_EV_CLOSED) {
-            kl_board_link_closed(st, b);
-        } else if (ev->kind == KL_EV_LOST && b->link == LINK_OPEN) {
+            kl_board_port_closed(st, b);
+        } else if (ev->kind == KL_EV_LOST && b->port.state == KL_PORT_OPEN) {
             kl_board_link_lost(st, b, ev->u.text);
-        } else if (ev->kind == KL_EV_RX && b->link == LINK_OPEN) {
+        } else if (ev->kind == KL_EV_RX && b->port.state == KL_PORT_OPEN) {
             kl_board_rx(st, b, ev->u.rx.data, ev->u.rx.size);
-        } else if (ev->kind == KL_EV_IO_DONE && b->link == LINK_OPEN) {
+        } else if (ev->kind == KL_EV_IO_DONE && b->port.state == KL_PORT_OPEN) {
             kl_board_io_done(st, b, ev->request, ev->u.io.ok);
         }
     }
@@ -559,7 +552,7 @@ static void settle(struct kl_station *st)
         struct kl_board *b = &st->board[i];
         if (kl_board_deadline(b) <= st->now || b->state == KL_ST_ASKING || st->config.fixture)
             kl_board_tick(st, b);
-        if (b->state == KL_ST_SETTLING && b->settled && !b->start_when_closed &&
+        if (b->state == KL_ST_SETTLING && b->settled && b->port.then == KL_PORT_THEN_REST &&
             kl_may_start(st, b))
             kl_board_try_start(st, b);
     }

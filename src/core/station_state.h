@@ -4,8 +4,8 @@
  * Who does what:
  *   station.c       what comes in and goes out: events, actions, deadlines, commands, slots
  *   board.c         a board's life up to its start: the table of states, loader, failing
- *   board_link.c    its port: opening, closing, going away
- *   board_fixture.c  presence and absence where the adapter stays
+ *   board_port.c    its port: opening, closing, going away
+ *   board_presence.c  presence and absence where the adapter stays
  *   board_key.c     a board's life from its first word to done: everything that touches a key
  *   station_view.c  the snapshot and the bench's figures
  */
@@ -13,23 +13,16 @@
 #define KEYLINE_STATION_STATE_H
 
 #include "keyline/station.h"
+#include "port.h"
 
 enum {
     QUEUE_SIZE = 512,  /* actions and notes waiting to be pulled */
     QUEUE_SPARE = 128, /* kept free of log lines and progress */
     RECENT_MAX = 512,  /* finished boards that the figures look back at */
-    FOLLOWS_MAX = 5,   /* left the bus and came back, once its program was started */
     RESTARTS_MAX = 3,  /* identified again because another board may have come */
 };
 
 #define NO_KEY UINT32_MAX
-
-enum link_state {
-    LINK_CLOSED,
-    LINK_OPENING,
-    LINK_OPEN,
-    LINK_CLOSING,
-};
 
 /* Who hears the bytes of the open link. */
 enum talker {
@@ -41,9 +34,9 @@ enum talker {
 struct kl_board {
     /* the place */
     unsigned index;
-    char name[KL_NAME_MAX], path[KL_PORT_MAX], usb_serial[64];
-    bool exists, network, plugged;
-    enum kl_link_kind kind;
+    char name[KL_NAME_MAX];
+    bool exists;
+    struct kl_port port;
 
     /* what the place has taught us, kept from board to board */
     enum kl_reset_strategy strategy; /* that worked last */
@@ -51,20 +44,6 @@ struct kl_board {
     unsigned done, failed;
     kl_us failed_at;
     bool finished_once; /* --once: had its turn */
-
-    /* the link */
-    enum link_state link;
-    uint32_t generation; /* of the link's occupant; each open is a new one */
-    uint32_t request;    /* last id given out */
-    uint32_t io_floor;   /* ids up to here belong to an earlier task of the loader */
-    kl_us link_deadline; /* open or close must be answered by then */
-    kl_us reopen_at;     /* network, empty: next try */
-    kl_us reopen_wait;
-    unsigned opens_failed;
-    bool start_when_closed; /* a retry waits for the old link to close */
-    kl_us follow_until;     /* native USB: may vanish and come back until then, or KL_NEVER */
-    unsigned follows;       /* within this try */
-    bool returned;          /* it did, reset into its loader: the next connect talks first */
 
     /* the board */
     enum kl_state state;
@@ -165,7 +144,8 @@ struct queued *kl_queue_action(struct kl_station *st, const struct kl_board *b,
                                enum kl_action_kind kind);
 /* NULL if a log line or progress found no room: then it is not told. */
 struct queued *kl_queue_note(struct kl_station *st, struct kl_board *b, enum kl_note_kind kind);
-void kl_note_text(struct kl_station *st, struct kl_board *b, enum kl_note_kind kind, const char *text);
+void kl_note_text(struct kl_station *st, struct kl_board *b, enum kl_note_kind kind,
+                  const char *text);
 void kl_note_key(struct kl_station *st, struct kl_board *b, const char *what, const char *text);
 void kl_station_warn(struct kl_station *st, const char *text);
 void kl_ask_store(struct kl_station *st, struct kl_board *b, enum kl_store_op op, uint32_t key,
@@ -187,7 +167,8 @@ void kl_board_skip(struct kl_station *st, struct kl_board *b);
 void kl_board_retry(struct kl_station *st, struct kl_board *b, bool erase);
 void kl_board_park(struct kl_station *st, struct kl_board *b);
 void kl_board_plugged(struct kl_station *st, struct kl_board *b);
-void kl_board_begin(struct kl_station *st, struct kl_board *b); /* a try, with the link open */
+/* A try, with the link open; `reset_done`: the board was reset into its loader already. */
+void kl_board_begin(struct kl_station *st, struct kl_board *b, bool reset_done);
 void kl_board_try_start(struct kl_station *st, struct kl_board *b);
 void kl_board_rx(struct kl_station *st, struct kl_board *b, const uint8_t *data, size_t size);
 void kl_board_io_done(struct kl_station *st, struct kl_board *b, uint32_t request, bool ok);
@@ -197,15 +178,14 @@ void kl_board_loader_step(struct kl_station *st, struct kl_board *b);
 void kl_board_finish_attempt(struct kl_station *st, struct kl_board *b, enum kl_state result);
 void kl_board_tell_failure(struct kl_station *st, struct kl_board *b);
 
-/* board_link.c */
-void kl_board_open_link(struct kl_station *st, struct kl_board *b);
+/* board_port.c */
+void kl_board_open_port(struct kl_station *st, struct kl_board *b);
 void kl_board_watch_port(struct kl_station *st, struct kl_board *b); /* it rests, perhaps closed */
-void kl_board_close_link(struct kl_station *st, struct kl_board *b);
-void kl_board_link_opened(struct kl_station *st, struct kl_board *b, const struct kl_event *ev);
+void kl_board_close_port(struct kl_station *st, struct kl_board *b);
+void kl_board_port_opened(struct kl_station *st, struct kl_board *b, const struct kl_event *ev);
 void kl_board_link_lost(struct kl_station *st, struct kl_board *b, const char *why);
-void kl_board_link_closed(struct kl_station *st, struct kl_board *b);
-void kl_board_link_overdue(struct kl_station *st, struct kl_board *b);
-void kl_board_follow_again(struct kl_station *st, struct kl_board *b);
+void kl_board_port_closed(struct kl_station *st, struct kl_board *b);
+void kl_board_port_tick(struct kl_station *st, struct kl_board *b);
 void kl_board_unplugged(struct kl_station *st, struct kl_board *b);
 void kl_board_gone(struct kl_station *st, struct kl_board *b, const char *why);
 
@@ -215,14 +195,16 @@ void kl_board_left_fixture(struct kl_station *st, struct kl_board *b, const char
 /* board_fixture.c */
 bool kl_fixture_is_probing(const struct kl_board *b); /* the loader talks for the fixture */
 bool kl_fixture_watches(const struct kl_station *st, const struct kl_board *b);
-void kl_fixture_step(struct kl_station *st, struct kl_board *b); /* the loader moved on while probing */
+void kl_fixture_step(struct kl_station *st,
+                     struct kl_board *b); /* the loader moved on while probing */
 void kl_fixture_tick(struct kl_station *st, struct kl_board *b);
 
 /* board_key.c */
 void kl_board_forget_key(struct kl_station *st, struct kl_board *b);
 void kl_board_drop_lost_keys(struct kl_station *st); /* after a key may have been freed */
 void kl_board_recognise(struct kl_station *st, struct kl_board *b); /* after identification */
-void kl_board_listen(struct kl_station *st, struct kl_board *b); /* after the reset into the program */
+void kl_board_listen(struct kl_station *st,
+                     struct kl_board *b); /* after the reset into the program */
 void kl_board_handover_step(struct kl_station *st, struct kl_board *b);
 void kl_board_ask_pool(struct kl_station *st, struct kl_board *b);
 void kl_board_key_stored(struct kl_station *st, const struct kl_event *ev);

@@ -10,8 +10,8 @@ static void look_at_slot(const struct kl_board *b, struct kl_slot_view *v)
     const struct kl_loader_progress *p = kl_loader_progress(&b->loader);
 
     *v = (struct kl_slot_view){
-        .network = b->network,
-        .plugged = b->plugged,
+        .network = b->port.network,
+        .plugged = b->port.plugged,
         .state = b->state,
         .since = b->since,
         .retry_at = b->retry_at,
@@ -24,7 +24,7 @@ static void look_at_slot(const struct kl_board *b, struct kl_slot_view *v)
         .boards_failed = b->failed,
     };
     kl_copy(v->name, sizeof v->name, b->name);
-    kl_copy(v->port, sizeof v->port, b->path);
+    kl_copy(v->port, sizeof v->port, b->port.path);
     kl_copy(v->label, sizeof v->label, b->label);
     if (b->state != KL_ST_EMPTY && b->state != KL_ST_SETTLING)
         v->progress = *p;
