@@ -95,6 +95,11 @@ enum kl_store_op {
     KL_OP_ATTEMPT
 };
 
+/* In place of a slot: the bench, or a board that is not on it. */
+enum {
+    KL_BENCH = KL_SLOTS_MAX
+};
+
 struct kl_event {
     enum kl_event_kind kind;
     kl_us at;     /* never lower than the event before */

@@ -4,13 +4,11 @@
  */
 #include "station_state.h"
 
-#include <string.h>
-
 /* A network port that rests while it is closed is tried now and then, to notice that its board has
    gone. */
 void kl_board_watch_port(struct kl_station *st, struct kl_board *b)
 {
-    if (b->port.network && b->port.state != KL_PORT_OPEN && !st->config.once && !st->stopping)
+    if (b->port.network && b->port.state != KL_PORT_OPEN && !st->config.once && !st->mode.stopping)
         kl_port_try_at(&b->port, st->now + KL_SEC(5));
 }
 
@@ -22,44 +20,24 @@ void kl_board_open_port(struct kl_station *st, struct kl_board *b)
 
 void kl_board_close_port(struct kl_station *st, struct kl_board *b)
 {
-    b->talker = TALK_NONE;
+    kl_board_talk(b, KL_TALK_NONE);
     if (kl_port_close(&b->port, st->now))
         kl_queue_action(st, b, KL_AC_CLOSE);
-}
-
-static void forget_board(struct kl_station *st, struct kl_board *b)
-{
-    kl_board_forget_key(st, b);
-    kl_handover_finish(&b->handover);
-    b->talker = TALK_NONE;
-    b->identity = (struct kl_identity){0};
-    b->seen = (struct kl_mac){0};
-    b->fault = (struct kl_fault){0};
-    b->tries = 0;
-    memset(b->retries_used, 0, sizeof b->retries_used);
-    b->restarts = 0;
-    b->erase = false;
-    b->damaged = (struct kl_mac){0};
-    b->probe_at = KL_NEVER;
-    b->settled = false;
-    b->left = false;
-    b->rate = 0;
-    kl_port_unfollow(&b->port);
 }
 
 static void become_empty(struct kl_station *st, struct kl_board *b)
 {
     struct kl_port *p = &b->port;
-    bool had_its_turn = st->config.once && b->finished_once;
+    bool had_its_turn = st->config.once && b->place.had_turn;
 
     KL_ASSERT(p->state == KL_PORT_CLOSED);
-    forget_board(st, b);
+    kl_board_forget(st, b);
     if (b->state != KL_ST_EMPTY)
         kl_board_enter(st, b, KL_ST_EMPTY);
     kl_port_rest(p);
-    if (p->network && b->exists && !st->stopping && !had_its_turn)
+    if (p->network && b->place.exists && !st->mode.stopping && !had_its_turn)
         kl_port_back_off(p, st->now);
-    if (!p->network && p->plugged && b->exists)
+    if (!p->network && p->plugged && b->place.exists)
         kl_board_plugged(st, b);
 }
 
@@ -120,7 +98,7 @@ static void leave_after_recording(struct kl_station *st, struct kl_board *b, con
 {
     KL_ASSERT(b->state == KL_ST_RECORDING);
     kl_note_text(st, b, KL_NOTE_PORT, why);
-    b->left = true;
+    b->stage = KL_STAGE_LEFT;
     kl_board_close_port(st, b);
 }
 
@@ -159,7 +137,7 @@ void kl_board_port_closed(struct kl_station *st, struct kl_board *b)
 
     if (b->state == KL_ST_CLOSING)
         become_empty(st, b);
-    else if (verdict == KL_PORT_ENDED_START)
+    else if (verdict == KL_PORT_ENDED_START && b->state == KL_ST_SETTLING)
         kl_board_try_start(st, b);
 }
 
@@ -201,8 +179,8 @@ static void returned(struct kl_station *st, struct kl_board *b)
 
 static void usable(struct kl_station *st, struct kl_board *b)
 {
-    if (kl_fixture_watches(st, b))
-        b->probe_at = st->now;
+    if (kl_presence_watches(st, b))
+        kl_presence_wait(&b->presence, st->now);
     else if (b->state == KL_ST_EMPTY)
         kl_board_plugged(st, b);
     else if (b->state == KL_ST_SETTLING)
@@ -234,19 +212,9 @@ void kl_board_port_opened(struct kl_station *st, struct kl_board *b, const struc
         usable(st, b);
 }
 
-void kl_board_left_fixture(struct kl_station *st, struct kl_board *b, const char *why)
-{
-    KL_ASSERT(st->config.fixture);
-    kl_note_text(st, b, KL_NOTE_PORT, why);
-    kl_board_tell_failure(st, b);
-    forget_board(st, b);
-    kl_board_enter(st, b, KL_ST_CLOSING);
-    kl_board_enter(st, b, KL_ST_EMPTY);
-}
-
 static void try_port(struct kl_station *st, struct kl_board *b)
 {
-    if (st->stopping)
+    if (st->mode.stopping)
         return;
     if (b->port.state == KL_PORT_CLOSED)
         kl_board_open_port(st, b);

@@ -109,6 +109,11 @@ void kl_port_back_off(struct kl_port *p, kl_us now)
     p->again.wait = 2 * p->again.wait < LAST_WAIT ? 2 * p->again.wait : LAST_WAIT;
 }
 
+void kl_port_renew(struct kl_port *p)
+{
+    p->again.refused = 0;
+}
+
 void kl_port_rest(struct kl_port *p)
 {
     p->again.at = KL_NEVER;

@@ -95,6 +95,8 @@ void kl_port_start_when_closed(struct kl_port *p);
 /* It is tried again at `at`, or after its own wait, which doubles up to five seconds. */
 void kl_port_try_at(struct kl_port *p, kl_us at);
 void kl_port_back_off(struct kl_port *p, kl_us now);
+/* A person wants it tried again: what was refused before does not count. */
+void kl_port_renew(struct kl_port *p);
 /* Nothing is tried by itself any more. */
 void kl_port_rest(struct kl_port *p);
 
