@@ -49,7 +49,7 @@ void kl_board_init(struct kl_board *b, unsigned index, const char *name, bool ne
 void kl_board_enter(struct kl_station *st, struct kl_board *b, enum kl_state state)
 {
     enum kl_state before = b->state;
-    struct queued *q;
+    struct kl_noted *n;
 
     KL_ASSERT((unsigned)state < KL_ST_COUNT);
     KL_ASSERT((edges[before] | from_anywhere) & 1u << state);
@@ -61,8 +61,8 @@ void kl_board_enter(struct kl_station *st, struct kl_board *b, enum kl_state sta
     b->attempts.retry_at = KL_NEVER;
     if (state != KL_ST_FAILED)
         b->fault = (struct kl_fault){0};
-    q = kl_queue_note(st, b, KL_NOTE_STATE);
-    q->action.u.note.before = before;
+    n = kl_tell(st, b, KL_NOTE_STATE);
+    n->note.before = before;
 }
 
 bool kl_state_is_live(enum kl_state state)
@@ -150,7 +150,7 @@ void kl_board_identify_again(struct kl_station *st, struct kl_board *b, const ch
 {
     KL_ASSERT(kl_state_is_live(b->state) && b->state != KL_ST_SENDING);
     kl_board_give_back_unsent(st, b, "identified again before anything was sent");
-    kl_note_text(st, b, KL_NOTE_LOG, why);
+    kl_tell_text(st, b, KL_NOTE_LOG, why);
     if (!kl_attempts_may_restart(&b->attempts)) {
         kl_board_fail(st, b, KL_FAULT_BOARD_CHANGED, why);
         return;
@@ -200,7 +200,6 @@ void kl_board_io_done(struct kl_station *st, struct kl_board *b, uint32_t reques
 
     KL_ASSERT(b->port.state == KL_PORT_OPEN);
     if (!loads || !kl_port_is_of_this_talk(&b->port, request)) {
-        st->stale++;
         return;
     }
     kl_loader_io_done(&b->loader, ok, st->now);
@@ -215,7 +214,7 @@ static void wait_for_store(struct kl_station *st, struct kl_board *b)
     if (b->fault.reason == KL_FAULT_NONE) {
         b->fault = (struct kl_fault){.reason = KL_FAULT_STORE_TROUBLE,
                                      .detail = "the disk does not answer"};
-        kl_note_key(st, b, "waiting", b->fault.detail);
+        kl_tell_key(st, b, "waiting", b->fault.detail);
     }
     b->deadline = st->now + KL_SEC(5);
 }

@@ -80,7 +80,7 @@ static void adapt(struct kl_station *st, struct kl_board *b, enum kl_policy poli
         uint32_t limit = used < st->config.baud_max ? used : st->config.baud_max;
         b->place.baud_limit = lower_baud(limit);
         kl_format(text, sizeof text, "next try at %u baud", b->place.baud_limit);
-        kl_note_text(st, b, KL_NOTE_LOG, text);
+        kl_tell_text(st, b, KL_NOTE_LOG, text);
     }
 }
 

@@ -86,7 +86,7 @@ static void look_who_is_tried(struct kl_station *st, struct kl_board *b)
     kl_presence_remember(&b->presence, &b->identity.mac);
     if (!another || b->attempts.tries < 2)
         return;
-    kl_note_text(st, b, KL_NOTE_PORT, "another board is in its place");
+    kl_tell_text(st, b, KL_NOTE_PORT, "another board is in its place");
     kl_board_tell_failure(st, b);
     kl_attempts_restart(&b->attempts);
 }
@@ -113,7 +113,7 @@ static void identified(struct kl_station *st, struct kl_board *b)
     b->identity = *kl_loader_identity(&b->loader);
     look_who_is_tried(st, b);
     b->place.strategy = kl_loader_strategy(&b->loader);
-    kl_queue_note(st, b, KL_NOTE_CHIP);
+    kl_tell(st, b, KL_NOTE_CHIP);
     if (!is_alone(st, b))
         return;
     if (!is_wanted_chip(st, b)) {
@@ -190,17 +190,17 @@ static void measure(struct kl_pace *pace, uint64_t done, kl_us now)
 static void note_progress(struct kl_station *st, struct kl_board *b)
 {
     const struct kl_loader_progress *p = kl_loader_progress(&b->loader);
-    struct queued *q;
+    struct kl_noted *n;
 
     if (b->state != KL_ST_FLASHING || p->done == b->pace.done)
         return;
     measure(&b->pace, p->done, st->now);
     if (st->now - b->pace.told_at < KL_MS(100))
         return;
-    q = kl_queue_note(st, b, KL_NOTE_PROGRESS);
-    if (q) {
+    n = kl_tell(st, b, KL_NOTE_PROGRESS);
+    if (n) {
         b->pace.told_at = st->now;
-        q->progress = *p;
+        n->progress = *p;
     }
 }
 
@@ -210,7 +210,7 @@ static void tell_line(struct kl_station *st, struct kl_board *b)
         return;
     kl_mask_line(b->line, &b->line_size, sizeof b->line - 1, NULL);
     b->line[b->line_size] = '\0';
-    kl_note_text(st, b, KL_NOTE_LOG, b->line);
+    kl_tell_text(st, b, KL_NOTE_LOG, b->line);
     b->line_size = 0;
 }
 
@@ -220,7 +220,7 @@ static void tell_loader_text(struct kl_station *st, struct kl_board *b)
     size_t n;
 
     while (kl_loader_note(&b->loader, text))
-        kl_note_text(st, b, KL_NOTE_LOG, text);
+        kl_tell_text(st, b, KL_NOTE_LOG, text);
     while ((n = kl_loader_text(&b->loader, text, sizeof text)) > 0) {
         for (size_t i = 0; i < n; i++) {
             bool ends = text[i] == '\n' || text[i] == '\r';

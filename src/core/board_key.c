@@ -52,7 +52,7 @@ void kl_board_recognise(struct kl_station *st, struct kl_board *b)
     if (key == NO_KEY)
         return;
     take_key(st, b, key);
-    kl_note_key(st, b, "recognised", "this board has a key already");
+    kl_tell_key(st, b, "recognised", "this board has a key already");
     kl_ask_store(st, b, KL_OP_FETCH, key, NULL);
 }
 
@@ -87,7 +87,7 @@ static void send(struct kl_station *st, struct kl_board *b)
     }
     kl_custody_send(&b->custody);
     kl_board_enter(st, b, KL_ST_SENDING);
-    kl_note_key(st, b, "sending", "");
+    kl_tell_key(st, b, "sending", "");
     kl_delivery_send(&b->delivery, key, st->now);
 }
 
@@ -109,7 +109,7 @@ static void wait_for_keys(struct kl_station *st, struct kl_board *b)
         kl_board_fail(st, b, KL_FAULT_NO_KEYS, "");
     } else if (b->fault.reason != KL_FAULT_NO_KEYS) {
         b->fault = (struct kl_fault){.reason = KL_FAULT_NO_KEYS};
-        kl_note_key(st, b, "waiting", "no free key is left; add rows to the CSV");
+        kl_tell_key(st, b, "waiting", "no free key is left; add rows to the CSV");
     }
 }
 
@@ -174,7 +174,7 @@ static void proved(struct kl_station *st, struct kl_board *b, enum kl_proof proo
 {
     kl_custody_prove(&b->custody, proof);
     if (pool_key(st, b)->state == KL_KEY_PROVISIONED) {
-        kl_note_key(st, b, "confirmed", "recorded before");
+        kl_tell_key(st, b, "confirmed", "recorded before");
         kl_custody_recorded(&b->custody);
         kl_board_done(st, b);
         return;
@@ -195,7 +195,7 @@ static void holds_unknown(struct kl_station *st, struct kl_board *b, const char 
     }
     if (kl_attempts_retried(&b->attempts, KL_FAULT_READBACK_DIFFERS)) {
         b->attempts.damaged = b->identity.mac;
-        kl_note_key(st, b, "damaged", "the board is erased and gets the same key again");
+        kl_tell_key(st, b, "damaged", "the board is erased and gets the same key again");
     }
     kl_board_fail(st, b, KL_FAULT_READBACK_DIFFERS, label);
 }
@@ -204,7 +204,7 @@ static void holds_unknown(struct kl_station *st, struct kl_board *b, const char 
 static void holds_own(struct kl_station *st, struct kl_board *b, uint32_t key, enum kl_proof proof)
 {
     take_key(st, b, key);
-    kl_note_key(st, b, "recognised", "the board holds its own key");
+    kl_tell_key(st, b, "recognised", "the board holds its own key");
     kl_custody_prove(&b->custody, proof);
     if (kl_pool_key(&st->pool, key)->state == KL_KEY_PROVISIONED) {
         kl_custody_recorded(&b->custody);
@@ -217,7 +217,7 @@ static void holds_own(struct kl_station *st, struct kl_board *b, uint32_t key, e
 static void adopt(struct kl_station *st, struct kl_board *b, uint32_t key, enum kl_proof proof)
 {
     take_key(st, b, key);
-    kl_note_key(st, b, "adopted", "the board holds a key of this CSV that nobody had recorded");
+    kl_tell_key(st, b, "adopted", "the board holds a key of this CSV that nobody had recorded");
     kl_custody_prove(&b->custody, proof);
     kl_board_record(st, b);
 }
@@ -322,7 +322,7 @@ static void on_acknowledged(struct kl_station *st, struct kl_board *b, enum kl_p
     if (b->state != KL_ST_SENDING)
         return;
     kl_board_enter(st, b, KL_ST_CONFIRMING);
-    kl_note_key(st, b, "acknowledged", "");
+    kl_tell_key(st, b, "acknowledged", "");
     if (proof != KL_PROOF_NONE)
         proved(st, b, proof);
 }
@@ -375,7 +375,7 @@ static void handle(struct kl_station *st, struct kl_board *b, const struct kl_de
     }
     switch (news->kind) {
     case KL_DELIVERY_LINE:
-        kl_note_text(st, b, KL_NOTE_LOG, news->text);
+        kl_tell_text(st, b, KL_NOTE_LOG, news->text);
         break;
     case KL_DELIVERY_STARTED:
         on_start(st, b);

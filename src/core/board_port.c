@@ -15,14 +15,14 @@ void kl_board_watch_port(struct kl_station *st, struct kl_board *b)
 void kl_board_open_port(struct kl_station *st, struct kl_board *b)
 {
     kl_port_open(&b->port, st->now);
-    kl_queue_action(st, b, KL_AC_OPEN)->action.u.baud = 115200;
+    kl_ask(st, b, KL_AC_OPEN)->u.baud = 115200;
 }
 
 void kl_board_close_port(struct kl_station *st, struct kl_board *b)
 {
     kl_board_talk(b, KL_TALK_NONE);
     if (kl_port_close(&b->port, st->now))
-        kl_queue_action(st, b, KL_AC_CLOSE);
+        kl_ask(st, b, KL_AC_CLOSE);
 }
 
 static void become_empty(struct kl_station *st, struct kl_board *b)
@@ -67,7 +67,7 @@ static void follow(struct kl_station *st, struct kl_board *b)
         return;
     }
     if (verdict == KL_PORT_LEAVES)
-        kl_note_text(st, b, KL_NOTE_PORT,
+        kl_tell_text(st, b, KL_NOTE_PORT,
                      "the board left the bus to reset; waiting for it to return");
     kl_board_close_port(st, b);
 }
@@ -76,7 +76,7 @@ void kl_board_gone(struct kl_station *st, struct kl_board *b, const char *why)
 {
     if (b->state == KL_ST_EMPTY || b->state == KL_ST_CLOSING)
         return;
-    kl_note_text(st, b, KL_NOTE_PORT, why);
+    kl_tell_text(st, b, KL_NOTE_PORT, why);
     if (kl_state_is_live(b->state)) {
         b->fault = (struct kl_fault){.reason = KL_FAULT_PORT_LOST};
         kl_copy(b->fault.detail, sizeof b->fault.detail, why);
@@ -97,7 +97,7 @@ void kl_board_gone(struct kl_station *st, struct kl_board *b, const char *why)
 static void leave_after_recording(struct kl_station *st, struct kl_board *b, const char *why)
 {
     KL_ASSERT(b->state == KL_ST_RECORDING);
-    kl_note_text(st, b, KL_NOTE_PORT, why);
+    kl_tell_text(st, b, KL_NOTE_PORT, why);
     b->stage = KL_STAGE_LEFT;
     kl_board_close_port(st, b);
 }
@@ -161,7 +161,7 @@ static void open_failed(struct kl_station *st, struct kl_board *b, enum kl_reaso
         return;
     }
     if (p->again.refused == 1)
-        kl_note_text(st, b, KL_NOTE_PORT, why);
+        kl_tell_text(st, b, KL_NOTE_PORT, why);
     kl_port_back_off(p, st->now);
 }
 
@@ -205,7 +205,7 @@ void kl_board_port_opened(struct kl_station *st, struct kl_board *b, const struc
     }
     if (verdict == KL_PORT_NOTHING)
         return;
-    kl_note_text(st, b, KL_NOTE_PORT, "opened");
+    kl_tell_text(st, b, KL_NOTE_PORT, "opened");
     if (verdict == KL_PORT_BACK)
         returned(st, b);
     else
@@ -224,7 +224,7 @@ static void try_port(struct kl_station *st, struct kl_board *b)
 
 static void blocked(struct kl_station *st, struct kl_board *b)
 {
-    kl_note_text(st, b, KL_NOTE_PORT, "the adapter still blocks closing its port: unplug it");
+    kl_tell_text(st, b, KL_NOTE_PORT, "the adapter still blocks closing its port: unplug it");
     if (b->state == KL_ST_CLOSING)
         b->deadline = b->port.answer_due;
 }

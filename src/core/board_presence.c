@@ -49,7 +49,7 @@ static void end_look(struct kl_station *st, struct kl_board *b)
 static void left(struct kl_station *st, struct kl_board *b, const char *why)
 {
     KL_ASSERT(st->config.fixture && b->state != KL_ST_EMPTY);
-    kl_note_text(st, b, KL_NOTE_PORT, why);
+    kl_tell_text(st, b, KL_NOTE_PORT, why);
     kl_board_tell_failure(st, b);
     kl_board_forget(st, b);
     kl_board_enter(st, b, KL_ST_CLOSING);

@@ -9,7 +9,7 @@ static void store_failed(struct kl_station *st, struct kl_board *b, const char *
 {
     KL_ASSERT(b->state == KL_ST_RESERVING || b->state == KL_ST_RECORDING);
     if (b->fault.reason != KL_FAULT_STORE_TROUBLE)
-        kl_note_key(st, b, "waiting", text);
+        kl_tell_key(st, b, "waiting", text);
     b->fault = (struct kl_fault){.reason = KL_FAULT_STORE_TROUBLE};
     kl_copy(b->fault.detail, sizeof b->fault.detail, text);
     b->custody.ask_again_at = st->now + KL_SEC(2);
@@ -33,7 +33,7 @@ static void reserve_answered(struct kl_station *st, struct kl_board *b, const st
     }
     if (ok) {
         kl_custody_bring(&b->custody, ev->u.stored.key);
-        kl_note_key(st, b, "reserved", "");
+        kl_tell_key(st, b, "reserved", "");
         kl_board_send_if_wanted(st, b);
         return;
     }
@@ -78,7 +78,7 @@ static void provision_answered(struct kl_station *st, struct kl_board *b, const 
         return;
     if (ok) {
         kl_custody_recorded(&b->custody);
-        kl_note_key(st, b, "recorded", by_word ? "acknowledged only" : "");
+        kl_tell_key(st, b, "recorded", by_word ? "acknowledged only" : "");
         kl_board_done(st, b);
     } else if (ev->u.stored.status == KL_STORE_REFUSED) {
         kl_board_fail(st, b, KL_FAULT_KEY_CONFLICT, ev->u.stored.text);
@@ -145,7 +145,7 @@ void kl_board_stored(struct kl_station *st, const struct kl_event *ev)
     if (ev->u.stored.op != KL_OP_ATTEMPT) {
         key_answered(st, ev);
     } else if (ev->u.stored.status != KL_STORE_OK) {
-        kl_note_text(st, &st->board[ev->slot], KL_NOTE_LOG,
+        kl_tell_text(st, &st->board[ev->slot], KL_NOTE_LOG,
                      "the ledger's history lacks this try: it can't be written");
     }
 }

@@ -68,7 +68,7 @@ static void plugged(struct kl_station *st, struct kl_board *b, const struct kl_e
         kl_port_try_at(&b->port, st->now);
         return;
     }
-    kl_note_text(st, b, KL_NOTE_PORT, "plugged in");
+    kl_tell_text(st, b, KL_NOTE_PORT, "plugged in");
     if (!was_plugged && b->state != KL_ST_EMPTY && kl_board_rests(b) && !kl_port_is_away(&b->port))
         kl_board_gone(st, b, "the board before it has gone");
     kl_board_plugged(st, b);
@@ -97,7 +97,7 @@ static void release(struct kl_station *st, const struct kl_event *ev)
     kl_format(
         text, sizeof text, "an operator %s the key %s%s%s", why ? "can't release" : "releases",
         key == NO_KEY ? "?" : kl_pool_key(&st->pool, key)->label, why ? ": " : "", why ? why : "");
-    kl_note_text(st, NULL, KL_NOTE_STATION, text);
+    kl_tell_text(st, NULL, KL_NOTE_STATION, text);
 }
 
 static void command(struct kl_station *st, const struct kl_event *ev)
@@ -124,7 +124,7 @@ static void command(struct kl_station *st, const struct kl_event *ev)
     case KL_CMD_PAUSE:
     case KL_CMD_RESUME:
         st->mode.paused = ev->u.command.kind == KL_CMD_PAUSE;
-        kl_note_text(st, NULL, KL_NOTE_STATION,
+        kl_tell_text(st, NULL, KL_NOTE_STATION,
                      st->mode.paused ? "paused: nothing new is started" : "resumed");
         break;
     case KL_CMD_STOP:
@@ -154,7 +154,7 @@ static void slot_event(struct kl_station *st, struct kl_board *b, const struct k
         break;
     default:
         if (ev->generation != b->port.generation) {
-            st->stale++;
+            return; /* for a board that is gone */
         } else if (ev->kind == KL_EV_OPENED) {
             kl_board_port_opened(st, b, ev);
         } else if (ev->kind == KL_EV_CLOSED) {
@@ -184,7 +184,7 @@ static void take_keys(struct kl_station *st, const struct kl_event *ev)
                  ev->u.keys.ledger, ev->u.keys.ledger_count);
     st->fields = ev->u.keys.fields;
     if (st->have_keys)
-        kl_note_text(st, NULL, KL_NOTE_STATION, "the CSV was read again");
+        kl_tell_text(st, NULL, KL_NOTE_STATION, "the CSV was read again");
     st->have_keys = true;
     kl_check_keys_left(st);
     kl_station_serve_waiting(st);

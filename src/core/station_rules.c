@@ -45,7 +45,7 @@ static void warn(struct kl_station *st, const char *text)
 {
     kl_copy(st->warning.text, sizeof st->warning.text, text);
     st->warning.until = st->now + KL_SEC(60);
-    kl_note_text(st, NULL, KL_NOTE_STATION, text);
+    kl_tell_text(st, NULL, KL_NOTE_STATION, text);
 }
 
 /* Several boards that fail together share a cause: the hub or the supply. */
@@ -109,7 +109,7 @@ void kl_check_keys_left(struct kl_station *st)
     } else if (!st->mode.few_told && st->config.warn_keys > 0) {
         st->mode.few_told = true;
         kl_format(text, sizeof text, "%u keys left: add rows to the CSV", st->pool.counts.free);
-        kl_note_text(st, NULL, KL_NOTE_STATION, text);
+        kl_tell_text(st, NULL, KL_NOTE_STATION, text);
     }
 }
 
@@ -138,7 +138,7 @@ void kl_board_finished(struct kl_station *st, struct kl_board *b, enum kl_state 
     count(&st->figures, &b->place, ended);
     if (result != KL_ST_SKIPPED)
         remember(&st->figures, ended, st->now);
-    kl_queue_note(st, b, KL_NOTE_RESULT);
+    kl_tell(st, b, KL_NOTE_RESULT);
     if (result == KL_ST_FAILED)
         kl_look_for_common_cause(st);
     kl_check_keys_left(st);
@@ -179,7 +179,7 @@ void kl_rest_if_all_done(struct kl_station *st)
             return;
     }
     st->mode.rested = true;
-    kl_queue_action(st, NULL, KL_AC_REST)->action.u.exit = exit_status(st);
+    kl_ask(st, NULL, KL_AC_REST)->u.exit = exit_status(st);
 }
 
 void kl_station_stop(struct kl_station *st)
@@ -188,12 +188,12 @@ void kl_station_stop(struct kl_station *st)
         /* The second time: at once. What is reserved or sent is safe as it is. */
         if (!st->mode.rested) {
             st->mode.rested = true;
-            kl_queue_action(st, NULL, KL_AC_REST)->action.u.exit = 0;
+            kl_ask(st, NULL, KL_AC_REST)->u.exit = 0;
         }
         return;
     }
     st->mode.stopping = true;
-    kl_note_text(st, NULL, KL_NOTE_STATION,
+    kl_tell_text(st, NULL, KL_NOTE_STATION,
                  "stopping: boards that are being given a key finish first");
     for (unsigned i = 0; i < st->board_count; i++)
         kl_board_park(st, &st->board[i]);

@@ -13,17 +13,32 @@
 #include "board.h"
 
 enum {
-    QUEUE_SIZE = 512,  /* actions and notes waiting to be pulled */
-    QUEUE_SPARE = 128, /* kept free of log lines and progress */
-    RECENT_MAX = 512,  /* finished boards that the figures look back at */
+    ACTIONS_MAX = 8 * KL_SLOTS_MAX, /* waiting to be pulled: no event makes a board ask for more */
+    NOTES_MAX = 8 * KL_SLOTS_MAX,
+    NOTES_SPARE = 2 * KL_SLOTS_MAX, /* kept free of log lines and progress */
+    RECENT_MAX = 512,               /* finished boards that the figures look back at */
 };
 
-struct queued {
-    struct kl_action action;
-    char text[KL_TEXT_MAX], label[KL_LABEL_MAX + 1];
+struct kl_actions {
+    struct kl_action item[ACTIONS_MAX];
+    unsigned head, count;
+    unsigned rotor;                /* board whose link is asked next */
+    uint32_t request;              /* the last id of a request to the store about no board */
+    char release_why[KL_TEXT_MAX]; /* an operator's reason, until it is pulled */
+};
+
+/* A note, and what its pointers lead to. */
+struct kl_noted {
+    struct kl_note note;
     struct kl_fault fault;
     struct kl_identity identity;
     struct kl_loader_progress progress;
+    char label[KL_LABEL_MAX + 1], text[KL_TEXT_MAX];
+};
+
+struct kl_notes {
+    struct kl_noted item[NOTES_MAX];
+    unsigned head, count;
 };
 
 struct finished_board {
@@ -54,11 +69,8 @@ struct kl_station {
     struct kl_board board[KL_SLOTS_MAX];
     unsigned board_count;
 
-    struct queued queue[QUEUE_SIZE];
-    unsigned head, queued;
-    unsigned rotor;   /* board whose link is asked next */
-    uint32_t request; /* the last id of a request to the store that is about no board */
-    uint64_t notes_dropped, stale;
+    struct kl_actions actions;
+    struct kl_notes notes;
 
     struct {
         unsigned pending; /* answers outstanding */
@@ -84,16 +96,18 @@ struct kl_station {
 void kl_station_serve_waiting(struct kl_station *st);
 
 /* station_queue.c */
-struct queued *kl_queue_action(struct kl_station *st, const struct kl_board *b,
-                               enum kl_action_kind kind);
-/* NULL if a log line or progress found no room: then it is not told. */
-struct queued *kl_queue_note(struct kl_station *st, struct kl_board *b, enum kl_note_kind kind);
-void kl_note_text(struct kl_station *st, struct kl_board *b, enum kl_note_kind kind,
-                  const char *text);
-void kl_note_key(struct kl_station *st, struct kl_board *b, const char *what, const char *text);
-/* `b` = NULL: about a key whose board is not here (RELEASE). */
+struct kl_action *kl_ask(struct kl_station *st, const struct kl_board *b, enum kl_action_kind kind);
+/* `b` = NULL: an operator releases a key whose board is not here. `reason` is a string that stays,
+   or an operator's, which is copied. */
 void kl_ask_store(struct kl_station *st, struct kl_board *b, enum kl_store_op op, uint32_t key,
                   const char *reason);
+/* `b` = NULL: about the bench. NULL if a log line or progress found no room: then it is not told.
+ */
+struct kl_noted *kl_tell(struct kl_station *st, const struct kl_board *b, enum kl_note_kind kind);
+void kl_tell_text(struct kl_station *st, const struct kl_board *b, enum kl_note_kind kind,
+                  const char *text);
+void kl_tell_key(struct kl_station *st, const struct kl_board *b, const char *what,
+                 const char *text);
 
 /* station_rules.c */
 /* May this board begin (or try again) now? */

@@ -73,7 +73,6 @@ void kl_station_look(const struct kl_station *st, struct kl_snapshot *out)
     out->few_keys = st->have_keys && out->keys.free <= st->config.warn_keys;
     out->store_trouble = st->store.trouble;
     kl_copy(out->warning, sizeof out->warning, st->warning.text);
-    out->stale = st->stale;
     out->doubts = st->pool.doubts;
 }
 

@@ -15,7 +15,7 @@ struct headless;
 struct headless *headless_create(struct kl_shell *sh, int fd);
 bool headless_free(struct headless *h);
 /* A note as one line without time and slot; false for progress, which is no line. */
-bool note_line(const struct kl_action *note, char *out, size_t size);
+bool note_line(const struct kl_note *n, char *out, size_t size);
 
 /* events.c: one JSON object per line (docs/events.md). */
 struct events;

@@ -288,6 +288,7 @@ void disk_operator_releases(struct world *w); /* while no station runs; its boar
 
 /* oracle.c */
 void oracle_bytes_out(struct world *w, unsigned slot, const struct kl_io *io, bool connected);
+void oracle_note(struct world *w, const struct kl_note *n);
 void oracle_action(struct world *w, const struct kl_action *a);
 void oracle_boards(struct world *w);
 void oracle_slots(struct world *w, const struct kl_snapshot *snap);

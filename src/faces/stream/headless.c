@@ -18,16 +18,16 @@ enum {
     LINE_MAX_BYTES = 1024
 };
 
-static void state_line(const struct kl_action *a, char *out, size_t size)
+static void state_line(const struct kl_note *n, char *out, size_t size)
 {
-    const char *state = kl_state_name(a->u.note.state);
+    const char *state = kl_state_name(n->state);
     char fault[KL_TEXT_MAX * 2];
 
-    if (!a->u.note.fault) {
+    if (!n->fault) {
         snprintf(out, size, "%s", state);
         return;
     }
-    kl_fault_text(a->u.note.fault, fault, sizeof fault);
+    kl_fault_text(n->fault, fault, sizeof fault);
     snprintf(out, size, "%s: %s", state, fault);
 }
 
@@ -50,23 +50,22 @@ static void result_line(const struct kl_attempt *t, char *out, size_t size)
                  kl_fault_info(t->reason).advice);
 }
 
-bool note_line(const struct kl_action *a, char *out, size_t size)
+bool note_line(const struct kl_note *n, char *out, size_t size)
 {
-    const char *text = a->u.note.text ? a->u.note.text : "";
+    const char *text = n->text ? n->text : "";
 
-    switch (a->u.note.kind) {
+    switch (n->kind) {
     case KL_NOTE_STATE:
-        state_line(a, out, size);
+        state_line(n, out, size);
         return true;
     case KL_NOTE_CHIP:
-        kl_identity_text(a->u.note.identity, out, size);
+        kl_identity_text(n->identity, out, size);
         return true;
     case KL_NOTE_KEY:
-        snprintf(out, size, "key %s %s%s%s", a->u.note.label, a->u.note.what, text[0] ? ": " : "",
-                 text);
+        snprintf(out, size, "key %s %s%s%s", n->label, n->what, text[0] ? ": " : "", text);
         return true;
     case KL_NOTE_RESULT:
-        result_line(a->u.note.attempt, out, size);
+        result_line(n->attempt, out, size);
         return true;
     case KL_NOTE_PORT:
     case KL_NOTE_STATION:
@@ -87,11 +86,11 @@ static void on_note(void *ctx, const struct kl_told *told)
     char time[16], text[LINE_MAX_BYTES], line[LINE_MAX_BYTES + 128];
     int n;
 
-    if (told->action->u.note.kind == KL_NOTE_LOG || !note_line(told->action, text, sizeof text))
+    if (told->note->kind == KL_NOTE_LOG || !note_line(told->note, text, sizeof text))
         return;
     kl_clock_time(told->wall, time);
     n = snprintf(line, sizeof line, "%s  %-16s %s\n", time,
-                 told->slot == KL_TOLD_BENCH ? "*" : told->slot_name, text);
+                 told->note->slot == KL_BENCH ? "*" : told->slot_name, text);
     kl_sink_write(h->sink, line, (size_t)n);
 }
 
