@@ -26,6 +26,7 @@
 #include "attempt.h"
 #include "custody.h"
 #include "delivery.h"
+#include "loader_state.h"
 #include "port.h"
 #include "presence.h"
 
@@ -59,8 +60,8 @@ struct kl_place {
     bool had_turn; /* --once */
 
     /* what the place has taught us, kept from board to board */
-    enum kl_reset_strategy strategy; /* that worked last */
-    uint32_t baud_limit;             /* fastest rate that is still trusted here */
+    struct kl_loader_memory memory; /* of its boards' loaders */
+    uint32_t baud_limit;            /* fastest rate that is still trusted here */
     unsigned done, failed;
     kl_us failed_at; /* 0 = its last board did not */
 };

@@ -74,7 +74,7 @@ static void adapt(struct kl_station *st, struct kl_board *b, enum kl_policy poli
     char text[KL_TEXT_MAX];
 
     if (policy == KL_POLICY_RECONNECT) {
-        b->place.strategy = KL_RESET_AUTO;
+        b->place.memory.reset = KL_RESET_AUTO;
     } else if (policy == KL_POLICY_SLOWER) {
         uint32_t used = b->identity.baud ? b->identity.baud : b->place.baud_limit;
         uint32_t limit = used < st->config.baud_max ? used : st->config.baud_max;

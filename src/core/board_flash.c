@@ -13,7 +13,7 @@ void kl_board_connect(struct kl_station *st, struct kl_board *b, bool reset_done
     uint32_t limit = b->place.baud_limit;
     struct kl_loader_setup setup = {
         .link = b->port.kind,
-        .first = b->place.strategy,
+        .memory = b->place.memory,
         .reset_done = reset_done,
         .stubs = st->config.stubs,
         .baud_max = limit < st->config.baud_max ? limit : st->config.baud_max,
@@ -31,9 +31,11 @@ void kl_board_connect(struct kl_station *st, struct kl_board *b, bool reset_done
 
 static const struct kl_bundle *bundle_of(const struct kl_station *st, const struct kl_board *b)
 {
-    bool erases = b->attempts.flashing == KL_FLASHING_ERASES;
-
-    return erases ? &st->erase_bundle : st->config.bundle;
+    if (!st->config.bundle)
+        return NULL;
+    if (b->attempts.flashing == KL_FLASHING_ERASES)
+        return &st->erase_bundle;
+    return kl_custody_has_key(&b->custody) ? &st->keyed_bundle : st->config.bundle;
 }
 
 static void start_task(struct kl_station *st, struct kl_board *b, enum kl_state state,
@@ -112,7 +114,6 @@ static void identified(struct kl_station *st, struct kl_board *b)
 
     b->identity = *kl_loader_identity(&b->loader);
     look_who_is_tried(st, b);
-    b->place.strategy = kl_loader_strategy(&b->loader);
     kl_tell(st, b, KL_NOTE_CHIP);
     if (!is_alone(st, b))
         return;
@@ -249,6 +250,7 @@ void kl_board_loader_step(struct kl_station *st, struct kl_board *b)
         note_progress(st, b);
         if (kl_loader_status(&b->loader) == KL_LOADER_BUSY)
             break;
+        b->place.memory = *kl_loader_memory(&b->loader);
         if (kl_loader_status(&b->loader) == KL_LOADER_FAILED) {
             kl_board_fail_with(st, b, kl_loader_fault(&b->loader));
             break;

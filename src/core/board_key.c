@@ -222,6 +222,21 @@ static void adopt(struct kl_station *st, struct kl_board *b, uint32_t key, enum 
     kl_board_record(st, b);
 }
 
+/* The secret is its own, the label is not: bytes were lost on the way, or the row has a new label
+   since. Whether it is good as it is only a person can say. */
+static bool bears_another_label(const struct kl_station *st, const struct kl_board *b,
+                                const struct kl_delivery_news *news)
+{
+    uint32_t at = kl_pool_find(&st->pool, &news->fingerprint);
+    const struct kl_pool_key *key = at == NO_KEY ? NULL : kl_pool_key(&st->pool, at);
+    uint8_t label[32];
+
+    if (!key || !kl_mac_equal(&key->mac, &b->identity.mac))
+        return false;
+    st->config.sha256(key->label, strlen(key->label), label);
+    return memcmp(label, news->label_digest, sizeof label) != 0;
+}
+
 /* The board showed a stored key without having been sent one by us in this try. */
 static void settle_claim(struct kl_station *st, struct kl_board *b,
                          const struct kl_delivery_news *news)
@@ -229,6 +244,10 @@ static void settle_claim(struct kl_station *st, struct kl_board *b,
     uint32_t key = NO_KEY;
 
     b->attempts.lived.already = true;
+    if (bears_another_label(st, b, news)) {
+        kl_board_fail(st, b, KL_FAULT_HOLDS_UNKNOWN, news->label);
+        return;
+    }
     switch (kl_pool_claim(&st->pool, &b->identity.mac, &news->fingerprint, &key)) {
     case KL_CLAIM_OWN:
         holds_own(st, b, key, news->proof);

@@ -26,7 +26,7 @@ static void start_look(struct kl_station *st, struct kl_board *b)
     /* The ROM loader at the first rate is enough to read a MAC. */
     struct kl_loader_setup setup = {
         .link = b->port.kind,
-        .first = b->presence.misses % 2 ? KL_RESET_AUTO : b->place.strategy,
+        .memory.reset = b->presence.misses % 2 ? KL_RESET_AUTO : b->place.memory.reset,
         .baud_max = 115200,
         .connect_attempts = 1,
     };

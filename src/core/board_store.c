@@ -131,7 +131,8 @@ static void key_answered(struct kl_station *st, const struct kl_event *ev)
         release_answered(st, ev, key);
         break;
     case KL_OP_ATTEMPT:
-        KL_ASSERT(!"a record of a try is about no key");
+    case KL_OP_COMMAND:
+        KL_ASSERT(!"this record is about no key");
         break;
     }
     kl_board_drop_lost_keys(st);

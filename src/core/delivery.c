@@ -1,6 +1,8 @@
 /* delivery.c: a key is handed over to the running firmware. See delivery.h. */
 #include "delivery.h"
 
+#include <string.h>
+
 enum kl_state kl_delivery_after(const struct kl_delivery *d)
 {
     (void)d;
@@ -107,6 +109,7 @@ bool kl_delivery_news(struct kl_delivery *d, struct kl_delivery_news *out)
         .reason = ev.reason,
         .fingerprint = ev.fingerprint,
     };
+    memcpy(out->label_digest, ev.label_digest, sizeof out->label_digest);
     kl_copy(out->label, sizeof out->label, ev.label);
     kl_copy(out->text, sizeof out->text, ev.text);
     if (ev.kind == KL_HO_ACK || ev.kind == KL_HO_HOLDS_BARE)

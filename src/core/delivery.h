@@ -40,6 +40,7 @@ struct kl_delivery_news {
     enum kl_proof proof;
     enum kl_reason reason;
     struct kl_fingerprint fingerprint;
+    uint8_t label_digest[32]; /* CLAIMS: SHA-256 of the label that it shows */
     char label[KL_LABEL_MAX + 1];
     char text[KL_TEXT_MAX];
 };

@@ -14,63 +14,130 @@ static const struct kl_loader_step *const plans[] = {
 
 /* ---- the walk ---- */
 
+static bool leads_to(const struct kl_loader_step *from, const struct kl_loader_step *to)
+{
+    for (int i = 0; i < JUMPS_MAX; i++)
+        if (from->to[i] == to)
+            return true;
+    return false;
+}
+
 enum ldr_move ldr_go_to(struct kl_loader *l, const struct kl_loader_step *step)
 {
-    l->step = step;
+    KL_ASSERT(step && step->begin);
+    KL_ASSERT(leads_to(l->walk.step, step));
+    l->walk.step = step;
     return MOVE_JUMP;
 }
 
 enum ldr_move ldr_call_plan(struct kl_loader *l, const struct kl_loader_step *plan,
                             const struct kl_loader_step *then)
 {
-    KL_ASSERT(l->after_plan == NULL);
-    l->after_plan = then;
+    KL_ASSERT(l->walk.after == NULL);
+    KL_ASSERT(leads_to(l->walk.step, then));
+    l->walk.after = then;
     return ldr_go_to(l, plan);
+}
+
+enum ldr_move ldr_start_over(struct kl_loader *l)
+{
+    KL_ASSERT(leads_to(l->walk.step, ldr_connect_plan));
+    l->walk.after = ldr_identify_plan;
+    l->walk.step = ldr_connect_plan;
+    return MOVE_JUMP;
+}
+
+enum {
+    ANOTHER_CHANCE = 16, /* boards that went a slower way */
+    DEATHS_MAX = 2,      /* stubs in a row, then the ROM alone is used */
+};
+
+/* A board is through. */
+static void remember_board(struct kl_loader *l)
+{
+    struct kl_loader_memory *m = &l->setup.memory;
+
+    if (l->identity.stub)
+        m->stub_deaths = 0;
+    m->stub_rests = false;
+    if (m->rom_stays || m->baud || m->stub_deaths)
+        m->uses++;
+    if (m->uses >= ANOTHER_CHANCE)
+        *m = (struct kl_loader_memory){.reset = m->reset, .stub_returns = m->stub_returns};
+}
+
+void ldr_stub_died(struct kl_loader *l)
+{
+    KL_ASSERT(l->chip);
+    l->stub.failed = true;
+    l->setup.memory.stub_deaths++;
+    ldr_note(l, "the stub fell silent: the ROM loader is used");
 }
 
 static void finish(struct kl_loader *l, enum kl_loader_status status)
 {
-    l->status = status;
-    l->step = NULL;
-    l->after_plan = NULL;
+    KL_ASSERT(status != KL_LOADER_BUSY);
+    KL_ASSERT((status == KL_LOADER_FAILED) == (l->fault.reason != KL_FAULT_NONE));
+    if (status == KL_LOADER_DONE && l->walk.task == KL_LOADER_IDENTIFY)
+        ldr_remember_rate(l);
+    if (status == KL_LOADER_DONE && l->walk.task == KL_LOADER_RUN)
+        remember_board(l);
+    l->walk.status = status;
+    l->walk.step = NULL;
+    l->walk.after = NULL;
     l->op.kind = KL_LOADER_OP_NONE;
-    l->io_pending = false;
+    l->wire.pending = false;
     l->deadline = KL_NEVER;
+}
+
+static void end_plan(struct kl_loader *l)
+{
+    if (l->walk.after) {
+        l->walk.step = l->walk.after;
+        l->walk.after = NULL;
+    } else {
+        finish(l, KL_LOADER_DONE);
+    }
+}
+
+static void follow(struct kl_loader *l, enum ldr_move move)
+{
+    KL_ASSERT((move == MOVE_WAIT) == (l->op.kind != KL_LOADER_OP_NONE));
+    KL_ASSERT((move == MOVE_FAILED) == (l->walk.status == KL_LOADER_FAILED));
+    if (move == MOVE_NEXT)
+        l->walk.step++;
+    else if (move == MOVE_DONE)
+        end_plan(l);
 }
 
 /* Walks on until an operation is under way or the task is over. */
 static void walk(struct kl_loader *l)
 {
     enum {
-        STEPS_MAX = 512 /* a full bundle of regions that are all skipped stays far below */
+        STEPS_MAX = 2048 /* a full bundle of regions that are all skipped stays far below */
     };
 
-    for (int steps = 0; l->status == KL_LOADER_BUSY && l->op.kind == KL_LOADER_OP_NONE; steps++) {
+    for (int steps = 0; l->walk.status == KL_LOADER_BUSY && l->op.kind == KL_LOADER_OP_NONE;
+         steps++) {
         KL_ASSERT(steps < STEPS_MAX);
-        if (l->step->begin) {
-            const struct kl_loader_step *step = l->step;
-            if (!step->begin(l) && l->step == step && l->status == KL_LOADER_BUSY)
-                l->step++;
-        } else if (l->after_plan) {
-            l->step = l->after_plan;
-            l->after_plan = NULL;
-        } else {
-            finish(l, KL_LOADER_DONE);
-        }
+        if (l->walk.step->begin)
+            follow(l, l->walk.step->begin(l));
+        else
+            end_plan(l);
     }
-    KL_ASSERT(l->status != KL_LOADER_BUSY || l->deadline != KL_NEVER);
+    KL_ASSERT(l->walk.status != KL_LOADER_BUSY || l->deadline != KL_NEVER);
 }
 
 void ldr_op_over(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
     enum ldr_move move;
 
-    if (l->step->end)
-        move = l->step->end(l, outcome);
+    KL_ASSERT(l->walk.status == KL_LOADER_BUSY && l->op.kind == KL_LOADER_OP_NONE);
+    if (l->walk.step->end)
+        move = l->walk.step->end(l, outcome);
     else
         move = outcome == KL_OUT_OK ? MOVE_NEXT : ldr_fail_by(l, outcome);
-    if (move == MOVE_NEXT)
-        l->step++;
+    follow(l, move);
     walk(l);
 }
 
@@ -79,13 +146,15 @@ enum ldr_move ldr_fail(struct kl_loader *l, enum kl_reason reason, const char *f
     char text[KL_TEXT_MAX];
     va_list args;
 
+    KL_ASSERT(reason != KL_FAULT_NONE);
+    KL_ASSERT(l->walk.status == KL_LOADER_BUSY);
     va_start(args, format);
     kl_vformat(text, sizeof text, format, args);
     va_end(args);
     l->fault.reason = reason;
     kl_copy(l->fault.detail, sizeof l->fault.detail, text);
     finish(l, KL_LOADER_FAILED);
-    return MOVE_STOP;
+    return MOVE_FAILED;
 }
 
 static const char *command_name(uint8_t code)
@@ -119,6 +188,7 @@ enum ldr_move ldr_fail_by(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
     const char *name = command_name(l->op.code);
 
+    KL_ASSERT(outcome != KL_OUT_OK);
     switch (outcome) {
     case KL_OUT_REFUSED:
         l->fault.chip_error = l->reply.error;
@@ -128,8 +198,13 @@ enum ldr_move ldr_fail_by(struct kl_loader *l, enum kl_loader_outcome outcome)
     case KL_OUT_IO:
         return ldr_fail(l, KL_FAULT_ADAPTER_SETTING, "%s", name);
     default:
-        if (l->damaged > 0)
-            return ldr_fail(l, KL_FAULT_LINE_NOISE, "%s: %u damaged answers", name, l->damaged);
+        if (l->wire.damaged > 0)
+            return ldr_fail(l, KL_FAULT_LINE_NOISE, "%s: %u damaged answers", name,
+                            l->wire.damaged);
+        if (l->identity.stub) {
+            l->setup.memory.stub_rests = true;
+            ldr_stub_died(l);
+        }
         return ldr_fail(l, KL_FAULT_TIMEOUT, "%s: no answer", name);
     }
 }
@@ -138,89 +213,91 @@ enum ldr_move ldr_fail_by(struct kl_loader *l, enum kl_loader_outcome outcome)
 
 void ldr_note(struct kl_loader *l, const char *format, ...)
 {
-    unsigned at = (l->note_first + l->note_count) % KL_LOADER_NOTES;
+    unsigned at = (l->notes.first + l->notes.count) % KL_LOADER_NOTES;
     va_list args;
 
-    if (l->note_count == KL_LOADER_NOTES)
-        l->note_first = (uint8_t)((l->note_first + 1) % KL_LOADER_NOTES); /* the oldest goes */
+    if (l->notes.count == KL_LOADER_NOTES)
+        l->notes.first = (uint8_t)((l->notes.first + 1) % KL_LOADER_NOTES); /* the oldest goes */
     else
-        l->note_count++;
+        l->notes.count++;
     va_start(args, format);
-    kl_vformat(l->note[at], KL_LOADER_NOTE_MAX, format, args);
+    kl_vformat(l->notes.text[at], KL_LOADER_NOTE_MAX, format, args);
     va_end(args);
 }
 
 static void end_line(struct kl_loader *l)
 {
-    size_t size = l->line_size;
+    size_t size = l->said.line_size;
 
-    l->line_size = 0;
-    if (size > 0 && l->line[size - 1] == '\r')
+    l->said.line_size = 0;
+    if (size > 0 && l->said.line[size - 1] == '\r')
         size--;
-    if (kl_bootlog_line(&l->bootlog, l->line, size, l->now) && l->connected)
+    if (kl_bootlog_line(&l->said.bootlog, l->said.line, size, l->now) && l->connect.connected)
         ldr_fail(l, KL_FAULT_BOARD_CHANGED, "the chip restarted by itself");
 }
 
 void ldr_take_text(struct kl_loader *l, uint8_t byte)
 {
-    if (l->muted)
+    if (l->wire.hears == KL_HEARS_FRAMES)
         return;
-    if (l->text_size == KL_LOADER_TEXT_MAX) {
+    if (l->said.text_size == KL_LOADER_TEXT_MAX) {
         /* Nobody takes it: what is newest tells most. */
-        l->text_size = KL_LOADER_TEXT_MAX / 2;
-        memmove(l->text, l->text + KL_LOADER_TEXT_MAX / 2, KL_LOADER_TEXT_MAX / 2);
+        l->said.text_size = KL_LOADER_TEXT_MAX / 2;
+        memmove(l->said.text, l->said.text + KL_LOADER_TEXT_MAX / 2, KL_LOADER_TEXT_MAX / 2);
     }
-    l->text[l->text_size++] = (char)byte;
-    if (byte != '\n' && l->line_size < KL_LOADER_LINE_MAX)
-        l->line[l->line_size++] = (char)byte;
+    l->said.text[l->said.text_size++] = (char)byte;
+    if (byte != '\n' && l->said.line_size < KL_LOADER_LINE_MAX)
+        l->said.line[l->said.line_size++] = (char)byte;
     if (byte == '\n')
         end_line(l);
 }
 
 void ldr_forget_text(struct kl_loader *l)
 {
-    kl_bootlog_reset(&l->bootlog);
-    l->line_size = 0;
+    kl_bootlog_reset(&l->said.bootlog);
+    l->said.line_size = 0;
 }
 
 /* ---- public ---- */
 
 void kl_loader_init(struct kl_loader *l, const struct kl_loader_setup *setup)
 {
-    memset(l, 0, offsetof(struct kl_loader, tx));
+    KL_ASSERT(setup->baud_max >= FIRST_BAUD);
+    memset(l, 0, offsetof(struct kl_loader, wire.tx));
     l->setup = *setup;
+    l->stub.failed = l->setup.memory.stub_rests || l->setup.memory.stub_deaths >= DEATHS_MAX;
     if (l->setup.connect_attempts == 0)
         l->setup.connect_attempts = 7;
-    l->baud_ceiling = l->setup.baud_max;
+    l->rate.ceiling = ldr_first_ceiling(&l->setup);
     l->identity.baud = FIRST_BAUD;
     l->deadline = KL_NEVER;
-    l->status = KL_LOADER_DONE;
-    kl_slip_reset(&l->slip);
-    kl_bootlog_reset(&l->bootlog);
+    l->walk.status = KL_LOADER_DONE;
+    kl_slip_reset(&l->wire.slip);
+    kl_bootlog_reset(&l->said.bootlog);
 }
 
 void kl_loader_start(struct kl_loader *l, enum kl_loader_task task, const struct kl_bundle *bundle,
                      kl_us now)
 {
     KL_ASSERT(task > KL_LOADER_IDLE && task <= KL_LOADER_RUN);
-    KL_ASSERT(l->status != KL_LOADER_BUSY);
-    KL_ASSERT(task == KL_LOADER_CONNECT || l->connected);
+    KL_ASSERT(l->walk.status != KL_LOADER_BUSY);
+    KL_ASSERT(task == KL_LOADER_CONNECT || l->connect.connected);
     KL_ASSERT(bundle || (task != KL_LOADER_FLASH && task != KL_LOADER_VERIFY));
     l->now = now;
-    l->task = task;
+    l->walk.task = task;
     l->bundle = bundle;
     l->fault = (struct kl_fault){0};
     if (task != KL_LOADER_VERIFY) /* only the task right behind FLASH may build on it */
-        l->proved = NULL;
-    l->status = KL_LOADER_BUSY;
-    l->step = plans[task];
-    l->after_plan = NULL;
+        l->flash.proved = NULL;
+    l->walk.status = KL_LOADER_BUSY;
+    l->walk.step = plans[task];
+    l->walk.after = NULL;
     walk(l);
 }
 
 void kl_loader_rx(struct kl_loader *l, const uint8_t *data, size_t size, kl_us now)
 {
-    if (l->status != KL_LOADER_BUSY)
+    if (l->walk.status != KL_LOADER_BUSY)
         return;
     l->now = now;
     ldr_engine_rx(l, data, size);
@@ -228,7 +305,7 @@ void kl_loader_rx(struct kl_loader *l, const uint8_t *data, size_t size, kl_us n
 
 void kl_loader_io_done(struct kl_loader *l, bool ok, kl_us now)
 {
-    if (l->status != KL_LOADER_BUSY)
+    if (l->walk.status != KL_LOADER_BUSY)
         return;
     l->now = now;
     ldr_engine_io_done(l, ok);
@@ -236,7 +313,7 @@ void kl_loader_io_done(struct kl_loader *l, bool ok, kl_us now)
 
 void kl_loader_tick(struct kl_loader *l, kl_us now)
 {
-    if (l->status != KL_LOADER_BUSY || now < l->deadline)
+    if (l->walk.status != KL_LOADER_BUSY || now < l->deadline)
         return;
     l->now = now;
     ldr_engine_tick(l);
@@ -244,18 +321,18 @@ void kl_loader_tick(struct kl_loader *l, kl_us now)
 
 bool kl_loader_next(struct kl_loader *l, struct kl_io *out)
 {
-    return l->status == KL_LOADER_BUSY && ldr_engine_next(l, out);
+    return l->walk.status == KL_LOADER_BUSY && ldr_engine_next(l, out);
 }
 
 kl_us kl_loader_deadline(const struct kl_loader *l)
 {
-    KL_ASSERT((l->status == KL_LOADER_BUSY) == (l->deadline != KL_NEVER));
+    KL_ASSERT((l->walk.status == KL_LOADER_BUSY) == (l->deadline != KL_NEVER));
     return l->deadline;
 }
 
 enum kl_loader_status kl_loader_status(const struct kl_loader *l)
 {
-    return l->status;
+    return l->walk.status;
 }
 
 const struct kl_fault *kl_loader_fault(const struct kl_loader *l)
@@ -273,27 +350,27 @@ const struct kl_loader_progress *kl_loader_progress(const struct kl_loader *l)
     return &l->progress;
 }
 
-enum kl_reset_strategy kl_loader_strategy(const struct kl_loader *l)
+const struct kl_loader_memory *kl_loader_memory(const struct kl_loader *l)
 {
-    return l->strategy;
+    return &l->setup.memory;
 }
 
 size_t kl_loader_text(struct kl_loader *l, char *out, size_t size)
 {
-    size_t n = l->text_size < size ? l->text_size : size;
+    size_t n = l->said.text_size < size ? l->said.text_size : size;
 
-    memcpy(out, l->text, n);
-    memmove(l->text, l->text + n, l->text_size - n);
-    l->text_size = (uint16_t)(l->text_size - n);
+    memcpy(out, l->said.text, n);
+    memmove(l->said.text, l->said.text + n, l->said.text_size - n);
+    l->said.text_size = (uint16_t)(l->said.text_size - n);
     return n;
 }
 
 bool kl_loader_note(struct kl_loader *l, char out[KL_TEXT_MAX])
 {
-    if (l->note_count == 0)
+    if (l->notes.count == 0)
         return false;
-    kl_copy(out, KL_TEXT_MAX, l->note[l->note_first]);
-    l->note_first = (uint8_t)((l->note_first + 1) % KL_LOADER_NOTES);
-    l->note_count--;
+    kl_copy(out, KL_TEXT_MAX, l->notes.text[l->notes.first]);
+    l->notes.first = (uint8_t)((l->notes.first + 1) % KL_LOADER_NOTES);
+    l->notes.count--;
     return true;
 }

@@ -15,125 +15,152 @@ enum {
 #define BETWEEN     KL_MS(50)
 #define REPLIES_GAP KL_MS(100) /* for the other seven replies to one SYNC */
 
-static bool set_first_rate(struct kl_loader *l)
+static enum ldr_move set_first_rate(struct kl_loader *l)
 {
-    if (l->task == KL_LOADER_CONNECT)
+    if (l->walk.task == KL_LOADER_CONNECT)
         l->identity = (struct kl_identity){0};
     l->identity.baud = FIRST_BAUD;
     l->identity.stub = false;
-    l->connected = false;
-    l->muted = l->text_only = false;
-    l->attempt = 0;
-    l->saw_download = l->saw_program = l->saw_other = false;
+    l->connect.connected = false;
+    l->wire.hears = KL_HEARS_ALL;
+    l->connect.attempt = 0;
+    l->connect.saw_download = l->connect.saw_program = l->connect.saw_other = false;
     if (l->setup.link == KL_LINK_RAW)
-        return false;
+        return MOVE_NEXT;
     ldr_set_baud(l, FIRST_BAUD);
-    return true;
+    return MOVE_WAIT;
 }
 
 static enum ldr_move first_rate_set(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
     if (outcome != KL_OUT_OK)
         return ldr_fail(l, KL_FAULT_ADAPTER_SETTING, "%d baud", FIRST_BAUD);
+    KL_ASSERT(l->identity.baud == FIRST_BAUD);
     return MOVE_NEXT;
 }
 
+static enum ldr_move step_reset(struct kl_loader *l);
+
 static void skip_reset(struct kl_loader *l)
 {
-    while (l->reset->kind != RESET_END)
-        l->reset++;
+    KL_ASSERT(l->connect.reset);
+    while (l->connect.reset->kind != RESET_END)
+        l->connect.reset++;
 }
 
-static bool choose_reset(struct kl_loader *l)
+static enum ldr_move choose_reset(struct kl_loader *l)
 {
-    l->strategy = kl_reset_choose(l->setup.link, l->setup.first, l->attempt);
-    l->reset = kl_reset_steps(l->strategy);
-    if (l->setup.reset_done && l->attempt == 0)
+    KL_ASSERT(!l->connect.connected);
+    KL_ASSERT(l->connect.attempt < l->setup.connect_attempts);
+    l->connect.strategy = kl_reset_choose(l->setup.link, l->setup.memory.reset, l->connect.attempt);
+    l->connect.reset = kl_reset_steps(l->connect.strategy);
+    if (l->setup.reset_done && l->connect.attempt == 0)
         skip_reset(l);
-    l->sync_try = 0;
+    l->connect.sync_try = 0;
     ldr_forget_text(l);
-    return false;
+    return MOVE_NEXT;
 }
 
-static bool step_reset(struct kl_loader *l)
+/* A ROM that says that it waits has sampled its strap: there is nothing more to wait for. */
+bool ldr_is_ready_early(const struct kl_loader *l)
 {
-    switch (l->reset->kind) {
+    const struct kl_reset_step *r = l->connect.reset;
+
+    return l->walk.step->begin == step_reset && l->op.kind == KL_LOADER_OP_WAIT &&
+           r->kind == RESET_WAIT && r[1].kind == RESET_LINES && r[2].kind == RESET_END &&
+           l->said.bootlog.waiting_for_download;
+}
+
+static enum ldr_move step_reset(struct kl_loader *l)
+{
+    switch (l->connect.reset->kind) {
     case RESET_END:
-        return false;
+        return MOVE_NEXT;
     case RESET_LINES:
-        ldr_set_lines(l, l->reset->dtr, l->reset->rts);
-        return true;
+        ldr_set_lines(l, l->connect.reset->dtr, l->connect.reset->rts);
+        return MOVE_WAIT;
     case RESET_WAIT:
-        ldr_wait_for(l, KL_MS(l->reset->ms));
-        return true;
+        ldr_wait_for(l, KL_MS(l->connect.reset->ms));
+        return MOVE_WAIT;
     }
-    return false;
+    return MOVE_NEXT;
 }
 
 static enum ldr_move reset_stepped(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
     if (outcome == KL_OUT_IO) {
         /* Adapters without modem lines exist: the board may be in its loader all the same. */
-        if (l->attempt == 0)
+        if (l->connect.attempt == 0)
             ldr_note(l, "the adapter can't move its modem lines: no reset");
         skip_reset(l);
         return MOVE_AGAIN;
     }
-    l->reset++;
+    l->connect.reset++;
     return MOVE_AGAIN;
 }
 
-static bool sync(struct kl_loader *l)
+/* Behind a network a reset may take longer than a chip does: later attempts are more patient. */
+static unsigned sync_tries(const struct kl_loader *l)
+{
+    bool network = l->setup.link == KL_LINK_RFC2217 || l->setup.link == KL_LINK_RAW;
+
+    return network ? SYNC_TRIES + l->connect.attempt : SYNC_TRIES;
+}
+
+static enum ldr_move sync(struct kl_loader *l)
 {
     uint8_t payload[36] = {0x07, 0x07, 0x12, 0x20};
 
+    KL_ASSERT(!l->connect.connected);
+    KL_ASSERT(l->connect.sync_try < sync_tries(l));
     memset(payload + 4, 0x55, 32);
-    l->sync_replies = 0;
-    l->sync_looks_like_stub = true;
+    l->connect.sync_replies = 0;
+    l->connect.looks_like_stub = true;
     ldr_command(l, &(struct ldr_command){.code = CMD_SYNC,
                                          .payload = payload,
                                          .payload_size = sizeof payload,
                                          .tries = 1,
                                          .judge = true,
                                          .work = SYNC_TIME});
-    return true;
+    return MOVE_WAIT;
 }
 
 /* Replies of a stub have value 0, and all of them do; those of a ROM have not (1.6). */
 static void look_at_sync_reply(struct kl_loader *l, uint32_t value, size_t status_size)
 {
     if (value != 0 || status_size != 2)
-        l->sync_looks_like_stub = false;
-    l->sync_replies++;
+        l->connect.looks_like_stub = false;
+    l->connect.sync_replies++;
 }
 
 bool ldr_took_last_sync_reply(struct kl_loader *l, const uint8_t *frame, size_t size)
 {
-    if (l->connected)
+    if (l->connect.connected)
         return false;
     look_at_sync_reply(l, ldr_get_u32(frame + 4), size - 8);
-    return l->sync_replies >= SYNC_REPLIES;
+    return l->connect.sync_replies >= SYNC_REPLIES;
 }
 
 static void look_at_boot_text(struct kl_loader *l)
 {
-    const struct kl_bootlog *b = &l->bootlog;
+    const struct kl_bootlog *b = &l->said.bootlog;
 
-    l->saw_download |= b->mode == KL_BOOT_DOWNLOAD || b->waiting_for_download;
-    l->saw_program |= b->mode == KL_BOOT_FLASH && !b->waiting_for_download;
-    l->saw_other |= b->mode == KL_BOOT_OTHER && !b->waiting_for_download;
+    l->connect.saw_download |= b->mode == KL_BOOT_DOWNLOAD || b->waiting_for_download;
+    l->connect.saw_program |= b->mode == KL_BOOT_FLASH && !b->waiting_for_download;
+    l->connect.saw_other |= b->mode == KL_BOOT_OTHER && !b->waiting_for_download;
 }
 
 /* (6.1) */
 static enum ldr_move fail_to_connect(struct kl_loader *l)
 {
-    if (l->saw_download)
-        return ldr_fail(l, KL_FAULT_NO_TX_PATH, "%u attempts", l->attempt);
-    if (l->saw_program)
-        return ldr_fail(l, KL_FAULT_WRONG_BOOT_MODE, "%u attempts", l->attempt);
-    if (l->saw_other)
-        return ldr_fail(l, KL_FAULT_BAD_STRAPS, "%s", l->bootlog.detail);
-    return ldr_fail(l, KL_FAULT_NO_SYNC, "%u attempts", l->attempt);
+    KL_ASSERT(l->connect.attempt == l->setup.connect_attempts);
+    if (l->connect.saw_download)
+        return ldr_fail(l, KL_FAULT_NO_TX_PATH, "%u attempts", l->connect.attempt);
+    if (l->connect.saw_program)
+        return ldr_fail(l, KL_FAULT_WRONG_BOOT_MODE, "%u attempts", l->connect.attempt);
+    if (l->connect.saw_other)
+        return ldr_fail(l, KL_FAULT_BAD_STRAPS, "%s", l->said.bootlog.detail);
+    return ldr_fail(l, KL_FAULT_NO_SYNC, "%u attempts", l->connect.attempt);
 }
 
 enum {
@@ -145,20 +172,12 @@ enum {
     OTHER_REPLIES,
 };
 
-static bool pause_between(struct kl_loader *l)
+static enum ldr_move pause_between(struct kl_loader *l)
 {
-    if (l->sync_try == 0)
-        return false;
+    if (l->connect.sync_try == 0)
+        return MOVE_NEXT;
     ldr_wait_for(l, BETWEEN);
-    return true;
-}
-
-/* Behind a network a reset may take longer than a chip does: later attempts are more patient. */
-static unsigned sync_tries(const struct kl_loader *l)
-{
-    bool network = l->setup.link == KL_LINK_RFC2217 || l->setup.link == KL_LINK_RAW;
-
-    return network ? SYNC_TRIES + l->attempt : SYNC_TRIES;
+    return MOVE_WAIT;
 }
 
 static enum ldr_move synced(struct kl_loader *l, enum kl_loader_outcome outcome)
@@ -167,39 +186,41 @@ static enum ldr_move synced(struct kl_loader *l, enum kl_loader_outcome outcome)
         look_at_sync_reply(l, l->reply.value, l->reply.status_size);
         return MOVE_NEXT;
     }
-    if (++l->sync_try < sync_tries(l))
+    if (++l->connect.sync_try < sync_tries(l))
         return ldr_go_to(l, &ldr_connect_plan[PAUSE]);
     look_at_boot_text(l);
-    if (++l->attempt < l->setup.connect_attempts)
+    if (++l->connect.attempt < l->setup.connect_attempts)
         return ldr_go_to(l, &ldr_connect_plan[CHOOSE]);
     return fail_to_connect(l);
 }
 
-static bool await_other_replies(struct kl_loader *l)
+static enum ldr_move await_other_replies(struct kl_loader *l)
 {
     ldr_wait_for(l, REPLIES_GAP + ldr_link_allowance(l));
-    return true;
+    return MOVE_WAIT;
 }
 
 static enum ldr_move be_connected(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
-    (void)outcome;
-    l->connected = true;
-    l->identity.stub = l->sync_looks_like_stub;
-    l->setup.first = l->strategy;
-    if (l->attempt > 0)
-        ldr_note(l, "connected at attempt %u, reset: %s", l->attempt + 1,
-                 kl_reset_name(l->strategy));
+    KL_ASSERT(outcome == KL_OUT_OK);
+    KL_ASSERT(l->connect.sync_replies > 0);
+    l->connect.connected = true;
+    l->identity.stub = l->connect.looks_like_stub;
+    l->setup.memory.reset = l->connect.strategy;
+    l->connect.resets = l->said.bootlog.banners > 0;
+    if (l->connect.attempt > 0)
+        ldr_note(l, "connected at attempt %u, reset: %s", l->connect.attempt + 1,
+                 kl_reset_name(l->connect.strategy));
     ldr_forget_text(l);
     return MOVE_NEXT;
 }
 
 const struct kl_loader_step ldr_connect_plan[] = {
-    [RATE] = {set_first_rate, first_rate_set},
-    [CHOOSE] = {choose_reset, NULL},
-    [RESET] = {step_reset, reset_stepped},
-    [PAUSE] = {pause_between, NULL},
-    [SYNC] = {sync, synced},
-    [OTHER_REPLIES] = {await_other_replies, be_connected},
+    [RATE] = {set_first_rate, first_rate_set, {NULL}},
+    [CHOOSE] = {choose_reset, NULL, {NULL}},
+    [RESET] = {step_reset, reset_stepped, {NULL}},
+    [PAUSE] = {pause_between, NULL, {NULL}},
+    [SYNC] = {sync, synced, {&ldr_connect_plan[PAUSE], &ldr_connect_plan[CHOOSE]}},
+    [OTHER_REPLIES] = {await_other_replies, be_connected, {NULL}},
     PLAN_END,
 };

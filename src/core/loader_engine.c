@@ -16,12 +16,13 @@ enum {
     TRIES = 3,
 };
 
-#define IO_TIME      KL_SEC(10) /* a frozen adapter holds a call for 5 s before it gives an error */
-#define HANG_TIME    KL_MS(2500) /* a refusal comes sooner */
-#define UNKNOWN_TIME KL_MS(200)  /* an unknown command may be answered eight times (1.6) */
-#define GREET_TIME   KL_SEC(1)   /* for a stub to greet, once the ROM has said that it starts it */
-#define LATE_TIME    KL_MS(100)  /* for the second answer to a command that was sent twice */
-#define WORK_MAX     KL_SEC(240)
+#define IO_TIME         KL_SEC(10) /* a frozen adapter holds a call for 5 s before it gives an error */
+#define HANG_TIME       KL_MS(2500) /* a refusal comes sooner */
+#define UNKNOWN_TIME    KL_MS(200)  /* an unknown command may be answered eight times (1.6) */
+#define GREET_TIME      KL_SEC(1) /* for a stub to greet, once the ROM has said that it starts it */
+#define GREET_FAST_TIME KL_MS(300) /* at the ROM's rate: or it greets at another */
+#define LATE_TIME       KL_MS(100) /* for the second answer to a command that was sent twice */
+#define WORK_MAX        KL_SEC(240)
 
 void ldr_put_u32(uint8_t *out, uint32_t value)
 {
@@ -39,12 +40,13 @@ kl_us ldr_link_allowance(const struct kl_loader *l)
     bool network = l->setup.link == KL_LINK_RFC2217 || l->setup.link == KL_LINK_RAW;
     kl_us floor = network ? KL_MS(200) : KL_MS(20);
 
-    return floor + 2 * l->round_trip;
+    return floor + 2 * l->wire.round_trip;
 }
 
 /* Ten bits a byte, and half as much again for adapters that pause. */
 static kl_us wire_time(const struct kl_loader *l, size_t bytes)
 {
+    KL_ASSERT(l->identity.baud > 0);
     return (kl_us)(bytes * 15u * 1000000u / l->identity.baud);
 }
 
@@ -52,10 +54,11 @@ static kl_us wire_time(const struct kl_loader *l, size_t bytes)
 
 static void send(struct kl_loader *l)
 {
+    KL_ASSERT(l->op.kind == KL_LOADER_OP_COMMAND && l->op.sent < l->op.tries);
     l->op.sent++;
-    l->io_pending = true;
+    l->wire.pending = true;
     l->deadline = l->now + l->op.wait;
-    kl_slip_reset(&l->slip);
+    kl_slip_reset(&l->wire.slip);
 }
 
 static uint8_t checksum(uint8_t seed, const uint8_t *data, size_t size)
@@ -118,10 +121,10 @@ void ldr_command(struct kl_loader *l, const struct ldr_command *c)
         .greets = c->greets,
         .optional = c->optional,
     };
-    l->op.tx_size = build(l->tx, c);
+    l->op.tx_size = build(l->wire.tx, c);
     l->op.wait = (work < WORK_MAX ? work : WORK_MAX) + wire_time(l, l->op.tx_size + REPLY_WIRE) +
                  ldr_link_allowance(l);
-    l->damaged = 0;
+    l->wire.damaged = 0;
     memset(&l->reply, 0, sizeof l->reply);
     send(l);
 }
@@ -158,7 +161,7 @@ static void start_io(struct kl_loader *l, const struct kl_io *io)
 {
     KL_ASSERT(l->op.kind == KL_LOADER_OP_NONE);
     l->op = (struct kl_loader_op){.kind = KL_LOADER_OP_IO, .io = *io, .began = l->now};
-    l->io_pending = true;
+    l->wire.pending = true;
     l->deadline = l->now + IO_TIME;
 }
 
@@ -181,15 +184,15 @@ void ldr_wait_for(struct kl_loader *l, kl_us time)
 
 bool ldr_engine_next(struct kl_loader *l, struct kl_io *out)
 {
-    if (!l->io_pending)
+    if (!l->wire.pending)
         return false;
-    l->io_pending = false;
+    l->wire.pending = false;
     /* What is sent again begins with one more delimiter: the first one may only have ended the
        frame before, if that lost its own end on the way. */
     size_t spare = l->op.sent > 1 ? 0 : 1;
     *out = l->op.kind == KL_LOADER_OP_IO ? l->op.io
                                          : (struct kl_io){.kind = KL_IO_WRITE,
-                                                          .data = l->tx + spare,
+                                                          .data = l->wire.tx + spare,
                                                           .size = l->op.tx_size - spare};
     return true;
 }
@@ -198,8 +201,9 @@ bool ldr_engine_next(struct kl_loader *l, struct kl_io *out)
 
 static void over(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
+    KL_ASSERT(l->op.kind != KL_LOADER_OP_NONE);
     l->op.kind = KL_LOADER_OP_NONE;
-    l->io_pending = false;
+    l->wire.pending = false;
     ldr_op_over(l, outcome);
 }
 
@@ -207,6 +211,7 @@ static void over(struct kl_loader *l, enum kl_loader_outcome outcome)
    commands of one kind look alike: the late one is let through before anything else is asked. */
 static void decide(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
+    KL_ASSERT(l->op.kind == KL_LOADER_OP_COMMAND && !l->op.decided);
     if (l->op.sent < 2) {
         over(l, outcome);
         return;
@@ -218,6 +223,7 @@ static void decide(struct kl_loader *l, enum kl_loader_outcome outcome)
 
 static void send_again(struct kl_loader *l, enum kl_loader_outcome otherwise)
 {
+    KL_ASSERT(l->op.sent > 0);
     if (l->op.sent < l->op.tries)
         send(l);
     else
@@ -226,8 +232,9 @@ static void send_again(struct kl_loader *l, enum kl_loader_outcome otherwise)
 
 static void adapter_hangs(struct kl_loader *l)
 {
+    KL_ASSERT(l->op.kind == KL_LOADER_OP_IO);
     l->op.kind = KL_LOADER_OP_NONE;
-    l->io_pending = false;
+    l->wire.pending = false;
     ldr_fail(l, KL_FAULT_LINK_STUCK, "%s", l->op.io.kind == KL_IO_BAUD ? "rate" : "modem lines");
 }
 
@@ -257,10 +264,10 @@ void ldr_engine_tick(struct kl_loader *l)
 
 void ldr_engine_io_done(struct kl_loader *l, bool ok)
 {
-    if (l->op.kind != KL_LOADER_OP_IO || l->io_pending)
+    if (l->op.kind != KL_LOADER_OP_IO || l->wire.pending)
         return; /* of an operation that was given up */
-    if (l->op.io.kind == KL_IO_LINES && l->now - l->op.began > l->round_trip)
-        l->round_trip = l->now - l->op.began < KL_SEC(1) ? l->now - l->op.began : KL_SEC(1);
+    if (l->op.io.kind == KL_IO_LINES && l->now - l->op.began > l->wire.round_trip)
+        l->wire.round_trip = l->now - l->op.began < KL_SEC(1) ? l->now - l->op.began : KL_SEC(1);
     if (!ok && l->now - l->op.began >= HANG_TIME)
         adapter_hangs(l);
     else
@@ -292,6 +299,7 @@ static void take_late_reply(struct kl_loader *l, const uint8_t *frame, size_t si
 {
     struct kl_loader_reply refusal = l->reply;
 
+    KL_ASSERT(l->op.decided);
     if (l->op.outcome != KL_OUT_REFUSED)
         return;
     l->reply.value = ldr_get_u32(frame + 4);
@@ -303,13 +311,15 @@ static void take_late_reply(struct kl_loader *l, const uint8_t *frame, size_t si
 
 static void take_reply(struct kl_loader *l, const uint8_t *frame, size_t size)
 {
+    KL_ASSERT(!l->op.decided);
     l->reply.value = ldr_get_u32(frame + 4);
     if (!read_reply(l, frame + HEADER, size - HEADER)) {
-        l->damaged++;
+        l->wire.damaged++;
         return;
     }
     if (l->reply.error == 0 && l->op.greets) {
-        l->deadline = l->now + GREET_TIME + ldr_link_allowance(l);
+        kl_us time = l->identity.baud > FIRST_BAUD ? GREET_FAST_TIME : GREET_TIME;
+        l->deadline = l->now + time + ldr_link_allowance(l);
         return;
     }
     if (l->reply.error == 0)
@@ -322,7 +332,7 @@ static void take_reply(struct kl_loader *l, const uint8_t *frame, size_t size)
 
 static void take_frame(struct kl_loader *l, const uint8_t *frame, size_t size)
 {
-    bool waiting = l->op.kind == KL_LOADER_OP_COMMAND && !l->io_pending;
+    bool waiting = l->op.kind == KL_LOADER_OP_COMMAND && !l->wire.pending;
 
     if (size == 4 && memcmp(frame, "OHAI", 4) == 0) {
         if (waiting && l->op.greets && !l->op.decided)
@@ -331,7 +341,7 @@ static void take_frame(struct kl_loader *l, const uint8_t *frame, size_t size)
     }
     if (size < HEADER || frame[0] != FROM_CHIP ||
         size != (size_t)HEADER + (frame[2] | (size_t)frame[3] << 8)) {
-        l->damaged++;
+        l->wire.damaged++;
         return;
     }
     if (frame[1] == CMD_SYNC && l->op.kind == KL_LOADER_OP_WAIT &&
@@ -356,22 +366,24 @@ static void take_frame(struct kl_loader *l, const uint8_t *frame, size_t size)
 
 void ldr_engine_rx(struct kl_loader *l, const uint8_t *data, size_t size)
 {
-    for (size_t i = 0; i < size && l->status == KL_LOADER_BUSY; i++) {
-        if (l->text_only) {
+    for (size_t i = 0; i < size && l->walk.status == KL_LOADER_BUSY; i++) {
+        if (l->wire.hears == KL_HEARS_TEXT) {
             ldr_take_text(l, data[i]);
             continue;
         }
-        switch (kl_slip_byte(&l->slip, data[i])) {
+        switch (kl_slip_byte(&l->wire.slip, data[i])) {
         case KL_SLIP_MORE:
             break;
         case KL_SLIP_TEXT:
             ldr_take_text(l, data[i]);
+            if (data[i] == '\n' && l->walk.status == KL_LOADER_BUSY && ldr_is_ready_early(l))
+                over(l, KL_OUT_OK);
             break;
         case KL_SLIP_BAD:
-            l->damaged++;
+            l->wire.damaged++;
             break;
         case KL_SLIP_FRAME:
-            take_frame(l, l->slip.frame, l->slip.size);
+            take_frame(l, l->wire.slip.frame, l->wire.slip.size);
             break;
         }
     }

@@ -47,12 +47,13 @@ kl_us ldr_time_per_mb(uint64_t bytes, unsigned seconds)
 
 static const struct kl_image *image(const struct kl_loader *l)
 {
-    return kl_bundle_image(l->bundle, l->region, ldr_known_flash_size(l));
+    KL_ASSERT(l->bundle && l->flash.region < l->bundle->region_count);
+    return kl_bundle_image(l->bundle, l->flash.region, ldr_known_flash_size(l));
 }
 
 static uint32_t region_offset(const struct kl_loader *l)
 {
-    return l->bundle->region[l->region].offset;
+    return l->bundle->region[l->flash.region].offset;
 }
 
 /* ---- may these images be written to this chip? ---- */
@@ -65,48 +66,47 @@ static bool addresses_32_bits(const struct kl_loader *l)
                               id == KL_CHIP_ESP32P4 || id == KL_CHIP_ESP32C61);
 }
 
-static bool is_in_reach(struct kl_loader *l)
+static enum ldr_move check_reach(struct kl_loader *l)
 {
     l->progress.total = 0;
-    for (l->region = 0; l->region < l->bundle->region_count; l->region++) {
+    for (l->flash.region = 0; l->flash.region < l->bundle->region_count; l->flash.region++) {
         uint32_t size = image(l)->raw_size;
         uint32_t end = region_offset(l) + size;
         l->progress.total += size;
         if (end > ldr_known_flash_size(l) || (end > REACH_24_BITS && !addresses_32_bits(l))) {
-            ldr_fail(l, KL_FAULT_FLASH_TOO_SMALL, "%s ends at 0x%x, this loader reaches 0x%x",
-                     l->bundle->region[l->region].name, end,
-                     end > ldr_known_flash_size(l) ? ldr_known_flash_size(l) : REACH_24_BITS);
-            return false;
+            return ldr_fail(
+                l, KL_FAULT_FLASH_TOO_SMALL, "%s ends at 0x%x, this loader reaches 0x%x",
+                l->bundle->region[l->flash.region].name, end,
+                end > ldr_known_flash_size(l) ? ldr_known_flash_size(l) : REACH_24_BITS);
         }
     }
-    l->region = 0;
-    return true;
+    l->flash.region = 0;
+    return MOVE_NEXT;
 }
 
-static bool check(struct kl_loader *l)
+static enum ldr_move check(struct kl_loader *l)
 {
     const struct kl_bundle *b = l->bundle;
     uint16_t revision = l->identity.revision;
 
+    KL_ASSERT(l->chip && !l->identity.flash_encrypted && !l->identity.secure_boot);
     memset(&l->progress, 0, sizeof l->progress);
-    l->owed = 0;
-    l->done_before = 0;
-    l->erase_at = 0;
-    l->begin_tries = 0;
-    l->looks_blank = b->erase_all;
+    l->flash.owed = 0;
+    l->flash.done_before = 0;
+    l->flash.erase_at = 0;
+    l->flash.begin_tries = 0;
+    l->flash.looks_blank = b->erase_all;
     if (b->chip != l->chip->id)
-        ldr_fail(l, KL_FAULT_WRONG_CHIP, "images for %s, the chip is %s",
-                 b->chip ? kl_chip(b->chip)->name : "no chip", l->chip->name);
-    else if (revision < b->rev_min || revision > b->rev_max)
-        ldr_fail(l, KL_FAULT_CHIP_REVISION, "revision %u.%u, the images need %u.%u to %u.%u",
-                 revision / 100, revision % 100, b->rev_min / 100, b->rev_min % 100,
-                 b->rev_max / 100, b->rev_max % 100);
-    else if (b->flash_end > ldr_known_flash_size(l))
-        ldr_fail(l, KL_FAULT_FLASH_TOO_SMALL, "%u KB, the images and partitions need %u KB",
-                 ldr_known_flash_size(l) / 1024, (b->flash_end + 1023) / 1024);
-    else
-        is_in_reach(l);
-    return false;
+        return ldr_fail(l, KL_FAULT_WRONG_CHIP, "images for %s, the chip is %s",
+                        b->chip ? kl_chip(b->chip)->name : "no chip", l->chip->name);
+    if (revision < b->rev_min || revision > b->rev_max)
+        return ldr_fail(l, KL_FAULT_CHIP_REVISION, "revision %u.%u, the images need %u.%u to %u.%u",
+                        revision / 100, revision % 100, b->rev_min / 100, b->rev_min % 100,
+                        b->rev_max / 100, b->rev_max % 100);
+    if (b->flash_end > ldr_known_flash_size(l))
+        return ldr_fail(l, KL_FAULT_FLASH_TOO_SMALL, "%u KB, the images and partitions need %u KB",
+                        ldr_known_flash_size(l) / 1024, (b->flash_end + 1023) / 1024);
+    return check_reach(l);
 }
 
 /* ---- beginning: erase and announce ---- */
@@ -117,6 +117,7 @@ static uint32_t erase_size_to_ask(const struct kl_loader *l, uint32_t offset, ui
     uint32_t sectors = (size + SECTOR - 1) / SECTOR;
     uint32_t head = 16 - offset / SECTOR % 16;
 
+    KL_ASSERT(offset % SECTOR == 0 && ldr_is_rom(l));
     if (l->chip->id != KL_CHIP_ESP8266)
         return sectors * SECTOR;
     if (head > sectors)
@@ -129,9 +130,10 @@ static void announce(struct kl_loader *l, uint8_t code, uint32_t word0, uint32_t
 {
     uint8_t payload[20] = {0};
 
+    KL_ASSERT(offset % SECTOR == 0 && l->stream.block_size > 0);
     ldr_put_u32(payload, word0);
     ldr_put_u32(payload + 4, blocks);
-    ldr_put_u32(payload + 8, l->block_size);
+    ldr_put_u32(payload + 8, l->stream.block_size);
     ldr_put_u32(payload + 12, offset);
     ldr_command(
         l, &(struct ldr_command){.code = code,
@@ -141,62 +143,63 @@ static void announce(struct kl_loader *l, uint8_t code, uint32_t word0, uint32_t
                                  .work = work});
 }
 
-static bool erase_all(struct kl_loader *l)
+static enum ldr_move erase_all(struct kl_loader *l)
 {
     uint32_t end = ldr_known_flash_size(l);
 
     if (!l->bundle->erase_all)
-        return false;
+        return MOVE_NEXT;
     if (!ldr_is_rom(l)) {
-        if (l->erase_at > 0)
-            return false;
+        if (l->flash.erase_at > 0)
+            return MOVE_NEXT;
         kl_us work = ldr_time_per_mb(end, 10);
         ldr_command(l,
                     &(struct ldr_command){.code = CMD_ERASE_FLASH,
                                           .tries = 2,
                                           .work = work < ERASE_ALL_TIME ? ERASE_ALL_TIME : work});
-        return true;
+        return MOVE_WAIT;
     }
     if (end > REACH_24_BITS)
         end = REACH_24_BITS;
-    if (l->erase_at >= end)
-        return false;
-    l->block_size = ROM_BLOCK_OLD;
-    announce(l, CMD_FLASH_BEGIN, erase_size_to_ask(l, l->erase_at, ERASE_PIECE),
-             ERASE_PIECE / ROM_BLOCK_OLD, l->erase_at, ldr_time_per_mb(ERASE_PIECE, WRITE_SECONDS));
-    return true;
+    if (l->flash.erase_at >= end)
+        return MOVE_NEXT;
+    l->stream.block_size = ROM_BLOCK_OLD;
+    announce(l, CMD_FLASH_BEGIN, erase_size_to_ask(l, l->flash.erase_at, ERASE_PIECE),
+             ERASE_PIECE / ROM_BLOCK_OLD, l->flash.erase_at,
+             ldr_time_per_mb(ERASE_PIECE, WRITE_SECONDS));
+    return MOVE_WAIT;
 }
 
 static enum ldr_move erased(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
-    if (outcome == KL_OUT_REFUSED && ++l->begin_tries < BEGIN_TRIES)
+    KL_ASSERT(l->bundle->erase_all);
+    if (outcome == KL_OUT_REFUSED && ++l->flash.begin_tries < BEGIN_TRIES)
         return MOVE_AGAIN;
     if (outcome == KL_OUT_REFUSED) {
         l->fault.chip_error = l->reply.error;
-        return ldr_fail(l, KL_FAULT_REFUSED, "erasing at 0x%x: error 0x%04x%s", l->erase_at,
+        return ldr_fail(l, KL_FAULT_REFUSED, "erasing at 0x%x: error 0x%04x%s", l->flash.erase_at,
                         l->reply.error, ldr_is_rom(l) ? " (only a stub reaches all flash)" : "");
     }
     if (outcome != KL_OUT_OK)
         return ldr_fail_by(l, outcome);
-    l->erase_at = ldr_is_rom(l) ? l->erase_at + ERASE_PIECE : ldr_known_flash_size(l);
+    l->flash.erase_at = ldr_is_rom(l) ? l->flash.erase_at + ERASE_PIECE : ldr_known_flash_size(l);
     return MOVE_AGAIN;
 }
 
-static bool next_region(struct kl_loader *l)
+static enum ldr_move next_region(struct kl_loader *l)
 {
-    if (l->region == l->bundle->region_count) {
-        if (l->progress.skipped == l->region)
-            l->proved = l->bundle; /* all of it was compared, and nothing was touched since */
-        /* The tasks' last step: nothing is behind it. */
-        ldr_go_to(l, &ldr_flash_plan[NEXT + 1]);
-        return false;
+    KL_ASSERT(l->flash.region <= l->bundle->region_count);
+    if (l->flash.region == l->bundle->region_count) {
+        if (l->progress.skipped == l->flash.region)
+            l->flash.proved = l->bundle; /* all of it was compared, and nothing was touched since */
+        return MOVE_DONE;
     }
-    l->progress.region = l->region;
-    l->resume_at = 0;
-    l->restarts = 0;
-    l->begin_tries = 0;
-    l->doubtful = false;
-    return false;
+    l->progress.region = l->flash.region;
+    l->flash.resume_at = 0;
+    l->flash.restarts = 0;
+    l->flash.begin_tries = 0;
+    l->flash.doubtful = false;
+    return MOVE_NEXT;
 }
 
 bool ldr_can_md5(const struct kl_loader *l)
@@ -208,14 +211,16 @@ static void ask_md5_of(struct kl_loader *l, uint32_t size)
 {
     uint8_t payload[16] = {0};
 
+    KL_ASSERT(ldr_can_md5(l) && size > 0);
     ldr_put_u32(payload, region_offset(l));
     ldr_put_u32(payload + 4, size);
-    ldr_command(l, &(struct ldr_command){.code = CMD_MD5,
-                                         .payload = payload,
-                                         .payload_size = sizeof payload,
-                                         .result = ldr_is_rom(l) ? 32 : 16,
-                                         .work = ldr_time_per_mb(size, MD5_SECONDS) + l->owed});
-    l->owed = 0;
+    ldr_command(l,
+                &(struct ldr_command){.code = CMD_MD5,
+                                      .payload = payload,
+                                      .payload_size = sizeof payload,
+                                      .result = ldr_is_rom(l) ? 32 : 16,
+                                      .work = ldr_time_per_mb(size, MD5_SECONDS) + l->flash.owed});
+    l->flash.owed = 0;
 }
 
 void ldr_ask_md5(struct kl_loader *l)
@@ -252,56 +257,59 @@ static const uint8_t blank_md5[16] = {
 static bool may_be_there(const struct kl_loader *l)
 {
     return ldr_can_md5(l) && image(l)->raw_size > 0 &&
-           (!l->looks_blank || memcmp(image(l)->head_md5, blank_md5, 16) == 0);
+           (!l->flash.looks_blank || memcmp(image(l)->head_md5, blank_md5, 16) == 0);
 }
 
 /* A look at the first sector spares a board the MD5 of all that it does not hold. */
-static bool glance(struct kl_loader *l)
+static enum ldr_move glance(struct kl_loader *l)
 {
     if (!may_be_there(l) || image(l)->raw_size <= 2 * KL_HEAD)
-        return false;
+        return MOVE_NEXT;
     ask_md5_of(l, KL_HEAD);
-    return true;
+    return MOVE_WAIT;
 }
 
 static enum ldr_move glanced(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
+    KL_ASSERT(ldr_can_md5(l));
     if (outcome == KL_OUT_SILENT)
         return ldr_fail_by(l, outcome);
     if (outcome != KL_OUT_OK || answer_is(l, image(l)->head_md5))
         return MOVE_NEXT;
-    l->looks_blank = answer_is(l, blank_md5);
+    l->flash.looks_blank = answer_is(l, blank_md5);
     return ldr_go_to(l, &ldr_flash_plan[BEGIN]);
 }
 
-static bool compare(struct kl_loader *l)
+static enum ldr_move compare(struct kl_loader *l)
 {
     if (!may_be_there(l))
-        return false;
+        return MOVE_NEXT;
     ldr_ask_md5(l);
-    return true;
+    return MOVE_WAIT;
 }
 
 static enum ldr_move compared(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
+    KL_ASSERT(may_be_there(l));
     if (outcome == KL_OUT_SILENT)
         return ldr_fail_by(l, outcome);
     if (outcome != KL_OUT_OK || !ldr_is_right_md5(l))
         return MOVE_NEXT;
     l->progress.skipped++;
-    ldr_note(l, "%s is there already", l->bundle->region[l->region].name);
+    ldr_note(l, "%s is there already", l->bundle->region[l->flash.region].name);
     return ldr_go_to(l, &ldr_flash_plan[NEXT]);
 }
 
 static uint32_t largest_block(const struct kl_loader *l)
 {
-    if (l->otg)
-        return ldr_is_rom(l) && l->rom_block ? l->rom_block : BLOCK_OTG;
+    KL_ASSERT(l->chip);
+    if (l->console == KL_CONSOLE_OTG)
+        return ldr_is_rom(l) && l->flash.rom_block ? l->flash.rom_block : BLOCK_OTG;
     if (!ldr_is_rom(l))
         return KL_BLOCK_MAX;
     if (!l->chip->rom_deflate)
         return ROM_BLOCK_OLD;
-    return l->rom_block ? l->rom_block : ROM_BLOCK;
+    return l->flash.rom_block ? l->flash.rom_block : ROM_BLOCK;
 }
 
 /* A stub writes in whole windows of what it inflates, and the rest at the end of the stream. This
@@ -310,6 +318,7 @@ static uint32_t find_tail(const struct kl_image *i)
 {
     uint32_t in_windows = (i->raw_size - 1) / STUB_WINDOW * STUB_WINDOW;
 
+    KL_ASSERT(i->raw_size > 0);
     for (uint32_t at = 0; at < i->packed_size; at += KL_PACK_STEP)
         if (i->inflated_at[at / KL_PACK_STEP] >= in_windows)
             return at;
@@ -329,58 +338,60 @@ static uint32_t divide(struct kl_loader *l, uint32_t to_send)
 {
     uint32_t most = largest_block(l), blocks;
 
-    l->tail_at = 0;
-    l->block_size = l->head_block = l->tail_block = most;
-    if (ldr_is_rom(l) || !l->packed)
+    KL_ASSERT(to_send > 0);
+    l->stream.tail_at = 0;
+    l->stream.block_size = l->stream.head_block = l->stream.tail_block = most;
+    if (ldr_is_rom(l) || !l->stream.packed)
         return blocks_for(to_send, most);
-    l->tail_at = find_tail(image(l));
-    if (l->tail_at == 0 && !l->looks_blank)
-        l->tail_block = SMALL_BLOCK;
-    blocks = blocks_for(l->tail_at, most);
+    l->stream.tail_at = find_tail(image(l));
+    if (l->stream.tail_at == 0 && !l->flash.looks_blank)
+        l->stream.tail_block = SMALL_BLOCK;
+    blocks = blocks_for(l->stream.tail_at, most);
     if (blocks > 0)
-        l->head_block = blocks_for(l->tail_at, blocks);
-    return blocks + blocks_for(to_send - l->tail_at, l->tail_block);
+        l->stream.head_block = blocks_for(l->stream.tail_at, blocks);
+    return blocks + blocks_for(to_send - l->stream.tail_at, l->stream.tail_block);
 }
 
-static bool begin_region(struct kl_loader *l)
+static enum ldr_move begin_region(struct kl_loader *l)
 {
     const struct kl_image *i = image(l);
-    uint32_t raw = i->raw_size - l->resume_at, offset = region_offset(l) + l->resume_at;
+    uint32_t raw = i->raw_size - l->flash.resume_at, offset = region_offset(l) + l->flash.resume_at;
     kl_us work = COMMAND_TIME;
 
+    KL_ASSERT(l->flash.resume_at <= i->raw_size);
     if (raw == 0) {
-        ldr_go_to(l, &ldr_flash_plan[NEXT]);
-        return false;
+        return ldr_go_to(l, &ldr_flash_plan[NEXT]);
     }
     /* A ROM that inflates writes a whole window at the end of the stream, over its neighbours. */
-    l->packed = !ldr_is_rom(l) && i->packed && i->packed_size < i->raw_size;
-    l->sequence = 0;
-    l->sent_bytes = 0;
-    l->block_tries = 0;
-    l->owed = 0;
-    uint32_t to_send = l->packed ? i->packed_size : raw;
+    l->stream.packed = !ldr_is_rom(l) && i->packed && i->packed_size < i->raw_size;
+    l->stream.sequence = 0;
+    l->stream.sent = 0;
+    l->stream.block_tries = 0;
+    l->flash.owed = 0;
+    uint32_t to_send = l->stream.packed ? i->packed_size : raw;
     uint32_t blocks = divide(l, to_send);
     if (ldr_is_rom(l)) /* it erases all of it before it answers */
         work = ldr_time_per_mb(raw + SECTOR, WRITE_SECONDS);
-    announce(l, l->packed ? CMD_DEFL_BEGIN : CMD_FLASH_BEGIN,
+    announce(l, l->stream.packed ? CMD_DEFL_BEGIN : CMD_FLASH_BEGIN,
              ldr_is_rom(l) ? erase_size_to_ask(l, offset, raw) : raw, blocks, offset, work);
-    return true;
+    return MOVE_WAIT;
 }
 
 static enum ldr_move region_begun(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
+    KL_ASSERT(l->flash.begin_tries < BEGIN_TRIES);
     if (outcome == KL_OUT_OK)
         return MOVE_NEXT;
     if (outcome != KL_OUT_REFUSED)
         return ldr_fail_by(l, outcome);
-    if (++l->begin_tries >= BEGIN_TRIES) {
+    if (++l->flash.begin_tries >= BEGIN_TRIES) {
         l->fault.chip_error = l->reply.error;
         return ldr_fail(l, KL_FAULT_REFUSED, "%s at 0x%x: error 0x%04x",
-                        l->bundle->region[l->region].name, region_offset(l), l->reply.error);
+                        l->bundle->region[l->flash.region].name, region_offset(l), l->reply.error);
     }
     /* Never go on after a refused begin (2.2); a ROM may know only the small blocks. */
-    if (ldr_is_rom(l) && (l->reply.error & 0xFF) == ROM_BAD_MESSAGE && l->begin_tries > 1)
-        l->rom_block = ROM_BLOCK_OLD;
+    if (ldr_is_rom(l) && (l->reply.error & 0xFF) == ROM_BAD_MESSAGE && l->flash.begin_tries > 1)
+        l->flash.rom_block = ROM_BLOCK_OLD;
     return MOVE_AGAIN;
 }
 
@@ -391,46 +402,48 @@ static uint32_t raw_after(const struct kl_loader *l, uint32_t sent)
 {
     const struct kl_image *i = image(l);
 
-    if (!l->packed)
-        return l->resume_at + sent;
+    if (!l->stream.packed)
+        return l->flash.resume_at + sent;
     return sent >= i->packed_size ? i->raw_size : i->inflated_at[sent / KL_PACK_STEP];
 }
 
 static kl_us work_of_block(const struct kl_loader *l)
 {
-    uint32_t from = raw_after(l, l->sent_bytes);
-    uint32_t to = raw_after(l, l->sent_bytes + l->block_len + KL_PACK_STEP - 1);
+    uint32_t from = raw_after(l, l->stream.sent);
+    uint32_t to = raw_after(l, l->stream.sent + l->stream.block_len + KL_PACK_STEP - 1);
 
     return (kl_us)(to - from + INFLATE_WINDOW) * WRITE_SECONDS;
 }
 
-static bool send_block(struct kl_loader *l)
+static enum ldr_move send_block(struct kl_loader *l)
 {
     const struct kl_image *i = image(l);
-    const uint8_t *bytes = l->packed ? i->packed : i->raw + l->resume_at;
-    uint32_t size = l->packed ? i->packed_size : i->raw_size - l->resume_at;
-    bool head = l->sent_bytes < l->tail_at;
-    uint32_t left = (head ? l->tail_at : size) - l->sent_bytes;
-    uint32_t most = head ? l->head_block : l->tail_block;
+    const uint8_t *bytes = l->stream.packed ? i->packed : i->raw + l->flash.resume_at;
+    uint32_t size = l->stream.packed ? i->packed_size : i->raw_size - l->flash.resume_at;
+    bool head = l->stream.sent < l->stream.tail_at;
+    uint32_t left = (head ? l->stream.tail_at : size) - l->stream.sent;
+    uint32_t most = head ? l->stream.head_block : l->stream.tail_block;
     kl_us work;
 
+    KL_ASSERT(l->stream.sent <= size);
     if (left == 0)
-        return false;
-    l->block_len = left < most ? left : most;
+        return MOVE_NEXT;
+    l->stream.block_len = left < most ? left : most;
     work = work_of_block(l);
     /* A stub acknowledges first and works then: the next command waits for it (3.1). */
-    ldr_command(l, &(struct ldr_command){
-                       .code = l->packed ? CMD_DEFL_DATA : CMD_FLASH_DATA,
-                       .block = bytes + l->sent_bytes,
-                       .block_size = l->block_len,
-                       /* plain: only the ESP32 and later are known to take a short one */
-                       .padded_size = l->packed || l->chip->rom_deflate ? 0 : l->block_size,
-                       .sequence = l->sequence,
-                       .judge = true,
-                       .work = COMMAND_TIME + (ldr_is_rom(l) ? work : l->owed),
-                   });
-    l->owed = ldr_is_rom(l) ? 0 : work;
-    return true;
+    ldr_command(
+        l, &(struct ldr_command){
+               .code = l->stream.packed ? CMD_DEFL_DATA : CMD_FLASH_DATA,
+               .block = bytes + l->stream.sent,
+               .block_size = l->stream.block_len,
+               /* plain: only the ESP32 and later are known to take a short one */
+               .padded_size = l->stream.packed || l->chip->rom_deflate ? 0 : l->stream.block_size,
+               .sequence = l->stream.sequence,
+               .judge = true,
+               .work = COMMAND_TIME + (ldr_is_rom(l) ? work : l->flash.owed),
+           });
+    l->flash.owed = ldr_is_rom(l) ? 0 : work;
+    return MOVE_WAIT;
 }
 
 static enum kl_reason reason_of(const struct kl_loader *l)
@@ -463,20 +476,21 @@ static enum kl_reason reason_of(const struct kl_loader *l)
    that failed (1.7). */
 static enum ldr_move start_over(struct kl_loader *l)
 {
-    uint32_t reached = raw_after(l, l->sent_bytes);
+    uint32_t reached = raw_after(l, l->stream.sent);
 
-    if (!l->packed)
-        l->resume_at = (l->resume_at + l->sent_bytes) / SECTOR * SECTOR;
-    if (++l->restarts > RESTARTS_MAX + l->resume_at / RESTART_EARNED) {
+    KL_ASSERT(l->flash.region < l->bundle->region_count);
+    if (!l->stream.packed)
+        l->flash.resume_at = (l->flash.resume_at + l->stream.sent) / SECTOR * SECTOR;
+    if (++l->flash.restarts > RESTARTS_MAX + l->flash.resume_at / RESTART_EARNED) {
         l->fault.chip_error = l->reply.error;
         return ldr_fail(l, reason_of(l), "%s at 0x%x: error 0x%04x",
-                        l->bundle->region[l->region].name, region_offset(l) + reached,
+                        l->bundle->region[l->flash.region].name, region_offset(l) + reached,
                         l->reply.error);
     }
     if (ldr_is_rom(l) && (l->reply.error & 0xFF) == ROM_BAD_CHECKSUM)
-        l->rom_block = ROM_BLOCK_OLD; /* less is lost with one of them */
-    l->begin_tries = 0;
-    l->doubtful = true;
+        l->flash.rom_block = ROM_BLOCK_OLD; /* less is lost with one of them */
+    l->flash.begin_tries = 0;
+    l->flash.doubtful = true;
     l->progress.retries++;
     return ldr_go_to(l, &ldr_flash_plan[BEGIN]);
 }
@@ -485,11 +499,12 @@ static void block_taken(struct kl_loader *l)
 {
     uint64_t done;
 
-    l->progress.wire += l->block_len;
-    l->sent_bytes += l->block_len;
-    l->sequence++;
-    l->block_tries = 0;
-    done = l->done_before + raw_after(l, l->sent_bytes);
+    KL_ASSERT(l->stream.block_len > 0);
+    l->progress.wire += l->stream.block_len;
+    l->stream.sent += l->stream.block_len;
+    l->stream.sequence++;
+    l->stream.block_tries = 0;
+    done = l->flash.done_before + raw_after(l, l->stream.sent);
     if (done > l->progress.done) /* a region that starts over does not take back what was shown */
         l->progress.done = done;
 }
@@ -500,7 +515,7 @@ static enum ldr_move block_sent(struct kl_loader *l, enum kl_loader_outcome outc
     bool again = l->op.sent > 1;
 
     l->progress.retries += l->op.sent - 1u;
-    l->doubtful |= again;
+    l->flash.doubtful |= again;
     if (outcome == KL_OUT_SILENT)
         return ldr_fail_by(l, outcome);
     if (outcome == KL_OUT_OK) {
@@ -509,14 +524,16 @@ static enum ldr_move block_sent(struct kl_loader *l, enum kl_loader_outcome outc
     }
     /* A ROM that took the block before its answer was lost refuses to take it twice (1.7). But the
        refusal may also be of the damaged first frame: only when it comes again is it certain. */
-    if (ldr_is_rom(l) && (error & 0xFF) == ROM_BAD_MESSAGE && (again || l->block_tries > 0)) {
-        if (l->block_tries++ > 0)
+    if (ldr_is_rom(l) && (error & 0xFF) == ROM_BAD_MESSAGE &&
+        (again || l->stream.block_tries > 0)) {
+        if (l->stream.block_tries++ > 0)
             block_taken(l);
         else
             l->progress.retries++;
         return MOVE_AGAIN;
     }
-    if (!ldr_is_rom(l) && error >> 8 == STUB_BAD_CHECKSUM && ++l->block_tries < BLOCK_TRIES) {
+    if (!ldr_is_rom(l) && error >> 8 == STUB_BAD_CHECKSUM &&
+        ++l->stream.block_tries < BLOCK_TRIES) {
         l->progress.retries++;
         return MOVE_AGAIN; /* nothing has moved in the stub */
     }
@@ -527,76 +544,78 @@ static enum ldr_move block_sent(struct kl_loader *l, enum kl_loader_outcome outc
 
 /* A stub answers once the last block is in flash; a ROM has written before it answered, and would
    leave its loader (2.3). */
-static bool barrier(struct kl_loader *l)
+static enum ldr_move barrier(struct kl_loader *l)
 {
     uint8_t payload[4];
 
     if (ldr_is_rom(l))
-        return false;
+        return MOVE_NEXT;
     ldr_put_u32(payload, 1);
-    ldr_command(l, &(struct ldr_command){.code = l->packed ? CMD_DEFL_END : CMD_FLASH_END,
+    ldr_command(l, &(struct ldr_command){.code = l->stream.packed ? CMD_DEFL_END : CMD_FLASH_END,
                                          .payload = payload,
                                          .payload_size = sizeof payload,
                                          .judge = true,
-                                         .work = COMMAND_TIME + l->owed});
-    l->owed = 0;
-    return true;
+                                         .work = COMMAND_TIME + l->flash.owed});
+    l->flash.owed = 0;
+    return MOVE_WAIT;
 }
 
 static enum ldr_move barrier_passed(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
+    KL_ASSERT(!ldr_is_rom(l));
     if (outcome == KL_OUT_SILENT)
         return ldr_fail_by(l, outcome);
     if (outcome != KL_OUT_OK && l->op.sent == 1)
         return start_over(l);
     /* The second of two ENDs has nothing to end: whether the first was heard is for MD5 to tell. */
-    l->doubtful |= outcome != KL_OUT_OK;
+    l->flash.doubtful |= outcome != KL_OUT_OK;
     return MOVE_NEXT;
 }
 
-static bool resolve_doubt(struct kl_loader *l)
+static enum ldr_move resolve_doubt(struct kl_loader *l)
 {
-    if (!l->doubtful || !ldr_can_md5(l))
-        return false;
+    if (!l->flash.doubtful || !ldr_can_md5(l))
+        return MOVE_NEXT;
     ldr_ask_md5(l);
-    return true;
+    return MOVE_WAIT;
 }
 
 static enum ldr_move doubt_resolved(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
+    KL_ASSERT(l->flash.doubtful);
     if (outcome != KL_OUT_OK)
         return ldr_fail_by(l, outcome);
     if (ldr_is_right_md5(l))
         return MOVE_NEXT;
     l->reply.error = 0;
-    l->sent_bytes = 0; /* whichever block it was: all of it again */
-    l->resume_at = 0;
-    if (l->restarts >= RESTARTS_MAX)
-        return ldr_fail(l, KL_FAULT_VERIFY_FAILED, "%s at 0x%x", l->bundle->region[l->region].name,
-                        region_offset(l));
+    l->stream.sent = 0; /* whichever block it was: all of it again */
+    l->flash.resume_at = 0;
+    if (l->flash.restarts >= RESTARTS_MAX)
+        return ldr_fail(l, KL_FAULT_VERIFY_FAILED, "%s at 0x%x",
+                        l->bundle->region[l->flash.region].name, region_offset(l));
     return start_over(l);
 }
 
-static bool leave_region(struct kl_loader *l)
+static enum ldr_move leave_region(struct kl_loader *l)
 {
-    l->done_before += image(l)->raw_size;
-    if (l->progress.done < l->done_before)
-        l->progress.done = l->done_before;
-    l->region++;
-    ldr_go_to(l, &ldr_flash_plan[REGION]);
-    return false;
+    KL_ASSERT(l->flash.region < l->bundle->region_count);
+    l->flash.done_before += image(l)->raw_size;
+    if (l->progress.done < l->flash.done_before)
+        l->progress.done = l->flash.done_before;
+    l->flash.region++;
+    return ldr_go_to(l, &ldr_flash_plan[REGION]);
 }
 
 const struct kl_loader_step ldr_flash_plan[] = {
-    [CHECK] = {check, NULL},
-    [ERASE] = {erase_all, erased},
-    [REGION] = {next_region, NULL},
-    [GLANCE] = {glance, glanced},
-    [COMPARE] = {compare, compared},
-    [BEGIN] = {begin_region, region_begun},
-    [DATA] = {send_block, block_sent},
-    [BARRIER] = {barrier, barrier_passed},
-    [DOUBT] = {resolve_doubt, doubt_resolved},
-    [NEXT] = {leave_region, NULL},
+    [CHECK] = {check, NULL, {NULL}},
+    [ERASE] = {erase_all, erased, {NULL}},
+    [REGION] = {next_region, NULL, {NULL}},
+    [GLANCE] = {glance, glanced, {&ldr_flash_plan[BEGIN]}},
+    [COMPARE] = {compare, compared, {&ldr_flash_plan[NEXT]}},
+    [BEGIN] = {begin_region, region_begun, {&ldr_flash_plan[NEXT]}},
+    [DATA] = {send_block, block_sent, {&ldr_flash_plan[BEGIN]}},
+    [BARRIER] = {barrier, barrier_passed, {&ldr_flash_plan[BEGIN]}},
+    [DOUBT] = {resolve_doubt, doubt_resolved, {&ldr_flash_plan[BEGIN]}},
+    [NEXT] = {leave_region, NULL, {&ldr_flash_plan[REGION]}},
     PLAN_END,
 };

@@ -2,15 +2,17 @@
  * loader_private.h: what loader*.c share.
  *
  * A task is a plan: a list of steps, each of which starts one operation (a command, a change of the
- * lines or the rate, a wait) and judges its outcome. Plans are data; the engine does one operation
- * at a time, with its time-out and its repetitions, and knows nothing of what it is for.
+ * lines or the rate, a wait) and judges its outcome. Plans are data, and name every step that a
+ * step may jump to. The engine does one operation at a time, with its time-out and its repetitions,
+ * and knows nothing of what it is for.
  *
  *   loader.c           the public functions, the walk through plans, text and notes
  *   loader_engine.c    operations: requests, replies, time-outs, repetitions
  *   loader_connect.c   reset sequences and SYNC
  *   loader_identify.c  chip, MAC, revision, security, console
- *   loader_setup.c     watchdogs, flash supply, rate, SPI attach, flash id, size
- *   loader_stub.c      upload of the flasher stub
+ *   loader_rate.c      a higher rate
+ *   loader_setup.c     SPI attach, flash id, size
+ *   loader_stub.c      watchdogs, flash supply, upload of the flasher stub
  *   loader_flash.c     erase, begin, blocks, end
  *   loader_run.c       verify, and the reset into the program
  *   loader_peek.c      verify where the ROM has no MD5
@@ -18,7 +20,7 @@
 #ifndef KEYLINE_LOADER_PRIVATE_H
 #define KEYLINE_LOADER_PRIVATE_H
 
-#include "keyline/loader.h"
+#include "loader_state.h"
 
 #include "reset.h"
 
@@ -63,31 +65,46 @@ enum {
 #define ALL_BITS UINT32_MAX /* a mask: the register is written as a whole */
 
 enum ldr_move {
-    MOVE_NEXT,
-    MOVE_AGAIN, /* the same step once more */
-    MOVE_JUMP,  /* the step was set by go_to or call_plan */
-    MOVE_STOP,  /* the task is done or has failed */
+    MOVE_WAIT,   /* an operation is under way: its outcome is for this step to judge */
+    MOVE_NEXT,   /* on to the next step */
+    MOVE_AGAIN,  /* the same step once more */
+    MOVE_JUMP,   /* ldr_go_to or ldr_call_plan chose the step */
+    MOVE_DONE,   /* the plan is done */
+    MOVE_FAILED, /* ldr_fail has ended the task */
+};
+
+enum {
+    JUMPS_MAX = 4
 };
 
 struct kl_loader_step {
-    /* Starts one operation; false: there is nothing to do here. */
-    bool (*begin)(struct kl_loader *l);
-    /* Judges it. NULL: anything but success ends the task. */
+    /* Starts one operation (MOVE_WAIT), or moves on at once. NULL: the plan ends here. */
+    enum ldr_move (*begin)(struct kl_loader *l);
+    /* Judges the operation. NULL: anything but success ends the task. */
     enum ldr_move (*end)(struct kl_loader *l, enum kl_loader_outcome outcome);
+    /* The steps to which either may jump. */
+    const struct kl_loader_step *to[JUMPS_MAX];
 };
 #define PLAN_END                                                                                   \
     {                                                                                              \
-        NULL, NULL                                                                                 \
+        NULL, NULL,                                                                                \
+        {                                                                                          \
+            NULL                                                                                   \
+        }                                                                                          \
     }
 
-/* ldr_identify_plan goes on to ldr_stub_plan and that to ldr_setup_plan; a rate or a stub that does
-   not work comes back to ldr_identify_plan after a reset. */
+/* ldr_identify_plan goes on to ldr_stub_plan and that to ldr_setup_plan; each calls ldr_rate_plan.
+   A rate or a stub that does not work comes back to ldr_identify_plan after a reset. */
 extern const struct kl_loader_step ldr_connect_plan[], ldr_identify_plan[], ldr_stub_plan[],
-    ldr_setup_plan[], ldr_flash_plan[], ldr_verify_plan[], ldr_run_plan[], ldr_peek_plan[];
+    ldr_rate_plan[], ldr_setup_plan[], ldr_flash_plan[], ldr_verify_plan[], ldr_run_plan[],
+    ldr_peek_plan[];
 
 /* ---- the walk (loader.c) ---- */
 
+/* Both only to what the present step's `to` names. */
 enum ldr_move ldr_go_to(struct kl_loader *l, const struct kl_loader_step *step);
+/* From a reset, through IDENTIFY again; what a called plan would have returned to is forgotten. */
+enum ldr_move ldr_start_over(struct kl_loader *l);
 /* Walks `plan`, then goes on at `then`. Not nested. */
 enum ldr_move ldr_call_plan(struct kl_loader *l, const struct kl_loader_step *plan,
                             const struct kl_loader_step *then);
@@ -149,10 +166,33 @@ uint32_t ldr_reg_value(const struct kl_loader *l, uint32_t address);
 bool ldr_is_rom(const struct kl_loader *l);
 /* Megabytes of 10^6 bytes, as in the table of time-outs (3.1). */
 kl_us ldr_time_per_mb(uint64_t bytes, unsigned seconds);
-/* SPI_FLASH_MD5 of l->region, and whether its answer is the image's. */
+/* SPI_FLASH_MD5 of l->flash.region, and whether its answer is the image's. */
 bool ldr_can_md5(const struct kl_loader *l);
 void ldr_ask_md5(struct kl_loader *l);
 bool ldr_is_right_md5(const struct kl_loader *l);
+/* The rate to begin with, from what worked here before. */
+uint32_t ldr_first_ceiling(const struct kl_loader_setup *setup);
+/* Is there a higher rate to be tried with the loader that runs? */
+bool ldr_wants_rate(const struct kl_loader *l);
+/* The registers that have to be read before the rate is changed: n from 0, 0 = there is none. */
+enum {
+    CLOCK_REGS = 3
+};
+uint32_t ldr_clock_reg(const struct kl_loader *l, unsigned n);
+uint32_t ldr_rate_to_try(const struct kl_loader *l);
+/* IDENTIFY is done: which way led there. */
+void ldr_remember_rate(struct kl_loader *l);
+/* The rate in use does not work: from a reset, without it. */
+enum ldr_move ldr_rate_failed(struct kl_loader *l);
+/* A stub did not start, or fell silent: the ROM loader alone at the next try. */
+void ldr_stub_died(struct kl_loader *l);
+/* The stub that could be loaded now; NULL = none. */
+const struct kl_stub *ldr_stub_for(const struct kl_loader *l);
+/* One question whose answer is known: both directions have to work. */
+void ldr_ask_magic(struct kl_loader *l, unsigned tries);
+bool ldr_is_magic(const struct kl_loader *l, enum kl_loader_outcome outcome);
+/* A line of text has come: did a ROM say that it is ready before its reset sequence is over? */
+bool ldr_is_ready_early(const struct kl_loader *l);
 /* The flash's size; an unknown one counts as the smallest that ROMs assume. */
 uint32_t ldr_known_flash_size(const struct kl_loader *l);
 

@@ -11,59 +11,51 @@
 enum {
     VERIFY_START,
     VERIFY_REGION,
-    VERIFY_PEEK,
 };
 
-static bool start_verify(struct kl_loader *l)
+static enum ldr_move start_verify(struct kl_loader *l)
 {
-    l->region = 0;
-    l->md5_tries = 0;
-    l->owed = 0;
-    if (l->proved == l->bundle)
-        ldr_go_to(l, &ldr_verify_plan[VERIFY_PEEK + 1]);
-    else if (!ldr_can_md5(l))
-        ldr_go_to(l, &ldr_verify_plan[VERIFY_PEEK]);
-    l->proved = NULL; /* by the answer that came just now, and so once only */
-    return false;
+    KL_ASSERT(l->bundle);
+    l->flash.region = 0;
+    l->flash.md5_tries = 0;
+    l->flash.owed = 0;
+    bool proved = l->flash.proved == l->bundle;
+    l->flash.proved = NULL; /* by the answer that came just now, and so once only */
+    if (proved)
+        return MOVE_DONE;
+    return ldr_can_md5(l) ? MOVE_NEXT : ldr_go_to(l, ldr_peek_plan);
 }
 
-static bool verify_region(struct kl_loader *l)
+static enum ldr_move verify_region(struct kl_loader *l)
 {
-    if (l->region == l->bundle->region_count) {
-        ldr_go_to(l, &ldr_verify_plan[VERIFY_PEEK + 1]);
-        return false;
-    }
-    l->progress.region = l->region;
+    KL_ASSERT(ldr_can_md5(l));
+    if (l->flash.region == l->bundle->region_count)
+        return MOVE_DONE;
+    l->progress.region = l->flash.region;
     ldr_ask_md5(l);
-    return true;
+    return MOVE_WAIT;
 }
 
 static enum ldr_move region_verified(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
-    const struct kl_region *r = &l->bundle->region[l->region];
+    const struct kl_region *r = &l->bundle->region[l->flash.region];
 
+    KL_ASSERT(l->flash.region < l->bundle->region_count);
     if (outcome != KL_OUT_OK)
         return ldr_fail_by(l, outcome);
     if (ldr_is_right_md5(l)) {
-        l->region++;
-        l->md5_tries = 0;
-    } else if (++l->md5_tries == 2) {
+        l->flash.region++;
+        l->flash.md5_tries = 0;
+    } else if (++l->flash.md5_tries == 2) {
         /* Twice, because the answer itself has no checksum. */
         return ldr_fail(l, KL_FAULT_VERIFY_FAILED, "%s at 0x%x", r->name, r->offset);
     }
     return MOVE_AGAIN;
 }
 
-static bool peek(struct kl_loader *l)
-{
-    ldr_go_to(l, ldr_peek_plan);
-    return false;
-}
-
 const struct kl_loader_step ldr_verify_plan[] = {
-    [VERIFY_START] = {start_verify, NULL},
-    [VERIFY_REGION] = {verify_region, region_verified},
-    [VERIFY_PEEK] = {peek, NULL},
+    [VERIFY_START] = {start_verify, NULL, {ldr_peek_plan}},
+    [VERIFY_REGION] = {verify_region, region_verified, {NULL}},
     PLAN_END,
 };
 
@@ -85,16 +77,18 @@ enum {
 };
 
 /* Before the chip is let go, so that its first line can be read. */
-static bool set_first_rate(struct kl_loader *l)
+static enum ldr_move set_first_rate(struct kl_loader *l)
 {
-    l->connected = false;
-    l->text_only = true;
-    l->reset = kl_reset_run_steps(l->setup.link);
-    l->pin_is_low = l->is_forced = false;
+    KL_ASSERT(l->connect.connected);
+    l->connect.connected = false;
+    l->wire.hears = KL_HEARS_TEXT;
+    l->leave.reset = kl_reset_run_steps(l->setup.link, l->connect.resets &&
+                                                           kl_reset_is_brief(l->connect.strategy));
+    l->leave.pin_is_low = l->leave.is_forced = false;
     if (l->setup.link == KL_LINK_RAW || l->identity.baud == FIRST_BAUD)
-        return false;
+        return MOVE_NEXT;
     ldr_set_baud(l, FIRST_BAUD);
-    return true;
+    return MOVE_WAIT;
 }
 
 static enum ldr_move first_rate_set(struct kl_loader *l, enum kl_loader_outcome outcome)
@@ -108,7 +102,7 @@ static enum ldr_move first_rate_set(struct kl_loader *l, enum kl_loader_outcome 
 /* The only way out of the loader for a chip without lines: over USB-OTG, or over raw TCP. */
 static bool may_use_watchdog(const struct kl_loader *l)
 {
-    return l->chip->wdt_reset && (l->otg || l->setup.link == KL_LINK_RAW);
+    return l->chip->wdt.resets && (l->console == KL_CONSOLE_OTG || l->setup.link == KL_LINK_RAW);
 }
 
 static void ask_once(struct kl_loader *l, uint32_t address)
@@ -122,43 +116,46 @@ static void ask_once(struct kl_loader *l, uint32_t address)
                                          .tries = 2});
 }
 
-static bool ask_strap(struct kl_loader *l)
+static enum ldr_move ask_strap(struct kl_loader *l)
 {
-    if (!l->otg || !l->chip->strap_reg || l->chip->id == KL_CHIP_ESP32P4)
-        return false;
-    l->text_only = false;
-    ask_once(l, l->chip->strap_reg);
-    return true;
+    KL_ASSERT(l->chip && !l->connect.connected);
+    if (l->console != KL_CONSOLE_OTG || !l->chip->strap.reg || l->chip->id == KL_CHIP_ESP32P4)
+        return MOVE_NEXT;
+    l->wire.hears = KL_HEARS_ALL;
+    ask_once(l, l->chip->strap.reg);
+    return MOVE_WAIT;
 }
 
 static enum ldr_move got_strap(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
-    l->pin_is_low = outcome == KL_OUT_OK && (l->reply.value & STRAP_BOOT) == 0;
+    KL_ASSERT(l->console == KL_CONSOLE_OTG);
+    l->leave.pin_is_low = outcome == KL_OUT_OK && (l->reply.value & STRAP_BOOT) == 0;
     return MOVE_NEXT;
 }
 
-static bool ask_force(struct kl_loader *l)
+static enum ldr_move ask_force(struct kl_loader *l)
 {
-    if (!l->otg || !l->chip->strap_reg || l->chip->id == KL_CHIP_ESP32P4)
-        return false;
-    ask_once(l, l->chip->force_download_reg);
-    return true;
+    if (l->console != KL_CONSOLE_OTG || !l->chip->strap.reg || l->chip->id == KL_CHIP_ESP32P4)
+        return MOVE_NEXT;
+    ask_once(l, l->chip->strap.force_reg);
+    return MOVE_WAIT;
 }
 
 static enum ldr_move got_force(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
-    l->is_forced = outcome == KL_OUT_OK && (l->reply.value & l->chip->force_download_bit) != 0;
+    KL_ASSERT(l->console == KL_CONSOLE_OTG);
+    l->leave.is_forced = outcome == KL_OUT_OK && (l->reply.value & l->chip->strap.force_bit) != 0;
     return MOVE_NEXT;
 }
 
-static bool unforce(struct kl_loader *l)
+static enum ldr_move unforce(struct kl_loader *l)
 {
-    struct ldr_write write = {l->chip->force_download_reg, 0, l->chip->force_download_bit, 0};
+    struct ldr_write write = {l->chip->strap.force_reg, 0, l->chip->strap.force_bit, 0};
 
-    if (!l->otg || l->chip->id != KL_CHIP_ESP32S3 || !l->is_forced)
-        return false;
+    if (l->console != KL_CONSOLE_OTG || l->chip->id != KL_CHIP_ESP32S3 || !l->leave.is_forced)
+        return MOVE_NEXT;
     ldr_write_regs(l, &write, 1);
-    return true;
+    return MOVE_WAIT;
 }
 
 static enum ldr_move whatever(struct kl_loader *l, enum kl_loader_outcome outcome)
@@ -169,70 +166,73 @@ static enum ldr_move whatever(struct kl_loader *l, enum kl_loader_outcome outcom
 }
 
 /* Resets the whole system and samples the straps anew, which the lines of native USB can't. */
-static bool bite(struct kl_loader *l)
+static enum ldr_move bite(struct kl_loader *l)
 {
     const struct kl_chip *c = l->chip;
     struct ldr_write writes[4] = {
-        {c->wdt_wprotect, WDT_KEY, ALL_BITS, 0},
-        {c->wdt_config0 + 4, WDT_TICKS, ALL_BITS, 0},
-        {c->wdt_config0, 1u << 31 | 5u << 28 | 1u << 8 | 2, ALL_BITS, 0},
-        {c->wdt_wprotect, 0, ALL_BITS, 0},
+        {c->wdt.wprotect, WDT_KEY, ALL_BITS, 0},
+        {c->wdt.config0 + 4, WDT_TICKS, ALL_BITS, 0},
+        {c->wdt.config0, 1u << 31 | 5u << 28 | 1u << 8 | 2, ALL_BITS, 0},
+        {c->wdt.wprotect, 0, ALL_BITS, 0},
     };
     bool always = c->id == KL_CHIP_ESP32P4 || l->setup.link == KL_LINK_RAW;
 
-    if (!may_use_watchdog(l) || !(always || (l->pin_is_low && !l->is_forced)))
-        return false;
-    l->text_only = false;
-    l->text_size = 0;
+    if (!may_use_watchdog(l) || !(always || (l->leave.pin_is_low && !l->leave.is_forced)))
+        return MOVE_NEXT;
+    l->wire.hears = KL_HEARS_ALL;
+    l->said.text_size = 0;
     ldr_write_regs(l, writes, 4);
     l->op.tries = 1; /* the answer may not come any more */
     l->deadline = l->now + KL_MS(500) + ldr_link_allowance(l);
-    return true;
+    return MOVE_WAIT;
 }
 
 static enum ldr_move bitten(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
+    (void)l;
     (void)outcome;
-    return ldr_go_to(l, &ldr_run_plan[LINES + 1]);
+    return MOVE_DONE;
 }
 
-static bool step_lines(struct kl_loader *l)
+static enum ldr_move step_lines(struct kl_loader *l)
 {
-    l->text_only = true;
+    KL_ASSERT(l->leave.reset);
+    l->wire.hears = KL_HEARS_TEXT;
     if (l->setup.link == KL_LINK_RAW)
         ldr_note(l, "this link can't reset the board: press EN");
-    switch (l->reset->kind) {
+    switch (l->leave.reset->kind) {
     case RESET_END:
-        return false;
+        return MOVE_NEXT;
     case RESET_LINES:
-        ldr_set_lines(l, l->reset->dtr, l->reset->rts);
-        return true;
+        ldr_set_lines(l, l->leave.reset->dtr, l->leave.reset->rts);
+        return MOVE_WAIT;
     case RESET_WAIT:
-        ldr_wait_for(l, KL_MS(l->reset->ms));
-        return true;
+        ldr_wait_for(l, KL_MS(l->leave.reset->ms));
+        return MOVE_WAIT;
     }
-    return false;
+    return MOVE_NEXT;
 }
 
 static enum ldr_move lines_stepped(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
+    KL_ASSERT(l->leave.reset->kind != RESET_END);
     if (outcome == KL_OUT_IO) {
         ldr_note(l, "the adapter can't move its modem lines: press EN");
         return MOVE_NEXT;
     }
     /* What came before the chip was held in reset is not of its program. */
-    if (l->reset->kind == RESET_LINES && l->reset->rts)
-        l->text_size = 0;
-    l->reset++;
+    if (l->leave.reset->kind == RESET_LINES && l->leave.reset->rts)
+        l->said.text_size = 0;
+    l->leave.reset++;
     return MOVE_AGAIN;
 }
 
 const struct kl_loader_step ldr_run_plan[] = {
-    [RATE] = {set_first_rate, first_rate_set},
-    [STRAP] = {ask_strap, got_strap},
-    [FORCE] = {ask_force, got_force},
-    [UNFORCE] = {unforce, whatever},
-    [WATCHDOG] = {bite, bitten},
-    [LINES] = {step_lines, lines_stepped},
+    [RATE] = {set_first_rate, first_rate_set, {NULL}},
+    [STRAP] = {ask_strap, got_strap, {NULL}},
+    [FORCE] = {ask_force, got_force, {NULL}},
+    [UNFORCE] = {unforce, whatever, {NULL}},
+    [WATCHDOG] = {bite, bitten, {NULL}},
+    [LINES] = {step_lines, lines_stepped, {NULL}},
     PLAN_END,
 };

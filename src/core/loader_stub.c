@@ -13,6 +13,10 @@ enum {
     MEM_BEGIN,
     MEM_DATA,
     MEM_END,
+    FIRST_RATE,
+    HAIL_WAIT,
+    HAIL,
+    ALIVE,
     ON_TO_SETUP,
 };
 
@@ -26,22 +30,23 @@ enum {
 
 /* ---- over USB-Serial/JTAG the watchdogs outlive the reset and would fire while flashing ---- */
 
-static bool stop_watchdogs(struct kl_loader *l)
+static enum ldr_move stop_watchdogs(struct kl_loader *l)
 {
     const struct kl_chip *c = l->chip;
     struct ldr_write writes[6] = {
-        {c->wdt_wprotect, WDT_KEY, ALL_BITS, 0},
-        {c->wdt_config0, 0, ALL_BITS, 0},
-        {c->wdt_wprotect, 0, ALL_BITS, 0},
-        {c->swd_wprotect, c->swd_key, ALL_BITS, 0},
-        {c->swd_conf, 1u << c->swd_auto_feed_bit, 1u << c->swd_auto_feed_bit, 0},
-        {c->swd_wprotect, 0, ALL_BITS, 0},
+        {c->wdt.wprotect, WDT_KEY, ALL_BITS, 0},
+        {c->wdt.config0, 0, ALL_BITS, 0},
+        {c->wdt.wprotect, 0, ALL_BITS, 0},
+        {c->wdt.swd_wprotect, c->wdt.swd_key, ALL_BITS, 0},
+        {c->wdt.swd_conf, 1u << c->wdt.swd_auto_feed_bit, 1u << c->wdt.swd_auto_feed_bit, 0},
+        {c->wdt.swd_wprotect, 0, ALL_BITS, 0},
     };
 
-    if (!l->jtag || !ldr_is_rom(l) || !c->wdt_config0)
-        return false;
-    ldr_write_regs(l, writes, c->swd_conf ? 6 : 3);
-    return true;
+    KL_ASSERT(l->connect.connected && l->chip);
+    if (l->console != KL_CONSOLE_JTAG || !ldr_is_rom(l) || !c->wdt.config0)
+        return MOVE_NEXT;
+    ldr_write_regs(l, writes, c->wdt.swd_conf ? 6 : 3);
+    return MOVE_WAIT;
 }
 
 /* ---- the P4 of revisions 3.1 and 3.2 starts without power on its flash ---- */
@@ -65,6 +70,10 @@ static const struct {
     uint16_t wait_us;
 } p4_stages[] = {{1, 10000}, {4, 1000}, {8, 2000}};
 
+enum {
+    STAGES = sizeof p4_stages / sizeof p4_stages[0]
+};
+
 static bool needs_power(const struct kl_loader *l)
 {
     uint16_t revision = l->identity.revision;
@@ -72,63 +81,67 @@ static bool needs_power(const struct kl_loader *l)
     return l->chip->id == KL_CHIP_ESP32P4 && (revision == 301 || revision == 302) && ldr_is_rom(l);
 }
 
-static bool look_at_power(struct kl_loader *l)
+static enum ldr_move look_at_power(struct kl_loader *l)
 {
-    l->power_stage = 0;
+    KL_ASSERT(l->chip);
+    l->stub.power_stage = 0;
     if (!needs_power(l) || l->identity.revision != 302 ||
         (ldr_reg_value(l, P4_FUSE) >> 16 & 1) == 0)
-        return false;
+        return MOVE_NEXT;
     ldr_read_reg(l, P4_LDO);
-    return true;
+    return MOVE_WAIT;
 }
 
 static enum ldr_move power_seen(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
     static const struct ldr_write clear = {P4_LDO, 0, 3, 0};
 
+    KL_ASSERT(needs_power(l));
     if (outcome != KL_OUT_OK)
         return ldr_fail_by(l, outcome);
-    l->power_stage = sizeof p4_stages / sizeof p4_stages[0];
+    l->stub.power_stage = STAGES;
     if (l->op.code == CMD_WRITE_REG || (l->reply.value & 3) != 3)
         return MOVE_NEXT;
     ldr_write_regs(l, &clear, 1);
-    return MOVE_STOP; /* comes back here */
+    return MOVE_WAIT; /* its outcome comes back here */
 }
 
-static bool power(struct kl_loader *l)
+static enum ldr_move power(struct kl_loader *l)
 {
-    unsigned stage = l->power_stage;
+    unsigned stage = l->stub.power_stage;
     unsigned from = stage > 0 ? p4_stages[stage - 1].until : 0;
 
-    if (!needs_power(l) || stage == sizeof p4_stages / sizeof p4_stages[0])
-        return false;
+    KL_ASSERT(stage <= STAGES);
+    if (!needs_power(l) || stage == STAGES)
+        return MOVE_NEXT;
     ldr_write_regs(l, p4_power + from, p4_stages[stage].until - from);
-    return true;
+    return MOVE_WAIT;
 }
 
-static bool wait_for_power(struct kl_loader *l)
+static enum ldr_move wait_for_power(struct kl_loader *l)
 {
-    if (!needs_power(l) || l->power_stage == sizeof p4_stages / sizeof p4_stages[0])
-        return false;
-    ldr_wait_for(l, p4_stages[l->power_stage].wait_us);
-    return true;
+    if (!needs_power(l) || l->stub.power_stage == STAGES)
+        return MOVE_NEXT;
+    ldr_wait_for(l, p4_stages[l->stub.power_stage].wait_us);
+    return MOVE_WAIT;
 }
 
 static enum ldr_move power_waited(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
+    KL_ASSERT(l->stub.power_stage < STAGES);
     (void)outcome;
-    l->power_stage++;
+    l->stub.power_stage++;
     return ldr_go_to(l, &ldr_stub_plan[POWER]);
 }
 
 /* ---- the stub ---- */
 
-static const struct kl_stub *stub_for(const struct kl_loader *l)
+const struct kl_stub *ldr_stub_for(const struct kl_loader *l)
 {
     const struct kl_stubs *stubs = l->setup.stubs;
     uint16_t revision = l->identity.revision;
 
-    if (!stubs || l->stub_failed)
+    if (!stubs || l->stub.failed)
         return NULL;
     switch (l->chip->id) {
     case KL_CHIP_ESP32C2:
@@ -144,53 +157,57 @@ static const struct kl_stub *stub_for(const struct kl_loader *l)
 
 static uint32_t ram_block(const struct kl_loader *l)
 {
-    return l->otg ? RAM_BLOCK_OTG : RAM_BLOCK;
+    return l->console == KL_CONSOLE_OTG ? RAM_BLOCK_OTG : RAM_BLOCK;
 }
 
 static struct kl_span part(const struct kl_loader *l)
 {
-    return l->stub_part == 0 ? l->stub_image->text : l->stub_image->data;
+    KL_ASSERT(l->stub.image && l->stub.part < 2);
+    return l->stub.part == 0 ? l->stub.image->text : l->stub.image->data;
 }
 
-static bool choose_stub(struct kl_loader *l)
+static enum ldr_move choose_stub(struct kl_loader *l)
 {
-    l->stub_part = 0;
-    l->stub_restarts = 0;
+    KL_ASSERT(!l->identity.secure_download);
+    l->stub.part = 0;
+    l->stub.restarts = 0;
     if (l->identity.stub) {
         ldr_note(l, "a stub from before still runs");
-        ldr_go_to(l, ldr_setup_plan);
-        return false;
+        return ldr_go_to(l, ldr_setup_plan);
     }
-    l->stub_image = stub_for(l);
-    if (!l->stub_image)
-        ldr_go_to(l, ldr_setup_plan);
-    return false;
+    l->stub.image = ldr_stub_for(l);
+    l->stub.hailed = false;
+    return l->stub.image ? MOVE_NEXT : ldr_go_to(l, ldr_setup_plan);
 }
 
-static bool begin_part(struct kl_loader *l)
+static enum ldr_move begin_part(struct kl_loader *l)
 {
     struct kl_span data = part(l);
     uint8_t payload[16];
 
+    KL_ASSERT(ldr_is_rom(l) && data.size > 0);
     ldr_put_u32(payload, (uint32_t)data.size);
     ldr_put_u32(payload + 4, (uint32_t)((data.size + ram_block(l) - 1) / ram_block(l)));
     ldr_put_u32(payload + 8, ram_block(l));
     ldr_put_u32(payload + 12,
-                l->stub_part == 0 ? l->stub_image->text_start : l->stub_image->data_start);
-    l->sequence = 0;
-    l->sent_bytes = 0;
+                l->stub.part == 0 ? l->stub.image->text_start : l->stub.image->data_start);
+    l->stream.sequence = 0;
+    l->stream.sent = 0;
     ldr_command(l, &(struct ldr_command){
                        .code = CMD_MEM_BEGIN, .payload = payload, .payload_size = sizeof payload});
-    return true;
+    return MOVE_WAIT;
 }
 
 /* Once more from the start; then the ROM alone does the job too, only slower. */
 static enum ldr_move give_up(struct kl_loader *l, const char *why)
 {
-    l->stub_failed = ++l->stub_failures >= FAILURES_MAX;
-    ldr_note(l, "the stub did not start (%s): %s", why,
-             l->stub_failed ? "the ROM loader is used" : "trying again");
-    return ldr_call_plan(l, ldr_connect_plan, ldr_identify_plan);
+    KL_ASSERT(ldr_is_rom(l));
+    ldr_note(l, "the stub did not start (%s)", why);
+    if (++l->stub.failures >= FAILURES_MAX)
+        ldr_stub_died(l);
+    else
+        l->setup.memory.stub_deaths++;
+    return ldr_start_over(l);
 }
 
 static enum ldr_move part_begun(struct kl_loader *l, enum kl_loader_outcome outcome)
@@ -198,25 +215,25 @@ static enum ldr_move part_begun(struct kl_loader *l, enum kl_loader_outcome outc
     return outcome == KL_OUT_OK ? MOVE_NEXT : give_up(l, "MEM_BEGIN");
 }
 
-static bool send_part(struct kl_loader *l)
+static enum ldr_move send_part(struct kl_loader *l)
 {
     struct kl_span data = part(l);
-    size_t left = data.size - l->sent_bytes;
+    size_t left = data.size - l->stream.sent;
 
+    KL_ASSERT(l->stream.sent <= data.size);
     if (left == 0) {
-        if (l->stub_part == 1 || l->stub_image->data.size == 0)
-            return false;
-        l->stub_part = 1;
-        ldr_go_to(l, &ldr_stub_plan[MEM_BEGIN]);
-        return false;
+        if (l->stub.part == 1 || l->stub.image->data.size == 0)
+            return MOVE_NEXT;
+        l->stub.part = 1;
+        return ldr_go_to(l, &ldr_stub_plan[MEM_BEGIN]);
     }
-    l->block_len = (uint32_t)(left < ram_block(l) ? left : ram_block(l));
+    l->stream.block_len = (uint32_t)(left < ram_block(l) ? left : ram_block(l));
     ldr_command(l, &(struct ldr_command){.code = CMD_MEM_DATA,
-                                         .block = data.data + l->sent_bytes,
-                                         .block_size = l->block_len,
-                                         .sequence = l->sequence,
+                                         .block = data.data + l->stream.sent,
+                                         .block_size = l->stream.block_len,
+                                         .sequence = l->stream.sequence,
                                          .judge = true});
-    return true;
+    return MOVE_WAIT;
 }
 
 /* A bad checksum moves the ROM's sequence on all the same, so that nothing but a new beginning
@@ -226,55 +243,142 @@ static enum ldr_move part_sent(struct kl_loader *l, enum kl_loader_outcome outco
     bool taken_before =
         outcome == KL_OUT_REFUSED && l->op.sent > 1 && (l->reply.error & 0xFF) == ROM_BAD_MESSAGE;
 
+    KL_ASSERT(l->stream.block_len > 0);
     if (outcome == KL_OUT_OK || taken_before) {
-        l->sent_bytes += l->block_len;
-        l->sequence++;
+        l->stream.sent += l->stream.block_len;
+        l->stream.sequence++;
         return MOVE_AGAIN;
     }
-    if (l->stub_restarts++ >= RESTARTS_MAX)
+    if (l->stub.restarts++ >= RESTARTS_MAX)
         return give_up(l, "MEM_DATA");
     return ldr_go_to(l, &ldr_stub_plan[MEM_BEGIN]);
 }
 
-static bool start_stub(struct kl_loader *l)
+/* Some stubs greet at the rate that SYNC found, whatever the ROM was told since. Where one did, the
+   greeting is not waited for. */
+static bool returns(const struct kl_loader *l)
+{
+    return l->identity.baud > FIRST_BAUD && l->setup.memory.stub_returns == l->chip->id;
+}
+
+static enum ldr_move start_stub(struct kl_loader *l)
 {
     uint8_t payload[8] = {0};
 
-    ldr_put_u32(payload + 4, l->stub_image->entry);
+    KL_ASSERT(ldr_is_rom(l) && l->stub.image);
+    ldr_put_u32(payload + 4, l->stub.image->entry);
     ldr_command(l, &(struct ldr_command){.code = CMD_MEM_END,
                                          .payload = payload,
                                          .payload_size = sizeof payload,
                                          .tries = 1,
                                          .judge = true,
-                                         .greets = true});
-    return true;
+                                         .greets = !returns(l)});
+    return MOVE_WAIT;
 }
 
 static enum ldr_move stub_started(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
+    KL_ASSERT(ldr_is_rom(l));
+    if (outcome == KL_OUT_REFUSED)
+        return give_up(l, "MEM_END");
+    if (outcome == KL_OUT_OK && !returns(l)) {
+        l->identity.stub = true;
+        return ldr_go_to(l, &ldr_stub_plan[ALIVE]);
+    }
+    return l->identity.baud > FIRST_BAUD ? MOVE_NEXT : give_up(l, "no greeting");
+}
+
+/* ---- silence at the ROM's rate: does it listen at the first one? ---- */
+
+static enum ldr_move set_first_rate(struct kl_loader *l)
+{
+    KL_ASSERT(l->identity.baud > FIRST_BAUD);
+    l->wire.hears = KL_HEARS_FRAMES;
+    ldr_set_baud(l, FIRST_BAUD);
+    return MOVE_WAIT;
+}
+
+static enum ldr_move first_rate_set(struct kl_loader *l, enum kl_loader_outcome outcome)
+{
     if (outcome != KL_OUT_OK)
-        return give_up(l, outcome == KL_OUT_REFUSED ? "MEM_END" : "no greeting");
-    l->identity.stub = true;
+        return ldr_fail(l, KL_FAULT_ADAPTER_SETTING, "%d baud", FIRST_BAUD);
+    l->identity.baud = FIRST_BAUD;
+    l->stub.hailed = true;
+    return MOVE_NEXT;
+}
+
+static enum ldr_move wait_before_hail(struct kl_loader *l)
+{
+    KL_ASSERT(l->stub.hailed);
+    ldr_wait_for(l, KL_MS(20)); /* for its greeting, which came at a rate that was not heard */
+    return MOVE_WAIT;
+}
+
+static enum ldr_move hail(struct kl_loader *l)
+{
+    KL_ASSERT(l->stub.hailed && l->identity.baud == FIRST_BAUD);
+    ldr_ask_magic(l, 3);
+    return MOVE_WAIT;
+}
+
+/* If not: once more from a reset, with the upload at the first rate. Which of ROM and stub was to
+   blame is not known yet. */
+static enum ldr_move hailed(struct kl_loader *l, enum kl_loader_outcome outcome)
+{
+    l->wire.hears = KL_HEARS_ALL;
+    l->said.line_size = 0;
+    if (ldr_is_magic(l, outcome) && l->reply.status_size == 2) {
+        l->identity.stub = true;
+        l->setup.memory.stub_returns = l->chip->id;
+        return MOVE_NEXT;
+    }
+    ldr_note(l, "no stub is heard after a fast upload: slowly now");
+    l->setup.memory.stub_returns = KL_CHIP_NONE;
+    l->rate.rom_failed = true;
+    return ldr_start_over(l);
+}
+
+/* One that greets and dies is not loaded again. */
+static enum ldr_move ask_alive(struct kl_loader *l)
+{
+    KL_ASSERT(l->identity.stub);
+    ldr_ask_magic(l, 3);
+    return MOVE_WAIT;
+}
+
+static enum ldr_move is_alive(struct kl_loader *l, enum kl_loader_outcome outcome)
+{
+    KL_ASSERT(l->identity.stub);
+    if (!ldr_is_magic(l, outcome)) {
+        ldr_stub_died(l);
+        return ldr_start_over(l);
+    }
     ldr_note(l, "stub running");
     return MOVE_NEXT;
 }
 
-static bool on_to_setup(struct kl_loader *l)
+static enum ldr_move on_to_setup(struct kl_loader *l)
 {
-    ldr_go_to(l, ldr_setup_plan);
-    return false;
+    return ldr_go_to(l, ldr_setup_plan);
 }
 
+/* A stub that does not start: from a reset. */
+#define ONCE_MORE ldr_connect_plan
+
 const struct kl_loader_step ldr_stub_plan[] = {
-    [WATCHDOGS] = {stop_watchdogs, NULL},
-    [POWER_LOOK] = {look_at_power, power_seen},
-    [POWER] = {power, NULL},
-    [POWER_WAIT] = {wait_for_power, power_waited},
-    [CHOOSE] = {choose_stub, NULL},
-    [MEM_BEGIN] = {begin_part, part_begun},
-    [MEM_DATA] = {send_part, part_sent},
-    [MEM_END] = {start_stub, stub_started},
-    [ON_TO_SETUP] = {on_to_setup, NULL},
+    [WATCHDOGS] = {stop_watchdogs, NULL, {NULL}},
+    [POWER_LOOK] = {look_at_power, power_seen, {NULL}},
+    [POWER] = {power, NULL, {NULL}},
+    [POWER_WAIT] = {wait_for_power, power_waited, {&ldr_stub_plan[POWER]}},
+    [CHOOSE] = {choose_stub, NULL, {ldr_setup_plan}},
+    [MEM_BEGIN] = {begin_part, part_begun, {ONCE_MORE}},
+    [MEM_DATA] = {send_part, part_sent, {&ldr_stub_plan[MEM_BEGIN], ONCE_MORE}},
+    [MEM_END] = {start_stub, stub_started, {&ldr_stub_plan[ALIVE], ONCE_MORE}},
+    [FIRST_RATE] = {set_first_rate, first_rate_set, {NULL}},
+    [HAIL_WAIT] = {wait_before_hail, NULL, {NULL}},
+    [HAIL] = {hail, hailed, {ONCE_MORE}},
+    [ALIVE] = {ask_alive, is_alive, {ONCE_MORE}},
+    [ON_TO_SETUP] = {on_to_setup, NULL, {ldr_setup_plan}},
     PLAN_END,
 };
 

@@ -1,4 +1,4 @@
-#include "keyline/slip.h"
+#include "slip.h"
 
 #include <string.h>
 
@@ -24,6 +24,7 @@ void kl_slip_reset(struct kl_slip *s)
 
 static enum kl_slip_result store(struct kl_slip *s, uint8_t byte)
 {
+    KL_ASSERT(s->size <= sizeof s->frame);
     if (s->size == sizeof s->frame) {
         s->state = BROKEN;
         return KL_SLIP_BAD;
@@ -89,6 +90,7 @@ size_t kl_slip_escape(uint8_t *out, size_t used, size_t capacity, const void *da
 {
     const uint8_t *bytes = data;
 
+    KL_ASSERT(used <= capacity);
     for (size_t i = 0; i < size; i++) {
         uint8_t byte = bytes[i];
         if (used + 2 > capacity && (used + 1 > capacity || byte == END || byte == ESC))

@@ -21,6 +21,7 @@ void kl_station_init(struct kl_station *st, const struct kl_station_config *conf
     if (config->bundle) {
         st->erase_bundle = *config->bundle;
         st->erase_bundle.erase_all = true;
+        kl_bundle_for_keyed(config->bundle, &st->keyed_bundle);
     }
 }
 
@@ -93,7 +94,7 @@ static void release(struct kl_station *st, const struct kl_event *ev)
     uint32_t key = kl_pool_find(&st->pool, &ev->u.command.fingerprint);
 
     if (!why && kl_pool_operator_release(&st->pool, key))
-        kl_ask_store(st, NULL, KL_OP_RELEASE, key, ev->u.command.reason);
+        kl_ask_store(st, NULL, KL_OP_RELEASE, key, ev->u.command.argument);
     kl_format(
         text, sizeof text, "an operator %s the key %s%s%s", why ? "can't release" : "releases",
         key == NO_KEY ? "?" : kl_pool_key(&st->pool, key)->label, why ? ": " : "", why ? why : "");
@@ -102,15 +103,16 @@ static void release(struct kl_station *st, const struct kl_event *ev)
 
 static void command(struct kl_station *st, const struct kl_event *ev)
 {
-    struct kl_board *b = ev->slot < st->board_count ? &st->board[ev->slot] : NULL;
+    unsigned slot = ev->u.command.slot;
+    struct kl_board *b = slot < st->board_count ? &st->board[slot] : NULL;
 
     switch (ev->u.command.kind) {
     case KL_CMD_RETRY:
-    case KL_CMD_ERASE_RETRY:
+    case KL_CMD_ERASE:
         if (b)
             kl_board_retry(st, b,
-                           ev->u.command.kind == KL_CMD_ERASE_RETRY ? KL_FLASHING_ERASES
-                                                                    : KL_FLASHING_WRITES);
+                           ev->u.command.kind == KL_CMD_ERASE ? KL_FLASHING_ERASES
+                                                              : KL_FLASHING_WRITES);
         break;
     case KL_CMD_RETRY_FAILED:
         for (unsigned i = 0; i < st->board_count; i++)
@@ -134,6 +136,8 @@ static void command(struct kl_station *st, const struct kl_event *ev)
         release(st, ev);
         kl_board_drop_lost_keys(st);
         break;
+    default:
+        KL_ASSERT(!"commands about ports are the shell's");
     }
 }
 

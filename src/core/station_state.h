@@ -58,6 +58,7 @@ struct kl_figures {
 struct kl_station {
     struct kl_station_config config;
     struct kl_bundle erase_bundle; /* the same images with erase_all */
+    struct kl_bundle keyed_bundle; /* what a board that holds a key gets of them */
     kl_us now, began;
     int64_t wall;
     uint64_t version;

@@ -73,12 +73,12 @@ void kl_station_look(const struct kl_station *st, struct kl_snapshot *out)
     out->few_keys = st->have_keys && out->keys.free <= st->config.warn_keys;
     out->store_trouble = st->store.trouble;
     kl_copy(out->warning, sizeof out->warning, st->warning.text);
-    out->doubts = st->pool.doubts;
+    out->in_doubt_version = st->pool.doubts;
 }
 
-uint32_t kl_station_keys(const struct kl_station *st)
+const struct kl_pool *kl_station_pool(const struct kl_station *st)
 {
-    return st->pool.count;
+    return &st->pool;
 }
 
 unsigned kl_station_in_doubt(const struct kl_station *st, struct kl_in_doubt *out,

@@ -48,7 +48,6 @@ void push_bytes(struct kl_shell *sh, struct item *item, const uint8_t *data, siz
 static void drop_item(struct item *item)
 {
     kl_secret_free(item->key, sizeof *item->key);
-    free(item->reason);
 }
 
 /* ---- one wake ---------------------------------------------------------------------------------
@@ -225,30 +224,6 @@ unsigned kl_shell_in_doubt(struct kl_shell *sh, struct kl_in_doubt *out, unsigne
     return kl_station_in_doubt(sh->station, out, capacity);
 }
 
-void kl_shell_command(struct kl_shell *sh, enum kl_command_kind kind, unsigned slot)
-{
-    push_event(sh, KL_EV_COMMAND, slot)->event.u.command.kind = kind;
-}
-
-bool kl_shell_release(struct kl_shell *sh, const struct kl_fingerprint *fp, const char *reason,
-                      char error[KL_TEXT_MAX])
-{
-    const char *why = kl_station_unreleasable(sh->station, fp);
-    struct item *item;
-
-    if (why) {
-        kl_copy(error, KL_TEXT_MAX, why);
-        return false;
-    }
-    item = push_event(sh, KL_EV_COMMAND, 0);
-    item->reason = strdup(reason);
-    KL_ASSERT(item->reason != NULL);
-    item->event.u.command.kind = KL_CMD_RELEASE;
-    item->event.u.command.fingerprint = *fp;
-    item->event.u.command.reason = item->reason;
-    return true;
-}
-
 uv_loop_t *kl_shell_loop(struct kl_shell *sh)
 {
     return sh->loop;
@@ -309,7 +284,7 @@ bool kl_shell_destroy(struct kl_shell *sh)
         return false;
     kl_station_finish(sh->station);
     kl_secret_free(sh->station, kl_station_size());
-    kl_pool_memory_free(sh->memory); /* its labels lead into the store */
+    kl_pool_memory_free(sh->memory);
     kl_store_free(sh->store);
     for (unsigned i = 0; i < 2; i++) {
         free(sh->queue[i].item);

@@ -33,7 +33,6 @@ struct item {
     struct kl_event event;
     size_t bytes_at;               /* RX: where its bytes begin in the queue's */
     struct kl_key *key;            /* STORED: a copy, in secret memory until the feed */
-    char *reason;                  /* COMMAND: of a release */
     struct kl_pool_memory *memory; /* KEYS: the pool's from now on */
 };
 
@@ -148,6 +147,9 @@ void add_known_places(struct kl_shell *sh);
 void bench_saw(struct kl_shell *sh, const struct seen_port *seen, unsigned count);
 void place_opened(struct kl_shell *sh, unsigned slot);
 void place_closed(struct kl_shell *sh, unsigned slot);
+/* False and a reason if it can't be. */
+bool add_port(struct kl_shell *sh, const char *target, char error[KL_TEXT_MAX]);
+bool remove_port(struct kl_shell *sh, unsigned slot, char error[KL_TEXT_MAX]);
 
 /* hotplug.c */
 void start_hotplug(struct kl_shell *sh);

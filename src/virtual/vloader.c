@@ -86,6 +86,7 @@ static void dispatch(struct kl_vboard *b, const uint8_t *frame, size_t size)
     } else {
         if (!l->locked && is_sync(frame, size)) {
             board_set_baud(b, l->rx_baud);
+            l->found_baud = l->rx_baud;
             l->locked = true;
         } else if (!l->locked && !bauds_agree(l->rx_baud, b->chip_baud)) {
             return;

@@ -35,8 +35,8 @@ test_keys() {
     see s "provisioned 1"
     press s p
     see s "paused"
-    press s p
-    gone s "paused"
+    press s P
+    gone s "paused: nothing"
     press s '?'
     see s "this page"
     press s Escape
@@ -74,9 +74,12 @@ test_keys() {
     press s r
     gone s "skipped"
     press s e
+    see s "it is at work"
+    press s 1
+    see s ">1 "
+    press s e
     see s "Erase all flash"
-    press s Enter
-    gone s "Erase all flash"
+    press_until_gone s Escape "Erase all flash"
     press s C-l
     see s "KEYS LEFT"
 }
@@ -85,9 +88,7 @@ test_attach() {
     start_bench 1
     see s "provisioned 1"
     press s q
-    see s "leave it running"
-    press s l
-    see s "keyline attach shows it again"
+    leave s
     usable s
     station >"$dir/first" || fail "the station did not go on"
     board replace 1
@@ -107,8 +108,7 @@ test_attach() {
     [ "$(station)" = "$(cat "$dir/first")" ] || fail "a second station"
     press s q
     see s "leave it running"
-    press s n
-    gone s "leave it running"
+    press_until_gone s Escape "leave it running"
     board replace 1
     see s "provisioned 3"
     see again "provisioned 3"
@@ -124,8 +124,7 @@ test_read_only() {
     press watcher s
     press watcher q
     see watcher "Leave the dashboard? The station goes on."
-    press watcher s
-    gone watcher "Leave the dashboard?"
+    press_until_gone watcher Escape "Leave the dashboard?"
     shows s "paused" && fail "a watcher paused the bench"
     board replace 1
     see watcher "provisioned 2"
@@ -179,8 +178,7 @@ test_closed() {
     station >/dev/null || fail "the station is gone"
     open again 24 80 "$keyline attach $on_files"
     see again "done"
-    press again q
-    press again s
+    stop again
     retry "the station's end" station_gone
 }
 
@@ -248,26 +246,30 @@ test_terminals() {
         *) has_colours || fail "no colours on $terminal" ;;
         esac
         press s q
-        see s "leave it running"
-        press s l
-        see s "keyline attach shows it again"
+        leave s
     done
     for words in "NO_COLOR=1 $keyline attach" "$keyline attach --no-colour"; do
         run s "clear; $words $on_files"
         see s "┏"
         has_colours && fail "colours with $words"
-        press s q l
-        see s "keyline attach shows it again"
+        press s q
+        leave s
     done
     for words in "LC_ALL=C $keyline attach" "$keyline attach --ascii"; do
         run s "clear; $words $on_files"
         see s "KEYS LEFT"
         screen s | LC_ALL=C grep -q '[^ -~]' && fail "more than ASCII with $words"
-        press s q l
-        see s "keyline attach shows it again"
+        press s q
+        leave s
     done
-    run s "clear; TERM=nonsense $keyline attach $on_files"
-    see s "is not known here"
+    run s "clear; TERM=xterm-nonsense $keyline attach $on_files"
+    see s "KEYS LEFT"
+    see s "'xterm-nonsense' is not known here: it is taken for xterm"
+    press s q
+    leave s
+    run s "clear; TERM=dumb $keyline attach $on_files"
+    see s "PASS in"
+    press s C-c
     usable s
 }
 
@@ -286,26 +288,82 @@ test_hostile_board() {
     see s "日本語"
     see s "gotcha"
     see s "KEYS LEFT"
-    see s "quit"
+    see s "q back"
     [ "$(t display-message -p -t =s: '#{pane_title}')" != pwned ] || fail "a board set the title"
     [ "$(t display-message -p -t =s: '#{window_bell_flag}')" != 1 ] || fail "a board rang"
     [ "$(t display-message -p -t =s: '#{cursor_flag}')" = 0 ] || fail "a board showed the cursor"
     screen s | awk 'NR == 1 && !/keyline/ { exit 1 }' || fail "a board wrote on the header"
     press s q
-    press s l
+    see s "q quit"
+    press s q
+    leave s
     usable s
 }
 
 test_stop() {
     start_bench 2
     see s "provisioned 2"
-    press s q
-    see s "stop the station"
-    press s s
+    stop s
     retry "the station's end" station_gone
     usable s
     see s "2 provisioned"
     "$keyline" keys status $on_files | grep -qE "^ +2  provisioned" || fail "the ledger says otherwise"
+}
+
+# Text and bytes that nobody typed: whatever they hold, no board changes its state and nothing is
+# answered, with brackets around them and without.
+test_pasted() {
+    local screen
+    start_bench 3
+    see s "provisioned 3"
+    press s 3
+    see s ">3 "
+    seq 800 | awk '{ printf "keyline keys status e3 y stop %d\r\n", $1 }' | head -c 10000 >"$dir/text"
+    head -c 10000 /dev/urandom >"$dir/bytes"
+    for screen in "" Enter l K '?' e q n /; do
+        [ -z "$screen" ] || press s "$screen"
+        t load-buffer -b text "$dir/text"
+        t load-buffer -b bytes "$dir/bytes"
+        t paste-buffer -p -b text -t =s:
+        t paste-buffer -b text -t =s:
+        t paste-buffer -r -b bytes -t =s:
+        retry "the bench after a paste on '$screen'" eval \
+            "t send-keys -t =s: Escape; sleep 0.3; shows s 'provisioned 3' && shows s '>3 ' && shows s PASS"
+        shows s "paused" && fail "a paste paused the bench on '$screen'"
+    done
+    [ "$(grep -c '^event [0-9]* stored' "$dir/boards")" = 3 ] || fail "a board was erased"
+    station >/dev/null || fail "the station is gone"
+}
+
+# However a dashboard ends, its last line says what goes on and how to come back.
+test_says_what_goes_on() {
+    start_bench 2
+    see s "provisioned 2"
+    press s C-c
+    see s "The station goes on, 0 boards at work: keyline attach --csv-file"
+    usable s
+    run s "clear; $keyline attach $on_files"
+    see s "KEYS LEFT"
+    press s 'C-\'
+    see s "The station goes on, 0 boards at work"
+    usable s
+    run s "clear; $keyline attach $on_files"
+    see s "KEYS LEFT"
+    kill -KILL "$(worker s)"
+    see s "The dashboard was killed. The station goes on: keyline attach"
+    usable s
+}
+
+# A terminal that nothing is known about: the station must not have begun without a dashboard.
+test_unknown_terminal() {
+    boards 1
+    open s 24 80
+    run s "TERM=xterm-ghostty TERMINFO=/nowhere TERMINFO_DIRS=/nowhere $keyline $with_images $ports"
+    see s "is not known here"
+    see s "KEYS LEFT"
+    see s "provisioned 1"
+    stop s
+    retry "the station's end" station_gone
 }
 
 test_traffic() {

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "keyline/loader.h"
+#include "core/loader_state.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "keyline/slip.h"
+#include "core/slip.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

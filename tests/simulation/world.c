@@ -233,8 +233,6 @@ static void do_io(struct world *w, const struct kl_action *a)
         if (v)
             kl_vboard_baud(v, a->u.io.baud, w->now);
         break;
-    case KL_IO_FLUSH:
-        break;
     }
     ev = world_make(w, KL_EV_IO_DONE, a->slot);
     ev.request = a->request;

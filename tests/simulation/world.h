@@ -208,7 +208,7 @@ struct world {
 
     struct sim_key key[KEYS_MAX];
     unsigned key_count;
-    struct kl_pool_memory memory;
+    struct kl_pool_memory *memory;
     struct store_request store[STORE_QUEUE];
     unsigned store_count;
     kl_us disk_bad_until, crashed_at;

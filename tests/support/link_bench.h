@@ -50,7 +50,6 @@ void link_bench_finish(struct link_bench *b);
 void link_bench_write(struct link_bench *b, const void *data, size_t size);
 void link_bench_lines(struct link_bench *b, uint32_t request, bool dtr, bool rts);
 void link_bench_baud(struct link_bench *b, uint32_t request, uint32_t baud);
-void link_bench_flush(struct link_bench *b, uint32_t request);
 
 /* Every link keeps this: opened already, ends lost and closed. */
 void link_contract(struct link_bench *b, const struct link_far_end *far_end);

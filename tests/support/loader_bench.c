@@ -230,8 +230,6 @@ static bool perform(struct lb *b, const struct kl_io *io)
         kl_vboard_baud(b->board, io->baud, b->now);
         b->baud = io->baud;
         return true;
-    case KL_IO_FLUSH:
-        return true;
     }
     return false;
 }

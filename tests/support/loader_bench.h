@@ -3,7 +3,7 @@
 #ifndef KEYLINE_TEST_LOADER_BENCH_H
 #define KEYLINE_TEST_LOADER_BENCH_H
 
-#include "keyline/loader.h"
+#include "core/loader_state.h"
 #include "keyline/vboard.h"
 
 #include "wire_profile.h"
@@ -12,7 +12,7 @@ struct lb {
     struct kl_loader loader;
     struct kl_vboard *board;
     kl_us now;
-    kl_us io_delay; /* from asking for LINES, BAUD, FLUSH to hearing that it is done */
+    kl_us io_delay; /* from asking for LINES, BAUD to hearing that it is done */
     bool io_dead;   /* such requests are never answered */
     bool lines_refused, baud_refused;
     uint32_t baud_limit;    /* above it the adapter refuses; 0 = none */

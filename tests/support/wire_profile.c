@@ -24,7 +24,7 @@ static kl_us within(kl_us at, kl_us from, kl_us to)
 void wp_passes(struct wire_profile *p, const struct kl_loader *l, kl_us answers_at, kl_us from,
                kl_us to)
 {
-    struct wp_row *r = &p->row[l->task][cause_of(l)];
+    struct wp_row *r = &p->row[l->walk.task][cause_of(l)];
 
     r->count += p->written;
     p->written = 0;

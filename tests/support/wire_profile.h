@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#include "keyline/loader.h"
+#include "core/loader_state.h"
 
 enum { /* beside the opcodes, which are smaller */
     WP_LINES = 0x100,

@@ -57,7 +57,7 @@ static void keeps_the_contract(void **state)
     static const struct rfc2217_peer servers[] = {
         {.offers = false},      {.offers = true},       {.offers = true, .offers_only = true},
         {.padded = true},       {.byte_by_byte = true}, {.control_is_one = true},
-        {.mute_control = true}, {.mute_purge = true},   {.mute_baud = true},
+        {.mute_control = true}, {.mute_baud = true},
     };
     for (size_t i = 0; i < sizeof servers / sizeof servers[0]; i++) {
         begin_open(servers[i]);
@@ -136,7 +136,7 @@ static void lines_are_done_once_the_server_said_so(void **state)
     peer.mute_control = true;
     peer.log_size = 0;
     link_bench_lines(&bench, 1, true, true);
-    link_bench_flush(&bench, 2);
+    link_bench_baud(&bench, 2, 230400);
     for (unsigned i = 0; i < 50 && peer.log_size == 0; i++)
         uv_run(&bench.loop, UV_RUN_ONCE);
     assert_string_equal(peer.log, "control 8 control 11 | ");
@@ -189,24 +189,6 @@ static void baud_tells_what_the_server_did(void **state)
     link_bench_until_done(&bench, 5);
     assert_true(bench.ok[4]);
     assert_non_null(strstr(peer.log, "baud 16711935 "));
-    end_open();
-}
-
-static void flush_drops_what_came_before_its_answer(void **state)
-{
-    (void)state;
-    begin_open((struct rfc2217_peer){.mute_purge = true});
-    link_bench_flush(&bench, 1);
-    for (unsigned i = 0; i < 50 && strstr(peer.log, "purge 1") == NULL; i++)
-        uv_run(&bench.loop, UV_RUN_ONCE);
-    rfc2217_peer_send(&peer, (const uint8_t *)"old", 3);
-    rfc2217_peer_answer(&peer, KL_COM_PURGE, (const uint8_t[]){1}, 1);
-    rfc2217_peer_send(&peer, (const uint8_t *)"new", 3);
-    link_bench_until_done(&bench, 1);
-    while (bench.rx_size < 3)
-        uv_run(&bench.loop, UV_RUN_ONCE);
-    assert_int_equal(bench.rx_size, 3);
-    assert_memory_equal(bench.rx, "new", 3);
     end_open();
 }
 
@@ -358,7 +340,6 @@ int main(void)
         cmocka_unit_test(lines_are_done_once_the_server_said_so),
         cmocka_unit_test(ign_set_control_leaves_the_lines_at_open),
         cmocka_unit_test(baud_tells_what_the_server_did),
-        cmocka_unit_test(flush_drops_what_came_before_its_answer),
         cmocka_unit_test(refusals_have_a_result_and_a_text),
         cmocka_unit_test(nobody_there_is_absent),
         cmocka_unit_test(may_be_closed_at_any_moment),

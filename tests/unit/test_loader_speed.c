@@ -12,6 +12,10 @@
 #include "loader_bench.h"
 
 enum {
+    MEM_BEGIN = 0x05,
+    MEM_END = 0x06,
+    MEM_DATA = 0x07,
+    READ_REG = 0x0A,
     MD5 = 0x13,
     DEFL_BEGIN = 0x10,
     DEFL_DATA = 0x11,
@@ -171,7 +175,7 @@ static void a_rom_adds_little_to_wire_and_flash(void **state)
 
 /* Of a board's cycle outside of flashing, what neither bytes nor the chip need: pauses of reset and
    rate, and answers on their way. */
-static void the_loader_itself_takes_half_a_second_of_a_cycle(void **state)
+static void the_loader_itself_takes_an_eighth_of_a_second_of_a_cycle(void **state)
 {
     static const enum kl_link_kind links[] = {KL_LINK_SERIAL, KL_LINK_RFC2217};
     struct kl_bundle *bundle = lb_bundle(KL_CHIP_ESP32, 70000);
@@ -193,9 +197,37 @@ static void the_loader_itself_takes_half_a_second_of_a_cycle(void **state)
             own += t == KL_LOADER_FLASH ? 0 : r.pause + r.answer;
         }
         print_message("%s: %lld us\n", kl_chip(bundle->chip)->name, (long long)own);
-        assert_true(own > 0 && own < KL_MS(500));
+        assert_true(own > 0 && own < KL_MS(150));
         lb_close(&b);
     }
+    lb_bundle_free(bundle);
+}
+
+/* Its bytes at the ROM's higher rate, and the few milliseconds that it takes to start. */
+static void a_stub_is_there_in_a_tenth_of_a_second(void **state)
+{
+    struct kl_bundle *bundle = lb_bundle(KL_CHIP_ESP32, 70000);
+    static const unsigned upload[] = {MEM_BEGIN, MEM_END, MEM_DATA};
+    struct lb b;
+    kl_us all = 0;
+
+    (void)state;
+    lb_open(&b, &(struct lb_options){.chip = KL_CHIP_ESP32,
+                                     .link = KL_LINK_SERIAL,
+                                     .stub = true,
+                                     .baud = 921600,
+                                     .paced = true});
+    b.profile = &profile;
+    tasks(&b, bundle);
+    for (size_t i = 0; i < 3; i++) {
+        struct wp_row r = wp_sum(&profile, KL_LOADER_IDENTIFY, upload[i]);
+        all += r.wire + r.board + r.answer;
+    }
+    print_message("upload %lld us, %u registers read\n", (long long)all,
+                  asked(KL_LOADER_IDENTIFY, READ_REG));
+    assert_true(all > KL_MS(10) && all < KL_MS(130)); /* this one has 9.4 KB, the real one 6.7 */
+    assert_true(asked(KL_LOADER_IDENTIFY, READ_REG) <= 32);
+    lb_close(&b);
     lb_bundle_free(bundle);
 }
 
@@ -345,7 +377,8 @@ int main(void)
         cmocka_unit_test(a_board_with_another_program_is_erased_while_bytes_come),
         cmocka_unit_test(a_stub_erases_from_the_first_dirty_sector_on),
         cmocka_unit_test(a_rom_adds_little_to_wire_and_flash),
-        cmocka_unit_test(the_loader_itself_takes_half_a_second_of_a_cycle),
+        cmocka_unit_test(the_loader_itself_takes_an_eighth_of_a_second_of_a_cycle),
+        cmocka_unit_test(a_stub_is_there_in_a_tenth_of_a_second),
         cmocka_unit_test(a_blank_board_is_looked_at_once),
         cmocka_unit_test(what_was_just_compared_is_not_compared_again),
         cmocka_unit_test(blank_images_are_found_in_place),

@@ -37,7 +37,7 @@ static bool is_data(uint8_t code)
     return code == CMD_FLASH_DATA || code == CMD_MEM_DATA || code == CMD_DEFL_DATA;
 }
 
-static bool ask(struct kl_loader *l)
+static enum ldr_move ask(struct kl_loader *l)
 {
     uint8_t code = request[1];
     struct ldr_command c = {
@@ -58,7 +58,7 @@ static bool ask(struct kl_loader *l)
         c.sequence = ldr_get_u32(request + 12);
     }
     ldr_command(l, &c);
-    return true;
+    return MOVE_WAIT;
 }
 
 static enum ldr_move answered(struct kl_loader *l, enum kl_loader_outcome o)
@@ -68,7 +68,7 @@ static enum ldr_move answered(struct kl_loader *l, enum kl_loader_outcome o)
     return MOVE_NEXT;
 }
 
-static const struct kl_loader_step plan[] = {{ask, answered}, PLAN_END};
+static const struct kl_loader_step plan[] = {{ask, answered, {NULL}}, PLAN_END};
 
 static size_t unhex(const char *text, uint8_t *out)
 {
@@ -106,9 +106,9 @@ static void start(struct kl_loader *l, bool stub)
 
     kl_loader_init(l, &setup);
     l->identity.stub = stub;
-    l->status = KL_LOADER_BUSY;
+    l->walk.status = KL_LOADER_BUSY;
     l->now = 0;
-    l->step = plan;
+    l->walk.step = plan;
     ask(l);
 }
 
@@ -188,7 +188,7 @@ static void play(const char *file, bool stub)
             outcome = KL_OUT_IO;
             for (size_t i = 0; i < json_array_size(replies); i++)
                 send_reply(&l, json_string_value(json_array_get(replies, i)), KL_MS(1));
-            for (int i = 0; i < 4 && l.status == KL_LOADER_BUSY; i++)
+            for (int i = 0; i < 4 && l.walk.status == KL_LOADER_BUSY; i++)
                 kl_loader_tick(&l, kl_loader_deadline(&l));
             print_message("%s\n", name);
             check_answer(replies, stub);

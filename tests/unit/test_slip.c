@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "keyline/slip.h"
+#include "core/slip.h"
 
 struct heard {
     uint8_t frames[16][64];

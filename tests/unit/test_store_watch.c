@@ -168,6 +168,18 @@ static void a_csv_that_breaks_keeps_what_was_read(void **state)
     assert_true(file_is(csv, "dev-1,aa01,bb01,Provisioned\ndev-2,aa02,bb02\ndev-3,aa03,bb03\n"));
 }
 
+static void suspicious_rows_that_come_keep_what_was_read(void **state)
+{
+    (void)state;
+    file_put(csv, "dev-1,aa01,bb01\ndev-2,aa02,bb02\ndev-3,aa03,bb03\ndev-4,1.12E+15,bb04\n");
+    assert_true(bench_until(&b, has_trouble, (char[]){"line 4, column 2"}));
+    assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-2", 2), KL_STORE_FAILED);
+    assert_int_equal(b.reloads, 0);
+    file_put(csv, three_rows);
+    assert_true(bench_until(&b, has_none, NULL));
+    assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-2", 2), KL_STORE_OK);
+}
+
 static void an_emptied_or_deleted_csv_is_trouble_until_it_is_back(void **state)
 {
     (void)state;
@@ -372,6 +384,7 @@ int main(void)
         WHILE_RUNNING(a_change_is_noticed_before_the_next_key_goes_out),
         WHILE_RUNNING(the_key_of_a_row_that_vanished_stays_with_its_board),
         WHILE_RUNNING(a_csv_that_breaks_keeps_what_was_read),
+        WHILE_RUNNING(suspicious_rows_that_come_keep_what_was_read),
         WHILE_RUNNING(an_emptied_or_deleted_csv_is_trouble_until_it_is_back),
         WHILE_RUNNING(half_a_row_at_the_end_is_not_taken_for_a_key),
         WHILE_RUNNING(half_a_row_from_the_future_is_not_taken_for_a_key),

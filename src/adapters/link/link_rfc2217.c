@@ -15,21 +15,19 @@
 enum {
     NEGOTIATE_MS = 3000,
     ANSWER_MS = 1000,
-    PURGE_MS = 500, /* not every server echoes it; ser2net 4.3 does */
-    MUTE_MS = 100,  /* for commands that this server left unanswered before */
+    MUTE_MS = 100, /* for commands that this server left unanswered before */
     AWAITED_MAX = 8,
     COMMANDS = KL_COM_PURGE + 1,
 };
 
 static const char CANT_SEND[] = "the connection does not take data";
 
-enum { /* values of SET-CONTROL and PURGE-DATA */
+enum { /* values of SET-CONTROL */
     FLOW_NONE = 1,
     DTR_ON = 8,
     DTR_OFF = 9,
     RTS_ON = 11,
     RTS_OFF = 12,
-    PURGE_RECEIVED = 1,
 };
 
 enum phase {
@@ -81,7 +79,6 @@ struct rfc2217_link {
     unsigned awaited_count;
     bool waiting;        /* for the answers to `awaited` */
     bool mute[COMMANDS]; /* this server does not answer these */
-    bool dropping;       /* a FLUSH is under way */
     bool refused;        /* the rate in force is another one */
     uint32_t baud, baud_in_force;
     bool dtr, rts, lines_known;
@@ -157,9 +154,8 @@ static unsigned patience(const struct rfc2217_link *r)
     unsigned ms = MUTE_MS;
     for (unsigned i = 0; i < r->awaited_count; i++) {
         const struct awaited *a = &r->awaited[i];
-        unsigned own = a->command == KL_COM_PURGE ? PURGE_MS : ANSWER_MS;
-        if (!a->answered && !r->mute[a->command] && own > ms)
-            ms = own;
+        if (!a->answered && !r->mute[a->command])
+            ms = ANSWER_MS;
     }
     return ms;
 }
@@ -184,7 +180,6 @@ static void finish_waiting(struct rfc2217_link *r)
     bool ok = !r->refused;
     uv_timer_stop(&r->timer);
     r->waiting = false;
-    r->dropping = false;
     r->refused = false;
     r->awaited_count = 0;
     if (r->phase == READY) {
@@ -361,7 +356,7 @@ static void negotiate(struct rfc2217_link *r, uint8_t verb, uint8_t option)
 
 static void data_byte(struct rfc2217_link *r, uint8_t byte, uint8_t *out, size_t *n)
 {
-    if (r->phase == READY && !r->dropping)
+    if (r->phase == READY)
         out[(*n)++] = byte;
     else if (r->phase == NEGOTIATING && r->said_size + 1 < sizeof r->said)
         r->said[r->said_size++] = (char)byte;
@@ -440,10 +435,6 @@ static void begin(struct kl_link *link, struct kl_link_op *op)
         break;
     case KL_IO_BAUD:
         add_baud(r, &b, op->baud);
-        break;
-    case KL_IO_FLUSH:
-        add(r, &b, KL_COM_PURGE, PURGE_RECEIVED);
-        r->dropping = true;
         break;
     }
     begin_waiting(r, &b);

@@ -238,18 +238,6 @@ bool kl_tcp_write(struct kl_tcp *t, struct kl_tcp_write *w)
     return true;
 }
 
-void kl_tcp_drop(struct kl_tcp *t)
-{
-    uint8_t scratch[1024];
-    uv_os_fd_t fd;
-    if (!t->connected || uv_fileno((const uv_handle_t *)&t->socket, &fd) != 0)
-        return;
-    /* Bounded, so that a peer that never stops talking can't hold the loop. */
-    for (unsigned i = 0; i < 256; i++)
-        if (recv(fd, scratch, sizeof scratch, MSG_DONTWAIT) <= 0)
-            break;
-}
-
 void kl_tcp_close(struct kl_tcp *t)
 {
     t->closing = true;

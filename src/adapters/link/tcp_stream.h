@@ -51,8 +51,6 @@ struct kl_tcp_write {
 struct kl_tcp_write *kl_tcp_write_new(size_t capacity, bool secret); /* NULL if memory is out */
 /* False if the connection is broken; the write is freed either way. */
 bool kl_tcp_write(struct kl_tcp *t, struct kl_tcp_write *write);
-/* Drops received bytes that wait in the kernel. */
-void kl_tcp_drop(struct kl_tcp *t);
 /* Answers by `closed`, later. */
 void kl_tcp_close(struct kl_tcp *t);
 

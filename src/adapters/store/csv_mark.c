@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "adapters/host/disk.h"
+#include "adapters/host/regular.h"
 #include "keyline/secret.h"
 
 enum {
@@ -196,9 +197,12 @@ static enum kl_table_result write_marked(struct kl_csv_marking *w, char error[KL
 {
     const struct kl_table *t = w->table;
     enum kl_table_result result;
+    const char *trouble;
 
-    if ((w->from = open(t->path, O_RDONLY | O_CLOEXEC)) < 0)
-        return failed(t->path, "opening it", error);
+    if ((w->from = kl_open_regular(t->path, &trouble)) < 0) {
+        kl_format(error, KL_TEXT_MAX, "%s: can't be marked: %s", kl_shown(t->path), trouble);
+        return KL_TABLE_ABSENT;
+    }
     unlink(w->name);
     if ((w->to = open(w->name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600)) < 0)
         return failed(t->path, "making a new file beside it", error);

@@ -59,6 +59,14 @@ static bool judge(FILE *out, const char *csv, const struct kl_pool *pool)
                 c->conflicts > 1 ? "; there are more such pairs" : "");
         return false;
     }
+    if (c->twins > 0) {
+        fprintf(stderr,
+                "keyline: %s: lines %u and %u have one secret under two labels: two boards would "
+                "get it. Correct the file%s.\n",
+                csv, c->twin_line_a, c->twin_line_b,
+                c->twins > 1 ? "; there are more such pairs" : "");
+        return false;
+    }
     fprintf(out, "%s: %u keys: %u free, %u reserved, %u provisioned", csv, c->total, c->free,
             c->reserved, c->provisioned);
     if (c->blocked > 0)
@@ -83,8 +91,9 @@ void kl_report_lost_ledger(const char *csv, const struct kl_store_content *conte
 bool kl_report_keys(FILE *out, const char *csv, const struct kl_store_content *content)
 {
     struct kl_pool pool = {0};
-    struct kl_pool_memory *memory =
-        kl_pool_memory_alloc((uint64_t)content->row_count + content->ledger_count);
+    struct kl_pool_size size = kl_pool_size_of(&pool, content->rows, content->row_count,
+                                               content->ledger, content->ledger_count);
+    struct kl_pool_memory *memory = kl_pool_memory_alloc(&size);
     char lost[KL_TEXT_MAX];
     bool good;
 

@@ -76,7 +76,7 @@ static size_t decode(const char *text, uint32_t *code)
 }
 
 /* What is shown for one character: its bytes in `out`, its columns as the result. */
-static int shown(const char *text, size_t *bytes, char out[KL_CELL_BYTES])
+static int as_shown(const char *text, size_t *bytes, char out[KL_CELL_BYTES])
 {
     uint32_t code;
     int width;
@@ -115,7 +115,7 @@ int kl_grid_text(struct kl_grid *g, int row, int col, int width, enum kl_style s
     while (*text && used < width) {
         char one[KL_CELL_BYTES];
         size_t bytes;
-        int columns = shown(text, &bytes, one);
+        int columns = as_shown(text, &bytes, one);
         text += bytes;
         if (columns == 0)
             continue;
@@ -138,7 +138,7 @@ int kl_text_width(const char *text)
     while (*text) {
         char one[KL_CELL_BYTES];
         size_t bytes;
-        width += shown(text, &bytes, one);
+        width += as_shown(text, &bytes, one);
         text += bytes;
     }
     return width;

@@ -281,7 +281,7 @@ static const char *warning_of(const struct kl_model *m)
     if (s->warning[0])
         return s->warning;
     if (s->paused)
-        return "paused: nothing new is started (p to go on)";
+        return "paused: nothing new is started (P: go on)";
     if (s->few_keys && s->keys.free == 0)
         return "no keys left: add rows to the CSV, boards go on by themselves";
     if (s->few_keys)
@@ -316,7 +316,7 @@ static void draw_body(const struct kl_model *m, const struct kl_view *v, struct 
     first = l.page * l.per_page;
     if (l.count == 0)
         kl_grid_text(g, HEADER_ROWS + 1, 2, g->cols - 2, KL_STYLE_DIM,
-                     "no slots yet: plug in a board, or start with --port");
+                     "no slots yet: plug in a board, or add a network port with n");
     for (unsigned i = 0; i < l.per_page && first + i < l.count; i++) {
         unsigned slot = l.order[first + i];
         int r = (int)i / l.columns, c = (int)i % l.columns;
@@ -335,15 +335,15 @@ static void draw_body(const struct kl_model *m, const struct kl_view *v, struct 
     }
 }
 
-static void draw_footer(const struct kl_view *v, struct kl_grid *g)
+static void draw_footer(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g)
 {
     int row = g->rows - 1;
 
     kl_grid_fill(g, row, 0, 1, g->cols, KL_STYLE_BAR);
-    if (v->message[0])
+    if (v->message[0] && v->now < v->message_until)
         kl_grid_text(g, row, 1, g->cols - 1, KL_STYLE_BAR, v->message);
     else
-        draw_footer_keys(v, g, row);
+        draw_footer_keys(m, v, g, row);
 }
 
 void kl_view_draw(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g)
@@ -364,14 +364,14 @@ void kl_view_draw(const struct kl_model *m, const struct kl_view *v, struct kl_g
     case KL_SCREEN_EVENTS:
         draw_events(m, v, g);
         break;
-    case KL_SCREEN_DOUBT:
-        draw_doubt(m, v, g);
+    case KL_SCREEN_IN_DOUBT:
+        draw_in_doubt(m, v, g);
         break;
     case KL_SCREEN_HELP:
         draw_help(v, g);
         break;
     }
-    draw_footer(v, g);
-    if (v->question != KL_ASK_NOTHING)
+    draw_footer(m, v, g);
+    if (v->asked.question != KL_ASK_NOTHING)
         draw_question(m, v, g);
 }

@@ -35,10 +35,34 @@ void draw_line(const struct kl_model *m, const struct kl_view *v, struct kl_grid
                int row, int name_cols);
 void draw_zoom(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g);
 void draw_events(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g);
-void draw_doubt(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g);
+void draw_in_doubt(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g);
 void draw_help(const struct kl_view *v, struct kl_grid *g);
 void draw_question(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g);
-void draw_footer_keys(const struct kl_view *v, struct kl_grid *g, int row);
+void draw_footer_keys(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g,
+                      int row);
+
+/* view_move.c */
+enum move {
+    MOVE_UP,
+    MOVE_DOWN,
+    MOVE_LEFT,
+    MOVE_RIGHT,
+    MOVE_PAGE_UP,
+    MOVE_PAGE_DOWN,
+    MOVE_FIRST,
+    MOVE_LAST,
+};
+void view_move(struct kl_view *v, const struct kl_model *m, enum move move, int rows, int cols);
+/* A digit of a slot's number. */
+void view_jump(struct kl_view *v, const struct kl_model *m, int digit);
+/* The next line of the log that holds the search text, from the one below the screen's end. */
+void view_search(struct kl_view *v, const struct kl_model *m, bool upwards);
+
+/* view_ask.c */
+void view_ask(struct kl_view *v, const struct kl_model *m, enum kl_question question);
+struct kl_want view_answer(struct kl_view *v, const struct kl_model *m,
+                           const struct kl_input_event *e);
+struct kl_want view_command(enum kl_command_kind kind, unsigned slot);
 
 enum kl_style state_style(enum kl_state s);
 const char *state_symbol(enum kl_state s, bool ascii);

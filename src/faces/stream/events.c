@@ -139,6 +139,16 @@ static void result_object(json_t *o, const struct kl_attempt *t)
     json_object_set_new(o, "acknowledged_only", json_boolean(t->acknowledged_only));
 }
 
+static void command_object(json_t *o, const struct kl_command *c)
+{
+    struct kl_command_info info = kl_command_info(c->kind);
+
+    set_text(o, "command", info.name);
+    set_text(o, "operator", c->operator_name);
+    if (info.argument[0])
+        set_text(o, info.argument, c->argument);
+}
+
 static json_t *new_object(int64_t wall, const char *event)
 {
     json_t *o = json_object();
@@ -152,9 +162,11 @@ static json_t *new_object(int64_t wall, const char *event)
 json_t *event_object(const struct kl_told *told)
 {
     static const char *const names[] = {
-        [KL_NOTE_PORT] = "port",         [KL_NOTE_STATE] = "state",     [KL_NOTE_CHIP] = "chip",
-        [KL_NOTE_PROGRESS] = "progress", [KL_NOTE_KEY] = "key",         [KL_NOTE_RESULT] = "result",
-        [KL_NOTE_LOG] = "log",           [KL_NOTE_STATION] = "station",
+        [KL_NOTE_PORT] = "port",       [KL_NOTE_STATE] = "state",
+        [KL_NOTE_CHIP] = "chip",       [KL_NOTE_PROGRESS] = "progress",
+        [KL_NOTE_KEY] = "key",         [KL_NOTE_RESULT] = "result",
+        [KL_NOTE_LOG] = "log",         [KL_NOTE_STATION] = "station",
+        [KL_NOTE_COMMAND] = "command",
     };
     const struct kl_note *n = told->note;
     json_t *o = new_object(told->wall, names[n->kind]);
@@ -175,6 +187,8 @@ json_t *event_object(const struct kl_told *told)
         set_text(o, "what", n->what);
         set_text(o, "label", n->label);
     }
+    if (n->kind == KL_NOTE_COMMAND)
+        command_object(o, n->command);
     if (n->kind == KL_NOTE_LOG)
         json_object_set_new(o, "text", kl_json_text(n->text));
     else

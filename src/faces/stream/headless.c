@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/types.h>
 
 #include "faces/face_text.h"
 #include "faces/faces.h"
@@ -12,6 +14,14 @@
 struct headless {
     struct kl_shell *sh;
     struct kl_sink *sink;
+    bool journal; /* the journal reads it: each line begins with its level, and needs no time */
+};
+
+/* As in syslog. */
+enum level {
+    LEVEL_WARNING = 4,
+    LEVEL_NOTICE = 5,
+    LEVEL_INFO = 6,
 };
 
 enum {
@@ -68,6 +78,7 @@ bool note_line(const struct kl_note *n, char *out, size_t size)
         result_line(n->attempt, out, size);
         return true;
     case KL_NOTE_PORT:
+    case KL_NOTE_COMMAND:
     case KL_NOTE_STATION:
         snprintf(out, size, "%s", text);
         return true;
@@ -80,6 +91,13 @@ bool note_line(const struct kl_note *n, char *out, size_t size)
     return false;
 }
 
+static enum level level_of(const struct kl_note *n)
+{
+    if (n->kind == KL_NOTE_RESULT && n->attempt->result == KL_ST_FAILED)
+        return LEVEL_WARNING;
+    return n->kind == KL_NOTE_STATION ? LEVEL_NOTICE : LEVEL_INFO;
+}
+
 static void on_note(void *ctx, const struct kl_told *told)
 {
     struct headless *h = ctx;
@@ -89,7 +107,9 @@ static void on_note(void *ctx, const struct kl_told *told)
     if (told->note->kind == KL_NOTE_LOG || !note_line(told->note, text, sizeof text))
         return;
     kl_clock_time(told->wall, time);
-    n = snprintf(line, sizeof line, "%s  %-16s %s\n", time,
+    if (h->journal)
+        snprintf(time, sizeof time, "<%d>", (int)level_of(told->note));
+    n = snprintf(line, sizeof line, "%s%s%-16s %s\n", time, h->journal ? "" : "  ",
                  told->note->slot == KL_BENCH ? "*" : told->slot_name, text);
     kl_sink_write(h->sink, line, (size_t)n);
 }
@@ -104,7 +124,8 @@ static void on_ending(void *ctx, int exit_status)
     KL_ASSERT(snap != NULL);
     kl_shell_look(h->sh, snap);
     kl_summary_text(snap, text, sizeof text);
-    n = snprintf(line, sizeof line, "summary: %s; exit status %d\n", text, exit_status);
+    n = snprintf(line, sizeof line, "%ssummary: %s; exit status %d\n", h->journal ? "<5>" : "",
+                 text, exit_status);
     kl_sink_write(h->sink, line, (size_t)n);
     free(snap);
 }
@@ -120,12 +141,26 @@ static const struct kl_listener listener = {
     .busy = on_busy,
 };
 
+bool headless_goes_to_journal(int fd)
+{
+    const char *told = getenv("JOURNAL_STREAM");
+    struct stat s;
+    char here[64];
+
+    if (!told || fstat(fd, &s) != 0)
+        return false;
+    snprintf(here, sizeof here, "%llu:%llu", (unsigned long long)s.st_dev,
+             (unsigned long long)s.st_ino);
+    return strcmp(told, here) == 0;
+}
+
 struct headless *headless_create(struct kl_shell *sh, int fd)
 {
     struct headless *h = calloc(1, sizeof *h);
 
     KL_ASSERT(h != NULL);
     h->sh = sh;
+    h->journal = headless_goes_to_journal(fd);
     h->sink = kl_sink_create(kl_shell_loop(sh), fd, false, "the output", NULL, NULL);
     KL_ASSERT(h->sink != NULL);
     kl_shell_listen(sh, &listener, h);

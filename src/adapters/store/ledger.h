@@ -5,10 +5,10 @@
  * Blocking; one thread at a time. Changes are made between begin and commit; what they find there
  * is what is durable, and it wins over what the caller believes.
  */
-#ifndef KEYLINE_LEDGER_H
-#define KEYLINE_LEDGER_H
+#ifndef KEYLINE_ADAPTERS_LEDGER_H
+#define KEYLINE_ADAPTERS_LEDGER_H
 
-#include "keyline/station.h"
+#include "keyline/store.h"
 
 struct kl_ledger;
 
@@ -40,12 +40,12 @@ bool kl_ledger_commit(struct kl_ledger *l, char error[KL_TEXT_MAX]);
 void kl_ledger_rollback(struct kl_ledger *l);
 
 struct kl_ledger_change {
-    struct kl_fingerprint fingerprint;
+    struct kl_fingerprint fingerprint, kin;
     struct kl_mac mac;
     const char *label;
     bool marked;         /* RESERVE: its row in the CSV carries the mark */
     const char *how;     /* PROVISION: "readback", "ack" */
-    const char *reason;  /* RELEASE */
+    const char *reason;  /* RELEASE; RENAME: what a person said */
     const char *station; /* name of the bench */
     const char *bundle;  /* digest of what was flashed, "" = none */
     int64_t wall;        /* microseconds since 1970 */
@@ -63,33 +63,34 @@ enum kl_store_status kl_ledger_owns(struct kl_ledger *l, const struct kl_ledger_
                                     char text[KL_TEXT_MAX]);
 enum kl_store_status kl_ledger_attempt(struct kl_ledger *l, const struct kl_ledger_change *c,
                                        const struct kl_attempt *a, char text[KL_TEXT_MAX]);
+/* What an operator did, with `reason` telling who; MAC and label may be blank. */
+enum kl_store_status kl_ledger_command(struct kl_ledger *l, const struct kl_ledger_change *c,
+                                       enum kl_command_kind command, char text[KL_TEXT_MAX]);
+
+/* An entry of the history that is nobody's key or attempt: what an operator did or let pass. */
+enum kl_store_status kl_ledger_note(struct kl_ledger *l, const char *what,
+                                    const struct kl_ledger_change *c, char text[KL_TEXT_MAX]);
+
+/* The key's row has another label now, and a person says that this is right. */
+enum kl_store_status kl_ledger_rename(struct kl_ledger *l, const struct kl_ledger_change *c,
+                                      char text[KL_TEXT_MAX]);
+/* What was answered to a doubt, or done about one. */
+enum kl_store_status kl_ledger_note(struct kl_ledger *l, const char *what,
+                                    const struct kl_ledger_change *c, char text[KL_TEXT_MAX]);
+/* A key whose fingerprint holds its label gets the one that it has now. Nothing happens if another
+   key has that already. */
+bool kl_ledger_new_form(struct kl_ledger *l, const struct kl_fingerprint *old,
+                        const struct kl_fingerprint *now, const struct kl_fingerprint *kin,
+                        char error[KL_TEXT_MAX]);
 
 /* ---- looking ----------------------------------------------------------------------------------
  */
 
-struct kl_ledger_key {
-    struct kl_fingerprint fingerprint;
-    const char *label;
-    const char *state; /* "reserved", "provisioned", "released" */
-    struct kl_mac mac;
-    int64_t reserved, provisioned, released;     /* microseconds since 1970; 0 = never */
-    const char *how, *reason, *station, *bundle; /* "" = none */
-};
 /* In the order in which they were first written down. `each` returns false to stop. False if the
    ledger can't be read. */
 bool kl_ledger_keys(struct kl_ledger *l, bool (*each)(void *ctx, const struct kl_ledger_key *key),
                     void *ctx, char error[KL_TEXT_MAX]);
 
-struct kl_ledger_entry {
-    int64_t id, wall;
-    const char *what; /* "reserved", "provisioned", "adopted", "released", "attempt" */
-    const char *mac, *label, *station, *bundle, *reason, *detail;
-    /* of an attempt: */
-    const char *chip, *port, *slot, *result;
-    uint32_t revision, flash_id, flash_size, baud, tries, chip_error;
-    int64_t started, ended;
-    bool already, acknowledged_only;
-};
 /* Oldest first; only this MAC's and this label's if they are given (NULL = all). */
 bool kl_ledger_history(struct kl_ledger *l, const char *mac, const char *label,
                        bool (*each)(void *ctx, const struct kl_ledger_entry *entry), void *ctx,

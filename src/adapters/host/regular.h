@@ -1,0 +1,10 @@
+/* regular.h: opens files and nothing else. */
+#ifndef KEYLINE_ADAPTERS_REGULAR_H
+#define KEYLINE_ADAPTERS_REGULAR_H
+
+/* Opens a regular file to read it, close-on-exec. -1 if it can't be opened, or is a pipe, device,
+   socket or folder, on which a reader might wait for ever; *trouble says why then, in static text
+   or strerror's. */
+int kl_open_regular(const char *path, const char **trouble);
+
+#endif

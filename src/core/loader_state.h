@@ -1,0 +1,325 @@
+/*
+ * loader_state.h: struct kl_loader, the talk with one chip's ROM loader, or with the flasher stub
+ * once it runs, and what the board that embeds it calls. Its members belong to loader*.c.
+ *
+ * Sans-I/O: bytes and completions go in with a time, kl_io requests come out, deadline() says when
+ * tick() is due. One task runs at a time; the board starts them in the order of its states:
+ *
+ * CONNECT: reset sequences of the link's kind in turn, SYNC, until the loader answers.
+ *
+ * IDENTIFY: security state, chip, revision, MAC, crystal, console; refuses locked chips; then the
+ * stub's upload (the ROM stays if it fails), rate with fallback, flash id, SPI parameters.
+ *
+ * FLASH: MD5 of each region first; what differs is erased and written, compressed if possible; the
+ * stub's barrier.
+ *
+ * VERIFY: MD5 of every region.
+ *
+ * RUN: rate back to 115200, hard reset into the program.
+ *
+ * How, and which traps are avoided: docs/loader.md. Facts: docs/esp-serial-protocol.md.
+ */
+#ifndef KEYLINE_LOADER_STATE_H
+#define KEYLINE_LOADER_STATE_H
+
+#include "keyline/bootlog.h"
+#include "keyline/bundle.h"
+#include "keyline/io.h"
+#include "keyline/loader.h"
+
+#include "slip.h"
+
+enum {
+    KL_BLOCK_MAX = 0x4000,
+    /* header, data header and a block, every byte escaped, two delimiters and a spare one */
+    KL_LOADER_TX_MAX = 2 * (8 + 16 + KL_BLOCK_MAX) + 3,
+    KL_LOADER_TEXT_MAX = 1024,
+    KL_LOADER_NOTES = 4,
+    KL_LOADER_NOTE_MAX = 96,
+    KL_LOADER_LINE_MAX = 160,
+    KL_LOADER_REGS_MAX = 16,
+};
+
+enum kl_loader_task {
+    KL_LOADER_IDLE,
+    KL_LOADER_CONNECT,
+    KL_LOADER_IDENTIFY,
+    KL_LOADER_FLASH,
+    KL_LOADER_VERIFY,
+    KL_LOADER_RUN,
+};
+
+enum kl_loader_status {
+    KL_LOADER_BUSY,
+    KL_LOADER_DONE,   /* the task is finished; start the next */
+    KL_LOADER_FAILED, /* see fault */
+};
+
+/* How the chip is reset into its loader; data in reset.c (5.2). */
+enum kl_reset_strategy {
+    KL_RESET_AUTO,       /* the link kind's list, from the first */
+    KL_RESET_BRIEF,      /* both lines at once, EN low for 20 ms, the strap for 50 ms */
+    KL_RESET_TIGHT,      /* the same, EN low for 100 ms */
+    KL_RESET_TIGHT_LONG, /* 550 ms */
+    KL_RESET_CLASSIC,
+    KL_RESET_CLASSIC_LONG,
+    KL_RESET_USB_JTAG,
+    KL_RESET_RFC2217_BRIEF, /* classic, its last two changes pipelined, 20 ms */
+    KL_RESET_RFC2217,       /* 100 ms */
+    KL_RESET_RFC2217_LONG,
+    KL_RESET_NONE,
+    KL_RESET_COUNT
+};
+const char *kl_reset_name(enum kl_reset_strategy s);
+
+/* What one board taught about the place where it stood, for the next one there: kl_loader_setup
+   carries it in, kl_loader_memory gives it out. All zero: nothing yet. It holds nothing of a chip's
+   identity or security state, and whatever it says is proved again or costs time only. */
+struct kl_loader_memory {
+    enum kl_reset_strategy reset; /* that worked last; KL_RESET_AUTO = none yet */
+    enum kl_chip_id rom_stays;    /* this chip's ROM failed at a rate at which a stub worked, or the
+                                     ROM worked at 115200 only; 0 = none */
+    enum kl_chip_id stub_returns; /* this chip's stub greets at 115200 even if its ROM was faster */
+    uint32_t baud;       /* what worked where something faster did not; 0 = nothing failed */
+    uint8_t stub_deaths; /* stubs that did not start, or greeted and fell silent, in a row */
+    bool stub_rests;     /* the last one did, and the try failed: the next is the ROM's */
+    uint8_t uses;        /* boards that went a slower way because of it: after some of them
+                            everything gets another chance */
+};
+
+struct kl_loader_setup {
+    enum kl_link_kind link;
+    struct kl_loader_memory memory;
+    const struct kl_stubs *stubs; /* NULL: ROM loader alone */
+    uint32_t baud_max;            /* fastest rate to try, 115200 = never change */
+    unsigned connect_attempts;    /* resets before NO_SYNC; 0 = the default of 7 */
+    bool reset_done;              /* it was reset into its loader before: try to talk first */
+};
+
+/* ---- the parts of struct kl_loader
+ * -------------------------------------------------------------*/
+
+struct kl_loader_step;
+struct kl_reset_step;
+
+/* Where the running task stands in its plan. */
+struct kl_loader_walk {
+    enum kl_loader_task task;
+    enum kl_loader_status status;
+    const struct kl_loader_step *step;
+    const struct kl_loader_step *after; /* where a called plan returns to */
+};
+
+enum kl_loader_op_kind {
+    KL_LOADER_OP_NONE,
+    KL_LOADER_OP_COMMAND, /* a request is out, its reply is due */
+    KL_LOADER_OP_IO,      /* LINES or BAUD is out, its completion is due */
+    KL_LOADER_OP_WAIT,    /* only the time */
+};
+
+enum kl_loader_outcome {
+    KL_OUT_OK,
+    KL_OUT_REFUSED, /* the chip answered with an error: reply.error */
+    KL_OUT_UNKNOWN, /* the loader does not know the command (1.6, 4) */
+    KL_OUT_SILENT,  /* no answer in time, all tries spent */
+    KL_OUT_IO,      /* the adapter refused */
+};
+
+/* The one thing that is under way. At most one block, one LINES or one BAUD is ever outstanding. */
+struct kl_loader_op {
+    uint8_t kind;    /* enum kl_loader_op_kind */
+    uint8_t code;    /* of the command */
+    uint8_t result;  /* bytes before the status in a good reply … */
+    uint8_t shorter; /* … or this many, if not 0 */
+    uint8_t sent;    /* how often */
+    uint8_t tries;   /* how often at most */
+    bool judge;      /* refusals are not simply repeated: the step decides */
+    bool greets;     /* OHAI is the answer, the reply is not */
+    bool optional;   /* this loader may not know the command */
+    bool decided;    /* the outcome stands, late duplicates are let through until the deadline */
+    bool unknown;    /* answered as an unknown command; the line is let fall silent */
+    uint8_t outcome; /* enum kl_loader_outcome, once decided */
+    kl_us wait;      /* from sending to giving up */
+    size_t tx_size;
+    struct kl_io io; /* KL_LOADER_OP_IO */
+    kl_us began;
+};
+
+struct kl_loader_reply {
+    uint32_t value;
+    uint16_t error; /* status << 8 | error byte, 0 if the status is good */
+    uint8_t size;   /* of result */
+    uint8_t status_size;
+    uint8_t result[64];
+};
+
+enum kl_loader_hears {
+    KL_HEARS_ALL,    /* frames, and text between them */
+    KL_HEARS_FRAMES, /* the rate changes: what stands between frames is garbage */
+    KL_HEARS_TEXT,   /* the loader is left: no more frames */
+};
+
+struct kl_loader_wire {
+    enum kl_loader_hears hears;
+    bool pending;     /* the operation's request waits to be pulled */
+    uint32_t damaged; /* frames dropped since the command was first sent */
+    kl_us round_trip; /* the slowest LINES so far: what the way to the adapter costs */
+    struct kl_slip slip;
+    uint8_t tx[KL_LOADER_TX_MAX];
+};
+
+struct kl_loader_connect {
+    const struct kl_reset_step *reset;
+    enum kl_reset_strategy strategy;
+    uint8_t attempt, sync_try, sync_replies;
+    bool connected;
+    bool looks_like_stub; /* all replies to SYNC so far */
+    bool resets;          /* the chip's banner was heard: these lines do reset it */
+    bool saw_download, saw_program, saw_other;
+};
+
+/* What the chip says of itself. */
+struct kl_loader_answers {
+    bool has_magic, has_security, has_id;
+    uint8_t crypt_count;
+    uint32_t magic, flags, chip_id;
+};
+
+struct kl_loader_reg {
+    uint32_t address, value;
+};
+
+struct kl_loader_identify {
+    uint8_t round, rounds;
+    uint8_t reg_count, reg_index;
+    uint8_t clock_count; /* of the registers: those that are read once, at the first rate */
+    bool regs_differ;
+    struct kl_loader_answers answers[2]; /* of the last two rounds */
+    struct kl_loader_reg reg[KL_LOADER_REGS_MAX];
+};
+
+/* What the chip talks through, as it decides block sizes, watchdogs and rates (4.5). */
+enum kl_loader_console {
+    KL_CONSOLE_UART,
+    KL_CONSOLE_OTG,
+    KL_CONSOLE_JTAG,
+};
+
+struct kl_loader_stub {
+    const struct kl_stub *image;
+    bool failed;  /* it did not start, or died: the ROM alone from now on */
+    bool hailed;  /* at the first rate, because nothing was heard at the ROM's */
+    uint8_t part; /* 0 text, 1 data */
+    uint8_t restarts, failures;
+    uint8_t power_stage; /* of the flash's supply, before the stub */
+};
+
+struct kl_loader_rate {
+    uint32_t next;    /* asked for, not yet proved */
+    uint32_t ceiling; /* what is tried first from now on */
+    uint8_t proofs, misses;
+    bool rom_failed; /* the ROM did not come along; a stub may */
+};
+
+/* Of the SPI controller that asks the flash for its id. */
+struct kl_loader_spi {
+    bool single; /* one register a packet */
+    uint8_t index, polls, rounds;
+    uint32_t usr, usr2;
+};
+
+/* Blocks of the stub's upload or of a region. */
+struct kl_loader_stream {
+    uint32_t sequence, sent; /* blocks and bytes that were taken */
+    uint32_t block_size;     /* as announced */
+    uint32_t block_len;      /* of the block under way */
+    bool packed;
+    uint32_t head_block, tail_at, tail_block; /* bytes a block up to tail_at, and from there on */
+    uint8_t block_tries;
+};
+
+struct kl_loader_flash {
+    unsigned region;
+    uint32_t rom_block; /* the size that this ROM takes, 0 = not yet known to be smaller */
+    uint32_t resume_at, erase_at, peek_at;
+    bool looks_blank;               /* the first sector of a region that is not there */
+    bool doubtful;                  /* something was sent twice: MD5 has to tell */
+    const struct kl_bundle *proved; /* FLASH found all of it in place */
+    uint8_t restarts, begin_tries, md5_tries;
+    kl_us owed; /* stub: the work of the block before, which the next command waits for (3.1) */
+    uint64_t done_before;
+};
+
+/* The way out of the loader. */
+struct kl_loader_leave {
+    const struct kl_reset_step *reset;
+    bool pin_is_low, is_forced;
+};
+
+/* Text outside of frames. */
+struct kl_loader_said {
+    uint16_t line_size, text_size;
+    struct kl_bootlog bootlog;
+    char line[KL_LOADER_LINE_MAX];
+    char text[KL_LOADER_TEXT_MAX];
+};
+
+struct kl_loader_notes {
+    uint8_t first, count;
+    char text[KL_LOADER_NOTES][KL_LOADER_NOTE_MAX];
+};
+
+struct kl_loader {
+    struct kl_loader_setup setup; /* its memory is kept up to date */
+    struct kl_identity identity;
+    struct kl_loader_progress progress;
+    struct kl_fault fault;
+    const struct kl_bundle *bundle;
+    const struct kl_chip *chip;
+    enum kl_loader_console console;
+    kl_us now, deadline;
+    struct kl_loader_walk walk;
+    struct kl_loader_op op;
+    struct kl_loader_reply reply;
+    struct kl_loader_connect connect;
+    struct kl_loader_identify identify;
+    struct kl_loader_stub stub;
+    struct kl_loader_rate rate;
+    struct kl_loader_spi spi;
+    struct kl_loader_stream stream;
+    struct kl_loader_flash flash;
+    struct kl_loader_leave leave;
+    struct kl_loader_said said;
+    struct kl_loader_notes notes;
+    struct kl_loader_wire wire;
+};
+
+/* ---- what the board calls
+ * ----------------------------------------------------------------------*/
+
+void kl_loader_init(struct kl_loader *l, const struct kl_loader_setup *setup);
+/* `bundle` is needed for FLASH and VERIFY and must outlive them; NULL otherwise. */
+void kl_loader_start(struct kl_loader *l, enum kl_loader_task task, const struct kl_bundle *bundle,
+                     kl_us now);
+void kl_loader_rx(struct kl_loader *l, const uint8_t *data, size_t size, kl_us now);
+/* The oldest LINES or BAUD request is done (or refused by the adapter: ok = false). WRITE
+   completions are not reported here. */
+void kl_loader_io_done(struct kl_loader *l, bool ok, kl_us now);
+void kl_loader_tick(struct kl_loader *l, kl_us now);
+/* Pulls the next request; false if there is none now. */
+bool kl_loader_next(struct kl_loader *l, struct kl_io *out);
+kl_us kl_loader_deadline(const struct kl_loader *l);
+
+enum kl_loader_status kl_loader_status(const struct kl_loader *l);
+const struct kl_fault *kl_loader_fault(const struct kl_loader *l);
+const struct kl_identity *kl_loader_identity(const struct kl_loader *l);
+const struct kl_loader_progress *kl_loader_progress(const struct kl_loader *l);
+/* What to hand to the next kl_loader_init in this place; valid once a task has ended. */
+const struct kl_loader_memory *kl_loader_memory(const struct kl_loader *l);
+/* Takes up to `size` bytes of text seen outside of frames (boot log, panics); 0 if none. After RUN
+   is done, received bytes are no longer the loader's: feed them to the handover. */
+size_t kl_loader_text(struct kl_loader *l, char *out, size_t size);
+/* One line for the log about what was just done ("stub running", "921600 baud"); false if none. */
+bool kl_loader_note(struct kl_loader *l, char out[KL_TEXT_MAX]);
+
+#endif
