@@ -30,8 +30,9 @@ struct kl_image {
 };
 
 struct kl_region {
-    char name[32];   /* "bootloader", "partition table", "firmware", a file's name */
-    uint32_t offset; /* flash address, a multiple of 0x1000 */
+    char name[32];      /* "bootloader", "partition table", "firmware", a file's name */
+    uint32_t offset;    /* flash address, a multiple of 0x1000 */
+    bool keep_if_keyed; /* NVS: left alone on a board that holds a key (kl_bundle_for_keyed) */
     /* The bootloader's header names the flash size, so it has one image per size (index n: the
        flash is 256 KB << n); every other region has the same image in each place. Sizes that the
        chip's header can't name hold the unpatched image. */
@@ -50,11 +51,17 @@ struct kl_bundle {
     uint8_t digest[32];               /* SHA-256 over offsets and raw images: what was flashed */
     char project[32], version[32];    /* from the app descriptor; may be empty */
     char file[KL_NAME_MAX];           /* the firmware's file name */
+    char starts[17];                  /* the partition that the chip starts; "" = not known */
+    uint32_t starts_at;               /* its offset, if `starts` is not "" */
     uint64_t raw_total, packed_total; /* of the largest variant, for figures */
 };
 
 /* The image of region `r` for a flash of `flash_size` bytes (rounded down to a power of two). */
 const struct kl_image *kl_bundle_image(const struct kl_bundle *b, unsigned r, uint32_t flash_size);
+
+/* What a board that holds a key already gets of `b`: all but what would overwrite that key, unless
+   all of its flash is erased anyway. The images stay b's. */
+void kl_bundle_for_keyed(const struct kl_bundle *b, struct kl_bundle *out);
 
 /* A flasher stub as the JSON file gives it (docs/esp-serial-protocol.md 8.1), decoded. */
 struct kl_stub {

@@ -31,15 +31,10 @@ struct kl_shell_options {
 
 /* One thing worth telling. Its pointers are valid during the call only. */
 struct kl_told {
-    int64_t wall;                   /* microseconds since 1970 */
-    unsigned slot;                  /* KL_TOLD_BENCH: about the bench */
-    const char *slot_name;          /* "" for the bench */
-    const char *port;               /* path or URL; "" if none */
-    const struct kl_action *action; /* KL_AC_NOTE */
-};
-
-enum {
-    KL_TOLD_BENCH = KL_SLOTS_MAX
+    int64_t wall;          /* microseconds since 1970 */
+    const char *slot_name; /* "" for the bench */
+    const char *port;      /* path or URL; "" if none */
+    const struct kl_note *note;
 };
 
 struct kl_listener {
@@ -64,19 +59,16 @@ uv_loop_t *kl_shell_loop(struct kl_shell *sh);
 void kl_shell_look(struct kl_shell *sh, struct kl_snapshot *out);
 unsigned kl_shell_in_doubt(struct kl_shell *sh, struct kl_in_doubt *out, unsigned capacity);
 
-void kl_shell_command(struct kl_shell *sh, enum kl_command_kind kind, unsigned slot);
-/* Makes a reserved key free again, durably, some time after this; false and why it can't be done.
- */
-bool kl_shell_release(struct kl_shell *sh, const struct kl_fingerprint *fp, const char *reason,
+/* What an operator asks for; false and why it can't be done. RELEASE makes a reserved key free
+   again, durably, some time after this. Network ports come and go by command, serial ones as they
+   are plugged. */
+bool kl_shell_command(struct kl_shell *sh, const struct kl_command *command,
                       char error[KL_TEXT_MAX]);
-/* A network port comes and goes by command; false and a reason if it can't. */
-bool kl_shell_add_port(struct kl_shell *sh, const char *target, char error[KL_TEXT_MAX]);
-bool kl_shell_remove_port(struct kl_shell *sh, unsigned slot, char error[KL_TEXT_MAX]);
 /* A note about the bench from a face (a hook failed, an events file is full). */
 void kl_shell_tell(struct kl_shell *sh, const char *text);
 
 /* For kl_pool_load: room for `keys` keys. NULL if memory is out. */
-struct kl_pool_memory *kl_pool_memory_alloc(uint64_t keys);
+struct kl_pool_memory *kl_pool_memory_alloc(const struct kl_pool_size *size);
 void kl_pool_memory_free(struct kl_pool_memory *m);
 
 /* Once, at the start of main's path: no core image, files for the owner only, broken pipes and

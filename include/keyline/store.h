@@ -1,82 +1,153 @@
 /*
- * store.h: where the pool's decisions become durable: the CSV and the ledger (SQLite, FILE.ledger
- * beside it). A handful of dumb operations; deciding is the pool's.
+ * store.h: where the pool's decisions become durable. A handful of dumb operations; deciding is the
+ * pool's.
  *
- * kl_store_open blocks and is called before the loop runs; everything else is asynchronous: one
- * worker job at a time takes all waiting requests, makes them durable in one commit, marks the CSV,
- * and answers on the loop. Requests are answered in order, always.
+ * A store has a list of keys, with their secrets, and a record of what became of each. The one kind
+ * of today is a CSV with a ledger beside it (docs/ledger.md); nobody else knows what it is made of.
+ *
+ * Opening blocks and is done before the loop runs. From kl_store_start on everything is
+ * asynchronous: one worker job at a time takes all waiting requests, makes them durable in one
+ * commit, and answers on the loop. Requests are answered in order, always.
  */
 #ifndef KEYLINE_STORE_H
 #define KEYLINE_STORE_H
 
-#include <stdio.h>
 #include <uv.h>
 
+#include "keyline/lint.h"
 #include "keyline/station.h"
 
 struct kl_store;
 
+/* What makes it doubtful which keys are whose, so that a person has to answer before any leaves.
+   X(NAME, "option that answers it", "question") */
+#define KL_DOUBTS(X)                                                                               \
+    X(NONE, "", "")                                                                                \
+    X(RENAMED, "--renamed", "Are these the same keys under corrected labels?")
+
+enum kl_doubt {
+#define X(name, option, question) KL_DOUBT_##name,
+    KL_DOUBTS(X)
+#undef X
+    KL_DOUBT_COUNT
+};
+struct kl_doubt_info {
+    const char *option, *question;
+};
+struct kl_doubt_info kl_doubt_info(enum kl_doubt doubt);
+
 enum kl_store_open_result {
     KL_STORE_OPENED,
     KL_STORE_BAD_CSV, /* exit 3 */
-    KL_STORE_HELD,    /* exit 4: another station works on this CSV */
-    KL_STORE_BROKEN,  /* exit 6: ledger or folder can't be written or read */
+    KL_STORE_HELD,    /* exit 4: another station works on these keys */
+    KL_STORE_BROKEN,  /* exit 6: the record can't be written or read */
+    KL_STORE_DOUBT,   /* exit 7: a person has to answer first: `doubt` of the options */
+};
+
+enum kl_store_mode {
+    KL_STORE_WORK,   /* for a station: holds the keys and changes what became of them */
+    KL_STORE_LOOK,   /* list and record; holds nothing, writes nothing */
+    KL_STORE_RECORD, /* the record alone, whatever became of the list; holds and writes nothing */
+    KL_STORE_MEND,   /* the record alone, held as a station holds it: a person changes it */
 };
 
 struct kl_store_options {
     const char *csv;
-    bool header;               /* --csv-header: the first row is not a key */
-    bool read_only;            /* keys, check: take no lock, write nothing */
+    bool header;     /* --csv-header: the first row is not a key */
+    uint32_t accept; /* bits 1 << enum kl_csv_kind: what a person has looked at and lets pass */
+    enum kl_store_mode mode;
     const char *station;       /* name kept in the history; NULL = the host's */
     const char *bundle_digest; /* hex, for the history; NULL = none */
+    uint32_t answers;          /* bits 1 << doubt: a person has said yes */
+    enum kl_doubt *doubt;      /* WORK: gets what is in doubt, or NONE */
 };
 
 /* What was read; owned by the store, valid until the next reload. */
 struct kl_store_content {
-    const struct kl_csv_row *rows;
+    const struct kl_pool_row *rows;
     uint32_t row_count;
     const struct kl_ledger_row *ledger;
     uint32_t ledger_count;
     unsigned fields;
     bool lost_ledger; /* rows are marked, but there was no ledger: was it keyline that marked them?
                        */
-    char warning[KL_TEXT_MAX]; /* "the first row looks like a header …"; "" = none */
+    const struct kl_csv_verdict *verdict; /* what is suspicious about the list; never NULL */
+    char warning[KL_TEXT_MAX];            /* the same in one sentence; "" = nothing */
+    char doubt[KL_TEXT_MAX]; /* LOOK: what a station would have to be told first; "" = nothing */
 };
 
 /* `error` gets a sentence for a person, naming file and line. */
 enum kl_store_open_result kl_store_open(const struct kl_store_options *options,
                                         struct kl_store **out, char error[KL_TEXT_MAX]);
+/* Of a store opened for WORK or LOOK. */
 const struct kl_store_content *kl_store_content(const struct kl_store *s);
 
 struct kl_store_events {
     /* Answer to one request; `key` only for RESERVE and FETCH that went well, wiped afterwards. */
     void (*stored)(void *ctx, const struct kl_action *request, enum kl_store_status status,
                    const struct kl_key *key, const char *text);
-    /* The CSV was changed by somebody else and has been read again: see kl_store_content. */
+    /* The list was changed by somebody else and has been read again: see kl_store_content. */
     void (*reloaded)(void *ctx);
-    /* The CSV can't be marked or read, or can be again (text ""). Keys are still safe. */
+    /* The list can't be marked or read, or can be again (text ""). Keys are still safe. */
     void (*trouble)(void *ctx, const char *text);
 };
 
-/* From here on requests are taken, and the CSV is watched for changes. */
+/* From here on requests are taken, and the list is watched for changes. Opened for WORK only. */
 void kl_store_start(struct kl_store *s, uv_loop_t *loop, const struct kl_store_events *events,
                     void *ctx);
 /* A KL_AC_STORE action; copied. The answer's `request` has the same slot, generation, request id.
  */
 void kl_store_submit(struct kl_store *s, const struct kl_action *request);
-/* Makes everything durable, marks included, lets go of the CSV, then calls `closed`. From here on
+/* Makes everything durable, marks included, lets go of the keys, then calls `closed`. From here on
    there is no news; the content stays as it is until kl_store_free. */
 void kl_store_close(struct kl_store *s, void (*closed)(void *ctx), void *ctx);
 /* A store that was never started, or that is closed. */
 void kl_store_free(struct kl_store *s);
 
-/* Holds the CSV as a station does, without opening anything: for what must not happen meanwhile.
-   HELD: `error` says by whom. */
-struct kl_station_lock;
-enum kl_store_open_result kl_store_lock(const char *csv, struct kl_station_lock **out,
-                                        char error[KL_TEXT_MAX]);
-void kl_store_unlock(struct kl_station_lock *lock);
-/* Who holds it; "" = nobody, as far as can be seen. Takes no lock. */
+/* Who works on these keys; "" = nobody, as far as can be seen. Holds nothing. */
 void kl_store_holder(const char *csv, char text[KL_TEXT_MAX]);
+
+/* ---- the record -------------------------------------------------------------------------------
+   Blocking; not of a store that was started. Texts live until `each` returns; "" = none. */
+
+struct kl_ledger_key {
+    struct kl_fingerprint fingerprint;
+    struct kl_fingerprint kin; /* all zero: not known */
+    bool old_form;  /* the fingerprint holds the label: of a ledger of the first format */
+    int64_t change; /* number of its last change in the history; 0 = not known */
+    const char *label;
+    const char *state; /* "reserved", "provisioned", "released" */
+    struct kl_mac mac;
+    int64_t reserved, provisioned, released; /* microseconds since 1970; 0 = never */
+    const char *how, *reason, *station, *bundle;
+};
+
+struct kl_ledger_entry {
+    int64_t id, wall;
+    /* "reserved", "provisioned", "adopted", "released", "renamed", "accepted", "attempt", or a
+       command's name */
+    const char *what;
+    const char *mac, *label, *station, *bundle, *reason, *detail;
+    /* of an attempt: */
+    const char *chip, *port, *slot, *result;
+    uint32_t revision, flash_id, flash_size, baud, tries, chip_error;
+    int64_t started, ended;
+    bool already, acknowledged_only;
+};
+
+/* Nothing was ever recorded for these keys: the functions below find nothing then. */
+bool kl_store_has_record(const struct kl_store *s);
+/* In the order in which they were first written down. `each` returns false to stop. False if the
+   record can't be read. */
+bool kl_store_keys(struct kl_store *s, bool (*each)(void *ctx, const struct kl_ledger_key *key),
+                   void *ctx, char error[KL_TEXT_MAX]);
+/* Oldest first; only this MAC's and this label's if they are given (NULL = all). */
+bool kl_store_history(struct kl_store *s, const char *mac, const char *label,
+                      bool (*each)(void *ctx, const struct kl_ledger_entry *entry), void *ctx,
+                      char error[KL_TEXT_MAX]);
+/* Opened for MEND: a person says that this board did not get this reserved key. Durable, or false
+   and `error`. */
+bool kl_store_release(struct kl_store *s, const struct kl_ledger_key *key, const char *reason,
+                      char error[KL_TEXT_MAX]);
 
 #endif

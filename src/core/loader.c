@@ -114,7 +114,7 @@ static void follow(struct kl_loader *l, enum ldr_move move)
 static void walk(struct kl_loader *l)
 {
     enum {
-        STEPS_MAX = 512 /* a full bundle of regions that are all skipped stays far below */
+        STEPS_MAX = 2048 /* a full bundle of regions that are all skipped stays far below */
     };
 
     for (int steps = 0; l->walk.status == KL_LOADER_BUSY && l->op.kind == KL_LOADER_OP_NONE;

@@ -24,6 +24,7 @@
 
 #include "keyline/bootlog.h"
 #include "keyline/bundle.h"
+#include "keyline/efuse.h"
 #include "keyline/io.h"
 #include "keyline/loader.h"
 
@@ -37,7 +38,7 @@ enum {
     KL_LOADER_NOTES = 4,
     KL_LOADER_NOTE_MAX = 96,
     KL_LOADER_LINE_MAX = 160,
-    KL_LOADER_REGS_MAX = 16,
+    KL_LOADER_REGS_MAX = 20,
 };
 
 enum kl_loader_task {
@@ -95,6 +96,9 @@ struct kl_loader_setup {
     uint32_t baud_max;            /* fastest rate to try, 115200 = never change */
     unsigned connect_attempts;    /* resets before NO_SYNC; 0 = the default of 7 */
     bool reset_done;              /* it was reset into its loader before: try to talk first */
+    /* IDENTIFY only reads: it refuses no chip, reads block 0 of the eFuses too, and leaves the ROM
+       loader as it is. No FLASH after that. */
+    bool only_look;
 };
 
 /* ---- the parts of struct kl_loader
@@ -183,6 +187,7 @@ struct kl_loader_connect {
 struct kl_loader_answers {
     bool has_magic, has_security, has_id;
     uint8_t crypt_count;
+    uint8_t purpose[7];
     uint32_t magic, flags, chip_id;
 };
 
@@ -340,6 +345,8 @@ void kl_loader_rx(struct kl_loader *l, const uint8_t *data, size_t size, kl_us n
 void kl_loader_io_done(struct kl_loader *l, bool ok, kl_us now);
 void kl_loader_tick(struct kl_loader *l, kl_us now);
 /* Pulls the next request; false if there is none now. */
+/* After IDENTIFY with only_look: what the eFuses hold. */
+void kl_loader_efuses(const struct kl_loader *l, struct kl_efuse_words *out);
 bool kl_loader_next(struct kl_loader *l, struct kl_io *out);
 kl_us kl_loader_deadline(const struct kl_loader *l);
 

@@ -176,7 +176,7 @@ void bench_saw(struct kl_shell *sh, const struct seen_port *seen, unsigned count
 /* ---- network ports by command -----------------------------------------------------------------
  */
 
-bool kl_shell_add_port(struct kl_shell *sh, const char *target, char error[KL_TEXT_MAX])
+bool add_port(struct kl_shell *sh, const char *target, char error[KL_TEXT_MAX])
 {
     enum kl_link_kind kind;
 
@@ -205,7 +205,7 @@ static void remove_place(struct kl_shell *sh, struct place *p)
     push_event(sh, KL_EV_SLOT_GONE, (unsigned)(p - sh->place));
 }
 
-bool kl_shell_remove_port(struct kl_shell *sh, unsigned slot, char error[KL_TEXT_MAX])
+bool remove_port(struct kl_shell *sh, unsigned slot, char error[KL_TEXT_MAX])
 {
     struct place *p = slot < sh->place_count ? &sh->place[slot] : NULL;
 

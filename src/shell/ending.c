@@ -30,9 +30,12 @@ static void on_signal(uv_signal_t *signal, int number)
 {
     struct kl_shell *sh = signal->data;
 
+    struct kl_command stop = {.kind = KL_CMD_STOP, .operator_name = "a signal"};
+    char error[KL_TEXT_MAX];
+
     (void)number;
     if (sh->phase == PHASE_RUNNING)
-        kl_shell_command(sh, KL_CMD_STOP, 0); /* the second time, the core rests at once */
+        kl_shell_command(sh, &stop, error); /* the second time, the core rests at once */
     else
         _exit(sh->exit_status);
 }

@@ -33,7 +33,6 @@ struct item {
     struct kl_event event;
     size_t bytes_at;               /* RX: where its bytes begin in the queue's */
     struct kl_key *key;            /* STORED: a copy, in secret memory until the feed */
-    char *reason;                  /* COMMAND: of a release */
     struct kl_pool_memory *memory; /* KEYS: the pool's from now on */
 };
 
@@ -136,7 +135,7 @@ struct item *push_event(struct kl_shell *sh, enum kl_event_kind kind, unsigned s
 void push_bytes(struct kl_shell *sh, struct item *item, const uint8_t *data, size_t size);
 /* Feeds what waits, does what the core asks, arms the timer. Never from inside an action. */
 void pump(struct kl_shell *sh);
-void tell(struct kl_shell *sh, const struct kl_action *action);
+void tell(struct kl_shell *sh, const struct kl_note *note);
 
 /* perform.c */
 void perform(struct kl_shell *sh, const struct kl_action *action);
@@ -148,6 +147,9 @@ void add_known_places(struct kl_shell *sh);
 void bench_saw(struct kl_shell *sh, const struct seen_port *seen, unsigned count);
 void place_opened(struct kl_shell *sh, unsigned slot);
 void place_closed(struct kl_shell *sh, unsigned slot);
+/* False and a reason if it can't be. */
+bool add_port(struct kl_shell *sh, const char *target, char error[KL_TEXT_MAX]);
+bool remove_port(struct kl_shell *sh, unsigned slot, char error[KL_TEXT_MAX]);
 
 /* hotplug.c */
 void start_hotplug(struct kl_shell *sh);

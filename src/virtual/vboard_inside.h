@@ -261,6 +261,7 @@ struct kl_vboard {
     enum mode mode;
     bool dtr, rts, unplugged;
     bool boot_ok;           /* BOARD_BOOT ends in the program */
+    uint32_t boot_offset;   /* of the program that was started last */
     enum reset_cause cause; /* … or else in a reset with this cause */
     bool io0_latched;       /* the strap as it was sampled last */
     bool dead_wire_rx, dead_wire_tx;

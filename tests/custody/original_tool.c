@@ -50,7 +50,7 @@ static void tool_takes(const char *row)
     assert_string_equal(line, row);
 }
 
-static const struct kl_csv_row *row_of(const struct store_bench *b, const char *label)
+static const struct kl_pool_row *row_of(const struct store_bench *b, const char *label)
 {
     const struct kl_store_content *c = kl_store_content(b->store);
 

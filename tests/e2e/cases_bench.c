@@ -319,6 +319,14 @@ static void send_text(int fd, char *text)
     free(text);
 }
 
+static void send_command(int fd, enum kl_command_kind kind, const char *argument)
+{
+    struct kl_command command = {.kind = kind};
+
+    kl_copy(command.argument, sizeof command.argument, argument);
+    send_text(fd, kl_wire_command(&command));
+}
+
 static void socket_commands(void)
 {
     struct bench b;
@@ -337,14 +345,21 @@ static void socket_commands(void)
     CHECK(next_message(fd, KL_WIRE_LOG), "no log so far");
     send_text(fd, strdup("nonsense\n"));
     CHECK(next_message(fd, KL_WIRE_REFUSED), "nonsense was taken");
-    send_text(fd, kl_wire_command(KL_CMD_RETRY, 0));
+    /* A dashboard of an older keyline is told so, and its commands do nothing. */
+    send_text(fd, strdup("{\"hello\":{\"protocol\":1}}\n"));
+    CHECK(next_message(fd, KL_WIRE_REFUSED), "an old dashboard was not told");
+    CHECK(strstr(message.u.text, "speaks protocol 1, the station"), "%s", message.u.text);
+    send_command(fd, KL_CMD_STOP, "");
+    CHECK(next_message(fd, KL_WIRE_REFUSED), "an old dashboard stopped the station");
+    send_text(fd, kl_wire_client_hello("test"));
+    send_command(fd, KL_CMD_RETRY, "");
     wait_for(&p, "FAIL");
     while (snap.failed < 2)
         CHECK(next_message(fd, KL_WIRE_SNAPSHOT), "no news");
-    send_text(fd, kl_wire_command(KL_CMD_PAUSE, 0));
+    send_command(fd, KL_CMD_PAUSE, "");
     while (!snap.paused)
         CHECK(next_message(fd, KL_WIRE_SNAPSHOT), "no news");
-    send_text(fd, kl_wire_command(KL_CMD_STOP, 0));
+    send_command(fd, KL_CMD_STOP, "");
     CHECK(next_message(fd, KL_WIRE_BYE) && message.u.bye.exit == 0, "no farewell");
     CHECK(finish(&p) == 0, "exit status %d", p.status);
     CHECK(access(scratch_path(&b.dir, "keys.csv.socket"), F_OK) != 0, "the socket is left behind");
@@ -365,17 +380,56 @@ static void doubts_on_a_quiet_bench(void)
     station_start(&b, &p, WORDS("--ack-timeout", "0.5", "--retries", "0"));
     wait_for(&p, "FAIL");
     fd = open_socket(&b);
-    CHECK(next_message(fd, KL_WIRE_DOUBT) && message.u.doubt.count == 1, "%u keys in doubt",
-          message.u.doubt.count);
-    CHECK(strcmp(message.u.doubt.item[0].label, "dev-1") == 0, "%s in doubt",
-          message.u.doubt.item[0].label);
-    send_text(fd, kl_wire_command(KL_CMD_RETRY, 0));
+    CHECK(next_message(fd, KL_WIRE_IN_DOUBT) && message.u.in_doubt.count == 1, "%u keys in doubt",
+          message.u.in_doubt.count);
+    CHECK(strcmp(message.u.in_doubt.item[0].label, "dev-1") == 0, "%s in doubt",
+          message.u.in_doubt.item[0].label);
+    send_command(fd, KL_CMD_RETRY, "");
     wait_for(&p, "PASS");
-    while (message.u.doubt.count > 0)
-        CHECK(next_message(fd, KL_WIRE_DOUBT), "the doubt stays");
-    send_text(fd, kl_wire_command(KL_CMD_STOP, 0));
+    while (message.u.in_doubt.count > 0)
+        CHECK(next_message(fd, KL_WIRE_IN_DOUBT), "the doubt stays");
+    send_command(fd, KL_CMD_STOP, "");
     CHECK(finish(&p) == 0, "exit status %d", p.status);
     close(fd);
+    forget(&p);
+    bench_remove(&b);
+}
+
+/* Who did what stands in the events and in the history, with the login. */
+static void operators_are_recorded(void)
+{
+    struct bench b;
+    struct process p;
+    const char *events;
+    char command[512], line[512], history[4096] = "";
+    FILE *out;
+    int fd;
+
+    make(&b, 5, 1, WORDS("--fault", "never_asks"));
+    events = scratch_path(&b.dir, "events.json");
+    station_start(&b, &p, WORDS("--prompt-timeout", "0.5", "--retries", "0", "--events", events));
+    wait_for(&p, "FAIL");
+    fd = open_socket(&b);
+    send_text(fd, kl_wire_client_hello("pi (from 10.0.0.5)"));
+    send_command(fd, KL_CMD_ERASE, "");
+    send_command(fd, KL_CMD_PAUSE, "");
+    wait_for(&p, "pi (from 10.0.0.5) erases the board");
+    wait_for(&p, "pi (from 10.0.0.5) pauses the bench");
+    kill(p.pid, SIGTERM);
+    CHECK(finish(&p) == 0, "exit status %d", p.status);
+    close(fd);
+    snprintf(command, sizeof command, "%s keys history --csv-file %s; cat %s", KEYLINE,
+             scratch_path(&b.dir, "keys.csv"), scratch_path(&b.dir, "events.json"));
+    CHECK((out = popen(command, "r")) != NULL, "%s", strerror(errno));
+    while (fgets(line, sizeof line, out) && strlen(history) + sizeof line < sizeof history)
+        if (strstr(line, "pi (from"))
+            memcpy(history + strlen(history), line, strlen(line) + 1);
+    pclose(out);
+    CHECK(strstr(history, "erase") && strstr(history, "by pi (from 10.0.0.5), slot "), "%s",
+          history);
+    CHECK(strstr(history, "pause"), "%s", history);
+    CHECK(strstr(history, "\"command\":\"erase\",\"operator\":\"pi (from 10.0.0.5)\""), "%s",
+          history);
     forget(&p);
     bench_remove(&b);
 }
@@ -392,13 +446,13 @@ static void ports_by_command(void)
     b.count = 2;
     wait_for(&p, "PASS");
     fd = open_socket(&b);
-    send_text(fd, kl_wire_add_port("/dev/null"));
+    send_command(fd, KL_CMD_ADD_PORT, "/dev/null");
     CHECK(next_message(fd, KL_WIRE_REFUSED), "a file was taken for a network port");
-    send_text(fd, kl_wire_add_port(b.url[2]));
+    send_command(fd, KL_CMD_ADD_PORT, b.url[2]);
     wait_for(&p, "PASS");
-    send_text(fd, kl_wire_remove_port(1));
+    send_text(fd, kl_wire_command(&(struct kl_command){.kind = KL_CMD_REMOVE_PORT, .slot = 1}));
     wait_for(&p, "empty");
-    send_text(fd, kl_wire_add_port(b.url[2]));
+    send_command(fd, KL_CMD_ADD_PORT, b.url[2]);
     wait_for(&p, "PASS");
     kill(p.pid, SIGTERM);
     CHECK(finish(&p) == 0, "exit status %d", p.status);
@@ -455,6 +509,7 @@ const struct e2e_case cases_bench[] = {
     {"events_to_standard_output", events_to_standard_output},
     {"socket_commands", socket_commands},
     {"doubts_on_a_quiet_bench", doubts_on_a_quiet_bench},
+    {"operators_are_recorded", operators_are_recorded},
     {"ports_by_command", ports_by_command},
     {"stalled_watchers", stalled_watchers},
     {"demo", demo},

@@ -89,6 +89,9 @@ lint_layers() {
         finding "ncurses outside of src/faces/dashboard/terminal.c:"
     grep -nE '#include <(sqlite3|libserialport|libdeflate)\.h' -r src | grep -v '^src/adapters/' |
         finding "a library of the adapters outside of them:"
+    grep -nE '#include <sqlite3\.h|#include "(keyline/csv|.*(csv_|ledger).*)\.h"' -r src |
+        grep -vE '^src/adapters/(store/|host/versions\.c)' |
+        finding "only the store knows CSV rows and opens the ledger (keyline/store.h is for the others):"
     grep -nE '#include "keyline/|#include <(uv|stdio|stdlib|unistd)\.h' -r firmware/provisioning --include='*.[ch]' |
         finding "firmware/provisioning is not portable:"
 }
@@ -135,6 +138,16 @@ lint_calls() {
         grep -vE '^src/faces/(stream/hook|cli/cli_attach|cli/cli_demo|cli/cli_station)' | finding "starts another program:"
     grep -nE '(^|[^a-zA-Z0-9_])(malloc|calloc|realloc|free|printf|time|clock_gettime|getenv)\(' -r src/core |
         finding "the core allocates, prints or looks at the world:"
+}
+
+# The core's structs stay small enough to be seen whole, and its functions say what they rely on.
+lint_rooms() {
+    find src/core include/keyline -name '*.[ch]' | sort | xargs awk -f tests/lint/structs.awk |
+        finding "structs of the core with more than 24 members or 6 flags:"
+    awk '/^\{/ { functions++ }
+        { asserts += gsub(/KL_ASSERT\(/, "") }
+        END { if (asserts * 2 < functions) print functions " functions, " asserts " assertions" }' \
+        src/core/*.c | finding "the core asserts in fewer than one of two functions:"
 }
 
 # Every public header can be read alone, and twice.

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "keyline/bundle_load.h"
+#include "keyline/shell.h"
 
 static void add_slot(struct world *w, unsigned s)
 {
@@ -84,7 +85,7 @@ void world_command(struct world *w, enum kl_command_kind kind, unsigned slot)
 {
     struct kl_event ev = world_make(w, KL_EV_COMMAND, slot);
 
-    ev.u.command.kind = kind;
+    ev.u.command = (struct kl_command){.kind = kind, .slot = slot};
     tell(w, "operator: command %d in slot %u", (int)kind, slot);
     kl_station_feed(w->st, &ev);
 }
@@ -99,12 +100,9 @@ static void operator_does(struct world *w)
     static const struct {
         enum kl_command_kind kind;
         enum sim_kind seen;
-    } all[] = {{KL_CMD_RETRY, SIM_RETRY},
-               {KL_CMD_SKIP, SIM_SKIP},
-               {KL_CMD_ERASE_RETRY, SIM_ERASE_RETRY},
-               {KL_CMD_RETRY_FAILED, SIM_RETRY_FAILED},
-               {KL_CMD_PAUSE, SIM_PAUSE},
-               {KL_CMD_RESUME, SIM_RESUME}};
+    } all[] = {{KL_CMD_RETRY, SIM_RETRY},       {KL_CMD_SKIP, SIM_SKIP},
+               {KL_CMD_ERASE, SIM_ERASE_RETRY}, {KL_CMD_RETRY_FAILED, SIM_RETRY_FAILED},
+               {KL_CMD_PAUSE, SIM_PAUSE},       {KL_CMD_RESUME, SIM_RESUME}};
     unsigned n = below(w, sizeof all / sizeof all[0]);
 
     if (w->crashed_at && w->now - w->crashed_at < KL_SEC(10) && below(w, 2))
@@ -285,8 +283,6 @@ static void clear_done(struct world *w, const struct kl_snapshot *snap)
 static void look(struct world *w, struct kl_snapshot *snap)
 {
     kl_station_look(w->st, snap);
-    if (snap->stale)
-        saw(SIM_STALE);
     check_failed(w);
     check_progress(w, snap);
     check_beds(w, snap);
@@ -497,8 +493,5 @@ void world_finish(struct world *w)
         kl_vboard_destroy(w->board[b].v);
     kl_station_finish(w->st);
     free(w->st);
-    free(w->memory.key);
-    free(w->memory.by_fingerprint);
-    free(w->memory.by_mac);
-    free(w->memory.by_label);
+    kl_pool_memory_free(w->memory);
 }

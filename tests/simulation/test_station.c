@@ -222,7 +222,7 @@ static void erased_and_given_its_own_key(void **state)
     world_start(w, 4);
     put_in(w, 0, board_with(w, ""));
     wait_for(0, KL_ST_DONE, 20);
-    world_command(w, KL_CMD_ERASE_RETRY, 0);
+    world_command(w, KL_CMD_ERASE, 0);
     pass(20);
     assert_int_equal(snap.slot[0].state, KL_ST_DONE);
     assert_string_equal(snap.slot[0].label, "dev-0000");

@@ -13,13 +13,15 @@
 
 enum {
     CAPACITY = 256,
-    TABLE = 512
+    TABLE = 512,
+    TEXT = 4096
 };
 
-static struct kl_pool_key keys[CAPACITY];
-static uint32_t by_fingerprint[TABLE], by_mac[TABLE], by_label[TABLE];
-static const struct kl_pool_memory memory = {keys,   CAPACITY, by_fingerprint,
-                                             by_mac, by_label, TABLE};
+/* Every load takes the other one. */
+static struct kl_pool_key keys[2][CAPACITY];
+static uint32_t by_fingerprint[2][TABLE], by_mac[2][TABLE], by_label[2][TABLE], by_kin[2][TABLE];
+static char text[2][TEXT];
+static unsigned turn;
 static struct kl_pool pool;
 
 static struct kl_fingerprint fp(unsigned n)
@@ -33,36 +35,52 @@ static struct kl_mac mac(unsigned n)
     return (struct kl_mac){{0x24, 0x6f, 0x28, 0, (uint8_t)(n >> 8), (uint8_t)n}};
 }
 
-static struct kl_csv_row row(uint32_t line, const char *label, unsigned f)
+static struct kl_pool_row row(uint32_t line, const char *label, unsigned f)
 {
-    return (struct kl_csv_row){.line = line, .label = label, .fingerprint = fp(f)};
+    return (struct kl_pool_row){.line = line, .label = label, .fingerprint = fp(f)};
 }
 
-static struct kl_csv_row marked(uint32_t line, const char *label, unsigned f)
+static struct kl_pool_row marked(uint32_t line, const char *label, unsigned f)
 {
-    struct kl_csv_row r = row(line, label, f);
+    struct kl_pool_row r = row(line, label, f);
     r.marked = true;
     return r;
 }
 
 static struct kl_ledger_row ledger(const char *label, unsigned f, bool provisioned, unsigned m)
 {
-    return (struct kl_ledger_row){label, fp(f), provisioned, mac(m)};
+    return (struct kl_ledger_row){
+        .label = label, .fingerprint = fp(f), .provisioned = provisioned, .mac = mac(m)};
 }
 
 #define COUNT(a) ((uint32_t)(sizeof(a) / sizeof((a)[0])))
 
-static void load(const struct kl_csv_row *rows, uint32_t n, const struct kl_ledger_row *l,
+static void load(const struct kl_pool_row *rows, uint32_t n, const struct kl_ledger_row *l,
                  uint32_t m)
 {
+    turn = !turn;
+    struct kl_pool_memory memory = {
+        .key = keys[turn],
+        .capacity = CAPACITY,
+        .by_fingerprint = by_fingerprint[turn],
+        .by_mac = by_mac[turn],
+        .by_label = by_label[turn],
+        .by_kin = by_kin[turn],
+        .table_size = TABLE,
+        .text = text[turn],
+        .text_size = kl_pool_size_of(&pool, rows, n, l, m).text,
+    };
+    assert_true(memory.text_size <= TEXT);
     kl_pool_load(&pool, &memory, rows, n, l, m);
+    /* Nothing of the old memory is used any more. */
+    memset(keys[!turn], 0xa5, sizeof keys[0]);
+    memset(text[!turn], 0xa5, sizeof text[0]);
 }
 
-static void start(const struct kl_csv_row *rows, uint32_t n, const struct kl_ledger_row *l,
+static void start(const struct kl_pool_row *rows, uint32_t n, const struct kl_ledger_row *l,
                   uint32_t m)
 {
     memset(&pool, 0, sizeof pool);
-    memset(keys, 0xa5, sizeof keys);
     load(rows, n, l, m);
 }
 
@@ -115,7 +133,7 @@ static uint32_t reserve(unsigned m)
     return key;
 }
 
-static const struct kl_csv_row three[] = {
+static const struct kl_pool_row three[] = {
     {.line = 1, .label = "a", .fingerprint = {{1, 0, 0, 0, 0x5a}}},
     {.line = 2, .label = "b", .fingerprint = {{2, 0, 0, 0, 0x5a}}},
     {.line = 3, .label = "c", .fingerprint = {{3, 0, 0, 0, 0x5a}}},
@@ -255,7 +273,7 @@ static void restart_leaves_reservations_with_their_boards(void **state)
 
 static void a_mark_alone_spends_the_key(void **state)
 {
-    const struct kl_csv_row rows[] = {marked(1, "a", 1), row(2, "b", 2)};
+    const struct kl_pool_row rows[] = {marked(1, "a", 1), row(2, "b", 2)};
     uint32_t key;
 
     (void)state;
@@ -275,7 +293,7 @@ static void a_mark_alone_spends_the_key(void **state)
 /* Reserved for one board, then marked by another tool: nobody knows which board has it. */
 static void a_marked_reservation_is_not_sent_again(void **state)
 {
-    const struct kl_csv_row rows[] = {marked(1, "a", 1), row(2, "b", 2)};
+    const struct kl_pool_row rows[] = {marked(1, "a", 1), row(2, "b", 2)};
     uint32_t key;
 
     (void)state;
@@ -295,8 +313,8 @@ static void a_marked_reservation_is_not_sent_again(void **state)
 
 static void copies_are_one_key(void **state)
 {
-    const struct kl_csv_row rows[] = {row(1, "a", 1), row(2, "a", 1), row(3, "b", 2),
-                                      marked(4, "b", 2), row(5, "b", 2)};
+    const struct kl_pool_row rows[] = {row(1, "a", 1), row(2, "a", 1), row(3, "b", 2),
+                                       marked(4, "b", 2), row(5, "b", 2)};
     uint32_t key;
 
     (void)state;
@@ -313,7 +331,7 @@ static void copies_are_one_key(void **state)
 
 static void one_label_with_two_keys_is_a_conflict(void **state)
 {
-    const struct kl_csv_row rows[] = {row(1, "x", 9), row(4, "a", 1), row(7, "a", 2)};
+    const struct kl_pool_row rows[] = {row(1, "x", 9), row(4, "a", 1), row(7, "a", 2)};
     uint32_t key;
 
     (void)state;
@@ -328,7 +346,7 @@ static void one_label_with_two_keys_is_a_conflict(void **state)
 
 static void bad_rows_are_not_handed_out(void **state)
 {
-    struct kl_csv_row rows[] = {row(1, "a", 1), row(2, "b", 2), row(3, "c", 0), row(4, "d", 0)};
+    struct kl_pool_row rows[] = {row(1, "a", 1), row(2, "b", 2), row(3, "c", 0), row(4, "d", 0)};
     uint32_t key;
 
     (void)state;
@@ -350,7 +368,7 @@ static void bad_rows_are_not_handed_out(void **state)
 
 static void a_vanished_reservation_is_kept_for_its_board(void **state)
 {
-    const struct kl_csv_row rows[] = {row(1, "b", 2)};
+    const struct kl_pool_row rows[] = {row(1, "b", 2)};
     const struct kl_ledger_row l[] = {ledger("a", 1, false, 1), ledger("c", 3, true, 3)};
     uint32_t key;
 
@@ -370,7 +388,7 @@ static void a_vanished_reservation_is_kept_for_its_board(void **state)
 
 static void a_released_key_without_a_row_is_gone(void **state)
 {
-    const struct kl_csv_row rows[] = {row(1, "b", 2)};
+    const struct kl_pool_row rows[] = {row(1, "b", 2)};
     const struct kl_ledger_row l[] = {ledger("a", 1, false, 1)};
     uint32_t key;
 
@@ -384,7 +402,7 @@ static void a_released_key_without_a_row_is_gone(void **state)
     assert_int_equal(key, find(2));
     /* a board that shows it is told apart, and should the row come back it stays spent */
     assert_int_equal(claim(8, 1, &key), KL_CLAIM_UNKNOWN);
-    const struct kl_csv_row back[] = {row(1, "b", 2), row(2, "a", 1)};
+    const struct kl_pool_row back[] = {row(1, "b", 2), row(2, "a", 1)};
     load(back, COUNT(back), NULL, 0);
     assert_int_equal(look(1)->state, KL_KEY_PROVISIONED);
     assert_int_equal(look(1)->trouble, KL_TROUBLE_FOREIGN);
@@ -392,7 +410,7 @@ static void a_released_key_without_a_row_is_gone(void **state)
 
 static void a_changed_row_is_blocked_until_the_label_is_released(void **state)
 {
-    const struct kl_csv_row rows[] = {row(1, "a", 5), row(2, "b", 2)};
+    const struct kl_pool_row rows[] = {row(1, "a", 5), row(2, "b", 2)};
     const struct kl_ledger_row l[] = {ledger("a", 1, false, 1)};
     uint32_t key;
 
@@ -414,7 +432,7 @@ static void a_changed_row_is_blocked_until_the_label_is_released(void **state)
 
 static void the_label_of_a_provisioned_board_is_not_given_twice(void **state)
 {
-    const struct kl_csv_row rows[] = {row(1, "a", 5)};
+    const struct kl_pool_row rows[] = {row(1, "a", 5)};
     const struct kl_ledger_row l[] = {ledger("a", 1, true, 1)};
     uint32_t key;
 
@@ -595,7 +613,7 @@ static void a_release_that_is_not_durable_changes_nothing(void **state)
 
 static void rows_added_while_running_can_be_had(void **state)
 {
-    const struct kl_csv_row more[] = {row(1, "z", 9), row(2, "a", 1), row(3, "b", 2)};
+    const struct kl_pool_row more[] = {row(1, "z", 9), row(2, "a", 1), row(3, "b", 2)};
     uint32_t key;
 
     (void)state;
@@ -614,7 +632,7 @@ static void rows_added_while_running_can_be_had(void **state)
 
 static void a_file_replaced_under_live_boards_disturbs_none(void **state)
 {
-    const struct kl_csv_row other[] = {row(1, "p", 21), row(2, "a", 22)};
+    const struct kl_pool_row other[] = {row(1, "p", 21), row(2, "a", 22)};
     uint32_t reserving, sent, key;
 
     (void)state;
@@ -644,7 +662,7 @@ static void a_file_replaced_under_live_boards_disturbs_none(void **state)
 
 static void a_mark_that_was_seen_once_is_not_forgotten_in_this_run(void **state)
 {
-    const struct kl_csv_row rows[] = {marked(1, "a", 1)};
+    const struct kl_pool_row rows[] = {marked(1, "a", 1)};
     uint32_t key;
 
     (void)state;
@@ -655,7 +673,7 @@ static void a_mark_that_was_seen_once_is_not_forgotten_in_this_run(void **state)
 
 static void a_mark_by_another_tool_stops_an_unsent_key(void **state)
 {
-    const struct kl_csv_row rows[] = {marked(1, "a", 1), row(2, "b", 2)};
+    const struct kl_pool_row rows[] = {marked(1, "a", 1), row(2, "b", 2)};
     uint32_t key;
 
     (void)state;
@@ -686,10 +704,11 @@ static void an_empty_ledger_frees_nothing(void **state)
 static void keys_move_to_bigger_memory(void **state)
 {
     static struct kl_pool_key more[600];
-    static uint32_t f[2048], m[2048], l[2048];
-    static struct kl_csv_row rows[300];
+    static uint32_t f[2048], m[2048], l[2048], s[2048];
+    static struct kl_pool_row rows[300];
     static char labels[300][8];
-    const struct kl_pool_memory bigger = {more, 600, f, m, l, 2048};
+    static char names[8000];
+    const struct kl_pool_memory bigger = {more, 600, f, m, l, s, 2048, names, sizeof names};
 
     (void)state;
     for (unsigned i = 0; i < 300; i++) {
@@ -724,7 +743,7 @@ static void a_thousand_failed_reservations_leave_no_trace(void **state)
         kl_pool_reserved(&pool, key, false);
     }
     for (unsigned i = 0; i < TABLE; i++)
-        assert_int_equal(by_mac[i], 0);
+        assert_int_equal(by_mac[turn][i], 0);
 }
 
 int main(void)

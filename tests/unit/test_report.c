@@ -18,9 +18,9 @@ static struct kl_fingerprint fp(unsigned n)
     return (struct kl_fingerprint){{(uint8_t)n, (uint8_t)(n >> 8), 7}};
 }
 
-static struct kl_csv_row row(const char *label, unsigned n, uint32_t line)
+static struct kl_pool_row row(const char *label, unsigned n, uint32_t line)
 {
-    return (struct kl_csv_row){.label = label, .fingerprint = fp(n), .line = line};
+    return (struct kl_pool_row){.label = label, .fingerprint = fp(n), .line = line};
 }
 
 static struct kl_ledger_row entry(const char *label, unsigned n, bool provisioned, unsigned board)
@@ -52,9 +52,9 @@ static void says(const char *words)
 
 static void every_kind_of_key_is_counted_and_named(void **state)
 {
-    struct kl_csv_row rows[] = {row("free", 1, 1),    row("mine", 2, 2),  row("spent", 3, 3),
-                                row("foreign", 4, 4), row("free", 1, 5),  row("bad", 6, 6),
-                                row("new", 8, 7),     row("proved", 9, 8)};
+    struct kl_pool_row rows[] = {row("free", 1, 1),    row("mine", 2, 2),  row("spent", 3, 3),
+                                 row("foreign", 4, 4), row("free", 1, 5),  row("bad", 6, 6),
+                                 row("new", 8, 7),     row("proved", 9, 8)};
     struct kl_ledger_row ledger[] = {entry("mine", 2, false, 0x21), entry("spent", 3, true, 0x22),
                                      entry("new", 7, false, 0x23), entry("gone", 10, true, 0x24),
                                      entry("proved", 9, true, 0x25)};
@@ -78,7 +78,7 @@ static void every_kind_of_key_is_counted_and_named(void **state)
 
 static void many_reservations_are_not_all_listed(void **state)
 {
-    struct kl_csv_row rows[14];
+    struct kl_pool_row rows[14];
     struct kl_ledger_row ledger[14];
     struct kl_store_content content = {
         .rows = rows, .row_count = 14, .ledger = ledger, .ledger_count = 14, .fields = 3};
@@ -98,7 +98,7 @@ static void many_reservations_are_not_all_listed(void **state)
 
 static void one_label_with_two_keys_stops_the_start(void **state)
 {
-    struct kl_csv_row rows[] = {row("a", 1, 3), row("b", 2, 4), row("a", 3, 17)};
+    struct kl_pool_row rows[] = {row("a", 1, 3), row("b", 2, 4), row("a", 3, 17)};
     struct kl_store_content content = {.rows = rows, .row_count = 3, .fields = 3};
 
     (void)state;
@@ -107,7 +107,7 @@ static void one_label_with_two_keys_stops_the_start(void **state)
 
 static void warnings_come_first(void **state)
 {
-    struct kl_csv_row rows[] = {row("a", 1, 1)};
+    struct kl_pool_row rows[] = {row("a", 1, 1)};
     struct kl_store_content content = {.rows = rows, .row_count = 1, .lost_ledger = true};
 
     (void)state;

@@ -131,43 +131,66 @@ static void lines_of_other_kinds(void **state)
     decode(kl_wire_log_gap(KL_WIRE_BENCH, 12));
     assert_int_equal(message.u.gap.slot, KL_WIRE_BENCH);
     assert_int_equal(message.u.gap.lines, 12);
-    decode(kl_wire_doubt(&doubt, 1));
-    assert_int_equal(message.u.doubt.count, 1);
-    assert_true(kl_mac_equal(&message.u.doubt.item[0].mac, &doubt.mac));
+    decode(kl_wire_in_doubt(&doubt, 1));
+    assert_int_equal(message.u.in_doubt.count, 1);
+    assert_true(kl_mac_equal(&message.u.in_doubt.item[0].mac, &doubt.mac));
     decode(kl_wire_bye(5, "no keys"));
     assert_int_equal(message.kind, KL_WIRE_BYE);
     assert_int_equal(message.u.bye.exit, 5);
 }
 
-static bool wish(char *line, struct kl_wire_wish *out)
+static bool request(char *line, struct kl_wire_request *out)
 {
     char error[KL_TEXT_MAX] = "";
-    bool good = kl_wire_decode_wish(line, strlen(line), out, error);
+    bool good = kl_wire_decode_request(line, strlen(line), out, error);
 
     assert_true(good || error[0] != '\0');
     free(line);
     return good;
 }
 
-static void wishes_arrive_as_they_were_meant(void **state)
+/* Every command of the table, with every argument, comes through as it was sent. */
+static void commands_arrive_as_they_were_meant(void **state)
 {
-    const struct kl_fingerprint fp = {{0xd5, 0x67, 0, 0xff, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}};
-    struct kl_wire_wish w;
+    struct kl_command sent = {.slot = 5, .argument = "it \"burnt\""};
+    struct kl_wire_request r;
 
     (void)state;
-    assert_true(wish(kl_wire_command(KL_CMD_ERASE_RETRY, 5), &w));
-    assert_int_equal(w.command, KL_CMD_ERASE_RETRY);
-    assert_int_equal(w.slot, 5);
-    assert_true(wish(kl_wire_command(KL_CMD_STOP, 0), &w));
-    assert_int_equal(w.command, KL_CMD_STOP);
-    assert_true(wish(kl_wire_add_port("rfc2217://h:1"), &w));
-    assert_string_equal(w.port, "rfc2217://h:1");
-    assert_true(wish(kl_wire_remove_port(2), &w));
-    assert_int_equal(w.kind, KL_WIRE_WISH_REMOVE_PORT);
-    assert_true(wish(kl_wire_release(&fp, "it \"burnt\""), &w));
-    assert_int_equal(w.kind, KL_WIRE_WISH_RELEASE);
-    assert_true(kl_fingerprint_equal(&w.fingerprint, &fp));
-    assert_string_equal(w.reason, "it \"burnt\"");
+    sent.fingerprint =
+        (struct kl_fingerprint){{0xd5, 0x67, 0, 0xff, 1, 2, 3, 4, 5, 6, 7, 8, 9, 15}};
+    for (int k = 0; k < KL_CMD_COUNT; k++) {
+        struct kl_command_info info = kl_command_info((enum kl_command_kind)k);
+        sent.kind = (enum kl_command_kind)k;
+        assert_true(request(kl_wire_command(&sent), &r));
+        assert_false(r.is_hello);
+        assert_int_equal(r.command.kind, k);
+        assert_int_equal(r.command.slot, info.has_slot ? 5 : KL_WIRE_BENCH);
+        assert_string_equal(r.command.argument, info.argument[0] ? sent.argument : "");
+        if (k == KL_CMD_RELEASE)
+            assert_true(kl_fingerprint_equal(&r.command.fingerprint, &sent.fingerprint));
+    }
+}
+
+/* A dashboard says which protocol it speaks and who sits there; a station of another protocol is
+   told apart, with words that name both sides. */
+static void protocols_are_compared(void **state)
+{
+    struct kl_wire_hello hello = {.protocol = KL_WIRE_PROTOCOL, .version = "0.9"};
+    struct kl_wire_request r;
+    char text[KL_TEXT_MAX];
+
+    (void)state;
+    assert_true(request(kl_wire_client_hello("pi (from 10.0.0.5)"), &r));
+    assert_true(r.is_hello);
+    assert_int_equal(r.protocol, KL_WIRE_PROTOCOL);
+    assert_string_equal(r.command.operator_name, "pi (from 10.0.0.5)");
+    assert_false(kl_wire_is_foreign(&hello, text));
+    hello.protocol = KL_WIRE_PROTOCOL - 1;
+    assert_true(kl_wire_is_foreign(&hello, text));
+    assert_non_null(strstr(text, "keyline 0.9 (protocol 1), older"));
+    hello.protocol = KL_WIRE_PROTOCOL + 1;
+    assert_true(kl_wire_is_foreign(&hello, text));
+    assert_non_null(strstr(text, "newer"));
 }
 
 static void nonsense_is_refused(void **state)
@@ -190,11 +213,11 @@ static void nonsense_is_refused(void **state)
         "{\"command\":\"release\",\"reason\":\" "
         "\",\"fingerprint\":\"00112233445566778899aabbccddeeff\"}",
     };
-    struct kl_wire_wish w;
+    struct kl_wire_request r;
 
     (void)state;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        assert_false(wish(strdup(bad[i]), &w));
+        assert_false(request(strdup(bad[i]), &r));
     assert_false(kl_wire_decode("nonsense", 8, &rebuilt, &message));
     assert_true(kl_wire_decode("{\"later\":1}", 11, &rebuilt, &message));
     assert_int_equal(message.kind, KL_WIRE_NOTHING);
@@ -213,7 +236,8 @@ int main(void)
         cmocka_unit_test(a_new_slot_is_told_in_full),
         cmocka_unit_test(every_state_and_reason_has_its_way_through),
         cmocka_unit_test(lines_of_other_kinds),
-        cmocka_unit_test(wishes_arrive_as_they_were_meant),
+        cmocka_unit_test(commands_arrive_as_they_were_meant),
+        cmocka_unit_test(protocols_are_compared),
         cmocka_unit_test(nonsense_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

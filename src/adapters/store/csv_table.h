@@ -7,7 +7,7 @@
 
 #include <sys/stat.h>
 
-#include "keyline/csv.h"
+#include "csv_judge.h"
 #include "keyline/pool.h"
 
 enum kl_table_result {
@@ -34,17 +34,19 @@ struct kl_label_block;
 struct kl_table {
     char path[4096]; /* real path */
     struct kl_file_id id;
+    bool header;     /* its first row is no key */
     bool open_end;   /* the last row has no line end */
     unsigned fields; /* of the rows that are keys; 0 = there are none */
-    char warning[KL_TEXT_MAX];
+    struct kl_csv_verdict verdict;
 
     uint32_t count;
-    struct kl_csv_row *row; /* as handed to the pool */
-    uint64_t *start;        /* offset in the file; moves when marks are put in */
-    uint32_t *size;         /* bytes up to the line end */
-    uint8_t *spent;         /* 1 = the row in the file carries the mark */
+    struct kl_pool_row *row; /* as handed to the pool */
+    uint64_t *start;         /* offset in the file; moves when marks are put in */
+    uint32_t *size;          /* bytes up to the line end */
+    uint8_t *spent;          /* 1 = the row in the file carries the mark */
 
     /* private */
+    unsigned holders; /* beside the first one */
     uint32_t capacity;
     uint32_t *index; /* fingerprint -> first row with it, + 1 */
     uint32_t index_size;
@@ -58,6 +60,9 @@ bool kl_file_id_equal(const struct kl_file_id *a, const struct kl_file_id *b);
 
 enum kl_table_result kl_table_load(const char *path, bool header, struct kl_table **out,
                                    char error[KL_TEXT_MAX]);
+/* One more holder: the table lives until each of them has freed it. Not from two threads at once.
+ */
+struct kl_table *kl_table_hold(struct kl_table *t);
 void kl_table_free(struct kl_table *t);
 
 /* First row with this key; UINT32_MAX if there is none. */

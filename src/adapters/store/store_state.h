@@ -1,19 +1,30 @@
 /*
- * store_state.h: the store's inside.
+ * store_state.h: the inside of the store that is a CSV with a ledger beside it.
  *
- * One worker job at a time. While it runs, everything under "worker" is its own; when none runs,
- * it is the loop's. What the loop shows to others (`shown`) is never changed by a job, only
- * replaced.
+ * What the worker thread owns is in struct kl_worker; what the loop owns is in struct kl_csv_store.
+ * Each job carries the worker's part to the thread and brings it back, so whoever has the pointer
+ * is its owner: while a job is under way the loop has none. The loop shows only what a job brought
+ * as news; it is replaced, never changed.
  */
 #ifndef KEYLINE_ADAPTERS_STORE_STATE_H
 #define KEYLINE_ADAPTERS_STORE_STATE_H
 
-#include <limits.h>
+#include <assert.h>
 
-#include "csv_table.h"
-#include "keyline/ledger.h"
-#include "keyline/store.h"
-#include "lock.h"
+#include "csv_follow.h"
+#include "ledger.h"
+#include "store_kind.h"
+
+enum {
+    /* Requests of one round: for every slot, what its board waits for and the end of an attempt. */
+    KL_BATCH = 2 * KL_SLOTS_MAX,
+};
+
+/* The keys of one round; in secret memory. */
+struct kl_batch_keys {
+    struct kl_key key[KL_BATCH];
+};
+static_assert(sizeof(struct kl_batch_keys) <= 64 * 1024, "memory that is locked is scarce");
 
 struct kl_request {
     struct kl_request *next;
@@ -24,7 +35,7 @@ struct kl_request {
     enum kl_store_status status;
     bool settled; /* has its answer before the ledger is asked */
     char text[KL_TEXT_MAX];
-    struct kl_key *key; /* of the job's secrets; NULL = no key */
+    struct kl_key *key; /* of the round's; NULL = no key */
 };
 
 /* What kl_store_content gives out: a table, and the ledger as it was when it was read. */
@@ -44,101 +55,116 @@ struct kl_late {
     int64_t wall;
 };
 
+/* A key of a ledger of the first format: store_forms.c. */
+struct kl_old_form {
+    struct kl_fingerprint old;
+    uint8_t label[32]; /* its digest */
+    bool known;        /* … which key of today it is: */
+    struct kl_fingerprint now, kin;
+};
+
+struct kl_old_forms {
+    struct kl_old_form *item; /* by their old fingerprint */
+    uint32_t count, unknown;
+};
+
+/* The worker thread's, while a job is under way; else at rest, and the loop keeps it. */
+struct kl_worker {
+    struct kl_csv_file csv; /* not of a store for RECORD or MEND */
+    struct kl_lock lock;    /* WORK, MEND */
+    struct kl_ledger *ledger;
+    struct kl_batch_keys *secret; /* WORK; blank between rounds */
+    bool look_only;               /* LOOK, RECORD */
+    bool sick;                    /* nobody knows what the last commit left on disk */
+    bool unseen;                  /* what the loop shows is not what is durable: there are news */
+    bool healed;                  /* the ledger may have news */
+    struct kl_old_forms forms;
+    struct kl_late *late; /* oldest first */
+    unsigned late_count;
+    char station[KL_NAME_MAX], bundle[80];
+};
+
+/* One round of the worker. The thread has all of it until it is done. */
 struct kl_job {
+    uv_work_t work;
+    struct kl_worker *worker;
+    const struct kl_store_content *shown; /* what the loop shows now, to be compared with */
     struct kl_request *first;
-    struct kl_key *secret; /* one for each request */
-    size_t secret_size;
     bool last;             /* the store closes: marks are due now */
     struct kl_shown *news; /* NULL = nothing new */
     char trouble[KL_TEXT_MAX];
 };
 
-/* Marks on their way into the file. */
-struct kl_marking {
-    uint32_t *rows, count;
-    struct kl_file_id was; /* the file that is replaced */
-    int fd;
-    enum kl_table_result result;
-    kl_us took;
-    char text[KL_TEXT_MAX];
+/* A second job beside the others puts the marks of a large file in. */
+struct kl_marking_job {
+    uv_work_t work;
+    struct kl_marking *marks; /* NULL = no such job */
+    bool done;                /* … and not yet taken in */
 };
 
-struct kl_store {
-    /* fixed */
-    char csv[PATH_MAX];         /* as given */
-    char watched[2 * PATH_MAX]; /* the same, from the root: the working folder may change */
-    char real[PATH_MAX];        /* where it leads */
-    char ledger_path[PATH_MAX];
-    bool header, read_only;
-    char station[KL_NAME_MAX], bundle[80];
-
-    /* worker */
-    struct kl_lock lock;
-    struct kl_ledger *ledger;
-    bool sick;            /* nobody knows what the last commit left on disk */
-    bool unseen;          /* table or ledger have news that `shown` lacks */
-    bool healed;          /* the ledger may have news */
-    struct kl_late *late; /* oldest first */
-    unsigned late_count;
-    struct kl_table *table;
-    struct kl_file_id bad_id; /* a changed CSV that can't be used, so it is not read again */
-    char bad_text[KL_TEXT_MAX];
-    int old_fd;                /* the file that the last marks replaced, and … */
-    struct kl_file_id old_id;  /* … how it looked then */
-    struct kl_file_id open_id; /* a changed CSV whose last row lacks its end, and … */
-    kl_us open_since;          /* … since when it looks like that, by a clock that never jumps */
-    struct kl_fingerprint *mark; /* provisioned, not marked yet */
-    uint32_t mark_count, mark_capacity;
-    kl_us mark_asked;               /* since when the oldest of them waits */
-    kl_us mark_not_before;          /* one that failed is not tried again at once */
-    kl_us mark_rest;                /* until then only a quiet bench is marked, see store_csv.c */
-    kl_us asked_at;                 /* the last request */
-    kl_us mark_took;                /* the last replacement; -1 = none yet */
-    char mark_trouble[KL_TEXT_MAX]; /* why the last one failed */
-    struct kl_job job;
-
-    /* A large file is marked by a second job, beside the others. It reads the table and changes it
-       only under the lock; meanwhile nobody reads the file again (`marking`). */
-    uv_mutex_t table_lock;
-    struct kl_marking background;
-    bool marking;
-
-    /* loop */
+/* The loop's. */
+struct kl_csv_store {
+    struct kl_store store;
+    struct kl_worker *worker; /* NULL: a job has it */
     struct kl_shown *shown;
     uv_loop_t *loop;
     const struct kl_store_events *events;
     void *ctx;
-    uv_work_t work;
     uv_timer_t tick;
-    uv_work_t marking_work;
-    bool marked;        /* `background` is done and not yet taken in */
-    bool working, look; /* look: even without requests, see what has changed */
-    bool closing, last_done;
+    struct kl_job job;
+    struct kl_marking_job marking;
+    bool look; /* even without requests, see what has changed */
+    bool closing;
     void (*closed)(void *ctx);
     void *closed_ctx;
     struct kl_request *queue, **queue_end;
     char trouble[KL_TEXT_MAX]; /* as last reported */
 };
 
-/* store_job.c */
-void kl_store_work(struct kl_store *s); /* does s->job */
-/* Loads ledger rows and marks that are missing; NULL and `error` if the ledger can't be read. */
-struct kl_shown *kl_store_show(struct kl_store *s, char error[KL_TEXT_MAX]);
-void kl_shown_free(struct kl_shown *shown, const struct kl_table *keep);
+/* store_open.c: the rest of the kind's functions is in store_loop.c and store_record.c */
+void kl_csv_store_free(struct kl_store *store);
 
-/* store_csv.c: the CSV on disk, as far as it is the store's */
-/* Somebody who keeps the CSV open went on writing to it after marks replaced it. */
-bool kl_store_lost_rows(const struct kl_store *s, char text[KL_TEXT_MAX]);
-/* Reads it again if it changed. False and `text`: it can't be used now; the table is the old one.
- */
-bool kl_store_refresh(struct kl_store *s, char text[KL_TEXT_MAX]);
-bool kl_store_want_mark(struct kl_store *s, const struct kl_fingerprint *fp);
-/* Marks at once if that is quick, or must be; what came of it is in s->mark_trouble. */
-void kl_store_mark_here(struct kl_store *s, bool must);
-/* True if marks of a large file are due: they are in s->background then. No job may run. */
-bool kl_store_mark_due(struct kl_store *s);
-void kl_store_mark_there(struct kl_store *s); /* puts them in */
-/* Takes in what came of it. No job may run. */
-void kl_store_marked(struct kl_store *s, struct kl_marking *m);
+/* store_loop.c */
+const struct kl_store_content *kl_csv_store_content(const struct kl_store *store);
+void kl_csv_store_start(struct kl_store *store, uv_loop_t *loop,
+                        const struct kl_store_events *events, void *ctx);
+void kl_csv_store_submit(struct kl_store *store, const struct kl_action *request);
+void kl_csv_store_close(struct kl_store *store, void (*closed)(void *ctx), void *ctx);
+
+/* store_record.c */
+bool kl_csv_store_has_record(const struct kl_store *store);
+bool kl_csv_store_keys(struct kl_store *store,
+                       bool (*each)(void *ctx, const struct kl_ledger_key *key), void *ctx,
+                       char error[KL_TEXT_MAX]);
+bool kl_csv_store_history(struct kl_store *store, const char *mac, const char *label,
+                          bool (*each)(void *ctx, const struct kl_ledger_entry *entry), void *ctx,
+                          char error[KL_TEXT_MAX]);
+bool kl_csv_store_release(struct kl_store *store, const struct kl_ledger_key *key,
+                          const char *reason, char error[KL_TEXT_MAX]);
+
+/* store_job.c */
+void kl_store_work(struct kl_job *job);
+int64_t kl_store_wall_clock(void);
+
+/* store_forms.c */
+/* Finds out which of the CSV's keys the ledger has in the old form. False and `error` if the ledger
+   can't be read. */
+bool kl_store_find_forms(struct kl_worker *w, char error[KL_TEXT_MAX]);
+/* Gives those that were found their new form in the ledger. */
+bool kl_store_keep_forms(struct kl_worker *w, char error[KL_TEXT_MAX]);
+struct kl_old_form *kl_old_form(const struct kl_old_forms *f, const struct kl_fingerprint *old);
+
+/* store_doubt.c */
+/* Keys that the CSV has under another label than the ledger. Answered, they are renamed in the
+   ledger; not answered: DOUBT and `error`. */
+enum kl_store_open_result kl_store_settle_names(struct kl_worker *w, struct kl_shown *shown,
+                                                bool answered, char error[KL_TEXT_MAX]);
+
+/* store_show.c */
+/* Loads ledger rows and finds the marks that are missing; NULL and `error` if the ledger can't be
+   read. */
+struct kl_shown *kl_store_show(struct kl_worker *w, char error[KL_TEXT_MAX]);
+void kl_shown_free(struct kl_shown *shown);
+bool kl_store_same_ledger(const struct kl_store_content *a, const struct kl_store_content *b);
 
 #endif

@@ -4,7 +4,7 @@
 
 #include <jansson.h>
 
-#include "keyline/ledger.h"
+#include "keyline/store.h"
 
 enum keys_format {
     KEYS_TEXT,
@@ -14,7 +14,7 @@ enum keys_format {
 
 struct keys_args {
     const char *csv;
-    bool header;
+    bool header, fix;
     enum keys_format format;
     const char *state, *label, *mac, *reason;
     char mac_text[18]; /* `mac` as the ledger writes it */
@@ -26,10 +26,16 @@ int keys_list(const struct keys_args *a);
 /* cli_keys_ledger.c */
 int keys_history(const struct keys_args *a);
 int keys_export(const struct keys_args *a);
-/* NULL if it can't be read (`exit` says so) or there is none. */
-struct kl_ledger *keys_open_ledger(const struct keys_args *a, enum kl_ledger_mode mode, int *exit);
+int keys_store_exit(enum kl_store_open_result result);
+/* KL_EXIT_OK, or the exit status after a word on stderr. Free it only after OK. */
+int keys_open_record(const struct keys_args *a, struct kl_store **out);
+/* A word on stderr if nothing was ever recorded. */
+void keys_say_no_record(const struct keys_args *a, const struct kl_store *s);
 /* cli_keys_release.c */
 int keys_release(const struct keys_args *a);
+
+/* cli_keys_lint.c */
+int keys_lint(const struct keys_args *a);
 
 /* cli_keys_print.c */
 /* "2026-03-01T07:55:10Z"; "" for 0. */

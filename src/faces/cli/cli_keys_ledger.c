@@ -7,21 +7,34 @@
 #include "cli_keys.h"
 #include "keyline/cli.h"
 
-struct kl_ledger *keys_open_ledger(const struct keys_args *a, enum kl_ledger_mode mode, int *exit)
+int keys_store_exit(enum kl_store_open_result result)
 {
-    char path[PATH_MAX], error[KL_TEXT_MAX] = "";
-    struct kl_ledger *l = NULL;
+    static const int statuses[] = {
+        [KL_STORE_OPENED] = KL_EXIT_OK,   [KL_STORE_BAD_CSV] = KL_EXIT_INPUT,
+        [KL_STORE_HELD] = KL_EXIT_HELD,   [KL_STORE_BROKEN] = KL_EXIT_STORE,
+        [KL_STORE_DOUBT] = KL_EXIT_DOUBT,
+    };
 
-    if (!kl_ledger_path(a->csv, path))
-        kl_copy(error, sizeof error, "the path of the CSV is too long");
-    else
-        l = kl_ledger_open(path, mode, error);
-    *exit = error[0] == '\0' ? KL_EXIT_OK : KL_EXIT_STORE;
-    if (error[0] != '\0')
+    return statuses[result];
+}
+
+int keys_open_record(const struct keys_args *a, struct kl_store **out)
+{
+    struct kl_store_options options = {.csv = a->csv, .mode = KL_STORE_RECORD};
+    char error[KL_TEXT_MAX];
+    enum kl_store_open_result result = kl_store_open(&options, out, error);
+
+    if (result != KL_STORE_OPENED)
         fprintf(stderr, "keyline: %s\n", error);
-    else if (l == NULL)
+    else
+        keys_say_no_record(a, *out);
+    return keys_store_exit(result);
+}
+
+void keys_say_no_record(const struct keys_args *a, const struct kl_store *s)
+{
+    if (!kl_store_has_record(s))
         fprintf(stderr, "keyline: %s has no ledger yet: no board got a key from it\n", a->csv);
-    return l;
 }
 
 /* ---- history ----------------------------------------------------------------------------------
@@ -168,18 +181,18 @@ int keys_history(const struct keys_args *a)
 {
     struct printing p = {a->format, true};
     char error[KL_TEXT_MAX];
-    int exit;
-    struct kl_ledger *l = keys_open_ledger(a, KL_LEDGER_READ, &exit);
+    struct kl_store *s;
+    int exit = keys_open_record(a, &s);
 
     if (exit != KL_EXIT_OK)
         return exit;
     if (a->format == KEYS_CSV)
         print_columns(history_columns, sizeof history_columns / sizeof history_columns[0]);
-    if (l != NULL && !kl_ledger_history(l, a->mac, a->label, print_entry, &p, error)) {
+    if (!kl_store_history(s, a->mac, a->label, print_entry, &p, error)) {
         fprintf(stderr, "keyline: %s\n", error);
         exit = KL_EXIT_STORE;
     }
-    kl_ledger_close(l);
+    kl_store_free(s);
     if (a->format == KEYS_JSON)
         keys_json_end(p.first);
     return exit == KL_EXIT_OK ? keys_printed() : exit;
@@ -225,18 +238,18 @@ int keys_export(const struct keys_args *a)
 {
     struct printing p = {a->format, true};
     char error[KL_TEXT_MAX];
-    int exit;
-    struct kl_ledger *l = keys_open_ledger(a, KL_LEDGER_READ, &exit);
+    struct kl_store *s;
+    int exit = keys_open_record(a, &s);
 
     if (exit != KL_EXIT_OK)
         return exit;
     if (a->format != KEYS_JSON)
         print_columns(export_columns, sizeof export_columns / sizeof export_columns[0]);
-    if (l != NULL && !kl_ledger_keys(l, print_export, &p, error)) {
+    if (!kl_store_keys(s, print_export, &p, error)) {
         fprintf(stderr, "keyline: %s\n", error);
         exit = KL_EXIT_STORE;
     }
-    kl_ledger_close(l);
+    kl_store_free(s);
     if (a->format == KEYS_JSON)
         keys_json_end(p.first);
     return exit == KL_EXIT_OK ? keys_printed() : exit;

@@ -3,13 +3,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cli_keys.h"
 #include "faces/stream/wire.h"
 #include "keyline/cli.h"
-#include "keyline/store.h"
 
 enum {
     PATIENCE_MS = 10 * 1000,
@@ -68,22 +66,13 @@ static int say_released(const struct finding *f)
 /* ---- by ourselves: no station runs ------------------------------------------------------------
  */
 
-static int release_found(struct kl_ledger *l, const struct finding *f)
+static int release_found(struct kl_store *s, const struct finding *f)
 {
-    const struct keys_args *a = f->args;
-    struct timespec now;
+    const struct kl_ledger_key key = {
+        .fingerprint = f->fingerprint, .mac = f->mac, .label = f->args->label};
     char text[KL_TEXT_MAX];
-    struct kl_ledger_change change = {.fingerprint = f->fingerprint,
-                                      .mac = f->mac,
-                                      .label = a->label,
-                                      .reason = a->reason,
-                                      .station = "keyline keys release"};
 
-    clock_gettime(CLOCK_REALTIME, &now);
-    change.wall = (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-    if (!kl_ledger_begin(l, text) || kl_ledger_release(l, &change, text) != KL_STORE_OK ||
-        !kl_ledger_commit(l, text)) {
-        kl_ledger_rollback(l);
+    if (!kl_store_release(s, &key, f->args->reason, text)) {
         fprintf(stderr, "keyline: not released: %s\n", text);
         return KL_EXIT_STORE;
     }
@@ -96,16 +85,19 @@ static int release_found(struct kl_ledger *l, const struct finding *f)
 /* Looks through what the station says for a refusal; other lines are news for dashboards. */
 static bool is_refused(struct talk *t, char why[KL_TEXT_MAX])
 {
+    static struct kl_wire_message message;
+    static struct kl_snapshot snap;
     char *newline;
     bool refused = false;
 
     while (!refused && (newline = memchr(t->text, '\n', t->size)) != NULL) {
-        json_t *line = json_loadb(t->text, (size_t)(newline - t->text), 0, NULL);
-        const char *text = json_string_value(json_object_get(line, "refused"));
-        refused = text != NULL;
-        if (refused)
-            kl_copy(why, KL_TEXT_MAX, text);
-        json_decref(line);
+        bool good = kl_wire_decode(t->text, (size_t)(newline - t->text), &snap, &message);
+        if (good && message.kind == KL_WIRE_REFUSED) {
+            kl_copy(why, KL_TEXT_MAX, message.u.text);
+            refused = true;
+        }
+        if (good && message.kind == KL_WIRE_HELLO)
+            refused = kl_wire_is_foreign(&message.u.hello, why);
         t->size -= (size_t)(newline + 1 - t->text);
         memmove(t->text, newline + 1, t->size);
     }
@@ -129,7 +121,7 @@ static bool hear(struct talk *t)
 }
 
 /* What counts is what the ledger says. */
-static int wait_for_release(struct kl_ledger *l, const struct finding *f, int fd)
+static int wait_for_release(struct kl_store *s, const struct finding *f, int fd)
 {
     static struct talk t;
     char why[KL_TEXT_MAX] = "the station did not do it; see its events";
@@ -140,7 +132,7 @@ static int wait_for_release(struct kl_ledger *l, const struct finding *f, int fd
         bool there = hear(&t);
         if (is_refused(&t, why))
             break;
-        if (kl_ledger_keys(l, find_reserved, &now, why) && now.reserved == 0)
+        if (kl_store_keys(s, find_reserved, &now, why) && now.reserved == 0)
             return say_released(f);
         if (!there)
             break;
@@ -149,13 +141,15 @@ static int wait_for_release(struct kl_ledger *l, const struct finding *f, int fd
     return KL_EXIT_HELD;
 }
 
-static int ask_station(struct kl_ledger *l, const struct finding *f)
+static int ask_station(struct kl_store *s, const struct finding *f)
 {
-    char *line = kl_wire_release(&f->fingerprint, f->args->reason);
+    struct kl_command release = {.kind = KL_CMD_RELEASE, .fingerprint = f->fingerprint};
+    bool fits = kl_copy(release.argument, sizeof release.argument, f->args->reason);
+    char *line = fits ? kl_wire_command(&release) : NULL;
     int fd = kl_wire_connect(f->args->csv), exit = KL_EXIT_HELD;
 
     if (fd >= 0 && line != NULL && write(fd, line, strlen(line)) == (ssize_t)strlen(line))
-        exit = wait_for_release(l, f, fd);
+        exit = wait_for_release(s, f, fd);
     else
         fprintf(stderr,
                 "keyline: not released: a station works on %s (%s) and can't be reached by this "
@@ -170,17 +164,17 @@ static int ask_station(struct kl_ledger *l, const struct finding *f)
 /* ---- either way -------------------------------------------------------------------------------
  */
 
-static int release_in(struct kl_ledger *l, const struct keys_args *a, const char *station)
+static int release_in(struct kl_store *s, const struct keys_args *a, const char *station)
 {
     struct finding f = {.args = a, .station = station};
     char error[KL_TEXT_MAX];
 
-    if (!kl_ledger_keys(l, find_reserved, &f, error)) {
+    if (!kl_store_keys(s, find_reserved, &f, error)) {
         fprintf(stderr, "keyline: %s\n", error);
         return KL_EXIT_STORE;
     }
     if (f.reserved == 1)
-        return station == NULL ? release_found(l, &f) : ask_station(l, &f);
+        return station == NULL ? release_found(s, &f) : ask_station(s, &f);
     if (f.reserved > 1)
         fprintf(stderr, "keyline: say which one with --mac\n");
     else if (f.provisioned)
@@ -192,10 +186,11 @@ static int release_in(struct kl_ledger *l, const struct keys_args *a, const char
 
 int keys_release(const struct keys_args *a)
 {
-    char text[KL_TEXT_MAX];
-    struct kl_ledger *l;
-    struct kl_station_lock *lock;
+    struct kl_store_options options = {
+        .csv = a->csv, .mode = KL_STORE_MEND, .station = "keyline keys release"};
+    char text[KL_TEXT_MAX], error[KL_TEXT_MAX];
     enum kl_store_open_result result;
+    struct kl_store *s;
     bool held;
     int exit;
 
@@ -203,15 +198,18 @@ int keys_release(const struct keys_args *a)
         fprintf(stderr, "usage: keyline keys release LABEL --reason TEXT\n");
         return KL_EXIT_USAGE;
     }
-    result = kl_store_lock(a->csv, &lock, text);
-    if (result == KL_STORE_BAD_CSV || result == KL_STORE_BROKEN) {
-        fprintf(stderr, "keyline: %s\n", text);
-        return result == KL_STORE_BAD_CSV ? KL_EXIT_INPUT : KL_EXIT_STORE;
-    }
+    result = kl_store_open(&options, &s, text);
     held = result == KL_STORE_HELD;
-    if ((l = keys_open_ledger(a, held ? KL_LEDGER_READ : KL_LEDGER_CHANGE, &exit)) != NULL)
-        exit = release_in(l, a, held ? text : NULL);
-    kl_ledger_close(l);
-    kl_store_unlock(lock);
+    if (held) {
+        options.mode = KL_STORE_RECORD;
+        result = kl_store_open(&options, &s, error);
+    }
+    if (result != KL_STORE_OPENED) {
+        fprintf(stderr, "keyline: %s\n", held ? error : text);
+        return keys_store_exit(result);
+    }
+    keys_say_no_record(a, s);
+    exit = release_in(s, a, held ? text : NULL);
+    kl_store_free(s);
     return exit;
 }

@@ -1,12 +1,10 @@
 /* cli_keys_show.c: status and list: the CSV and the ledger, brought together as the station does.
  */
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli_keys.h"
-#include "keyline/csv.h"
 #include "pool_view.h"
 
 struct view {
@@ -30,30 +28,14 @@ static bool note_time(void *ctx, const struct kl_ledger_key *key)
     return true;
 }
 
-static bool read_times(const struct keys_args *a, struct view *v, char error[KL_TEXT_MAX])
-{
-    char path[PATH_MAX];
-    struct kl_ledger *l;
-    bool ok;
-
-    if (!kl_ledger_path(a->csv, path))
-        return true;
-    l = kl_ledger_open(path, KL_LEDGER_READ, error);
-    if (l == NULL)
-        return error[0] == '\0';
-    ok = kl_ledger_keys(l, note_time, v, error);
-    kl_ledger_close(l);
-    return ok;
-}
-
 static int open_view(const struct keys_args *a, struct view *v)
 {
     char error[KL_TEXT_MAX];
     int exit = pool_view_open(a->csv, a->header, &v->both, error);
 
     if (exit == KL_EXIT_OK) {
-        v->since = calloc((size_t)v->both.memory.capacity + 1, sizeof *v->since);
-        if (v->since != NULL && read_times(a, v, error))
+        v->since = calloc((size_t)v->both.memory->capacity + 1, sizeof *v->since);
+        if (v->since != NULL && kl_store_keys(v->both.store, note_time, v, error))
             return KL_EXIT_OK;
         if (v->since == NULL)
             kl_copy(error, sizeof error, "no memory");
@@ -74,7 +56,7 @@ struct figure {
 };
 
 enum {
-    FIGURES = 10
+    FIGURES = 12
 };
 
 static void figures(const struct kl_pool_counts *c, struct figure out[FIGURES])
@@ -86,6 +68,8 @@ static void figures(const struct kl_pool_counts *c, struct figure out[FIGURES])
         {"blocked", "can't be handed out", c->blocked, false},
         {"copies", "exact copies of other rows, counted once", c->copies, false},
         {"conflicts", "labels with two different keys", c->conflicts, false},
+        {"twins", "secrets under two labels", c->twins, false},
+        {"renamed", "under another label than the ledger has", c->renamed, false},
         {"bad_lines", "rows that the firmware could not take", c->bad_lines, false},
         {"foreign", "marked by another tool, board unknown", c->foreign, false},
         {"vanished", "in the ledger, no longer in the CSV", c->vanished, false},
@@ -146,6 +130,12 @@ static void status_text(const struct keys_args *a, const struct view *v, const c
         printf("lines %u and %u have one label and different keys: no station starts with this\n",
                (unsigned)v->both.pool.counts.conflict_line_a,
                (unsigned)v->both.pool.counts.conflict_line_b);
+    if (v->both.pool.counts.twins > 0)
+        printf("lines %u and %u have one secret under two labels: no station starts with this\n",
+               (unsigned)v->both.pool.counts.twin_line_a,
+               (unsigned)v->both.pool.counts.twin_line_b);
+    if (v->both.content->doubt[0] != '\0')
+        printf("in doubt: %s\n", v->both.content->doubt);
     if (v->both.content->warning[0] != '\0')
         printf("%s\n", v->both.content->warning);
     if (holder[0] != '\0')
@@ -199,6 +189,8 @@ static const char *const trouble_words[] = {
     [KL_TROUBLE_FOREIGN] = "foreign",
     [KL_TROUBLE_VANISHED] = "vanished",
     [KL_TROUBLE_CHANGED] = "changed",
+    [KL_TROUBLE_RENAMED] = "renamed",
+    [KL_TROUBLE_REFUSED] = "",
 };
 
 struct item {
@@ -250,14 +242,14 @@ static struct item item_of_key(const struct view *v, uint32_t at)
     return item;
 }
 
-static struct item item_of_row(const struct view *v, const struct kl_csv_row *row)
+static struct item item_of_row(const struct view *v, const struct kl_pool_row *row)
 {
     struct item item = {.label = row->label, .state = "blocked", .why = "", .line = row->line};
     uint32_t at = row->bad ? UINT32_MAX : kl_pool_find(&v->both.pool, &row->fingerprint);
 
     if (at == UINT32_MAX) {
         item.trouble = trouble_words[KL_TROUBLE_BAD_LINE];
-        item.why = kl_csv_unfit_text((enum kl_csv_unfit)row->why);
+        item.why = row->why;
         return item;
     }
     if (kl_pool_key(&v->both.pool, at)->line == row->line)

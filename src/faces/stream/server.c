@@ -23,7 +23,7 @@ enum {
     BUFFER_MAX = 1 << 20, /* a client that is further behind loses lines */
     PUBLISH_MS = 80,      /* at most 12 snapshots a second */
     FAREWELL_MS = 1000,   /* for last words to a client that does not read */
-    WISH_MAX = 4096,
+    REQUEST_MAX = 4096,
 };
 
 struct log {
@@ -39,10 +39,13 @@ struct client {
     bool writing, closing, due; /* due: a snapshot is to follow */
     uint64_t gap[LOGS];         /* lines that were left out */
     bool has_gap;
-    struct kl_snapshot *sent; /* what it knows; NULL = nothing yet */
-    uint64_t doubts;          /* the server's, when it was told */
-    char wish[WISH_MAX];
-    size_t wish_size;
+    struct kl_snapshot *sent;  /* what it knows; NULL = nothing yet */
+    uint64_t in_doubt_version; /* the server's, when it was sent the list */
+    uint64_t results;          /* the server's, when it was sent the figures */
+    unsigned protocol;         /* 1 until its hello says otherwise */
+    char operator_name[KL_NAME_MAX];
+    char request[REQUEST_MAX];
+    size_t request_size;
     struct client *next;
 };
 
@@ -51,15 +54,19 @@ struct server {
     struct kl_wire_hello hello;
     uv_pipe_t pipe;
     uv_timer_t timer;
-    bool closing;
+    bool closing, for_group, build_stale;
     struct client *clients;
     unsigned client_count;
     struct log log[LOGS];
     struct kl_snapshot *now;
-    struct kl_in_doubt doubt[KL_WIRE_DOUBTS_MAX];
-    unsigned doubt_count;
-    uint64_t doubts; /* of the snapshot that `doubt` belongs to */
+    struct kl_in_doubt in_doubt[KL_WIRE_IN_DOUBT_MAX];
+    unsigned in_doubt_count;
+    uint64_t in_doubt_version; /* of the snapshot that `in_doubt` belongs to */
     uint64_t published_at, farewell_at;
+    struct kl_stats *stats;
+    struct kl_stats_view figures;
+    int64_t wall;     /* of the last result */
+    uint64_t results; /* how many it was fed */
 };
 
 /* ---- to one client ----------------------------------------------------------------------------
@@ -142,9 +149,14 @@ static void send_news(struct client *c)
     KL_ASSERT(c->sent != NULL);
     *c->sent = *sv->now;
     send_line(c, line);
-    if (c->doubts != sv->doubts)
-        send_line(c, kl_wire_doubt(sv->doubt, sv->doubt_count));
-    c->doubts = sv->doubts;
+    if (c->in_doubt_version != sv->in_doubt_version)
+        send_line(c, kl_wire_in_doubt(sv->in_doubt, sv->in_doubt_count));
+    c->in_doubt_version = sv->in_doubt_version;
+    if (c->results != sv->results) {
+        kl_stats_look(sv->stats, sv->wall, &sv->figures);
+        send_line(c, kl_wire_stats(&sv->figures));
+    }
+    c->results = sv->results;
 }
 
 /* Only to a client that has read everything before, so that it is never sent two in a row. */
@@ -180,21 +192,34 @@ static void close_client(struct client *c)
 /* ---- from one client --------------------------------------------------------------------------
  */
 
-static void do_wish(struct client *c, const char *line, size_t size)
+/* A dashboard of another version may show what it is told, but it can't command: its words may mean
+   something else here. */
+static bool may_command(const struct client *c, char error[KL_TEXT_MAX])
 {
-    struct kl_shell *sh = c->server->sh;
-    struct kl_wire_wish wish;
-    char error[KL_TEXT_MAX] = "";
-    bool good = kl_wire_decode_wish(line, size, &wish, error);
+    if (c->protocol == KL_WIRE_PROTOCOL)
+        return true;
+    kl_format(error, KL_TEXT_MAX,
+              "this dashboard speaks protocol %u, the station (keyline %s) %u: leave it and attach "
+              "with the station's keyline",
+              c->protocol, c->server->hello.version, (unsigned)KL_WIRE_PROTOCOL);
+    return false;
+}
 
-    if (good && wish.kind == KL_WIRE_WISH_ADD_PORT)
-        good = kl_shell_add_port(sh, wish.port, error);
-    else if (good && wish.kind == KL_WIRE_WISH_REMOVE_PORT)
-        good = kl_shell_remove_port(sh, wish.slot, error);
-    else if (good && wish.kind == KL_WIRE_WISH_RELEASE)
-        good = kl_shell_release(sh, &wish.fingerprint, wish.reason, error);
-    else if (good)
-        kl_shell_command(sh, wish.command, wish.slot == KL_WIRE_BENCH ? 0 : wish.slot);
+static void take_request(struct client *c, const char *line, size_t size)
+{
+    struct kl_wire_request request;
+    char error[KL_TEXT_MAX] = "";
+    bool good = kl_wire_decode_request(line, size, &request, error);
+
+    if (good && request.is_hello) {
+        c->protocol = request.protocol;
+        kl_copy(c->operator_name, sizeof c->operator_name, request.command.operator_name);
+        good = may_command(c, error);
+    } else if (good) {
+        kl_copy(request.command.operator_name, sizeof request.command.operator_name,
+                c->operator_name);
+        good = may_command(c, error) && kl_shell_command(c->server->sh, &request.command, error);
+    }
     if (!good)
         send_line(c, kl_wire_refused(error));
 }
@@ -204,27 +229,27 @@ static void give_buffer(uv_handle_t *handle, size_t size, uv_buf_t *buffer)
     struct client *c = handle->data;
 
     (void)size;
-    *buffer = uv_buf_init(c->wish + c->wish_size, (unsigned)(WISH_MAX - c->wish_size));
+    *buffer = uv_buf_init(c->request + c->request_size, (unsigned)(REQUEST_MAX - c->request_size));
 }
 
 static void on_input(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer)
 {
     struct client *c = stream->data;
-    char *at = c->wish, *newline;
+    char *at = c->request, *newline;
 
     (void)buffer;
     if (size < 0) {
         close_client(c);
         return;
     }
-    c->wish_size += (size_t)size;
-    while (!c->closing && (newline = memchr(at, '\n', c->wish_size))) {
-        do_wish(c, at, (size_t)(newline - at));
-        c->wish_size -= (size_t)(newline + 1 - at);
+    c->request_size += (size_t)size;
+    while (!c->closing && (newline = memchr(at, '\n', c->request_size))) {
+        take_request(c, at, (size_t)(newline - at));
+        c->request_size -= (size_t)(newline + 1 - at);
         at = newline + 1;
     }
-    memmove(c->wish, at, c->wish_size);
-    if (c->wish_size == WISH_MAX)
+    memmove(c->request, at, c->request_size);
+    if (c->request_size == REQUEST_MAX)
         close_client(c);
 }
 
@@ -250,13 +275,14 @@ static void send_backlog(struct client *c)
 static void look(struct server *sv)
 {
     kl_shell_look(sv->sh, sv->now);
-    if (sv->now->doubts == sv->doubts)
+    if (sv->now->in_doubt_version == sv->in_doubt_version)
         return;
-    sv->doubts = sv->now->doubts;
-    sv->doubt_count = kl_shell_in_doubt(sv->sh, sv->doubt, KL_WIRE_DOUBTS_MAX);
+    sv->in_doubt_version = sv->now->in_doubt_version;
+    sv->in_doubt_count = kl_shell_in_doubt(sv->sh, sv->in_doubt, KL_WIRE_IN_DOUBT_MAX);
 }
 
-static bool is_ours(uv_pipe_t *pipe)
+/* Who may write to a socket that was opened to a group is for the system to say. */
+static bool may_talk(const struct server *sv, uv_pipe_t *pipe)
 {
     struct ucred peer;
     socklen_t size = sizeof peer;
@@ -264,7 +290,7 @@ static bool is_ours(uv_pipe_t *pipe)
 
     return uv_fileno((uv_handle_t *)pipe, &fd) == 0 &&
            getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
-           (peer.uid == geteuid() || peer.uid == 0);
+           (sv->for_group || peer.uid == geteuid() || peer.uid == 0);
 }
 
 static void on_connection(uv_stream_t *stream, int status)
@@ -281,15 +307,18 @@ static void on_connection(uv_stream_t *stream, int status)
     sv->clients = c;
     sv->client_count++;
     if (uv_accept(stream, (uv_stream_t *)&c->pipe) != 0 || sv->client_count > CLIENTS_MAX ||
-        !is_ours(&c->pipe)) {
+        !may_talk(sv, &c->pipe)) {
         close_client(c);
         return;
     }
     uv_read_start((uv_stream_t *)&c->pipe, give_buffer, on_input);
     look(sv);
     send_line(c, kl_wire_hello(&sv->hello));
-    c->doubts = UINT64_MAX; /* it has not been told */
+    c->in_doubt_version = UINT64_MAX; /* it has not been sent the list */
+    c->protocol = 1;
     send_news(c);
+    if (sv->build_stale)
+        send_line(c, kl_wire_build(true));
     send_backlog(c);
 }
 
@@ -314,6 +343,15 @@ static void on_changed(void *ctx)
     uv_timer_start(&sv->timer, publish, passed >= PUBLISH_MS ? 1 : PUBLISH_MS - passed, 0);
 }
 
+void server_build_changed(struct server *sv, bool stale)
+{
+    sv->build_stale = stale;
+    for (struct client *c = sv->clients; c; c = c->next)
+        send_line(c, kl_wire_build(stale));
+    kl_shell_tell(sv->sh, stale ? "the images on disk are no longer the ones that are being flashed"
+                                : "the images on disk are the ones that are being flashed");
+}
+
 /* ---- logs -------------------------------------------------------------------------------------
  */
 
@@ -335,21 +373,32 @@ static void add_line(struct server *sv, unsigned log, const char *text)
     }
 }
 
+static void take_result(struct server *sv, const struct kl_told *told)
+{
+    struct kl_stats_result r = stats_result(told);
+
+    sv->wall = told->wall;
+    sv->results++;
+    kl_stats_add(sv->stats, &r);
+}
+
 static void on_note(void *ctx, const struct kl_told *told)
 {
-    enum kl_note_kind kind = told->action->u.note.kind;
+    enum kl_note_kind kind = told->note->kind;
     char text[1024], line[1200], time[16];
 
+    if (kind == KL_NOTE_RESULT)
+        take_result(ctx, told);
     if (kind == KL_NOTE_LOG) {
-        add_line(ctx, told->slot, told->action->u.note.text);
+        add_line(ctx, told->note->slot, told->note->text);
         return;
     }
-    if (!note_line(told->action, text, sizeof text))
+    if (!note_line(told->note, text, sizeof text))
         return;
     kl_clock_time(told->wall, time);
-    if (told->slot != KL_TOLD_BENCH) {
+    if (told->note->slot != KL_BENCH) {
         snprintf(line, sizeof line, "-- %s %s", time, text);
-        add_line(ctx, told->slot, line);
+        add_line(ctx, told->note->slot, line);
     }
     if (kind != KL_NOTE_STATE && kind != KL_NOTE_CHIP) {
         snprintf(line, sizeof line, "%s %-12s %s", time, told->slot_name, text);
@@ -415,7 +464,7 @@ static int listen_at(struct server *sv, const char *path)
     make_folder_of(path);
     unlink(path);
     rc = uv_pipe_bind(&sv->pipe, path);
-    if (rc == 0 && chmod(path, 0600) != 0)
+    if (rc == 0 && chmod(path, sv->for_group ? 0660 : 0600) != 0)
         rc = -errno;
     if (rc == 0)
         rc = uv_listen((uv_stream_t *)&sv->pipe, 8, on_connection);
@@ -450,10 +499,13 @@ struct server *server_create(struct kl_shell *sh, const char *csv,
 
     KL_ASSERT(sv != NULL);
     sv->sh = sh;
+    sv->for_group = kl_wire_is_socket(csv);
     sv->hello = *hello;
     sv->now = calloc(1, sizeof *sv->now);
-    KL_ASSERT(sv->now != NULL);
+    sv->stats = kl_stats_create();
+    KL_ASSERT(sv->now != NULL && sv->stats != NULL);
     if (!listen_somewhere(sv, csv, error)) {
+        kl_stats_free(sv->stats);
         free(sv->now);
         free(sv);
         return NULL;
@@ -478,6 +530,7 @@ void server_free(struct server *sv)
     for (unsigned i = 0; i < LOGS; i++)
         for (unsigned n = 0; n < LOG_LINES; n++)
             free(sv->log[i].line[n]);
+    kl_stats_free(sv->stats);
     free(sv->now);
     free(sv);
 }

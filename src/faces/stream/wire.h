@@ -8,11 +8,12 @@
 #define KEYLINE_WIRE_H
 
 #include "keyline/station.h"
+#include "stats.h"
 
 enum {
-    KL_WIRE_PROTOCOL = 1,
+    KL_WIRE_PROTOCOL = 2,          /* 1 knew no hello of the dashboard */
     KL_WIRE_LINE_MAX = 256 * 1024, /* longer lines are an error of the other side */
-    KL_WIRE_DOUBTS_MAX = 64,
+    KL_WIRE_IN_DOUBT_MAX = 64,
     KL_WIRE_BENCH = KL_SLOTS_MAX, /* "slot" of lines about the whole bench */
 };
 
@@ -22,6 +23,9 @@ struct kl_wire_hello {
     char version[24]; /* keyline's */
     char csv[KL_PORT_MAX], firmware[KL_NAME_MAX], project[32], project_version[32], chip[24];
     char station[KL_NAME_MAX];
+    char digest[65];     /* of the images, hex */
+    int64_t since;       /* wall clock, microseconds since 1970 */
+    char settings[8192]; /* what it was started with: lines of "option=value" */
 };
 
 enum kl_wire_kind {
@@ -30,8 +34,10 @@ enum kl_wire_kind {
     KL_WIRE_SNAPSHOT, /* `snap` was brought up to date; the first one after a hello is complete */
     KL_WIRE_LOG,      /* one line of a slot's log; slot KL_WIRE_BENCH: of the bench's events */
     KL_WIRE_LOG_GAP,  /* lines were left out because this client read too slowly */
-    KL_WIRE_DOUBT,    /* all keys in doubt */
+    KL_WIRE_IN_DOUBT, /* all keys in doubt */
     KL_WIRE_REFUSED,  /* a command was not taken: text */
+    KL_WIRE_BUILD,    /* whether the images on disk are other ones now */
+    KL_WIRE_STATS,    /* what became of the boards, slot by slot */
     KL_WIRE_BYE,      /* the station ends: its exit status, and a summary */
 };
 
@@ -49,9 +55,11 @@ struct kl_wire_message {
         } gap;
         struct {
             unsigned count;
-            struct kl_in_doubt item[KL_WIRE_DOUBTS_MAX];
-        } doubt;
+            struct kl_in_doubt item[KL_WIRE_IN_DOUBT_MAX];
+        } in_doubt;
         char text[KL_TEXT_MAX];
+        bool stale; /* BUILD */
+        struct kl_stats_view stats;
         struct {
             int exit;
             char text[KL_TEXT_MAX];
@@ -67,35 +75,25 @@ struct kl_wire_message {
 bool kl_wire_decode(const char *line, size_t size, struct kl_snapshot *snap,
                     struct kl_wire_message *out);
 
-/* Lines to send, newline included; free() them. NULL if memory is out. `slot` where the command has
-   one. */
-char *kl_wire_command(enum kl_command_kind kind, unsigned slot);
-char *kl_wire_add_port(const char *target);
-char *kl_wire_remove_port(unsigned slot);
-char *kl_wire_release(const struct kl_fingerprint *fp, const char *reason);
+/* Lines to send, newline included; free() them. NULL if memory is out. The first line of a
+   dashboard says which protocol it speaks and who sits there. */
+char *kl_wire_client_hello(const char *operator_name);
+char *kl_wire_command(const struct kl_command *command);
+/* Why a dashboard can't work with the station that said this; false if it can. */
+bool kl_wire_is_foreign(const struct kl_wire_hello *hello, char text[KL_TEXT_MAX]);
 
 /* ---- the station's side ------------------------------------------------------------------------
  */
 
-enum kl_wire_wish_kind {
-    KL_WIRE_WISH_COMMAND,
-    KL_WIRE_WISH_ADD_PORT,
-    KL_WIRE_WISH_REMOVE_PORT,
-    KL_WIRE_WISH_RELEASE,
-};
-
-struct kl_wire_wish {
-    enum kl_wire_wish_kind kind;
-    enum kl_command_kind command;
-    unsigned slot;
-    char port[KL_PORT_MAX];            /* ADD_PORT */
-    struct kl_fingerprint fingerprint; /* RELEASE */
-    char reason[KL_TEXT_MAX];
+struct kl_wire_request {
+    bool is_hello;
+    unsigned protocol;         /* of a hello */
+    struct kl_command command; /* of a hello only operator_name */
 };
 
 /* Reads what a dashboard sent; false and a reason for `refused` if it can't be done. */
-bool kl_wire_decode_wish(const char *line, size_t size, struct kl_wire_wish *out,
-                         char error[KL_TEXT_MAX]);
+bool kl_wire_decode_request(const char *line, size_t size, struct kl_wire_request *out,
+                            char error[KL_TEXT_MAX]);
 
 /* Lines to send, newline included; free() them. NULL if memory is out. */
 char *kl_wire_hello(const struct kl_wire_hello *hello);
@@ -103,15 +101,22 @@ char *kl_wire_hello(const struct kl_wire_hello *hello);
 char *kl_wire_snapshot(const struct kl_snapshot *now, const struct kl_snapshot *before);
 char *kl_wire_log(unsigned slot, const char *text);
 char *kl_wire_log_gap(unsigned slot, uint64_t lines);
-char *kl_wire_doubt(const struct kl_in_doubt *item, unsigned count);
+char *kl_wire_in_doubt(const struct kl_in_doubt *item, unsigned count);
 char *kl_wire_refused(const char *text);
+char *kl_wire_build(bool stale);
+char *kl_wire_stats(const struct kl_stats_view *stats);
 char *kl_wire_bye(int exit_status, const char *text);
 
+/* "/run/keyline/bench.socket": where a station was told to listen, not a CSV. */
+bool kl_wire_is_socket(const char *name);
 /* Where the station that works on this CSV listens, best place first: beside the ledger, else where
-   that folder can't hold a socket. False past the last; "" for a place that can't be used. */
+   that folder can't hold a socket; of a socket's name only that. False past the last; "" for a
+   place that can't be used. */
 bool kl_wire_socket_path(const char *csv, unsigned i, char *out, size_t size);
-/* Connects to the station that works on this CSV (blocking, a local socket); -1 if there is none.
-   Only a station of the same user is talked to. */
+/* "pi (from 10.0.0.5)": the login that this process belongs to. */
+void kl_wire_operator(char out[KL_NAME_MAX]);
+/* Connects to the station that works on this CSV (blocking, a local socket) and says hello; -1 if
+   there is none. Only a station of the same user is talked to, unless its socket was named. */
 int kl_wire_connect(const char *csv);
 
 #endif

@@ -1,0 +1,99 @@
+/*
+ * ledger.h: the SQLite file beside the CSV: which key belongs to which MAC, and a history to which
+ * rows are only ever added. No secrets. The format is in docs/ledger.md.
+ *
+ * Blocking; one thread at a time. Changes are made between begin and commit; what they find there
+ * is what is durable, and it wins over what the caller believes.
+ */
+#ifndef KEYLINE_ADAPTERS_LEDGER_H
+#define KEYLINE_ADAPTERS_LEDGER_H
+
+#include "keyline/store.h"
+
+struct kl_ledger;
+
+enum kl_ledger_mode {
+    KL_LEDGER_READ,   /* writes nothing; NULL without an error text if there is no ledger yet */
+    KL_LEDGER_CHANGE, /* must be there */
+    KL_LEDGER_CREATE, /* a new one is made if there is none: the caller holds the CSV's lock */
+};
+
+/* Where the ledger of this CSV is: beside the real file, behind any symbolic link. False if the
+   path is too long. */
+bool kl_ledger_path(const char *csv, char out[4096]);
+
+/* NULL and a sentence if it can't be used: damaged, foreign, newer, not readable. */
+struct kl_ledger *kl_ledger_open(const char *path, enum kl_ledger_mode mode,
+                                 char error[KL_TEXT_MAX]);
+void kl_ledger_close(struct kl_ledger *l);
+
+/*
+ * After a failed commit nobody knows what reached the disk. This closes the file, opens it again,
+ * and brings what is there to rest, so that from then on what is seen is what is durable. A ledger
+ * that was deleted meanwhile is written anew from the one that is still open. False if it can't be
+ * done (yet); `l` stays usable for another try.
+ */
+bool kl_ledger_heal(struct kl_ledger *l, char error[KL_TEXT_MAX]);
+
+bool kl_ledger_begin(struct kl_ledger *l, char error[KL_TEXT_MAX]);
+bool kl_ledger_commit(struct kl_ledger *l, char error[KL_TEXT_MAX]);
+void kl_ledger_rollback(struct kl_ledger *l);
+
+struct kl_ledger_change {
+    struct kl_fingerprint fingerprint, kin;
+    struct kl_mac mac;
+    const char *label;
+    bool marked;         /* RESERVE: its row in the CSV carries the mark */
+    const char *how;     /* PROVISION: "readback", "ack" */
+    const char *reason;  /* RELEASE; RENAME: what a person said */
+    const char *station; /* name of the bench */
+    const char *bundle;  /* digest of what was flashed, "" = none */
+    int64_t wall;        /* microseconds since 1970 */
+};
+
+/* OK, also if it is so already; FAILED: roll back; REFUSED: `text` tells what the ledger says. */
+enum kl_store_status kl_ledger_reserve(struct kl_ledger *l, const struct kl_ledger_change *c,
+                                       char text[KL_TEXT_MAX]);
+enum kl_store_status kl_ledger_provision(struct kl_ledger *l, const struct kl_ledger_change *c,
+                                         char text[KL_TEXT_MAX]);
+enum kl_store_status kl_ledger_release(struct kl_ledger *l, const struct kl_ledger_change *c,
+                                       char text[KL_TEXT_MAX]);
+/* Is this key this MAC's? Takes back a release that was reported as failed but is on disk. */
+enum kl_store_status kl_ledger_owns(struct kl_ledger *l, const struct kl_ledger_change *c,
+                                    char text[KL_TEXT_MAX]);
+enum kl_store_status kl_ledger_attempt(struct kl_ledger *l, const struct kl_ledger_change *c,
+                                       const struct kl_attempt *a, char text[KL_TEXT_MAX]);
+/* What an operator did, with `reason` telling who; MAC and label may be blank. */
+enum kl_store_status kl_ledger_command(struct kl_ledger *l, const struct kl_ledger_change *c,
+                                       enum kl_command_kind command, char text[KL_TEXT_MAX]);
+
+/* An entry of the history that is nobody's key or attempt: what an operator did or let pass. */
+enum kl_store_status kl_ledger_note(struct kl_ledger *l, const char *what,
+                                    const struct kl_ledger_change *c, char text[KL_TEXT_MAX]);
+
+/* The key's row has another label now, and a person says that this is right. */
+enum kl_store_status kl_ledger_rename(struct kl_ledger *l, const struct kl_ledger_change *c,
+                                      char text[KL_TEXT_MAX]);
+/* What was answered to a doubt, or done about one. */
+enum kl_store_status kl_ledger_note(struct kl_ledger *l, const char *what,
+                                    const struct kl_ledger_change *c, char text[KL_TEXT_MAX]);
+/* A key whose fingerprint holds its label gets the one that it has now. Nothing happens if another
+   key has that already. */
+bool kl_ledger_new_form(struct kl_ledger *l, const struct kl_fingerprint *old,
+                        const struct kl_fingerprint *now, const struct kl_fingerprint *kin,
+                        char error[KL_TEXT_MAX]);
+
+/* ---- looking ----------------------------------------------------------------------------------
+ */
+
+/* In the order in which they were first written down. `each` returns false to stop. False if the
+   ledger can't be read. */
+bool kl_ledger_keys(struct kl_ledger *l, bool (*each)(void *ctx, const struct kl_ledger_key *key),
+                    void *ctx, char error[KL_TEXT_MAX]);
+
+/* Oldest first; only this MAC's and this label's if they are given (NULL = all). */
+bool kl_ledger_history(struct kl_ledger *l, const char *mac, const char *label,
+                       bool (*each)(void *ctx, const struct kl_ledger_entry *entry), void *ctx,
+                       char error[KL_TEXT_MAX]);
+
+#endif

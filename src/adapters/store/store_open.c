@@ -1,0 +1,240 @@
+/* store_open.c: opens and frees a store that is a CSV with a ledger beside it. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "adapters/host/disk.h"
+#include "csv_mark.h"
+#include "keyline/secret.h"
+#include "store_state.h"
+
+static const struct kl_store_kind csv_store = {
+    .content = kl_csv_store_content,
+    .start = kl_csv_store_start,
+    .submit = kl_csv_store_submit,
+    .close = kl_csv_store_close,
+    .free = kl_csv_store_free,
+    .has_record = kl_csv_store_has_record,
+    .keys = kl_csv_store_keys,
+    .history = kl_csv_store_history,
+    .release = kl_csv_store_release,
+};
+
+static bool holds(enum kl_store_mode mode)
+{
+    return mode == KL_STORE_WORK || mode == KL_STORE_MEND;
+}
+
+static bool lists(enum kl_store_mode mode)
+{
+    return mode == KL_STORE_WORK || mode == KL_STORE_LOOK;
+}
+
+static enum kl_store_open_result take_lock(struct kl_worker *w, char error[KL_TEXT_MAX])
+{
+    char text[KL_TEXT_MAX];
+
+    switch (kl_lock_take(&w->lock, w->csv.real, text)) {
+    case KL_LOCK_TAKEN:
+        return KL_STORE_OPENED;
+    case KL_LOCK_HELD:
+        kl_format(error, KL_TEXT_MAX, "another station works on %s: %s", kl_shown(w->csv.named),
+                  text);
+        return KL_STORE_HELD;
+    default:
+        kl_copy(error, KL_TEXT_MAX, text);
+        return KL_STORE_BROKEN;
+    }
+}
+
+void kl_csv_store_holder(const char *csv, char text[KL_TEXT_MAX])
+{
+    char real[PATH_MAX];
+
+    text[0] = '\0';
+    if (realpath(csv, real) != NULL)
+        kl_lock_holder(real, text);
+}
+
+static enum kl_store_open_result load_csv(struct kl_worker *w, char error[KL_TEXT_MAX])
+{
+    struct stat st;
+
+    if (kl_csv_file_load(&w->csv, error) != KL_TABLE_OK)
+        return KL_STORE_BAD_CSV;
+    if (!w->look_only && stat(w->csv.real, &st) == 0 && st.st_nlink > 1) {
+        kl_format(error, KL_TEXT_MAX,
+                  "%s has %u names (hard links), and marking it would leave the others unmarked: "
+                  "remove them, or use symbolic links",
+                  kl_shown(w->csv.named), (unsigned)st.st_nlink);
+        return KL_STORE_BAD_CSV;
+    }
+    return KL_STORE_OPENED;
+}
+
+static enum kl_store_open_result open_ledger(struct kl_worker *w, enum kl_store_mode mode,
+                                             bool *absent, char error[KL_TEXT_MAX])
+{
+    static const enum kl_ledger_mode how[] = {
+        [KL_STORE_WORK] = KL_LEDGER_CREATE,
+        [KL_STORE_LOOK] = KL_LEDGER_READ,
+        [KL_STORE_RECORD] = KL_LEDGER_READ,
+        [KL_STORE_MEND] = KL_LEDGER_CHANGE,
+    };
+    char path[PATH_MAX];
+
+    if (!kl_ledger_path(w->csv.real[0] != '\0' ? w->csv.real : w->csv.named, path)) {
+        kl_format(error, KL_TEXT_MAX, "%s: the path is too long", kl_shown(w->csv.named));
+        return KL_STORE_BAD_CSV;
+    }
+    *absent = access(path, F_OK) != 0 && errno == ENOENT;
+    w->ledger = kl_ledger_open(path, how[mode], error);
+    return w->ledger == NULL && error[0] != '\0' ? KL_STORE_BROKEN : KL_STORE_OPENED;
+}
+
+/* What somebody let pass is part of what became of the keys. */
+static enum kl_store_open_result record_accepted(struct kl_worker *w, char error[KL_TEXT_MAX])
+{
+    char kinds[KL_TEXT_MAX];
+    struct kl_ledger_change c = {
+        .label = "", .reason = kinds, .station = w->station, .bundle = w->bundle};
+
+    if (w->csv.table->verdict.count == 0)
+        return KL_STORE_OPENED;
+    kl_csv_verdict_words(&w->csv.table->verdict, kinds);
+    c.wall = kl_store_wall_clock();
+    if (kl_ledger_begin(w->ledger, error) &&
+        kl_ledger_note(w->ledger, "accepted", &c, error) == KL_STORE_OK &&
+        kl_ledger_commit(w->ledger, error))
+        return KL_STORE_OPENED;
+    return KL_STORE_BROKEN;
+}
+
+static enum kl_store_open_result show(struct kl_csv_store *s, bool absent, char error[KL_TEXT_MAX])
+{
+    struct kl_worker *w = s->worker;
+    const struct kl_table *t = w->csv.table;
+
+    if (!kl_store_find_forms(w, error) || (!w->look_only && !kl_store_keep_forms(w, error)))
+        return KL_STORE_BROKEN;
+    s->shown = kl_store_show(w, error);
+    if (s->shown == NULL)
+        return KL_STORE_BROKEN;
+    for (uint32_t i = 0; absent && i < t->count; i++)
+        s->shown->content.lost_ledger |= t->row[i].marked;
+    return KL_STORE_OPENED;
+}
+
+static bool answered(const struct kl_store_options *o, enum kl_doubt doubt)
+{
+    return (o->answers >> doubt & 1) != 0;
+}
+
+/* Notes what is in doubt: a station stops for it, who only looks is told. */
+static enum kl_store_open_result doubt(struct kl_csv_store *s, const struct kl_store_options *o,
+                                       enum kl_doubt what, enum kl_store_open_result result,
+                                       char error[KL_TEXT_MAX])
+{
+    if (result != KL_STORE_DOUBT)
+        return result;
+    if (o->doubt != NULL)
+        *o->doubt = what;
+    if (!s->worker->look_only)
+        return result;
+    kl_copy(s->shown->content.doubt, sizeof s->shown->content.doubt, error);
+    error[0] = '\0';
+    return KL_STORE_OPENED;
+}
+
+static enum kl_store_open_result settle(struct kl_csv_store *s, const struct kl_store_options *o,
+                                        char error[KL_TEXT_MAX])
+{
+    bool renamed = !s->worker->look_only && answered(o, KL_DOUBT_RENAMED);
+
+    return doubt(s, o, KL_DOUBT_RENAMED, kl_store_settle_names(s->worker, s->shown, renamed, error),
+                 error);
+}
+
+static enum kl_store_open_result
+open_parts(struct kl_csv_store *s, const struct kl_store_options *o, char error[KL_TEXT_MAX])
+{
+    struct kl_worker *w = s->worker;
+    enum kl_store_open_result result;
+    bool absent = false;
+
+    /* The record may be looked at even if there is no list any more. */
+    if (!kl_csv_file_init(&w->csv, o->csv, o->header, &w->lock, error) &&
+        o->mode != KL_STORE_RECORD)
+        return KL_STORE_BAD_CSV;
+    w->csv.accepted = o->mode == KL_STORE_WORK ? o->accept : UINT32_MAX;
+    error[0] = '\0';
+    if (holds(o->mode) && (result = take_lock(w, error)) != KL_STORE_OPENED)
+        return result;
+    if (lists(o->mode) && (result = load_csv(w, error)) != KL_STORE_OPENED)
+        return result;
+    if (o->mode == KL_STORE_WORK && !kl_csv_mark_clean(w->csv.table, error))
+        return KL_STORE_BAD_CSV;
+    if ((result = open_ledger(w, o->mode, &absent, error)) != KL_STORE_OPENED)
+        return result;
+    if (o->mode == KL_STORE_WORK && (result = record_accepted(w, error)) != KL_STORE_OPENED)
+        return result;
+    if (!lists(o->mode) || (result = show(s, absent, error)) != KL_STORE_OPENED)
+        return lists(o->mode) ? result : KL_STORE_OPENED;
+    return settle(s, o, error);
+}
+
+enum kl_store_open_result kl_csv_store_open(const struct kl_store_options *options,
+                                            struct kl_store **out, char error[KL_TEXT_MAX])
+{
+    struct kl_csv_store *s = calloc(1, sizeof *s);
+    struct kl_worker *w = calloc(1, sizeof *w);
+    enum kl_store_open_result result;
+
+    *out = NULL;
+    error[0] = '\0';
+    if (s == NULL || w == NULL) {
+        free(s);
+        free(w);
+        kl_copy(error, KL_TEXT_MAX, "no memory");
+        return KL_STORE_BROKEN;
+    }
+    s->store.kind = &csv_store;
+    s->worker = w;
+    s->queue_end = &s->queue;
+    kl_lock_init(&w->lock);
+    w->look_only = !holds(options->mode);
+    if (options->station != NULL)
+        kl_copy(w->station, sizeof w->station, options->station);
+    else
+        gethostname(w->station, sizeof w->station - 1);
+    if (options->bundle_digest != NULL)
+        kl_copy(w->bundle, sizeof w->bundle, options->bundle_digest);
+    if (options->mode == KL_STORE_WORK &&
+        (w->secret = kl_secret_alloc(sizeof *w->secret)) == NULL) {
+        kl_copy(error, KL_TEXT_MAX, "no memory");
+        result = KL_STORE_BROKEN;
+    } else {
+        result = open_parts(s, options, error);
+    }
+    if (result == KL_STORE_OPENED)
+        *out = &s->store;
+    else
+        kl_csv_store_free(&s->store);
+    return result;
+}
+
+void kl_csv_store_free(struct kl_store *store)
+{
+    struct kl_csv_store *s = (struct kl_csv_store *)store;
+
+    KL_ASSERT(s->worker != NULL && s->marking.marks == NULL);
+    kl_shown_free(s->shown);
+    kl_csv_file_free(&s->worker->csv);
+    kl_ledger_close(s->worker->ledger);
+    kl_lock_drop(&s->worker->lock);
+    free(s->worker->forms.item);
+    kl_secret_free(s->worker->secret, sizeof(struct kl_batch_keys));
+    free(s->worker);
+    free(s);
+}
