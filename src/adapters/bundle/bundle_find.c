@@ -253,24 +253,49 @@ static void find_beside(struct parts *p, const char *firmware,
 /* ---- folders ----------------------------------------------------------------------------------
  */
 
-/* Beside the program, but not flashed: said, so that nobody takes it for flashed. */
+enum {
+    TOLD_MAX = 6 /* a folder may hold anything */
+};
+
+static bool is_taken(const struct parts *p, const char *path)
+{
+    for (unsigned n = 0; n < p->count; n++)
+        if (strcmp(p->part[n].path, path) == 0)
+            return true;
+    return false;
+}
+
+/* What belongs to a build, but is not flashed by itself: file systems, storage, other programs. */
+static bool is_worth_telling(enum kl_content content)
+{
+    return content == KL_CONTENT_IMAGE || content == KL_CONTENT_NVS ||
+           content == KL_CONTENT_SPIFFS || content == KL_CONTENT_LITTLEFS ||
+           content == KL_CONTENT_FAT || content == KL_CONTENT_OTADATA;
+}
+
+/* Said, so that nobody takes it for flashed. */
 static void tell_left_out(struct parts *p, const char *folder)
 {
+    unsigned count, told = 0, more = 0;
     glob_t files;
-    unsigned count = list_folder(folder, "*.bin", &files);
 
+    count = list_folder(folder, "*.bin", &files);
     for (unsigned i = 0; i < count; i++) {
         const char *wrong, *path = files.gl_pathv[i];
-        bool taken = false;
-        for (unsigned n = 0; n < p->count; n++)
-            taken |= strcmp(p->part[n].path, path) == 0;
         size_t size = 0;
-        uint8_t *data = taken ? NULL : read_whole_file(path, &size, &wrong);
-        if (data)
-            left_out(p, "%s: %s; --image OFFSET:FILE would flash it too", path,
-                     kl_content_name(kl_content_of(data, size)));
+        uint8_t *data = is_taken(p, path) ? NULL : read_whole_file(path, &size, &wrong);
+        enum kl_content content = data ? kl_content_of(data, size) : KL_CONTENT_UNKNOWN;
         free(data);
+        if (!is_worth_telling(content))
+            continue;
+        if (told++ < TOLD_MAX)
+            left_out(p, "%s: %s; --image OFFSET:FILE would flash it too", path,
+                     kl_content_name(content));
+        else
+            more++;
     }
+    if (more > 0)
+        left_out(p, "%u more files in %s", more, folder);
     if (count > 0)
         globfree(&files);
 }
