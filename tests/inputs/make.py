@@ -927,6 +927,37 @@ def zephyr_mcuboot():
             'does --image 0x0:@/mcuboot.bin --image 0x20000:@/zephyr.signed.bin']
 
 
+def runners(address):
+    return 'config:\n  board_dir: x\nargs:\n  esp32:\n    - --esp-app-address=%s\n' \
+           '    - --esp-flash-size=4MB\n' % address
+
+
+@case
+def zephyr_sysbuild():
+    put('build/mcuboot/zephyr/zephyr.bin', bootloader('esp32c3', 20000))
+    put('build/mcuboot/zephyr/runners.yaml', runners('0x0'))
+    put('build/hello/zephyr/zephyr.bin', b'not this one')
+    put('build/hello/zephyr/zephyr.signed.bin', b'\x3d\xb8\xf3\x96' + noise(9000))
+    put('build/hello/zephyr/runners.yaml', runners('0x20000'))
+    return ['args --firmware @', 'same 0x20000 build/hello/zephyr/zephyr.signed.bin',
+            'same 0x0 build/mcuboot/zephyr/zephyr.bin']
+
+
+@case
+def zephyr_with_runners():
+    put('build/zephyr/zephyr.bin', simple_boot('esp32'))
+    put('build/zephyr/runners.yaml', runners('0x1000'))
+    return ['args --firmware @/build', 'alone', 'same 0x1000 build/zephyr/zephyr.bin']
+
+
+@case
+def nuttx_with_downloaded_files():
+    put('nuttx.bin', old_program('esp32s2'))
+    put('bootloader-esp32s2.bin', bootloader('esp32s2'))
+    put('partition-table-esp32s2.bin', table(ONE))
+    return ['args --firmware @', 'starts factory 0x10000', 'same 0x10000 nuttx.bin']
+
+
 @case
 def nuttx():
     put('nuttx.bin', simple_boot('esp32'))
