@@ -80,7 +80,7 @@ stored_are() {
 }
 
 keys() {
-    seq -f 'dev-%04g,00112233,aabbccdd' "$1" >"$dir/keys.csv"
+    seq "$1" | awk '{ printf "dev-%04d,0011%04x,aabb%04x\n", $1, $1, $1 }' >"$dir/keys.csv"
 }
 
 "$write_images" "$dir" || exit 1

@@ -5,6 +5,7 @@
 #ifndef KEYLINE_VIEW_H
 #define KEYLINE_VIEW_H
 
+#include "faces/stream/stats.h"
 #include "grid.h"
 #include "input.h"
 #include "keyline/station.h"
@@ -32,9 +33,13 @@ struct kl_model {
     bool connected; /* to the station */
     char csv[KL_PORT_MAX], firmware[KL_NAME_MAX], project[32], version[32], chip[24];
     char station[KL_NAME_MAX];
+    char digest[12];  /* of the images, its beginning */
+    char since[24];   /* when the station began, for people */
+    bool build_stale; /* the images on disk are other ones */
     struct kl_log log[KL_SLOTS_MAX], events;
     struct kl_in_doubt in_doubt[KL_IN_DOUBT_MAX];
     unsigned in_doubt_count;
+    struct kl_stats_view stats;
 };
 
 enum kl_screen {

@@ -29,6 +29,9 @@ void lay_out(struct layout *l, const struct kl_model *m, const struct kl_view *v
 /* Where the slot stands in the order. */
 unsigned position_of(const struct layout *l, unsigned slot);
 
+/* view_header.c */
+void draw_header(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g);
+
 void draw_pane(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g, unsigned slot,
                int row, int col, int rows, int cols);
 void draw_line(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g, unsigned slot,
@@ -66,7 +69,7 @@ struct kl_want view_command(enum kl_command_kind kind, unsigned slot);
 
 enum kl_style state_style(enum kl_state s);
 const char *state_symbol(enum kl_state s, bool ascii);
-/* "1:05", "12 s", "2 h 10 min" */
+/* "12 s", "1:05 min", "2:10 h" */
 void format_time(char out[24], kl_us t);
 void draw_box(struct kl_grid *g, int row, int col, int rows, int cols, enum kl_style style,
               bool ascii, bool heavy);
