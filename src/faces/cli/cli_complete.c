@@ -3,7 +3,8 @@
  * a tab and its meaning behind it. The shells' completions ask it (src/packaging/completion), so
  * they know what this program knows. ":files" and ":folders" leave the rest to the shell.
  *
- * `keyline complete --man COMMAND [conf]` prints a command's options for the manual pages, as scdoc.
+ * `keyline complete --man COMMAND [conf]` prints a command's options for the manual pages, as
+ * scdoc.
  */
 #include <dirent.h>
 #include <poll.h>
