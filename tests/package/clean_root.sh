@@ -98,22 +98,22 @@ unit=$root/lib/systemd/system/keyline@.service
 start=$(sed -n 's/^ExecStart=//p' "$unit")
 user=$(sed -n 's/^User=//p' "$unit")
 # shellcheck disable=SC2086
-(cd / && exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot "$root" runuser -u "$user" -- \
+(cd / && exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot "$root" setpriv --reuid "$user" --regid "$user" --init-groups \
     sh -c "umask 077; cd /var/lib/keyline/bench && exec ${start//%i/bench}") >"$root/tmp/station.log" 2>&1 &
 pids+=($!)
 until_true "the first board" grep -q PASS "$root/tmp/station.log"
 
 step "attaching: a member of the group, and somebody else"
-r useradd -m -G keyline operator
+r useradd -m -G keyline member
 r useradd -m stranger
 r runuser -u stranger -- keyline attach bench >"$root/tmp/attach.log" 2>&1 && fail "a stranger attaches"
 grep -q 'group' "$root/tmp/attach.log" || fail "a stranger is not told why: $(cat "$root/tmp/attach.log")"
 r runuser -u stranger -- cat /var/lib/keyline/bench/keys.csv 2>/dev/null && fail "a stranger reads the keys"
-r runuser -u operator -- cat /var/lib/keyline/bench/keys.csv 2>/dev/null && fail "an operator reads the keys"
-r runuser -u operator -- sh -c 'stty cols 100 rows 30 2>/dev/null; (sleep 2; printf q; sleep 1; printf "\n") |
+r runuser -u member -- cat /var/lib/keyline/bench/keys.csv 2>/dev/null && fail "an operator reads the keys"
+r runuser -u member -- sh -c 'stty cols 100 rows 30 2>/dev/null; (sleep 2; printf q; sleep 1; printf "\n") |
     script -qec "keyline attach bench" /dev/null' >"$root/tmp/screen" 2>&1 || true
 grep -aq 'PASS\|dev-' "$root/tmp/screen" || fail "a member of the group sees nothing: $(head -c 600 "$root/tmp/screen")"
-r runuser -u operator -- keyline attach other >"$root/tmp/attach.log" 2>&1 && fail "another bench is attached"
+r runuser -u member -- keyline attach other >"$root/tmp/attach.log" 2>&1 && fail "another bench is attached"
 grep -q 'systemctl status keyline@other' "$root/tmp/attach.log" || fail "it is not told what to try"
 
 step "upgrading while it runs"
