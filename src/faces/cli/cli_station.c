@@ -289,6 +289,7 @@ struct faces {
     struct server *server;
     struct kl_notify *notify;
     struct older *older;
+    struct metrics *metrics;
 };
 
 static void hello(const struct station *s, struct kl_wire_hello *h)
@@ -368,6 +369,8 @@ static int create_faces(struct station *s, struct kl_shell *sh, struct faces *f)
         f->headless = headless_create(sh, fileno(s->human));
     f->notify = kl_notify_create(sh);
     f->older = older_create(sh);
+    if (a->metrics)
+        f->metrics = metrics_create(sh, a->metrics);
     tell_warnings(s, sh);
     return KL_EXIT_OK;
 }
@@ -380,6 +383,7 @@ static bool free_faces(struct faces *f)
     gone &= events_free(f->events);
     gone &= logdir_free(f->logdir);
     gone &= hook_free(f->hook);
+    gone &= metrics_free(f->metrics);
     if (f->server)
         server_free(f->server);
     kl_notify_free(f->notify);
@@ -421,6 +425,7 @@ static int run_bench(struct station *s)
         server_close(faces.server);
     kl_notify_close(faces.notify);
     older_close(faces.older);
+    metrics_close(faces.metrics);
     if (!kl_shell_destroy(sh) || !free_faces(&faces))
         _exit(status); /* a worker hangs in a port or a pipe: what is durable stays durable */
     uv_loop_close(&loop);
