@@ -29,7 +29,7 @@ enum {
     KL_NAME_MAX = 64,    /* slot names, NUL included */
     KL_PORT_MAX = 160,   /* port paths and URLs, NUL included */
     KL_TEXT_MAX = 256,   /* one line for a person, NUL included */
-    KL_REGIONS_MAX = 16, /* images in a bundle */
+    KL_REGIONS_MAX = 80, /* stretches of flash in a bundle */
 };
 
 /* Bytes that belong to somebody else. */

@@ -23,11 +23,13 @@ enum kl_key_state {
 enum kl_key_trouble {
     KL_TROUBLE_NONE,
     KL_TROUBLE_COPY,     /* exact copy of an earlier row: counts as one key */
-    KL_TROUBLE_CONFLICT, /* same label, other fields: stops the start */
+    KL_TROUBLE_CONFLICT, /* one label on two keys, or one key under two labels: stops the start */
     KL_TROUBLE_BAD_LINE, /* the firmware could not take it (length, characters, field count) */
     KL_TROUBLE_FOREIGN,  /* marked Provisioned, but the ledger does not know by whom */
     KL_TROUBLE_VANISHED, /* in the ledger, no longer in the CSV */
-    KL_TROUBLE_CHANGED,  /* the ledger knows this label with other fields than the CSV has */
+    KL_TROUBLE_CHANGED,  /* the ledger knows this label, or this secret in another spelling, with
+                            other fields than the CSV has */
+    KL_TROUBLE_RENAMED,  /* the ledger has this key under another label: not confirmed yet */
     KL_TROUBLE_REFUSED,  /* the ledger said otherwise than this pool: blocked until the next load */
 };
 
@@ -36,6 +38,7 @@ struct kl_pool_row {
     uint32_t line;                     /* where it stands in the list, from 1 */
     const char *label;                 /* in full; the store's */
     struct kl_fingerprint fingerprint; /* all zero: none (only of a bad row) */
+    struct kl_fingerprint kin;         /* all zero: not known */
     bool marked;
     bool bad;        /* KL_TROUBLE_BAD_LINE */
     const char *why; /* bad: for a person; a constant */
@@ -47,11 +50,12 @@ struct kl_ledger_row {
     struct kl_fingerprint fingerprint;
     bool provisioned; /* else reserved */
     struct kl_mac mac;
+    struct kl_fingerprint kin; /* all zero: not known */
 };
 
 struct kl_pool_key {
-    struct kl_fingerprint fingerprint;
-    const char *label;
+    struct kl_fingerprint fingerprint, kin;
+    const char *label;   /* in the pool's own text */
     uint32_t line;       /* 0 = not in the CSV */
     uint32_t label_hash; /* the pool's own */
     struct kl_mac mac;   /* RESERVING … PROVISIONED; may be unknown for FOREIGN */
@@ -64,26 +68,37 @@ struct kl_pool_key {
     bool marked;         /* the CSV row carries the mark, or will at once */
 };
 
-/* Memory for `capacity` keys; the tables have a power of two >= 2 * capacity entries. */
+/* Memory for `capacity` keys and their labels; the tables have a power of two >= 2 * capacity
+   entries. */
 struct kl_pool_memory {
     struct kl_pool_key *key;
     uint32_t capacity;
-    uint32_t *by_fingerprint, *by_mac,
-        *by_label; /* hash tables, entry = key index + 1, 0 = empty */
+    uint32_t *by_fingerprint, *by_mac, *by_label,
+        *by_kin; /* hash tables, entry = key index + 1, 0 = empty */
     uint32_t table_size;
+    char *text;
+    size_t text_size;
+};
+
+/* What a load takes at most. */
+struct kl_pool_size {
+    uint64_t keys;
+    size_t text; /* bytes of labels, each with its NUL */
 };
 
 struct kl_pool_counts {
     uint32_t free, reserved, provisioned, blocked; /* reserved: RESERVING … RECORDING */
     uint32_t in_doubt;                             /* RESERVED and not live on a slot of this run */
-    uint32_t copies, conflicts, bad_lines, foreign, vanished, changed, total;
-    uint32_t conflict_line_a, conflict_line_b; /* the first conflict */
+    uint32_t copies, conflicts, twins, bad_lines, foreign, vanished, changed, renamed, total;
+    uint32_t conflict_line_a, conflict_line_b; /* the first two keys with one label */
+    uint32_t twin_line_a, twin_line_b;         /* the first two labels on one key */
     uint32_t
         unmarked; /* provisioned by the ledger, mark missing in the CSV: the store appends it */
 };
 
 struct kl_pool {
     struct kl_pool_memory memory;
+    size_t text_used;
     uint32_t count;
     uint32_t next_free; /* no FREE key lies below this index */
     struct kl_pool_counts counts;
@@ -95,10 +110,13 @@ struct kl_pool {
  * a key is spent if either says so. Keys keep their index and their state; live reservations are
  * never touched. A key that the ledger no longer has is not made free by that.
  *
- * `memory` must hold count + rows + ledger rows. It may be another than before: the keys are copied
- * over, so the old one must stay valid until this returns. Rows and ledger are one snapshot, taken
- * after every answer of the store that the pool was told.
+ * `memory` must hold what kl_pool_size_of says, and is another than before: keys and labels are
+ * copied over, so the old one must stay valid until this returns. Rows and ledger are one snapshot,
+ * taken after every answer of the store that the pool was told; nothing of them is kept.
  */
+struct kl_pool_size kl_pool_size_of(const struct kl_pool *p, const struct kl_pool_row *rows,
+                                    uint32_t row_count, const struct kl_ledger_row *ledger,
+                                    uint32_t ledger_count);
 void kl_pool_load(struct kl_pool *p, const struct kl_pool_memory *memory,
                   const struct kl_pool_row *rows, uint32_t row_count,
                   const struct kl_ledger_row *ledger, uint32_t ledger_count);

@@ -31,15 +31,10 @@ struct kl_shell_options {
 
 /* One thing worth telling. Its pointers are valid during the call only. */
 struct kl_told {
-    int64_t wall;                   /* microseconds since 1970 */
-    unsigned slot;                  /* KL_TOLD_BENCH: about the bench */
-    const char *slot_name;          /* "" for the bench */
-    const char *port;               /* path or URL; "" if none */
-    const struct kl_action *action; /* KL_AC_NOTE */
-};
-
-enum {
-    KL_TOLD_BENCH = KL_SLOTS_MAX
+    int64_t wall;          /* microseconds since 1970 */
+    const char *slot_name; /* "" for the bench */
+    const char *port;      /* path or URL; "" if none */
+    const struct kl_note *note;
 };
 
 struct kl_listener {
@@ -73,7 +68,7 @@ bool kl_shell_command(struct kl_shell *sh, const struct kl_command *command,
 void kl_shell_tell(struct kl_shell *sh, const char *text);
 
 /* For kl_pool_load: room for `keys` keys. NULL if memory is out. */
-struct kl_pool_memory *kl_pool_memory_alloc(uint64_t keys);
+struct kl_pool_memory *kl_pool_memory_alloc(const struct kl_pool_size *size);
 void kl_pool_memory_free(struct kl_pool_memory *m);
 
 /* Once, at the start of main's path: no core image, files for the owner only, broken pipes and

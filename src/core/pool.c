@@ -54,6 +54,7 @@ void kl_pool_index_fingerprint(struct kl_pool *p, uint32_t key)
 {
     uint32_t s = slot_of_fingerprint(p, &p->memory.key[key].fingerprint);
 
+    KL_ASSERT(key < p->count && p->count <= p->memory.table_size / 2);
     while (p->memory.by_fingerprint[s] != 0)
         s = next_slot(p, s);
     p->memory.by_fingerprint[s] = key + 1;
@@ -105,6 +106,7 @@ static void unindex_mac(struct kl_pool *p, const struct kl_mac *mac)
     uint32_t *table = p->memory.by_mac;
     uint32_t hole = mac_slot(p, mac);
 
+    KL_ASSERT(table[hole] != 0);
     table[hole] = 0;
     for (uint32_t s = next_slot(p, hole); table[s] != 0; s = next_slot(p, s)) {
         uint32_t home = slot_of_mac(p, &p->memory.key[table[s] - 1].mac);
@@ -136,6 +138,7 @@ static bool detach(struct kl_pool *p, uint32_t key)
 
 static void add(uint32_t *count, bool applies, int sign)
 {
+    KL_ASSERT(!applies || sign > 0 || *count > 0);
     if (applies)
         *count += (uint32_t)sign;
 }
@@ -164,18 +167,22 @@ void kl_pool_tally(struct kl_pool *p, const struct kl_pool_key *k, int sign)
 
 static enum kl_key_trouble trouble_of_held(const struct kl_pool_key *k)
 {
+    KL_ASSERT(kl_pool_is_held(k));
     if (k->row & ROW_SPENT)
         return KL_TROUBLE_FOREIGN;
     if (k->line == 0)
         return k->row & ROW_CHANGED ? KL_TROUBLE_CHANGED : KL_TROUBLE_VANISHED;
     if (k->row & ROW_CONFLICT)
         return KL_TROUBLE_CONFLICT;
+    if (k->row & ROW_RENAMED)
+        return KL_TROUBLE_RENAMED;
     return k->row & ROW_COPY ? KL_TROUBLE_COPY : KL_TROUBLE_NONE;
 }
 
 /* Gravest first. A copy is only worth a word: the key itself can be handed out. */
 static enum kl_key_trouble trouble_of_loose(const struct kl_pool_key *k)
 {
+    KL_ASSERT(!kl_pool_is_held(k));
     if (k->line == 0)
         return KL_TROUBLE_VANISHED;
     if (k->row & ROW_CONFLICT)
@@ -189,6 +196,7 @@ static enum kl_key_trouble trouble_of_loose(const struct kl_pool_key *k)
 
 void kl_pool_settle(struct kl_pool_key *k)
 {
+    KL_ASSERT(k->state <= KL_KEY_BLOCKED);
     if (kl_pool_is_held(k)) {
         k->trouble = (uint8_t)trouble_of_held(k);
         return;
@@ -223,18 +231,31 @@ static struct kl_pool_key *leave_state(struct kl_pool *p, uint32_t key)
     return k;
 }
 
-/* A key that was blocked only because this one had its label is free now. Rare: the row changed
-   under a reservation that came to nothing. */
-static void unblock_label(struct kl_pool *p, const struct kl_pool_key *gone)
+static bool is_in_the_way(const struct kl_pool_key *held, const struct kl_pool_key *k)
+{
+    return kl_pool_same_label(held, k) || kl_pool_same_kin(held, k);
+}
+
+/* A key of the ledger that is not in the CSV, and forbids this one. */
+static bool is_blocked_by_any(const struct kl_pool *p, const struct kl_pool_key *k)
 {
     for (uint32_t i = 0; i < p->count; i++) {
-        const struct kl_pool_key *k = &p->memory.key[i];
-        if (k != gone && k->line == 0 && kl_pool_is_held(k) && kl_pool_same_label(k, gone))
-            return;
+        const struct kl_pool_key *held = &p->memory.key[i];
+        if (held != k && held->line == 0 && kl_pool_is_held(held) && is_in_the_way(held, k))
+            return true;
     }
+    return false;
+}
+
+/* A key that was blocked only because this one had its label or its secret is free now. Rare: the
+   row changed under a reservation that came to nothing. */
+static void unblock(struct kl_pool *p, const struct kl_pool_key *gone)
+{
+    KL_ASSERT(gone->line == 0 && !kl_pool_is_held(gone));
     for (uint32_t i = 0; i < p->count; i++) {
         struct kl_pool_key *k = &p->memory.key[i];
-        if (k == gone || !(k->row & ROW_CHANGED) || !kl_pool_same_label(k, gone))
+        if (k == gone || !(k->row & ROW_CHANGED) || !is_in_the_way(gone, k) ||
+            is_blocked_by_any(p, k))
             continue;
         leave_state(p, i);
         k->row &= (uint8_t)~ROW_CHANGED;
@@ -250,7 +271,7 @@ static bool let_go(struct kl_pool *p, uint32_t key)
 
     enter(p, key, KL_KEY_FREE);
     if (k->line == 0)
-        unblock_label(p, k);
+        unblock(p, k);
     return own;
 }
 
@@ -306,6 +327,8 @@ enum kl_pool_answer kl_pool_ask(struct kl_pool *p, const struct kl_mac *mac, uin
     case KL_KEY_RESERVED:
     case KL_KEY_PROVISIONED:
         if (k->line == 0 || k->row & ROW_SPENT || k->rival)
+            return KL_POOL_CONFLICT;
+        if (k->row & ROW_RENAMED && !k->live)
             return KL_POOL_CONFLICT;
         set_live(p, own, true);
         return KL_POOL_GIVE;

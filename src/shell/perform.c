@@ -146,9 +146,16 @@ static void do_io(struct kl_shell *sh, const struct kl_action *a)
 static void on_stored(void *ctx, const struct kl_action *request, enum kl_store_status status,
                       const struct kl_key *key, const char *text)
 {
-    struct item *item = push_event(ctx, KL_EV_STORED, request->slot);
-    struct kl_event *ev = &item->event;
+    struct item *item;
+    struct kl_event *ev;
 
+    if (request->u.store.op == KL_OP_COMMAND) {
+        if (status != KL_STORE_OK)
+            kl_shell_tell(ctx, "what the operator did can't be kept in the history");
+        return;
+    }
+    item = push_event(ctx, KL_EV_STORED, request->slot);
+    ev = &item->event;
     ev->generation = request->generation;
     ev->request = request->request;
     ev->u.stored.op = request->u.store.op;
@@ -165,10 +172,11 @@ static void on_stored(void *ctx, const struct kl_action *request, enum kl_store_
 static void push_keys(struct kl_shell *sh)
 {
     const struct kl_store_content *c = kl_store_content(sh->store);
-    uint64_t keys = (uint64_t)kl_station_keys(sh->station) + c->row_count + c->ledger_count;
+    struct kl_pool_size size = kl_pool_size_of(kl_station_pool(sh->station), c->rows, c->row_count,
+                                               c->ledger, c->ledger_count);
     struct item *item = push_event(sh, KL_EV_KEYS, 0);
 
-    item->memory = kl_pool_memory_alloc(keys);
+    item->memory = kl_pool_memory_alloc(&size);
     KL_ASSERT(item->memory != NULL);
     item->event.u.keys.memory = item->memory;
     item->event.u.keys.rows = c->rows;
@@ -178,7 +186,7 @@ static void push_keys(struct kl_shell *sh)
     item->event.u.keys.fields = c->fields;
 }
 
-/* The old rows are gone when this returns, and the pool's labels point into them. */
+/* The old rows are gone when this returns. */
 static void on_reloaded(void *ctx)
 {
     push_keys(ctx);
@@ -224,9 +232,6 @@ void perform(struct kl_shell *sh, const struct kl_action *a)
         break;
     case KL_AC_STORE:
         kl_store_submit(sh->store, a);
-        break;
-    case KL_AC_NOTE:
-        tell(sh, a);
         break;
     case KL_AC_REST:
         begin_ending(sh, a->u.exit);

@@ -3,24 +3,27 @@
 
 #include "keyline/shell.h"
 
-struct kl_pool_memory *kl_pool_memory_alloc(uint64_t keys)
+struct kl_pool_memory *kl_pool_memory_alloc(const struct kl_pool_size *size)
 {
     struct kl_pool_memory *m = calloc(1, sizeof *m);
-    uint32_t size = 64;
+    uint32_t table = 64;
 
-    if (!m || keys > UINT32_MAX / 8) {
+    if (!m || size->keys > UINT32_MAX / 8) {
         free(m);
         return NULL;
     }
-    m->capacity = (uint32_t)keys + 1;
-    while (size < 2 * m->capacity)
-        size *= 2;
-    m->table_size = size;
+    m->capacity = (uint32_t)size->keys + 1;
+    while (table < 2 * m->capacity)
+        table *= 2;
+    m->table_size = table;
+    m->text_size = size->text;
     m->key = calloc(m->capacity, sizeof *m->key);
-    m->by_fingerprint = calloc(size, sizeof *m->by_fingerprint);
-    m->by_mac = calloc(size, sizeof *m->by_mac);
-    m->by_label = calloc(size, sizeof *m->by_label);
-    if (m->key && m->by_fingerprint && m->by_mac && m->by_label)
+    m->by_fingerprint = calloc(table, sizeof *m->by_fingerprint);
+    m->by_mac = calloc(table, sizeof *m->by_mac);
+    m->by_label = calloc(table, sizeof *m->by_label);
+    m->by_kin = calloc(table, sizeof *m->by_kin);
+    m->text = malloc(size->text);
+    if (m->key && m->by_fingerprint && m->by_mac && m->by_label && m->by_kin && m->text)
         return m;
     kl_pool_memory_free(m);
     return NULL;
@@ -34,5 +37,7 @@ void kl_pool_memory_free(struct kl_pool_memory *m)
     free(m->by_fingerprint);
     free(m->by_mac);
     free(m->by_label);
+    free(m->by_kin);
+    free(m->text);
     free(m);
 }

@@ -94,6 +94,8 @@ static void bad_csv(void)
     } bad[] = {
         {"dev-1,\"aa,bb\ndev-2,cc,dd\n", "1"}, /* an open quote */
         {"dev-1,aa,bb\ndev-1,cc,dd\n", "2"},   /* one label, two keys */
+        {"id,dev_eui,app_key\ndev-1,aa,bb\n", "line 1: a header"},
+        {"dev-1,1.12E+15,bb\ndev-2,aa,bb\n", "--accept scientific"},
     };
     struct bench b;
 

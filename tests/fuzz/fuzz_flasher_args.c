@@ -21,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         must(why[0] != '\0');
         return 0;
     }
-    must(args.count > 0 && args.count <= KL_REGIONS_MAX);
+    must(args.count > 0 && args.count <= KL_IMAGES_MAX);
     for (unsigned i = 0; i < args.count; i++) {
         must(args.file[i].name[0] != '\0');
         must(memchr(args.file[i].name, '\0', sizeof args.file[i].name) != NULL);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "keyline/bundle_load.h"
+#include "keyline/shell.h"
 #include "world.h"
 
 void disk_make_keys(struct world *w, unsigned count)
@@ -31,7 +32,7 @@ void disk_load(struct world *w)
 {
     static struct kl_pool_row rows[KEYS_MAX];
     static struct kl_ledger_row ledger[KEYS_MAX];
-    struct kl_pool_memory old = w->memory;
+    struct kl_pool_memory *old = w->memory;
     struct kl_event ev = world_make(w, KL_EV_KEYS, 0);
     unsigned n = 0, m = 0;
 
@@ -43,32 +44,25 @@ void disk_load(struct world *w)
             rows[n++] = (struct kl_pool_row){.line = i + 1,
                                              .label = k->label,
                                              .fingerprint = k->key.fingerprint,
+                                             .kin = k->key.kin,
                                              .marked = k->marked};
         if (k->reserved || k->provisioned)
             ledger[m++] = (struct kl_ledger_row){.label = k->label,
                                                  .fingerprint = k->key.fingerprint,
+                                                 .kin = k->key.kin,
                                                  .provisioned = k->provisioned,
                                                  .mac = k->mac};
     }
-    w->memory = (struct kl_pool_memory){
-        .key = calloc(4 * KEYS_MAX, sizeof(struct kl_pool_key)),
-        .capacity = 4 * KEYS_MAX,
-        .by_fingerprint = calloc(8 * KEYS_MAX, sizeof(uint32_t)),
-        .by_mac = calloc(8 * KEYS_MAX, sizeof(uint32_t)),
-        .by_label = calloc(8 * KEYS_MAX, sizeof(uint32_t)),
-        .table_size = 8 * KEYS_MAX,
-    };
-    ev.u.keys.memory = &w->memory;
+    struct kl_pool_size size = kl_pool_size_of(kl_station_pool(w->st), rows, n, ledger, m);
+    w->memory = kl_pool_memory_alloc(&size);
+    ev.u.keys.memory = w->memory;
     ev.u.keys.rows = rows;
     ev.u.keys.row_count = n;
     ev.u.keys.ledger = ledger;
     ev.u.keys.ledger_count = m;
     ev.u.keys.fields = FIELDS;
     kl_station_feed(w->st, &ev);
-    free(old.key);
-    free(old.by_fingerprint);
-    free(old.by_mac);
-    free(old.by_label);
+    kl_pool_memory_free(old);
 }
 
 static struct sim_key *find_key(struct world *w, const struct kl_fingerprint *fp)

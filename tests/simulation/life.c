@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "keyline/bundle_load.h"
+#include "keyline/shell.h"
 
 static void add_slot(struct world *w, unsigned s)
 {
@@ -282,8 +283,6 @@ static void clear_done(struct world *w, const struct kl_snapshot *snap)
 static void look(struct world *w, struct kl_snapshot *snap)
 {
     kl_station_look(w->st, snap);
-    if (snap->stale)
-        saw(SIM_STALE);
     check_failed(w);
     check_progress(w, snap);
     check_beds(w, snap);
@@ -494,8 +493,5 @@ void world_finish(struct world *w)
         kl_vboard_destroy(w->board[b].v);
     kl_station_finish(w->st);
     free(w->st);
-    free(w->memory.key);
-    free(w->memory.by_fingerprint);
-    free(w->memory.by_mac);
-    free(w->memory.by_label);
+    kl_pool_memory_free(w->memory);
 }

@@ -38,12 +38,14 @@ static void closed(void *ctx)
     b->closed = true;
 }
 
-enum kl_store_open_result bench_open(struct store_bench *b, const char *csv)
+enum kl_store_open_result bench_open_with(struct store_bench *b, struct kl_store_options options)
 {
     static const struct kl_store_events events = {stored, reloaded, trouble};
-    struct kl_store_options options = {.csv = csv, .station = "bench-1", .bundle_digest = "abcdef"};
     enum kl_store_open_result result;
 
+    options.station = "bench-1";
+    options.bundle_digest = "abcdef";
+    options.doubt = &b->doubt;
     memset(b, 0, sizeof *b);
     result = kl_store_open(&options, &b->store, b->error);
     if (result != KL_STORE_OPENED)
@@ -51,6 +53,11 @@ enum kl_store_open_result bench_open(struct store_bench *b, const char *csv)
     assert_int_equal(uv_loop_init(&b->loop), 0);
     kl_store_start(b->store, &b->loop, &events, b);
     return result;
+}
+
+enum kl_store_open_result bench_open(struct store_bench *b, const char *csv)
+{
+    return bench_open_with(b, (struct kl_store_options){.csv = csv});
 }
 
 void bench_end(struct store_bench *b)

@@ -8,6 +8,7 @@ struct store_bench {
     uv_loop_t loop;
     struct kl_store *store;
     char error[KL_TEXT_MAX];
+    enum kl_doubt doubt;      /* what stopped the opening */
     uint32_t asked, answered; /* request ids count up from 1 */
     enum kl_store_status status;
     char text[KL_TEXT_MAX];
@@ -19,6 +20,7 @@ struct store_bench {
 };
 
 /* Opens and, if that goes well, starts. */
+enum kl_store_open_result bench_open_with(struct store_bench *b, struct kl_store_options options);
 enum kl_store_open_result bench_open(struct store_bench *b, const char *csv);
 /* Closes it; what it has to show stays until bench_close. */
 void bench_end(struct store_bench *b);

@@ -13,13 +13,15 @@
 
 enum {
     CAPACITY = 256,
-    TABLE = 512
+    TABLE = 512,
+    TEXT = 4096
 };
 
-static struct kl_pool_key keys[CAPACITY];
-static uint32_t by_fingerprint[TABLE], by_mac[TABLE], by_label[TABLE];
-static const struct kl_pool_memory memory = {keys,   CAPACITY, by_fingerprint,
-                                             by_mac, by_label, TABLE};
+/* Every load takes the other one. */
+static struct kl_pool_key keys[2][CAPACITY];
+static uint32_t by_fingerprint[2][TABLE], by_mac[2][TABLE], by_label[2][TABLE], by_kin[2][TABLE];
+static char text[2][TEXT];
+static unsigned turn;
 static struct kl_pool pool;
 
 static struct kl_fingerprint fp(unsigned n)
@@ -47,7 +49,8 @@ static struct kl_pool_row marked(uint32_t line, const char *label, unsigned f)
 
 static struct kl_ledger_row ledger(const char *label, unsigned f, bool provisioned, unsigned m)
 {
-    return (struct kl_ledger_row){label, fp(f), provisioned, mac(m)};
+    return (struct kl_ledger_row){
+        .label = label, .fingerprint = fp(f), .provisioned = provisioned, .mac = mac(m)};
 }
 
 #define COUNT(a) ((uint32_t)(sizeof(a) / sizeof((a)[0])))
@@ -55,14 +58,29 @@ static struct kl_ledger_row ledger(const char *label, unsigned f, bool provision
 static void load(const struct kl_pool_row *rows, uint32_t n, const struct kl_ledger_row *l,
                  uint32_t m)
 {
+    turn = !turn;
+    struct kl_pool_memory memory = {
+        .key = keys[turn],
+        .capacity = CAPACITY,
+        .by_fingerprint = by_fingerprint[turn],
+        .by_mac = by_mac[turn],
+        .by_label = by_label[turn],
+        .by_kin = by_kin[turn],
+        .table_size = TABLE,
+        .text = text[turn],
+        .text_size = kl_pool_size_of(&pool, rows, n, l, m).text,
+    };
+    assert_true(memory.text_size <= TEXT);
     kl_pool_load(&pool, &memory, rows, n, l, m);
+    /* Nothing of the old memory is used any more. */
+    memset(keys[!turn], 0xa5, sizeof keys[0]);
+    memset(text[!turn], 0xa5, sizeof text[0]);
 }
 
 static void start(const struct kl_pool_row *rows, uint32_t n, const struct kl_ledger_row *l,
                   uint32_t m)
 {
     memset(&pool, 0, sizeof pool);
-    memset(keys, 0xa5, sizeof keys);
     load(rows, n, l, m);
 }
 
@@ -686,10 +704,11 @@ static void an_empty_ledger_frees_nothing(void **state)
 static void keys_move_to_bigger_memory(void **state)
 {
     static struct kl_pool_key more[600];
-    static uint32_t f[2048], m[2048], l[2048];
+    static uint32_t f[2048], m[2048], l[2048], s[2048];
     static struct kl_pool_row rows[300];
     static char labels[300][8];
-    const struct kl_pool_memory bigger = {more, 600, f, m, l, 2048};
+    static char names[8000];
+    const struct kl_pool_memory bigger = {more, 600, f, m, l, s, 2048, names, sizeof names};
 
     (void)state;
     for (unsigned i = 0; i < 300; i++) {
@@ -724,7 +743,7 @@ static void a_thousand_failed_reservations_leave_no_trace(void **state)
         kl_pool_reserved(&pool, key, false);
     }
     for (unsigned i = 0; i < TABLE; i++)
-        assert_int_equal(by_mac[i], 0);
+        assert_int_equal(by_mac[turn][i], 0);
 }
 
 int main(void)

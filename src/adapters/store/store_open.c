@@ -93,16 +93,67 @@ static enum kl_store_open_result open_ledger(struct kl_worker *w, enum kl_store_
     return w->ledger == NULL && error[0] != '\0' ? KL_STORE_BROKEN : KL_STORE_OPENED;
 }
 
+/* What somebody let pass is part of what became of the keys. */
+static enum kl_store_open_result record_accepted(struct kl_worker *w, char error[KL_TEXT_MAX])
+{
+    char kinds[KL_TEXT_MAX];
+    struct kl_ledger_change c = {
+        .label = "", .reason = kinds, .station = w->station, .bundle = w->bundle};
+
+    if (w->csv.table->verdict.count == 0)
+        return KL_STORE_OPENED;
+    kl_csv_verdict_words(&w->csv.table->verdict, kinds);
+    c.wall = kl_store_wall_clock();
+    if (kl_ledger_begin(w->ledger, error) &&
+        kl_ledger_note(w->ledger, "accepted", &c, error) == KL_STORE_OK &&
+        kl_ledger_commit(w->ledger, error))
+        return KL_STORE_OPENED;
+    return KL_STORE_BROKEN;
+}
+
 static enum kl_store_open_result show(struct kl_csv_store *s, bool absent, char error[KL_TEXT_MAX])
 {
-    const struct kl_table *t = s->worker->csv.table;
+    struct kl_worker *w = s->worker;
+    const struct kl_table *t = w->csv.table;
 
-    s->shown = kl_store_show(s->worker, error);
+    if (!kl_store_find_forms(w, error) || (!w->look_only && !kl_store_keep_forms(w, error)))
+        return KL_STORE_BROKEN;
+    s->shown = kl_store_show(w, error);
     if (s->shown == NULL)
         return KL_STORE_BROKEN;
     for (uint32_t i = 0; absent && i < t->count; i++)
         s->shown->content.lost_ledger |= t->row[i].marked;
     return KL_STORE_OPENED;
+}
+
+static bool answered(const struct kl_store_options *o, enum kl_doubt doubt)
+{
+    return (o->answers >> doubt & 1) != 0;
+}
+
+/* Notes what is in doubt: a station stops for it, who only looks is told. */
+static enum kl_store_open_result doubt(struct kl_csv_store *s, const struct kl_store_options *o,
+                                       enum kl_doubt what, enum kl_store_open_result result,
+                                       char error[KL_TEXT_MAX])
+{
+    if (result != KL_STORE_DOUBT)
+        return result;
+    if (o->doubt != NULL)
+        *o->doubt = what;
+    if (!s->worker->look_only)
+        return result;
+    kl_copy(s->shown->content.doubt, sizeof s->shown->content.doubt, error);
+    error[0] = '\0';
+    return KL_STORE_OPENED;
+}
+
+static enum kl_store_open_result settle(struct kl_csv_store *s, const struct kl_store_options *o,
+                                        char error[KL_TEXT_MAX])
+{
+    bool renamed = !s->worker->look_only && answered(o, KL_DOUBT_RENAMED);
+
+    return doubt(s, o, KL_DOUBT_RENAMED, kl_store_settle_names(s->worker, s->shown, renamed, error),
+                 error);
 }
 
 static enum kl_store_open_result
@@ -116,16 +167,21 @@ open_parts(struct kl_csv_store *s, const struct kl_store_options *o, char error[
     if (!kl_csv_file_init(&w->csv, o->csv, o->header, &w->lock, error) &&
         o->mode != KL_STORE_RECORD)
         return KL_STORE_BAD_CSV;
+    w->csv.accepted = o->mode == KL_STORE_WORK ? o->accept : UINT32_MAX;
     error[0] = '\0';
     if (holds(o->mode) && (result = take_lock(w, error)) != KL_STORE_OPENED)
         return result;
-    if (o->mode == KL_STORE_WORK)
-        kl_csv_mark_clean(w->csv.real);
     if (lists(o->mode) && (result = load_csv(w, error)) != KL_STORE_OPENED)
         return result;
+    if (o->mode == KL_STORE_WORK && !kl_csv_mark_clean(w->csv.table, error))
+        return KL_STORE_BAD_CSV;
     if ((result = open_ledger(w, o->mode, &absent, error)) != KL_STORE_OPENED)
         return result;
-    return lists(o->mode) ? show(s, absent, error) : KL_STORE_OPENED;
+    if (o->mode == KL_STORE_WORK && (result = record_accepted(w, error)) != KL_STORE_OPENED)
+        return result;
+    if (!lists(o->mode) || (result = show(s, absent, error)) != KL_STORE_OPENED)
+        return lists(o->mode) ? result : KL_STORE_OPENED;
+    return settle(s, o, error);
 }
 
 enum kl_store_open_result kl_csv_store_open(const struct kl_store_options *options,
@@ -177,6 +233,7 @@ void kl_csv_store_free(struct kl_store *store)
     kl_csv_file_free(&s->worker->csv);
     kl_ledger_close(s->worker->ledger);
     kl_lock_drop(&s->worker->lock);
+    free(s->worker->forms.item);
     kl_secret_free(s->worker->secret, sizeof(struct kl_batch_keys));
     free(s->worker);
     free(s);

@@ -7,6 +7,7 @@
 #include "commands.h"
 #include "config_files.h"
 #include "faces/dashboard/dashboard.h"
+#include "faces/dashboard/terminal.h"
 
 struct args {
     const char *csv, *phrase, *config;
@@ -62,6 +63,21 @@ static bool find_service(const char *name, char out[KL_PORT_MAX], char error[KL_
     return false;
 }
 
+static int show(struct kl_dashboard_options *o, char error[KL_TEXT_MAX])
+{
+    char note[256];
+    enum kl_term_fitness fitness = kl_term_try(note);
+
+    if (note[0])
+        fprintf(stderr, "keyline attach: %s\n", note);
+    o->note = note[0] ? note : NULL;
+    if (fitness == KL_TERM_UNFIT)
+        return KL_EXIT_USAGE;
+    return fitness == KL_TERM_DUMB || !isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)
+               ? kl_dashboard_lines(o, error)
+               : kl_dashboard_run(o, error);
+}
+
 int kl_cli_attach(int argc, char **argv)
 {
     struct args a = {.csv = "keys.csv"};
@@ -86,7 +102,7 @@ int kl_cli_attach(int argc, char **argv)
     o.read_only = a.read_only;
     o.bell = a.bell;
     o.phrase = a.phrase;
-    status = kl_dashboard_run(&o, error);
+    status = show(&o, error);
     if (error[0])
         fprintf(stderr, "keyline attach: %s\n", error);
     return status;

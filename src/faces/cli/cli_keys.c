@@ -9,7 +9,7 @@
 
 struct args {
     const char *csv, *state, *mac, *label, *reason, *config;
-    bool header, json, as_csv, help;
+    bool header, json, as_csv, fix, help;
 };
 
 #define AT(member) offsetof(struct args, member)
@@ -23,6 +23,7 @@ static const struct option options[] = {
     TYPED_TEXT("mac", mac, "MAC", "history, release: only this board"),
     TYPED_TEXT("label", label, "LABEL", "history: only this key; release: the one to release"),
     TYPED_TEXT("reason", reason, "TEXT", "release: why; the ledger keeps it"),
+    TYPED_FLAG("fix", 0, fix, "lint: write what can be mended to FILE.fixed, beside the file"),
     TYPED_TEXT("config", config, "FILE|none", "a config file above the user's and the system's"),
     TYPED_FLAG("help", 'h', help, "print this"),
 };
@@ -32,7 +33,7 @@ const struct command kl_command_keys = {
     .run = kl_cli_keys,
     .options = OPTION_TABLE(options),
     .words = "WHAT [--csv-file FILE] [options]",
-    .verbs = "status|list|history|release|export",
+    .verbs = "status|list|history|release|export|lint",
     .summary = "what became of each key",
     .about = "  status            how many keys are free, reserved, provisioned, in doubt\n"
              "  list              every key and its state\n"
@@ -41,9 +42,16 @@ const struct command kl_command_keys = {
              "                    makes a reserved key free again; the reason is kept.\n"
              "                    Be sure that the board it was reserved for did not get it.\n"
              "                    Refused while that board is on the bench.\n"
-             "  export            who got what: label, MAC, time, bundle, station",
+             "  export            who got what: label, MAC, time, bundle, station\n"
+             "  lint [FILE]       rows that can't be keys, and why",
     .after = "exit status: 0 done, 2 usage, 3 no such key or a bad CSV, 4 the station refused,\n"
-             "             6 the ledger can't be read or written\n",
+             "             6 the ledger can't be read or written\n"
+             "\n"
+             "What lint finds, and the station's --accept takes:\n"
+#define X(name, word, text, advice) "  " word ": " text "\n"
+    KL_CSV_KINDS(X)
+#undef X
+        ,
 };
 
 struct verb {
@@ -58,6 +66,7 @@ static const struct verb verbs[] = {
     {"history", keys_history, " json csv mac label "},
     {"release", keys_release, " mac reason label "},
     {"export", keys_export, " json csv "},
+    {"lint", keys_lint, " fix "},
 };
 
 static int wrong(const char *what, const char *which)
@@ -79,7 +88,7 @@ static const struct verb *find_verb(const char *name)
 /* The first option that says nothing to this verb; NULL if there is none. */
 static const char *senseless(const struct verb *verb)
 {
-    static const char *const some[] = {"json", "csv", "state", "mac", "label", "reason"};
+    static const char *const some[] = {"json", "csv", "state", "mac", "label", "reason", "fix"};
 
     for (size_t i = 0; i < sizeof some / sizeof some[0]; i++) {
         char word[16];
@@ -111,18 +120,21 @@ static int run_verb(const struct args *args, const struct option_list *words)
                                                  : KEYS_TEXT,
                           .state = args->state,
                           .label = args->label,
-                          .reason = args->reason};
+                          .reason = args->reason,
+                          .fix = args->fix};
 
     if (args->mac && !take_mac(&a, args->mac))
         return wrong("this is no MAC like 24:0a:c4:00:00:01: ", args->mac);
     if (!verb)
-        return wrong("which? status, list, history, release or export", "");
+        return wrong("which? status, list, history, release, export or lint", "");
     if (verb->run == keys_release && words->count > 1) {
         if (words->count > 2 || a.label)
             return wrong("one label at a time", "");
         a.label = words->item[1];
+    } else if (verb->run == keys_lint && words->count == 2) {
+        a.csv = words->item[1];
     } else if (words->count > 1) {
-        return wrong("what is meant by ", words->item[1]);
+        return wrong("what is meant by ", words->item[words->count - 1]);
     }
     if (senseless(verb))
         return wrong("this option does not go with that command: --", senseless(verb));

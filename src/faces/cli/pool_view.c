@@ -1,23 +1,19 @@
 #include "pool_view.h"
 
-#include <stdlib.h>
 #include <string.h>
+
+#include "keyline/shell.h"
 
 static bool make_pool(struct pool_view *v)
 {
     const struct kl_store_content *c = v->content;
-    struct kl_pool_memory *m = &v->memory;
+    struct kl_pool_size size =
+        kl_pool_size_of(&v->pool, c->rows, c->row_count, c->ledger, c->ledger_count);
 
-    m->capacity = c->row_count + c->ledger_count;
-    for (m->table_size = 2; m->table_size < 2 * (uint64_t)m->capacity;)
-        m->table_size *= 2;
-    m->key = calloc((size_t)m->capacity + 1, sizeof *m->key);
-    m->by_fingerprint = calloc(m->table_size, sizeof(uint32_t));
-    m->by_mac = calloc(m->table_size, sizeof(uint32_t));
-    m->by_label = calloc(m->table_size, sizeof(uint32_t));
-    if (m->key == NULL || m->by_fingerprint == NULL || m->by_mac == NULL || m->by_label == NULL)
+    v->memory = kl_pool_memory_alloc(&size);
+    if (v->memory == NULL)
         return false;
-    kl_pool_load(&v->pool, m, c->rows, c->row_count, c->ledger, c->ledger_count);
+    kl_pool_load(&v->pool, v->memory, c->rows, c->row_count, c->ledger, c->ledger_count);
     return true;
 }
 
@@ -44,9 +40,6 @@ enum kl_exit pool_view_open(const char *csv, bool header, struct pool_view *v,
 
 void pool_view_close(struct pool_view *v)
 {
-    free(v->memory.key);
-    free(v->memory.by_fingerprint);
-    free(v->memory.by_mac);
-    free(v->memory.by_label);
+    kl_pool_memory_free(v->memory);
     kl_store_free(v->store);
 }

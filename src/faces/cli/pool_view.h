@@ -9,7 +9,7 @@ struct pool_view {
     struct kl_store *store;
     const struct kl_store_content *content;
     struct kl_pool pool;
-    struct kl_pool_memory memory;
+    struct kl_pool_memory *memory;
 };
 
 /* KL_EXIT_OK, or the exit status and a sentence. Close it only after OK. */

@@ -1,6 +1,7 @@
 #include "station_options.h"
 
 #include "config_files.h"
+#include "keyline/lint.h"
 
 #define AT(member) offsetof(struct station_args, member)
 
@@ -9,15 +10,22 @@ static const struct option options[] = {
     HEADING("Keys"),
     TEXT("csv-file", csv, "FILE", "the keys, one row each (default keys.csv); --csv_file too"),
     FLAG("csv-header", csv_header, "its first row names the columns and is no key"),
+    {.name = "accept", .type = OPT_LIST, .at = AT(accept), .value = "KIND", .typed_only = true,
+     .help = "start although rows are suspicious in this way, any number of times, after\n"
+             "a look at them (keyline keys lint lists and explains them)"},
     NUMBER("warn-keys", warn_keys, "N", 0, 1000000, "warn when no more than N keys are left (default 10)"),
     CHOICE("confirm", confirm, "readback|ack",
            "what proves that a board has its key (default readback);\n"
            "ack: the word Provisioned alone, for firmware that prints nothing back"),
 
+    HEADING("Answers to what stops a start"),
+    TYPED_FLAG("renamed", 0, renamed, "keys that boards have or may have got new labels; the secrets are the same"),
+
     HEADING("Images"),
     TEXT("firmware", firmware, "FILE",
-         "a .bin with bootloader.bin and partitions.bin beside it, a PlatformIO\n"
-         "build folder, or flasher_args.json (default firmware.bin)"),
+         "a program's .bin with bootloader and partition table beside it, a merged image,\n"
+         "the folder of a build or of its project, or the build's list of images:\n"
+         "flasher_args.json, flash_args (default firmware.bin); check tells what is taken"),
     LIST("image", images, "OFFSET:FILE", "one image at one offset, any number of times, instead of --firmware"),
     TEXT("chip", chip, "CHIP", "esp32, esp32s3, esp32c3 …: refuse any other (default: the images' chip)"),
     CHOICE("flash-mode", flash_mode, "keep|qio|qout|dio|dout", "patched into the bootloader (default keep)"),
@@ -64,11 +72,28 @@ static const struct option options[] = {
     HEADING("Help"),
     TYPED_TEXT("config", config, "FILE|none", "a config file above the user's and the system's; none: read none at all"),
     TYPED_FLAG("list-faults", 0, list_faults, "every way in which a board can fail, and what to do"),
-    TYPED_FLAG("json", 0, json, "--list-faults and --version as JSON"),
+    TYPED_FLAG("json", 0, json, "check, --list-faults and --version as JSON"),
     TYPED_FLAG("version", 'V', version, "the version, its commit, its libraries, the flasher stubs"),
     TYPED_FLAG("help", 'h', help, "print this"),
 };
 /* clang-format on */
+
+static bool take_accepted(struct station_args *a, char error[KL_TEXT_MAX])
+{
+    enum kl_csv_kind kind;
+
+    for (unsigned i = 0; i < a->accept.count; i++) {
+        if (!kl_csv_kind_by_word(a->accept.item[i], &kind)) {
+            kl_format(error, KL_TEXT_MAX,
+                      "--accept %s: there is no such kind; keyline keys lint "
+                      "--help lists them",
+                      a->accept.item[i]);
+            return false;
+        }
+        a->accepted |= 1u << kind;
+    }
+    return true;
+}
 
 const struct option_table kl_station_options = {options, sizeof options / sizeof options[0]};
 
@@ -85,7 +110,8 @@ const struct command kl_command_station = {
         "Exit status\n"
         "  0  all well          3  bad CSV or images                  6  the store can't write\n"
         "  1  a board failed    4  another station holds this CSV\n"
-        "  2  usage             5  keys ran out\n"
+        "  2  usage             5  keys ran out                       7  a person has to answer "
+        "first\n"
         "\n"
         "SIGTERM and SIGINT finish or park what runs and end with 0; the second one ends at "
         "once.\n"
@@ -119,7 +145,7 @@ bool station_options_parse(char **argv, struct station_args *out, char error[KL_
     }
     if (!out->firmware)
         out->firmware = "firmware.bin";
-    return true;
+    return take_accepted(out, error);
 }
 
 struct kl_bundle_options station_bundle_options(const struct station_args *a, enum kl_chip_id chip)

@@ -12,6 +12,15 @@ struct kl_term_options {
     bool mono;  /* no colours (also NO_COLOR and terminals without) */
 };
 
+enum kl_term_fitness {
+    KL_TERM_FIT,
+    KL_TERM_DUMB,  /* TERM=dumb, or none: for lines only */
+    KL_TERM_UNFIT, /* no description of it or of one like it */
+};
+
+/* Before anything starts: is this a terminal for a dashboard? One that is not known here is taken
+   for a relative; then the environment's TERM is changed and `note` says so, else it is "". */
+enum kl_term_fitness kl_term_try(char note[256]);
 /* Takes over the terminal; false and a sentence if there is none that can be used. */
 bool kl_term_open(struct kl_term_options *options, char error[256]);
 void kl_term_close(void);
@@ -24,8 +33,10 @@ void kl_term_draw(const struct kl_grid *g);
 /* Everything anew, as after a `wall` message. */
 void kl_term_redraw(void);
 void kl_term_bell(void);
-/* The next key (view.h), or -1 if none waits. */
-int kl_term_key(void);
+/* What was typed, without waiting; 0 = nothing, -1 = the terminal is gone. */
+long kl_term_read(void *out, size_t size);
+/* Throws away what was typed and not read yet. */
+void kl_term_forget(void);
 
 /* The screen library's name and version. */
 const char *kl_term_library(void);

@@ -1,6 +1,6 @@
 /*
- * view.c: the bench screen: header, layout, footer. Panes are in view_pane.c, the other screens in
- * view_screens.c, keys in view_keys.c.
+ * view.c: the bench screen: layout and footer. The header is in view_header.c, panes in
+ * view_pane.c, the other screens in view_screens.c, keys in view_keys.c.
  */
 #include <stdio.h>
 #include <string.h>
@@ -48,9 +48,9 @@ void format_time(char out[24], kl_us t)
     if (s < 60)
         snprintf(out, 24, "%lld s", s);
     else if (s < 3600)
-        snprintf(out, 24, "%lld:%02lld", s / 60, s % 60);
+        snprintf(out, 24, "%lld:%02lld min", s / 60, s % 60);
     else
-        snprintf(out, 24, "%lld h %lld min", s / 3600, s / 60 % 60);
+        snprintf(out, 24, "%lld:%02lld h", s / 3600, s / 60 % 60);
 }
 
 void draw_box(struct kl_grid *g, int row, int col, int rows, int cols, enum kl_style style,
@@ -100,7 +100,11 @@ int draw_wrapped(struct kl_grid *g, int row, int col, int rows, int cols, enum k
             space = fits ? fits : 1;
         memcpy(part, text, space);
         part[space] = '\0';
-        kl_grid_text(g, row + used, col, cols, style, part);
+        if (used == rows - 1)
+            kl_grid_text(g, row + used, col, cols, style,
+                         text); /* the last line tells if it is cut */
+        else
+            kl_grid_text(g, row + used, col, cols, style, part);
         text += space;
         while (*text == ' ')
             text++;
@@ -207,102 +211,6 @@ void lay_out(struct layout *l, const struct kl_model *m, const struct kl_view *v
     l->page = position_of(l, v->selected) / l->per_page;
 }
 
-/* ---- header -----------------------------------------------------------------------------------
- */
-
-static void draw_title(const struct kl_model *m, struct kl_grid *g)
-{
-    char left[256], right[256];
-
-    snprintf(left, sizeof left, " keyline  %s%s%s%s%s%s%s", m->firmware, m->project[0] ? "  " : "",
-             m->project, m->version[0] ? " " : "", m->version, m->chip[0] ? "  for " : "", m->chip);
-    snprintf(right, sizeof right, "%s%s ", m->csv,
-             m->connected ? "" : "  STATION NOT REACHED, trying again");
-    kl_grid_fill(g, 0, 0, 1, g->cols, KL_STYLE_BAR);
-    kl_grid_text(g, 0, 0, g->cols, KL_STYLE_BAR, left);
-    kl_grid_text_right(g, 0, g->cols, g->cols / 2, KL_STYLE_BAR, right);
-}
-
-static int put(struct kl_grid *g, int row, int col, enum kl_style style, const char *text)
-{
-    return col + kl_grid_text(g, row, col, g->cols - col, style, text);
-}
-
-static void draw_counts(const struct kl_model *m, struct kl_grid *g)
-{
-    const struct kl_snapshot *s = &m->snap;
-    char text[128];
-    int col;
-
-    snprintf(text, sizeof text, " KEYS LEFT %u ", s->keys.free);
-    col = put(g, 1, 0, s->few_keys ? KL_STYLE_WARN : KL_STYLE_STRONG, text);
-    snprintf(text, sizeof text, "  reserved %u  provisioned %u", s->keys.reserved,
-             s->keys.provisioned);
-    col = put(g, 1, col, KL_STYLE_PLAIN, text);
-    if (s->keys.in_doubt) {
-        snprintf(text, sizeof text, "  in doubt %u (K)", s->keys.in_doubt);
-        col = put(g, 1, col, KL_STYLE_WAIT, text);
-    }
-    snprintf(text, sizeof text, "   done %u", s->done);
-    col = put(g, 1, col, KL_STYLE_STRONG, text);
-    snprintf(text, sizeof text, "  failed %u", s->failed);
-    put(g, 1, col, s->failed ? KL_STYLE_WAIT : KL_STYLE_PLAIN, text);
-}
-
-/* Figures that tell how it goes. */
-static void draw_rates(const struct kl_model *m, struct kl_grid *g)
-{
-    const struct kl_snapshot *s = &m->snap;
-    char text[128] = "", time[24];
-    size_t n = 0;
-
-    if (s->done + s->failed)
-        n += (size_t)snprintf(text + n, sizeof text - n, "yield %u%%  ",
-                              100 * s->first_pass / (s->done + s->failed));
-    if (s->boards_per_hour)
-        n += (size_t)snprintf(text + n, sizeof text - n, "%u boards/h  ", s->boards_per_hour);
-    if (s->keys_empty_in != KL_NEVER && s->keys.free) {
-        format_time(time, s->keys_empty_in);
-        snprintf(text + n, sizeof text - n, "keys for %s ", time);
-    }
-    kl_grid_text_right(g, 2, g->cols, g->cols, KL_STYLE_PLAIN, text);
-}
-
-static const char *warning_of(const struct kl_model *m)
-{
-    const struct kl_snapshot *s = &m->snap;
-
-    if (!m->connected)
-        return "the station can't be reached; what runs goes on";
-    if (s->stopping)
-        return "stopping: boards that are being given a key finish first";
-    if (s->store_trouble)
-        return "the ledger can't be written: boards wait; free disk space or mount it writable";
-    if (s->warning[0])
-        return s->warning;
-    if (s->paused)
-        return "paused: nothing new is started (p to go on)";
-    if (s->few_keys && s->keys.free == 0)
-        return "no keys left: add rows to the CSV, boards go on by themselves";
-    if (s->few_keys)
-        return "few keys left: add rows to the CSV";
-    return "";
-}
-
-static void draw_header(const struct kl_model *m, struct kl_grid *g)
-{
-    const char *warning = warning_of(m);
-
-    draw_title(m, g);
-    draw_counts(m, g);
-    draw_rates(m, g);
-    if (warning[0]) {
-        int width = kl_text_width(warning) + 2;
-        kl_grid_fill(g, 2, 0, 1, width, KL_STYLE_WARN);
-        kl_grid_text(g, 2, 1, width - 1, KL_STYLE_WARN, warning);
-    }
-}
-
 /* ---- the bench --------------------------------------------------------------------------------
  */
 
@@ -310,13 +218,12 @@ static void draw_body(const struct kl_model *m, const struct kl_view *v, struct 
 {
     struct layout l;
     unsigned first;
-    char text[64];
 
     lay_out(&l, m, v, g->rows, g->cols);
     first = l.page * l.per_page;
     if (l.count == 0)
         kl_grid_text(g, HEADER_ROWS + 1, 2, g->cols - 2, KL_STYLE_DIM,
-                     "no slots yet: plug in a board, or start with --port");
+                     "no slots yet: plug in a board, or add a network port with n");
     for (unsigned i = 0; i < l.per_page && first + i < l.count; i++) {
         unsigned slot = l.order[first + i];
         int r = (int)i / l.columns, c = (int)i % l.columns;
@@ -329,31 +236,28 @@ static void draw_body(const struct kl_model *m, const struct kl_view *v, struct 
     if (l.detail_rows > 0)
         draw_pane(m, v, g, v->selected, g->rows - FOOTER_ROWS - l.detail_rows, 0, l.detail_rows,
                   g->cols);
-    if (l.pages > 1) {
-        snprintf(text, sizeof text, " page %u/%u ", l.page + 1, l.pages);
-        kl_grid_text_right(g, 1, g->cols, g->cols, KL_STYLE_STRONG, text);
-    }
 }
 
-static void draw_footer(const struct kl_view *v, struct kl_grid *g)
+static void draw_footer(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g)
 {
     int row = g->rows - 1;
 
     kl_grid_fill(g, row, 0, 1, g->cols, KL_STYLE_BAR);
-    if (v->message[0])
+    if (v->message[0] && v->now < v->message_until)
         kl_grid_text(g, row, 1, g->cols - 1, KL_STYLE_BAR, v->message);
     else
-        draw_footer_keys(v, g, row);
+        draw_footer_keys(m, v, g, row);
 }
 
 void kl_view_draw(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g)
 {
+    g->ascii = v->ascii;
     kl_grid_clear(g);
     if (g->rows < 4 || g->cols < 20) {
         kl_grid_text(g, 0, 0, g->cols, KL_STYLE_PLAIN, "too small");
         return;
     }
-    draw_header(m, g);
+    draw_header(m, v, g);
     switch (v->screen) {
     case KL_SCREEN_BENCH:
         draw_body(m, v, g);
@@ -371,7 +275,7 @@ void kl_view_draw(const struct kl_model *m, const struct kl_view *v, struct kl_g
         draw_help(v, g);
         break;
     }
-    draw_footer(v, g);
-    if (v->question != KL_ASK_NOTHING)
+    draw_footer(m, v, g);
+    if (v->asked.question != KL_ASK_NOTHING)
         draw_question(m, v, g);
 }

@@ -29,6 +29,9 @@ void lay_out(struct layout *l, const struct kl_model *m, const struct kl_view *v
 /* Where the slot stands in the order. */
 unsigned position_of(const struct layout *l, unsigned slot);
 
+/* view_header.c */
+void draw_header(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g);
+
 void draw_pane(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g, unsigned slot,
                int row, int col, int rows, int cols);
 void draw_line(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g, unsigned slot,
@@ -38,11 +41,35 @@ void draw_events(const struct kl_model *m, const struct kl_view *v, struct kl_gr
 void draw_in_doubt(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g);
 void draw_help(const struct kl_view *v, struct kl_grid *g);
 void draw_question(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g);
-void draw_footer_keys(const struct kl_view *v, struct kl_grid *g, int row);
+void draw_footer_keys(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g,
+                      int row);
+
+/* view_move.c */
+enum move {
+    MOVE_UP,
+    MOVE_DOWN,
+    MOVE_LEFT,
+    MOVE_RIGHT,
+    MOVE_PAGE_UP,
+    MOVE_PAGE_DOWN,
+    MOVE_FIRST,
+    MOVE_LAST,
+};
+void view_move(struct kl_view *v, const struct kl_model *m, enum move move, int rows, int cols);
+/* A digit of a slot's number. */
+void view_jump(struct kl_view *v, const struct kl_model *m, int digit);
+/* The next line of the log that holds the search text, from the one below the screen's end. */
+void view_search(struct kl_view *v, const struct kl_model *m, bool upwards);
+
+/* view_ask.c */
+void view_ask(struct kl_view *v, const struct kl_model *m, enum kl_question question);
+struct kl_want view_answer(struct kl_view *v, const struct kl_model *m,
+                           const struct kl_input_event *e);
+struct kl_want view_command(enum kl_command_kind kind, unsigned slot);
 
 enum kl_style state_style(enum kl_state s);
 const char *state_symbol(enum kl_state s, bool ascii);
-/* "1:05", "12 s", "2 h 10 min" */
+/* "12 s", "1:05 min", "2:10 h" */
 void format_time(char out[24], kl_us t);
 void draw_box(struct kl_grid *g, int row, int col, int rows, int cols, enum kl_style style,
               bool ascii, bool heavy);
