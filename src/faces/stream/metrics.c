@@ -121,9 +121,6 @@ static void add_state(struct kl_buffer *b, const struct kl_snapshot *s)
     add(b, "keyline_few_keys %d\n", s->few_keys);
     head(b, "keyline_paused", "gauge", "1 if nothing new is begun.");
     add(b, "keyline_paused %d\n", s->paused || s->stopping);
-    head(b, "keyline_stale_answers_total", "counter",
-         "Answers that came after their board had left.");
-    add(b, "keyline_stale_answers_total %llu\n", (unsigned long long)s->stale);
 }
 
 static void add_results(struct kl_buffer *b, const struct metrics *m)
@@ -294,16 +291,17 @@ static void measure(struct histogram *h, kl_us time)
 static void on_note(void *ctx, const struct kl_told *told)
 {
     struct metrics *m = ctx;
-    const struct kl_attempt *t = told->action->u.note.attempt;
+    const struct kl_attempt *t = told->note->attempt;
+    unsigned slot = told->note->slot;
 
-    if (told->action->u.note.kind != KL_NOTE_RESULT || told->slot >= KL_SLOTS_MAX)
+    if (told->note->kind != KL_NOTE_RESULT || slot >= KL_SLOTS_MAX)
         return;
-    if (strcmp(m->slot[told->slot], told->slot_name) != 0) /* another one has its place now */
-        memset(m->results[told->slot], 0, sizeof m->results[told->slot]);
-    kl_copy(m->slot[told->slot], KL_NAME_MAX, told->slot_name);
-    m->results[told->slot][t->result == KL_ST_DONE      ? DONE
-                           : t->result == KL_ST_SKIPPED ? SKIPPED
-                                                        : (int)t->reason]++;
+    if (strcmp(m->slot[slot], told->slot_name) != 0) /* another one has its place now */
+        memset(m->results[slot], 0, sizeof m->results[slot]);
+    kl_copy(m->slot[slot], KL_NAME_MAX, told->slot_name);
+    m->results[slot][t->result == KL_ST_DONE      ? DONE
+                     : t->result == KL_ST_SKIPPED ? SKIPPED
+                                                  : (int)t->reason]++;
     if (t->result != KL_ST_DONE)
         return;
     measure(&m->board, t->ended - t->started);
