@@ -318,6 +318,7 @@ struct faces {
     struct build_watch *watch;
     struct kl_notify *notify;
     struct older *older;
+    struct metrics *metrics;
 };
 
 /* `b`: NULL = the images can't be used */
@@ -429,6 +430,8 @@ static int create_faces(struct station *s, struct kl_shell *sh, struct faces *f)
         f->headless = headless_create(sh, fileno(s->human));
     f->notify = kl_notify_create(sh);
     f->older = older_create(sh);
+    if (a->metrics)
+        f->metrics = metrics_create(sh, a->metrics);
     tell_warnings(s, sh);
     return KL_EXIT_OK;
 }
@@ -441,6 +444,7 @@ static bool free_faces(struct faces *f)
     gone &= events_free(f->events);
     gone &= logdir_free(f->logdir);
     gone &= hook_free(f->hook);
+    gone &= metrics_free(f->metrics);
     gone &= !f->watch || build_watch_free(f->watch);
     if (f->server)
         server_free(f->server);
@@ -485,6 +489,7 @@ static int run_bench(struct station *s)
         build_watch_close(faces.watch);
     kl_notify_close(faces.notify);
     older_close(faces.older);
+    metrics_close(faces.metrics);
     if (!kl_shell_destroy(sh) || !free_faces(&faces))
         _exit(status); /* a worker hangs in a port or a pipe: what is durable stays durable */
     uv_loop_close(&loop);
