@@ -31,15 +31,10 @@ struct kl_shell_options {
 
 /* One thing worth telling. Its pointers are valid during the call only. */
 struct kl_told {
-    int64_t wall;                   /* microseconds since 1970 */
-    unsigned slot;                  /* KL_TOLD_BENCH: about the bench */
-    const char *slot_name;          /* "" for the bench */
-    const char *port;               /* path or URL; "" if none */
-    const struct kl_action *action; /* KL_AC_NOTE */
-};
-
-enum {
-    KL_TOLD_BENCH = KL_SLOTS_MAX
+    int64_t wall;          /* microseconds since 1970 */
+    const char *slot_name; /* "" for the bench */
+    const char *port;      /* path or URL; "" if none */
+    const struct kl_note *note;
 };
 
 struct kl_listener {

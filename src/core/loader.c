@@ -60,7 +60,7 @@ static void remember_board(struct kl_loader *l)
     if (l->identity.stub)
         m->stub_deaths = 0;
     m->stub_rests = false;
-    if (m->rom_stays || m->baud || m->stub_deaths)
+    if (m->rom_stays || m->baud || m->stub_deaths || m->plain_verify)
         m->uses++;
     if (m->uses >= ANOTHER_CHANCE)
         *m = (struct kl_loader_memory){.reset = m->reset, .stub_returns = m->stub_returns};
@@ -288,7 +288,7 @@ void kl_loader_start(struct kl_loader *l, enum kl_loader_task task, const struct
     l->bundle = bundle;
     l->fault = (struct kl_fault){0};
     if (task != KL_LOADER_VERIFY) /* only the task right behind FLASH may build on it */
-        l->flash.proved = NULL;
+        l->flash.proved_for = NULL;
     l->walk.status = KL_LOADER_BUSY;
     l->walk.step = plans[task];
     l->walk.after = NULL;

@@ -19,6 +19,9 @@ enum {
     BARRIER,
     DOUBT,
     NEXT,
+    IDLE,
+    ASIDE,
+    GO_ON,
 };
 
 enum {
@@ -45,10 +48,15 @@ kl_us ldr_time_per_mb(uint64_t bytes, unsigned seconds)
     return COMMAND_TIME + (kl_us)(bytes * seconds);
 }
 
+const struct kl_image *ldr_image(const struct kl_loader *l, unsigned region)
+{
+    KL_ASSERT(l->bundle && region < l->bundle->region_count);
+    return kl_bundle_image(l->bundle, region, ldr_known_flash_size(l));
+}
+
 static const struct kl_image *image(const struct kl_loader *l)
 {
-    KL_ASSERT(l->bundle && l->flash.region < l->bundle->region_count);
-    return kl_bundle_image(l->bundle, l->flash.region, ldr_known_flash_size(l));
+    return ldr_image(l, l->flash.region);
 }
 
 static uint32_t region_offset(const struct kl_loader *l)
@@ -91,6 +99,9 @@ static enum ldr_move check(struct kl_loader *l)
 
     KL_ASSERT(l->chip && !l->identity.flash_encrypted && !l->identity.secure_boot);
     memset(&l->progress, 0, sizeof l->progress);
+    ldr_forget_proofs(l);
+    l->flash.wrote = false;
+    l->aside = (struct kl_loader_aside){.off = l->setup.memory.plain_verify};
     l->flash.owed = 0;
     l->flash.done_before = 0;
     l->flash.erase_at = 0;
@@ -190,8 +201,7 @@ static enum ldr_move next_region(struct kl_loader *l)
 {
     KL_ASSERT(l->flash.region <= l->bundle->region_count);
     if (l->flash.region == l->bundle->region_count) {
-        if (l->progress.skipped == l->flash.region)
-            l->flash.proved = l->bundle; /* all of it was compared, and nothing was touched since */
+        l->flash.proved_for = l->bundle;
         return MOVE_DONE;
     }
     l->progress.region = l->flash.region;
@@ -207,12 +217,12 @@ bool ldr_can_md5(const struct kl_loader *l)
     return !ldr_is_rom(l) || l->chip->rom_deflate;
 }
 
-static void ask_md5_of(struct kl_loader *l, uint32_t size)
+static void ask_md5_of(struct kl_loader *l, uint32_t from, uint32_t size)
 {
     uint8_t payload[16] = {0};
 
     KL_ASSERT(ldr_can_md5(l) && size > 0);
-    ldr_put_u32(payload, region_offset(l));
+    ldr_put_u32(payload, region_offset(l) + from);
     ldr_put_u32(payload + 4, size);
     ldr_command(l,
                 &(struct ldr_command){.code = CMD_MD5,
@@ -223,9 +233,10 @@ static void ask_md5_of(struct kl_loader *l, uint32_t size)
     l->flash.owed = 0;
 }
 
-void ldr_ask_md5(struct kl_loader *l)
+void ldr_ask_md5(struct kl_loader *l, uint32_t from)
 {
-    ask_md5_of(l, image(l)->raw_size);
+    KL_ASSERT(from < image(l)->raw_size);
+    ask_md5_of(l, from, image(l)->raw_size - from);
 }
 
 /* A ROM writes it in hex, a stub raw (2.2). */
@@ -243,9 +254,15 @@ static bool answer_is(const struct kl_loader *l, const uint8_t md5[16])
     return true;
 }
 
-bool ldr_is_right_md5(const struct kl_loader *l)
+bool ldr_is_right_md5(const struct kl_loader *l, uint32_t from)
 {
-    return answer_is(l, image(l)->md5);
+    const struct kl_image *i = image(l);
+    uint8_t md5[16];
+
+    if (from == 0)
+        return answer_is(l, i->md5);
+    l->bundle->md5(i->raw + from, i->raw_size - from, md5);
+    return answer_is(l, md5);
 }
 
 static const uint8_t blank_md5[16] = {
@@ -265,7 +282,7 @@ static enum ldr_move glance(struct kl_loader *l)
 {
     if (!may_be_there(l) || image(l)->raw_size <= 2 * KL_HEAD)
         return MOVE_NEXT;
-    ask_md5_of(l, KL_HEAD);
+    ask_md5_of(l, 0, KL_HEAD);
     return MOVE_WAIT;
 }
 
@@ -284,7 +301,7 @@ static enum ldr_move compare(struct kl_loader *l)
 {
     if (!may_be_there(l))
         return MOVE_NEXT;
-    ldr_ask_md5(l);
+    ldr_ask_md5(l, 0);
     return MOVE_WAIT;
 }
 
@@ -293,9 +310,10 @@ static enum ldr_move compared(struct kl_loader *l, enum kl_loader_outcome outcom
     KL_ASSERT(may_be_there(l));
     if (outcome == KL_OUT_SILENT)
         return ldr_fail_by(l, outcome);
-    if (outcome != KL_OUT_OK || !ldr_is_right_md5(l))
+    if (outcome != KL_OUT_OK || !ldr_is_right_md5(l, 0))
         return MOVE_NEXT;
     l->progress.skipped++;
+    l->flash.proved[l->flash.region] = image(l)->raw_size;
     ldr_note(l, "%s is there already", l->bundle->region[l->flash.region].name);
     return ldr_go_to(l, &ldr_flash_plan[NEXT]);
 }
@@ -325,31 +343,53 @@ static uint32_t find_tail(const struct kl_image *i)
     return i->packed_size;
 }
 
-static uint32_t blocks_for(uint32_t size, uint32_t block)
+/* Where the present part of the stream ends: quiet blocks and the tail begin and end one. */
+static uint32_t end_of_part(const struct kl_loader_stream *s, uint32_t size)
 {
-    return (size + block - 1) / block;
+    if (s->sent < s->quiet_from)
+        return s->quiet_from;
+    if (s->sent < s->quiet_to)
+        return s->quiet_to;
+    return s->sent < s->tail_at ? s->tail_at : size;
 }
 
-/* The tail has blocks of its own: the last window is written while they come, and little is left to
-   write after them. Up to the tail all are of one size: a short one would be over before the one
-   ahead of it is written. A stub starts one erase for each block: a stream that is nothing but tail
-   comes in small ones, unless there is nothing to erase. Returns how many blocks that makes. */
+/* The blocks of a part are of one size: a short one would be over before the one ahead of it is
+   written. The tail has blocks of its own: the last window is written while they come, and little
+   is left to write after them. */
+static uint32_t next_len(const struct kl_loader_stream *s, uint32_t size)
+{
+    uint32_t left = end_of_part(s, size) - s->sent;
+    uint32_t most = s->sent < s->tail_at ? s->block_size : s->tail_block;
+    uint32_t blocks = (left + most - 1) / most;
+
+    KL_ASSERT(s->sent <= size && most > 0);
+    if (!s->packed)
+        return left < most ? left : most;
+    return blocks > 0 ? (left + blocks - 1) / blocks : 0;
+}
+
+/* A stub starts one erase for each block: a stream that is nothing but tail comes in small ones,
+   unless there is nothing to erase. Returns how many blocks that makes. */
 static uint32_t divide(struct kl_loader *l, uint32_t to_send)
 {
-    uint32_t most = largest_block(l), blocks;
+    struct kl_loader_stream *s = &l->stream, ahead;
+    uint32_t blocks = 0;
 
     KL_ASSERT(to_send > 0);
-    l->stream.tail_at = 0;
-    l->stream.block_size = l->stream.head_block = l->stream.tail_block = most;
-    if (ldr_is_rom(l) || !l->stream.packed)
-        return blocks_for(to_send, most);
-    l->stream.tail_at = find_tail(image(l));
-    if (l->stream.tail_at == 0 && !l->flash.looks_blank)
-        l->stream.tail_block = SMALL_BLOCK;
-    blocks = blocks_for(l->stream.tail_at, most);
-    if (blocks > 0)
-        l->stream.head_block = blocks_for(l->stream.tail_at, blocks);
-    return blocks + blocks_for(to_send - l->stream.tail_at, l->stream.tail_block);
+    s->tail_at = s->quiet_from = s->quiet_to = 0;
+    s->block_size = s->tail_block = largest_block(l);
+    if (!ldr_is_rom(l) && s->packed) {
+        s->tail_at = find_tail(image(l));
+        if (s->tail_at == 0 && !l->flash.looks_blank)
+            s->tail_block = SMALL_BLOCK;
+        ldr_plan_asides(l);
+    }
+    for (ahead = *s; ahead.sent < to_send; blocks++) {
+        ahead.sent += next_len(&ahead, to_send);
+        if (ahead.sent == ahead.quiet_to)
+            ldr_find_quiet(l, &ahead);
+    }
+    return blocks;
 }
 
 static enum ldr_move begin_region(struct kl_loader *l)
@@ -380,6 +420,11 @@ static enum ldr_move begin_region(struct kl_loader *l)
 static enum ldr_move region_begun(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
     KL_ASSERT(l->flash.begin_tries < BEGIN_TRIES);
+    /* What was found in place is compared again once anything is written, and what was written once
+       a begin was sent twice: the first may have been damaged, and have erased elsewhere. */
+    if (!l->flash.wrote || l->op.sent > 1)
+        ldr_forget_proofs(l);
+    l->flash.wrote = true;
     if (outcome == KL_OUT_OK)
         return MOVE_NEXT;
     if (outcome != KL_OUT_REFUSED)
@@ -420,15 +465,14 @@ static enum ldr_move send_block(struct kl_loader *l)
     const struct kl_image *i = image(l);
     const uint8_t *bytes = l->stream.packed ? i->packed : i->raw + l->flash.resume_at;
     uint32_t size = l->stream.packed ? i->packed_size : i->raw_size - l->flash.resume_at;
-    bool head = l->stream.sent < l->stream.tail_at;
-    uint32_t left = (head ? l->stream.tail_at : size) - l->stream.sent;
-    uint32_t most = head ? l->stream.head_block : l->stream.tail_block;
     kl_us work;
 
     KL_ASSERT(l->stream.sent <= size);
-    if (left == 0)
-        return MOVE_NEXT;
-    l->stream.block_len = left < most ? left : most;
+    if (l->stream.sent == size)
+        return ldr_go_to(l, &ldr_flash_plan[BARRIER]);
+    if (ldr_wants_aside(l))
+        return ldr_go_to(l, &ldr_flash_plan[IDLE]);
+    l->stream.block_len = next_len(&l->stream, size);
     work = work_of_block(l);
     /* A stub acknowledges first and works then: the next command waits for it (3.1). */
     ldr_command(
@@ -440,7 +484,8 @@ static enum ldr_move send_block(struct kl_loader *l)
                .padded_size = l->stream.packed || l->chip->rom_deflate ? 0 : l->stream.block_size,
                .sequence = l->stream.sequence,
                .judge = true,
-               .work = COMMAND_TIME + (ldr_is_rom(l) ? work : l->flash.owed),
+               .work = l->aside.out ? ldr_aside_time(l)
+                                    : COMMAND_TIME + (ldr_is_rom(l) ? work : l->flash.owed),
            });
     l->flash.owed = ldr_is_rom(l) ? 0 : work;
     return MOVE_WAIT;
@@ -478,6 +523,7 @@ static enum ldr_move start_over(struct kl_loader *l)
 {
     uint32_t reached = raw_after(l, l->stream.sent);
 
+    ldr_forget_proofs(l);
     KL_ASSERT(l->flash.region < l->bundle->region_count);
     if (!l->stream.packed)
         l->flash.resume_at = (l->flash.resume_at + l->stream.sent) / SECTOR * SECTOR;
@@ -516,6 +562,9 @@ static enum ldr_move block_sent(struct kl_loader *l, enum kl_loader_outcome outc
 
     l->progress.retries += l->op.sent - 1u;
     l->flash.doubtful |= again;
+    if (l->aside.out || (l->aside.behind && again))
+        ldr_aside_failed(l, again ? "silence" : "no answer");
+    l->aside.behind = false;
     if (outcome == KL_OUT_SILENT)
         return ldr_fail_by(l, outcome);
     if (outcome == KL_OUT_OK) {
@@ -548,6 +597,7 @@ static enum ldr_move barrier(struct kl_loader *l)
 {
     uint8_t payload[4];
 
+    KL_ASSERT(!l->aside.out);
     if (ldr_is_rom(l))
         return MOVE_NEXT;
     ldr_put_u32(payload, 1);
@@ -576,7 +626,7 @@ static enum ldr_move resolve_doubt(struct kl_loader *l)
 {
     if (!l->flash.doubtful || !ldr_can_md5(l))
         return MOVE_NEXT;
-    ldr_ask_md5(l);
+    ldr_ask_md5(l, 0);
     return MOVE_WAIT;
 }
 
@@ -585,8 +635,10 @@ static enum ldr_move doubt_resolved(struct kl_loader *l, enum kl_loader_outcome 
     KL_ASSERT(l->flash.doubtful);
     if (outcome != KL_OUT_OK)
         return ldr_fail_by(l, outcome);
-    if (ldr_is_right_md5(l))
+    if (ldr_is_right_md5(l, 0)) {
+        l->flash.proved[l->flash.region] = image(l)->raw_size;
         return MOVE_NEXT;
+    }
     l->reply.error = 0;
     l->stream.sent = 0; /* whichever block it was: all of it again */
     l->flash.resume_at = 0;
@@ -594,6 +646,27 @@ static enum ldr_move doubt_resolved(struct kl_loader *l, enum kl_loader_outcome 
         return ldr_fail(l, KL_FAULT_VERIFY_FAILED, "%s at 0x%x",
                         l->bundle->region[l->flash.region].name, region_offset(l));
     return start_over(l);
+}
+
+/* ---- amid the stream ---- */
+
+/* A failure of the block before would be told here. */
+static enum ldr_move idle_seen(struct kl_loader *l, enum kl_loader_outcome outcome)
+{
+    KL_ASSERT(!ldr_is_rom(l) && !l->aside.out);
+    l->flash.owed = 0;
+    if (outcome == KL_OUT_OK && l->op.sent == 1)
+        return MOVE_NEXT;
+    if (outcome == KL_OUT_REFUSED)
+        return start_over(l);
+    ldr_aside_failed(l, "silence");
+    return MOVE_NEXT;
+}
+
+static enum ldr_move go_on(struct kl_loader *l)
+{
+    KL_ASSERT(!ldr_wants_aside(l));
+    return ldr_go_to(l, &ldr_flash_plan[DATA]);
 }
 
 static enum ldr_move leave_region(struct kl_loader *l)
@@ -613,9 +686,14 @@ const struct kl_loader_step ldr_flash_plan[] = {
     [GLANCE] = {glance, glanced, {&ldr_flash_plan[BEGIN]}},
     [COMPARE] = {compare, compared, {&ldr_flash_plan[NEXT]}},
     [BEGIN] = {begin_region, region_begun, {&ldr_flash_plan[NEXT]}},
-    [DATA] = {send_block, block_sent, {&ldr_flash_plan[BEGIN]}},
+    [DATA] = {send_block,
+              block_sent,
+              {&ldr_flash_plan[BEGIN], &ldr_flash_plan[BARRIER], &ldr_flash_plan[IDLE]}},
     [BARRIER] = {barrier, barrier_passed, {&ldr_flash_plan[BEGIN]}},
     [DOUBT] = {resolve_doubt, doubt_resolved, {&ldr_flash_plan[BEGIN]}},
     [NEXT] = {leave_region, NULL, {&ldr_flash_plan[REGION]}},
+    [IDLE] = {ldr_ask_idle, idle_seen, {&ldr_flash_plan[BEGIN]}},
+    [ASIDE] = {ldr_ask_aside, NULL, {NULL}},
+    [GO_ON] = {go_on, NULL, {&ldr_flash_plan[DATA]}},
     PLAN_END,
 };

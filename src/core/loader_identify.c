@@ -112,6 +112,7 @@ static enum ldr_move got_security(struct kl_loader *l, enum kl_loader_outcome ou
     a->has_security = true;
     a->flags = ldr_get_u32(result);
     a->crypt_count = result[4];
+    memcpy(a->purpose, result + 5, sizeof a->purpose);
     a->has_id = l->reply.size == 20;
     if (a->has_id)
         a->chip_id = ldr_get_u32(result + 12);
@@ -201,6 +202,12 @@ static void list_regs(struct kl_loader *l)
     add_reg(l, c->secure_boot.reg);
     for (; more && *more; more++)
         add_reg(l, *more);
+    if (l->setup.only_look) {
+        uint32_t efuse[KL_EFUSE_WORDS_MAX];
+        unsigned count = kl_efuse_addresses(c, efuse);
+        for (unsigned i = 0; i < count; i++)
+            add_reg(l, efuse[i]);
+    }
 }
 
 static enum ldr_move choose_chip(struct kl_loader *l)
@@ -216,6 +223,8 @@ static enum ldr_move choose_chip(struct kl_loader *l)
     }
     l->identity.chip = l->chip->id;
     l->identity.secure_download = !a->has_magic || (a->flags & FLAG_SECURE_DOWNLOAD) != 0;
+    if (l->identity.secure_download && l->setup.only_look)
+        return MOVE_DONE; /* it tells no more */
     if (l->identity.secure_download) {
         return ldr_fail(l, KL_FAULT_SECURE_DOWNLOAD, "%s", l->chip->name);
     }
@@ -400,6 +409,21 @@ static uint8_t read_package(const struct kl_loader *l)
     return (uint8_t)package;
 }
 
+void kl_loader_efuses(const struct kl_loader *l, struct kl_efuse_words *out)
+{
+    const struct kl_loader_answers *a = &l->identify.answers[0];
+    uint32_t efuse[KL_EFUSE_WORDS_MAX];
+    unsigned count = l->chip ? kl_efuse_addresses(l->chip, efuse) : 0;
+
+    KL_ASSERT(l->setup.only_look);
+    *out = (struct kl_efuse_words){
+        .info = a->has_security, .info_flags = a->flags, .info_crypt_count = a->crypt_count};
+    memcpy(out->info_purpose, a->purpose, sizeof out->info_purpose);
+    out->block0 = count > 0 && !l->identity.secure_download;
+    for (unsigned i = 0; out->block0 && i < count; i++)
+        out->word[i] = ldr_reg_value(l, efuse[i]);
+}
+
 static bool odd_bits(uint32_t value)
 {
     bool odd = false;
@@ -433,6 +457,8 @@ static enum ldr_move judge(struct kl_loader *l)
     id->revision = read_revision(l);
     id->package = read_package(l);
     read_security(l);
+    if (l->setup.only_look)
+        return MOVE_DONE;
     kl_mac_format(&id->mac, text);
     if ((id->mac.b[0] & 1) != 0 || !kl_mac_is_set(&id->mac))
         return ldr_fail(l, KL_FAULT_BAD_MAC, "%s", text);

@@ -19,10 +19,9 @@ static enum ldr_move start_verify(struct kl_loader *l)
     l->flash.region = 0;
     l->flash.md5_tries = 0;
     l->flash.owed = 0;
-    bool proved = l->flash.proved == l->bundle;
-    l->flash.proved = NULL; /* by the answer that came just now, and so once only */
-    if (proved)
-        return MOVE_DONE;
+    if (l->flash.proved_for != l->bundle)
+        ldr_forget_proofs(l);
+    l->flash.proved_for = NULL; /* by answers that came just now, and so once only */
     return ldr_can_md5(l) ? MOVE_NEXT : ldr_go_to(l, ldr_peek_plan);
 }
 
@@ -32,7 +31,11 @@ static enum ldr_move verify_region(struct kl_loader *l)
     if (l->flash.region == l->bundle->region_count)
         return MOVE_DONE;
     l->progress.region = l->flash.region;
-    ldr_ask_md5(l);
+    if (l->flash.proved[l->flash.region] == ldr_image(l, l->flash.region)->raw_size) {
+        l->flash.region++;
+        return MOVE_AGAIN;
+    }
+    ldr_ask_md5(l, l->flash.proved[l->flash.region]);
     return MOVE_WAIT;
 }
 
@@ -43,10 +46,13 @@ static enum ldr_move region_verified(struct kl_loader *l, enum kl_loader_outcome
     KL_ASSERT(l->flash.region < l->bundle->region_count);
     if (outcome != KL_OUT_OK)
         return ldr_fail_by(l, outcome);
-    if (ldr_is_right_md5(l)) {
+    if (ldr_is_right_md5(l, l->flash.proved[l->flash.region])) {
         l->flash.region++;
         l->flash.md5_tries = 0;
-    } else if (++l->flash.md5_tries == 2) {
+        return MOVE_AGAIN;
+    }
+    l->flash.proved[l->flash.region] = 0;
+    if (++l->flash.md5_tries == 2) {
         /* Twice, because the answer itself has no checksum. */
         return ldr_fail(l, KL_FAULT_VERIFY_FAILED, "%s at 0x%x", r->name, r->offset);
     }

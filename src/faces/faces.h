@@ -18,7 +18,7 @@ bool headless_free(struct headless *h);
    begins with its level, "<4>". */
 bool headless_goes_to_journal(int fd);
 /* A note as one line without time and slot; false for progress, which is no line. */
-bool note_line(const struct kl_action *note, char *out, size_t size);
+bool note_line(const struct kl_note *n, char *out, size_t size);
 
 /* A note about a result, for the figures. */
 struct kl_stats_result stats_result(const struct kl_told *told);

@@ -23,13 +23,15 @@ static bool release_is_possible(struct kl_shell *sh, const struct kl_command *c,
 static void tell_faces(struct kl_shell *sh, const struct kl_command *c,
                        const struct kl_slot_view *slot, const char *text)
 {
-    struct kl_action note = {.kind = KL_AC_NOTE, .slot = c->slot};
+    struct kl_note note = {
+        .kind = KL_NOTE_COMMAND,
+        .slot = slot ? c->slot : KL_BENCH,
+        .command = c,
+        .text = text,
+        .label = slot ? slot->label : "",
+        .identity = slot ? &slot->identity : NULL,
+    };
 
-    note.u.note.kind = KL_NOTE_COMMAND;
-    note.u.note.command = c;
-    note.u.note.text = text;
-    note.u.note.label = slot ? slot->label : "";
-    note.u.note.identity = slot ? &slot->identity : NULL;
     tell(sh, &note);
 }
 

@@ -86,6 +86,7 @@ enum fault_argument {
  X(ROM_HANGS,      "rom_hangs",       FLAG,  0,      "the ROM hangs once it is told another rate or to start a stub") \
  X(STUB_RETURNS,   "stub_returns",    FLAG,  0,      "the stub speaks at the rate that SYNC found, whatever the ROM was told") \
  X(STUB_DIES,      "stub_dies",       TIMES, 0,      "the first N stubs greet and say nothing more") \
+ X(DEAF_AMID,      "deaf_amid",       VALUE, 20,     "asked for MD5 amid a stream, the stub hears nothing for N ms") \
  X(CLOCK_OFF,      "clock_off",       VALUE, 48,     "an ESP32's ROM takes its crystal for N/1000 faster than it is") \
  X(CRYSTAL_26,     "crystal_26",      FLAG,  0,      "an ESP32 with a crystal of 26 MHz") \
  X(NO_FLASH,       "no_flash",        FLAG,  0,      "no flash chip answers") \
@@ -192,6 +193,8 @@ struct loader {
     uint32_t rx_baud;    /* of the bytes being heard */
     struct frame frame, next;
     kl_us busy_until;
+    kl_us armed_at;     /* the stub: from then on it hears again … */
+    uint8_t deaf_bytes; /* … or after so many, if no time passes */
     /* replies */
     uint8_t last_op, last_error;
     uint32_t last_value;

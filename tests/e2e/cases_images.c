@@ -68,4 +68,30 @@ static void merged_image(void)
     bench_remove(&b);
 }
 
-const struct e2e_case cases_images[] = {{"merged_image", merged_image}, {NULL, NULL}};
+/* `keyline chip` reads a locked board, and leaves it as it was. */
+static void chip_shown(void)
+{
+    struct bench b;
+    struct process p;
+
+    bench_make(&b);
+    bench_keys(&b, 1, 3);
+    bench_boards(&b, 2, WORDS("--fault", "1:flash_encrypted"));
+    start(&p, WORDS(KEYLINE, "chip", "--port", b.url[1], "--json"));
+    CHECK(finish(&p) == 0, "exit status %d: %s", p.status, p.text[1]);
+    CHECK(strstr(p.text[0], b.mac[1]) && strstr(p.text[0], "\"on\": true"), "%s", p.text[0]);
+    forget(&p);
+    start(&p, WORDS(KEYLINE, "chip", "--port", b.url[2]));
+    CHECK(finish(&p) == 0 && strstr(p.text[0], "flash encryption  off"), "%s", p.text[0]);
+    forget(&p);
+    start(&p, WORDS(KEYLINE, "chip"));
+    CHECK(finish(&p) == 2 && strstr(p.text[1], "--port"), "exit status %d", p.status);
+    forget(&p);
+    start(&p, WORDS(KEYLINE, "chip", "--port", "rfc2217://127.0.0.1:1"));
+    CHECK(finish(&p) == 1 && strstr(p.text[1], "refused"), "exit status %d", p.status);
+    forget(&p);
+    bench_remove(&b);
+}
+
+const struct e2e_case cases_images[] = {
+    {"merged_image", merged_image}, {"chip_shown", chip_shown}, {NULL, NULL}};

@@ -290,7 +290,7 @@ static void lint_explains_and_mends_a_copy(void **state)
     says("keys.csv.fixed: 5 rows");
     says("--accept each of: error-value");
     assert_int_equal(keys("lint", "--help", NULL), KL_EXIT_OK);
-    says("\n  comment      begins with #");
+    says("\n  comment: begins with #");
 }
 
 static void what_cannot_be_read_is_named(void **state)

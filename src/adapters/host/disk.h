@@ -13,6 +13,8 @@ struct kl_disk {
     ssize_t (*write)(int fd, const void *data, size_t size);
     int (*sync)(int fd);
     int (*rename)(const char *from, const char *to);
+    int (*exchange)(const char *a, const char *b); /* both exist; EINVAL: it can't be done here */
+    int (*lease)(int fd); /* on a file open for reading; EAGAIN: somebody has it open for writing */
     int (*sync_folder)(const char *of_file); /* the folder that holds this file */
 };
 

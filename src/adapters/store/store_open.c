@@ -171,10 +171,10 @@ open_parts(struct kl_csv_store *s, const struct kl_store_options *o, char error[
     error[0] = '\0';
     if (holds(o->mode) && (result = take_lock(w, error)) != KL_STORE_OPENED)
         return result;
-    if (o->mode == KL_STORE_WORK)
-        kl_csv_mark_clean(w->csv.real);
     if (lists(o->mode) && (result = load_csv(w, error)) != KL_STORE_OPENED)
         return result;
+    if (o->mode == KL_STORE_WORK && !kl_csv_mark_clean(w->csv.table, error))
+        return KL_STORE_BAD_CSV;
     if ((result = open_ledger(w, o->mode, &absent, error)) != KL_STORE_OPENED)
         return result;
     if (o->mode == KL_STORE_WORK && (result = record_accepted(w, error)) != KL_STORE_OPENED)

@@ -43,7 +43,7 @@ struct station {
 
 static void complain(const char *text)
 {
-    fprintf(stderr, "%skeyline: %s\n", headless_goes_to_journal(STDERR_FILENO) ? "<3>" : "", text);
+    kl_report_error("%s", text);
 }
 
 /* Something that was asked for can't be meant; the rest is looked at too. */

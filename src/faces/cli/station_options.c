@@ -1,7 +1,6 @@
 #include "station_options.h"
 
 #include "config_files.h"
-
 #include "keyline/lint.h"
 
 #define AT(member) offsetof(struct station_args, member)
@@ -11,16 +10,16 @@ static const struct option options[] = {
     HEADING("Keys"),
     TEXT("csv-file", csv, "FILE", "the keys, one row each (default keys.csv); --csv_file too"),
     FLAG("csv-header", csv_header, "its first row names the columns and is no key"),
-    LIST("accept", accept, "KIND",
-         "start although rows are suspicious in this way, any number of times, after\n"
-         "a look at them (keyline keys lint lists and explains them)"),
+    {.name = "accept", .type = OPT_LIST, .at = AT(accept), .value = "KIND", .typed_only = true,
+     .help = "start although rows are suspicious in this way, any number of times, after\n"
+             "a look at them (keyline keys lint lists and explains them)"},
     NUMBER("warn-keys", warn_keys, "N", 0, 1000000, "warn when no more than N keys are left (default 10)"),
     CHOICE("confirm", confirm, "readback|ack",
            "what proves that a board has its key (default readback);\n"
            "ack: the word Provisioned alone, for firmware that prints nothing back"),
 
     HEADING("Answers to what stops a start"),
-    FLAG("renamed", renamed, "keys that boards have or may have got new labels; the secrets are the same"),
+    TYPED_FLAG("renamed", 0, renamed, "keys that boards have or may have got new labels; the secrets are the same"),
 
     HEADING("Images"),
     TEXT("firmware", firmware, "FILE",

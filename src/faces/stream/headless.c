@@ -30,16 +30,16 @@ enum {
     LINE_MAX_BYTES = 1024
 };
 
-static void state_line(const struct kl_action *a, char *out, size_t size)
+static void state_line(const struct kl_note *n, char *out, size_t size)
 {
-    const char *state = kl_state_name(a->u.note.state);
+    const char *state = kl_state_name(n->state);
     char fault[KL_TEXT_MAX * 2];
 
-    if (!a->u.note.fault) {
+    if (!n->fault) {
         snprintf(out, size, "%s", state);
         return;
     }
-    kl_fault_text(a->u.note.fault, fault, sizeof fault);
+    kl_fault_text(n->fault, fault, sizeof fault);
     snprintf(out, size, "%s: %s", state, fault);
 }
 
@@ -62,23 +62,22 @@ static void result_line(const struct kl_attempt *t, char *out, size_t size)
                  kl_fault_info(t->reason).advice);
 }
 
-bool note_line(const struct kl_action *a, char *out, size_t size)
+bool note_line(const struct kl_note *n, char *out, size_t size)
 {
-    const char *text = a->u.note.text ? a->u.note.text : "";
+    const char *text = n->text ? n->text : "";
 
-    switch (a->u.note.kind) {
+    switch (n->kind) {
     case KL_NOTE_STATE:
-        state_line(a, out, size);
+        state_line(n, out, size);
         return true;
     case KL_NOTE_CHIP:
-        kl_identity_text(a->u.note.identity, out, size);
+        kl_identity_text(n->identity, out, size);
         return true;
     case KL_NOTE_KEY:
-        snprintf(out, size, "key %s %s%s%s", a->u.note.label, a->u.note.what, text[0] ? ": " : "",
-                 text);
+        snprintf(out, size, "key %s %s%s%s", n->label, n->what, text[0] ? ": " : "", text);
         return true;
     case KL_NOTE_RESULT:
-        result_line(a->u.note.attempt, out, size);
+        result_line(n->attempt, out, size);
         return true;
     case KL_NOTE_PORT:
     case KL_NOTE_COMMAND:
@@ -96,9 +95,9 @@ bool note_line(const struct kl_action *a, char *out, size_t size)
 
 struct kl_stats_result stats_result(const struct kl_told *told)
 {
-    const struct kl_attempt *t = told->action->u.note.attempt;
+    const struct kl_attempt *t = told->note->attempt;
 
-    KL_ASSERT(told->action->u.note.kind == KL_NOTE_RESULT && t != NULL);
+    KL_ASSERT(told->note->kind == KL_NOTE_RESULT && t != NULL);
     return (struct kl_stats_result){
         .mac = t->mac,
         .slot = told->slot_name,
@@ -111,11 +110,11 @@ struct kl_stats_result stats_result(const struct kl_told *told)
     };
 }
 
-static enum level level_of(const struct kl_action *a)
+static enum level level_of(const struct kl_note *n)
 {
-    if (a->u.note.kind == KL_NOTE_RESULT && a->u.note.attempt->result == KL_ST_FAILED)
+    if (n->kind == KL_NOTE_RESULT && n->attempt->result == KL_ST_FAILED)
         return LEVEL_WARNING;
-    return a->u.note.kind == KL_NOTE_STATION ? LEVEL_NOTICE : LEVEL_INFO;
+    return n->kind == KL_NOTE_STATION ? LEVEL_NOTICE : LEVEL_INFO;
 }
 
 static void on_note(void *ctx, const struct kl_told *told)
@@ -124,18 +123,18 @@ static void on_note(void *ctx, const struct kl_told *told)
     char time[16], text[LINE_MAX_BYTES], line[LINE_MAX_BYTES + 128];
     int n;
 
-    if (told->action->u.note.kind == KL_NOTE_RESULT) {
+    if (told->note->kind == KL_NOTE_RESULT) {
         struct kl_stats_result r = stats_result(told);
         h->wall = told->wall;
         kl_stats_add(h->stats, &r);
     }
-    if (told->action->u.note.kind == KL_NOTE_LOG || !note_line(told->action, text, sizeof text))
+    if (told->note->kind == KL_NOTE_LOG || !note_line(told->note, text, sizeof text))
         return;
     kl_clock_time(told->wall, time);
     if (h->journal)
-        snprintf(time, sizeof time, "<%d>", (int)level_of(told->action));
+        snprintf(time, sizeof time, "<%d>", (int)level_of(told->note));
     n = snprintf(line, sizeof line, "%s%s%-16s %s\n", time, h->journal ? "" : "  ",
-                 told->slot == KL_TOLD_BENCH ? "*" : told->slot_name, text);
+                 told->note->slot == KL_BENCH ? "*" : told->slot_name, text);
     kl_sink_write(h->sink, line, (size_t)n);
 }
 

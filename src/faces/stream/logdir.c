@@ -148,7 +148,7 @@ static void slot_file(const char *slot, char out[FILE_NAME_MAX])
 
 static void release_kept(struct logdir *l, const struct kl_told *told, const struct kl_mac *mac)
 {
-    struct kl_buffer *kept = &l->kept[told->slot];
+    struct kl_buffer *kept = &l->kept[told->note->slot];
     char file[FILE_NAME_MAX];
 
     if (mac)
@@ -160,31 +160,30 @@ static void release_kept(struct logdir *l, const struct kl_told *told, const str
 }
 
 /* The board's turn is over without anybody having learned its MAC. */
-static bool ends(const struct kl_action *a)
+static bool ends(const struct kl_note *n)
 {
-    return a->u.note.kind == KL_NOTE_RESULT ||
-           (a->u.note.kind == KL_NOTE_STATE && a->u.note.state == KL_ST_EMPTY);
+    return n->kind == KL_NOTE_RESULT || (n->kind == KL_NOTE_STATE && n->state == KL_ST_EMPTY);
 }
 
 static void on_note(void *ctx, const struct kl_told *told)
 {
     struct logdir *l = ctx;
-    const struct kl_identity *id = told->action->u.note.identity;
+    const struct kl_identity *id = told->note->identity;
     const struct kl_mac *mac = id && kl_mac_is_set(&id->mac) ? &id->mac : NULL;
     char time[32], text[1024], line[1200];
     int n;
 
-    if (!note_line(told->action, text, sizeof text))
+    if (!note_line(told->note, text, sizeof text))
         return;
     kl_iso_time(told->wall, time);
     n = snprintf(line, sizeof line, "%s %s%s%s\n", time, told->slot_name,
                  told->slot_name[0] ? " " : "", text);
-    if (told->slot == KL_TOLD_BENCH) {
+    if (told->note->slot == KL_BENCH) {
         queue(l, "station.log", line, (size_t)n);
     } else {
-        if (l->kept[told->slot].size < SLOT_LIMIT)
-            kl_buffer_add(&l->kept[told->slot], line, (size_t)n);
-        if (mac || ends(told->action))
+        if (l->kept[told->note->slot].size < SLOT_LIMIT)
+            kl_buffer_add(&l->kept[told->note->slot], line, (size_t)n);
+        if (mac || ends(told->note))
             release_kept(l, told, mac);
     }
     start(l);

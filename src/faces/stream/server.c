@@ -384,21 +384,21 @@ static void take_result(struct server *sv, const struct kl_told *told)
 
 static void on_note(void *ctx, const struct kl_told *told)
 {
-    enum kl_note_kind kind = told->action->u.note.kind;
+    enum kl_note_kind kind = told->note->kind;
     char text[1024], line[1200], time[16];
 
     if (kind == KL_NOTE_RESULT)
         take_result(ctx, told);
     if (kind == KL_NOTE_LOG) {
-        add_line(ctx, told->slot, told->action->u.note.text);
+        add_line(ctx, told->note->slot, told->note->text);
         return;
     }
-    if (!note_line(told->action, text, sizeof text))
+    if (!note_line(told->note, text, sizeof text))
         return;
     kl_clock_time(told->wall, time);
-    if (told->slot != KL_TOLD_BENCH) {
+    if (told->note->slot != KL_BENCH) {
         snprintf(line, sizeof line, "-- %s %s", time, text);
-        add_line(ctx, told->slot, line);
+        add_line(ctx, told->note->slot, line);
     }
     if (kind != KL_NOTE_STATE && kind != KL_NOTE_CHIP) {
         snprintf(line, sizeof line, "%s %-12s %s", time, told->slot_name, text);

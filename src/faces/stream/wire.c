@@ -74,7 +74,6 @@ static const struct field bench_fields[] = {
     BENCH("few_keys", T_BOOL, few_keys),
     BENCH("store_trouble", T_BOOL, store_trouble),
     BENCH("warning", T_TEXT, warning),
-    BENCH("stale", T_U64, stale),
 };
 
 static const struct field slot_fields[] = {
