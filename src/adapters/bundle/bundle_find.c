@@ -253,6 +253,12 @@ static void find_beside(struct parts *p, const char *firmware,
 /* ---- folders ----------------------------------------------------------------------------------
  */
 
+/* "./firmware.bin" -> "firmware.bin" */
+static const char *without_dot(const char *path)
+{
+    return path[0] == '.' && path[1] == '/' ? path + 2 : path;
+}
+
 /* Beside the program, but not flashed: said, so that nobody takes it for flashed. */
 static void tell_left_out(struct parts *p, const char *folder)
 {
@@ -263,7 +269,7 @@ static void tell_left_out(struct parts *p, const char *folder)
         const char *wrong, *path = files.gl_pathv[i];
         bool taken = false;
         for (unsigned n = 0; n < p->count; n++)
-            taken |= strcmp(p->part[n].path, path) == 0;
+            taken |= strcmp(without_dot(p->part[n].path), without_dot(path)) == 0;
         size_t size = 0;
         uint8_t *data = taken ? NULL : read_whole_file(path, &size, &wrong);
         if (data)
