@@ -84,6 +84,7 @@ static bool is_alone(struct kl_station *st, struct kl_board *b)
 static void look_who_is_tried(struct kl_station *st, struct kl_board *b)
 {
     const struct kl_mac *seen = &b->presence.seen;
+    KL_ASSERT(b->attempts.tries > 0);
     bool another = kl_mac_is_set(seen) && !kl_mac_equal(seen, &b->identity.mac);
 
     kl_presence_remember(&b->presence, &b->identity.mac);
@@ -150,6 +151,7 @@ static void identified(struct kl_station *st, struct kl_board *b)
 {
     struct kl_attempts *a = &b->attempts;
 
+    KL_ASSERT(b->state == KL_ST_IDENTIFYING && kl_attempts_is_lived(a));
     b->identity = *kl_loader_identity(&b->loader);
     look_who_is_tried(st, b);
     kl_tell(st, b, KL_NOTE_CHIP);

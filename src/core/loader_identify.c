@@ -45,9 +45,9 @@ static enum ldr_move start(struct kl_loader *l)
     l->identify.round = 0;
     l->identify.rounds = 0;
     l->identify.reg_index = 0;
-    l->console = l->setup.link == KL_LINK_USB_JTAG  ? KL_CONSOLE_JTAG
-                 : l->setup.link == KL_LINK_USB_OTG ? KL_CONSOLE_OTG
-                                                    : KL_CONSOLE_UART;
+    l->identify.console = l->setup.link == KL_LINK_USB_JTAG  ? KL_CONSOLE_JTAG
+                          : l->setup.link == KL_LINK_USB_OTG ? KL_CONSOLE_OTG
+                                                             : KL_CONSOLE_UART;
     return MOVE_NEXT;
 }
 
@@ -503,9 +503,9 @@ static enum ldr_move got_console(struct kl_loader *l, enum kl_loader_outcome out
     if (outcome != KL_OUT_OK)
         return MOVE_NEXT; /* a UART is what it most likely is */
     if (c->console.otg && console == c->console.otg)
-        l->console = KL_CONSOLE_OTG;
+        l->identify.console = KL_CONSOLE_OTG;
     else if (console != 0 && console == (later ? c->console.later_jtag : c->console.jtag))
-        l->console = KL_CONSOLE_JTAG;
+        l->identify.console = KL_CONSOLE_JTAG;
     return MOVE_NEXT;
 }
 

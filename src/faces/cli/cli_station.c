@@ -147,6 +147,24 @@ static int find_ports(struct station *s)
     return status;
 }
 
+/* With --once a bench without a port would wait for ever: nothing can end. */
+static int look_for_any_port(const struct station *s)
+{
+    static struct kl_port_info ports[256];
+    int count;
+
+    if (!s->args.once || s->shell.place_count > 0)
+        return KL_EXIT_OK;
+    count = kl_ports_list(ports, 256, &s->shell.rules);
+    for (int i = 0; i < count; i++)
+        if (ports[i].usable)
+            return KL_EXIT_OK;
+    complain(
+        "--once: no board is plugged in and no --port is named; keyline ports shows every port "
+        "and why it is not used");
+    return KL_EXIT_USAGE;
+}
+
 /* ---- what is read before any board is touched -------------------------------------------------
  */
 
@@ -277,6 +295,7 @@ static int prepare(struct station *s)
     if (s->args.socket && !kl_wire_is_socket(s->args.socket))
         status = senseless("--socket: its name has to end in .socket");
     status = first_trouble(status, find_ports(s));
+    status = first_trouble(status, look_for_any_port(s));
     status = first_trouble(status, load_images(s, chip ? chip->id : KL_CHIP_NONE));
     status = first_trouble(status, status == KL_EXIT_OK ? open_store(s) : look_at_keys(s));
     if (status == KL_EXIT_HELD)
@@ -319,6 +338,7 @@ struct faces {
     struct build_watch *watch;
     struct kl_notify *notify;
     struct older *older;
+    struct metrics *metrics;
 };
 
 /* `b`: NULL = the images can't be used */
@@ -330,6 +350,8 @@ static void hello(const struct station *s, const struct kl_bundle *b, struct kl_
     uv_gettimeofday(&now);
     h->since = now.tv_sec * 1000000 + now.tv_usec;
     kl_copy(h->csv, sizeof h->csv, s->args.csv);
+    h->prompt_timeout = s->args.prompt_timeout;
+    h->ack_timeout = s->args.ack_timeout;
     restart_settings(&s->args, h->settings, sizeof h->settings);
     gethostname(h->station, sizeof h->station - 1);
     if (!b)
@@ -430,6 +452,8 @@ static int create_faces(struct station *s, struct kl_shell *sh, struct faces *f)
         f->headless = headless_create(sh, fileno(s->human));
     f->notify = kl_notify_create(sh);
     f->older = older_create(sh);
+    if (a->metrics)
+        f->metrics = metrics_create(sh, a->metrics);
     tell_warnings(s, sh);
     return KL_EXIT_OK;
 }
@@ -442,6 +466,7 @@ static bool free_faces(struct faces *f)
     gone &= events_free(f->events);
     gone &= logdir_free(f->logdir);
     gone &= hook_free(f->hook);
+    gone &= metrics_free(f->metrics);
     gone &= !f->watch || build_watch_free(f->watch);
     if (f->server)
         server_free(f->server);
@@ -486,6 +511,7 @@ static int run_bench(struct station *s)
         build_watch_close(faces.watch);
     kl_notify_close(faces.notify);
     older_close(faces.older);
+    metrics_close(faces.metrics);
     if (!kl_shell_destroy(sh) || !free_faces(&faces))
         _exit(status); /* a worker hangs in a port or a pipe: what is durable stays durable */
     uv_loop_close(&loop);

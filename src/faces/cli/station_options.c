@@ -63,6 +63,7 @@ static const struct option options[] = {
          "where dashboards reach it, instead of beside the CSV; its name ends in .socket;\n"
          "members of this process's group may attach: keyline attach --csv-file FILE"),
     TEXT("log-dir", log_dir, "DIR", "a log file per board"),
+    TEXT("metrics", metrics, "FILE", "how the bench stands, for Prometheus; its name ends in .prom"),
     TEXT("on-result", on_result, "CMD", "a shell command per result, with its event on standard input"),
     FLAG("read-only", read_only, "the dashboard only watches"),
     TEXT("lock", phrase, "PHRASE", "the dashboard only retries and skips until PHRASE is typed"),
