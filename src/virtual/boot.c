@@ -302,6 +302,10 @@ static bool esp8266_loads(struct kl_vboard *b)
 
 static void start_program(struct kl_vboard *b)
 {
+    if (fault_is(b, FAULT_ID_ENCRYPTS_ITSELF) && !fault_is(b, FAULT_ID_FLASH_ENCRYPTED)) {
+        b->faults.set[FAULT_ID_FLASH_ENCRYPTED] = true;
+        regs_init(b);
+    }
     b->boot_ok = true;
     b->timer_at = b->now + (b->config.paced ? BOOT_US : 0);
     if (fault_is(b, FAULT_ID_SLOW_BOOT))

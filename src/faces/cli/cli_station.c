@@ -320,6 +320,7 @@ static int prepare(struct station *s)
         .max_flashing = (unsigned)s->args.max_flashing,
         .warn_keys = (uint32_t)s->args.warn_keys,
         .fixture = s->args.fixture,
+        .secured_handover = s->args.secured == 1,
         .sha256 = kl_sha256,
     };
     return KL_EXIT_OK;
