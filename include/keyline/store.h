@@ -22,6 +22,9 @@ struct kl_store;
    X(NAME, "option that answers it", "question") */
 #define KL_DOUBTS(X)                                                                               \
     X(NONE, "", "")                                                                                \
+    X(STORAGE, "--volatile", "Is this a demonstration whose keys may be forgotten?")               \
+    X(MOVED, "--moved", "Is this the only ledger of these keys from now on?")                      \
+    X(OLD, "--heal", "Go on with all that ledger and journal know together?")                      \
     X(RENAMED, "--renamed", "Are these the same keys under corrected labels?")
 
 enum kl_doubt {
@@ -56,6 +59,7 @@ struct kl_store_options {
     enum kl_store_mode mode;
     const char *station;       /* name kept in the history; NULL = the host's */
     const char *bundle_digest; /* hex, for the history; NULL = none */
+    const char *journal;       /* folder of the second witness; NULL = the usual one */
     uint32_t answers;          /* bits 1 << doubt: a person has said yes */
     enum kl_doubt *doubt;      /* WORK: gets what is in doubt, or NONE */
 };
@@ -70,6 +74,7 @@ struct kl_store_content {
     bool lost_ledger; /* rows are marked, but there was no ledger: was it keyline that marked them?
                        */
     char warning[KL_TEXT_MAX]; /* "the first row looks like a header …"; "" = none */
+    char forgets[KL_TEXT_MAX]; /* for demonstrations only, because it lies on …; "" = it keeps */
     char doubt[KL_TEXT_MAX];   /* LOOK: what a station would have to be told first; "" = nothing */
 };
 

@@ -553,7 +553,8 @@ static int vfs_delete(sqlite3_vfs *vfs, const char *name, int sync_folder)
 void fault_install(void)
 {
     static sqlite3_vfs vfs;
-    static const struct kl_disk disk = {disk_write, disk_sync, disk_rename, disk_sync_folder};
+    static struct kl_disk disk = {disk_write, disk_sync, disk_rename, disk_sync_folder, NULL};
+    disk.look = kl_disk_real.look;
 
     kl_disk = &disk;
     real_vfs = sqlite3_vfs_find(NULL);

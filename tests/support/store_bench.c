@@ -1,7 +1,10 @@
 #include "store_bench.h"
 
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -38,6 +41,19 @@ static void closed(void *ctx)
     b->closed = true;
 }
 
+const char *bench_journal(const char *csv)
+{
+    static char folder[PATH_MAX + 16];
+    char real[PATH_MAX];
+    char *slash;
+
+    if (realpath(csv, real) == NULL)
+        kl_copy(real, sizeof real, csv);
+    slash = strrchr(real, '/');
+    snprintf(folder, sizeof folder, "%.*s/journal", slash == NULL ? 0 : (int)(slash - real), real);
+    return folder;
+}
+
 enum kl_store_open_result bench_open(struct store_bench *b, const char *csv)
 {
     return bench_open_with(b, csv, 0);
@@ -49,11 +65,12 @@ enum kl_store_open_result bench_open_with(struct store_bench *b, const char *csv
     struct kl_store_options options = {.csv = csv,
                                        .station = "bench-1",
                                        .bundle_digest = "abcdef",
-                                       .answers = answers,
+                                       .answers = answers | 1u << KL_DOUBT_STORAGE,
                                        .doubt = &b->doubt};
     enum kl_store_open_result result;
 
     memset(b, 0, sizeof *b);
+    options.journal = bench_journal(csv);
     result = kl_store_open(&options, &b->store, b->error);
     if (result != KL_STORE_OPENED)
         return result;

@@ -9,11 +9,14 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+struct kl_storage;
+
 struct kl_disk {
     ssize_t (*write)(int fd, const void *data, size_t size);
     int (*sync)(int fd);
     int (*rename)(const char *from, const char *to);
     int (*sync_folder)(const char *of_file); /* the folder that holds this file */
+    void (*look)(const char *path, bool probe, struct kl_storage *out); /* kl_storage_look */
 };
 
 extern const struct kl_disk kl_disk_real;

@@ -170,6 +170,9 @@ static int load_images(struct station *s, enum kl_chip_id chip)
 static uint32_t answers(const struct station_args *a)
 {
     const bool said[KL_DOUBT_COUNT] = {
+        [KL_DOUBT_STORAGE] = a->volatile_storage,
+        [KL_DOUBT_MOVED] = a->moved,
+        [KL_DOUBT_OLD] = a->heal,
         [KL_DOUBT_RENAMED] = a->renamed,
     };
     uint32_t bits = 0;
@@ -186,6 +189,7 @@ static int open_store(struct station *s)
         .csv = s->args.csv,
         .header = s->args.csv_header,
         .bundle_digest = digest,
+        .journal = s->args.journal,
         .answers = answers(&s->args),
     };
     enum kl_exit exit;

@@ -37,12 +37,18 @@ static const struct option options[] = {
     HEADING("Keys"),
     TEXT("csv-file", csv, "FILE", "the keys, one row each (default keys.csv); --csv_file too"),
     FLAG("csv-header", csv_header, "its first row names the columns and is no key"),
+    TEXT("journal", journal, "DIR",
+         "where the second record of all keys is kept, best on another disk\n"
+         "(default /var/lib/keyline, or ~/.local/state/keyline)"),
     NUMBER("warn-keys", warn_keys, "N", 0, 1000000, "warn when no more than N keys are left (default 10)"),
     CHOICE("confirm", confirm, "readback|ack",
            "what proves that a board has its key (default readback);\n"
            "ack: the word Provisioned alone, for firmware that prints nothing back"),
 
     HEADING("Answers to what stops a start"),
+    FLAG("moved", moved, "the keys and their ledger were moved or put back; from now on they are here only"),
+    FLAG("heal", heal, "the ledger is an old copy: go on with all that it and its journal know"),
+    FLAG("volatile", volatile_storage, "a demonstration: the keys' storage may forget what was given out"),
     FLAG("renamed", renamed, "keys that boards have or may have got new labels; the secrets are the same"),
 
     HEADING("Images"),

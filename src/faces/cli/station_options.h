@@ -9,10 +9,11 @@
 #include "options.h"
 
 struct station_args {
-    const char *csv, *firmware, *chip, *stub, *events, *log_dir, *on_result, *slots, *phrase;
+    const char *csv, *firmware, *chip, *stub, *events, *log_dir, *on_result, *slots, *phrase,
+        *journal;
     struct option_list images, ports, usb_ids, exclude;
     bool csv_header, erase, once, fixture, headless, list_faults, version, help;
-    bool renamed; /* answers: KL_DOUBT_… */
+    bool renamed, moved, heal, volatile_storage; /* answers: KL_DOUBT_… */
     bool ascii, no_colour, read_only, bell;
     long baud, retries, count, max_flashing, warn_keys;
     kl_us prompt_timeout, ack_timeout, settle;
