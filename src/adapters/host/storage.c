@@ -3,10 +3,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/sysmacros.h>
@@ -155,8 +158,38 @@ static void forgets(struct kl_storage *out, const char *text)
     kl_copy(out->text, sizeof out->text, text);
 }
 
-/* Raspberry Pi OS offers an upper layer that is memory, in its settings. */
-static void look_at_overlay(const struct mount *m, struct kl_storage *out)
+/* A new file in this folder that has no name. Older overlays can't make one; then it has a name for
+   an instant, if it `may`. */
+static int open_nameless(const char *folder, bool may)
+{
+    int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    char name[PATH_MAX + 32];
+
+    if (fd >= 0 || !may)
+        return fd;
+    snprintf(name, sizeof name, "%s/.keyline-probe-XXXXXX", folder);
+    if ((fd = mkostemp(name, O_CLOEXEC)) >= 0)
+        unlink(name);
+    return fd;
+}
+
+/* A file that is written here gets no place on any disk. */
+static bool has_no_blocks(const char *folder, bool may)
+{
+    int fd = open_nameless(folder, may);
+    struct fiemap map = {.fm_length = FIEMAP_MAX_OFFSET, .fm_flags = FIEMAP_FLAG_SYNC};
+    bool none = fd >= 0 && write(fd, "keyline", 7) == 7 && ioctl(fd, FS_IOC_FIEMAP, &map) != 0 &&
+                (errno == EOPNOTSUPP || errno == ENOTTY);
+
+    if (fd >= 0)
+        close(fd);
+    return none;
+}
+
+/* Raspberry Pi OS offers an upper layer that is memory, in its settings. Where that layer lies can
+   often not be reached any more. */
+static void look_at_overlay(const char *folder, bool probe, const struct mount *m,
+                            struct kl_storage *out)
 {
     const char *upper = strstr(m->options, "upperdir=");
     char path[LINE];
@@ -168,6 +201,10 @@ static void look_at_overlay(const struct mount *m, struct kl_storage *out)
     }
     if (upper == NULL)
         return;
+    if (has_no_blocks(folder, probe)) {
+        forgets(out, "an overlay whose upper layer is memory: gone after a restart");
+        return;
+    }
     kl_copy(path, sizeof path, upper + strlen("upperdir="));
     path[strcspn(path, ",")] = '\0';
     k = kind_of(path);
@@ -175,14 +212,14 @@ static void look_at_overlay(const struct mount *m, struct kl_storage *out)
         forgets(out, "an overlay whose upper layer is memory: gone after a restart");
 }
 
-static void look_at_mount(const char *real, struct kl_storage *out)
+static void look_at_mount(const char *real, bool probe, struct kl_storage *out)
 {
     static _Thread_local struct mount m;
 
     if (!find_mount(real, &m))
         return;
     if (strcmp(m.type, "overlay") == 0) {
-        look_at_overlay(&m, out);
+        look_at_overlay(real, probe, &m, out);
     } else if (has_option(m.options, "nobarrier") || has_option(m.options, "barrier=0")) {
         out->kind = KL_STORAGE_LIES;
         kl_copy(out->text, sizeof out->text,
@@ -251,7 +288,7 @@ static kl_us now_us(void)
 /* The longest of a few syncs of something new. */
 static kl_us slowest_sync(const char *folder)
 {
-    int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    int fd = open_nameless(folder, false);
     char block[4096] = {1};
     kl_us slowest = fd < 0 ? KL_NEVER : 0;
 
@@ -282,7 +319,7 @@ void kl_storage_look(const char *path, bool probe, struct kl_storage *out)
         kl_copy(out->text, sizeof out->text, k->text);
         return;
     }
-    look_at_mount(real, out);
+    look_at_mount(real, probe, out);
     if (out->kind != KL_STORAGE_KEEPS)
         return;
     if (sync_is_none()) {

@@ -23,7 +23,7 @@ enum kl_store_open_result kl_store_settle_storage(struct kl_worker *w, bool answ
 {
     struct kl_storage *s = &w->witness.storage;
 
-    kl_disk->look(w->csv.real, true, s);
+    kl_disk->look(w->csv.real, !w->look_only, s);
     if (kl_storage_is_mounted_file(w->csv.real)) {
         kl_format(error, KL_TEXT_MAX,
                   "%s: the file itself is mounted here, so that it has two homes and two ledgers; "
