@@ -1,6 +1,6 @@
 #include "keyline/base.h"
 
-#include <stdio.h> /* vsnprintf into a buffer, and nothing else (lint.core) */
+#include <stdio.h> /* vsnprintf alone: it formats into a buffer, and does no I/O */
 #include <string.h>
 
 static void report_nothing(const char *condition, const char *file, int line)
@@ -80,9 +80,9 @@ bool kl_copy(char *out, size_t size, const char *text)
 
 size_t kl_vformat(char *text, size_t size, const char *format, va_list args)
 {
-    KL_ASSERT(text && size > 0);
     int length = vsnprintf(text, size, format, args);
-    KL_ASSERT(length >= 0);
+
+    KL_ASSERT(size > 0 && length >= 0);
     return (size_t)length < size ? (size_t)length : size - 1;
 }
 

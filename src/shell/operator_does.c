@@ -7,10 +7,14 @@
 
 #include "shell_private.h"
 
-static bool release_is_possible(struct kl_shell *sh, const struct kl_command *c,
-                                char error[KL_TEXT_MAX])
+static bool is_possible(struct kl_shell *sh, const struct kl_command *c, char error[KL_TEXT_MAX])
 {
-    const char *why = kl_station_unreleasable(sh->station, &c->fingerprint);
+    const char *why = NULL;
+
+    if (c->kind == KL_CMD_RELEASE)
+        why = kl_station_unreleasable(sh->station, &c->fingerprint);
+    else if (c->kind == KL_CMD_BIND)
+        why = kl_station_unbindable(sh->station, c->slot, c->argument);
 
     if (why)
         kl_copy(error, KL_TEXT_MAX, why);
@@ -23,13 +27,15 @@ static bool release_is_possible(struct kl_shell *sh, const struct kl_command *c,
 static void tell_faces(struct kl_shell *sh, const struct kl_command *c,
                        const struct kl_slot_view *slot, const char *text)
 {
-    struct kl_action note = {.kind = KL_AC_NOTE, .slot = c->slot};
+    struct kl_note note = {
+        .kind = KL_NOTE_COMMAND,
+        .slot = slot ? c->slot : KL_BENCH,
+        .command = c,
+        .text = text,
+        .label = slot ? slot->label : "",
+        .identity = slot ? &slot->identity : NULL,
+    };
 
-    note.u.note.kind = KL_NOTE_COMMAND;
-    note.u.note.command = c;
-    note.u.note.text = text;
-    note.u.note.label = slot ? slot->label : "";
-    note.u.note.identity = slot ? &slot->identity : NULL;
     tell(sh, &note);
 }
 
@@ -79,8 +85,8 @@ bool kl_shell_command(struct kl_shell *sh, const struct kl_command *c, char erro
         good = add_port(sh, c->argument, error);
     else if (c->kind == KL_CMD_REMOVE_PORT)
         good = remove_port(sh, c->slot, error);
-    else if (c->kind == KL_CMD_RELEASE)
-        good = release_is_possible(sh, c, error);
+    else
+        good = is_possible(sh, c, error);
     if (!good)
         return false;
     record(sh, c);

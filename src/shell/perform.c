@@ -233,9 +233,6 @@ void perform(struct kl_shell *sh, const struct kl_action *a)
     case KL_AC_STORE:
         kl_store_submit(sh->store, a);
         break;
-    case KL_AC_NOTE:
-        tell(sh, a);
-        break;
     case KL_AC_REST:
         begin_ending(sh, a->u.exit);
         break;

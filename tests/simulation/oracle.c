@@ -148,22 +148,30 @@ void oracle_bytes_out(struct world *w, unsigned slot, const struct kl_io *io, bo
     k->sent_to = to;
 }
 
-/* No secret of any key in anything that a face or the ledger is told. */
-void oracle_action(struct world *w, const struct kl_action *a)
+/* No secret of any key in anything that a face is told, or that is written down. */
+static void check_attempt(struct world *w, const struct kl_attempt *attempt)
 {
-    const struct kl_attempt *attempt = a->kind == KL_AC_STORE  ? a->u.store.attempt
-                                       : a->kind == KL_AC_NOTE ? a->u.note.attempt
-                                                               : NULL;
-
-    if (a->kind == KL_AC_NOTE && a->u.note.text && is_told(w, a->u.note.text))
-        violated(w, "a note shows key material: %s", a->u.note.text);
-    if (a->kind == KL_AC_NOTE && a->u.note.fault && is_told(w, a->u.note.fault->detail))
-        violated(w, "a fault's detail shows key material: %s", a->u.note.fault->detail);
-    if (a->kind == KL_AC_NOTE && a->u.note.label && is_told(w, a->u.note.label))
-        violated(w, "a label shows key material: %s", a->u.note.label);
     if (attempt && (is_told(w, attempt->detail) || is_told(w, attempt->label)))
         violated(w, "a record shows key material: %s, %s", attempt->label, attempt->detail);
-    if (a->kind == KL_AC_STORE && a->u.store.reason && is_told(w, a->u.store.reason))
+}
+
+void oracle_note(struct world *w, const struct kl_note *n)
+{
+    if (is_told(w, n->text))
+        violated(w, "a note shows key material: %s", n->text);
+    if (n->fault && is_told(w, n->fault->detail))
+        violated(w, "a fault's detail shows key material: %s", n->fault->detail);
+    if (is_told(w, n->label))
+        violated(w, "a label shows key material: %s", n->label);
+    check_attempt(w, n->attempt);
+}
+
+void oracle_action(struct world *w, const struct kl_action *a)
+{
+    if (a->kind != KL_AC_STORE)
+        return;
+    check_attempt(w, a->u.store.attempt);
+    if (a->u.store.reason && is_told(w, a->u.store.reason))
         violated(w, "a reason that the ledger keeps shows key material");
 }
 
