@@ -264,6 +264,7 @@ struct kl_vboard {
     uint32_t boot_offset;   /* of the program that was started last */
     enum reset_cause cause; /* … or else in a reset with this cause */
     bool io0_latched;       /* the strap as it was sampled last */
+    bool usb_wants_loader;  /* native USB: DTR alone was set before the reset (§5.2) */
     bool dead_wire_rx, dead_wire_tx;
 
     uint32_t host_baud, chip_baud;

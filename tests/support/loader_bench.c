@@ -174,6 +174,7 @@ void lb_open(struct lb *b, const struct lb_options *o)
         .seed = 1,
         .paced = o->paced,
         .usb_latency = o->paced ? KL_MS(1) : 0,
+        .native_usb = o->link == KL_LINK_USB_JTAG || o->link == KL_LINK_USB_OTG,
     };
     struct kl_loader_setup setup = {
         .link = o->link,

@@ -83,6 +83,8 @@ static void native_usb_gets_blocks_that_it_takes(void **state)
             .chip = KL_CHIP_ESP32S3, .link = KL_LINK_USB_OTG, .stub = stub, .baud = 921600});
         flash_one(&(struct lb_options){
             .chip = KL_CHIP_ESP32S2, .link = KL_LINK_USB_OTG, .stub = stub, .baud = 921600});
+        flash_one(&(struct lb_options){
+            .chip = KL_CHIP_ESP32C3, .link = KL_LINK_USB_JTAG, .stub = stub, .paced = true});
     }
 }
 
