@@ -464,6 +464,8 @@ static enum ldr_move judge(struct kl_loader *l)
         return ldr_fail(l, KL_FAULT_BAD_MAC, "%s", text);
     if (kl_mac_is_set(&before) && !kl_mac_equal(&before, &id->mac))
         return ldr_fail(l, KL_FAULT_BOARD_CHANGED, "now %s", text);
+    if (l->setup.take_secured && (id->flash_encrypted || id->secure_boot))
+        return MOVE_DONE;
     if (id->flash_encrypted)
         return ldr_fail(l, KL_FAULT_FLASH_ENCRYPTED, "%s", text);
     if (id->secure_boot)

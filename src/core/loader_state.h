@@ -100,6 +100,9 @@ struct kl_loader_setup {
     /* IDENTIFY only reads: it refuses no chip, reads block 0 of the eFuses too, and leaves the ROM
        loader as it is. No FLASH after that. */
     bool only_look;
+    /* IDENTIFY is done, not failed, with a chip that has flash encryption or secure boot on; it
+       stays in its ROM loader. Only RUN may follow there. */
+    bool take_secured;
 };
 
 /* ---- the parts of struct kl_loader

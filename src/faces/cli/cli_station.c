@@ -147,6 +147,24 @@ static int find_ports(struct station *s)
     return status;
 }
 
+/* With --once a bench without a port would wait for ever: nothing can end. */
+static int look_for_any_port(const struct station *s)
+{
+    static struct kl_port_info ports[256];
+    int count;
+
+    if (!s->args.once || s->shell.place_count > 0)
+        return KL_EXIT_OK;
+    count = kl_ports_list(ports, 256, &s->shell.rules);
+    for (int i = 0; i < count; i++)
+        if (ports[i].usable)
+            return KL_EXIT_OK;
+    complain(
+        "--once: no board is plugged in and no --port is named; keyline ports shows every port "
+        "and why it is not used");
+    return KL_EXIT_USAGE;
+}
+
 /* ---- what is read before any board is touched -------------------------------------------------
  */
 
@@ -195,6 +213,9 @@ static void hex_of(const uint8_t digest[32], char out[65])
 static uint32_t answers(const struct station_args *a)
 {
     const bool said[KL_DOUBT_COUNT] = {
+        [KL_DOUBT_STORAGE] = a->volatile_storage,
+        [KL_DOUBT_MOVED] = a->moved,
+        [KL_DOUBT_OLD] = a->heal,
         [KL_DOUBT_RENAMED] = a->renamed,
     };
     uint32_t bits = 0;
@@ -212,6 +233,7 @@ static int open_store(struct station *s)
         .header = s->args.csv_header,
         .accept = s->args.accepted,
         .bundle_digest = digest,
+        .journal = s->args.journal,
         .answers = answers(&s->args),
     };
     enum kl_exit exit;
@@ -277,6 +299,7 @@ static int prepare(struct station *s)
     if (s->args.socket && !kl_wire_is_socket(s->args.socket))
         status = senseless("--socket: its name has to end in .socket");
     status = first_trouble(status, find_ports(s));
+    status = first_trouble(status, look_for_any_port(s));
     status = first_trouble(status, load_images(s, chip ? chip->id : KL_CHIP_NONE));
     status = first_trouble(status, status == KL_EXIT_OK ? open_store(s) : look_at_keys(s));
     if (status == KL_EXIT_HELD)
@@ -301,6 +324,7 @@ static int prepare(struct station *s)
         .max_flashing = (unsigned)s->args.max_flashing,
         .warn_keys = (uint32_t)s->args.warn_keys,
         .fixture = s->args.fixture,
+        .secured_handover = s->args.secured == 1,
         .sha256 = kl_sha256,
     };
     return KL_EXIT_OK;
@@ -318,6 +342,7 @@ struct faces {
     struct build_watch *watch;
     struct kl_notify *notify;
     struct older *older;
+    struct metrics *metrics;
 };
 
 /* `b`: NULL = the images can't be used */
@@ -329,6 +354,8 @@ static void hello(const struct station *s, const struct kl_bundle *b, struct kl_
     uv_gettimeofday(&now);
     h->since = now.tv_sec * 1000000 + now.tv_usec;
     kl_copy(h->csv, sizeof h->csv, s->args.csv);
+    h->prompt_timeout = s->args.prompt_timeout;
+    h->ack_timeout = s->args.ack_timeout;
     restart_settings(&s->args, h->settings, sizeof h->settings);
     gethostname(h->station, sizeof h->station - 1);
     if (!b)
@@ -429,6 +456,8 @@ static int create_faces(struct station *s, struct kl_shell *sh, struct faces *f)
         f->headless = headless_create(sh, fileno(s->human));
     f->notify = kl_notify_create(sh);
     f->older = older_create(sh);
+    if (a->metrics)
+        f->metrics = metrics_create(sh, a->metrics);
     tell_warnings(s, sh);
     return KL_EXIT_OK;
 }
@@ -441,6 +470,7 @@ static bool free_faces(struct faces *f)
     gone &= events_free(f->events);
     gone &= logdir_free(f->logdir);
     gone &= hook_free(f->hook);
+    gone &= metrics_free(f->metrics);
     gone &= !f->watch || build_watch_free(f->watch);
     if (f->server)
         server_free(f->server);
@@ -485,6 +515,7 @@ static int run_bench(struct station *s)
         build_watch_close(faces.watch);
     kl_notify_close(faces.notify);
     older_close(faces.older);
+    metrics_close(faces.metrics);
     if (!kl_shell_destroy(sh) || !free_faces(&faces))
         _exit(status); /* a worker hangs in a port or a pipe: what is durable stays durable */
     uv_loop_close(&loop);
