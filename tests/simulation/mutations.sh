@@ -36,7 +36,7 @@ while IFS='|' read -r file from to rule; do
             gcc -o "$work/simulation" $objects ${libraries//libkl_core.a/$work/libkl_core.a}) 2>"$work/log"; then
         echo "BROKEN    $rule"; cat "$work/log"
         survivors=$((survivors + 1))
-    elif (timeout 200 "$work/simulation" --from 1 --lives 40000 >"$work/log") 2>/dev/null; then
+    elif (timeout 300 "$work/simulation" --from 1 --lives 100000 >"$work/log") 2>/dev/null; then
         echo "SURVIVED  $rule"
         survivors=$((survivors + 1))
     elif seed=$(grep -m1 -oE '^seed [0-9]+' "$work/log" | cut -d' ' -f2) && ! "$build/tests/simulation" --seed "$seed" >/dev/null; then
