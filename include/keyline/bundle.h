@@ -14,6 +14,9 @@ enum {
     KL_FLASH_SIZES = 10, /* 256 KB << n for n = 0 … 9 (128 MB) */
 };
 
+/* MD5 of `size` bytes, handed to the core by whoever owns a library for it (libmd). */
+typedef void kl_md5_fn(const void *data, size_t size, uint8_t out[16]);
+
 /* One stretch of flash as it must be in the end. */
 struct kl_image {
     const uint8_t *raw; /* padded with 0xFF to a multiple of 4 */
@@ -44,6 +47,7 @@ struct kl_bundle {
     uint16_t rev_min, rev_max;        /* chip revision, major * 100 + minor; max 0xFFFF = any */
     uint32_t nvs_offset, nvs_size;    /* 0, 0 if the partition table names none */
     bool erase_all;                   /* --erase */
+    kl_md5_fn *md5;                   /* of parts of images; NULL = only whole ones are compared */
     uint8_t digest[32];               /* SHA-256 over offsets and raw images: what was flashed */
     char project[32], version[32];    /* from the app descriptor; may be empty */
     char file[KL_NAME_MAX];           /* the firmware's file name */

@@ -129,6 +129,23 @@ void ldr_command(struct kl_loader *l, const struct ldr_command *c)
     send(l);
 }
 
+void ldr_hurry(struct kl_loader *l, kl_us work)
+{
+    kl_us by = l->now + work + wire_time(l, l->op.tx_size + REPLY_WIRE) + ldr_link_allowance(l);
+
+    if (l->op.kind == KL_LOADER_OP_COMMAND && !l->op.decided && by < l->deadline)
+        l->deadline = by;
+}
+
+void ldr_tell(struct kl_loader *l, const struct ldr_command *c, kl_us gap)
+{
+    KL_ASSERT(l->op.kind == KL_LOADER_OP_NONE);
+    l->op = (struct kl_loader_op){.kind = KL_LOADER_OP_WAIT, .sent = 1};
+    l->op.tx_size = build(l->wire.tx, c);
+    l->wire.pending = true;
+    l->deadline = l->now + wire_time(l, l->op.tx_size) + gap;
+}
+
 void ldr_read_reg(struct kl_loader *l, uint32_t address)
 {
     uint8_t payload[4];
@@ -342,6 +359,10 @@ static void take_frame(struct kl_loader *l, const uint8_t *frame, size_t size)
     if (size < HEADER || frame[0] != FROM_CHIP ||
         size != (size_t)HEADER + (frame[2] | (size_t)frame[3] << 8)) {
         l->wire.damaged++;
+        return;
+    }
+    if (frame[1] == CMD_MD5 && l->aside.out) {
+        ldr_take_aside(l, frame + HEADER, size - HEADER);
         return;
     }
     if (frame[1] == CMD_SYNC && l->op.kind == KL_LOADER_OP_WAIT &&

@@ -45,9 +45,9 @@ static enum ldr_move start(struct kl_loader *l)
     l->identify.round = 0;
     l->identify.rounds = 0;
     l->identify.reg_index = 0;
-    l->console = l->setup.link == KL_LINK_USB_JTAG  ? KL_CONSOLE_JTAG
-                 : l->setup.link == KL_LINK_USB_OTG ? KL_CONSOLE_OTG
-                                                    : KL_CONSOLE_UART;
+    l->identify.console = l->setup.link == KL_LINK_USB_JTAG  ? KL_CONSOLE_JTAG
+                          : l->setup.link == KL_LINK_USB_OTG ? KL_CONSOLE_OTG
+                                                             : KL_CONSOLE_UART;
     return MOVE_NEXT;
 }
 
@@ -112,6 +112,7 @@ static enum ldr_move got_security(struct kl_loader *l, enum kl_loader_outcome ou
     a->has_security = true;
     a->flags = ldr_get_u32(result);
     a->crypt_count = result[4];
+    memcpy(a->purpose, result + 5, sizeof a->purpose);
     a->has_id = l->reply.size == 20;
     if (a->has_id)
         a->chip_id = ldr_get_u32(result + 12);
@@ -201,6 +202,12 @@ static void list_regs(struct kl_loader *l)
     add_reg(l, c->secure_boot.reg);
     for (; more && *more; more++)
         add_reg(l, *more);
+    if (l->setup.only_look) {
+        uint32_t efuse[KL_EFUSE_WORDS_MAX];
+        unsigned count = kl_efuse_addresses(c, efuse);
+        for (unsigned i = 0; i < count; i++)
+            add_reg(l, efuse[i]);
+    }
 }
 
 static enum ldr_move choose_chip(struct kl_loader *l)
@@ -216,6 +223,8 @@ static enum ldr_move choose_chip(struct kl_loader *l)
     }
     l->identity.chip = l->chip->id;
     l->identity.secure_download = !a->has_magic || (a->flags & FLAG_SECURE_DOWNLOAD) != 0;
+    if (l->identity.secure_download && l->setup.only_look)
+        return MOVE_DONE; /* it tells no more */
     if (l->identity.secure_download) {
         return ldr_fail(l, KL_FAULT_SECURE_DOWNLOAD, "%s", l->chip->name);
     }
@@ -400,6 +409,21 @@ static uint8_t read_package(const struct kl_loader *l)
     return (uint8_t)package;
 }
 
+void kl_loader_efuses(const struct kl_loader *l, struct kl_efuse_words *out)
+{
+    const struct kl_loader_answers *a = &l->identify.answers[0];
+    uint32_t efuse[KL_EFUSE_WORDS_MAX];
+    unsigned count = l->chip ? kl_efuse_addresses(l->chip, efuse) : 0;
+
+    KL_ASSERT(l->setup.only_look);
+    *out = (struct kl_efuse_words){
+        .info = a->has_security, .info_flags = a->flags, .info_crypt_count = a->crypt_count};
+    memcpy(out->info_purpose, a->purpose, sizeof out->info_purpose);
+    out->block0 = count > 0 && !l->identity.secure_download;
+    for (unsigned i = 0; out->block0 && i < count; i++)
+        out->word[i] = ldr_reg_value(l, efuse[i]);
+}
+
 static bool odd_bits(uint32_t value)
 {
     bool odd = false;
@@ -433,11 +457,15 @@ static enum ldr_move judge(struct kl_loader *l)
     id->revision = read_revision(l);
     id->package = read_package(l);
     read_security(l);
+    if (l->setup.only_look)
+        return MOVE_DONE;
     kl_mac_format(&id->mac, text);
     if ((id->mac.b[0] & 1) != 0 || !kl_mac_is_set(&id->mac))
         return ldr_fail(l, KL_FAULT_BAD_MAC, "%s", text);
     if (kl_mac_is_set(&before) && !kl_mac_equal(&before, &id->mac))
         return ldr_fail(l, KL_FAULT_BOARD_CHANGED, "now %s", text);
+    if (l->setup.take_secured && (id->flash_encrypted || id->secure_boot))
+        return MOVE_DONE;
     if (id->flash_encrypted)
         return ldr_fail(l, KL_FAULT_FLASH_ENCRYPTED, "%s", text);
     if (id->secure_boot)
@@ -475,9 +503,9 @@ static enum ldr_move got_console(struct kl_loader *l, enum kl_loader_outcome out
     if (outcome != KL_OUT_OK)
         return MOVE_NEXT; /* a UART is what it most likely is */
     if (c->console.otg && console == c->console.otg)
-        l->console = KL_CONSOLE_OTG;
+        l->identify.console = KL_CONSOLE_OTG;
     else if (console != 0 && console == (later ? c->console.later_jtag : c->console.jtag))
-        l->console = KL_CONSOLE_JTAG;
+        l->identify.console = KL_CONSOLE_JTAG;
     return MOVE_NEXT;
 }
 

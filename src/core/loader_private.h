@@ -14,6 +14,8 @@
  *   loader_setup.c     SPI attach, flash id, size
  *   loader_stub.c      watchdogs, flash supply, upload of the flasher stub
  *   loader_flash.c     erase, begin, blocks, end
+ *   loader_diff.c      writing only what differs
+ *   loader_aside.c     MD5 asked for while a stream goes on
  *   loader_run.c       verify, and the reset into the program
  *   loader_peek.c      verify where the ROM has no MD5
  */
@@ -96,8 +98,18 @@ struct kl_loader_step {
 /* ldr_identify_plan goes on to ldr_stub_plan and that to ldr_setup_plan; each calls ldr_rate_plan.
    A rate or a stub that does not work comes back to ldr_identify_plan after a reset. */
 extern const struct kl_loader_step ldr_connect_plan[], ldr_identify_plan[], ldr_stub_plan[],
-    ldr_rate_plan[], ldr_setup_plan[], ldr_flash_plan[], ldr_verify_plan[], ldr_run_plan[],
-    ldr_peek_plan[];
+    ldr_rate_plan[], ldr_setup_plan[], ldr_flash_plan[], ldr_diff_plan[], ldr_verify_plan[],
+    ldr_run_plan[], ldr_peek_plan[];
+
+/* Where FLASH's two plans go to in each other. */
+enum {
+    LDR_FLASH_BEGIN = 5,
+    LDR_FLASH_NEXT = 9,
+    LDR_DIFF_CHECK = 4,
+};
+#define ldr_flash_begin (&ldr_flash_plan[LDR_FLASH_BEGIN]) /* writes resume_at … until */
+#define ldr_flash_next  (&ldr_flash_plan[LDR_FLASH_NEXT])
+#define ldr_diff_check  (&ldr_diff_plan[LDR_DIFF_CHECK])
 
 /* ---- the walk (loader.c) ---- */
 
@@ -136,6 +148,11 @@ struct ldr_command {
 };
 
 void ldr_command(struct kl_loader *l, const struct ldr_command *c);
+/* Sends a command whose answer is not waited for here; `gap` after it has left something else may
+   be sent. Its answer goes to ldr_take_aside. */
+void ldr_tell(struct kl_loader *l, const struct ldr_command *c, kl_us gap);
+/* The command under way needs no longer than so much work from now on. */
+void ldr_hurry(struct kl_loader *l, kl_us work);
 void ldr_read_reg(struct kl_loader *l, uint32_t address);
 
 struct ldr_write {
@@ -166,10 +183,39 @@ uint32_t ldr_reg_value(const struct kl_loader *l, uint32_t address);
 bool ldr_is_rom(const struct kl_loader *l);
 /* Megabytes of 10^6 bytes, as in the table of time-outs (3.1). */
 kl_us ldr_time_per_mb(uint64_t bytes, unsigned seconds);
-/* SPI_FLASH_MD5 of l->flash.region, and whether its answer is the image's. */
 bool ldr_can_md5(const struct kl_loader *l);
-void ldr_ask_md5(struct kl_loader *l);
-bool ldr_is_right_md5(const struct kl_loader *l);
+/* SPI_FLASH_MD5 of l->flash.region from this byte on, and whether its answer is the image's. */
+void ldr_ask_md5(struct kl_loader *l, uint32_t from);
+bool ldr_is_right_md5(const struct kl_loader *l, uint32_t from);
+void ldr_ask_md5_of(struct kl_loader *l, uint32_t from, uint32_t size);
+/* A ROM writes it in hex, a stub raw (2.2). */
+bool ldr_answer_is(const struct kl_loader *l, const uint8_t md5[16]);
+const struct kl_image *ldr_image(const struct kl_loader *l, unsigned region);
+
+/* ---- writing only what differs (loader_diff.c) ---- */
+
+bool ldr_may_differ_in_parts(const struct kl_loader *l);
+/* All of the region after all, whatever was compared. */
+enum ldr_move ldr_write_all(struct kl_loader *l);
+
+/* ---- questions amid a stream (loader_aside.c) ---- */
+
+/* Something may have been written where it does not belong: all has to be compared again. */
+void ldr_forget_proofs(struct kl_loader *l);
+/* A stream begins: where is its first quiet block? */
+void ldr_plan_asides(struct kl_loader *l);
+/* The next one, for the stream `s` of l; only by counting blocks ahead that is not l's own. */
+void ldr_find_quiet(const struct kl_loader *l, struct kl_loader_stream *s);
+/* The block just taken was a quiet one: goes to `idle`, and comes back. */
+bool ldr_wants_aside(const struct kl_loader *l);
+enum ldr_move ldr_ask_idle(struct kl_loader *l);
+enum ldr_move ldr_ask_aside(struct kl_loader *l);
+/* Its answer, from the engine. */
+void ldr_take_aside(struct kl_loader *l, const uint8_t *data, size_t size);
+/* The answer did not come, or what came was wrong: the plain way from now on. */
+void ldr_aside_failed(struct kl_loader *l, const char *why);
+/* How long a block may take because of it. */
+kl_us ldr_aside_time(const struct kl_loader *l);
 /* The rate to begin with, from what worked here before. */
 uint32_t ldr_first_ceiling(const struct kl_loader_setup *setup);
 /* Is there a higher rate to be tried with the loader that runs? */

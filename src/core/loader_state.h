@@ -24,6 +24,7 @@
 
 #include "keyline/bootlog.h"
 #include "keyline/bundle.h"
+#include "keyline/efuse.h"
 #include "keyline/io.h"
 #include "keyline/loader.h"
 
@@ -37,7 +38,7 @@ enum {
     KL_LOADER_NOTES = 4,
     KL_LOADER_NOTE_MAX = 96,
     KL_LOADER_LINE_MAX = 160,
-    KL_LOADER_REGS_MAX = 16,
+    KL_LOADER_REGS_MAX = 20,
 };
 
 enum kl_loader_task {
@@ -81,10 +82,12 @@ struct kl_loader_memory {
                                      ROM worked at 115200 only; 0 = none */
     enum kl_chip_id stub_returns; /* this chip's stub greets at 115200 even if its ROM was faster */
     uint32_t baud;       /* what worked where something faster did not; 0 = nothing failed */
+    bool plain_verify;   /* questions amid a stream led to trouble */
     uint8_t stub_deaths; /* stubs that did not start, or greeted and fell silent, in a row */
     bool stub_rests;     /* the last one did, and the try failed: the next is the ROM's */
-    uint8_t uses;        /* boards that went a slower way because of it: after some of them
-                            everything gets another chance */
+    uint8_t uses;        /* boards that went a slower way because of it: after two of them
+                            everything gets another chance, … */
+    uint8_t patience;    /* … if that fails too, after four, eight, sixteen */
 };
 
 struct kl_loader_setup {
@@ -94,6 +97,12 @@ struct kl_loader_setup {
     uint32_t baud_max;            /* fastest rate to try, 115200 = never change */
     unsigned connect_attempts;    /* resets before NO_SYNC; 0 = the default of 7 */
     bool reset_done;              /* it was reset into its loader before: try to talk first */
+    /* IDENTIFY only reads: it refuses no chip, reads block 0 of the eFuses too, and leaves the ROM
+       loader as it is. No FLASH after that. */
+    bool only_look;
+    /* IDENTIFY is done, not failed, with a chip that has flash encryption or secure boot on; it
+       stays in its ROM loader. Only RUN may follow there. */
+    bool take_secured;
 };
 
 /* ---- the parts of struct kl_loader
@@ -182,6 +191,7 @@ struct kl_loader_connect {
 struct kl_loader_answers {
     bool has_magic, has_security, has_id;
     uint8_t crypt_count;
+    uint8_t purpose[7];
     uint32_t magic, flags, chip_id;
 };
 
@@ -189,20 +199,21 @@ struct kl_loader_reg {
     uint32_t address, value;
 };
 
+/* What the chip talks through, as it decides block sizes, watchdogs and rates (4.5). */
+enum kl_loader_console {
+    KL_CONSOLE_UART,
+    KL_CONSOLE_OTG,
+    KL_CONSOLE_JTAG,
+};
+
 struct kl_loader_identify {
+    enum kl_loader_console console;
     uint8_t round, rounds;
     uint8_t reg_count, reg_index;
     uint8_t clock_count; /* of the registers: those that are read once, at the first rate */
     bool regs_differ;
     struct kl_loader_answers answers[2]; /* of the last two rounds */
     struct kl_loader_reg reg[KL_LOADER_REGS_MAX];
-};
-
-/* What the chip talks through, as it decides block sizes, watchdogs and rates (4.5). */
-enum kl_loader_console {
-    KL_CONSOLE_UART,
-    KL_CONSOLE_OTG,
-    KL_CONSOLE_JTAG,
 };
 
 struct kl_loader_stub {
@@ -234,17 +245,47 @@ struct kl_loader_stream {
     uint32_t block_size;     /* as announced */
     uint32_t block_len;      /* of the block under way */
     bool packed;
-    uint32_t head_block, tail_at, tail_block; /* bytes a block up to tail_at, and from there on */
+    uint32_t tail_at, tail_block; /* where the tail begins, and the most bytes a block in it */
+    /* The next quiet block: it completes no window, so that a stub is idle right after it. 0, 0 =
+       none is left. */
+    uint32_t quiet_from, quiet_to;
+    uint32_t quiet_start; /* none before that */
+    uint32_t quiet_asked; /* windows of this region that will have been asked for with that one */
+    uint8_t quiet_soon;   /* earlier regions that are asked for first */
     uint8_t block_tries;
+};
+
+/* A region of which much is there already. */
+struct kl_loader_diff {
+    bool on;   /* it is related to the image: only what differs is written */
+    bool deep; /* the piece before differed, and this one may too: its sectors are looked at at once
+                */
+    uint8_t sample, alike, unlike; /* sectors looked at to find out */
+    uint8_t sector;
+    uint32_t differs;         /* sectors of the present piece, one bit each */
+    uint32_t at, run_from;    /* in the region: the piece, and what is being written of it */
+    uint32_t looked, written; /* sectors so far */
+};
+
+/* A question that was asked while a stream goes on: MD5 of a part that is written. */
+struct kl_loader_aside {
+    bool out;    /* its answer is due before the next block's */
+    bool off;    /* it led to trouble: no more of them */
+    bool behind; /* the next block, or the one under way, is the first one after it */
+    uint8_t region;
+    uint32_t from, to; /* in the region */
 };
 
 struct kl_loader_flash {
     unsigned region;
-    uint32_t rom_block; /* the size that this ROM takes, 0 = not yet known to be smaller */
-    uint32_t resume_at, erase_at, peek_at;
-    bool looks_blank;               /* the first sector of a region that is not there */
-    bool doubtful;                  /* something was sent twice: MD5 has to tell */
-    const struct kl_bundle *proved; /* FLASH found all of it in place */
+    uint32_t rom_block;        /* the size that this ROM takes, 0 = not yet known to be smaller */
+    uint32_t resume_at, until; /* of the region: what is being written */
+    uint32_t erase_at, peek_at;
+    bool looks_blank;                   /* the first sector of a region that is not there */
+    bool doubtful;                      /* something was sent twice: MD5 has to tell */
+    bool wrote;                         /* anything since FLASH began */
+    const struct kl_bundle *proved_for; /* what FLASH ended with, for the VERIFY right behind it */
+    uint32_t proved[KL_REGIONS_MAX];    /* bytes from each region's start whose MD5 was right */
     uint8_t restarts, begin_tries, md5_tries;
     kl_us owed; /* stub: the work of the block before, which the next command waits for (3.1) */
     uint64_t done_before;
@@ -276,7 +317,6 @@ struct kl_loader {
     struct kl_fault fault;
     const struct kl_bundle *bundle;
     const struct kl_chip *chip;
-    enum kl_loader_console console;
     kl_us now, deadline;
     struct kl_loader_walk walk;
     struct kl_loader_op op;
@@ -287,6 +327,8 @@ struct kl_loader {
     struct kl_loader_rate rate;
     struct kl_loader_spi spi;
     struct kl_loader_stream stream;
+    struct kl_loader_diff diff;
+    struct kl_loader_aside aside;
     struct kl_loader_flash flash;
     struct kl_loader_leave leave;
     struct kl_loader_said said;
@@ -307,6 +349,8 @@ void kl_loader_rx(struct kl_loader *l, const uint8_t *data, size_t size, kl_us n
 void kl_loader_io_done(struct kl_loader *l, bool ok, kl_us now);
 void kl_loader_tick(struct kl_loader *l, kl_us now);
 /* Pulls the next request; false if there is none now. */
+/* After IDENTIFY with only_look: what the eFuses hold. */
+void kl_loader_efuses(const struct kl_loader *l, struct kl_efuse_words *out);
 bool kl_loader_next(struct kl_loader *l, struct kl_io *out);
 kl_us kl_loader_deadline(const struct kl_loader *l);
 

@@ -86,6 +86,7 @@ enum fault_argument {
  X(ROM_HANGS,      "rom_hangs",       FLAG,  0,      "the ROM hangs once it is told another rate or to start a stub") \
  X(STUB_RETURNS,   "stub_returns",    FLAG,  0,      "the stub speaks at the rate that SYNC found, whatever the ROM was told") \
  X(STUB_DIES,      "stub_dies",       TIMES, 0,      "the first N stubs greet and say nothing more") \
+ X(DEAF_AMID,      "deaf_amid",       VALUE, 20,     "asked for MD5 amid a stream, the stub hears nothing for N ms") \
  X(CLOCK_OFF,      "clock_off",       VALUE, 48,     "an ESP32's ROM takes its crystal for N/1000 faster than it is") \
  X(CRYSTAL_26,     "crystal_26",      FLAG,  0,      "an ESP32 with a crystal of 26 MHz") \
  X(NO_FLASH,       "no_flash",        FLAG,  0,      "no flash chip answers") \
@@ -94,6 +95,7 @@ enum fault_argument {
  X(MD5_WRONG,      "md5_wrong",       TIMES, 0,      "the first N MD5 answers are wrong") \
  X(STUB_FAILS,     "stub_fails",      TIMES, 0,      "the first N uploaded stubs do not start") \
  X(FLASH_ENCRYPTED,"flash_encrypted", FLAG,  0,      "flash encryption is on") \
+ X(ENCRYPTS_ITSELF,"encrypts_itself", FLAG,  0,      "its program switches flash encryption on when it first starts") \
  X(SECURE_BOOT,    "secure_boot",     FLAG,  0,      "secure boot is on") \
  X(SECURE_DOWNLOAD,"secure_download", FLAG,  0,      "the ROM is in secure download mode") \
  X(MAC_SHARED,     "mac_shared",      FLAG,  0,      "the MAC is the same on every board with this fault") \
@@ -192,6 +194,8 @@ struct loader {
     uint32_t rx_baud;    /* of the bytes being heard */
     struct frame frame, next;
     kl_us busy_until;
+    kl_us armed_at;     /* the stub: from then on it hears again … */
+    uint8_t deaf_bytes; /* … or after so many, if no time passes */
     /* replies */
     uint8_t last_op, last_error;
     uint32_t last_value;

@@ -90,10 +90,10 @@ static void set_bench(const char *key, const char *value)
         {"reserved", &s->keys.reserved},
         {"provisioned", &s->keys.provisioned},
         {"in_doubt", &s->keys.in_doubt},
-        {"done", &s->done},
-        {"failed", &s->failed},
-        {"first_pass", &s->first_pass},
-        {"per_hour", &s->boards_per_hour},
+        {"done", &model.stats.done},
+        {"failed", &model.stats.failed},
+        {"first_pass", &model.stats.first_pass},
+        {"per_hour", &model.stats.boards_per_hour},
     };
     struct {
         const char *name;
@@ -103,7 +103,8 @@ static void set_bench(const char *key, const char *value)
         {"few_keys", &s->few_keys},      {"store_trouble", &s->store_trouble},
         {"connected", &model.connected}, {"ascii", &view.ascii},
         {"compact", &view.compact},      {"locked", &view.locked},
-        {"read_only", &view.read_only},  {"by_state", &view.by_state},
+        {"read_only", &view.read_only},  {"stale", &model.build_stale},
+        {"by_state", &view.by_state},
     };
     struct {
         const char *name;
@@ -115,6 +116,8 @@ static void set_bench(const char *key, const char *value)
         {"project", model.project, sizeof model.project},
         {"version", model.version, sizeof model.version},
         {"chip", model.chip, sizeof model.chip},
+        {"digest", model.digest, sizeof model.digest},
+        {"since", model.since, sizeof model.since},
         {"warning", s->warning, sizeof s->warning},
         {"phrase", view.phrase, sizeof view.phrase},
     };
@@ -128,8 +131,6 @@ static void set_bench(const char *key, const char *value)
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         if (strcmp(key, texts[i].name) == 0)
             kl_copy(texts[i].at, texts[i].size, value);
-    if (strcmp(key, "empty_in") == 0)
-        s->keys_empty_in = KL_SEC(n);
 }
 
 /* key=value, where value may be "in quotes". Returns the rest, or NULL at the end. */

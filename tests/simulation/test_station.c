@@ -216,6 +216,80 @@ static void skipped_sent_keeps_its_key(void **state)
     assert_string_equal(snap.slot[0].label, "dev-0000");
 }
 
+static void bind(unsigned slot, const char *label)
+{
+    struct kl_event ev = world_make(w, KL_EV_COMMAND, slot);
+
+    ev.u.command = (struct kl_command){.kind = KL_CMD_BIND, .slot = slot};
+    kl_copy(ev.u.command.argument, sizeof ev.u.command.argument, label);
+    kl_station_feed(w->st, &ev);
+}
+
+/* A person scans a label while the board is flashed: that key is its, and nobody else's. */
+static void a_bound_label_goes_to_its_board(void **state)
+{
+    (void)state;
+    world_start(w, 4);
+    put_in(w, 0, board_with(w, ""));
+    put_in(w, 1, board_with(w, ""));
+    wait_for(0, KL_ST_FLASHING, 10);
+    assert_string_equal(kl_station_unbindable(w->st, 0, "dev-9999"), "no key has this label");
+    assert_string_equal(kl_station_unbindable(w->st, 2, "dev-0001"), "no board is there");
+    assert_null(kl_station_unbindable(w->st, 0, "dev-0002"));
+    bind(0, "dev-0002");
+    assert_non_null(kl_station_unbindable(w->st, 0, "dev-0003"));
+    pass(30);
+    assert_int_equal(snap.slot[0].state, KL_ST_DONE);
+    assert_string_equal(snap.slot[0].label, "dev-0002");
+    assert_int_equal(snap.slot[1].state, KL_ST_DONE);
+    assert_string_equal(snap.slot[1].label, "dev-0000");
+    put_in(w, 2, board_with(w, ""));
+    wait_for(2, KL_ST_FLASHING, 10);
+    assert_string_equal(kl_station_unbindable(w->st, 2, "dev-0002"),
+                        "this label is spent: a board has its key");
+    bind(2, "dev-0002"); /* refused, and told */
+    pass(30);
+    assert_string_equal(snap.slot[2].label, "dev-0001");
+}
+
+/* It stays the board's if nothing was sent: another one never gets it. */
+static void a_bound_label_stays_with_a_skipped_board(void **state)
+{
+    (void)state;
+    world_start(w, 2);
+    put_in(w, 0, board_with(w, ""));
+    wait_for(0, KL_ST_FLASHING, 10);
+    bind(0, "dev-0000");
+    world_command(w, KL_CMD_SKIP, 0);
+    put_in(w, 1, board_with(w, ""));
+    pass(30);
+    assert_int_equal(snap.slot[0].state, KL_ST_SKIPPED);
+    assert_string_equal(snap.slot[1].label, "dev-0001");
+    assert_true(w->key[0].reserved);
+    world_command(w, KL_CMD_RETRY, 0);
+    pass(30);
+    assert_int_equal(snap.slot[0].state, KL_ST_DONE);
+    assert_string_equal(snap.slot[0].label, "dev-0000");
+}
+
+/* Bound when every key was gone but this one, and while the disk is slow. */
+static void a_bound_label_on_a_slow_disk(void **state)
+{
+    (void)state;
+    w->w.disk_slow = 1000000;
+    world_start(w, 2);
+    put_in(w, 0, board_with(w, ""));
+    wait_for(0, KL_ST_FLASHING, 10);
+    bind(0, "dev-0001");
+    put_in(w, 1, board_with(w, ""));
+    wait_for(1, KL_ST_RESERVING, 20);
+    w->w.disk_slow = 0;
+    pass(30);
+    assert_string_equal(snap.slot[0].label, "dev-0001");
+    assert_string_equal(snap.slot[1].label, "dev-0000");
+    assert_int_equal(snap.keys.free, 0);
+}
+
 static void erased_and_given_its_own_key(void **state)
 {
     (void)state;
@@ -568,6 +642,9 @@ int main(void)
         ON_BENCH(paused_and_resumed),
         ON_BENCH(skipped_unsent_gives_its_key_back),
         ON_BENCH(skipped_sent_keeps_its_key),
+        ON_BENCH(a_bound_label_goes_to_its_board),
+        ON_BENCH(a_bound_label_stays_with_a_skipped_board),
+        ON_BENCH(a_bound_label_on_a_slow_disk),
         ON_BENCH(erased_and_given_its_own_key),
         ON_BENCH(all_failed_are_tried_again),
         ON_BENCH(keys_run_out_and_come),

@@ -16,7 +16,7 @@ struct link_bench {
     unsigned opened, lost, closed;
     enum kl_open_result result;
     char text[KL_TEXT_MAX];
-    uint8_t rx[65536];
+    uint8_t rx[1 << 20];
     size_t rx_size;
     unsigned done;
     uint32_t request[64];

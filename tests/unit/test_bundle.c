@@ -361,6 +361,12 @@ static void stubs_are_found_where_they_may_lie(void **state)
     kl_stubs_free(s);
     unsetenv("KEYLINE_STUB_DIR");
 
+    assert_int_equal(unlink(in_folder("esp32c3.json")), 0);
+    assert_int_equal(mkfifo(in_folder("esp32s3.json"), 0600), 0);
+    s = kl_stubs_load(bundle_folder(), note);
+    assert_non_null(strstr(note, "esp32s3.json is a named pipe, not a file"));
+    kl_stubs_free(s);
+
     s = kl_stubs_load(in_folder("nowhere"), note);
     assert_non_null(s);
     assert_null(s->chip[KL_CHIP_ESP32]);

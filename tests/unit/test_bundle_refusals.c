@@ -474,6 +474,18 @@ static void what_is_missing_is_warned_of(void **state)
     expect_problem(NAMED("0x300000:data.bin"), "none of the images tells its chip; give --chip");
 }
 
+/* Nobody writes into that pipe: whoever waits for it waits for ever. */
+static void pipes_are_named_and_not_waited_for(void **state)
+{
+    (void)state;
+    assert_int_equal(mkfifo(in_folder("pipe.bin"), 0600), 0);
+    assert_int_equal(mkfifo(in_folder("pipe.json"), 0600), 0);
+    expect_problem(NAMED("0x10000:pipe.bin"), "a named pipe, not a file");
+    expect_problem(load_firmware(in_folder("pipe.bin")), "a named pipe, not a file");
+    expect_problem(load_firmware(in_folder("pipe.json")), "a named pipe, not a file");
+    expect_problem(load_firmware("/dev/zero"), "a device, not a file");
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, bundle_folder_new, bundle_folder_drop)
@@ -503,6 +515,7 @@ int main(void)
         TEST(the_esp8266s_header_names_its_flash_size),
         TEST(the_esp8266s_second_form_is_read),
         TEST(what_is_missing_is_warned_of),
+        TEST(pipes_are_named_and_not_waited_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

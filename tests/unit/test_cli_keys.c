@@ -200,7 +200,7 @@ static void a_clock_that_jumps_back_changes_nothing(void **state)
 
     (void)state;
     snprintf(path, sizeof path, "%s.ledger", csv);
-    l = kl_ledger_open(path, KL_LEDGER_CREATE, text);
+    l = kl_ledger_open(path, KL_LEDGER_CREATE, false, text);
     assert_non_null(l);
     assert_true(kl_ledger_begin(l, text));
     assert_int_equal(kl_ledger_reserve(l, &c, text), KL_STORE_OK);
@@ -290,7 +290,7 @@ static void lint_explains_and_mends_a_copy(void **state)
     says("keys.csv.fixed: 5 rows");
     says("--accept each of: error-value");
     assert_int_equal(keys("lint", "--help", NULL), KL_EXIT_OK);
-    says("\n  comment      begins with #");
+    says("\n  comment: begins with #");
 }
 
 static void what_cannot_be_read_is_named(void **state)

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "adapters/host/regular.h"
+
 enum {
     FILE_BYTES_MAX = 128 << 20 /* the largest flash that an image header can name */
 };
@@ -122,13 +124,11 @@ static uint8_t *read_open_file(FILE *file, size_t *size, const char **why)
 
 uint8_t *read_whole_file(const char *path, size_t *size, const char **why)
 {
-    FILE *file = fopen(path, "rb");
+    FILE *file = kl_fopen_regular(path, why);
     uint8_t *data;
 
-    if (!file) {
-        *why = strerror(errno);
+    if (!file)
         return NULL;
-    }
     data = read_open_file(file, size, why);
     fclose(file);
     errno = 0;

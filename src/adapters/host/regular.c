@@ -47,3 +47,15 @@ int kl_open_regular(const char *path, const char **trouble)
         fcntl(fd, F_SETFL, flags & ~O_NONBLOCK);
     return fd;
 }
+
+FILE *kl_fopen_regular(const char *path, const char **trouble)
+{
+    int fd = kl_open_regular(path, trouble);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "rb");
+
+    if (fd >= 0 && file == NULL) {
+        *trouble = strerror(errno);
+        close(fd);
+    }
+    return file;
+}

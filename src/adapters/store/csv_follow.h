@@ -52,8 +52,8 @@ struct kl_csv_file {
     char bad_text[KL_TEXT_MAX];
     int old_fd;                /* the file that the last marks replaced, and … */
     struct kl_file_id old_id;  /* … how it looked then */
-    struct kl_file_id open_id; /* a changed CSV whose last row lacks its end, and … */
-    kl_us open_since;          /* … since when it looks like that, by a clock that never jumps */
+    struct kl_file_id rest_id; /* a changed CSV that has to rest before it is believed, and … */
+    kl_us rest_since;          /* … since when it looks like that, by a clock that never jumps */
 
     struct kl_owed_marks owed;
     uv_mutex_t guard;

@@ -509,12 +509,12 @@ static unsigned most_common(const uint32_t *of_count, uint32_t *rows)
 
 static void judge_shapes(struct kl_csv_judge *j)
 {
-    uint32_t full, tailed, line;
+    uint32_t full, tailed;
     unsigned best = most_common(j->shapes[0], &full), other = most_common(j->shapes[1], &tailed);
 
     if (full > 0 && tailed > full && best != other) {
         j->found[KL_CSV_TAILS][0].count = full;
-        j->found[KL_CSV_TAILS][0].line[0] = line = j->shape_line[0][best];
+        j->found[KL_CSV_TAILS][0].line[0] = j->shape_line[0][best];
         for (unsigned i = 1; i < full && i < KL_CSV_LINES_MAX; i++)
             j->found[KL_CSV_TAILS][0].line[i] = 0;
     }

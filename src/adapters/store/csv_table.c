@@ -462,6 +462,7 @@ enum kl_table_result kl_table_load(const char *path, bool header, struct kl_tabl
         free(t);
         return KL_TABLE_ABSENT;
     }
+    t->header = header;
     result = read_file(t, fd, header, error);
     close(fd);
     if (result == KL_TABLE_OK)

@@ -34,6 +34,7 @@ struct kl_label_block;
 struct kl_table {
     char path[4096]; /* real path */
     struct kl_file_id id;
+    bool header;     /* its first row is no key */
     bool open_end;   /* the last row has no line end */
     unsigned fields; /* of the rows that are keys; 0 = there are none */
     struct kl_csv_verdict verdict;

@@ -608,8 +608,7 @@ static const char *const names[] = {
     "nummer",
     "nombre",
     "clave",
-    "contrase\xc3\xb1"
-    "a",
+    "contrase\xc3\xb1\x61",
     "n\xc3\xbamero",
     "numero",
     "n\xc3\xbamerodeserie",

@@ -45,7 +45,13 @@ const struct command kl_command_keys = {
              "  export            who got what: label, MAC, time, bundle, station\n"
              "  lint [FILE]       rows that can't be keys, and why",
     .after = "exit status: 0 done, 2 usage, 3 no such key or a bad CSV, 4 the station refused,\n"
-             "             6 the ledger can't be read or written\n",
+             "             6 the ledger can't be read or written\n"
+             "\n"
+             "What lint finds, and the station's --accept takes:\n"
+#define X(name, word, text, advice) "  " word ": " text "\n"
+    KL_CSV_KINDS(X)
+#undef X
+        ,
 };
 
 struct verb {
@@ -128,7 +134,7 @@ static int run_verb(const struct args *args, const struct option_list *words)
     } else if (verb->run == keys_lint && words->count == 2) {
         a.csv = words->item[1];
     } else if (words->count > 1) {
-        return wrong("what is meant by ", words->item[1]);
+        return wrong("what is meant by ", words->item[words->count - 1]);
     }
     if (senseless(verb))
         return wrong("this option does not go with that command: --", senseless(verb));
@@ -145,10 +151,5 @@ int kl_cli_keys(int argc, char **argv)
 
     if (!config_parse(kl_command_keys.options, argv + (argc > 0), &args, &words, error))
         return command_wrong(&kl_command_keys, error);
-    if (!args.help)
-        return run_verb(&args, &words);
-    int status = command_help(&kl_command_keys);
-    if (words.count && strcmp(words.item[0], "lint") == 0)
-        keys_lint_help();
-    return status;
+    return args.help ? command_help(&kl_command_keys) : run_verb(&args, &words);
 }

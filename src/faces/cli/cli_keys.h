@@ -36,7 +36,6 @@ int keys_release(const struct keys_args *a);
 
 /* cli_keys_lint.c */
 int keys_lint(const struct keys_args *a);
-void keys_lint_help(void);
 
 /* cli_keys_print.c */
 /* "2026-03-01T07:55:10Z"; "" for 0. */

@@ -89,12 +89,3 @@ int keys_lint(const struct keys_args *a)
         return keys_printed() != KL_EXIT_OK ? KL_EXIT_FAILED : fine ? KL_EXIT_OK : KL_EXIT_INPUT;
     return fix(a);
 }
-
-void keys_lint_help(void)
-{
-    printf("\nWhat lint finds, and --accept takes:\n\n");
-    for (int i = 0; i < KL_CSV_KIND_COUNT; i++) {
-        struct kl_csv_kind_info info = kl_csv_kind_info((enum kl_csv_kind)i);
-        printf("  %-12s %s\n", info.word, info.text);
-    }
-}

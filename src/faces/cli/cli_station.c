@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "about.h"
+#include "build_watch.h"
 #include "cli_answers.h"
 #include "faces/dashboard/dashboard.h"
 #include "faces/dashboard/terminal.h"
@@ -20,6 +21,7 @@
 #include "keyline/notify.h"
 #include "keyline/slots_file.h"
 #include "report.h"
+#include "restart.h"
 #include "station_options.h"
 
 /* Everything that the station works with. */
@@ -29,6 +31,8 @@ struct station {
     bool demo;
     int ready; /* whom to tell that the bench runs; -1 = nobody */
     struct kl_bundle *bundle;
+    struct kl_bundle_options images; /* what it was read from */
+    uint64_t images_signature;
     struct kl_stubs *stubs;
     struct kl_store *store;
     struct kl_shell_place places[KL_SLOTS_MAX];
@@ -39,7 +43,7 @@ struct station {
 
 static void complain(const char *text)
 {
-    fprintf(stderr, "%skeyline: %s\n", headless_goes_to_journal(STDERR_FILENO) ? "<3>" : "", text);
+    kl_report_error("%s", text);
 }
 
 /* Something that was asked for can't be meant; the rest is looked at too. */
@@ -143,6 +147,24 @@ static int find_ports(struct station *s)
     return status;
 }
 
+/* With --once a bench without a port would wait for ever: nothing can end. */
+static int look_for_any_port(const struct station *s)
+{
+    static struct kl_port_info ports[256];
+    int count;
+
+    if (!s->args.once || s->shell.place_count > 0)
+        return KL_EXIT_OK;
+    count = kl_ports_list(ports, 256, &s->shell.rules);
+    for (int i = 0; i < count; i++)
+        if (ports[i].usable)
+            return KL_EXIT_OK;
+    complain(
+        "--once: no board is plugged in and no --port is named; keyline ports shows every port "
+        "and why it is not used");
+    return KL_EXIT_USAGE;
+}
+
 /* ---- what is read before any board is touched -------------------------------------------------
  */
 
@@ -160,10 +182,11 @@ static int load_images(struct station *s, enum kl_chip_id chip)
 {
     static struct kl_bundle_report report;
     const struct station_args *a = &s->args;
-    struct kl_bundle_options options = station_bundle_options(a, chip);
     char note[KL_TEXT_MAX] = "";
 
-    s->bundle = kl_bundle_load(&options, &report);
+    s->images = station_bundle_options(a, chip);
+    s->images_signature = build_watch_sign(&s->images);
+    s->bundle = kl_bundle_load(&s->images, &report);
     for (unsigned i = 0; i < report.warning_count; i++)
         fprintf(stderr, "keyline: warning: %s\n", report.warning[i]);
     for (unsigned i = 0; i < report.problem_count; i++)
@@ -181,9 +204,18 @@ static int load_images(struct station *s, enum kl_chip_id chip)
     return KL_EXIT_OK;
 }
 
+static void hex_of(const uint8_t digest[32], char out[65])
+{
+    for (size_t i = 0; i < 32; i++)
+        kl_format(out + 2 * i, 3, "%02x", digest[i]);
+}
+
 static uint32_t answers(const struct station_args *a)
 {
     const bool said[KL_DOUBT_COUNT] = {
+        [KL_DOUBT_STORAGE] = a->volatile_storage,
+        [KL_DOUBT_MOVED] = a->moved,
+        [KL_DOUBT_OLD] = a->heal,
         [KL_DOUBT_RENAMED] = a->renamed,
     };
     uint32_t bits = 0;
@@ -201,12 +233,12 @@ static int open_store(struct station *s)
         .header = s->args.csv_header,
         .accept = s->args.accepted,
         .bundle_digest = digest,
+        .journal = s->args.journal,
         .answers = answers(&s->args),
     };
     enum kl_exit exit;
 
-    for (size_t i = 0; i < 32; i++)
-        kl_format(digest + 2 * i, 3, "%02x", s->bundle->digest[i]);
+    hex_of(s->bundle->digest, digest);
     exit = answers_open(&options, !s->args.headless, &s->store);
     if (exit == KL_EXIT_OK && !kl_report_keys(s->human, s->args.csv, kl_store_content(s->store)))
         return KL_EXIT_INPUT;
@@ -256,6 +288,8 @@ static void say_what_to_try(int status)
     fprintf(stderr, "try: %s\n", next[status]);
 }
 
+static void say_what_differs(const struct station *s);
+
 /* All that is wrong is told at once; the first trouble is the exit status. */
 static int prepare(struct station *s)
 {
@@ -265,8 +299,11 @@ static int prepare(struct station *s)
     if (s->args.socket && !kl_wire_is_socket(s->args.socket))
         status = senseless("--socket: its name has to end in .socket");
     status = first_trouble(status, find_ports(s));
+    status = first_trouble(status, look_for_any_port(s));
     status = first_trouble(status, load_images(s, chip ? chip->id : KL_CHIP_NONE));
     status = first_trouble(status, status == KL_EXIT_OK ? open_store(s) : look_at_keys(s));
+    if (status == KL_EXIT_HELD)
+        say_what_differs(s);
     if (status != KL_EXIT_OK) {
         say_what_to_try(status);
         return status;
@@ -287,6 +324,7 @@ static int prepare(struct station *s)
         .max_flashing = (unsigned)s->args.max_flashing,
         .warn_keys = (uint32_t)s->args.warn_keys,
         .fixture = s->args.fixture,
+        .secured_handover = s->args.secured == 1,
         .sha256 = kl_sha256,
     };
     return KL_EXIT_OK;
@@ -301,19 +339,47 @@ struct faces {
     struct logdir *logdir;
     struct hook *hook;
     struct server *server;
+    struct build_watch *watch;
     struct kl_notify *notify;
     struct older *older;
+    struct metrics *metrics;
 };
 
-static void hello(const struct station *s, struct kl_wire_hello *h)
+/* `b`: NULL = the images can't be used */
+static void hello(const struct station *s, const struct kl_bundle *b, struct kl_wire_hello *h)
 {
+    uv_timeval64_t now;
+
     *h = (struct kl_wire_hello){.protocol = KL_WIRE_PROTOCOL, .version = KEYLINE_VERSION};
+    uv_gettimeofday(&now);
+    h->since = now.tv_sec * 1000000 + now.tv_usec;
     kl_copy(h->csv, sizeof h->csv, s->args.csv);
-    kl_copy(h->firmware, sizeof h->firmware, s->bundle->file);
-    kl_copy(h->project, sizeof h->project, s->bundle->project);
-    kl_copy(h->project_version, sizeof h->project_version, s->bundle->version);
-    kl_copy(h->chip, sizeof h->chip, kl_chip(s->bundle->chip)->name);
+    h->prompt_timeout = s->args.prompt_timeout;
+    h->ack_timeout = s->args.ack_timeout;
+    restart_settings(&s->args, h->settings, sizeof h->settings);
     gethostname(h->station, sizeof h->station - 1);
+    if (!b)
+        return;
+    hex_of(b->digest, h->digest);
+    kl_copy(h->firmware, sizeof h->firmware, b->file);
+    kl_copy(h->project, sizeof h->project, b->project);
+    kl_copy(h->project_version, sizeof h->project_version, b->version);
+    kl_copy(h->chip, sizeof h->chip, kl_chip(b->chip)->name);
+}
+
+/* Without a terminal nobody can be asked: the choices are named. */
+static void say_what_differs(const struct station *s)
+{
+    static struct kl_wire_hello running, wanted;
+
+    if (!restart_ask(s->args.csv, &running))
+        return;
+    hello(s, s->bundle, &wanted);
+    if (restart_compare(&running, &wanted, stderr) > 0)
+        fprintf(stderr,
+                "Show it as it is: keyline attach --csv-file %s. Or stop it (SIGTERM to its "
+                "process finishes what runs) and start again.\n",
+                s->args.csv);
 }
 
 /* What was printed at the start lies under the dashboard. */
@@ -327,6 +393,11 @@ static void tell_warnings(const struct station *s, struct kl_shell *sh)
         kl_shell_tell(sh, text);
     if (content->warning[0])
         kl_shell_tell(sh, content->warning);
+}
+
+static void build_changed(void *ctx, bool stale)
+{
+    server_build_changed(ctx, stale);
 }
 
 /* Commands that know only the CSV find the socket through a link beside it. */
@@ -345,10 +416,10 @@ static void link_socket(const struct station_args *a)
 static int create_server(struct station *s, struct kl_shell *sh, struct faces *f)
 {
     const struct station_args *a = &s->args;
-    struct kl_wire_hello h;
+    static struct kl_wire_hello h;
     char error[KL_TEXT_MAX] = "";
 
-    hello(s, &h);
+    hello(s, s->bundle, &h);
     f->server = server_create(sh, a->socket ? a->socket : a->csv, &h, error);
     if (f->server && a->socket)
         link_socket(a);
@@ -357,6 +428,9 @@ static int create_server(struct station *s, struct kl_shell *sh, struct faces *f
         if (s->ready >= 0 || a->socket)
             return KL_EXIT_STORE; /* nobody could reach this station */
     }
+    if (f->server)
+        f->watch = build_watch_create(kl_shell_loop(sh), &s->images, s->bundle, s->images_signature,
+                                      build_changed, f->server);
     return KL_EXIT_OK;
 }
 
@@ -382,6 +456,8 @@ static int create_faces(struct station *s, struct kl_shell *sh, struct faces *f)
         f->headless = headless_create(sh, fileno(s->human));
     f->notify = kl_notify_create(sh);
     f->older = older_create(sh);
+    if (a->metrics)
+        f->metrics = metrics_create(sh, a->metrics);
     tell_warnings(s, sh);
     return KL_EXIT_OK;
 }
@@ -394,6 +470,8 @@ static bool free_faces(struct faces *f)
     gone &= events_free(f->events);
     gone &= logdir_free(f->logdir);
     gone &= hook_free(f->hook);
+    gone &= metrics_free(f->metrics);
+    gone &= !f->watch || build_watch_free(f->watch);
     if (f->server)
         server_free(f->server);
     kl_notify_free(f->notify);
@@ -433,8 +511,11 @@ static int run_bench(struct station *s)
     status = kl_shell_run(sh);
     if (faces.server)
         server_close(faces.server);
+    if (faces.watch)
+        build_watch_close(faces.watch);
     kl_notify_close(faces.notify);
     older_close(faces.older);
+    metrics_close(faces.metrics);
     if (!kl_shell_destroy(sh) || !free_faces(&faces))
         _exit(status); /* a worker hangs in a port or a pipe: what is durable stays durable */
     uv_loop_close(&loop);
@@ -505,27 +586,43 @@ static int run_behind_dashboard(struct station *s, const char *note)
     return KL_EXIT_STORE;
 }
 
-static bool a_station_runs(const char *csv)
+/* Is what runs what was asked for now? The images are read again: a new build may have the old
+   name. */
+static enum restart_choice compare(const struct station *s, const struct kl_wire_hello *running)
 {
-    int fd = kl_wire_connect(csv);
+    static struct kl_bundle_report report;
+    static struct kl_wire_hello wanted;
+    const struct kl_chip *chip = s->args.chip ? kl_chip_by_slug(s->args.chip) : NULL;
+    struct kl_bundle_options images =
+        station_bundle_options(&s->args, chip ? chip->id : KL_CHIP_NONE);
+    struct kl_bundle *b = kl_bundle_load(&images, &report);
 
-    if (fd >= 0)
-        close(fd);
-    return fd >= 0;
+    hello(s, b, &wanted);
+    kl_bundle_free(b);
+    return restart_choose(running, &wanted);
 }
 
 /* The terminal is tried first: a dashboard that can't be shown must not leave a station behind. */
 static int start_on_terminal(struct station *s)
 {
+    static struct kl_wire_hello running;
     char note[256];
     enum kl_term_fitness fitness = kl_term_try(note);
+    enum restart_choice choice;
 
     if (note[0])
         complain(note);
     if (fitness == KL_TERM_UNFIT)
         return KL_EXIT_USAGE;
-    if (a_station_runs(s->args.csv))
-        return show_dashboard(s, note, fitness == KL_TERM_DUMB);
+    if (restart_ask(s->args.csv, &running)) {
+        choice = s->demo ? RESTART_ATTACH : compare(s, &running);
+        if (choice == RESTART_CANCEL)
+            return KL_EXIT_HELD;
+        if (choice == RESTART_ATTACH)
+            return show_dashboard(s, note, fitness == KL_TERM_DUMB);
+        if (!restart_finish(s->args.csv))
+            return KL_EXIT_HELD;
+    }
     if (fitness == KL_TERM_DUMB)
         return run_station(s);
     return run_behind_dashboard(s, note);

@@ -1,7 +1,6 @@
 #include "station_options.h"
 
 #include "config_files.h"
-
 #include "keyline/lint.h"
 
 #define AT(member) offsetof(struct station_args, member)
@@ -11,16 +10,22 @@ static const struct option options[] = {
     HEADING("Keys"),
     TEXT("csv-file", csv, "FILE", "the keys, one row each (default keys.csv); --csv_file too"),
     FLAG("csv-header", csv_header, "its first row names the columns and is no key"),
-    LIST("accept", accept, "KIND",
-         "start although rows are suspicious in this way, any number of times, after\n"
-         "a look at them (keyline keys lint lists and explains them)"),
+    TEXT("journal", journal, "DIR",
+         "where the second record of all keys is kept, best on another disk\n"
+         "(default /var/lib/keyline, or ~/.local/state/keyline)"),
+    {.name = "accept", .type = OPT_LIST, .at = AT(accept), .value = "KIND", .typed_only = true,
+     .help = "start although rows are suspicious in this way, any number of times, after\n"
+             "a look at them (keyline keys lint lists and explains them)"},
     NUMBER("warn-keys", warn_keys, "N", 0, 1000000, "warn when no more than N keys are left (default 10)"),
     CHOICE("confirm", confirm, "readback|ack",
            "what proves that a board has its key (default readback);\n"
            "ack: the word Provisioned alone, for firmware that prints nothing back"),
 
     HEADING("Answers to what stops a start"),
-    FLAG("renamed", renamed, "keys that boards have or may have got new labels; the secrets are the same"),
+    TYPED_FLAG("moved", 0, moved, "the keys and their ledger were moved or put back; from now on they are here only"),
+    TYPED_FLAG("heal", 0, heal, "the ledger is an old copy: go on with all that it and its journal know"),
+    FLAG("volatile", volatile_storage, "a demonstration: the keys' storage may forget what was given out"),
+    TYPED_FLAG("renamed", 0, renamed, "keys that boards have or may have got new labels; the secrets are the same"),
 
     HEADING("Images"),
     TEXT("firmware", firmware, "FILE",
@@ -33,6 +38,9 @@ static const struct option options[] = {
     CHOICE("flash-freq", flash_freq, "keep|80m|60m|48m|40m|30m|26m|24m|20m|16m|15m|12m", "the same"),
     CHOICE("flash-size", flash_size, "detect|keep", "the same (default detect)"),
     FLAG("erase", erase, "erase all of a board's flash first"),
+    CHOICE("secured", secured, "refuse|handover",
+           "a board with flash encryption or secure boot on (default refuse); handover:\n"
+           "if it was flashed with these images before, it is only given its key"),
 
     HEADING("Ports"),
     LIST("port", ports, "PORT",
@@ -61,6 +69,7 @@ static const struct option options[] = {
          "where dashboards reach it, instead of beside the CSV; its name ends in .socket;\n"
          "members of this process's group may attach: keyline attach --csv-file FILE"),
     TEXT("log-dir", log_dir, "DIR", "a log file per board"),
+    TEXT("metrics", metrics, "FILE", "how the bench stands, for Prometheus; its name ends in .prom"),
     TEXT("on-result", on_result, "CMD", "a shell command per result, with its event on standard input"),
     FLAG("read-only", read_only, "the dashboard only watches"),
     TEXT("lock", phrase, "PHRASE", "the dashboard only retries and skips until PHRASE is typed"),

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -36,7 +37,7 @@ struct dashboard {
     uv_signal_t resize, hangup, terminate, interrupt, quit;
     uv_timer_t frame, clock, again, held, words;
     uv_pipe_t socket;
-    bool socket_open, connected_once, frame_due, ended;
+    bool socket_open, connected_once, frame_due, ended, said_bye;
     unsigned path_tried; /* which socket path is tried next */
     uint64_t gives_up_at, drawn_at, snap_at, pause;
     int exit;
@@ -346,6 +347,18 @@ static void ring(struct dashboard *d, const struct kl_snapshot *before)
         kl_term_bell();
 }
 
+/* "14:02", or with its day if that was not today. */
+static void since_words(int64_t wall, char *out, size_t size)
+{
+    time_t then = (time_t)(wall / 1000000), today = time(NULL);
+    struct tm a, b;
+
+    localtime_r(&then, &a);
+    localtime_r(&today, &b);
+    strftime(out, size, a.tm_yday == b.tm_yday && a.tm_year == b.tm_year ? "%H:%M" : "%b %d %H:%M",
+             &a);
+}
+
 static void take_hello(struct dashboard *d, const struct kl_wire_hello *h)
 {
     struct kl_model *m = &d->model;
@@ -357,6 +370,11 @@ static void take_hello(struct dashboard *d, const struct kl_wire_hello *h)
     kl_copy(m->version, sizeof m->version, h->project_version);
     kl_copy(m->chip, sizeof m->chip, h->chip);
     kl_copy(m->station, sizeof m->station, h->station);
+    m->prompt_timeout = h->prompt_timeout;
+    m->ack_timeout = h->ack_timeout;
+    kl_copy(m->digest, 9, h->digest);
+    since_words(h->since, m->since, sizeof m->since);
+    m->build_stale = false;
 }
 
 static void take_in_doubt(struct dashboard *d, const struct kl_wire_message *msg)
@@ -370,6 +388,16 @@ static void take_in_doubt(struct dashboard *d, const struct kl_wire_message *msg
 static struct kl_log *log_of(struct dashboard *d, unsigned slot)
 {
     return slot < KL_SLOTS_MAX ? &d->model.log[slot] : &d->model.events;
+}
+
+/* Lines that begin with -- are what was done to the board, the others what it says itself. */
+static void take_log(struct dashboard *d, unsigned slot, const char *text)
+{
+    uint64_t passed = uv_now(&d->loop) - d->snap_at;
+
+    if (slot < KL_SLOTS_MAX && strncmp(text, "-- ", 3) != 0)
+        d->model.heard_at[slot] = d->snap.at + (kl_us)passed * 1000;
+    kl_log_add(log_of(d, slot), text);
 }
 
 static void take_message(struct dashboard *d, const struct kl_wire_message *msg,
@@ -392,7 +420,7 @@ static void take_message(struct dashboard *d, const struct kl_wire_message *msg,
         run_clock(d);
         break;
     case KL_WIRE_LOG:
-        kl_log_add(log_of(d, msg->u.log.slot), msg->u.log.text);
+        take_log(d, msg->u.log.slot, msg->u.log.text);
         break;
     case KL_WIRE_LOG_GAP:
         snprintf(text, sizeof text, "(%llu lines left out)", (unsigned long long)msg->u.gap.lines);
@@ -405,8 +433,15 @@ static void take_message(struct dashboard *d, const struct kl_wire_message *msg,
         d->view.now = clock_now();
         kl_view_say(&d->view, KL_SEC(10), msg->u.text);
         break;
+    case KL_WIRE_STATS:
+        d->model.stats = msg->u.stats;
+        break;
+    case KL_WIRE_BUILD:
+        d->model.build_stale = msg->u.stale;
+        break;
     case KL_WIRE_BYE:
         snprintf(d->last_words, sizeof d->last_words, "%s", msg->u.bye.text);
+        d->said_bye = true;
         end(d, msg->u.bye.exit);
         break;
     }
@@ -594,6 +629,7 @@ static int work(const struct kl_dashboard_options *options, char error[256])
         return status;
     }
     d->view = (struct kl_view){.ascii = term.ascii,
+                               .console = term.console,
                                .mono = term.mono,
                                .read_only = options->read_only,
                                .locked = options->phrase != NULL};
@@ -610,6 +646,9 @@ static int work(const struct kl_dashboard_options *options, char error[256])
     uv_run(&d->loop, UV_RUN_DEFAULT);
     uv_loop_close(&d->loop);
     kl_term_close();
+    if (d->said_bye && !options->demo)
+        kl_stats_print(&d->model.stats, stdout);
+    fflush(stdout);
     status = d->exit;
     snprintf(error, 256, "%s", d->last_words);
     kl_grid_finish(&d->grid);

@@ -13,6 +13,8 @@
 
 struct headless {
     struct kl_shell *sh;
+    struct kl_stats *stats;
+    int64_t wall; /* of the last result */
     struct kl_sink *sink;
     bool journal; /* the journal reads it: each line begins with its level, and needs no time */
 };
@@ -91,6 +93,23 @@ bool note_line(const struct kl_note *n, char *out, size_t size)
     return false;
 }
 
+struct kl_stats_result stats_result(const struct kl_told *told)
+{
+    const struct kl_attempt *t = told->note->attempt;
+
+    KL_ASSERT(told->note->kind == KL_NOTE_RESULT && t != NULL);
+    return (struct kl_stats_result){
+        .mac = t->mac,
+        .slot = told->slot_name,
+        .result = t->result,
+        .reason = t->reason,
+        .tries = t->tries,
+        .baud = t->baud,
+        .took = t->ended - t->started,
+        .wall = told->wall,
+    };
+}
+
 static enum level level_of(const struct kl_note *n)
 {
     if (n->kind == KL_NOTE_RESULT && n->attempt->result == KL_ST_FAILED)
@@ -104,6 +123,11 @@ static void on_note(void *ctx, const struct kl_told *told)
     char time[16], text[LINE_MAX_BYTES], line[LINE_MAX_BYTES + 128];
     int n;
 
+    if (told->note->kind == KL_NOTE_RESULT) {
+        struct kl_stats_result r = stats_result(told);
+        h->wall = told->wall;
+        kl_stats_add(h->stats, &r);
+    }
     if (told->note->kind == KL_NOTE_LOG || !note_line(told->note, text, sizeof text))
         return;
     kl_clock_time(told->wall, time);
@@ -114,6 +138,23 @@ static void on_note(void *ctx, const struct kl_told *told)
     kl_sink_write(h->sink, line, (size_t)n);
 }
 
+static void write_figures(struct headless *h)
+{
+    struct kl_stats_view *figures = malloc(sizeof *figures);
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+
+    KL_ASSERT(figures != NULL && out != NULL);
+    kl_stats_look(h->stats, h->wall, figures);
+    kl_stats_print(figures, out);
+    fclose(out);
+    if (size > 0)
+        kl_sink_write(h->sink, text, size);
+    free(text);
+    free(figures);
+}
+
 static void on_ending(void *ctx, int exit_status)
 {
     struct headless *h = ctx;
@@ -122,6 +163,8 @@ static void on_ending(void *ctx, int exit_status)
     int n;
 
     KL_ASSERT(snap != NULL);
+    if (!h->journal)
+        write_figures(h);
     kl_shell_look(h->sh, snap);
     kl_summary_text(snap, text, sizeof text);
     n = snprintf(line, sizeof line, "%ssummary: %s; exit status %d\n", h->journal ? "<5>" : "",
@@ -160,6 +203,8 @@ struct headless *headless_create(struct kl_shell *sh, int fd)
 
     KL_ASSERT(h != NULL);
     h->sh = sh;
+    h->stats = kl_stats_create();
+    KL_ASSERT(h->stats != NULL);
     h->journal = headless_goes_to_journal(fd);
     h->sink = kl_sink_create(kl_shell_loop(sh), fd, false, "the output", NULL, NULL);
     KL_ASSERT(h->sink != NULL);
@@ -171,6 +216,8 @@ bool headless_free(struct headless *h)
 {
     bool gone = !h || kl_sink_free(h->sink);
 
+    if (gone && h)
+        kl_stats_free(h->stats);
     if (gone)
         free(h);
     return gone;

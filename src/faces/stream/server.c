@@ -41,6 +41,7 @@ struct client {
     bool has_gap;
     struct kl_snapshot *sent;  /* what it knows; NULL = nothing yet */
     uint64_t in_doubt_version; /* the server's, when it was sent the list */
+    uint64_t results;          /* the server's, when it was sent the figures */
     unsigned protocol;         /* 1 until its hello says otherwise */
     char operator_name[KL_NAME_MAX];
     char request[REQUEST_MAX];
@@ -53,7 +54,7 @@ struct server {
     struct kl_wire_hello hello;
     uv_pipe_t pipe;
     uv_timer_t timer;
-    bool closing, for_group;
+    bool closing, for_group, build_stale;
     struct client *clients;
     unsigned client_count;
     struct log log[LOGS];
@@ -62,6 +63,10 @@ struct server {
     unsigned in_doubt_count;
     uint64_t in_doubt_version; /* of the snapshot that `in_doubt` belongs to */
     uint64_t published_at, farewell_at;
+    struct kl_stats *stats;
+    struct kl_stats_view figures;
+    int64_t wall;     /* of the last result */
+    uint64_t results; /* how many it was fed */
 };
 
 /* ---- to one client ----------------------------------------------------------------------------
@@ -147,6 +152,11 @@ static void send_news(struct client *c)
     if (c->in_doubt_version != sv->in_doubt_version)
         send_line(c, kl_wire_in_doubt(sv->in_doubt, sv->in_doubt_count));
     c->in_doubt_version = sv->in_doubt_version;
+    if (c->results != sv->results) {
+        kl_stats_look(sv->stats, sv->wall, &sv->figures);
+        send_line(c, kl_wire_stats(&sv->figures));
+    }
+    c->results = sv->results;
 }
 
 /* Only to a client that has read everything before, so that it is never sent two in a row. */
@@ -307,6 +317,8 @@ static void on_connection(uv_stream_t *stream, int status)
     c->in_doubt_version = UINT64_MAX; /* it has not been sent the list */
     c->protocol = 1;
     send_news(c);
+    if (sv->build_stale)
+        send_line(c, kl_wire_build(true));
     send_backlog(c);
 }
 
@@ -331,6 +343,15 @@ static void on_changed(void *ctx)
     uv_timer_start(&sv->timer, publish, passed >= PUBLISH_MS ? 1 : PUBLISH_MS - passed, 0);
 }
 
+void server_build_changed(struct server *sv, bool stale)
+{
+    sv->build_stale = stale;
+    for (struct client *c = sv->clients; c; c = c->next)
+        send_line(c, kl_wire_build(stale));
+    kl_shell_tell(sv->sh, stale ? "the images on disk are no longer the ones that are being flashed"
+                                : "the images on disk are the ones that are being flashed");
+}
+
 /* ---- logs -------------------------------------------------------------------------------------
  */
 
@@ -352,11 +373,22 @@ static void add_line(struct server *sv, unsigned log, const char *text)
     }
 }
 
+static void take_result(struct server *sv, const struct kl_told *told)
+{
+    struct kl_stats_result r = stats_result(told);
+
+    sv->wall = told->wall;
+    sv->results++;
+    kl_stats_add(sv->stats, &r);
+}
+
 static void on_note(void *ctx, const struct kl_told *told)
 {
     enum kl_note_kind kind = told->note->kind;
     char text[1024], line[1200], time[16];
 
+    if (kind == KL_NOTE_RESULT)
+        take_result(ctx, told);
     if (kind == KL_NOTE_LOG) {
         add_line(ctx, told->note->slot, told->note->text);
         return;
@@ -470,8 +502,10 @@ struct server *server_create(struct kl_shell *sh, const char *csv,
     sv->for_group = kl_wire_is_socket(csv);
     sv->hello = *hello;
     sv->now = calloc(1, sizeof *sv->now);
-    KL_ASSERT(sv->now != NULL);
+    sv->stats = kl_stats_create();
+    KL_ASSERT(sv->now != NULL && sv->stats != NULL);
     if (!listen_somewhere(sv, csv, error)) {
+        kl_stats_free(sv->stats);
         free(sv->now);
         free(sv);
         return NULL;
@@ -496,6 +530,7 @@ void server_free(struct server *sv)
     for (unsigned i = 0; i < LOGS; i++)
         for (unsigned n = 0; n < LOG_LINES; n++)
             free(sv->log[i].line[n]);
+    kl_stats_free(sv->stats);
     free(sv->now);
     free(sv);
 }
