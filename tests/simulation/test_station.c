@@ -45,6 +45,7 @@ static void wait_for(unsigned slot, enum kl_state state, unsigned seconds)
 
     do {
         step_until(w, w->now + KL_MS(5));
+        assert_string_equal(w->violation, ""); /* time stands still then */
         kl_station_look(w->st, &snap);
     } while (snap.slot[slot].state != state && w->now < until);
     assert_string_equal(kl_state_name(snap.slot[slot].state), kl_state_name(state));
