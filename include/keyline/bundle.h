@@ -14,6 +14,9 @@ enum {
     KL_FLASH_SIZES = 10, /* 256 KB << n for n = 0 … 9 (128 MB) */
 };
 
+/* MD5 of `size` bytes, handed to the core by whoever owns a library for it (libmd). */
+typedef void kl_md5_fn(const void *data, size_t size, uint8_t out[16]);
+
 /* One stretch of flash as it must be in the end. */
 struct kl_image {
     const uint8_t *raw; /* padded with 0xFF to a multiple of 4 */
@@ -27,8 +30,9 @@ struct kl_image {
 };
 
 struct kl_region {
-    char name[32];   /* "bootloader", "partition table", "firmware", a file's name */
-    uint32_t offset; /* flash address, a multiple of 0x1000 */
+    char name[32];      /* "bootloader", "partition table", "firmware", a file's name */
+    uint32_t offset;    /* flash address, a multiple of 0x1000 */
+    bool keep_if_keyed; /* NVS: left alone on a board that holds a key (kl_bundle_for_keyed) */
     /* The bootloader's header names the flash size, so it has one image per size (index n: the
        flash is 256 KB << n); every other region has the same image in each place. Sizes that the
        chip's header can't name hold the unpatched image. */
@@ -43,14 +47,21 @@ struct kl_bundle {
     uint16_t rev_min, rev_max;        /* chip revision, major * 100 + minor; max 0xFFFF = any */
     uint32_t nvs_offset, nvs_size;    /* 0, 0 if the partition table names none */
     bool erase_all;                   /* --erase */
+    kl_md5_fn *md5;                   /* of parts of images; NULL = only whole ones are compared */
     uint8_t digest[32];               /* SHA-256 over offsets and raw images: what was flashed */
     char project[32], version[32];    /* from the app descriptor; may be empty */
     char file[KL_NAME_MAX];           /* the firmware's file name */
+    char starts[17];                  /* the partition that the chip starts; "" = not known */
+    uint32_t starts_at;               /* its offset, if `starts` is not "" */
     uint64_t raw_total, packed_total; /* of the largest variant, for figures */
 };
 
 /* The image of region `r` for a flash of `flash_size` bytes (rounded down to a power of two). */
 const struct kl_image *kl_bundle_image(const struct kl_bundle *b, unsigned r, uint32_t flash_size);
+
+/* What a board that holds a key already gets of `b`: all but what would overwrite that key, unless
+   all of its flash is erased anyway. The images stay b's. */
+void kl_bundle_for_keyed(const struct kl_bundle *b, struct kl_bundle *out);
 
 /* A flasher stub as the JSON file gives it (docs/esp-serial-protocol.md 8.1), decoded. */
 struct kl_stub {

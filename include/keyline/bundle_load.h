@@ -10,11 +10,12 @@
 #include "keyline/bundle.h"
 
 enum {
+    KL_IMAGES_MAX = 64, /* files in a bundle */
     KL_BUNDLE_PROBLEMS_MAX = 32
 };
 
 struct kl_bundle_options {
-    const char *firmware;      /* a .bin, a PlatformIO build folder, or flasher_args.json */
+    const char *firmware; /* a program, a merged image, a build's folder, or its list of images */
     const char *const *images; /* --image OFFSET:FILE, instead of firmware */
     unsigned image_count;
     enum kl_chip_id chip; /* --chip, NONE = from the images */
@@ -30,6 +31,10 @@ struct kl_bundle_report {
     char problem[KL_BUNDLE_PROBLEMS_MAX][KL_TEXT_MAX * 2];
     unsigned warning_count;
     char warning[KL_BUNDLE_PROBLEMS_MAX][KL_TEXT_MAX * 2];
+    unsigned found_count; /* what was taken, for what, and why */
+    char found[KL_BUNDLE_PROBLEMS_MAX][KL_TEXT_MAX * 2];
+    unsigned left_out_count; /* what lies beside it and is not flashed */
+    char left_out[KL_BUNDLE_PROBLEMS_MAX][KL_TEXT_MAX * 2];
 };
 
 /* NULL if there is any problem; all that are found are in the report. Free with kl_bundle_free. */

@@ -31,42 +31,66 @@ struct kl_bits {
     uint32_t mask;
 };
 
+/* A field of the eFuses that some chips keep in two places: low + (high << high_shift). */
+struct kl_split_bits {
+    struct kl_bits low, high;
+    uint8_t high_shift;
+};
+
+/* A ROM variable tells what the console is (4.5). reg 0 = this chip has none. */
+struct kl_chip_console {
+    uint32_t reg;
+    uint8_t otg;        /* its value on USB-OTG, 0 = none */
+    uint8_t jtag;       /* its value on USB-Serial/JTAG, 0 = none */
+    uint16_t later;     /* from this revision on the next two count instead, 0 = never */
+    uint32_t later_reg; /* … */
+    uint8_t later_jtag;
+};
+
+/* The watchdogs that outlive a reset over USB-Serial/JTAG (4.5). */
+struct kl_chip_watchdogs {
+    uint32_t config0, wprotect; /* 0 = none; CONFIG1 follows CONFIG0 */
+    bool resets;                /* it may be used to reset the chip */
+    uint32_t swd_conf, swd_wprotect, swd_key;
+    uint8_t swd_auto_feed_bit;
+};
+
+/* How a chip on USB-OTG is kept in its loader (4.5). */
+struct kl_chip_strap {
+    uint32_t reg;       /* bit 3 clear = the boot pin is low, 0 = none */
+    uint32_t force_reg; /* of the force-download flag … */
+    uint32_t force_bit; /* … a mask */
+};
+
+/* The SPI controller through which the flash is asked for its id (4.6). */
+struct kl_chip_spi {
+    uint32_t base;
+    bool old_layout; /* ESP8266/ESP32 register offsets and left-justified address */
+};
+
 struct kl_chip {
     enum kl_chip_id id;
-    int16_t image_chip_id;      /* image header and security info; -1: the ESP8266 has none (4.1) */
-    bool rom_begin_20;          /* ROM wants the fifth word in *_BEGIN (2.2) */
-    uint8_t rom_status_size;    /* 2 on ESP8266, else 4 (1.3) */
     const char *name;           /* "ESP32-S3" */
     const char *slug;           /* "esp32s3": --chip, events, stub file name */
+    int16_t image_chip_id;      /* image header and security info; -1: the ESP8266 has none (4.1) */
     uint32_t magic[4];          /* READ_REG 0x40001000; 0 = unused (4.1) */
     uint32_t bootloader_offset; /* (4.1) */
     bool has_security_info;     /* GET_SECURITY_INFO in ROM (2.1) */
+    bool rom_begin_20;          /* ROM wants the fifth word in *_BEGIN (2.2) */
     bool rom_deflate;           /* ROM knows FLASH_DEFL_*, MD5, CHANGE_BAUDRATE, SPI_ATTACH (2.1) */
+    uint8_t rom_status_size;    /* 2 on ESP8266, else 4 (1.3) */
+    uint8_t crystal_mhz;        /* fixed crystal, or 0 = estimate from the divider (4.4) */
+    uint32_t uart_clkdiv_reg;   /* (4.4) 0 = fixed crystal */
     uint32_t efuse_base;        /* (4.2) */
     uint32_t mac_reg;           /* (4.2); the ESP8266 is special */
-    struct kl_bits rev_major[2]; /* value = [0] + ([1] << rev_major_high_shift) (4.2) */
-    uint8_t rev_major_high_shift, rev_minor_high_shift;
-    uint8_t crystal_mhz;         /* fixed crystal, or 0 = estimate from the divider (4.4) */
-    bool spi_old_layout;         /* ESP8266/ESP32 register offsets and left-justified address */
-    struct kl_bits rev_minor[2]; /* the same */
-    struct kl_bits package;      /* (4.2) */
-    uint32_t uart_clkdiv_reg;    /* (4.4) 0 = fixed crystal */
-    uint32_t spi_base;           /* (4.6) */
-    struct kl_bits crypt_count;  /* odd number of bits set = flash encryption on (4.7) */
-    struct kl_bits secure_boot;  /* (4.7) */
-    uint32_t uart_no_reg;        /* ROM variable: console in use (4.5), 0 = none */
-    uint8_t uart_no_otg;         /* its value on USB-OTG, 0 = none */
-    uint8_t uart_no_jtag;        /* its value on USB-Serial/JTAG, 0 = none */
-    uint16_t uart_no_later;      /* from this revision on the next two count instead, 0 = never */
-    uint32_t uart_no_later_reg;
-    uint8_t uart_no_later_jtag;
-    bool wdt_reset; /* the watchdog may reset the chip (4.5) */
-    uint8_t swd_auto_feed_bit;
-    uint32_t wdt_config0, wdt_wprotect; /* (4.5) 0 = none; CONFIG1 follows CONFIG0 */
-    uint32_t swd_conf, swd_wprotect, swd_key;
-    uint32_t strap_reg;          /* bit 3 clear = the boot pin is low (4.5), 0 = none */
-    uint32_t force_download_reg; /* (4.5) */
-    uint32_t force_download_bit; /* a mask */
+    struct kl_split_bits major, minor; /* of the revision (4.2) */
+    struct kl_bits package;            /* (4.2) */
+    struct kl_bits crypt_count;        /* odd number of bits set = flash encryption on (4.7) */
+    struct kl_bits secure_boot;        /* (4.7) */
+    struct kl_chip_spi spi;
+    struct kl_chip_console console;
+    struct kl_chip_watchdogs wdt;
+    struct kl_chip_strap strap;
 };
 
 /* Never NULL for a real id; NULL for KL_CHIP_NONE. */

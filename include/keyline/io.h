@@ -1,7 +1,7 @@
 /*
  * io.h: what the core asks of the open link to one board, and what it hears back.
  *
- * Requests are done strictly in order. LINES, BAUD and FLUSH are answered by KL_EV_IO_DONE with the
+ * Requests are done strictly in order. LINES and BAUD are answered by KL_EV_IO_DONE with the
  * request's id once the far end has them (RFC 2217: once it said so); a BAUD takes hold only after
  * everything written before has left. WRITE is not answered.
  */
@@ -14,7 +14,6 @@ enum kl_io_kind {
     KL_IO_WRITE,
     KL_IO_LINES, /* both modem lines at once where the link can */
     KL_IO_BAUD,
-    KL_IO_FLUSH, /* drop received bytes that were not delivered yet */
 };
 
 struct kl_io {

@@ -22,7 +22,7 @@ struct kl_link_events {
        still needs kl_link_close. */
     void (*opened)(void *ctx, enum kl_open_result result, const char *text);
     void (*rx)(void *ctx, const uint8_t *data, size_t size);
-    /* A LINES, BAUD or FLUSH request is done, in order. ok = false: the adapter refused it. */
+    /* A LINES or BAUD request is done, in order. ok = false: the adapter refused it. */
     void (*io_done)(void *ctx, uint32_t request, bool ok);
     /* The port vanished or the connection broke; nothing more comes but closed. */
     void (*lost)(void *ctx, const char *text);

@@ -14,6 +14,7 @@
 
 #include <uv.h>
 
+#include "keyline/lint.h"
 #include "keyline/station.h"
 
 struct kl_store;
@@ -55,7 +56,8 @@ enum kl_store_mode {
 
 struct kl_store_options {
     const char *csv;
-    bool header; /* --csv-header: the first row is not a key */
+    bool header;     /* --csv-header: the first row is not a key */
+    uint32_t accept; /* bits 1 << enum kl_csv_kind: what a person has looked at and lets pass */
     enum kl_store_mode mode;
     const char *station;       /* name kept in the history; NULL = the host's */
     const char *bundle_digest; /* hex, for the history; NULL = none */
@@ -73,7 +75,8 @@ struct kl_store_content {
     unsigned fields;
     bool lost_ledger; /* rows are marked, but there was no ledger: was it keyline that marked them?
                        */
-    char warning[KL_TEXT_MAX]; /* "the first row looks like a header …"; "" = none */
+    const struct kl_csv_verdict *verdict; /* what is suspicious about the list; never NULL */
+    char warning[KL_TEXT_MAX];            /* the same in one sentence; "" = nothing */
     char forgets[KL_TEXT_MAX]; /* for demonstrations only, because it lies on …; "" = it keeps */
     char doubt[KL_TEXT_MAX];   /* LOOK: what a station would have to be told first; "" = nothing */
 };
@@ -126,7 +129,9 @@ struct kl_ledger_key {
 
 struct kl_ledger_entry {
     int64_t id, wall;
-    const char *what; /* "reserved", "provisioned", "adopted", "released", "renamed", "attempt" … */
+    /* "reserved", "provisioned", "adopted", "released", "renamed", "accepted", "attempt", or a
+       command's name */
+    const char *what;
     const char *mac, *label, *station, *bundle, *reason, *detail;
     /* of an attempt: */
     const char *chip, *port, *slot, *result;

@@ -16,7 +16,8 @@ enum { /* option numbers and commands */
     KL_TELNET_DO = 253,
     KL_TELNET_WONT = 252,
     KL_TELNET_WILL = 251,
-    KL_TELNET_SB_MAX = 64, /* longest subnegotiation kept; the rest is dropped */
+    KL_TELNET_SB_MAX = 64,   /* longest subnegotiation kept; the rest is dropped */
+    KL_TELNET_SB_END = 4096, /* one of this length is none: what follows is data again */
 };
 
 enum kl_com_port { /* client's command; the server's answer is + 100 */
@@ -47,7 +48,7 @@ struct kl_telnet {
     uint8_t state;
     uint8_t byte, verb, option;
     uint8_t sub[KL_TELNET_SB_MAX];
-    size_t sub_size;
+    size_t sub_size, sub_seen; /* bytes kept, and all of it */
 };
 
 void kl_telnet_init(struct kl_telnet *t);

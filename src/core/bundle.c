@@ -9,3 +9,12 @@ const struct kl_image *kl_bundle_image(const struct kl_bundle *b, unsigned r, ui
         n++;
     return &b->region[r].image[n];
 }
+
+void kl_bundle_for_keyed(const struct kl_bundle *b, struct kl_bundle *out)
+{
+    *out = *b;
+    out->region_count = 0;
+    for (unsigned r = 0; r < b->region_count; r++)
+        if (!b->region[r].keep_if_keyed || b->erase_all)
+            out->region[out->region_count++] = b->region[r];
+}

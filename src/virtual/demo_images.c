@@ -23,8 +23,43 @@ static uint64_t next_random(uint64_t *state)
     return z ^ z >> 31;
 }
 
-/* One image with one segment (docs/esp-serial-protocol.md 7.1). */
-static bool build(enum kl_chip_id chip, const uint8_t *segment, size_t size,
+/* Memory that a bootloader is loaded to, and where flash is mapped for a program's constants. */
+static void memory_of(enum kl_chip_id chip, uint32_t *ram, uint32_t *flash)
+{
+    *ram = 0x40800000;
+    *flash = 0x42000020;
+    switch (chip) {
+    case KL_CHIP_ESP8266:
+        *ram = *flash = 0x40100000;
+        break;
+    case KL_CHIP_ESP32:
+        *ram = 0x3fff0030;
+        *flash = 0x3f400020;
+        break;
+    case KL_CHIP_ESP32S2:
+        *ram = 0x3ffe6100;
+        *flash = 0x3f000020;
+        break;
+    case KL_CHIP_ESP32S3:
+        *ram = 0x3fce2820;
+        *flash = 0x3c000020;
+        break;
+    case KL_CHIP_ESP32C2:
+    case KL_CHIP_ESP32C3:
+        *ram = 0x3fcd5820;
+        *flash = 0x3c000020;
+        break;
+    case KL_CHIP_ESP32P4:
+        *ram = 0x4ff29ed0;
+        *flash = 0x40000020;
+        break;
+    default:
+        break;
+    }
+}
+
+/* One image with one segment at `address` (docs/esp-serial-protocol.md 7.1). */
+static bool build(enum kl_chip_id chip, uint32_t address, const uint8_t *segment, size_t size,
                   struct kl_demo_image *out)
 {
     bool extended = chip != KL_CHIP_ESP8266;
@@ -49,7 +84,7 @@ static bool build(enum kl_chip_id chip, const uint8_t *segment, size_t size,
         d[18] = 0xff;
         d[23] = 1;
     }
-    put32(d + header, extended ? 0x3f400020 : 0x40100000);
+    put32(d + header, address);
     put32(d + header + 4, (uint32_t)size);
     memcpy(d + header + 8, segment, size);
     for (size_t i = 0; i < size; i++)
@@ -74,19 +109,23 @@ static void fill(uint8_t *at, size_t size, uint64_t seed, unsigned noise_percent
 bool kl_demo_bootloader(enum kl_chip_id chip, struct kl_demo_image *out)
 {
     static uint8_t segment[16384];
+    uint32_t ram, flash;
 
+    memory_of(chip, &ram, &flash);
     fill(segment, sizeof segment, 7, 60);
-    return build(chip, segment, sizeof segment, out);
+    return build(chip, ram, segment, sizeof segment, out);
 }
 
 bool kl_demo_app(enum kl_chip_id chip, const struct kl_demo_app *app, struct kl_demo_image *out)
 {
     size_t size = (256 + app->payload + 3) / 4 * 4;
     uint8_t *segment = calloc(1, size);
+    uint32_t ram, flash;
     bool built;
 
     if (!segment)
         return false;
+    memory_of(chip, &ram, &flash);
     put32(segment, 0xabcd5432); /* the app descriptor (7.3) */
     snprintf((char *)segment + 16, 32, "%s", app->version ? app->version : "1.0");
     snprintf((char *)segment + 48, 32, "%s", app->project ? app->project : "demo");
@@ -94,7 +133,7 @@ bool kl_demo_app(enum kl_chip_id chip, const struct kl_demo_app *app, struct kl_
     snprintf((char *)segment + 96, 16, "%s", "Jan  1 2026");
     snprintf((char *)segment + 112, 32, "%s", "v5.2");
     fill(segment + 256, size - 256, app->seed + 1, app->noise_percent);
-    built = build(chip, segment, size, out);
+    built = build(chip, flash, segment, size, out);
     free(segment);
     return built;
 }

@@ -28,12 +28,11 @@ static void fix_bits(struct kl_vboard *b, const struct kl_bits *bits, uint32_t v
     fix(b, bits->reg, value << bits->shift, bits->mask << bits->shift);
 }
 
-static void fix_split(struct kl_vboard *b, const struct kl_bits bits[2], uint8_t shift,
-                      uint32_t value)
+static void fix_split(struct kl_vboard *b, const struct kl_split_bits *bits, uint32_t value)
 {
-    fix_bits(b, &bits[0], value & bits[0].mask);
-    if (bits[1].reg)
-        fix_bits(b, &bits[1], value >> shift);
+    fix_bits(b, &bits->low, value & bits->low.mask);
+    if (bits->high.reg)
+        fix_bits(b, &bits->high, value >> bits->high_shift);
 }
 
 /* The ESP32 keeps a CRC-8 (Maxim) of the MAC beside it; seen in recorded answers. */
@@ -84,8 +83,8 @@ static void fix_revision(struct kl_vboard *b)
         fix(b, c->efuse_base + 12, 1u << 9, 7u << 9); /* package: D0WD */
         return;
     }
-    fix_split(b, c->rev_major, c->rev_major_high_shift, major);
-    fix_split(b, c->rev_minor, c->rev_minor_high_shift, minor);
+    fix_split(b, &c->major, major);
+    fix_split(b, &c->minor, minor);
 }
 
 static void fix_security(struct kl_vboard *b)
@@ -96,12 +95,31 @@ static void fix_security(struct kl_vboard *b)
         fix_bits(b, &b->chip->secure_boot, 1);
 }
 
+enum {
+    OSCILLATOR = 133, /* the eFuse's figure for the 8 MHz oscillator */
+    DRIFT = 10,       /* how far that is off by now, in 1/1000: the ROM's measurement is too */
+};
+
+/* As the calibration's counter has it, in steps of 52 kHz (§4.4). */
+static uint32_t esp32_count(const struct kl_vboard *b)
+{
+    uint64_t drift = fault_is(b, FAULT_ID_CLOCK_OFF) ? fault_figure(b, FAULT_ID_CLOCK_OFF) : DRIFT;
+    uint64_t seen = (uint64_t)crystal_hz(b) * (1000 + drift) / 1000;
+
+    return (uint32_t)(seen * 40 / (15625 * OSCILLATOR));
+}
+
+uint64_t esp32_measures(const struct kl_vboard *b)
+{
+    return (uint64_t)esp32_count(b) * 15625 * OSCILLATOR / 40;
+}
+
 static void fix_clocks(struct kl_vboard *b)
 {
     switch (b->chip->id) {
-    case KL_CHIP_ESP32: /* the ROM's own measurement of a 40 MHz crystal: exact (§4.4) */
-        fix(b, 0x3FF5F06C, (fault_is(b, FAULT_ID_EMULATED) ? 1280u : 2560u) << 7, UINT32_MAX);
-        fix(b, b->chip->efuse_base + 16, 100, 0xFF);
+    case KL_CHIP_ESP32:
+        fix(b, 0x3FF5F06C, esp32_count(b) << 7, UINT32_MAX);
+        fix(b, b->chip->efuse_base + 16, OSCILLATOR, 0xFF);
         break;
     case KL_CHIP_ESP32C5: /* the crystal that the ROM assumes, in MHz (§4.4) */
         fix(b, 0x60096110, (uint32_t)b->v->rom_assumes_mhz << 24, 0x7Fu << 24);
@@ -168,11 +186,11 @@ struct spi_layout {
 
 static struct spi_layout layout(const struct kl_vboard *b)
 {
-    uint32_t base = b->chip->spi_base;
+    uint32_t base = b->chip->spi.base;
 
     if (b->chip->id == KL_CHIP_ESP8266)
         return (struct spi_layout){base + 0x1C, base + 0x20, base + 0x24, 0, 0, base + 0x40};
-    if (b->chip->spi_old_layout)
+    if (b->chip->spi.old_layout)
         return (struct spi_layout){base + 0x1C, base + 0x20, base + 0x24,
                                    base + 0x28, base + 0x2C, base + 0x80};
     return (struct spi_layout){base + 0x18, base + 0x1C, base + 0x20,
@@ -236,7 +254,7 @@ static void flash_chip_hears(struct kl_vboard *b, uint8_t command, unsigned bits
 static void spi_execute(struct kl_vboard *b, const struct spi_layout *at)
 {
     uint32_t usr = plain(b, at->usr), usr1 = plain(b, at->usr1);
-    uint32_t address = plain(b, b->chip->spi_base + 4);
+    uint32_t address = plain(b, b->chip->spi.base + 4);
     uint8_t command = plain(b, at->usr2) & 0xFF;
     unsigned bits = 0, bits_out = 0;
 
@@ -244,7 +262,7 @@ static void spi_execute(struct kl_vboard *b, const struct spi_layout *at)
         bits = at->miso_length ? plain(b, at->miso_length) + 1 : (usr1 >> 8 & 0x1FF) + 1;
     if (usr & 1u << 27)
         bits_out = at->mosi_length ? plain(b, at->mosi_length) + 1 : (usr1 >> 17 & 0x1FF) + 1;
-    if (b->chip->spi_old_layout)
+    if (b->chip->spi.old_layout)
         address >>= 32 - ((usr1 >> 26 & 31) + 1);
     bool there = b->loader.attached && !fault_is(b, FAULT_ID_NO_FLASH);
     if (there)
@@ -259,7 +277,7 @@ static void spi_execute(struct kl_vboard *b, const struct spi_layout *at)
 
 static uint32_t uart_divider(const struct kl_vboard *b)
 {
-    uint32_t divider = b->v->crystal_mhz * 1000000u / b->chip_baud;
+    uint32_t divider = crystal_hz(b) / b->chip_baud;
 
     return (b->chip->id == KL_CHIP_ESP8266 ? 2 * divider : divider) & 0xFFFFF;
 }
@@ -286,7 +304,7 @@ void regs_write(struct kl_vboard *b, uint32_t address, uint32_t value, uint32_t 
         value = (value & mask) | (regs_read(b, address) & ~mask);
     if (address >= at.w && address < at.w + 4 * SPI_WORDS && address % 4 == 0)
         b->regs.w[(address - at.w) / 4] = value;
-    else if (address == b->chip->spi_base && value & 1u << 18)
+    else if (address == b->chip->spi.base && value & 1u << 18)
         spi_execute(b, &at); /* done at once: the bit never reads as set */
     else
         keep(&b->regs, address, value);

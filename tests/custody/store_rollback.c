@@ -158,16 +158,16 @@ static void one_life(unsigned count, bool neatly, enum loss loss, unsigned back_
     write_csv();
     play(count, neatly);
     lose(loss, back_to);
-    result = bench_open_with(&b, csv, loss <= LEDGER_HALF ? moved : 0);
+    result = bench_open_answered(&b, csv, loss <= LEDGER_HALF ? moved : 0);
     if (result == KL_STORE_DOUBT && b.doubt == KL_DOUBT_OLD && loss <= LEDGER_GONE)
-        result = bench_open_with(&b, csv, moved | old);
+        result = bench_open_answered(&b, csv, moved | old);
     if (result != KL_STORE_OPENED)
         fail_msg("%s: %s", what, b.error);
     check_held(&b, count, what);
     bench_close(&b);
     /* What was put right stays right: now the other one goes. */
     lose(loss >= JOURNAL_BACK ? LEDGER_BACK : JOURNAL_GONE, back_to);
-    result = bench_open_with(&b, csv, moved | old);
+    result = bench_open_answered(&b, csv, moved | old);
     if (result != KL_STORE_OPENED)
         fail_msg("%s, then the other: %s", what, b.error);
     check_held(&b, count, what);

@@ -67,6 +67,26 @@ static void no_csv(void)
     untouched(&b);
 }
 
+/* Everything that is wrong is told at once, and nothing is touched. */
+static void all_at_once(void)
+{
+    static const char *const words[] = {
+        "COM3", "10c4", "/nowhere/keys.csv", "/nowhere/fw.bin", "esp33", "try: keyline --help"};
+    struct bench b;
+
+    good_bench(&b);
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        expect(&b,
+               WORDS("--port", "COM3", "--usb-id", "10c4", "--csv-file", "/nowhere/keys.csv",
+                     "--firmware", "/nowhere/fw.bin", "--chip", "esp33"),
+               2, words[i]);
+    expect(&b, WORDS("--csv-file", "/nowhere/keys.csv", "--firmware", "/nowhere/fw.bin"), 3,
+           "/nowhere/keys.csv");
+    expect(&b, WORDS("--csv-file", "/nowhere/keys.csv", "--firmware", "/nowhere/fw.bin"), 3,
+           "try: keyline check");
+    untouched(&b);
+}
+
 static void bad_csv(void)
 {
     static const struct {
@@ -74,6 +94,8 @@ static void bad_csv(void)
     } bad[] = {
         {"dev-1,\"aa,bb\ndev-2,cc,dd\n", "1"}, /* an open quote */
         {"dev-1,aa,bb\ndev-1,cc,dd\n", "2"},   /* one label, two keys */
+        {"id,dev_eui,app_key\ndev-1,aa,bb\n", "line 1: a header"},
+        {"dev-1,1.12E+15,bb\ndev-2,aa,bb\n", "--accept scientific"},
     };
     struct bench b;
 
@@ -190,7 +212,7 @@ static void second_by_mount(struct bench *b)
     static const char script[] =
         "mkdir \"$1.bind\" && trap 'rmdir \"$1.bind\"' EXIT && unshare -m true || exit 77\n"
         "unshare -m sh -c 'mount --bind \"$1\" \"$1.bind\" || exit 77\n"
-        "\"$0\" --headless --once --csv-file \"$1.bind/keys.csv\" "
+        "\"$0\" --headless --once --port rfc2217://127.0.0.1:9 --csv-file \"$1.bind/keys.csv\" "
         "--firmware \"$1/firmware.bin\"' \"$0\" \"$1\"";
     struct process p;
 
@@ -396,6 +418,7 @@ static void csv_replaced_again_and_again(void)
 const struct e2e_case cases_input[] = {
     {"usage", usage},
     {"no_csv", no_csv},
+    {"all_at_once", all_at_once},
     {"bad_csv", bad_csv},
     {"no_firmware", no_firmware},
     {"truncated_images", truncated_images},

@@ -247,13 +247,12 @@ static void talks_to_it(void **state)
     rates_are_set();
     bench.done = 0;
     for (unsigned i = 0; i < 3; i++) {
-        link_bench_lines(&bench, 10 + 4 * i, false, true);
-        link_bench_lines(&bench, 11 + 4 * i, true, false);
-        link_bench_lines(&bench, 12 + 4 * i, false, false);
-        link_bench_flush(&bench, 13 + 4 * i);
+        link_bench_lines(&bench, 10 + 3 * i, false, true);
+        link_bench_lines(&bench, 11 + 3 * i, true, false);
+        link_bench_lines(&bench, 12 + 3 * i, false, false);
     }
-    link_bench_until_done(&bench, 12);
-    for (unsigned i = 0; i < 12; i++)
+    link_bench_until_done(&bench, 9);
+    for (unsigned i = 0; i < 9; i++)
         assert_int_equal(bench.request[i], 10 + i);
     /* Still in step afterwards. */
     bench.rx_size = 0;

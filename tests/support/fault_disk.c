@@ -353,6 +353,30 @@ static int disk_rename(const char *from, const char *to)
     return rename(from, to);
 }
 
+static int disk_exchange(const char *a, const char *b)
+{
+    int error = step(), image_a = image_of(a, false), image_b = image_of(b, false);
+
+    if (error != 0) {
+        errno = error;
+        return -1;
+    }
+    put_name(changed_names, &changed_count, b, image_a);
+    put_name(changed_names, &changed_count, a, image_b);
+    end_here();
+    return kl_disk_real.exchange(a, b);
+}
+
+static int disk_lease(int fd)
+{
+    return kl_disk_real.lease(fd);
+}
+
+static int disk_room(int fd, struct statvfs *out)
+{
+    return kl_disk_real.room(fd, out);
+}
+
 static int disk_sync_folder(const char *of_file)
 {
     int error = step();
@@ -553,7 +577,15 @@ static int vfs_delete(sqlite3_vfs *vfs, const char *name, int sync_folder)
 void fault_install(void)
 {
     static sqlite3_vfs vfs;
-    static struct kl_disk disk = {disk_write, disk_sync, disk_rename, disk_sync_folder, NULL};
+    static struct kl_disk disk = {
+        .write = disk_write,
+        .sync = disk_sync,
+        .rename = disk_rename,
+        .exchange = disk_exchange,
+        .lease = disk_lease,
+        .room = disk_room,
+        .sync_folder = disk_sync_folder,
+    };
     disk.look = kl_disk_real.look;
 
     kl_disk = &disk;

@@ -16,7 +16,7 @@ struct link_bench {
     unsigned opened, lost, closed;
     enum kl_open_result result;
     char text[KL_TEXT_MAX];
-    uint8_t rx[65536];
+    uint8_t rx[1 << 20];
     size_t rx_size;
     unsigned done;
     uint32_t request[64];
@@ -50,7 +50,6 @@ void link_bench_finish(struct link_bench *b);
 void link_bench_write(struct link_bench *b, const void *data, size_t size);
 void link_bench_lines(struct link_bench *b, uint32_t request, bool dtr, bool rts);
 void link_bench_baud(struct link_bench *b, uint32_t request, uint32_t baud);
-void link_bench_flush(struct link_bench *b, uint32_t request);
 
 /* Every link keeps this: opened already, ends lost and closed. */
 void link_contract(struct link_bench *b, const struct link_far_end *far_end);

@@ -12,7 +12,7 @@ struct lb {
     struct kl_loader loader;
     struct kl_vboard *board;
     kl_us now;
-    kl_us io_delay; /* from asking for LINES, BAUD, FLUSH to hearing that it is done */
+    kl_us io_delay; /* from asking for LINES, BAUD to hearing that it is done */
     bool io_dead;   /* such requests are never answered */
     bool lines_refused, baud_refused;
     uint32_t baud_limit;    /* above it the adapter refuses; 0 = none */

@@ -91,9 +91,8 @@ static void asked(struct rfc2217_peer *p, const uint8_t *sub, size_t size)
         return;
     }
     assert_int_equal(size, 3);
-    note(p, command == KL_COM_PURGE ? "purge" : names[command], value[0]);
-    bool mute =
-        command == KL_COM_SET_CONTROL ? p->mute_control : command == KL_COM_PURGE && p->mute_purge;
+    note(p, names[command], value[0]);
+    bool mute = command == KL_COM_SET_CONTROL && p->mute_control;
     const uint8_t one = 1;
     if (!mute)
         rfc2217_peer_answer(p, command,

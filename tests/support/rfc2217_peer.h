@@ -16,7 +16,7 @@ struct rfc2217_peer {
     bool offers_only; /* … and never acknowledges the client's */
     bool refuses;     /* DONT 44 */
     bool silent;      /* accepts, says nothing */
-    bool mute_control, mute_purge, mute_baud;
+    bool mute_control, mute_baud;
     bool control_is_one;  /* sredird: [105 1] to everything */
     bool padded;          /* zero bytes after every value */
     bool byte_by_byte;    /* every answer in pieces of one byte */

@@ -54,29 +54,35 @@ const char *bench_journal(const char *csv)
     return folder;
 }
 
-enum kl_store_open_result bench_open(struct store_bench *b, const char *csv)
-{
-    return bench_open_with(b, csv, 0);
-}
-
-enum kl_store_open_result bench_open_with(struct store_bench *b, const char *csv, uint32_t answers)
+enum kl_store_open_result bench_open_with(struct store_bench *b, struct kl_store_options options)
 {
     static const struct kl_store_events events = {stored, reloaded, trouble};
-    struct kl_store_options options = {.csv = csv,
-                                       .station = "bench-1",
-                                       .bundle_digest = "abcdef",
-                                       .answers = answers | 1u << KL_DOUBT_STORAGE,
-                                       .doubt = &b->doubt};
     enum kl_store_open_result result;
 
+    options.station = "bench-1";
+    options.bundle_digest = "abcdef";
+    options.doubt = &b->doubt;
+    options.answers |= 1u << KL_DOUBT_STORAGE;
+    if (options.journal == NULL)
+        options.journal = bench_journal(options.csv);
     memset(b, 0, sizeof *b);
-    options.journal = bench_journal(csv);
     result = kl_store_open(&options, &b->store, b->error);
     if (result != KL_STORE_OPENED)
         return result;
     assert_int_equal(uv_loop_init(&b->loop), 0);
     kl_store_start(b->store, &b->loop, &events, b);
     return result;
+}
+
+enum kl_store_open_result bench_open(struct store_bench *b, const char *csv)
+{
+    return bench_open_with(b, (struct kl_store_options){.csv = csv});
+}
+
+enum kl_store_open_result bench_open_answered(struct store_bench *b, const char *csv,
+                                              uint32_t answers)
+{
+    return bench_open_with(b, (struct kl_store_options){.csv = csv, .answers = answers});
 }
 
 void bench_end(struct store_bench *b)

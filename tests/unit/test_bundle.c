@@ -241,13 +241,15 @@ static void broken_partition_tables_are_refused(void **state)
     expect_problem(load_firmware(in_folder("firmware.bin")), "no partition table");
 }
 
-/* What esptool's merge makes is one file from 0, with 0xFF where NVS lies. */
-static void an_image_padded_over_nvs_is_refused(void **state)
+/* What esptool's merge makes is one file from 0, with 0xFF where NVS lies: boards that hold a key
+   get all of it but that. */
+static void a_merged_image_over_nvs_spares_boards_with_a_key(void **state)
 {
     struct kl_demo_image boot = get_file("bootloader.bin"), table = get_file("partitions.bin"),
                          app = get_file("firmware.bin");
     size_t size = 0x10000 + app.size;
     uint8_t *merged = malloc(size);
+    static struct kl_bundle keyed;
 
     (void)state;
     memset(merged, 0xff, size);
@@ -255,7 +257,16 @@ static void an_image_padded_over_nvs_is_refused(void **state)
     memcpy(merged + 0x8000, table.data, table.size);
     memcpy(merged + 0x10000, app.data, app.size);
     put_file("merged.bin", merged, size);
-    expect_problem(load_firmware(in_folder("merged.bin")), "over the NVS partition");
+    struct kl_bundle *b = expect_good(load_firmware(in_folder("merged.bin")));
+    const struct kl_region *nvs = &b->region[region_at(b, 0x9000)];
+    assert_true(nvs->keep_if_keyed);
+    assert_int_equal(nvs->image[0].raw_size, 0x6000);
+    kl_bundle_for_keyed(b, &keyed);
+    assert_int_equal(keyed.region_count, b->region_count - 1);
+    for (unsigned r = 0; r < keyed.region_count; r++)
+        assert_true(keyed.region[r].offset >= 0xf000 ||
+                    keyed.region[r].offset + keyed.region[r].image[0].raw_size <= 0x9000);
+    kl_bundle_free(b);
     free(merged);
     free(boot.data);
     free(table.data);
@@ -350,6 +361,12 @@ static void stubs_are_found_where_they_may_lie(void **state)
     kl_stubs_free(s);
     unsetenv("KEYLINE_STUB_DIR");
 
+    assert_int_equal(unlink(in_folder("esp32c3.json")), 0);
+    assert_int_equal(mkfifo(in_folder("esp32s3.json"), 0600), 0);
+    s = kl_stubs_load(bundle_folder(), note);
+    assert_non_null(strstr(note, "esp32s3.json is a named pipe, not a file"));
+    kl_stubs_free(s);
+
     s = kl_stubs_load(in_folder("nowhere"), note);
     assert_non_null(s);
     assert_null(s->chip[KL_CHIP_ESP32]);
@@ -374,7 +391,7 @@ int main(void)
         WITH_FOLDER(images_for_other_chips_are_refused),
         WITH_FOLDER(a_program_must_fit_its_partition),
         WITH_FOLDER(broken_partition_tables_are_refused),
-        WITH_FOLDER(an_image_padded_over_nvs_is_refused),
+        WITH_FOLDER(a_merged_image_over_nvs_spares_boards_with_a_key),
         WITH_FOLDER(revisions_and_options_reach_the_bundle),
         cmocka_unit_test(stubs_are_read_strictly),
         WITH_FOLDER(stubs_are_found_where_they_may_lie),

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <jansson.h>
 
 #include "keyline/cli.h"
 #include "keyline/demo_images.h"
@@ -91,6 +92,30 @@ static void good_input_is_called_good(void **state)
     expect("nothing is wrong\n");
 }
 
+static void what_it_says_can_be_read_by_programs(void **state)
+{
+    json_t *root;
+
+    (void)state;
+    put(csv, "dev1,k1,k2\ndev2,k3,k4\n");
+    assert_int_equal(check("--json", NULL), KL_EXIT_OK);
+    root = json_loads(said, 0, NULL);
+    assert_non_null(root);
+    json_t *images = json_object_get(root, "images"), *starts = json_object_get(images, "starts");
+    assert_true(json_is_true(json_object_get(root, "good")));
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(root, "keys"), "free")), 2);
+    assert_string_equal(json_string_value(json_object_get(starts, "partition")), "factory");
+    assert_int_equal(json_array_size(json_object_get(images, "regions")), 3);
+    json_decref(root);
+    unlink(firmware);
+    assert_int_equal(check("--json", NULL), KL_EXIT_INPUT);
+    root = json_loads(said, 0, NULL);
+    assert_non_null(root);
+    assert_true(json_is_false(json_object_get(root, "good")));
+    assert_int_equal(json_array_size(json_object_get(root, "problems")), 1);
+    json_decref(root);
+}
+
 static void every_problem_is_said_at_once(void **state)
 {
     char path[128];
@@ -105,6 +130,20 @@ static void every_problem_is_said_at_once(void **state)
     expect("no bootloader.bin beside it");
     expect("firmware.bin is for ESP32");
     expect("4 problems\n");
+}
+
+static void suspicious_rows_are_problems_until_they_are_accepted(void **state)
+{
+    (void)state;
+    put(csv, "uuid,nwkKey,appKey\n7a01,ff00,#NAME?\n");
+    assert_int_equal(check(NULL, NULL), KL_EXIT_INPUT);
+    expect("problem: line 1: a header, not a key");
+    expect("problem: line 2, column 3: a spreadsheet's error");
+    assert_int_equal(check("--accept", "header"), KL_EXIT_INPUT);
+    expect("warning: line 1: a header, not a key (--accept)");
+    put(csv, "uuid,nwkKey,appKey\n7a01,ff00,0011\n");
+    assert_int_equal(check("--accept", "header"), KL_EXIT_OK);
+    assert_int_equal(check("--accept", "haeder"), KL_EXIT_USAGE);
 }
 
 static void a_broken_quote_is_named_with_its_line(void **state)
@@ -165,7 +204,9 @@ int main(void)
 #define WITH_FOLDER(f) cmocka_unit_test_setup_teardown(f, new_folder, drop_folder)
     const struct CMUnitTest tests[] = {
         WITH_FOLDER(good_input_is_called_good),
+        WITH_FOLDER(what_it_says_can_be_read_by_programs),
         WITH_FOLDER(every_problem_is_said_at_once),
+        WITH_FOLDER(suspicious_rows_are_problems_until_they_are_accepted),
         WITH_FOLDER(a_broken_quote_is_named_with_its_line),
         WITH_FOLDER(no_key_is_ever_printed),
         WITH_FOLDER(missing_files_are_bad_input),

@@ -33,7 +33,8 @@ static void write_ledger(void)
 {
     struct store_bench b;
 
-    assert_int_equal(bench_open(&b, csv), KL_STORE_OPENED);
+    assert_int_equal(bench_open_with(&b, (struct kl_store_options){.csv = csv, .header = true}),
+                     KL_STORE_OPENED);
     assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-1", 1), KL_STORE_OK);
     assert_int_equal(bench_ask(&b, KL_OP_PROVISION, "dev-2", 2), KL_STORE_OK);
     assert_int_equal(bench_ask(&b, KL_OP_ATTEMPT, "dev-2", 2), KL_STORE_OK);
@@ -261,7 +262,8 @@ static void while_a_station_runs_all_but_release_work(void **state)
 
     (void)state;
     write_ledger();
-    assert_int_equal(bench_open(&b, csv), KL_STORE_OPENED);
+    assert_int_equal(bench_open_with(&b, (struct kl_store_options){.csv = csv, .header = true}),
+                     KL_STORE_OPENED);
     assert_int_equal(keys("status", NULL), KL_EXIT_OK);
     says("a station is running: pid ");
     assert_int_equal(keys("list", NULL), KL_EXIT_OK);
@@ -270,6 +272,25 @@ static void while_a_station_runs_all_but_release_work(void **state)
     assert_int_equal(keys("release", "dev-1", "--reason", "why", NULL), KL_EXIT_HELD);
     complains("a station works on");
     bench_close(&b);
+}
+
+static void lint_explains_and_mends_a_copy(void **state)
+{
+    (void)state;
+    assert_int_equal(keys("lint", NULL), KL_EXIT_INPUT);
+    says("line 6 can't be a key: its number of fields");
+    file_put(csv, "id,key\ndev-1,5ecret#NAME?\ndev-2,#NAME?\n#dev-3,5ecretA\ndev-4,5ecretB\n"
+                  "dev-5,5ecretC\ndev-6,\"=\"\"5ecret\"\"\"\n");
+    assert_int_equal(keys("lint", csv, NULL), KL_EXIT_INPUT);
+    says("line 3, column 2: a spreadsheet's error");
+    says("line 4: begins with #");
+    says("line 7, column 2: a spreadsheet's formula");
+    says("--accept each of: comment, formula, error-value");
+    assert_int_equal(keys("lint", "--fix", NULL), KL_EXIT_INPUT);
+    says("keys.csv.fixed: 5 rows");
+    says("--accept each of: error-value");
+    assert_int_equal(keys("lint", "--help", NULL), KL_EXIT_OK);
+    says("\n  comment: begins with #");
 }
 
 static void what_cannot_be_read_is_named(void **state)
@@ -287,6 +308,8 @@ static void what_cannot_be_read_is_named(void **state)
     assert_int_equal(keys("history", NULL), KL_EXIT_STORE);
     assert_int_equal(keys("nonsense", NULL), KL_EXIT_USAGE);
     assert_int_equal(keys("status", "--reason", "why", NULL), KL_EXIT_USAGE);
+    assert_int_equal(keys("status", "--fix", NULL), KL_EXIT_USAGE);
+    assert_int_equal(keys("lint", "a.csv", "b.csv", NULL), KL_EXIT_USAGE);
 }
 
 int main(void)
@@ -300,6 +323,7 @@ int main(void)
         ON_DISK(export_is_for_the_customer),
         ON_DISK(release_needs_a_label_and_a_reason),
         ON_DISK(while_a_station_runs_all_but_release_work),
+        ON_DISK(lint_explains_and_mends_a_copy),
         ON_DISK(what_cannot_be_read_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

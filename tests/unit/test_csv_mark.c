@@ -2,6 +2,8 @@
  * Tests of marking: over generated files of every dialect, a mark adds its bytes at the end of its
  * row and nothing else changes, in any order and number of steps.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "adapters/host/disk.h"
 #include "adapters/store/csv_mark.h"
 #include "prng.h"
 #include "scratch.h"
@@ -326,6 +329,171 @@ static void a_file_that_somebody_changed_is_not_replaced(void **state)
     scratch_remove(&dir);
 }
 
+/* ---- somebody saves it in the instant before the exchange ---- */
+
+static struct scratch race_dir;
+static const char *const saves[] = {"a,b\nc,d\ne,f\n", "a,b\nc,d\ne,f\ng,h\n", "a,b\nz,z\n"};
+static unsigned race_saves, race_exchanges;
+static bool race_in_place; /* into the same file, else by a rename */
+
+static void save(const char *text)
+{
+    const char *path = scratch_path(&race_dir, "keys.csv");
+
+    if (race_in_place) {
+        file_put(path, text);
+        return;
+    }
+    file_put(scratch_path(&race_dir, "editor"), text);
+    assert_int_equal(rename(scratch_path(&race_dir, "editor"), path), 0);
+}
+
+/* Before each exchange, as long as there is something to be saved. */
+static int exchange_late(const char *a, const char *b)
+{
+    if (race_exchanges++ < race_saves)
+        save(saves[race_exchanges - 1]);
+    return kl_disk_real.exchange(a, b);
+}
+
+static int exchange_never(const char *a, const char *b)
+{
+    (void)a;
+    (void)b;
+    errno = EINVAL;
+    return -1;
+}
+
+static int lease_never(int fd)
+{
+    (void)fd;
+    errno = EINVAL;
+    return -1;
+}
+
+static void race(unsigned count, bool in_place)
+{
+    struct kl_disk disk = kl_disk_real;
+    char error[KL_TEXT_MAX];
+    uint32_t row = 0;
+    struct kl_table *t;
+    const char *path;
+    int fd;
+
+    scratch_make(&race_dir);
+    path = scratch_path(&race_dir, "keys.csv");
+    file_put(path, "a,b\nc,d\n");
+    t = load(path);
+    disk.exchange = exchange_late;
+    disk.lease = lease_never; /* it would keep the save in place out */
+    race_saves = count;
+    race_exchanges = 0;
+    race_in_place = in_place;
+    kl_disk = &disk;
+    assert_int_equal(kl_csv_mark(t, &row, 1, &fd, error), KL_TABLE_CHANGED);
+    kl_disk = &kl_disk_real;
+    assert_int_equal(fd, -1);
+    path = scratch_path(&race_dir, "keys.csv");
+    assert_true(file_is(path, saves[count - 1])); /* the last one, whatever was meanwhile */
+    assert_int_equal(access(scratch_path(&race_dir, "keys.csv.marking"), F_OK), -1);
+    assert_false(t->spent[0]);
+    kl_table_free(t);
+    scratch_remove(&race_dir);
+}
+
+static void a_save_in_the_last_instant_stays(void **state)
+{
+    (void)state;
+    race(1, false);
+    race(2, false);
+    race(3, false);
+    race(1, true);
+}
+
+static void where_files_cannot_change_places_it_is_renamed(void **state)
+{
+    struct kl_disk disk = kl_disk_real;
+    char error[KL_TEXT_MAX];
+    struct scratch dir;
+    uint32_t row = 0;
+    struct kl_table *t;
+    int fd;
+
+    (void)state;
+    scratch_make(&dir);
+    file_put(scratch_path(&dir, "keys.csv"), "a,b\nc,d\n");
+    t = load(scratch_path(&dir, "keys.csv"));
+    disk.exchange = exchange_never;
+    kl_disk = &disk;
+    assert_int_equal(kl_csv_mark(t, &row, 1, &fd, error), KL_TABLE_OK);
+    kl_disk = &kl_disk_real;
+    close(fd);
+    assert_true(file_is(scratch_path(&dir, "keys.csv"), "a,b,Provisioned\nc,d\n"));
+    assert_int_equal(access(scratch_path(&dir, "keys.csv.marking"), F_OK), -1);
+    kl_table_free(t);
+    scratch_remove(&dir);
+}
+
+static void a_file_that_is_open_for_writing_is_left_alone(void **state)
+{
+    char error[KL_TEXT_MAX];
+    struct scratch dir;
+    uint32_t row = 0;
+    struct kl_table *t;
+    int fd = -1, writer;
+
+    (void)state;
+    scratch_make(&dir);
+    file_put(scratch_path(&dir, "keys.csv"), "a,b\n");
+    t = load(scratch_path(&dir, "keys.csv"));
+    writer = open(scratch_path(&dir, "keys.csv"), O_WRONLY | O_APPEND | O_CLOEXEC);
+    assert_true(writer >= 0);
+    assert_int_equal(kl_csv_mark(t, &row, 1, &fd, error), KL_TABLE_ABSENT);
+    assert_non_null(strstr(error, "open for writing"));
+    assert_true(file_is(scratch_path(&dir, "keys.csv"), "a,b\n"));
+    close(writer);
+    assert_int_equal(kl_csv_mark(t, &row, 1, &fd, error), KL_TABLE_OK);
+    close(fd);
+    kl_table_free(t);
+    scratch_remove(&dir);
+}
+
+/* What an end in the midst of it leaves behind is removed, unless it is somebody's work. */
+static void leftovers_are_looked_at(void **state)
+{
+    static const struct {
+        const char *left;
+        bool removed;
+    } cases[] = {
+        {"a,b,Provisioned\nc,d\n", true}, /* the new file */
+        {"a,b,Provisioned\nc,", true},    /* a part of it */
+        {"", true},
+        {"a,b\nc,d\n", true},   /* the old one */
+        {"a,b\n\"c,d\n", true}, /* torn */
+        {"a,b\nc,d\ne,f\n", false},
+        {"a,b\nc,X\ne,f\n", false},
+    };
+    struct scratch dir;
+    const char *left;
+    char error[KL_TEXT_MAX];
+    struct kl_table *t;
+
+    (void)state;
+    scratch_make(&dir);
+    file_put(scratch_path(&dir, "keys.csv"), "a,b\nc,d\n");
+    t = load(scratch_path(&dir, "keys.csv"));
+    left = scratch_path(&dir, "keys.csv.marking");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        file_put(left, cases[i].left);
+        error[0] = '\0';
+        assert_int_equal(kl_csv_mark_clean(t, error), cases[i].removed);
+        assert_int_equal(access(left, F_OK), cases[i].removed ? -1 : 0);
+        assert_int_equal(strstr(error, "keys.csv.marking has") != NULL, !cases[i].removed);
+    }
+    kl_table_free(t);
+    scratch_remove(&dir);
+}
+
 static void a_second_name_keeps_it_from_being_split(void **state)
 {
     struct scratch dir;
@@ -393,36 +561,36 @@ static void copies_are_found(void **state)
     scratch_remove(&dir);
 }
 
-static void warns_of(const char *text, bool header, bool expected)
+/* What its judge says stays with the table (test_csv_judge.c has all that it says). */
+static void a_header_is_suspected(void **state)
 {
     struct scratch dir;
-    const char *path;
-    char error[KL_TEXT_MAX];
     struct kl_table *t;
 
+    (void)state;
     scratch_make(&dir);
-    path = scratch_path(&dir, "keys.csv");
-    file_put(path, text);
-    assert_int_equal(kl_table_load(path, header, &t, error), KL_TABLE_OK);
-    if ((t->warning[0] != '\0') != expected)
-        fail_msg("%s: %s", text, t->warning[0] != '\0' ? t->warning : "no warning");
+    file_put(scratch_path(&dir, "keys.csv"), "uuid,nwkKey,appKey\n7a01,ff00,0012\n");
+    t = load(scratch_path(&dir, "keys.csv"));
+    assert_int_equal(t->verdict.count, 1);
+    assert_int_equal(t->verdict.finding[0].kind, KL_CSV_HEADER);
     kl_table_free(t);
     scratch_remove(&dir);
 }
 
-static void a_header_is_suspected(void **state)
+static void one_full_row_does_not_outvote_the_others(void **state)
 {
+    struct scratch dir;
+    struct kl_table *t;
+
     (void)state;
-    warns_of("uuid,nwkKey,appKey\n7a01,ff00,0012\n", false, true);
-    warns_of("device id,key 1,key 2\n70b3d57ed0000001,00112233,44556677\n", false, true);
-    warns_of("Label,Secret\nalpha,correct horse\n", false, true);
-    warns_of("uuid,nwkKey,appKey\n7a01,ff00,0012\n", true, false);
-    warns_of("7a01,ff00,0012\n7a02,ff01,0013\n", false, false);
-    warns_of("uuid_device1,ntwKey_device1,appKey_device1\n"
-             "uuid_device2,ntwKey_device2,appKey_device2\n",
-             false, false);
-    warns_of("7a01,ff00,0012\n", false, false);
-    warns_of("", false, false);
+    scratch_make(&dir);
+    file_put(scratch_path(&dir, "keys.csv"), "a,b,c,d\ne,f,g,\nh,i,j,\nk,l,m,\n");
+    t = load(scratch_path(&dir, "keys.csv"));
+    assert_int_equal(t->fields, 3);
+    assert_true(t->row[0].bad);
+    assert_false(t->row[1].bad);
+    kl_table_free(t);
+    scratch_remove(&dir);
 }
 
 static void fails_with(const char *text, size_t size, const char *words)
@@ -449,6 +617,7 @@ static void files_that_are_no_csv_are_refused(void **state)
                8, "UTF-8");
     fails_with("a,b\nc,\"d\n", 9, "line 2");
     fails_with("a,b\nc,d\"e\n", 10, "line 2");
+    fails_with("<html lang=\"en\">\n", 17, "a web page");
 }
 
 int main(void)
@@ -457,10 +626,15 @@ int main(void)
         cmocka_unit_test(a_mark_changes_nothing_else),
         cmocka_unit_test(owner_and_mode_stay),
         cmocka_unit_test(a_file_that_somebody_changed_is_not_replaced),
+        cmocka_unit_test(a_save_in_the_last_instant_stays),
+        cmocka_unit_test(where_files_cannot_change_places_it_is_renamed),
+        cmocka_unit_test(a_file_that_is_open_for_writing_is_left_alone),
+        cmocka_unit_test(leftovers_are_looked_at),
         cmocka_unit_test(a_second_name_keeps_it_from_being_split),
         cmocka_unit_test(a_row_that_is_no_key_is_named_by_its_first_word),
         cmocka_unit_test(copies_are_found),
         cmocka_unit_test(a_header_is_suspected),
+        cmocka_unit_test(one_full_row_does_not_outvote_the_others),
         cmocka_unit_test(files_that_are_no_csv_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

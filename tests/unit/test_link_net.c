@@ -3,9 +3,11 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include <cmocka.h>
 
+#include "adapters/link/tcp_stream.h"
 #include "keyline/link.h"
 #include "link_bench.h"
 #include "rfc2217_peer.h"
@@ -57,7 +59,7 @@ static void keeps_the_contract(void **state)
     static const struct rfc2217_peer servers[] = {
         {.offers = false},      {.offers = true},       {.offers = true, .offers_only = true},
         {.padded = true},       {.byte_by_byte = true}, {.control_is_one = true},
-        {.mute_control = true}, {.mute_purge = true},   {.mute_baud = true},
+        {.mute_control = true}, {.mute_baud = true},
     };
     for (size_t i = 0; i < sizeof servers / sizeof servers[0]; i++) {
         begin_open(servers[i]);
@@ -101,6 +103,112 @@ static void answers_options_once(void **state)
     end_open();
 }
 
+static unsigned times(const char *text, const char *word)
+{
+    unsigned n = 0;
+
+    for (const char *at = text; (at = strstr(at, word)) != NULL; at++)
+        n++;
+    return n;
+}
+
+/* ---- a peer that means no good ---- */
+
+static uint8_t bytes_to_send[1 << 20];
+static uv_write_t flood_request;
+
+static void flood_written(uv_write_t *request, int status)
+{
+    (void)request;
+    (void)status;
+}
+
+static void flood(const char *pattern, size_t size, size_t total)
+{
+    uv_buf_t buffer = uv_buf_init((char *)bytes_to_send, (unsigned)total);
+
+    for (size_t i = 0; i < total; i++)
+        bytes_to_send[i] = (uint8_t)pattern[i % size];
+    assert_int_equal(
+        uv_write(&flood_request, (uv_stream_t *)&peer.client, &buffer, 1, flood_written), 0);
+}
+
+static bool is_lost(void *ctx)
+{
+    (void)ctx;
+    return bench.lost > 0;
+}
+
+static bool has_byte(void *ctx)
+{
+    return bench.rx_size > 0 && bench.rx[bench.rx_size - 1] == *(const uint8_t *)ctx;
+}
+
+static void an_unknown_option_is_refused_once(void **state)
+{
+    (void)state;
+    begin_open((struct rfc2217_peer){.offers = true});
+    flood("\xff\xfd\x05\xff\xfb\x06", 6, 6 * 5000);
+    rfc2217_peer_send(&peer, (const uint8_t *)"e", 1);
+    link_bench_until(&bench, has_byte, (uint8_t[]){'e'});
+    link_bench_lines(&bench, 1, true, true); /* its answer comes behind all others */
+    link_bench_until_done(&bench, 1);
+    assert_int_equal(times(peer.log, "wont 5 "), 1);
+    assert_int_equal(times(peer.log, "dont 6 "), 1);
+    end_open();
+}
+
+static void a_flood_waits_in_the_network(void **state)
+{
+    uint64_t began;
+
+    (void)state;
+    begin_open((struct rfc2217_peer){.offers = true});
+    kl_tcp_flood_ms = 300;
+    uv_update_time(&bench.loop);
+    began = uv_now(&bench.loop);
+    flood("flood ", 6, sizeof bytes_to_send);
+    link_bench_until(&bench, is_lost, NULL);
+    assert_non_null(strstr(bench.text, "sends without end"));
+    uv_update_time(&bench.loop);
+    /* What may come at once, what may come in that time, and one more read. */
+    assert_true(bench.rx_size >= KL_TCP_BURST);
+    assert_true(bench.rx_size <= KL_TCP_BURST + (uv_now(&bench.loop) - began + 1) * 66 + 4096);
+    kl_tcp_flood_ms = 10000;
+    end_open();
+}
+
+/* A port that was quiet may say much at once. */
+static void a_burst_is_no_flood(void **state)
+{
+    (void)state;
+    begin_open((struct rfc2217_peer){.plain = true});
+    kl_tcp_flood_ms = 1;
+    flood("burst ", 6, KL_TCP_BURST - 4096);
+    rfc2217_peer_send(&peer, (const uint8_t *)"!", 1);
+    link_bench_until(&bench, has_byte, (uint8_t[]){'!'});
+    assert_int_equal(bench.lost, 0);
+    kl_tcp_flood_ms = 10000;
+    end_open();
+}
+
+/* It turns an option on and off, so that each turn wants an answer, and reads none. */
+static void answers_that_nobody_reads_end_it(void **state)
+{
+    const int small = 4096;
+    uv_os_fd_t fd;
+
+    (void)state;
+    begin_open((struct rfc2217_peer){.offers = true});
+    uv_read_stop((uv_stream_t *)&peer.client);
+    assert_int_equal(uv_fileno((uv_handle_t *)&peer.client, &fd), 0);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small), 0);
+    flood("\xff\xfc\x01\xff\xfb\x01", 6, sizeof bytes_to_send);
+    link_bench_until(&bench, is_lost, NULL);
+    assert_non_null(strstr(bench.text, "does not read the answers"));
+    end_open();
+}
+
 /* Every way from one pair of lines to another: two commands in one segment, in the order that
    resets nothing on the way. */
 static void both_lines_move_in_one_segment(void **state)
@@ -136,7 +244,7 @@ static void lines_are_done_once_the_server_said_so(void **state)
     peer.mute_control = true;
     peer.log_size = 0;
     link_bench_lines(&bench, 1, true, true);
-    link_bench_flush(&bench, 2);
+    link_bench_baud(&bench, 2, 230400);
     for (unsigned i = 0; i < 50 && peer.log_size == 0; i++)
         uv_run(&bench.loop, UV_RUN_ONCE);
     assert_string_equal(peer.log, "control 8 control 11 | ");
@@ -189,24 +297,6 @@ static void baud_tells_what_the_server_did(void **state)
     link_bench_until_done(&bench, 5);
     assert_true(bench.ok[4]);
     assert_non_null(strstr(peer.log, "baud 16711935 "));
-    end_open();
-}
-
-static void flush_drops_what_came_before_its_answer(void **state)
-{
-    (void)state;
-    begin_open((struct rfc2217_peer){.mute_purge = true});
-    link_bench_flush(&bench, 1);
-    for (unsigned i = 0; i < 50 && strstr(peer.log, "purge 1") == NULL; i++)
-        uv_run(&bench.loop, UV_RUN_ONCE);
-    rfc2217_peer_send(&peer, (const uint8_t *)"old", 3);
-    rfc2217_peer_answer(&peer, KL_COM_PURGE, (const uint8_t[]){1}, 1);
-    rfc2217_peer_send(&peer, (const uint8_t *)"new", 3);
-    link_bench_until_done(&bench, 1);
-    while (bench.rx_size < 3)
-        uv_run(&bench.loop, UV_RUN_ONCE);
-    assert_int_equal(bench.rx_size, 3);
-    assert_memory_equal(bench.rx, "new", 3);
     end_open();
 }
 
@@ -354,11 +444,14 @@ int main(void)
         cmocka_unit_test(raw_keeps_the_contract),
         cmocka_unit_test(open_sets_up_the_port_without_a_reset),
         cmocka_unit_test(answers_options_once),
+        cmocka_unit_test(an_unknown_option_is_refused_once),
+        cmocka_unit_test(a_flood_waits_in_the_network),
+        cmocka_unit_test(a_burst_is_no_flood),
+        cmocka_unit_test(answers_that_nobody_reads_end_it),
         cmocka_unit_test(both_lines_move_in_one_segment),
         cmocka_unit_test(lines_are_done_once_the_server_said_so),
         cmocka_unit_test(ign_set_control_leaves_the_lines_at_open),
         cmocka_unit_test(baud_tells_what_the_server_did),
-        cmocka_unit_test(flush_drops_what_came_before_its_answer),
         cmocka_unit_test(refusals_have_a_result_and_a_text),
         cmocka_unit_test(nobody_there_is_absent),
         cmocka_unit_test(may_be_closed_at_any_moment),

@@ -216,14 +216,6 @@ static int fake_baud(const struct kl_serial_device *d, uint32_t baud)
     return os.refuse ? -EINVAL : 0;
 }
 
-static int fake_flush(const struct kl_serial_device *d)
-{
-    (void)d;
-    assert_false(on_loop());
-    called("flush");
-    return 0;
-}
-
 static void fake_close(struct kl_serial_device *d)
 {
     assert_false(on_loop());
@@ -268,7 +260,6 @@ static int fake_unsent(int fd)
 static const struct kl_serial_ops fake_system = {.open = fake_open,
                                                  .lines = fake_lines,
                                                  .baud = fake_baud,
-                                                 .flush = fake_flush,
                                                  .close = fake_close,
                                                  .read = fake_read,
                                                  .write = fake_write,
@@ -338,10 +329,9 @@ static void adapters_are_asked_after_the_output_left(void **state)
     os.unsent = 5;
     link_bench_write(&bench, "x", 1);
     link_bench_baud(&bench, 1, 921600);
-    link_bench_flush(&bench, 2);
-    link_bench_lines(&bench, 3, true, false);
-    link_bench_until_done(&bench, 3);
-    assert_string_equal(os.calls, "drained baud 921600 flush lines 10 ");
+    link_bench_lines(&bench, 2, true, false);
+    link_bench_until_done(&bench, 2);
+    assert_string_equal(os.calls, "drained baud 921600 lines 10 ");
     end_fake();
 }
 
@@ -486,23 +476,6 @@ static void opening_is_tried_again_while_that_may_help(void **state)
     }
 }
 
-static void flush_drops_what_was_not_delivered(void **state)
-{
-    (void)state;
-    begin_fake();
-    open_fake();
-    assert_int_equal(write(os.fd[1], "old", 3), 3);
-    link_bench_flush(&bench, 1);
-    link_bench_until_done(&bench, 1);
-    size_t before = bench.rx_size; /* delivered before the flush, or not at all */
-    assert_true(before == 0 || before == 3);
-    assert_int_equal(write(os.fd[1], "new", 3), 3);
-    while (bench.rx_size < before + 3)
-        uv_run(&bench.loop, UV_RUN_ONCE);
-    assert_memory_equal(bench.rx + before, "new", 3);
-    end_fake();
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -519,7 +492,6 @@ int main(void)
         cmocka_unit_test(a_frozen_adapter_blocks_nothing_else),
         cmocka_unit_test(closed_while_it_opens),
         cmocka_unit_test(opening_is_tried_again_while_that_may_help),
-        cmocka_unit_test(flush_drops_what_was_not_delivered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

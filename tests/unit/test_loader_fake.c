@@ -96,12 +96,12 @@ static void write_reg(struct fake *f, const uint8_t *record)
     assert_true(f->written_count < 256);
     f->written[f->written_count++] = (struct pair){address, value};
     set(f, address, (read_reg(f, address) & ~mask) | (value & mask));
-    if (c && address == c->spi_base && value == 1u << 18) {
-        uint32_t w0 = c->id == KL_CHIP_ESP8266 ? 0x40 : c->spi_old_layout ? 0x80 : 0x58;
-        uint32_t usr2 = c->spi_old_layout ? 0x24 : 0x20;
+    if (c && address == c->spi.base && value == 1u << 18) {
+        uint32_t w0 = c->id == KL_CHIP_ESP8266 ? 0x40 : c->spi.old_layout ? 0x80 : 0x58;
+        uint32_t usr2 = c->spi.old_layout ? 0x24 : 0x20;
         set(f, address, 0);
-        set(f, c->spi_base + w0,
-            (read_reg(f, c->spi_base + usr2) & 0xFF) == 0x9F ? read_reg(f, 1) : 0);
+        set(f, c->spi.base + w0,
+            (read_reg(f, c->spi.base + usr2) & 0xFF) == 0x9F ? read_reg(f, 1) : 0);
     }
 }
 

@@ -18,14 +18,14 @@ struct args {
 #define AT(member) offsetof(struct args, member)
 
 static const struct option table[] = {
-    {.name = "Things", .type = OPT_HEADING},
-    {"once", OPT_FLAG, AT(once), NULL, "one turn", 0, 0},
-    {"csv-file", OPT_TEXT, AT(csv), "FILE", "the keys", 0, 0},
-    {"port", OPT_LIST, AT(ports), "PORT", "a port", 0, 0},
-    {"count", OPT_NUMBER, AT(count), "N", "how many", 1, 100},
-    {"settle", OPT_SECONDS, AT(settle), "S", "wait", 0, 60},
-    {"confirm", OPT_CHOICE, AT(confirm), "readback|ack", "proof\nof storing", 0, 0},
-    {"help", OPT_FLAG, AT(help), NULL, "this", 0, 0},
+    HEADING("Things"),
+    FLAG("once", once, "one turn"),
+    TEXT("csv-file", csv, "FILE", "the keys"),
+    LIST("port", ports, "PORT", "a port"),
+    NUMBER("count", count, "N", 1, 100, "how many"),
+    SECONDS("settle", settle, 0, 60, "wait"),
+    CHOICE("confirm", confirm, "readback|ack", "proof\nof storing"),
+    TYPED_FLAG("help", 'h', help, "this"),
 };
 
 static struct args a;
@@ -94,6 +94,62 @@ static void short_help(void **state)
     assert_true(a.help);
 }
 
+static void a_flag_is_taken_back(void **state)
+{
+    (void)state;
+    assert_true(parse("--once", "--no-once", NULL));
+    assert_false(a.once);
+    assert_true(parse("--no-once", "--once", NULL));
+    assert_true(a.once);
+    assert_false(parse("--no-count", NULL));
+    assert_false(parse("--no-once=yes", NULL));
+}
+
+static void the_last_value_counts(void **state)
+{
+    (void)state;
+    assert_true(parse("--count", "3", "--count", "4", NULL));
+    assert_int_equal(a.count, 4);
+}
+
+static void a_list_has_room_for_64(void **state)
+{
+    const struct option_table t = {table, sizeof table / sizeof table[0]};
+    struct option_settings all = {.count = 0};
+    char name[] = "--port", value[] = "x", *argv[2 * OPTION_LIST_MAX + 3];
+
+    (void)state;
+    for (unsigned i = 0; i <= OPTION_LIST_MAX; i++) {
+        argv[2 * i] = name;
+        argv[2 * i + 1] = value;
+    }
+    argv[2 * OPTION_LIST_MAX] = NULL;
+    assert_true(options_read(&t, argv, &all, NULL, error));
+    argv[2 * OPTION_LIST_MAX] = name;
+    argv[2 * OPTION_LIST_MAX + 2] = NULL;
+    all.count = 0;
+    assert_false(options_read(&t, argv, &all, NULL, error));
+    assert_non_null(strstr(error, "too often"));
+}
+
+static void words_are_kept_apart(void **state)
+{
+    const struct option_table t = {table, sizeof table / sizeof table[0]};
+    struct option_settings all = {.count = 0};
+    struct option_list words = {.count = 0};
+    char *argv[] = {(char[]){"list"}, (char[]){"--count"}, (char[]){"7"},    (char[]){"more"},
+                    (char[]){"--"},   (char[]){"--once"},  (char[]){"-odd"}, NULL};
+
+    (void)state;
+    assert_true(options_read(&t, argv, &all, &words, error));
+    assert_int_equal(all.count, 1);
+    assert_int_equal(words.count, 4);
+    assert_string_equal(words.item[0], "list");
+    assert_string_equal(words.item[1], "more");
+    assert_string_equal(words.item[2], "--once");
+    assert_string_equal(words.item[3], "-odd");
+}
+
 static void the_nearest_name_is_suggested(void **state)
 {
     (void)state;
@@ -145,6 +201,10 @@ int main(void)
         cmocka_unit_test(lists_keep_their_order),
         cmocka_unit_test(choices),
         cmocka_unit_test(short_help),
+        cmocka_unit_test(a_flag_is_taken_back),
+        cmocka_unit_test(the_last_value_counts),
+        cmocka_unit_test(a_list_has_room_for_64),
+        cmocka_unit_test(words_are_kept_apart),
         cmocka_unit_test(the_nearest_name_is_suggested),
         cmocka_unit_test(wrong_values_are_named),
         cmocka_unit_test(help_names_every_option),

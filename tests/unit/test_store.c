@@ -346,7 +346,7 @@ static void a_csv_that_cannot_be_used_is_named(void **state)
 {
     (void)state;
     opens_as(csv, KL_STORE_BAD_CSV, "keys.csv: No such file");
-    opens_as(dir.folder, KL_STORE_BAD_CSV, "not a regular file");
+    opens_as(dir.folder, KL_STORE_BAD_CSV, "a folder, not a file");
     file_put(csv, "a,b\nc,\"d\n");
     opens_as(csv, KL_STORE_BAD_CSV, "keys.csv: line 2: a quote is opened");
     file_put(csv, "dev-1;5ecret;5ecret\r\ndev-2;5ecret;5ecret\r\n");
@@ -357,6 +357,46 @@ static void a_csv_that_cannot_be_used_is_named(void **state)
     file_put(csv, "a,b\n");
     assert_int_equal(link(csv, scratch_path(&dir, "other.csv")), 0);
     opens_as(csv, KL_STORE_BAD_CSV, "hard links");
+}
+
+static bool is_acceptance(void *ctx, const struct kl_ledger_entry *e)
+{
+    unsigned *found = ctx;
+
+    if (strcmp(e->what, "accepted") == 0) {
+        assert_string_equal(e->reason, "header, repeated");
+        assert_string_equal(e->station, "bench-1");
+        ++*found;
+    }
+    return true;
+}
+
+/* A header, and one secret in all rows. */
+static void suspicious_rows_need_a_person(void **state)
+{
+    static const char text[] = "id,app_key\ndev-1,00112233445566778899aabbccddee01\n"
+                               "dev-2,00112233445566778899aabbccddee01\n";
+    struct kl_store_options options = {.csv = csv, .accept = 1u << KL_CSV_HEADER};
+    char error[KL_TEXT_MAX];
+    unsigned found = 0;
+    struct store_bench b;
+
+    (void)state;
+    file_put(csv, text);
+    opens_as(csv, KL_STORE_BAD_CSV, "keys.csv: line 1: a header, not a key: use --csv-header");
+    assert_int_equal(bench_open_with(&b, options), KL_STORE_BAD_CSV);
+    assert_non_null(strstr(b.error, "line 3, column 2: a secret that another row has too"));
+    assert_int_equal(access(scratch_path(&dir, "keys.csv.ledger"), F_OK), -1);
+    options.accept |= 1u << KL_CSV_REPEATED;
+    assert_int_equal(bench_open_with(&b, options), KL_STORE_OPENED);
+    assert_non_null(strstr(kl_store_content(b.store)->warning, "header, repeated"));
+    bench_close(&b);
+    assert_true(file_is(csv, text));
+    options.mode = KL_STORE_RECORD;
+    assert_int_equal(kl_store_open(&options, &b.store, error), KL_STORE_OPENED);
+    assert_true(kl_store_history(b.store, NULL, NULL, is_acceptance, &found, error));
+    assert_int_equal(found, 1);
+    kl_store_free(b.store);
 }
 
 static void a_ledger_that_is_damaged_stays_as_it_is(void **state)
@@ -499,6 +539,7 @@ int main(void)
         IN_FOLDER(a_missing_mark_is_made_up_for),
         IN_FOLDER(the_ledger_is_private_and_no_secret_is_in_it),
         IN_FOLDER(a_csv_that_cannot_be_used_is_named),
+        IN_FOLDER(suspicious_rows_need_a_person),
         IN_FOLDER(a_ledger_that_is_damaged_stays_as_it_is),
         IN_FOLDER(without_its_ledger_the_marks_still_count),
         IN_FOLDER(links_lead_to_the_real_file),

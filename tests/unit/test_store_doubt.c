@@ -86,7 +86,7 @@ static int64_t number(const char *sql)
 
 static void opens(struct store_bench *b, uint32_t answers)
 {
-    enum kl_store_open_result result = bench_open_with(b, csv, answers);
+    enum kl_store_open_result result = bench_open_answered(b, csv, answers);
 
     if (result != KL_STORE_OPENED)
         fail_msg("%s", b->error);
@@ -286,7 +286,7 @@ static void yesterdays_ledger_is_an_old_copy(void **state)
     reserve_one("dev-2", 2);
     copy_file(old, ledger);
     stops(KL_DOUBT_MOVED, "a copy was put back");
-    assert_int_equal(bench_open_with(&b, csv, back), KL_STORE_DOUBT);
+    assert_int_equal(bench_open_answered(&b, csv, back), KL_STORE_DOUBT);
     assert_int_equal(b.doubt, KL_DOUBT_OLD);
     assert_non_null(strstr(b.error, "it lacks dev-2 for 24:0a:c4:00:00:02"));
     opens(&b, back | 1u << KL_DOUBT_OLD);

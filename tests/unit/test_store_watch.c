@@ -1,4 +1,5 @@
 /* Tests of the store while others change its files under it. */
+#include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,12 +8,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "adapters/host/disk.h"
 #include "scratch.h"
 #include "store_bench.h"
 
@@ -168,6 +173,18 @@ static void a_csv_that_breaks_keeps_what_was_read(void **state)
     assert_true(file_is(csv, "dev-1,aa01,bb01,Provisioned\ndev-2,aa02,bb02\ndev-3,aa03,bb03\n"));
 }
 
+static void suspicious_rows_that_come_keep_what_was_read(void **state)
+{
+    (void)state;
+    file_put(csv, "dev-1,aa01,bb01\ndev-2,aa02,bb02\ndev-3,aa03,bb03\ndev-4,1.12E+15,bb04\n");
+    assert_true(bench_until(&b, has_trouble, (char[]){"line 4, column 2"}));
+    assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-2", 2), KL_STORE_FAILED);
+    assert_int_equal(b.reloads, 0);
+    file_put(csv, three_rows);
+    assert_true(bench_until(&b, has_none, NULL));
+    assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-2", 2), KL_STORE_OK);
+}
+
 static void an_emptied_or_deleted_csv_is_trouble_until_it_is_back(void **state)
 {
     (void)state;
@@ -253,13 +270,109 @@ static void half_a_row_from_the_future_is_not_taken_for_a_key(void **state)
     assert_true(bench_until(&b, has_none, NULL));
 }
 
-/* A generator that keeps its file open goes on writing where nobody reads any more. */
-static void rows_written_into_the_replaced_file_are_told(void **state)
+/* A generator that keeps its file open goes on writing into it: it is not replaced. */
+static void a_file_that_is_open_for_writing_is_marked_later(void **state)
 {
     static const char row[] = "dev-4,aa04,bb04\n";
     int fd = open(csv, O_WRONLY | O_APPEND | O_CLOEXEC);
 
     (void)state;
+    assert_true(fd >= 0);
+    assert_int_equal(bench_ask(&b, KL_OP_PROVISION, "dev-1", 1), KL_STORE_OK);
+    assert_true(bench_until(&b, has_trouble, (char[]){"open for writing"}));
+    assert_true(file_is(csv, three_rows));
+    assert_int_equal(write(fd, row, sizeof row - 1), sizeof row - 1);
+    wait_for_reload(1); /* nothing is missing: what was added counts at once */
+    assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-4", 2), KL_STORE_OK);
+    close(fd);
+    assert_true(bench_until(&b, is_marked, (char[]){"dev-1,aa01,bb01,Provisioned"}));
+    assert_true(bench_until(&b, has_none, NULL));
+    bench_close(&b);
+    assert_true(file_is(csv, "dev-1,aa01,bb01,Provisioned\ndev-2,aa02,bb02\ndev-3,aa03,bb03\n"
+                             "dev-4,aa04,bb04\n"));
+}
+
+/* It empties the file, and pauses at a line's end, as long as it likes. */
+static void half_a_save_is_neither_taken_nor_marked(void **state)
+{
+    static const char half[] = "dev-1,aa01,bb01\n", rest[] = "dev-2,aa02,bb02\ndev-3,aa03,bb03\n";
+    int fd = open(csv, O_WRONLY | O_TRUNC | O_CLOEXEC);
+
+    (void)state;
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, half, sizeof half - 1), sizeof half - 1);
+    assert_int_equal(bench_ask(&b, KL_OP_PROVISION, "dev-1", 1), KL_STORE_OK);
+    assert_true(bench_until(&b, has_trouble, (char[]){"2 rows that were there are missing"}));
+    assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-2", 2), KL_STORE_FAILED);
+    assert_int_equal(b.reloads, 0);
+    assert_true(file_is(csv, half));
+    assert_int_equal(write(fd, rest, sizeof rest - 1), sizeof rest - 1);
+    close(fd);
+    assert_true(bench_until(&b, is_marked, (char[]){"dev-1,aa01,bb01,Provisioned"}));
+    bench_close(&b);
+    assert_true(file_is(csv, "dev-1,aa01,bb01,Provisioned\ndev-2,aa02,bb02\ndev-3,aa03,bb03\n"));
+}
+
+/* Rows that somebody took out are gone once the file rests. */
+static void rows_may_be_taken_out(void **state)
+{
+    (void)state;
+    put_in_place("dev-2,aa02,bb02\n");
+    assert_true(bench_until(&b, has_trouble, (char[]){"2 rows that were there are missing"}));
+    wait_for_reload(1);
+    assert_int_equal(kl_store_content(b.store)->row_count, 1);
+}
+
+static void another_kind_of_thing_in_its_place_is_named(void **state)
+{
+    static const char *const words[] = {"a named pipe", "a folder", "a socket", "a device"};
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const char *away = scratch_path(&dir, "away");
+
+    (void)state;
+    assert_true(kl_copy(address.sun_path, sizeof address.sun_path, csv));
+    assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-1", 1), KL_STORE_OK);
+    for (int i = 0; i < 3 + (geteuid() == 0); i++) {
+        struct kl_fingerprint one = bench_key(&b, "dev-1");
+
+        assert_int_equal(rename(csv, away), 0);
+        assert_int_equal(i == 0   ? mkfifo(csv, 0600)
+                         : i == 1 ? mkdir(csv, 0700)
+                         : i == 2 ? bind(fd, (struct sockaddr *)&address, sizeof address)
+                                  : mknod(csv, S_IFCHR | 0600, makedev(1, 5)),
+                         0);
+        bench_submit(&b, KL_OP_PROVISION, &one, 1);
+        bench_wait(&b);
+        assert_int_equal(b.status, KL_STORE_OK);
+        assert_true(bench_until(&b, has_trouble, (char *)(uintptr_t)words[i]));
+        assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-2", 2), KL_STORE_FAILED);
+        assert_int_equal(i == 1 ? rmdir(csv) : unlink(csv), 0);
+        assert_int_equal(rename(away, csv), 0);
+        assert_true(bench_until(&b, has_none, NULL));
+    }
+    close(fd);
+    bench_close(&b);
+    assert_true(file_is(csv, "dev-1,aa01,bb01,Provisioned\ndev-2,aa02,bb02\ndev-3,aa03,bb03\n"));
+}
+
+static int no_lease(int fd)
+{
+    (void)fd;
+    errno = EINVAL;
+    return -1;
+}
+
+/* Where nobody can tell who has it open. */
+static void rows_written_into_the_replaced_file_are_told(void **state)
+{
+    static const char row[] = "dev-4,aa04,bb04\n";
+    int fd = open(csv, O_WRONLY | O_APPEND | O_CLOEXEC);
+    struct kl_disk disk = kl_disk_real;
+
+    (void)state;
+    disk.lease = no_lease;
+    kl_disk = &disk;
     assert_true(fd >= 0);
     assert_int_equal(bench_ask(&b, KL_OP_PROVISION, "dev-1", 1), KL_STORE_OK);
     bench_submit(&b, KL_OP_RESERVE, &(struct kl_fingerprint){{9}}, 2);
@@ -274,6 +387,8 @@ static void rows_written_into_the_replaced_file_are_told(void **state)
     assert_true(bench_until(&b, has_none, NULL));
     assert_int_equal(bench_ask(&b, KL_OP_PROVISION, "dev-2", 2), KL_STORE_OK);
     assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-4", 3), KL_STORE_OK);
+    bench_close(&b);
+    kl_disk = &kl_disk_real;
 }
 
 static void a_name_that_leads_elsewhere_is_trouble(void **state)
@@ -372,10 +487,15 @@ int main(void)
         WHILE_RUNNING(a_change_is_noticed_before_the_next_key_goes_out),
         WHILE_RUNNING(the_key_of_a_row_that_vanished_stays_with_its_board),
         WHILE_RUNNING(a_csv_that_breaks_keeps_what_was_read),
+        WHILE_RUNNING(suspicious_rows_that_come_keep_what_was_read),
         WHILE_RUNNING(an_emptied_or_deleted_csv_is_trouble_until_it_is_back),
         WHILE_RUNNING(half_a_row_at_the_end_is_not_taken_for_a_key),
         WHILE_RUNNING(half_a_row_from_the_future_is_not_taken_for_a_key),
         WHILE_RUNNING(a_spreadsheet_that_saves_over_it_changes_no_key),
+        WHILE_RUNNING(a_file_that_is_open_for_writing_is_marked_later),
+        WHILE_RUNNING(half_a_save_is_neither_taken_nor_marked),
+        WHILE_RUNNING(rows_may_be_taken_out),
+        WHILE_RUNNING(another_kind_of_thing_in_its_place_is_named),
         WHILE_RUNNING(rows_written_into_the_replaced_file_are_told),
         WHILE_RUNNING(a_file_saved_with_semicolons_is_not_taken_in),
         WHILE_RUNNING(a_name_that_leads_elsewhere_is_trouble),

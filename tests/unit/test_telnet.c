@@ -112,6 +112,27 @@ static void test_long_subnegotiation_keeps_its_beginning(void **state)
     assert_int_equal(kl_telnet_byte(&t, 'a'), KL_TELNET_DATA);
 }
 
+static void test_endless_subnegotiation_ends(void **state)
+{
+    (void)state;
+    struct kl_telnet t;
+    unsigned n = 0;
+    kl_telnet_init(&t);
+    kl_telnet_byte(&t, 0xff);
+    kl_telnet_byte(&t, 250);
+    while (kl_telnet_byte(&t, 'x') == KL_TELNET_MORE && n <= KL_TELNET_SB_END)
+        n++;
+    assert_int_equal(n, KL_TELNET_SB_END);
+    /* The same where its last byte is an escaped one. */
+    kl_telnet_byte(&t, 0xff);
+    kl_telnet_byte(&t, 250);
+    for (n = 0; n < KL_TELNET_SB_END; n++) {
+        kl_telnet_byte(&t, 0xff);
+        kl_telnet_byte(&t, 0xff);
+    }
+    assert_int_equal(kl_telnet_byte(&t, 'x'), KL_TELNET_DATA);
+}
+
 static void test_com_port_commands(void **state)
 {
     (void)state;
@@ -218,6 +239,7 @@ int main(void)
         cmocka_unit_test(test_empty_subnegotiation_says_nothing),
         cmocka_unit_test(test_unended_subnegotiation_gives_way_to_a_command),
         cmocka_unit_test(test_long_subnegotiation_keeps_its_beginning),
+        cmocka_unit_test(test_endless_subnegotiation_ends),
         cmocka_unit_test(test_com_port_commands),
         cmocka_unit_test(test_what_is_written_is_read_back),
         cmocka_unit_test(test_recovers_from_noise),

@@ -63,78 +63,6 @@ static void check_revisions(struct parts *p)
 /* ---- places -----------------------------------------------------------------------------------
  */
 
-static bool covered(const struct parts *p, uint32_t offset)
-{
-    for (unsigned i = 0; i < p->count; i++)
-        if (p->part[i].offset <= offset && offset < end_of(&p->part[i]))
-            return true;
-    return false;
-}
-
-static uint32_t place_of(const struct parts *p, const struct part *part)
-{
-    const struct kl_partition *ota = kl_partition_find(&p->table, 1, 0);
-
-    if (part->offset != OFFSET_UNKNOWN)
-        return part->offset;
-    switch (part->role) {
-    case ROLE_BOOTLOADER:
-        return p->chip ? kl_chip(p->chip)->bootloader_offset : 0;
-    case ROLE_OTA_DATA:
-        return ota ? ota->offset : OFFSET_UNKNOWN;
-    default:
-        return app_place(p);
-    }
-}
-
-/* A choice of OTA slot that lies beside the firmware, but has no partition, is left out. */
-static void place(struct parts *p)
-{
-    unsigned kept = 0;
-
-    for (unsigned i = 0; i < p->count; i++) {
-        struct part part = p->part[i];
-        part.offset = place_of(p, &part);
-        p->part[i].data = NULL;
-        if (part.offset == OFFSET_UNKNOWN)
-            free(part.data);
-        else
-            p->part[kept++] = part;
-    }
-    p->count = kept;
-}
-
-/*
- * A board that was updated over the air before would start its other slot, not what is flashed
- * now: an empty OTA choice makes it start the first.
- */
-static void add_empty_choice(struct parts *p)
-{
-    const struct kl_partition *ota = kl_partition_find(&p->table, 1, 0);
-    struct part *part = &p->part[p->count];
-
-    if (!ota || covered(p, ota->offset) || ota->size > 0x10000)
-        return;
-    if (!p->found_beside) {
-        warning(p,
-                "no image is for partition %s (0x%x): a board that was updated over the air may "
-                "start its other program",
-                ota->name, ota->offset);
-        return;
-    }
-    if (p->count == KL_REGIONS_MAX)
-        return;
-    *part = (struct part){.role = ROLE_OTA_DATA, .offset = ota->offset, .size = ota->size};
-    kl_copy(part->path, sizeof part->path, ota->name);
-    part->data = malloc(part->size);
-    if (!part->data) {
-        problem(p, "out of memory");
-        return;
-    }
-    memset(part->data, 0xff, part->size);
-    p->count++;
-}
-
 static void check_boot_place(struct parts *p)
 {
     uint32_t right = p->chip ? kl_chip(p->chip)->bootloader_offset : 0;
@@ -144,7 +72,7 @@ static void check_boot_place(struct parts *p)
         uint64_t at = part->offset + part->image_at;
         if (part->role != ROLE_BOOTLOADER && part->role != ROLE_MERGED)
             continue;
-        if (part->is_image && at != right)
+        if (part->is_image && at != right && !part->misplaced)
             problem(p,
                     "%s puts the bootloader at 0x%llx, but the %s looks for it at 0x%x; use that "
                     "offset",
@@ -152,10 +80,43 @@ static void check_boot_place(struct parts *p)
     }
 }
 
+/* A chip starts nothing from a bootloader's place that holds something else. */
+static void check_boot_contents(struct parts *p)
+{
+    uint32_t right = p->chip ? kl_chip(p->chip)->bootloader_offset : 0;
+
+    for (unsigned i = 0; p->chip && i < p->count; i++) {
+        const struct part *part = &p->part[i];
+        bool covers = part->offset <= right && right < end_of(part);
+        if (!covers || part->role == ROLE_BOOTLOADER || part->role == ROLE_MERGED ||
+            part->misplaced)
+            continue;
+        if (part->size > SECTOR + 64 && part->data[SECTOR] == KL_IMAGE_MAGIC)
+            problem(p,
+                    "%s begins with a digest for Secure Boot V1, and the bootloader behind it: it "
+                    "belongs at 0x0: --image 0x0:%s",
+                    part->path, part->path);
+        else
+            problem(p,
+                    "%s is %s, but lies in the bootloader's place (0x%x): no board would start; "
+                    "put the build's bootloader there",
+                    part->path, kl_content_name(part->content), right);
+    }
+}
+
+/* Data may begin within a sector, if the table has a partition there. */
+static bool may_be_crooked(const struct parts *p, const struct part *part)
+{
+    const struct kl_partition *home = partition_at(p, part->offset);
+
+    return part->role == ROLE_OTHER && home && home->offset == part->offset &&
+           part->offset % 4 == 0;
+}
+
 static void check_alignment(struct parts *p)
 {
     for (unsigned i = 0; i < p->count; i++)
-        if (p->part[i].offset % SECTOR)
+        if (p->part[i].offset % SECTOR && !may_be_crooked(p, &p->part[i]))
             problem(p,
                     "%s: offset 0x%x is not a multiple of 0x%x, the flash's sector; correct the "
                     "offset",
@@ -167,24 +128,18 @@ static void check_overlaps(struct parts *p)
     for (unsigned i = 0; i < p->count; i++)
         for (unsigned j = 0; j < i; j++) {
             const struct part *a = &p->part[j], *b = &p->part[i];
-            if (a->offset < end_of(b) && b->offset < end_of(a))
+            if (a->offset < (uint64_t)b->offset + b->size &&
+                b->offset < (uint64_t)a->offset + a->size)
                 problem(p,
                         "%s (0x%x to 0x%llx) and %s (0x%x to 0x%llx) overlap; correct an offset, "
                         "or make the first one smaller",
-                        a->path, a->offset, (unsigned long long)end_of(a), b->path, b->offset,
-                        (unsigned long long)end_of(b));
+                        a->path, a->offset, (unsigned long long)a->offset + a->size, b->path,
+                        b->offset, (unsigned long long)b->offset + b->size);
         }
 }
 
 /* ---- the partition table ----------------------------------------------------------------------
  */
-
-enum {
-    TYPE_APP = 0,
-    TYPE_DATA = 1,
-    TYPE_BOOTLOADER = 2, /* these two name what lies before the partitions */
-    TYPE_TABLE = 3
-};
 
 static bool touches(const struct kl_partition *row, uint64_t start, uint64_t end)
 {
@@ -211,13 +166,32 @@ static void check_table(struct parts *p)
                     "partition table",
                     row->name, row->offset, boot->offset, (unsigned long long)end_of(boot));
     }
-    if (!p->have_table && p->chip && p->chip != KL_CHIP_ESP8266 && p->report->problem_count == 0)
-        warning(p, "no partition table is among the images: nothing keeps them off the NVS");
 }
 
+/* The bootloader takes the last of two, people mean the first. */
+static void check_twins(struct parts *p)
+{
+    for (unsigned i = 0; i < p->table.count; i++)
+        for (unsigned j = 0; j < i; j++) {
+            const struct kl_partition *a = &p->table.row[j], *b = &p->table.row[i];
+            bool start = b->type == TYPE_APP || (b->type == TYPE_DATA && b->subtype == DATA_OTA);
+            if (start && a->type == b->type && a->subtype == b->subtype)
+                problem(p,
+                        "the partition table has two partitions of one kind, %s and %s: it is not "
+                        "certain which of them counts; correct the partition table",
+                        a->name, b->name);
+        }
+}
+
+/* Boards keep their key in an NVS. What is one itself, or covers one as a part of a merged file, is
+   left out on boards that hold a key; anything else that would clear one is a mistake. */
 static void check_nvs(struct parts *p, const struct part *part, const struct kl_partition *nvs)
 {
-    if (!touches(nvs, part->offset, end_of(part)))
+    if (part->role == ROLE_MERGED || !touches(nvs, sector_of(part), end_of(part)))
+        return;
+    if (part->role == ROLE_NVS && part->offset == nvs->offset &&
+        (part->content == KL_CONTENT_NVS || part->content == KL_CONTENT_BLANK ||
+         nvs->subtype == DATA_NVS_KEYS))
         return;
     if (part->offset < nvs->offset)
         problem(
@@ -226,21 +200,54 @@ static void check_nvs(struct parts *p, const struct part *part, const struct kl_
             "keys: it is padded from 0x%x to 0x%llx; flash its parts instead, each with --image",
             part->path, nvs->name, nvs->offset, nvs->offset + nvs->size, part->offset,
             (unsigned long long)end_of(part));
+    else if (part->content == KL_CONTENT_NVS || part->content == KL_CONTENT_BLANK)
+        problem(
+            p,
+            "%s lies within the NVS partition (%s, 0x%x to 0x%x), where boards keep their keys; "
+            "an image of the NVS has to begin where that begins: --image 0x%x:%s",
+            part->path, nvs->name, nvs->offset, nvs->offset + nvs->size, nvs->offset, part->path);
     else
         problem(p,
                 "%s would write over the NVS partition (%s, 0x%x to 0x%x), where boards keep their "
-                "keys; leave it out, or use --erase to clear them",
-                part->path, nvs->name, nvs->offset, nvs->offset + nvs->size);
+                "keys, and it is no image of an NVS but %s; leave it out",
+                part->path, nvs->name, nvs->offset, nvs->offset + nvs->size,
+                kl_content_name(part->content));
 }
 
 static void check_all_nvs(struct parts *p)
 {
+    for (unsigned i = 0; i < p->table.count; i++)
+        for (unsigned n = 0; is_nvs_row(&p->table.row[i]) && n < p->count; n++)
+            check_nvs(p, &p->part[n], &p->table.row[i]);
+}
+
+static bool is_given(const struct parts *p, const struct kl_partition *row)
+{
+    for (unsigned i = 0; i < p->count; i++)
+        if (partition_at(p, p->part[i].offset) == row)
+            return true;
+    return false;
+}
+
+/* The flash is erased by the sector: data that shares one with a partition that is not written
+   would clear that one's share. NVS partitions have a word of their own. */
+static void check_neighbours(struct parts *p, const struct part *part)
+{
     for (unsigned i = 0; i < p->table.count; i++) {
         const struct kl_partition *row = &p->table.row[i];
-        if (row->type != TYPE_DATA || row->subtype != 2)
+        uint64_t end = part->offset + (uint64_t)part->size,
+                 row_end = row->offset + (uint64_t)row->size;
+        uint64_t from = row->offset > sector_of(part) ? row->offset : sector_of(part);
+        uint64_t to = row_end < end_of(part) ? row_end : end_of(part);
+        if (partition_at(p, part->offset) == row || part->role == ROLE_MERGED || is_nvs_row(row) ||
+            from >= to || (from < end && to > part->offset))
             continue;
-        for (unsigned n = 0; n < p->count; n++)
-            check_nvs(p, &p->part[n], row);
+        if (!is_given(p, row))
+            problem(p,
+                    "%s (0x%x) shares a sector of the flash with partition %s (0x%x): writing it "
+                    "would clear 0x%llx to 0x%llx there; give %s too, with --image 0x%x:FILE",
+                    part->path, part->offset, row->name, row->offset, (unsigned long long)from,
+                    (unsigned long long)to, row->name, row->offset);
     }
 }
 
@@ -275,16 +282,60 @@ static void check_contents(struct parts *p)
 
     for (unsigned i = 0; i < p->count; i++) {
         const struct part *part = &p->part[i];
-        apps += part->role == ROLE_APP || part->role == ROLE_MERGED;
+        apps += part->role == ROLE_APP || part->role == ROLE_MERGED ||
+                part->content == KL_CONTENT_MCUBOOT;
         if (p->have_table && part->role == ROLE_APP)
             check_app(p, part);
-        if (p->have_table)
+        if (p->have_table) {
             check_room(p, part);
+            check_neighbours(p, part);
+        }
     }
+    if (apps > 0 && p->chip != KL_CHIP_ESP8266 && p->report->problem_count == 0 &&
+        !part_with(p, ROLE_BOOTLOADER) && !part_with(p, ROLE_MERGED))
+        warning(p, "no bootloader is among the images: boards have to have one already");
     if (p->have_table && !kl_partition_find(&p->table, TYPE_APP, -1))
         problem(p, "the partition table has no app partition: no program could start; correct it");
-    if (apps == 0 && p->count > 0 && p->chip != KL_CHIP_ESP8266 && p->report->problem_count == 0)
+    if (apps == 0 && p->count > 0 && p->chip != KL_CHIP_ESP8266 && !p->alone &&
+        p->report->problem_count == 0)
         warning(p, "no program is among the images: boards will run what they have");
+}
+
+/* The table on the board would decide what starts, and nobody has seen that one. */
+static void check_table_missing(struct parts *p)
+{
+    bool other = p->chip == KL_CHIP_ESP8266 || p->has_mcuboot || p->alone;
+
+    if (p->have_table || other || p->report->problem_count > 0)
+        return;
+    for (unsigned i = 0; i < p->count; i++)
+        if (p->part[i].role == ROLE_APP) {
+            problem(p, "no partition table is among the images: the one on the board would decide "
+                       "which program starts, and where the NVS is. Give the build's too: --image "
+                       "0x8000:partitions.bin");
+            return;
+        }
+    if (p->chip)
+        warning(p, "no partition table is among the images: nothing keeps them off the NVS");
+}
+
+/* ---- signatures -------------------------------------------------------------------------------
+ */
+
+static void check_header(struct parts *p)
+{
+    for (unsigned i = 0; i < p->count; i++) {
+        const struct part *part = &p->part[i];
+        bool boots = part->role == ROLE_BOOTLOADER || part->role == ROLE_MERGED;
+        if (!boots || !part->is_image || part->info.signature == KL_SIGNATURE_NONE)
+            continue;
+        found(p, "%s is signed: it is written byte for byte", part->path);
+        if (p->header_asked)
+            problem(p,
+                    "%s is signed: its header can't be changed; leave --flash-mode and "
+                    "--flash-freq out, or build and sign it with these",
+                    part->path);
+    }
 }
 
 /* ---- the flash --------------------------------------------------------------------------------
@@ -293,6 +344,7 @@ static void check_contents(struct parts *p)
 static void check_flash_size(struct parts *p)
 {
     const struct part *boot = part_with(p, ROLE_BOOTLOADER);
+    const struct part *all = part_with(p, ROLE_MERGED);
     const struct kl_partition *last = NULL;
     uint64_t end = 0;
     uint32_t named;
@@ -305,7 +357,9 @@ static void check_flash_size(struct parts *p)
     if (end > 0x40000u << (KL_FLASH_SIZES - 1))
         problem(p, "partition %s reaches to 0x%llx, past any flash; correct the partition table",
                 last->name, (unsigned long long)end);
-    if (!boot || !boot->is_image || !p->keep_size || !p->chip)
+    boot = boot ? boot : all;
+    if (!boot || !boot->is_image || !p->chip ||
+        !(p->keep_size || boot->info.signature != KL_SIGNATURE_NONE))
         return;
     named = kl_chip_flash_size_bytes(kl_chip(p->chip), boot->info.size_freq);
     if (named && end > named)
@@ -322,13 +376,16 @@ void check_parts(struct parts *p)
     settle_chip(p);
     settle_frequency(p);
     check_revisions(p);
-    place(p);
-    add_empty_choice(p);
+    plan_parts(p);
     check_boot_place(p);
+    check_boot_contents(p);
     check_alignment(p);
     check_overlaps(p);
     check_table(p);
+    check_twins(p);
     check_all_nvs(p);
     check_contents(p);
+    check_table_missing(p);
+    check_header(p);
     check_flash_size(p);
 }

@@ -1,76 +1,8 @@
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bundle_files.h"
 #include "pack.h"
-
-static const char *role_name(const struct part *part)
-{
-    switch (part->role) {
-    case ROLE_BOOTLOADER:
-        return part->info.chip == KL_CHIP_ESP8266 ? "firmware" : "bootloader";
-    case ROLE_TABLE:
-        return "partition table";
-    case ROLE_APP:
-        return "firmware";
-    default:
-        return file_name(part);
-    }
-}
-
-/* A copy padded to a multiple of 4: some stubs write the tail wrong otherwise (2.2). */
-static uint8_t *padded(const struct part *part, uint32_t *size)
-{
-    uint8_t *raw;
-
-    *size = (uint32_t)((part->size + 3) / 4 * 4);
-    raw = malloc(*size);
-    if (raw) {
-        memset(raw, 0xff, *size);
-        memcpy(raw, part->data, part->size);
-    }
-    return raw;
-}
-
-/* The header that the ROM reads says how the flash is used; the second form of the ESP8266's images
-   has none at its beginning (7.2). */
-static bool is_started_by_rom(const struct part *part)
-{
-    return (part->role == ROLE_BOOTLOADER || part->role == ROLE_MERGED) && part->is_image &&
-           part->data[part->image_at] == KL_IMAGE_MAGIC;
-}
-
-static bool pack_part(const struct part *part, int mode, int freq, int size_code,
-                      struct kl_image *out)
-{
-    uint32_t size;
-    uint8_t *raw = padded(part, &size);
-
-    if (!raw)
-        return false;
-    if (is_started_by_rom(part))
-        kl_image_patch(raw + part->image_at, &part->info, mode, freq, size_code);
-    return kl_pack(out, raw, size);
-}
-
-/* The bootloader's header names the flash's size: one image for each that it can name. */
-static bool pack_sizes(const struct parts *p, const struct part *part, struct kl_region *region)
-{
-    const struct kl_chip *chip = kl_chip(p->chip);
-    struct kl_image plain;
-
-    if (!pack_part(part, p->flash_mode, p->flash_freq, -1, &plain))
-        return false;
-    for (unsigned n = 0; n < KL_FLASH_SIZES; n++) {
-        int code = kl_chip_flash_size_code(chip, 0x40000u << n);
-        region->image[n] = plain;
-        if (is_started_by_rom(part) && !p->keep_size && code >= 0 &&
-            !pack_part(part, p->flash_mode, p->flash_freq, code, &region->image[n]))
-            return false;
-    }
-    return true;
-}
 
 static void sort_parts(struct parts *p)
 {
@@ -82,9 +14,41 @@ static void sort_parts(struct parts *p)
         }
 }
 
+static void take_image(struct kl_bundle *b, const struct kl_image_info *info)
+{
+    if (info->rev_min > b->rev_min)
+        b->rev_min = info->rev_min;
+    if (info->rev_max < b->rev_max)
+        b->rev_max = info->rev_max;
+    if (info->has_descriptor) {
+        kl_copy(b->project, sizeof b->project, info->project);
+        kl_copy(b->version, sizeof b->version, info->version);
+    }
+}
+
+/* The program that starts says what the bundle is called, wherever it lies. */
+static void take_program(struct kl_bundle *b, const struct parts *p)
+{
+    const struct kl_partition *row = p->starts.row;
+    struct kl_image_info info;
+    char why[KL_TEXT_MAX];
+    size_t size;
+    const uint8_t *data = row ? bytes_at(p, row->offset, &size) : NULL;
+
+    if (!data)
+        return;
+    kl_copy(b->starts, sizeof b->starts, row->name);
+    b->starts_at = row->offset;
+    if (!kl_image_read(data, size, &info, why))
+        take_image(b, &info);
+    for (unsigned i = 0; i < p->count; i++)
+        if (p->part[i].offset <= row->offset && row->offset < end_of(&p->part[i]))
+            kl_copy(b->file, sizeof b->file, file_name(&p->part[i]));
+}
+
 static void take_facts(struct kl_bundle *b, const struct parts *p)
 {
-    const struct kl_partition *nvs = kl_partition_find(&p->table, 1, 2);
+    const struct kl_partition *nvs = kl_partition_find(&p->table, TYPE_DATA, DATA_NVS);
 
     b->rev_max = 0xffff;
     for (unsigned i = 0; i < p->count; i++) {
@@ -94,17 +58,11 @@ static void take_facts(struct kl_bundle *b, const struct parts *p)
             b->flash_end = end;
         if (!part->is_image)
             continue;
-        if (part->info.rev_min > b->rev_min)
-            b->rev_min = part->info.rev_min;
-        if (part->info.rev_max < b->rev_max)
-            b->rev_max = part->info.rev_max;
+        take_image(b, &part->info);
         if (part->role != ROLE_BOOTLOADER || b->file[0] == '\0')
             kl_copy(b->file, sizeof b->file, file_name(part));
-        if (part->info.has_descriptor) {
-            kl_copy(b->project, sizeof b->project, part->info.project);
-            kl_copy(b->version, sizeof b->version, part->info.version);
-        }
     }
+    take_program(b, p);
     for (unsigned i = 0; i < p->table.count; i++)
         if (p->table.row[i].offset + p->table.row[i].size > b->flash_end)
             b->flash_end = p->table.row[i].offset + p->table.row[i].size;
@@ -117,7 +75,7 @@ static void take_facts(struct kl_bundle *b, const struct parts *p)
 /* What was flashed, in one figure: SHA-256 over each image's place, length and digest. */
 static void digest(struct kl_bundle *b, const struct parts *p)
 {
-    uint8_t all[KL_REGIONS_MAX][40];
+    uint8_t all[PARTS_MAX][40];
 
     for (unsigned i = 0; i < p->count; i++) {
         for (unsigned n = 0; n < 4; n++) {
@@ -137,22 +95,16 @@ static struct kl_bundle *build(struct parts *p, const struct kl_bundle_options *
         return NULL;
     b->chip = p->chip;
     b->erase_all = options->erase_all;
+    b->md5 = kl_md5;
     sort_parts(p);
-    for (unsigned i = 0; i < p->count; i++) {
-        struct kl_region *region = &b->region[b->region_count++];
-        kl_copy(region->name, sizeof region->name, role_name(&p->part[i]));
-        region->offset = p->part[i].offset;
-        if (!pack_sizes(p, &p->part[i], region)) {
-            problem(p, "%s: out of memory", p->part[i].path);
-            kl_bundle_free(b);
-            return NULL;
-        }
-        b->raw_total += region->image[KL_FLASH_SIZES - 1].raw_size;
-        b->packed_total += region->image[KL_FLASH_SIZES - 1].packed_size;
-    }
+    if (!make_regions(p, b))
+        problem(p, "out of memory");
     take_facts(b, p);
     digest(b, p);
-    return b;
+    if (p->report->problem_count == 0)
+        return b;
+    kl_bundle_free(b);
+    return NULL;
 }
 
 struct kl_bundle *kl_bundle_load(const struct kl_bundle_options *options,
@@ -169,13 +121,15 @@ struct kl_bundle *kl_bundle_load(const struct kl_bundle_options *options,
     p->flash_mode = options->flash_mode;
     p->flash_mhz = options->flash_mhz;
     p->flash_freq = -1;
+    p->header_asked = options->flash_mode >= 0 || options->flash_mhz > 0;
+    p->wanted = OFFSET_UNKNOWN;
     p->keep_size = options->keep_size;
     find_parts(p, options);
     read_parts(p);
     check_parts(p);
     if (report->problem_count == 0)
         b = build(p, options);
-    for (unsigned i = 0; i < KL_REGIONS_MAX; i++)
+    for (unsigned i = 0; i < PARTS_MAX; i++)
         free(p->part[i].data);
     free(p);
     return b;

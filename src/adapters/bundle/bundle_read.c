@@ -1,78 +1,186 @@
-/* bundle_read.c: what each file of a bundle is, and whether it is whole. */
+/* bundle_read.c: what each file of a bundle is, by its place, its name and its bytes, and whether
+   it is whole. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "bundle_files.h"
+#include "bytes.h"
+
+/* ---- merged files -----------------------------------------------------------------------------
+ */
+
+enum {
+    TABLE_REACH = 1 << 20, /* how far into a file a partition table is looked for */
+    ALONE_MIN = 1024,      /* less behind an image is no program of its own */
+};
 
 static const uint32_t bootloader_places[] = {0, 0x1000, 0x2000};
 
 /* Where the bootloader stands in a file that holds all; SIZE_MAX if nowhere. */
 static size_t bootloader_in(const struct part *part)
 {
-    for (size_t i = 0; i < sizeof bootloader_places / sizeof bootloader_places[0]; i++)
-        if (part->data[bootloader_places[i]] == KL_IMAGE_MAGIC)
-            return bootloader_places[i];
+    for (size_t i = 0; i < sizeof bootloader_places / sizeof bootloader_places[0]; i++) {
+        size_t at = bootloader_places[i];
+        if (part->size > at + 64 && part->data[at] == KL_IMAGE_MAGIC)
+            return at;
+    }
     return SIZE_MAX;
 }
 
-bool looks_merged(const struct part *part)
+/* A first row as a table has it: by chance not one file in 16 million has it at a sector. */
+static bool is_first_row(const uint8_t *row)
 {
-    return part->size >= KL_PARTITION_TABLE_OFFSET + 32 &&
-           kl_partitions_look_like(part->data + KL_PARTITION_TABLE_OFFSET, 32) &&
-           bootloader_in(part) != SIZE_MAX;
+    uint8_t type = row[2];
+
+    return row[0] == 0xaa && row[1] == 0x50 && (type <= TYPE_TABLE || type >= 0x40) &&
+           row[12] >= ' ' && row[12] <= '~' && get32(row + 8) != 0 && get32(row + 4) % 4 == 0;
 }
 
-/* Files that were only named say what they are by where they go and how they begin. */
-static void guess_table(struct part *part)
+static size_t table_in(const struct part *part, size_t from)
 {
-    if (part->role != ROLE_OTHER)
-        return;
-    if (part->offset == KL_PARTITION_TABLE_OFFSET ||
-        kl_partitions_look_like(part->data, part->size))
-        part->role = ROLE_TABLE;
-    else if (part->offset == 0 && looks_merged(part))
-        part->role = ROLE_MERGED;
+    for (size_t at = from + SECTOR; at + 32 <= part->size && at < TABLE_REACH; at += SECTOR)
+        if (is_first_row(part->data + at))
+            return at;
+    return SIZE_MAX;
 }
 
-static void guess_image(const struct parts *p, struct part *part)
+/* A program may hold a table too, as data. */
+static bool is_program_at(const struct part *part, size_t at)
 {
-    const struct kl_partition *home = partition_at(p, part->offset);
-    bool image = part->data[0] == KL_IMAGE_MAGIC || part->data[0] == 0xea;
-
-    if (part->role != ROLE_OTHER)
-        return;
-    if (part->offset < KL_PARTITION_TABLE_OFFSET && image)
-        part->role = ROLE_BOOTLOADER;
-    else if (home ? home->type == 0 : image)
-        part->role = ROLE_APP;
-}
-
-static void read_image(struct parts *p, struct part *part)
-{
+    struct kl_image_info info;
     char why[KL_TEXT_MAX];
 
-    if (kl_image_read(part->data, part->size, &part->info, why)) {
-        problem(p, "%s %s; build it again or copy it again", part->path, why);
-        return;
-    }
-    part->is_image = true;
-    if (part->role == ROLE_BOOTLOADER && part->info.has_descriptor)
-        problem(p, "%s is a program, not a bootloader; put the build's bootloader in its place",
-                part->path);
+    if (part->size > at + 0x24 && get32(part->data + at + 0x20) == 0xabcd5432)
+        return true;
+    return !kl_image_read(part->data + at, part->size - at, &info, why) &&
+           !kl_image_is_bootloader(&info);
 }
 
-static void read_table(struct parts *p, const struct part *part, uint32_t at)
+bool looks_merged(struct part *part)
 {
+    size_t boot = bootloader_in(part), table;
+
+    if (boot == SIZE_MAX || is_program_at(part, boot))
+        return false;
+    table = table_in(part, boot);
+    if (table == SIZE_MAX)
+        return false;
+    part->image_at = boot;
+    part->table_at = table;
+    return true;
+}
+
+/* Points for a file that begins at `base`: its table says where in the flash the programs are. */
+static unsigned fits_at(const struct part *part, uint32_t base)
+{
+    struct kl_partition_table table;
+    char why[KL_TEXT_MAX];
+    unsigned points = part->table_at + base == KL_PARTITION_TABLE_OFFSET;
+
+    if (kl_partitions_read(part->data + part->table_at, part->size - part->table_at, &table, why))
+        return points;
+    for (unsigned i = 0; i < table.count; i++) {
+        const struct kl_partition *row = &table.row[i];
+        if (row->type == TYPE_APP && row->offset >= base && row->offset - base < part->size &&
+            part->data[row->offset - base] == KL_IMAGE_MAGIC)
+            points += 2;
+    }
+    return points;
+}
+
+/* Most begin at 0; MicroPython's and some others' begin with the bootloader. */
+uint32_t merged_place(struct part *part)
+{
+    const uint8_t *header = part->data + part->image_at;
+    const struct kl_chip *chip = kl_chip_by_image_id(get16(header + 12));
+    uint32_t base;
+
+    if (!chip || chip->bootloader_offset <= part->image_at)
+        return 0;
+    base = chip->bootloader_offset - (uint32_t)part->image_at;
+    return fits_at(part, base) > fits_at(part, 0) ? base : 0;
+}
+
+/* Zephyr and NuttX without a second bootloader: what the ROM loads is followed by what it does not
+   know of. */
+bool stands_alone(const struct part *part)
+{
+    return part->is_image && kl_image_is_bootloader(&part->info) && part->info.rest >= ALONE_MIN &&
+           part->info.chip != KL_CHIP_ESP8266;
+}
+
+static void read_merged_app(struct parts *p, struct part *part, const struct kl_partition *row)
+{
+    size_t at = row->offset - part->offset, room = part->size - at;
+    struct kl_image_info app;
     char why[KL_TEXT_MAX];
 
-    if (p->have_table) {
-        problem(p, "%s is a second partition table; a board has one", part->path);
+    if (kl_image_read(part->data + at, room < row->size ? room : row->size, &app, why)) {
+        problem(p, "%s: its program at 0x%zx %s; merge it again", part->path, at, why);
         return;
     }
-    p->table_offset = part->offset + at;
+    if (part->is_image && app.chip != part->info.chip)
+        problem(p,
+                "%s: its program at 0x%zx is for another chip than its bootloader; merge the "
+                "files of one build",
+                part->path, at);
+}
+
+/* ---- tables -----------------------------------------------------------------------------------
+ */
+
+static void read_table(struct parts *p, const struct part *part)
+{
+    size_t at = part->role == ROLE_MERGED ? part->table_at : 0;
+    char why[KL_TEXT_MAX];
+
+    p->table_offset = part->offset + (uint32_t)at;
     if (kl_partitions_read(part->data + at, part->size - at, &p->table, why))
         problem(p, "%s %s; build it again", part->path, why);
     else
         p->have_table = true;
+}
+
+/* The board's table, if several files look like one: what is named as such, then the one at the
+   usual place, then the lowest. The others are data, if they lie in a partition of it. */
+static struct part *main_table(struct parts *p)
+{
+    struct part *best = NULL;
+
+    for (unsigned i = 0; i < p->count; i++) {
+        struct part *part = &p->part[i];
+        bool usual = part->offset == KL_PARTITION_TABLE_OFFSET;
+        if (part->role == ROLE_TABLE || part->role == ROLE_MERGED)
+            return part;
+        if (part->role == ROLE_OTHER && (part->content == KL_CONTENT_TABLE || usual) &&
+            (!best || usual ||
+             (best->offset != KL_PARTITION_TABLE_OFFSET && part->offset < best->offset)))
+            best = part;
+    }
+    return best;
+}
+
+static void find_table(struct parts *p)
+{
+    struct part *table = main_table(p);
+
+    if (!table)
+        return;
+    if (table->role == ROLE_OTHER)
+        table->role = ROLE_TABLE;
+    read_table(p, table);
+    for (unsigned i = 0; i < p->count; i++) {
+        struct part *part = &p->part[i];
+        const struct kl_partition *home = partition_at(p, part->offset);
+        bool second = part->role == ROLE_TABLE || part->role == ROLE_MERGED ||
+                      (part->role == ROLE_OTHER && part->content == KL_CONTENT_TABLE &&
+                       (!home || home->type == TYPE_APP));
+        if (part == table || !second)
+            continue;
+        part->role = ROLE_TABLE;
+        problem(p, "%s is a second partition table; a board has one: leave one of them out",
+                part->path);
+    }
 }
 
 const struct kl_partition *partition_at(const struct parts *p, uint32_t offset)
@@ -85,67 +193,156 @@ const struct kl_partition *partition_at(const struct parts *p, uint32_t offset)
     return NULL;
 }
 
-uint32_t app_place(const struct parts *p)
+bool is_nvs_row(const struct kl_partition *row)
 {
-    const struct kl_partition *app = kl_partition_find(&p->table, 0, 0);
-
-    if (!app)
-        app = kl_partition_find(&p->table, 0, 0x10);
-    return app ? app->offset : 0x10000;
+    return row->type == TYPE_DATA && (row->subtype == DATA_NVS || row->subtype == DATA_NVS_KEYS);
 }
 
-static void read_merged_app(struct parts *p, struct part *part)
+/* ---- what each file is ------------------------------------------------------------------------
+ */
+
+/* The ESP32's first Secure Boot keeps a digest in the flash's first sector, before the bootloader.
+ */
+static bool has_digest_before(const struct part *part)
 {
-    uint32_t at = app_place(p);
-    struct kl_image_info app;
+    return part->offset == 0 && part->size > SECTOR + 64 && part->data[0] != KL_IMAGE_MAGIC &&
+           part->data[SECTOR] == KL_IMAGE_MAGIC && !all_are(part->data, 192, 0xff) &&
+           all_are(part->data + 192, SECTOR - 192, 0xff);
+}
+
+static enum role role_in(const struct parts *p, struct part *part)
+{
+    const struct kl_partition *home = partition_at(p, part->offset);
+    uint32_t low = p->have_table ? p->table_offset : KL_PARTITION_TABLE_OFFSET;
+    bool image = part->content == KL_CONTENT_IMAGE;
+
+    if (has_digest_before(part)) {
+        part->image_at = SECTOR;
+        return ROLE_BOOTLOADER;
+    }
+    if (part->offset < low && (!home || home->type == TYPE_BOOTLOADER) &&
+        (image || part->content == KL_CONTENT_SECRET))
+        return ROLE_BOOTLOADER;
+    if (home && is_nvs_row(home))
+        return ROLE_NVS;
+    if (home && home->type == TYPE_DATA && home->subtype == DATA_OTA)
+        return ROLE_OTA_DATA;
+    if (part->content == KL_CONTENT_MCUBOOT)
+        return ROLE_OTHER;
+    if (home ? home->type == TYPE_APP : image)
+        return ROLE_APP;
+    return ROLE_OTHER;
+}
+
+static void refuse_program_as_bootloader(struct parts *p, const struct part *part)
+{
+    if (p->found_beside)
+        problem(p, "%s is a program, not a bootloader; put the build's bootloader in its place",
+                part->path);
+    else
+        problem(p,
+                "%s is a program, not a bootloader: 0x%x is the bootloader's place. Give the "
+                "program as --image 0x%x:%s, and the build's bootloader in its place",
+                part->path, part->offset, p->starts.row ? p->starts.row->offset : 0x10000u,
+                part->path);
+}
+
+static void read_image(struct parts *p, struct part *part)
+{
+    const uint8_t *data = part->data + part->image_at;
     char why[KL_TEXT_MAX];
 
-    if (part->size <= at) {
-        warning(p, "%s holds no program: boards will run what they have", part->path);
-        return;
-    }
-    if (kl_image_read(part->data + at, part->size - at, &app, why)) {
-        problem(p, "%s: its program at 0x%x %s; merge it again", part->path, at, why);
-        return;
-    }
-    if (app.chip != part->info.chip)
+    if (part->content == KL_CONTENT_SECRET && !part->image_at) {
         problem(p,
-                "%s: its program at 0x%x is for another chip than its bootloader; merge the "
-                "files of one build",
-                part->path, at);
-    memcpy(part->info.project, app.project, sizeof app.project);
-    memcpy(part->info.version, app.version, sizeof app.version);
-    part->info.has_descriptor = app.has_descriptor;
+                "%s looks encrypted, and would start on no board without flash encryption, which "
+                "are the only ones that keyline writes to; use the build's plain image",
+                part->path);
+        return;
+    }
+    if (kl_image_read(data, part->size - part->image_at, &part->info, why)) {
+        problem(p, "%s %s; build it again or copy it again", part->path, why);
+        return;
+    }
+    part->is_image = true;
+    if (part->image_at)
+        part->info.signature = KL_SIGNATURE_V1;
+    if (part->role == ROLE_BOOTLOADER && stands_alone(part))
+        p->alone = true;
+    if (part->info.signature_odd)
+        warning(p,
+                "%s: its signature's own checksum is wrong: chips with Secure Boot would refuse it",
+                part->path);
+}
+
+/* What no chip looks at is no harm, but nobody meant to flash it. */
+static void check_behind(struct parts *p, const struct part *part)
+{
+    if (part->role == ROLE_APP && part->info.rest > 0)
+        warning(p,
+                "%s: %zu bytes stand behind the program's end at 0x%zx, which no chip looks at; "
+                "was something appended?",
+                part->path, part->info.rest, part->info.end);
 }
 
 static void read_merged(struct parts *p, struct part *part)
 {
     char why[KL_TEXT_MAX];
 
-    part->image_at = bootloader_in(part);
     if (kl_image_read(part->data + part->image_at, part->size - part->image_at, &part->info, why)) {
         problem(p, "%s: its bootloader at 0x%zx %s; merge it again", part->path, part->image_at,
                 why);
         return;
     }
     part->is_image = true;
-    read_table(p, part, KL_PARTITION_TABLE_OFFSET);
-    if (p->have_table)
-        read_merged_app(p, part);
+    for (unsigned i = 0; p->have_table && i < p->table.count; i++) {
+        const struct kl_partition *row = &p->table.row[i];
+        if (row->type == TYPE_APP && row->offset >= part->offset &&
+            row->offset - part->offset < part->size &&
+            !all_are(part->data + (row->offset - part->offset), 16, 0xff))
+            read_merged_app(p, part, row);
+    }
+}
+
+/* A file that holds all in one has one place, whatever the offset says. */
+static void find_merged(struct parts *p)
+{
+    for (unsigned i = 0; i < p->count; i++) {
+        struct part *part = &p->part[i];
+        if (part->role != ROLE_OTHER || !looks_merged(part))
+            continue;
+        part->role = ROLE_MERGED;
+        if (part->offset == merged_place(part))
+            continue;
+        problem(p,
+                "%s is a whole flash image, with bootloader, partition table and program: it does "
+                "not belong at 0x%x, but at 0x%x: --image 0x%x:%s, or --firmware %s",
+                part->path, part->offset, merged_place(part), merged_place(part), part->path,
+                part->path);
+        part->offset = merged_place(part);
+        part->misplaced = true;
+    }
 }
 
 void read_parts(struct parts *p)
 {
+    for (unsigned i = 0; i < p->count; i++)
+        p->part[i].content = kl_content_of(p->part[i].data, p->part[i].size);
+    find_merged(p);
+    find_table(p);
+    if (p->have_table)
+        p->starts = kl_boot_choose(&p->table, NULL);
     for (unsigned i = 0; i < p->count; i++) {
-        guess_table(&p->part[i]);
-        if (p->part[i].role == ROLE_TABLE)
-            read_table(p, &p->part[i], 0);
-        else if (p->part[i].role == ROLE_MERGED)
-            read_merged(p, &p->part[i]);
-    }
-    for (unsigned i = 0; i < p->count; i++) {
-        guess_image(p, &p->part[i]);
-        if (p->part[i].role == ROLE_BOOTLOADER || p->part[i].role == ROLE_APP)
-            read_image(p, &p->part[i]);
+        struct part *part = &p->part[i];
+        if (part->role == ROLE_OTHER)
+            part->role = role_in(p, part);
+        p->has_mcuboot |= part->content == KL_CONTENT_MCUBOOT;
+        if (part->role == ROLE_MERGED)
+            read_merged(p, part);
+        else if (part->role == ROLE_BOOTLOADER || part->role == ROLE_APP)
+            read_image(p, part);
+        check_behind(p, part);
+        if (part->role == ROLE_BOOTLOADER && part->is_image && part->info.chip != KL_CHIP_ESP8266 &&
+            !kl_image_is_bootloader(&part->info))
+            refuse_program_as_bootloader(p, part);
     }
 }

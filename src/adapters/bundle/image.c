@@ -1,20 +1,11 @@
 #include "image.h"
 
-#include <md5.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bytes.h"
 #include "keyline/bundle_load.h"
-
-static uint32_t get32(const uint8_t *at)
-{
-    return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
-}
-
-static uint16_t get16(const uint8_t *at)
-{
-    return (uint16_t)(at[0] | at[1] << 8);
-}
+#include "signature.h"
 
 static const char *say(char why[KL_TEXT_MAX], const char *text)
 {
@@ -22,18 +13,26 @@ static const char *say(char why[KL_TEXT_MAX], const char *text)
     return why;
 }
 
-/* Text from a file goes to a terminal: nothing in it may move the cursor. */
-static void copy_text(char *out, const uint8_t *text, size_t size)
-{
-    size_t n = 0;
-
-    for (; n < size && text[n]; n++)
-        out[n] = text[n] < ' ' || text[n] > '~' ? '?' : (char)text[n];
-    out[n] = '\0';
-}
-
 /* ---- images -----------------------------------------------------------------------------------
  */
+
+/* Where a chip maps its flash into memory: programs have a segment there, bootloaders have none. */
+static bool is_mapped(enum kl_chip_id chip, uint32_t address)
+{
+    switch (chip) {
+    case KL_CHIP_ESP32:
+        return (address >= 0x3f400000 && address < 0x3f800000) ||
+               (address >= 0x400c2000 && address < 0x40c00000);
+    case KL_CHIP_ESP32S2:
+        return (address >= 0x3f000000 && address < 0x3ff80000) ||
+               (address >= 0x40080000 && address < 0x40800000);
+    case KL_CHIP_ESP32P4:
+        return address >= 0x40000000 && address < 0x4c000000;
+    default: /* all newer ones, and those that keyline does not know */
+        return (address >= 0x3c000000 && address < 0x3e000000) ||
+               (address >= 0x42000000 && address < 0x44000000);
+    }
+}
 
 /* Walks the segments from `at`; the place behind the last one, or 0 and why. */
 static size_t walk(const uint8_t *data, size_t size, size_t at, unsigned count, uint8_t *sum,
@@ -127,6 +126,29 @@ static void read_descriptor(const uint8_t *data, size_t size, struct kl_image_in
     copy_text(info->project, data + 0x20 + 48, 32);
 }
 
+static void read_memory(const uint8_t *data, struct kl_image_info *info)
+{
+    size_t at = 24;
+
+    for (unsigned i = 0; i < data[1]; i++) {
+        info->maps_flash |= is_mapped(info->chip, get32(data + at));
+        at += 8 + get32(data + at + 4);
+    }
+}
+
+/* What stands behind the image: padding, a signature, or something that no chip looks at. */
+static const char *read_behind(const uint8_t *data, size_t size, struct kl_image_info *info,
+                               char why[KL_TEXT_MAX])
+{
+    info->end = info->length;
+    if (info->chip != KL_CHIP_ESP8266 && kl_signature_read(data, size, info, why))
+        return why;
+    for (size_t at = info->end; at < size; at++)
+        if (data[at] != 0xff && data[at] != 0)
+            info->rest = size - info->end;
+    return NULL;
+}
+
 static bool read_extended(const uint8_t *data, size_t size, struct kl_image_info *info,
                           char why[KL_TEXT_MAX])
 {
@@ -145,6 +167,7 @@ static bool read_extended(const uint8_t *data, size_t size, struct kl_image_info
     info->chip = chip ? chip->id : KL_CHIP_NONE;
     read_revisions(data, info);
     read_descriptor(data, size, info);
+    read_memory(data, info);
     return read_digest(data, size, info, why);
 }
 
@@ -198,7 +221,7 @@ const char *kl_image_read(const uint8_t *data, size_t size, struct kl_image_info
     if (size == 0)
         return say(why, "is empty");
     if (data[0] == 0xea && size > 1 && data[1] == 4)
-        return read_8266_v2(data, size, info, why) ? NULL : why;
+        return read_8266_v2(data, size, info, why) ? read_behind(data, size, info, why) : why;
     if (data[0] != KL_IMAGE_MAGIC) {
         snprintf(why, KL_TEXT_MAX, "is no ESP image: it begins with 0x%02x instead of 0xe9",
                  data[0]);
@@ -212,10 +235,10 @@ const char *kl_image_read(const uint8_t *data, size_t size, struct kl_image_info
     info->size_freq = size > 3 ? data[3] : 0;
     plain = *info;
     if (read_extended(data, size, info, why))
-        return NULL;
+        return read_behind(data, size, info, why);
     /* Without an extended header it can only be an ESP8266's. */
     *info = plain;
-    return read_8266(data, size, 0, info, other) ? NULL : why;
+    return read_8266(data, size, 0, info, other) ? read_behind(data, size, info, why) : why;
 }
 
 int kl_image_freq_code(enum kl_chip_id chip, unsigned mhz)
@@ -254,6 +277,11 @@ int kl_image_freq_code(enum kl_chip_id chip, unsigned mhz)
     return -1;
 }
 
+bool kl_image_is_bootloader(const struct kl_image_info *info)
+{
+    return info->chip != KL_CHIP_ESP8266 && !info->has_descriptor && !info->maps_flash;
+}
+
 void kl_image_patch(uint8_t *data, const struct kl_image_info *info, int mode, int freq,
                     int size_code)
 {
@@ -265,100 +293,4 @@ void kl_image_patch(uint8_t *data, const struct kl_image_info *info, int mode, i
         data[3] = (uint8_t)((data[3] & 0x0f) | size_code);
     if (info->digest_at)
         kl_sha256(data, info->digest_at, data + info->digest_at);
-}
-
-/* ---- partition tables -------------------------------------------------------------------------
- */
-
-bool kl_partitions_look_like(const uint8_t *data, size_t size)
-{
-    return size >= 32 && data[0] == 0xaa && data[1] == 0x50;
-}
-
-static bool check_md5(const uint8_t *data, size_t rows_size)
-{
-    uint8_t digest[16];
-    MD5_CTX md5;
-
-    MD5Init(&md5);
-    MD5Update(&md5, data, rows_size);
-    MD5Final(digest, &md5);
-    return memcmp(digest, data + rows_size + 16, 16) == 0;
-}
-
-static bool is_blank(const uint8_t *row)
-{
-    for (int i = 0; i < 32; i++)
-        if (row[i] != 0xff)
-            return false;
-    return true;
-}
-
-static const char *check_row(const struct kl_partition *p, char why[KL_TEXT_MAX])
-{
-    uint32_t step = p->type == 0 ? 0x10000 : 0x1000;
-
-    if (p->offset % step)
-        snprintf(why, KL_TEXT_MAX, "puts partition %s at 0x%x, which is not a multiple of 0x%x",
-                 p->name, p->offset, step);
-    else if (p->size == 0 || p->offset + p->size < p->offset)
-        snprintf(why, KL_TEXT_MAX, "gives partition %s an impossible size", p->name);
-    else
-        return NULL;
-    return why;
-}
-
-static const char *check_overlaps(const struct kl_partition_table *t, char why[KL_TEXT_MAX])
-{
-    for (unsigned i = 0; i < t->count; i++)
-        for (unsigned j = 0; j < i; j++) {
-            const struct kl_partition *a = &t->row[i], *b = &t->row[j];
-            if (a->offset < b->offset + b->size && b->offset < a->offset + a->size) {
-                snprintf(why, KL_TEXT_MAX, "has two partitions that overlap: %s and %s", b->name,
-                         a->name);
-                return why;
-            }
-        }
-    return NULL;
-}
-
-const char *kl_partitions_read(const uint8_t *data, size_t size, struct kl_partition_table *table,
-                               char why[KL_TEXT_MAX])
-{
-    table->count = 0;
-    if (!kl_partitions_look_like(data, size))
-        return say(why, "is no partition table: it does not begin with AA 50");
-    for (size_t at = 0; at < size && at < KL_PARTITION_TABLE_SIZE; at += 32) {
-        const uint8_t *row = data + at;
-        struct kl_partition *p = &table->row[table->count];
-        if (size - at < 32)
-            return say(why, "is cut short: it ends inside a row");
-        if (is_blank(row))
-            break;
-        if (row[0] == 0xeb && row[1] == 0xeb) {
-            if (!check_md5(data, at))
-                return say(why, "is damaged: its MD5 does not fit its rows");
-            break;
-        }
-        if (row[0] != 0xaa || row[1] != 0x50 || table->count == KL_PARTITIONS_MAX) {
-            snprintf(why, KL_TEXT_MAX, "is damaged: row %zu is no partition", at / 32 + 1);
-            return why;
-        }
-        *p = (struct kl_partition){
-            .type = row[2], .subtype = row[3], .offset = get32(row + 4), .size = get32(row + 8)};
-        copy_text(p->name, row + 12, 16);
-        if (check_row(p, why))
-            return why;
-        table->count++;
-    }
-    return check_overlaps(table, why);
-}
-
-const struct kl_partition *kl_partition_find(const struct kl_partition_table *table, int type,
-                                             int subtype)
-{
-    for (unsigned i = 0; i < table->count; i++)
-        if (table->row[i].type == type && (subtype < 0 || table->row[i].subtype == subtype))
-            return &table->row[i];
-    return NULL;
 }

@@ -14,6 +14,12 @@ enum {
     KL_PARTITION_TABLE_SIZE = 0xc00,
 };
 
+enum kl_signature {
+    KL_SIGNATURE_NONE,
+    KL_SIGNATURE_V1, /* Secure Boot V1: 68 bytes behind the image, or a digest before it */
+    KL_SIGNATURE_V2, /* a sector of blocks, at the next sector behind the image */
+};
+
 struct kl_image_info {
     enum kl_chip_id chip;      /* NONE: an id that keyline does not know, see chip_code */
     int chip_code;             /* as in the header; -1: the ESP8266's header has none */
@@ -23,12 +29,20 @@ struct kl_image_info {
     uint16_t rev_min, rev_max; /* chip revision, major * 100 + minor; max 0xFFFF = any */
     bool has_descriptor;       /* it is an app that says its name */
     char project[33], version[33];
+    bool maps_flash; /* a segment runs from flash: no bootloader has one */
+    enum kl_signature signature;
+    bool signature_odd; /* a block's own checksum is wrong: no chip with Secure Boot takes it */
+    size_t end;         /* behind image and signature */
+    size_t rest;        /* bytes behind `end`, if they are more than padding (0xFF or 0) */
 };
 
 /* NULL if `data` is a whole, undamaged image; else what is wrong, as the end of a sentence that
    began with the file's name ("is cut short: …"), in a buffer of the caller's. */
 const char *kl_image_read(const uint8_t *data, size_t size, struct kl_image_info *info,
                           char why[KL_TEXT_MAX]);
+
+/* It looks like a second-stage bootloader: no program's descriptor, nothing mapped from flash. */
+bool kl_image_is_bootloader(const struct kl_image_info *info);
 
 struct kl_partition {
     char name[17];
@@ -53,7 +67,7 @@ const struct kl_partition *kl_partition_find(const struct kl_partition_table *ta
 int kl_image_freq_code(enum kl_chip_id chip, unsigned mhz);
 
 /* Sets mode, frequency and size in the header (each -1 = keep) and makes the appended digest right
-   again. */
+   again. Only for images without a signature: it would no longer fit. */
 void kl_image_patch(uint8_t *data, const struct kl_image_info *info, int mode, int freq,
                     int size_code);
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "adapters/host/regular.h"
 #include "keyline/bundle_load.h"
 
 enum {
@@ -118,9 +119,9 @@ void kl_stub_free(struct kl_stub *s)
     free(s);
 }
 
-static char *read_text(const char *path, size_t *size)
+static char *read_text(const char *path, size_t *size, const char **trouble)
 {
-    FILE *file = fopen(path, "rb");
+    FILE *file = kl_fopen_regular(path, trouble);
     char *text = file ? malloc(STUB_BYTES_MAX) : NULL;
 
     if (text)
@@ -135,12 +136,15 @@ static struct kl_stub *load_one(const char *folder, const char *slug, char bad[K
 {
     char path[PATH_MAX], error[KL_TEXT_MAX];
     struct kl_stub *stub = NULL;
+    const char *trouble;
     size_t size = 0;
     char *text;
 
     if ((size_t)snprintf(path, sizeof path, "%s/%s.json", folder, slug) >= sizeof path)
         return NULL;
-    text = read_text(path, &size);
+    text = read_text(path, &size, &trouble);
+    if (!text && errno == EINVAL)
+        kl_format(bad, KL_TEXT_MAX, "; %s.json is %s", slug, trouble);
     if (text) {
         stub = kl_stub_parse(text, size, error);
         if (!stub)

@@ -27,10 +27,27 @@ static int sync_folder(const char *of_file)
     return rc < 0 && errno == EINVAL ? 0 : rc;
 }
 
+static int exchange(const char *a, const char *b)
+{
+    int rc = renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE);
+
+    if (rc != 0 && (errno == ENOSYS || errno == EOPNOTSUPP))
+        errno = EINVAL;
+    return rc;
+}
+
+static int lease(int fd)
+{
+    return fcntl(fd, F_SETLEASE, F_RDLCK);
+}
+
 const struct kl_disk kl_disk_real = {
     .write = write,
     .sync = fsync,
     .rename = rename,
+    .exchange = exchange,
+    .lease = lease,
+    .room = fstatvfs,
     .sync_folder = sync_folder,
     .look = kl_storage_look,
 };

@@ -7,6 +7,7 @@
 #define KEYLINE_ADAPTERS_DISK_H
 
 #include <stdbool.h>
+#include <sys/statvfs.h>
 #include <sys/types.h>
 
 struct kl_storage;
@@ -15,7 +16,10 @@ struct kl_disk {
     ssize_t (*write)(int fd, const void *data, size_t size);
     int (*sync)(int fd);
     int (*rename)(const char *from, const char *to);
-    int (*sync_folder)(const char *of_file); /* the folder that holds this file */
+    int (*exchange)(const char *a, const char *b); /* both exist; EINVAL: it can't be done here */
+    int (*lease)(int fd); /* on a file open for reading; EAGAIN: somebody has it open for writing */
+    int (*room)(int fd, struct statvfs *out); /* of the disk that this file is on */
+    int (*sync_folder)(const char *of_file);  /* the folder that holds this file */
     void (*look)(const char *path, bool probe, struct kl_storage *out); /* kl_storage_look */
 };
 

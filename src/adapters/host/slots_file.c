@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "keyline/link.h"
+#include "regular.h"
 
 enum {
     FILE_MAX = 64 * 1024
@@ -155,7 +156,8 @@ bool kl_slots_read(const char *path, struct kl_slots_file *out, char error[KL_TE
     char *text = malloc(FILE_MAX), why[KL_TEXT_MAX] = "";
     size_t size = 0;
     ssize_t n = -1;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const char *trouble = NULL;
+    int fd = kl_open_regular(path, &trouble);
     if (text != NULL && fd >= 0)
         while (size < FILE_MAX && (n = read(fd, text + size, FILE_MAX - size)) > 0)
             size += (size_t)n;
@@ -163,7 +165,7 @@ bool kl_slots_read(const char *path, struct kl_slots_file *out, char error[KL_TE
     if (n > 0)
         kl_copy(why, sizeof why, "too long for a slots file");
     else if (!ok)
-        kl_copy(why, sizeof why, strerror(errno));
+        kl_copy(why, sizeof why, fd < 0 ? trouble : strerror(errno));
     else
         ok = kl_slots_parse(text, size, out, why);
     if (!ok)

@@ -59,13 +59,10 @@ static void raw_write(struct raw_link *raw, const struct kl_link_op *op)
 static void raw_begin(struct kl_link *link, struct kl_link_op *op)
 {
     struct raw_link *raw = (struct raw_link *)link;
-    bool ok = op->kind == KL_IO_WRITE || op->kind == KL_IO_FLUSH;
     if (op->kind == KL_IO_WRITE)
         raw_write(raw, op);
-    else if (op->kind == KL_IO_FLUSH)
-        kl_tcp_drop(&raw->tcp);
     if (!link->lost)
-        kl_link_op_done(link, ok);
+        kl_link_op_done(link, op->kind == KL_IO_WRITE);
 }
 
 static void raw_close(struct kl_link *link)

@@ -15,21 +15,23 @@
 enum {
     NEGOTIATE_MS = 3000,
     ANSWER_MS = 1000,
-    PURGE_MS = 500, /* not every server echoes it; ser2net 4.3 does */
-    MUTE_MS = 100,  /* for commands that this server left unanswered before */
+    MUTE_MS = 100, /* for commands that this server left unanswered before */
     AWAITED_MAX = 8,
     COMMANDS = KL_COM_PURGE + 1,
+    UNREAD_MAX = 4096,    /* bytes of answers to options */
+    RATE_MIN = 64 * 1024, /* bytes a second that a server may send, whatever the baud rate */
+    OPTION_NUMBERS = 256,
 };
 
+static const char UNREAD[] = "the server asks for Telnet options and does not read the answers";
 static const char CANT_SEND[] = "the connection does not take data";
 
-enum { /* values of SET-CONTROL and PURGE-DATA */
+enum { /* values of SET-CONTROL */
     FLOW_NONE = 1,
     DTR_ON = 8,
     DTR_OFF = 9,
     RTS_ON = 11,
     RTS_OFF = 12,
-    PURGE_RECEIVED = 1,
 };
 
 enum phase {
@@ -81,8 +83,8 @@ struct rfc2217_link {
     unsigned awaited_count;
     bool waiting;        /* for the answers to `awaited` */
     bool mute[COMMANDS]; /* this server does not answer these */
-    bool dropping;       /* a FLUSH is under way */
     bool refused;        /* the rate in force is another one */
+    bool refused_us[OPTION_NUMBERS], refused_them[OPTION_NUMBERS]; /* and they were told */
     uint32_t baud, baud_in_force;
     bool dtr, rts, lines_known;
     char said[128]; /* the first text before there is an RFC 2217 server: why it won't be one */
@@ -93,6 +95,12 @@ static void timed_out(uv_timer_t *timer);
 
 /* ---- sending ---------------------------------------------------------------------------------
  */
+
+/* Answers that nobody reads pile up here. */
+static bool is_read(const struct rfc2217_link *r)
+{
+    return r->tcp.unsent_bytes <= UNREAD_MAX;
+}
 
 static bool transmit(struct rfc2217_link *r, const uint8_t *data, size_t size)
 {
@@ -123,6 +131,7 @@ static void add_baud(struct rfc2217_link *r, struct batch *b, uint32_t baud)
                               (uint8_t)baud};
     r->baud = baud;
     r->baud_in_force = baud;
+    kl_tcp_limit(&r->tcp, baud / 5 > RATE_MIN ? baud / 5 : RATE_MIN); /* twice what it carries */
     r->awaited[r->awaited_count++] = (struct awaited){.command = KL_COM_SET_BAUDRATE};
     b->size += kl_telnet_com_port(b->bytes + b->size, KL_COM_SET_BAUDRATE, value, 4);
 }
@@ -157,9 +166,8 @@ static unsigned patience(const struct rfc2217_link *r)
     unsigned ms = MUTE_MS;
     for (unsigned i = 0; i < r->awaited_count; i++) {
         const struct awaited *a = &r->awaited[i];
-        unsigned own = a->command == KL_COM_PURGE ? PURGE_MS : ANSWER_MS;
-        if (!a->answered && !r->mute[a->command] && own > ms)
-            ms = own;
+        if (!a->answered && !r->mute[a->command])
+            ms = ANSWER_MS;
     }
     return ms;
 }
@@ -184,7 +192,6 @@ static void finish_waiting(struct rfc2217_link *r)
     bool ok = !r->refused;
     uv_timer_stop(&r->timer);
     r->waiting = false;
-    r->dropping = false;
     r->refused = false;
     r->awaited_count = 0;
     if (r->phase == READY) {
@@ -334,20 +341,31 @@ static void settle_side(struct rfc2217_link *r, enum side *side, bool wanted, bo
         transmit(r, bytes, kl_telnet_negotiate(bytes, *side == YES ? yes : no, option));
 }
 
+/* An option that we don't know: no, and once is enough, however often they ask. */
+static void refuse(struct rfc2217_link *r, bool about_us, uint8_t option)
+{
+    bool *told = about_us ? &r->refused_us[option] : &r->refused_them[option];
+    uint8_t bytes[3];
+
+    if (!*told)
+        transmit(r, bytes,
+                 kl_telnet_negotiate(bytes, about_us ? KL_TELNET_WONT : KL_TELNET_DONT, option));
+    *told = true;
+}
+
 static void negotiate(struct rfc2217_link *r, uint8_t verb, uint8_t option)
 {
     bool about_us = verb == KL_TELNET_DO || verb == KL_TELNET_DONT;
     bool wanted = verb == KL_TELNET_DO || verb == KL_TELNET_WILL;
     unsigned i = 0;
-    enum side unknown = NO;
     while (i < OPTIONS && options[i].option != option)
         i++;
-    if (about_us)
-        settle_side(r, i < OPTIONS ? &r->we[i] : &unknown, wanted, i < OPTIONS && options[i].we,
-                    KL_TELNET_WILL, KL_TELNET_WONT, option);
-    else
-        settle_side(r, i < OPTIONS ? &r->they[i] : &unknown, wanted, i < OPTIONS && options[i].they,
-                    KL_TELNET_DO, KL_TELNET_DONT, option);
+    if (i == OPTIONS && wanted)
+        refuse(r, about_us, option);
+    else if (i < OPTIONS && about_us)
+        settle_side(r, &r->we[i], wanted, options[i].we, KL_TELNET_WILL, KL_TELNET_WONT, option);
+    else if (i < OPTIONS)
+        settle_side(r, &r->they[i], wanted, options[i].they, KL_TELNET_DO, KL_TELNET_DONT, option);
     if (r->phase != NEGOTIATING || i != COM_PORT || !about_us)
         return;
     if (wanted)
@@ -361,11 +379,13 @@ static void negotiate(struct rfc2217_link *r, uint8_t verb, uint8_t option)
 
 static void data_byte(struct rfc2217_link *r, uint8_t byte, uint8_t *out, size_t *n)
 {
-    if (r->phase == READY && !r->dropping)
+    if (r->phase == READY)
         out[(*n)++] = byte;
     else if (r->phase == NEGOTIATING && r->said_size + 1 < sizeof r->said)
         r->said[r->said_size++] = (char)byte;
 }
+
+static void lost(void *owner, const char *text);
 
 static void rx(void *owner, const uint8_t *data, size_t size)
 {
@@ -381,6 +401,8 @@ static void rx(void *owner, const uint8_t *data, size_t size)
             break;
         case KL_TELNET_NEGOTIATE:
             negotiate(r, r->telnet.verb, r->telnet.option);
+            if (!is_read(r))
+                lost(r, UNREAD);
             break;
         case KL_TELNET_SUB:
             /* What came before an answer is delivered before it. */
@@ -404,6 +426,8 @@ static void lost(void *owner, const char *text)
         kl_link_lost(&r->base, text);
     else if (r->phase == ENDED)
         return;
+    else if (text == UNREAD)
+        fail_open(r, KL_OPEN_ERROR, text);
     else if (strstr(r->said, "in use") != NULL) /* ser2net's "Port already in use" */
         fail_open(r, KL_OPEN_BUSY, "the server says that the port is in use");
     else if (strstr(r->said, "open failure") != NULL) /* ser2net's "Device open failure" */
@@ -440,10 +464,6 @@ static void begin(struct kl_link *link, struct kl_link_op *op)
         break;
     case KL_IO_BAUD:
         add_baud(r, &b, op->baud);
-        break;
-    case KL_IO_FLUSH:
-        add(r, &b, KL_COM_PURGE, PURGE_RECEIVED);
-        r->dropping = true;
         break;
     }
     begin_waiting(r, &b);

@@ -40,7 +40,6 @@ struct serial_link {
     bool open_again;
     char open_text[KL_TEXT_MAX];
 
-    bool dropping; /* a FLUSH is under way */
     int drain_left;
     uint64_t drain_since;
     uint8_t rx[4096];
@@ -67,7 +66,7 @@ static bool read_all(struct serial_link *s, bool hung_up)
 {
     for (unsigned i = 0; (hung_up || i < READS) && kl_link_live(&s->base); i++) {
         ssize_t n = s->ops->read(s->device.fd, s->rx, sizeof s->rx);
-        if (n > 0 && !s->dropping)
+        if (n > 0)
             kl_link_rx(&s->base, s->rx, (size_t)n);
         else if (n < 0 && errno == EINTR)
             continue;
@@ -134,10 +133,8 @@ static void job_io(uv_work_t *work)
     const struct kl_link_op *op = s->base.first;
     if (op->kind == KL_IO_LINES)
         s->job_result = s->ops->lines(&s->device, op->dtr, op->rts);
-    else if (op->kind == KL_IO_BAUD)
-        s->job_result = s->ops->baud(&s->device, op->baud);
     else
-        s->job_result = s->ops->flush(&s->device);
+        s->job_result = s->ops->baud(&s->device, op->baud);
 }
 
 static void io_over(uv_work_t *work, int status)
@@ -149,9 +146,6 @@ static void io_over(uv_work_t *work, int status)
         start_closing(s);
         return;
     }
-    if (s->dropping)
-        read_all(s, false); /* an error is met again by the poll */
-    s->dropping = false;
     if (!s->base.lost)
         kl_link_op_done(&s->base, s->job_result == 0);
 }
@@ -190,9 +184,6 @@ static void begin(struct kl_link *link, struct kl_link_op *op)
     struct serial_link *s = (struct serial_link *)link;
     if (op->kind == KL_IO_WRITE) {
         write_more(s, op);
-    } else if (op->kind == KL_IO_FLUSH) {
-        s->dropping = true;
-        run_job(s, job_io, io_over);
     } else {
         s->drain_left = INT32_MAX;
         s->drain_since = uv_now(link->loop);

@@ -24,7 +24,6 @@ struct kl_serial_ops {
                                 char text[KL_TEXT_MAX], bool *again);
     int (*lines)(const struct kl_serial_device *d, bool dtr, bool rts);
     int (*baud)(const struct kl_serial_device *d, uint32_t baud);
-    int (*flush)(const struct kl_serial_device *d);
     void (*close)(struct kl_serial_device *d);
 
     /* These don't block; called from the loop. Negative: errno is set. */

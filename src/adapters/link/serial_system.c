@@ -63,11 +63,6 @@ static int set_baud(const struct kl_serial_device *d, uint32_t baud)
     return check_rate(d->fd, baud);
 }
 
-static int drop_received(const struct kl_serial_device *d)
-{
-    return ioctl(d->fd, TCFLSH, TCIFLUSH) == 0 ? 0 : -errno;
-}
-
 static int set_raw(int fd, uint32_t baud)
 {
     struct termios2 t;
@@ -230,7 +225,6 @@ static int unsent(int fd)
 const struct kl_serial_ops kl_serial_system = {.open = system_open,
                                                .lines = set_lines,
                                                .baud = set_baud,
-                                               .flush = drop_received,
                                                .close = system_close,
                                                .read = read,
                                                .write = write,

@@ -17,7 +17,11 @@ enum {
     KEEP_INTERVAL_S = 2,
     KEEP_COUNT = 3,
     UNACKED_MS = 10000,
+    SEND_BUFFER = 64 * 1024,
+    PAUSE_MS = 20, /* a flood is looked at so often */
 };
+
+uint64_t kl_tcp_flood_ms = 10000;
 
 static void try_next(struct kl_tcp *t);
 
@@ -50,30 +54,95 @@ static void allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
     *buffer = uv_buf_init((char *)t->rx, sizeof t->rx);
 }
 
-static void lose(struct kl_tcp *t, int error)
+static void lose_because(struct kl_tcp *t, const char *why)
 {
+    char text[KL_TEXT_MAX];
+
     if (!t->connected || t->closing)
         return;
     t->connected = false;
+    uv_timer_stop(&t->timer);
     uv_read_stop((uv_stream_t *)&t->socket);
-    char text[KL_TEXT_MAX];
-    kl_format(text, sizeof text, "%s: %s", t->name,
-              error == UV_EOF ? "the connection was closed by the other end" : uv_strerror(error));
+    kl_format(text, sizeof text, "%s: %s", t->name, why);
     t->events->lost(t->owner, text);
+}
+
+static void lose(struct kl_tcp *t, int error)
+{
+    lose_because(t, error == UV_EOF ? "the connection was closed by the other end"
+                                    : uv_strerror(error));
+}
+
+/* ---- floods ---------------------------------------------------------------------------------- */
+
+static void received(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer);
+
+static void refill(struct kl_tcp *t)
+{
+    uint64_t now = uv_now(t->loop), passed = now - t->counted_at;
+
+    t->counted_at = now;
+    t->allowance += (int64_t)(passed > 10000 ? 10000 : passed) * t->rate / 1000;
+    if (t->allowance > KL_TCP_BURST)
+        t->allowance = KL_TCP_BURST;
+    if (t->allowance > KL_TCP_BURST / 2)
+        t->flood_since = 0;
+}
+
+static void read_on(uv_timer_t *timer)
+{
+    struct kl_tcp *t = timer->data;
+
+    if (!t->connected || t->closing)
+        return;
+    refill(t);
+    if (t->allowance < 0)
+        uv_timer_start(&t->timer, read_on, PAUSE_MS, 0);
+    else
+        uv_read_start((uv_stream_t *)&t->socket, allocate, received);
+}
+
+static void count(struct kl_tcp *t, size_t size)
+{
+    char why[KL_TEXT_MAX];
+
+    refill(t);
+    t->allowance -= (int64_t)size;
+    if (t->allowance >= 0 || !t->connected || t->closing)
+        return;
+    if (t->flood_since == 0)
+        t->flood_since = t->counted_at;
+    if (t->counted_at - t->flood_since >= kl_tcp_flood_ms) {
+        kl_format(why, sizeof why,
+                  "it sends without end, more than the %u kB/s of a serial port: what is there?",
+                  (unsigned)(t->rate / 1000));
+        lose_because(t, why);
+        return;
+    }
+    uv_read_stop((uv_stream_t *)&t->socket);
+    uv_timer_start(&t->timer, read_on, PAUSE_MS, 0);
+}
+
+void kl_tcp_limit(struct kl_tcp *t, uint32_t bytes_per_second)
+{
+    t->rate = bytes_per_second;
 }
 
 static void received(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer)
 {
     struct kl_tcp *t = stream->data;
-    if (size < 0)
+    if (size < 0) {
         lose(t, (int)size);
-    else if (size > 0)
+    } else if (size > 0) {
         t->events->rx(t->owner, (const uint8_t *)buffer->base, (size_t)size);
+        count(t, (size_t)size);
+    }
 }
 
 static void set_options(struct kl_tcp *t)
 {
-    const int idle = KEEP_IDLE_S, interval = KEEP_INTERVAL_S, count = KEEP_COUNT;
+    const int idle = KEEP_IDLE_S, interval = KEEP_INTERVAL_S, probes = KEEP_COUNT;
+    const int send_buffer = SEND_BUFFER;
     const unsigned unacked = UNACKED_MS;
     uv_os_fd_t fd;
     uv_tcp_nodelay(&t->socket, 1);
@@ -81,7 +150,9 @@ static void set_options(struct kl_tcp *t)
     if (uv_fileno((const uv_handle_t *)&t->socket, &fd) != 0)
         return;
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+    /* More than any serial port has on its way; so it is seen soon that a peer does not read. */
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof send_buffer);
     setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacked, sizeof unacked);
 }
 
@@ -116,6 +187,7 @@ static void connected(uv_connect_t *request, int status)
     uv_timer_stop(&t->timer);
     set_options(t);
     t->connected = true;
+    t->counted_at = uv_now(t->loop);
     uv_read_start((uv_stream_t *)&t->socket, allocate, received);
     t->events->opened(t->owner, KL_OPEN_OK, "");
 }
@@ -176,6 +248,8 @@ void kl_tcp_init(struct kl_tcp *t, uv_loop_t *loop, const struct kl_tcp_events *
     t->loop = loop;
     t->events = events;
     t->owner = owner;
+    t->rate = KL_TCP_RATE;
+    t->allowance = KL_TCP_BURST;
     uv_timer_init(loop, &t->timer);
     t->timer.data = t;
     t->busy = 1;
@@ -217,6 +291,7 @@ static void written(uv_write_t *request, int status)
     struct kl_tcp_write *w = request->data;
     struct kl_tcp *t = w->stream;
     t->unsent--;
+    t->unsent_bytes -= w->size;
     free_write(w);
     if (status != 0)
         lose(t, status);
@@ -235,19 +310,8 @@ bool kl_tcp_write(struct kl_tcp *t, struct kl_tcp_write *w)
         return false;
     }
     t->unsent++;
+    t->unsent_bytes += buffer.len;
     return true;
-}
-
-void kl_tcp_drop(struct kl_tcp *t)
-{
-    uint8_t scratch[1024];
-    uv_os_fd_t fd;
-    if (!t->connected || uv_fileno((const uv_handle_t *)&t->socket, &fd) != 0)
-        return;
-    /* Bounded, so that a peer that never stops talking can't hold the loop. */
-    for (unsigned i = 0; i < 256; i++)
-        if (recv(fd, scratch, sizeof scratch, MSG_DONTWAIT) <= 0)
-            break;
 }
 
 void kl_tcp_close(struct kl_tcp *t)

@@ -9,6 +9,14 @@
 
 #include "keyline/station.h"
 
+enum {
+    KL_TCP_RATE = 512 * 1024,  /* bytes a second: 5 Mbaud */
+    KL_TCP_BURST = 256 * 1024, /* bytes that may come at once */
+};
+
+/* So long a peer may send more than is read before it is lost; a test may be quicker. */
+extern uint64_t kl_tcp_flood_ms;
+
 struct kl_tcp_events {
     void (*opened)(void *owner, enum kl_open_result result, const char *text);
     void (*rx)(void *owner, const uint8_t *data, size_t size);
@@ -30,13 +38,21 @@ struct kl_tcp {
     unsigned busy;     /* things that end by a callback: the look-up and the open handles */
     bool socket_taken; /* the socket is initialised */
     bool connected, closing, over;
-    int error;     /* the last attempt's */
-    size_t unsent; /* writes that the kernel has not taken yet */
+    int error;            /* the last attempt's */
+    size_t unsent;        /* writes that the kernel has not taken yet … */
+    size_t unsent_bytes;  /* … and their bytes */
+    uint32_t rate;        /* bytes a second that are read on the average */
+    int64_t allowance;    /* bytes that may be read now */
+    uint64_t counted_at;  /* ms: the allowance is of then */
+    uint64_t flood_since; /* ms: more comes than may be read; 0 = it does not */
     uint8_t rx[4096];
 };
 
 void kl_tcp_init(struct kl_tcp *t, uv_loop_t *loop, const struct kl_tcp_events *events,
                  void *owner);
+/* A serial port can't be faster than this: what comes above it waits in the network, and a peer
+   that keeps on is lost. Without this, KL_TCP_RATE. */
+void kl_tcp_limit(struct kl_tcp *t, uint32_t bytes_per_second);
 /* Answers by `opened`, later. */
 void kl_tcp_open(struct kl_tcp *t, const char *host, const char *port);
 
@@ -51,8 +67,6 @@ struct kl_tcp_write {
 struct kl_tcp_write *kl_tcp_write_new(size_t capacity, bool secret); /* NULL if memory is out */
 /* False if the connection is broken; the write is freed either way. */
 bool kl_tcp_write(struct kl_tcp *t, struct kl_tcp_write *write);
-/* Drops received bytes that wait in the kernel. */
-void kl_tcp_drop(struct kl_tcp *t);
 /* Answers by `closed`, later. */
 void kl_tcp_close(struct kl_tcp *t);
 

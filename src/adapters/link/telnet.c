@@ -24,6 +24,8 @@ static void keep(struct kl_telnet *t, uint8_t byte)
 {
     if (t->sub_size < sizeof t->sub)
         t->sub[t->sub_size++] = byte;
+    if (++t->sub_seen >= KL_TELNET_SB_END)
+        t->state = IN_DATA; /* its end never comes */
 }
 
 static enum kl_telnet_kind command(struct kl_telnet *t, uint8_t byte)
@@ -34,7 +36,7 @@ static enum kl_telnet_kind command(struct kl_telnet *t, uint8_t byte)
         t->byte = IAC;
         return KL_TELNET_DATA;
     case SB:
-        t->sub_size = 0;
+        t->sub_size = t->sub_seen = 0;
         t->state = IN_SUB;
         return KL_TELNET_MORE;
     case KL_TELNET_WILL:
@@ -52,8 +54,8 @@ static enum kl_telnet_kind command(struct kl_telnet *t, uint8_t byte)
 static enum kl_telnet_kind sub_command(struct kl_telnet *t, uint8_t byte)
 {
     if (byte == IAC) {
-        keep(t, IAC);
         t->state = IN_SUB;
+        keep(t, IAC);
         return KL_TELNET_MORE;
     }
     if (byte == SE) {

@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "adapters/host/disk.h"
+#include "adapters/host/lease.h"
+#include "adapters/host/regular.h"
 #include "csv_mark.h"
 
 enum {
@@ -22,7 +24,8 @@ static const kl_us REST_PER_WORK = 19;      /* 5 % of the time, whatever the fil
 static const kl_us QUIET_PER_WORK = 2;      /* … but once nobody asks for anything, at once */
 static const kl_us RETRY_AFTER = KL_SEC(2); /* one that failed */
 static const kl_us GATHER = KL_MS(300);
-static const kl_us OPEN_END_RESTS = KL_SEC(2);
+static const kl_us HALF_RESTS = KL_SEC(2);
+static const kl_us UNKNOWN_RESTS = KL_SEC(10); /* where nobody can tell who has the file open */
 static const struct timespec moment = {.tv_nsec = 25 * 1000 * 1000};
 static const struct timespec load_pause = {.tv_nsec = 100 * 1000 * 1000};
 
@@ -67,6 +70,18 @@ void kl_csv_file_free(struct kl_csv_file *f)
     free(f->owed.key);
 }
 
+/* Nobody has looked at what is suspicious about it. */
+static bool is_refused(const struct kl_csv_file *f, const struct kl_table *t,
+                       char text[KL_TEXT_MAX])
+{
+    char why[KL_TEXT_MAX];
+
+    if (!kl_csv_refused(&t->verdict, f->accepted, why))
+        return false;
+    kl_format(text, KL_TEXT_MAX, "%s: %s", kl_shown(f->named), why);
+    return true;
+}
+
 enum kl_table_result kl_csv_file_load(struct kl_csv_file *f, char error[KL_TEXT_MAX])
 {
     enum kl_table_result result = KL_TABLE_CHANGED;
@@ -78,7 +93,7 @@ enum kl_table_result kl_csv_file_load(struct kl_csv_file *f, char error[KL_TEXT_
             break;
         nanosleep(&load_pause, NULL);
     }
-    return result;
+    return result == KL_TABLE_OK && is_refused(f, f->table, error) ? KL_TABLE_BROKEN : result;
 }
 
 enum kl_table_result kl_csv_file_fetch(struct kl_csv_file *f, uint32_t row, struct kl_key *key,
@@ -139,19 +154,56 @@ static bool settled(struct kl_csv_file *f, struct stat *st, char text[KL_TEXT_MA
     return false;
 }
 
-/* A last row without its line end may be half a row, until the file has rested. Its own time says
-   nothing: it may come from another machine's clock. */
-static bool half_written(struct kl_csv_file *f, const struct kl_table *fresh)
+static enum kl_lease writers_of(const struct kl_csv_file *f)
 {
-    kl_us now = now_us(CLOCK_MONOTONIC);
+    enum kl_lease lease = KL_LEASE_UNKNOWN;
+    const char *trouble;
+    int fd = kl_open_regular(f->real, &trouble);
 
-    if (!fresh->open_end)
+    if (fd >= 0)
+        lease = kl_lease_take(fd);
+    if (fd >= 0)
+        close(fd);
+    return lease;
+}
+
+static uint32_t missing_rows(const struct kl_table *old, const struct kl_table *fresh)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < old->count; i++)
+        n += !old->row[i].bad && kl_table_find(fresh, &old->row[i].fingerprint) == UINT32_MAX;
+    return n;
+}
+
+/* A last row without its line end may be half a row, and a file that lacks rows may be half a file,
+   until nobody has it open for writing and it has rested. Its own time says nothing: it may come
+   from another machine's clock. */
+static bool half_written(struct kl_csv_file *f, const struct kl_table *fresh,
+                         char text[KL_TEXT_MAX])
+{
+    uint32_t missing = missing_rows(f->table, fresh);
+    kl_us now = now_us(CLOCK_MONOTONIC), rests = HALF_RESTS;
+    enum kl_lease writers;
+
+    if (!fresh->open_end && missing == 0)
         return false;
-    if (!kl_file_id_equal(&fresh->id, &f->open_id)) {
-        f->open_id = fresh->id;
-        f->open_since = now;
+    if (!kl_file_id_equal(&fresh->id, &f->rest_id)) {
+        f->rest_id = fresh->id;
+        f->rest_since = now;
     }
-    return now - f->open_since < OPEN_END_RESTS;
+    writers = writers_of(f);
+    if (writers == KL_LEASE_UNKNOWN && missing > 0)
+        rests = UNKNOWN_RESTS;
+    if (missing == 0)
+        kl_format(text, KL_TEXT_MAX, "%s: another program is writing to it", kl_shown(f->named));
+    else
+        kl_format(text, KL_TEXT_MAX,
+                  "%s: another program is writing to it: %u rows that were there are missing; no "
+                  "new key until %s",
+                  kl_shown(f->named), (unsigned)missing,
+                  writers == KL_LEASE_WRITTEN ? "it is closed" : "it has rested");
+    return writers == KL_LEASE_WRITTEN || now - f->rest_since < rests;
 }
 
 static bool lock_anew(struct kl_csv_file *f, const struct kl_table *fresh, char text[KL_TEXT_MAX])
@@ -202,6 +254,9 @@ static void put_table(struct kl_csv_file *f, struct kl_table *fresh)
     kl_table_free(f->table);
     f->table = fresh;
     f->fresh = true;
+    /* Whoever wrote it may go on doing so: into the old file, once it is replaced. */
+    if (writers_of(f) == KL_LEASE_UNKNOWN)
+        f->owed.not_before = now_us(CLOCK_MONOTONIC) + HALF_RESTS;
 }
 
 /* Not read again until somebody changes it once more. */
@@ -211,20 +266,29 @@ static void note_bad(struct kl_csv_file *f, const struct stat *st, const char *t
     kl_copy(f->bad_text, sizeof f->bad_text, text);
 }
 
+/* It may be used: it is whole, nobody is at work on it, and nothing about it is suspicious. */
+static bool is_good(struct kl_csv_file *f, const struct stat *st, const struct kl_table *fresh,
+                    char text[KL_TEXT_MAX])
+{
+    if (fresh->count == 0 && f->table->count > 0)
+        kl_format(text, KL_TEXT_MAX, "%s: all rows are gone; what was read before is kept",
+                  kl_shown(f->named));
+    else if (half_written(f, fresh, text))
+        return false;
+    else if (!is_refused(f, fresh, text))
+        return lock_anew(f, fresh, text);
+    note_bad(f, st, text);
+    return false;
+}
+
 static bool reload(struct kl_csv_file *f, const struct stat *st, char text[KL_TEXT_MAX])
 {
     struct kl_table *fresh = NULL;
     enum kl_table_result result = kl_table_load(f->real, f->header, &fresh, text);
 
-    if (result == KL_TABLE_OK && fresh->count == 0 && f->table->count > 0) {
-        kl_format(text, KL_TEXT_MAX, "%s: all rows are gone; what was read before is kept",
-                  kl_shown(f->named));
+    if (result == KL_TABLE_BROKEN)
         note_bad(f, st, text);
-    } else if (result == KL_TABLE_BROKEN) {
-        note_bad(f, st, text);
-    } else if (result == KL_TABLE_OK && half_written(f, fresh)) {
-        kl_format(text, KL_TEXT_MAX, "%s: another program is writing to it", kl_shown(f->named));
-    } else if (result == KL_TABLE_OK && lock_anew(f, fresh, text)) {
+    if (result == KL_TABLE_OK && is_good(f, st, fresh, text)) {
         put_table(f, fresh);
         return true;
     }

@@ -43,6 +43,7 @@ struct kl_csv_file {
     char watched[2 * PATH_MAX]; /* the same, from the root: the working folder may change */
     char real[PATH_MAX];        /* where it leads */
     bool header;
+    uint32_t accepted;    /* what may be suspicious about it: bits 1 << enum kl_csv_kind */
     struct kl_lock *lock; /* follows the file through its replacements */
     struct kl_table *table;
     bool fresh; /* the table is another one than `fresh` was last cleared for */
@@ -51,8 +52,8 @@ struct kl_csv_file {
     char bad_text[KL_TEXT_MAX];
     int old_fd;                /* the file that the last marks replaced, and … */
     struct kl_file_id old_id;  /* … how it looked then */
-    struct kl_file_id open_id; /* a changed CSV whose last row lacks its end, and … */
-    kl_us open_since;          /* … since when it looks like that, by a clock that never jumps */
+    struct kl_file_id rest_id; /* a changed CSV that has to rest before it is believed, and … */
+    kl_us rest_since;          /* … since when it looks like that, by a clock that never jumps */
 
     struct kl_owed_marks owed;
     uv_mutex_t guard;

@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "adapters/host/disk.h"
+#include "adapters/host/lease.h"
+#include "adapters/host/regular.h"
 #include "keyline/secret.h"
 
 enum {
@@ -28,6 +30,7 @@ struct kl_csv_marking { /* secret: bytes of the file pass through */
     int from, to;
     char name[4096]; /* of the new file, until it has the old one's */
     bool placed;
+    bool keep; /* what has this name is somebody's work */
     enum kl_table_result result;
 };
 
@@ -36,12 +39,38 @@ static bool new_name(const char *path, char out[4096])
     return (size_t)snprintf(out, 4096, "%s.marking", path) < 4096;
 }
 
-void kl_csv_mark_clean(const char *path)
+/* Rows that are whole, and that the CSV does not have. */
+static uint32_t strange_rows(const struct kl_table *t, const struct kl_table *left)
 {
-    char name[4096];
+    uint32_t rows = left->open_end && left->count > 0 ? left->count - 1 : left->count, n = 0;
 
-    if (new_name(path, name))
+    for (uint32_t i = 0; i < rows; i++)
+        n += !left->row[i].bad && kl_table_find(t, &left->row[i].fingerprint) == UINT32_MAX;
+    return n;
+}
+
+bool kl_csv_mark_clean(const struct kl_table *t, char error[KL_TEXT_MAX])
+{
+    char name[4096], why[KL_TEXT_MAX];
+    struct kl_table *left = NULL;
+    uint32_t strange = 0;
+    struct stat st;
+
+    if (!new_name(t->path, name) || lstat(name, &st) != 0)
+        return true;
+    if (S_ISREG(st.st_mode) && kl_table_load(name, t->header, &left, why) == KL_TABLE_OK) {
+        strange = strange_rows(t, left);
+        kl_table_free(left);
+    }
+    if (strange == 0) {
         unlink(name);
+        return true;
+    }
+    kl_format(error, KL_TEXT_MAX,
+              "%s has %u rows that the CSV lacks: somebody saved it when keyline was about to mark "
+              "it, and it ended there; put those rows into the CSV and remove that file",
+              kl_shown(name), (unsigned)strange);
+    return false;
 }
 
 static enum kl_table_result failed(const char *path, const char *what, char error[KL_TEXT_MAX])
@@ -192,14 +221,56 @@ static void move_rows(struct kl_table *t, const uint32_t *rows, uint32_t count)
     }
 }
 
+/* What a program still writes into would go into the file that is replaced. */
+static enum kl_table_result is_open_for_writing(const struct kl_table *t, char error[KL_TEXT_MAX])
+{
+    kl_format(error, KL_TEXT_MAX,
+              "%s: another program has it open for writing: it is marked once that is closed",
+              kl_shown(t->path));
+    return KL_TABLE_ABSENT;
+}
+
+static enum kl_table_result is_written(struct kl_csv_marking *w, char error[KL_TEXT_MAX])
+{
+    enum kl_lease lease = kl_lease_take(w->from);
+
+    if (lease == KL_LEASE_WRITTEN)
+        return is_open_for_writing(w->table, error);
+    if (lease == KL_LEASE_TAKEN)
+        kl_lease_drop(w->from); /* again when the file is replaced: nobody waits meanwhile */
+    return KL_TABLE_OK;
+}
+
+/* Locked before it can be seen, so that no other station gets in between; and no longer open for
+   writing, as far as the file system locks such files (lock.c). */
+static bool lock_new(struct kl_csv_marking *w)
+{
+    int fd = open(w->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0) {
+        close(w->to);
+        w->to = fd;
+        return true;
+    }
+    if (fd >= 0)
+        close(fd);
+    return flock(w->to, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
+}
+
 static enum kl_table_result write_marked(struct kl_csv_marking *w, char error[KL_TEXT_MAX])
 {
     const struct kl_table *t = w->table;
     enum kl_table_result result;
+    const char *trouble;
 
-    if ((w->from = open(t->path, O_RDONLY | O_CLOEXEC)) < 0)
-        return failed(t->path, "opening it", error);
-    unlink(w->name);
+    if ((w->from = kl_open_regular(t->path, &trouble)) < 0) {
+        kl_format(error, KL_TEXT_MAX, "%s: can't be marked: %s", kl_shown(t->path), trouble);
+        return KL_TABLE_ABSENT;
+    }
+    if ((result = is_written(w, error)) != KL_TABLE_OK)
+        return result;
+    if (!kl_csv_mark_clean(t, error))
+        return KL_TABLE_ABSENT;
     if ((w->to = open(w->name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600)) < 0)
         return failed(t->path, "making a new file beside it", error);
     if ((result = is_still(t, error)) != KL_TABLE_OK ||
@@ -208,10 +279,7 @@ static enum kl_table_result write_marked(struct kl_csv_marking *w, char error[KL
         return result;
     if (kl_disk->sync(w->to) != 0)
         return failed(t->path, "syncing the new file", error);
-    /* Locked before it can be seen, so that no other station gets in between. */
-    if (flock(w->to, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
-        return failed(t->path, "locking the new file", error);
-    return KL_TABLE_OK;
+    return lock_new(w) ? KL_TABLE_OK : failed(t->path, "locking the new file", error);
 }
 
 struct kl_csv_marking *kl_csv_mark_write(const struct kl_table *t, const uint32_t *rows,
@@ -235,6 +303,70 @@ struct kl_csv_marking *kl_csv_mark_write(const struct kl_table *t, const uint32_
     return w;
 }
 
+static bool same_inode(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* The file that was in the place is the one that was read; an exchange changes its ctime alone. */
+static bool displaced_is_known(const struct kl_csv_marking *w, const struct kl_table *t)
+{
+    struct kl_file_id id;
+    struct stat st;
+
+    if (lstat(w->name, &st) != 0)
+        return false;
+    id = kl_file_id_of(&st);
+    id.ctim = t->id.ctim;
+    return kl_file_id_equal(&id, &t->id);
+}
+
+/* Somebody saved the file in the instant before the exchange: it gets its place back. If they do so
+   again meanwhile, what comes out of the place is not what went into it, and is the newer one. */
+static enum kl_table_result take_back(struct kl_csv_marking *w, const struct kl_table *t,
+                                      char error[KL_TEXT_MAX])
+{
+    struct stat in_place, out;
+
+    if (fstat(w->to, &in_place) != 0 || lstat(w->name, &out) != 0)
+        goto failed;
+    for (;;) {
+        struct stat put = out;
+
+        if (kl_disk->exchange(w->name, t->path) != 0 || lstat(w->name, &out) != 0)
+            goto failed;
+        if (same_inode(&out, &in_place))
+            return KL_TABLE_CHANGED;
+        in_place = put;
+    }
+failed:
+    w->keep = true;
+    kl_format(error, KL_TEXT_MAX, "%s: a file that somebody saved just now is %s: put it back: %s",
+              kl_shown(t->path), kl_shown(strrchr(w->name, '/')), strerror(errno));
+    return KL_TABLE_ABSENT;
+}
+
+static enum kl_table_result exchange(struct kl_csv_marking *w, const struct kl_table *t,
+                                     char error[KL_TEXT_MAX])
+{
+    enum kl_lease lease = kl_lease_take(w->from);
+    enum kl_table_result result = KL_TABLE_OK;
+
+    if (lease == KL_LEASE_WRITTEN)
+        return is_open_for_writing(t, error);
+    if ((result = is_still(t, error)) == KL_TABLE_OK) {
+        if (kl_disk->exchange(w->name, t->path) == 0) {
+            if (!displaced_is_known(w, t) || (lease == KL_LEASE_TAKEN && kl_lease_wanted(w->from)))
+                result = take_back(w, t, error);
+        } else if (errno != EINVAL || kl_disk->rename(w->name, t->path) != 0) {
+            result = failed(t->path, "putting the new file in its place", error);
+        }
+    }
+    if (lease == KL_LEASE_TAKEN)
+        kl_lease_drop(w->from);
+    return result;
+}
+
 static enum kl_table_result place(struct kl_csv_marking *w, struct kl_table *t,
                                   char error[KL_TEXT_MAX])
 {
@@ -243,10 +375,8 @@ static enum kl_table_result place(struct kl_csv_marking *w, struct kl_table *t,
 
     if (fstat(w->to, &before) != 0)
         return failed(t->path, "looking at the new file", error);
-    if ((result = is_still(t, error)) != KL_TABLE_OK)
+    if ((result = exchange(w, t, error)) != KL_TABLE_OK)
         return result;
-    if (kl_disk->rename(w->name, t->path) != 0)
-        return failed(t->path, "putting the new file in its place", error);
     w->placed = true;
     /* The rename changed its ctime; anything else that changed was not us. */
     if (fstat(w->to, &after) == 0 && after.st_size == before.st_size &&
@@ -273,8 +403,10 @@ enum kl_table_result kl_csv_mark_end(struct kl_csv_marking *w, int *fd, char err
         *fd = w->to;
         if (kl_disk->sync_folder(w->table->path) != 0)
             failed(w->table->path, "syncing its folder", error);
+        unlink(w->name); /* the old one, if they have changed places */
     } else if (w->to >= 0) {
-        unlink(w->name);
+        if (!w->keep)
+            unlink(w->name);
         close(w->to);
     }
     if (w->from >= 0)

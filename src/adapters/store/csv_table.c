@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "adapters/host/disk.h"
-#include "csv_header.h"
+#include "adapters/host/regular.h"
 #include "keyline/bundle_load.h"
 #include "keyline/secret.h"
 
@@ -28,7 +28,7 @@ struct kl_label_block {
 struct reading {
     struct kl_csv csv;
     struct kl_key key;
-    struct kl_header_guess guess;
+    struct kl_csv_judge *judge;
     uint32_t of_count[2][KL_FIELDS_MAX + 1]; /* rows that could be keys, by number of fields; [1]:
                                                 those with empty fields at the end */
     uint32_t separated; /* rows of one field with what its author may have taken for a comma … */
@@ -281,9 +281,8 @@ static bool add_row(struct kl_table *t, struct reading *r)
     t->size[t->count] = (uint32_t)text->size;
     t->spent[t->count] = text->marked;
     t->count++;
-    kl_header_look(&r->guess, text);
     look_for_separator(r);
-    return true;
+    return kl_csv_judge_row(r->judge, text);
 }
 
 /* The number of fields that most rows have; 0 if there are none. */
@@ -299,13 +298,14 @@ static unsigned most_common(const uint32_t of_count[KL_FIELDS_MAX + 1])
 
 /* Most rows decide how many fields a key has. Empty fields at the end are forgiven where the rest
    fits: spreadsheets put them there once some rows have a mark and others have none, and they stay
-   when the marks are gone. */
+   when the marks are gone. Rows without such fields say best what fits, unless they are the fewer.
+ */
 static void judge_shapes(struct kl_table *t, const struct reading *r)
 {
-    unsigned best = most_common(r->of_count[0]);
+    unsigned best = most_common(r->of_count[0]), tailed = most_common(r->of_count[1]);
 
-    if (best == 0)
-        best = most_common(r->of_count[1]);
+    if (best == 0 || (tailed > 0 && r->of_count[1][tailed] > r->of_count[0][best]))
+        best = tailed;
     t->fields = best;
     for (uint32_t i = 0; i < t->count; i++) {
         struct kl_pool_row *row = &t->row[i];
@@ -334,6 +334,7 @@ static enum kl_table_result take_row(struct kl_table *t, struct reading *r, bool
     }
     if (*header) {
         *header = false;
+        kl_csv_judge_header(r->judge, &r->csv.row);
         return KL_TABLE_OK;
     }
     return add_row(t, r) ? KL_TABLE_OK : out_of_memory(t->path, error);
@@ -375,6 +376,7 @@ static enum kl_table_result read_rows(struct kl_table *t, int fd, struct reading
             return KL_TABLE_BROKEN;
         }
         first = false;
+        kl_csv_judge_bytes(r->judge, r->chunk, (size_t)size);
         result = take_chunk(t, r, (size_t)size, &header, error);
     }
     if (result != KL_TABLE_OK)
@@ -390,6 +392,20 @@ static enum kl_table_result read_rows(struct kl_table *t, int fd, struct reading
     return KL_TABLE_BROKEN;
 }
 
+/* A web page, or a file of another kind, is told as such and not by the quotes in it. */
+static void judge_all(struct kl_table *t, struct reading *r, enum kl_table_result result,
+                      char error[KL_TEXT_MAX])
+{
+    char text[KL_TEXT_MAX];
+
+    kl_csv_judge_end(r->judge, t->open_end, &t->verdict);
+    if (result != KL_TABLE_BROKEN || t->verdict.count == 0 ||
+        t->verdict.finding[0].kind > KL_CSV_MARKUP)
+        return;
+    kl_csv_finding_text(&t->verdict.finding[0], text);
+    kl_format(error, KL_TEXT_MAX, "%s: %s", kl_shown(t->path), text);
+}
+
 static enum kl_table_result read_file(struct kl_table *t, int fd, bool header,
                                       char error[KL_TEXT_MAX])
 {
@@ -397,20 +413,21 @@ static enum kl_table_result read_file(struct kl_table *t, int fd, bool header,
     enum kl_table_result result;
     struct stat before, after;
 
-    if (r == NULL)
+    if (r == NULL || (r->judge = kl_csv_judge_new()) == NULL) {
+        kl_secret_free(r, sizeof *r);
         return out_of_memory(t->path, error);
-    if (fstat(fd, &before) != 0 || !S_ISREG(before.st_mode)) {
-        kl_format(error, KL_TEXT_MAX, "%s: not a regular file", kl_shown(t->path));
+    }
+    if (fstat(fd, &before) != 0) {
+        kl_format(error, KL_TEXT_MAX, "%s: %s", kl_shown(t->path), strerror(errno));
         result = KL_TABLE_ABSENT;
     } else if ((result = read_rows(t, fd, r, header, error)) == KL_TABLE_OK) {
         judge_shapes(t, r);
-        if (!header)
-            kl_header_judge(&r->guess, t->warning);
         if (!has_commas(t, r, error))
             result = KL_TABLE_BROKEN;
         else if (!build_index(t))
             result = out_of_memory(t->path, error);
     }
+    judge_all(t, r, result, error);
     if (result == KL_TABLE_OK || result == KL_TABLE_BROKEN) {
         t->id = kl_file_id_of(&before);
         if (fstat(fd, &after) != 0 || after.st_size != before.st_size ||
@@ -422,6 +439,7 @@ static enum kl_table_result read_file(struct kl_table *t, int fd, bool header,
     }
     free(r->shape);
     free(r->tail);
+    kl_csv_judge_free(r->judge);
     kl_secret_free(r, sizeof *r);
     return result;
 }
@@ -431,6 +449,7 @@ enum kl_table_result kl_table_load(const char *path, bool header, struct kl_tabl
 {
     struct kl_table *t = calloc(1, sizeof *t);
     enum kl_table_result result;
+    const char *trouble;
     int fd;
 
     *out = NULL;
@@ -438,12 +457,12 @@ enum kl_table_result kl_table_load(const char *path, bool header, struct kl_tabl
         free(t);
         return out_of_memory(path, error);
     }
-    /* Without O_NONBLOCK a named pipe would hold us here. */
-    if ((fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)) < 0) {
-        kl_format(error, KL_TEXT_MAX, "%s: %s", kl_shown(path), strerror(errno));
+    if ((fd = kl_open_regular(path, &trouble)) < 0) {
+        kl_format(error, KL_TEXT_MAX, "%s: %s", kl_shown(path), trouble);
         free(t);
         return KL_TABLE_ABSENT;
     }
+    t->header = header;
     result = read_file(t, fd, header, error);
     close(fd);
     if (result == KL_TABLE_OK)
@@ -509,13 +528,14 @@ enum kl_table_result kl_table_fetch(const struct kl_table *t, uint32_t row, stru
                                     char error[KL_TEXT_MAX])
 {
     enum kl_table_result result = KL_TABLE_CHANGED;
-    int fd = open(t->path, O_RDONLY | O_CLOEXEC);
+    const char *trouble = "can't be looked at";
+    int fd = kl_open_regular(t->path, &trouble);
     struct kl_file_id id;
     struct stat st;
     bool marked;
 
     if (fd < 0 || fstat(fd, &st) != 0) {
-        kl_format(error, KL_TEXT_MAX, "%s: %s", kl_shown(t->path), strerror(errno));
+        kl_format(error, KL_TEXT_MAX, "%s: %s", kl_shown(t->path), trouble);
         result = KL_TABLE_ABSENT;
     } else {
         id = kl_file_id_of(&st);

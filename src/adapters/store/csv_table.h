@@ -7,7 +7,7 @@
 
 #include <sys/stat.h>
 
-#include "keyline/csv.h"
+#include "csv_judge.h"
 #include "keyline/pool.h"
 
 enum kl_table_result {
@@ -34,9 +34,10 @@ struct kl_label_block;
 struct kl_table {
     char path[4096]; /* real path */
     struct kl_file_id id;
+    bool header;     /* its first row is no key */
     bool open_end;   /* the last row has no line end */
     unsigned fields; /* of the rows that are keys; 0 = there are none */
-    char warning[KL_TEXT_MAX];
+    struct kl_csv_verdict verdict;
 
     uint32_t count;
     struct kl_pool_row *row; /* as handed to the pool */

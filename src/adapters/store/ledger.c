@@ -352,3 +352,9 @@ enum kl_store_status kl_ledger_attempt(struct kl_ledger *l, const struct kl_ledg
     sqlite3_bind_int(s, 21, a->acknowledged_only);
     return finish(l, s, text);
 }
+
+enum kl_store_status kl_ledger_command(struct kl_ledger *l, const struct kl_ledger_change *c,
+                                       enum kl_command_kind command, char text[KL_TEXT_MAX])
+{
+    return kl_ledger_note(l, kl_command_info(command).name, c, text);
+}

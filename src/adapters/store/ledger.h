@@ -70,13 +70,17 @@ enum kl_store_status kl_ledger_owns(struct kl_ledger *l, const struct kl_ledger_
                                     char text[KL_TEXT_MAX]);
 enum kl_store_status kl_ledger_attempt(struct kl_ledger *l, const struct kl_ledger_change *c,
                                        const struct kl_attempt *a, char text[KL_TEXT_MAX]);
+/* What an operator did, with `reason` telling who; MAC and label may be blank. */
+enum kl_store_status kl_ledger_command(struct kl_ledger *l, const struct kl_ledger_change *c,
+                                       enum kl_command_kind command, char text[KL_TEXT_MAX]);
+
+/* An entry of the history that is nobody's key or attempt: what an operator did or let pass. */
+enum kl_store_status kl_ledger_note(struct kl_ledger *l, const char *what,
+                                    const struct kl_ledger_change *c, char text[KL_TEXT_MAX]);
 
 /* The key's row has another label now, and a person says that this is right. */
 enum kl_store_status kl_ledger_rename(struct kl_ledger *l, const struct kl_ledger_change *c,
                                       char text[KL_TEXT_MAX]);
-/* What was answered to a doubt, or done about one. */
-enum kl_store_status kl_ledger_note(struct kl_ledger *l, const char *what,
-                                    const struct kl_ledger_change *c, char text[KL_TEXT_MAX]);
 /* A key whose fingerprint holds its label gets the one that it has now. Nothing happens if another
    key has that already. */
 bool kl_ledger_new_form(struct kl_ledger *l, const struct kl_fingerprint *old,

@@ -148,10 +148,16 @@ void kl_lock_holder(const char *csv, char text[KL_TEXT_MAX])
 
 int kl_lock_open_csv(const char *csv)
 {
-    /* Network file systems lock only what is open for writing. */
-    int fd = open(csv, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+    int fd = open(csv, O_RDONLY | O_CLOEXEC | O_NONBLOCK), writable;
 
-    return fd >= 0 ? fd : open(csv, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    /* Network file systems lock only what is open for writing. Elsewhere it is not, so that it can
+       be seen whether others have it so (lease.h). */
+    if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EBADF)
+        return fd;
+    writable = open(csv, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+    if (writable >= 0)
+        close(fd);
+    return writable >= 0 ? writable : fd;
 }
 
 enum kl_lock_result kl_lock_csv(struct kl_lock *l, int fd, char text[KL_TEXT_MAX])

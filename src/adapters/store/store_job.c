@@ -118,6 +118,8 @@ static enum kl_store_status apply(struct kl_worker *w, struct kl_request *r)
         return kl_ledger_owns(w->ledger, &c, r->text);
     case KL_OP_ATTEMPT:
         return kl_ledger_attempt(w->ledger, &c, &r->attempt, r->text);
+    case KL_OP_COMMAND:
+        return kl_ledger_command(w->ledger, &c, r->action.u.store.command, r->text);
     }
     return KL_STORE_FAILED;
 }

@@ -103,6 +103,24 @@ static enum kl_store_open_result open_ledger(struct kl_worker *w, enum kl_store_
     return w->ledger == NULL && error[0] != '\0' ? KL_STORE_BROKEN : KL_STORE_OPENED;
 }
 
+/* What somebody let pass is part of what became of the keys. */
+static enum kl_store_open_result record_accepted(struct kl_worker *w, char error[KL_TEXT_MAX])
+{
+    char kinds[KL_TEXT_MAX];
+    struct kl_ledger_change c = {
+        .label = "", .reason = kinds, .station = w->station, .bundle = w->bundle};
+
+    if (w->csv.table->verdict.count == 0)
+        return KL_STORE_OPENED;
+    kl_csv_verdict_words(&w->csv.table->verdict, kinds);
+    c.wall = kl_store_wall_clock();
+    if (kl_ledger_begin(w->ledger, error) &&
+        kl_ledger_note(w->ledger, "accepted", &c, error) == KL_STORE_OK &&
+        kl_ledger_commit(w->ledger, error))
+        return KL_STORE_OPENED;
+    return KL_STORE_BROKEN;
+}
+
 static enum kl_store_open_result show(struct kl_csv_store *s, bool absent, char error[KL_TEXT_MAX])
 {
     struct kl_worker *w = s->worker;
@@ -159,11 +177,12 @@ static enum kl_store_open_result open_to_work(struct kl_csv_store *s,
     struct kl_difference found = {0};
     bool absent;
 
-    kl_csv_mark_clean(w->csv.real);
     result = kl_store_settle_storage(w, answered(o, KL_DOUBT_STORAGE), error);
     if ((result = weigh(s, o, KL_DOUBT_STORAGE, result, error)) != KL_STORE_OPENED ||
         (result = load_csv(w, error)) != KL_STORE_OPENED)
         return result;
+    if (!kl_csv_mark_clean(w->csv.table, error))
+        return KL_STORE_BAD_CSV;
     absent = access(path, F_OK) != 0 && errno == ENOENT;
     result = absent ? kl_store_ask_journals(w, answered(o, KL_DOUBT_OLD), &found, error)
                     : KL_STORE_OPENED;
@@ -171,7 +190,8 @@ static enum kl_store_open_result open_to_work(struct kl_csv_store *s,
         (result = open_ledger(w, o->mode, path, error)) == KL_STORE_OPENED &&
         (result = settle_all(s, o, &found, error)) == KL_STORE_OPENED &&
         (result = show(s, absent, error)) == KL_STORE_OPENED &&
-        (result = settle_names(s, o, error)) == KL_STORE_OPENED)
+        (result = settle_names(s, o, error)) == KL_STORE_OPENED &&
+        (result = record_accepted(w, error)) == KL_STORE_OPENED)
         result = kl_store_take_lease(w, error);
     kl_difference_free(&found);
     return result;
@@ -213,6 +233,7 @@ open_parts(struct kl_csv_store *s, const struct kl_store_options *o, char error[
     if (!kl_csv_file_init(&w->csv, o->csv, o->header, &w->lock, error) &&
         o->mode != KL_STORE_RECORD)
         return KL_STORE_BAD_CSV;
+    w->csv.accepted = o->mode == KL_STORE_WORK ? o->accept : UINT32_MAX;
     error[0] = '\0';
     if (!kl_ledger_path(w->csv.real[0] != '\0' ? w->csv.real : w->csv.named, path)) {
         kl_format(error, KL_TEXT_MAX, "%s: the path is too long", kl_shown(w->csv.named));

@@ -73,11 +73,25 @@ static bool collect(void *ctx, const struct kl_ledger_key *key)
         .kin = kin,
         .provisioned = provisioned,
         .mac = key->mac,
+        .same_bundle = c->worker->bundle[0] != '\0' && strcmp(key->bundle, c->worker->bundle) == 0,
     };
     c->failed = row->label == NULL;
     if (provisioned && at != UINT32_MAX && !c->worker->look_only)
         c->failed |= !kl_csv_file_want_mark(&c->worker->csv, &fp);
     return !c->failed;
+}
+
+static void say_what_is_suspicious(const struct kl_worker *w, struct kl_shown *shown)
+{
+    const struct kl_csv_verdict *v = &w->csv.table->verdict;
+    char kinds[KL_TEXT_MAX];
+
+    if (w->look_only) {
+        kl_csv_refused(v, 0, shown->content.warning);
+    } else if (v->count > 0) {
+        kl_csv_verdict_words(v, kinds);
+        kl_format(shown->content.warning, KL_TEXT_MAX, "let pass by --accept: %s", kinds);
+    }
 }
 
 struct kl_shown *kl_store_show(struct kl_worker *w, char error[KL_TEXT_MAX])
@@ -103,7 +117,8 @@ struct kl_shown *kl_store_show(struct kl_worker *w, char error[KL_TEXT_MAX])
     shown->content.row_count = t->count;
     shown->content.ledger = shown->ledger;
     shown->content.fields = t->fields;
-    kl_copy(shown->content.warning, sizeof shown->content.warning, t->warning);
+    shown->content.verdict = &t->verdict;
+    say_what_is_suspicious(w, shown);
     return shown;
 }
 

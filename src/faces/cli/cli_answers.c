@@ -4,6 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "report.h"
+
 static bool says_yes(const char *question)
 {
     char line[16];
@@ -18,11 +20,11 @@ static bool answer(enum kl_doubt doubt, const char *text, bool ask)
 {
     struct kl_doubt_info info = kl_doubt_info(doubt);
 
-    fprintf(stderr, "keyline: %s\n", text);
+    kl_report_error("%s", text);
     if (ask && isatty(STDIN_FILENO) && isatty(STDERR_FILENO) && says_yes(info.question))
         return true;
-    fprintf(stderr, "keyline: no key leaves before that is answered. %s If so: %s\n", info.question,
-            info.option);
+    kl_report_error("no key leaves before that is answered. %s If so: %s", info.question,
+                    info.option);
     return false;
 }
 
@@ -44,6 +46,6 @@ enum kl_exit answers_open(struct kl_store_options *options, bool ask, struct kl_
         options->answers |= 1u << doubt;
     }
     if (result != KL_STORE_OPENED && result != KL_STORE_DOUBT)
-        fprintf(stderr, "keyline: %s\n", error);
+        kl_report_error("%s", error);
     return statuses[result];
 }

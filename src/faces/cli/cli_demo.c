@@ -14,11 +14,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "commands.h"
 #include "demo_script.h"
 #include "faces/stream/wire.h"
-#include "keyline/cli.h"
 #include "keyline/demo_images.h"
-#include "options.h"
 
 enum {
     BOARDS_MAX = 16,
@@ -45,9 +44,20 @@ struct demo {
 #define AT(member) offsetof(struct args, member)
 
 static const struct option options[] = {
-    {"headless", OPT_FLAG, AT(headless), NULL, "no dashboard: ends after eight boards", 0, 0},
-    {"boards", OPT_NUMBER, AT(boards), "N", "how many places (default 4)", 1, BOARDS_MAX},
-    {"help", OPT_FLAG, AT(help), NULL, "print this", 0, 0},
+    FLAG("headless", headless, "no dashboard: ends after eight boards"),
+    NUMBER("boards", boards, "N", 1, BOARDS_MAX, "how many places (default 4)"),
+    TYPED_FLAG("help", 'h', help, "print this"),
+};
+
+const struct command kl_command_demo = {
+    .name = "demo",
+    .run = kl_cli_demo,
+    .options = OPTION_TABLE(options),
+    .words = "[options]",
+    .summary = "shows all of it with virtual boards",
+    .about = "The station over virtual boards that come and go; q, Esc or Ctrl-C ends it, and\n"
+             "nothing is left behind.",
+    .after = "exit status: 0 all well, 1 a board failed or the demo could not start, 2 usage\n",
 };
 
 /* ---- the folder -------------------------------------------------------------------------------
@@ -206,6 +216,7 @@ static int run_station(struct demo *d)
     int status;
 
     add_word(&w, "keyline");
+    add_words(&w, "--config", "none");
     add_words(&w, "--csv-file", d->csv);
     add_words(&w, "--firmware", d->firmware);
     add_words(&w, "--journal", d->folder);
@@ -249,17 +260,10 @@ int kl_cli_demo(int argc, char **argv)
 
     d.args.boards = 4;
     if (!options_parse(options, sizeof options / sizeof options[0], argv + (argc > 0), &d.args,
-                       error)) {
-        fprintf(stderr, "keyline demo: %s\ntry: keyline demo --help\n", error);
-        return KL_EXIT_USAGE;
-    }
-    if (d.args.help) {
-        printf("usage: keyline demo [options]\n\n"
-               "The station over virtual boards that come and go; q, Esc or Ctrl-C ends it, and\n"
-               "nothing is left behind.\n\n");
-        options_help(options, sizeof options / sizeof options[0], stdout);
-        return KL_EXIT_OK;
-    }
+                       error))
+        return command_wrong(&kl_command_demo, error);
+    if (d.args.help)
+        return command_help(&kl_command_demo);
     if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
         d.args.headless = true;
     return run_demo(&d);

@@ -1,61 +1,102 @@
 /* cli_keys.c: `keyline keys …`: what became of each key, also while a station runs. */
-#include <getopt.h>
+#include "cli_keys.h"
+
 #include <stdio.h>
 #include <string.h>
 
-#include "cli_keys.h"
-#include "keyline/cli.h"
+#include "commands.h"
+#include "config_files.h"
 
-static const char usage[] =
-    "usage: keyline keys COMMAND [--csv-file FILE] [options]\n"
-    "\n"
-    "  status                       how many keys are free, reserved, provisioned, in doubt\n"
-    "  list [--state S]             every key; S: free, reserved, provisioned, blocked\n"
-    "  history [--mac M] [--label L]   every attempt and every change, oldest first\n"
-    "  release LABEL --reason TEXT [--mac M]\n"
-    "                               makes a reserved key free again; the reason is kept.\n"
-    "                               Be sure that the board it was reserved for did not get\n"
-    "                               it. Refused while that board is on the bench.\n"
-    "  export                       who got what: label, MAC, time, bundle, station\n"
-    "\n"
-    "  --csv-file FILE, --csv_file FILE   the keys (default: keys.csv)\n"
-    "  --csv-header                 its first row is a header\n"
-    "  --json                       as JSON\n"
-    "  --csv                        as CSV (history, export)\n"
-    "\n"
-    "exit status: 0 done, 2 usage, 3 no such key or a bad CSV, 4 the station refused,\n"
-    "             6 the ledger can't be read or written\n";
-
-struct command {
-    const char *name;
-    int (*run)(const struct keys_args *a);
-    const char *takes; /* the options that mean something to it */
+struct args {
+    const char *csv, *state, *mac, *label, *reason, *config;
+    bool header, json, as_csv, fix, help;
 };
 
-static const struct command commands[] = {
-    {"status", keys_status, "hj"},     {"list", keys_list, "hjs"},
-    {"history", keys_history, "jcml"}, {"release", keys_release, "mrl"},
-    {"export", keys_export, "jc"},
-};
+#define AT(member) offsetof(struct args, member)
 
 static const struct option options[] = {
-    {"csv-file", required_argument, NULL, 'f'},
-    {"csv_file", required_argument, NULL, 'f'},
-    {"csv-header", no_argument, NULL, 'h'},
-    {"json", no_argument, NULL, 'j'},
-    {"csv", no_argument, NULL, 'c'},
-    {"state", required_argument, NULL, 's'},
-    {"mac", required_argument, NULL, 'm'},
-    {"label", required_argument, NULL, 'l'},
-    {"reason", required_argument, NULL, 'r'},
-    {"help", no_argument, NULL, '?' + 256},
-    {NULL, 0, NULL, 0},
+    TEXT("csv-file", csv, "FILE", "the keys (default keys.csv); --csv_file too"),
+    FLAG("csv-header", header, "its first row is a header"),
+    TYPED_FLAG("json", 0, json, "as JSON"),
+    TYPED_FLAG("csv", 0, as_csv, "as CSV (history, export)"),
+    TYPED_TEXT("state", state, "STATE", "list: only free, reserved, provisioned or blocked keys"),
+    TYPED_TEXT("mac", mac, "MAC", "history, release: only this board"),
+    TYPED_TEXT("label", label, "LABEL", "history: only this key; release: the one to release"),
+    TYPED_TEXT("reason", reason, "TEXT", "release: why; the ledger keeps it"),
+    TYPED_FLAG("fix", 0, fix, "lint: write what can be mended to FILE.fixed, beside the file"),
+    TYPED_TEXT("config", config, "FILE|none", "a config file above the user's and the system's"),
+    TYPED_FLAG("help", 'h', help, "print this"),
+};
+
+const struct command kl_command_keys = {
+    .name = "keys",
+    .run = kl_cli_keys,
+    .options = OPTION_TABLE(options),
+    .words = "WHAT [--csv-file FILE] [options]",
+    .verbs = "status|list|history|release|export|lint",
+    .summary = "what became of each key",
+    .about = "  status            how many keys are free, reserved, provisioned, in doubt\n"
+             "  list              every key and its state\n"
+             "  history           every attempt and every change, oldest first\n"
+             "  release LABEL --reason TEXT [--mac M]\n"
+             "                    makes a reserved key free again; the reason is kept.\n"
+             "                    Be sure that the board it was reserved for did not get it.\n"
+             "                    Refused while that board is on the bench.\n"
+             "  export            who got what: label, MAC, time, bundle, station\n"
+             "  lint [FILE]       rows that can't be keys, and why",
+    .after = "exit status: 0 done, 2 usage, 3 no such key or a bad CSV, 4 the station refused,\n"
+             "             6 the ledger can't be read or written\n"
+             "\n"
+             "What lint finds, and the station's --accept takes:\n"
+#define X(name, word, text, advice) "  " word ": " text "\n"
+    KL_CSV_KINDS(X)
+#undef X
+        ,
+};
+
+struct verb {
+    const char *name;
+    int (*run)(const struct keys_args *a);
+    const char *takes; /* the options that mean something to it, of those that not all have */
+};
+
+static const struct verb verbs[] = {
+    {"status", keys_status, " json "},
+    {"list", keys_list, " json state "},
+    {"history", keys_history, " json csv mac label "},
+    {"release", keys_release, " mac reason label "},
+    {"export", keys_export, " json csv "},
+    {"lint", keys_lint, " fix "},
 };
 
 static int wrong(const char *what, const char *which)
 {
-    fprintf(stderr, "keyline keys: %s%s\ntry: keyline keys --help\n", what, which);
-    return KL_EXIT_USAGE;
+    char text[KL_TEXT_MAX];
+
+    kl_format(text, sizeof text, "%s%s", what, which);
+    return command_wrong(&kl_command_keys, text);
+}
+
+static const struct verb *find_verb(const char *name)
+{
+    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
+        if (strcmp(verbs[i].name, name) == 0)
+            return &verbs[i];
+    return NULL;
+}
+
+/* The first option that says nothing to this verb; NULL if there is none. */
+static const char *senseless(const struct verb *verb)
+{
+    static const char *const some[] = {"json", "csv", "state", "mac", "label", "reason", "fix"};
+
+    for (size_t i = 0; i < sizeof some / sizeof some[0]; i++) {
+        char word[16];
+        kl_format(word, sizeof word, " %s ", some[i]);
+        if (!strstr(verb->takes, word) && config_typed(kl_command_keys.options, some[i]))
+            return some[i];
+    }
+    return NULL;
 }
 
 static bool take_mac(struct keys_args *a, const char *text)
@@ -69,79 +110,46 @@ static bool take_mac(struct keys_args *a, const char *text)
     return true;
 }
 
-static void take_option(struct keys_args *a, int option)
+static int run_verb(const struct args *args, const struct option_list *words)
 {
-    switch (option) {
-    case 'f':
-        a->csv = optarg;
-        break;
-    case 'h':
-        a->header = true;
-        break;
-    case 'j':
-        a->format = KEYS_JSON;
-        break;
-    case 'c':
-        a->format = KEYS_CSV;
-        break;
-    case 's':
-        a->state = optarg;
-        break;
-    case 'l':
-        a->label = optarg;
-        break;
-    case 'r':
-        a->reason = optarg;
-        break;
+    const struct verb *verb = words->count ? find_verb(words->item[0]) : NULL;
+    struct keys_args a = {.csv = args->csv,
+                          .header = args->header,
+                          .format = args->as_csv ? KEYS_CSV
+                                    : args->json ? KEYS_JSON
+                                                 : KEYS_TEXT,
+                          .state = args->state,
+                          .label = args->label,
+                          .reason = args->reason,
+                          .fix = args->fix};
+
+    if (args->mac && !take_mac(&a, args->mac))
+        return wrong("this is no MAC like 24:0a:c4:00:00:01: ", args->mac);
+    if (!verb)
+        return wrong("which? status, list, history, release, export or lint", "");
+    if (verb->run == keys_release && words->count > 1) {
+        if (words->count > 2 || a.label)
+            return wrong("one label at a time", "");
+        a.label = words->item[1];
+    } else if (verb->run == keys_lint && words->count == 2) {
+        a.csv = words->item[1];
+    } else if (words->count > 1) {
+        return wrong("what is meant by ", words->item[words->count - 1]);
     }
-}
-
-static const struct command *find_command(const char *name)
-{
-    for (size_t i = 0; name != NULL && i < sizeof commands / sizeof commands[0]; i++)
-        if (strcmp(commands[i].name, name) == 0)
-            return &commands[i];
-    return NULL;
-}
-
-static int take_label(struct keys_args *a, char **words)
-{
-    if (words[0] == NULL)
-        return KL_EXIT_OK;
-    if (words[1] != NULL || a->label != NULL)
-        return wrong("one label at a time", "");
-    a->label = words[0];
-    return KL_EXIT_OK;
+    if (senseless(verb))
+        return wrong("this option does not go with that command: --", senseless(verb));
+    if (args->json && args->as_csv)
+        return wrong("--json or --csv, not both", "");
+    return verb->run(&a);
 }
 
 int kl_cli_keys(int argc, char **argv)
 {
-    struct keys_args a = {.csv = "keys.csv"};
-    const struct command *command;
-    char given[32] = "";
-    int option, rc;
+    struct args args = {.csv = "keys.csv"};
+    struct option_list words = {.count = 0};
+    char error[KL_TEXT_MAX];
 
-    optind = 0;
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (option == '?' + 256) {
-            fputs(usage, stdout);
-            return keys_printed();
-        }
-        if (option == '?')
-            return wrong("that option is not known, or lacks its value", "");
-        if (option == 'm' && !take_mac(&a, optarg))
-            return wrong("this is no MAC like 24:0a:c4:00:00:01: ", optarg);
-        take_option(&a, option);
-        if (option != 'f' && option != 'h' && strlen(given) + 1 < sizeof given)
-            given[strlen(given)] = (char)option;
-    }
-    if ((command = find_command(argv[optind])) == NULL)
-        return wrong("which? status, list, history, release or export", "");
-    if (command->run == keys_release && (rc = take_label(&a, argv + optind + 1)) != KL_EXIT_OK)
-        return rc;
-    if (command->run != keys_release && argv[optind + 1] != NULL)
-        return wrong("what is meant by ", argv[optind + 1]);
-    if (given[strspn(given, command->takes)] != '\0')
-        return wrong("an option does not go with ", command->name);
-    return command->run(&a);
+    if (!config_parse(kl_command_keys.options, argv + (argc > 0), &args, &words, error))
+        return command_wrong(&kl_command_keys, error);
+    return args.help ? command_help(&kl_command_keys) : run_verb(&args, &words);
 }

@@ -14,7 +14,7 @@ enum keys_format {
 
 struct keys_args {
     const char *csv;
-    bool header;
+    bool header, fix;
     enum keys_format format;
     const char *state, *label, *mac, *reason;
     char mac_text[18]; /* `mac` as the ledger writes it */
@@ -33,6 +33,9 @@ int keys_open_record(const struct keys_args *a, struct kl_store **out);
 void keys_say_no_record(const struct keys_args *a, const struct kl_store *s);
 /* cli_keys_release.c */
 int keys_release(const struct keys_args *a);
+
+/* cli_keys_lint.c */
+int keys_lint(const struct keys_args *a);
 
 /* cli_keys_print.c */
 /* "2026-03-01T07:55:10Z"; "" for 0. */

@@ -1,49 +1,28 @@
 /* cli_ports.c: `keyline ports`: which ports there are, which would be used, and which slot is
  * where. */
-#include <getopt.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "commands.h"
+#include "config_files.h"
 #include "faces/stream/json_text.h"
-#include "keyline/cli.h"
 #include "keyline/slots_file.h"
-
-static const char usage[] =
-    "usage: keyline ports [options]\n"
-    "\n"
-    "Lists every serial port: where it is plugged in, whether keyline would use it, and why.\n"
-    "\n"
-    "  --json                 as JSON\n"
-    "  --slots FILE           show the slot names of this file\n"
-    "  --teach FILE           write such a file: plug a board into one socket after another\n"
-    "  --usb-id VID:PID       take boards with this USB id too (any number of times)\n"
-    "  --exclude PORT         a path or place that is not to be used (any number of times)\n"
-    "  --port PORT            use only this path or place (any number of times)\n"
-    "\n"
-    "exit status: 0 done, 2 usage, 3 a bad slots file, 6 the file can't be written\n";
 
 enum {
     PORTS_MAX = 256,
-    RULES_MAX = 64,
     POLL_MS = 250,
 };
 
 struct ports_args {
     struct kl_port_rules rules;
-    uint32_t ids[RULES_MAX];
-    const char *exclude[RULES_MAX], *only[RULES_MAX];
-    const char *slots, *teach;
-    bool json;
+    uint32_t ids[OPTION_LIST_MAX];
+    struct option_list usb_ids, exclude, only;
+    const char *slots, *teach, *config;
+    bool json, help;
 };
-
-static int wrong(const char *what, const char *which)
-{
-    fprintf(stderr, "keyline ports: %s%s\ntry: keyline ports --help\n", what, which);
-    return KL_EXIT_USAGE;
-}
 
 static int list(struct kl_port_info ports[PORTS_MAX], const struct kl_port_rules *rules)
 {
@@ -231,67 +210,63 @@ static int teach(const struct ports_args *a)
 /* ---- the command line ------------------------------------------------------------------------
  */
 
+#define AT(member) offsetof(struct ports_args, member)
+
 static const struct option options[] = {
-    {"json", no_argument, NULL, 'j'},          {"slots", required_argument, NULL, 's'},
-    {"teach", required_argument, NULL, 't'},   {"usb-id", required_argument, NULL, 'u'},
-    {"exclude", required_argument, NULL, 'x'}, {"port", required_argument, NULL, 'p'},
-    {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0},
+    TYPED_FLAG("json", 0, json, "as JSON"),
+    TEXT("slots", slots, "FILE", "show the slot names of this file"),
+    TYPED_TEXT("teach", teach, "FILE",
+               "write such a file: plug a board into one socket after another"),
+    LIST("usb-id", usb_ids, "VID:PID", "take boards with this USB id too (any number of times)"),
+    LIST("exclude", exclude, "PORT",
+         "a path or place that is not to be used (any number of times)"),
+    LIST("port", only, "PORT", "use only this path or place (any number of times)"),
+    TYPED_TEXT("config", config, "FILE|none", "a config file above the user's and the system's"),
+    TYPED_FLAG("help", 'h', help, "print this"),
 };
 
-static bool add_name(const char *names[RULES_MAX], unsigned *count)
-{
-    if (*count == RULES_MAX)
-        return false;
-    names[(*count)++] = optarg;
-    return true;
-}
+const struct command kl_command_ports = {
+    .name = "ports",
+    .run = kl_cli_ports,
+    .options = OPTION_TABLE(options),
+    .words = "[options]",
+    .summary = "which ports there are, and which would be used",
+    .about =
+        "Lists every serial port: where it is plugged in, whether keyline would use it, and why.",
+    .after = "exit status: 0 done, 2 usage, 3 a bad slots file, 6 the file can't be written\n",
+};
 
-static bool take_option(struct ports_args *a, int option)
+/* False if a USB id is none. */
+static bool take_rules(struct ports_args *a, char error[KL_TEXT_MAX])
 {
-    switch (option) {
-    case 'j':
-        a->json = true;
-        return true;
-    case 's':
-        a->slots = optarg;
-        return true;
-    case 't':
-        a->teach = optarg;
-        return true;
-    case 'u':
-        return a->rules.extra_id_count < RULES_MAX &&
-               kl_ports_parse_id(optarg, &a->ids[a->rules.extra_id_count++]);
-    case 'x':
-        return add_name(a->exclude, &a->rules.exclude_count);
-    case 'p':
-        return add_name(a->only, &a->rules.only_count);
-    default:
-        return false;
+    for (unsigned i = 0; i < a->usb_ids.count; i++) {
+        if (!kl_ports_parse_id(a->usb_ids.item[i], &a->ids[i])) {
+            kl_format(error, KL_TEXT_MAX, "no USB id like 10c4:ea60: %s", a->usb_ids.item[i]);
+            return false;
+        }
     }
+    a->rules = (struct kl_port_rules){.extra_ids = a->ids,
+                                      .extra_id_count = a->usb_ids.count,
+                                      .exclude = a->exclude.item,
+                                      .exclude_count = a->exclude.count,
+                                      .only = a->only.item,
+                                      .only_count = a->only.count};
+    return true;
 }
 
 int kl_cli_ports(int argc, char **argv)
 {
     static struct ports_args a;
+    char error[KL_TEXT_MAX];
+
     a = (struct ports_args){.json = false};
-    a.rules.extra_ids = a.ids;
-    a.rules.exclude = a.exclude;
-    a.rules.only = a.only;
-    int option;
-    optind = 0;
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (option == 'h') {
-            fputs(usage, stdout);
-            return KL_EXIT_OK;
-        }
-        if (option == '?')
-            return wrong("that option is not known, or lacks its value", "");
-        if (!take_option(&a, option))
-            return wrong("too many, or no USB id like 10c4:ea60: ", optarg);
-    }
-    if (optind < argc)
-        return wrong("what is this: ", argv[optind]);
-    if (a.teach != NULL && (a.json || a.slots != NULL))
-        return wrong("--teach goes without --json and --slots", "");
+    if (!config_parse(kl_command_ports.options, argv + (argc > 0), &a, NULL, error))
+        return command_wrong(&kl_command_ports, error);
+    if (a.help)
+        return command_help(&kl_command_ports);
+    if (!take_rules(&a, error))
+        return command_wrong(&kl_command_ports, error);
+    if (a.teach != NULL && (a.json || config_typed(kl_command_ports.options, "slots")))
+        return command_wrong(&kl_command_ports, "--teach goes without --json and --slots");
     return a.teach != NULL ? teach(&a) : show(&a);
 }

@@ -1,14 +1,14 @@
 /* cli_virtual.c: `keyline virtual`: virtual boards as RFC 2217 ports (docs/virtual.md). */
-#include <getopt.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "keyline/cli.h"
+#include "commands.h"
+#include "keyline/demo_images.h"
 #include "keyline/virtual_server.h"
 
 enum {
-    FAULTS_MAX = 64,
     LINE_MAX_SIZE = 4096,
 };
 
@@ -17,7 +17,6 @@ struct app {
     struct kl_vserver *server;
     struct kl_vserver_config config;
     enum kl_chip_id chips[KL_VSERVER_BOARDS_MAX];
-    const char *faults[FAULTS_MAX];
     char host[64];
     bool control;
     uv_signal_t interrupt, terminate;
@@ -31,29 +30,57 @@ struct app {
     size_t line_size;
 };
 
-static const char usage[] =
-    "usage: keyline virtual [options]\n"
-    "\n"
-    "Serves virtual ESP boards as RFC 2217 ports: ROM loader, stub, flash, firmware.\n"
-    "\n"
-    "  --boards N           how many (default 1, at most 64)\n"
-    "  --listen HOST:PORT   board 1's port; the others follow (default 127.0.0.1:4000; 0 = any)\n"
-    "  --chip LIST          esp32, or several, taken in turn: esp32,esp32s3,esp32c3\n"
-    "  --flash-size MB      (default 4)\n"
-    "  --mac MAC            of board 1; the others count up\n"
-    "  --firmware MODE      keyline, digest, original or silent (default keyline)\n"
-    "  --fields N           fields that the firmware expects (default any)\n"
-    "  --state DIR          keeps what the boards hold, and says it to checkers\n"
-    "  --pace               bytes, erasing and programming take their real time\n"
-    "  --usb-latency MS     with --pace (default 1)\n"
-    "  --fault [N:]LIST     faults for all boards, or for board N; may be given many times\n"
-    "  --faults-stay        boards that replace others have the same faults\n"
-    "  --list-faults        prints them all\n"
-    "  --replace auto|S     takes a board that holds its key away, 3 or S seconds after the last\n"
-    "                       word from the host, and plugs in a fresh one a second later\n"
-    "  --replug S           a board that a fault unplugged comes back after S seconds\n"
-    "  --seed N             for faults drawn at random\n"
-    "  --control            takes commands on stdin: help prints them\n";
+struct args {
+    const char *images, *listen, *chip, *mac, *firmware, *state, *replace;
+    struct option_list faults;
+    long boards, flash_size, fields, usb_latency, seed;
+    kl_us replug;
+    bool pace, faults_stay, list_faults, control, help;
+};
+
+#define AT(member) offsetof(struct args, member)
+
+static const struct option options[] = {
+    NUMBER("boards", boards, "N", 1, KL_VSERVER_BOARDS_MAX, "how many (default 1)"),
+    TEXT("listen", listen, "HOST:PORT",
+         "board 1's port; the others follow (default 127.0.0.1:4000; 0 = any)"),
+    TEXT("chip", chip, "CHIPS", "esp32, or several, taken in turn: esp32,esp32s3,esp32c3"),
+    NUMBER("flash-size", flash_size, "MB", 1, 128, "of each board's flash (default 4)"),
+    TEXT("mac", mac, "MAC", "of board 1; the others count up"),
+    TEXT("firmware", firmware, "MODE", "keyline, digest, original or silent (default keyline)"),
+    NUMBER("fields", fields, "N", 1, KL_FIELDS_MAX,
+           "fields that the firmware expects (default any)"),
+    TEXT("state", state, "DIR", "keeps what the boards hold, and says it to checkers"),
+    FLAG("pace", pace, "bytes, erasing and programming take their real time"),
+    NUMBER("usb-latency", usb_latency, "MS", 0, 1000, "with --pace (default 1)"),
+    LIST("fault", faults, "[N:]FAULTS",
+         "faults for all boards, or for board N; may be given many times"),
+    FLAG("faults-stay", faults_stay, "boards that replace others have the same faults"),
+    TYPED_FLAG("list-faults", 0, list_faults, "prints them all"),
+    TEXT("replace", replace, "auto|S",
+         "takes a board that holds its key away, 3 or S seconds after the last\n"
+         "word from the host, and plugs in a fresh one a second later"),
+    SECONDS("replug", replug, 0.001, 86400,
+            "a board that a fault unplugged comes back after S seconds"),
+    NUMBER("seed", seed, "N", 0, INT32_MAX, "for faults drawn at random"),
+    TYPED_TEXT("images", images, "DIR",
+               "writes a firmware.bin that these boards run, with its bootloader and\n"
+               "partition table, for the first --chip; then ends"),
+    FLAG("control", control, "takes commands on stdin: help prints them"),
+    TYPED_FLAG("help", 'h', help, "print this"),
+};
+
+const struct command kl_command_virtual = {
+    .name = "virtual",
+    .run = kl_cli_virtual,
+    .options = OPTION_TABLE(options),
+    .words = "[options]",
+    .summary = "virtual boards as network ports",
+    .about = "Serves virtual ESP boards as RFC 2217 ports: ROM loader, stub, flash, firmware.",
+    .after =
+        "exit status: 0 ended by a signal or quit, 2 usage, 3 a port can't be had, or a list of\n"
+        "             faults or the state folder is bad\n",
+};
 
 static const char commands[] =
     "unplug N | plug N | replace N | fault N LIST | flash N FILE | show N | quit\n";
@@ -134,14 +161,6 @@ static bool take_firmware(struct app *a, const char *text)
     return false;
 }
 
-static bool take_fault(struct app *a, const char *text)
-{
-    if (a->config.fault_count == FAULTS_MAX)
-        return false;
-    a->faults[a->config.fault_count++] = text;
-    return true;
-}
-
 static bool take_replace(struct app *a, const char *text)
 {
     a->config.replace_gap = KL_SEC(1);
@@ -149,116 +168,6 @@ static bool take_replace(struct app *a, const char *text)
         return seconds(text, &a->config.replace_after);
     a->config.replace_after = KL_SEC(3);
     return true;
-}
-
-enum option_id {
-    BOARDS = 256,
-    LISTEN,
-    CHIP,
-    FLASH_SIZE,
-    MAC,
-    FIRMWARE,
-    FIELDS,
-    STATE,
-    PACE,
-    USB_LATENCY,
-    FAULT,
-    FAULTS_STAY,
-    LIST_FAULTS,
-    REPLACE,
-    REPLUG,
-    SEED,
-    CONTROL,
-    HELP,
-};
-
-static const struct option options[] = {
-    {"boards", required_argument, NULL, BOARDS},
-    {"listen", required_argument, NULL, LISTEN},
-    {"chip", required_argument, NULL, CHIP},
-    {"flash-size", required_argument, NULL, FLASH_SIZE},
-    {"mac", required_argument, NULL, MAC},
-    {"firmware", required_argument, NULL, FIRMWARE},
-    {"fields", required_argument, NULL, FIELDS},
-    {"state", required_argument, NULL, STATE},
-    {"pace", no_argument, NULL, PACE},
-    {"usb-latency", required_argument, NULL, USB_LATENCY},
-    {"fault", required_argument, NULL, FAULT},
-    {"faults-stay", no_argument, NULL, FAULTS_STAY},
-    {"list-faults", no_argument, NULL, LIST_FAULTS},
-    {"replace", required_argument, NULL, REPLACE},
-    {"replug", required_argument, NULL, REPLUG},
-    {"seed", required_argument, NULL, SEED},
-    {"control", no_argument, NULL, CONTROL},
-    {"help", no_argument, NULL, HELP},
-    {NULL, 0, NULL, 0},
-};
-
-static bool take_figure(struct app *a, int id, const char *text)
-{
-    unsigned long n;
-
-    switch (id) {
-    case BOARDS:
-        if (!number(text, 1, KL_VSERVER_BOARDS_MAX, &n))
-            return false;
-        a->config.boards = (unsigned)n;
-        return true;
-    case FLASH_SIZE:
-        if (!number(text, 1, 128, &n))
-            return false;
-        a->config.board.flash_size = (uint32_t)n << 20;
-        return true;
-    case FIELDS:
-        if (!number(text, 1, KL_FIELDS_MAX, &n))
-            return false;
-        a->config.board.fields = (unsigned)n;
-        return true;
-    case USB_LATENCY:
-        if (!number(text, 0, 1000, &n))
-            return false;
-        a->config.board.usb_latency = KL_MS((kl_us)n);
-        return true;
-    default:
-        if (!number(text, 0, UINT32_MAX, &n))
-            return false;
-        a->config.board.seed = n;
-        return true;
-    }
-}
-
-static bool take_option(struct app *a, int id, const char *text)
-{
-    switch (id) {
-    case LISTEN:
-        return take_listen(a, text);
-    case CHIP:
-        return take_chips(a, text);
-    case MAC:
-        return kl_mac_parse(text, &a->config.mac);
-    case FIRMWARE:
-        return take_firmware(a, text);
-    case STATE:
-        a->config.state = text;
-        return true;
-    case PACE:
-        a->config.board.paced = true;
-        return true;
-    case FAULT:
-        return take_fault(a, text);
-    case FAULTS_STAY:
-        a->config.faults_stay = true;
-        return true;
-    case REPLACE:
-        return take_replace(a, text);
-    case REPLUG:
-        return seconds(text, &a->config.replug_after);
-    case CONTROL:
-        a->control = true;
-        return true;
-    default:
-        return take_figure(a, id, text);
-    }
 }
 
 static int list_faults(void)
@@ -276,37 +185,67 @@ static int list_faults(void)
     return KL_EXIT_OK;
 }
 
-/* The exit status if there is nothing more to do, else -1. */
-static int parse(struct app *a, int argc, char **argv)
+static bool take_all(struct app *a, const struct args *args, char error[KL_TEXT_MAX])
 {
-    int id;
+    const char *name = NULL, *text = NULL;
 
-    optind = 1;
-    opterr = 0;
-    while ((id = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (id == HELP) {
-            fputs(usage, stdout);
-            return KL_EXIT_OK;
-        }
-        if (id == LIST_FAULTS)
-            return list_faults();
-        if (id == '?') {
-            fprintf(stderr, "keyline virtual: %s: unknown, or its value is missing\n",
-                    argv[optind - 1]);
-            return KL_EXIT_USAGE;
-        }
-        if (!take_option(a, id, optarg)) {
-            fprintf(stderr,
-                    "keyline virtual: --%s does not take '%s': see keyline virtual --help\n",
-                    options[id - BOARDS].name, optarg);
-            return KL_EXIT_USAGE;
-        }
+    if (args->listen && !take_listen(a, args->listen))
+        name = "listen", text = args->listen;
+    else if (args->chip && !take_chips(a, args->chip))
+        name = "chip", text = args->chip;
+    else if (args->mac && !kl_mac_parse(args->mac, &a->config.mac))
+        name = "mac", text = args->mac;
+    else if (args->firmware && !take_firmware(a, args->firmware))
+        name = "firmware", text = args->firmware;
+    else if (args->replace && !take_replace(a, args->replace))
+        name = "replace", text = args->replace;
+    if (name)
+        kl_format(error, KL_TEXT_MAX, "--%s does not take '%s'", name, text);
+    a->config.boards = (unsigned)args->boards;
+    a->config.board.flash_size = (uint32_t)args->flash_size << 20;
+    a->config.board.fields = (unsigned)args->fields;
+    a->config.board.usb_latency = KL_MS((kl_us)args->usb_latency);
+    a->config.board.seed = (uint64_t)args->seed;
+    a->config.board.paced = args->pace;
+    a->config.state = args->state;
+    a->config.faults = args->faults.item;
+    a->config.fault_count = args->faults.count;
+    a->config.faults_stay = args->faults_stay;
+    a->config.replug_after = args->replug;
+    a->control = args->control;
+    return name == NULL;
+}
+
+static int write_images(const struct app *a, const char *folder)
+{
+    static const struct kl_demo_app app = {
+        .project = "blinky", .version = "1.0", .payload = 60 * 1024, .seed = 7};
+    enum kl_chip_id chip = a->config.chip_count > 0 ? a->chips[0] : KL_CHIP_ESP32;
+
+    if (!kl_demo_write(folder, chip, &app)) {
+        fprintf(stderr, "keyline virtual: %s: %s\n", folder, strerror(errno));
+        return KL_EXIT_INPUT;
     }
-    if (optind < argc) {
-        fprintf(stderr, "keyline virtual: '%s' is not an option\n", argv[optind]);
-        return KL_EXIT_USAGE;
-    }
-    return -1;
+    printf("%s/firmware.bin is for %s\n", folder, kl_chip(chip)->name);
+    return KL_EXIT_OK;
+}
+
+/* The exit status if there is nothing more to do, else -1. */
+static int parse(struct app *a, char **argv)
+{
+    static struct args args; /* the boards keep pointing to its texts */
+    char error[KL_TEXT_MAX] = "";
+
+    args = (struct args){.boards = 1, .usb_latency = 1};
+    if (!options_parse(options, sizeof options / sizeof options[0], argv, &args, error))
+        return command_wrong(&kl_command_virtual, error);
+    if (args.help)
+        return command_help(&kl_command_virtual);
+    if (args.list_faults)
+        return list_faults();
+    if (take_all(a, &args, error) && args.images)
+        return write_images(a, args.images);
+    return error[0] == '\0' ? -1 : command_wrong(&kl_command_virtual, error);
 }
 
 /* ---- running ----------------------------------------------------------------------------------*/
@@ -517,16 +456,10 @@ int kl_cli_virtual(int argc, char **argv)
     static struct app app; /* too large for some stacks; there is one command per process */
     struct app *a = &app;
 
-    *a = (struct app){.config = {.boards = 1,
-                                 .port = 4000,
-                                 .host = a->host,
-                                 .chips = a->chips,
-                                 .faults = a->faults,
-                                 .event = on_event,
-                                 .ctx = a}};
-    a->config.board.usb_latency = KL_MS(1);
+    *a = (struct app){
+        .config = {.port = 4000, .host = a->host, .chips = a->chips, .event = on_event, .ctx = a}};
     kl_copy(a->host, sizeof a->host, "127.0.0.1");
-    int status = parse(a, argc, argv);
+    int status = parse(a, argv + (argc > 0));
     if (status >= 0)
         return status;
     uv_loop_init(&a->loop);

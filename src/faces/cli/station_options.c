@@ -1,42 +1,18 @@
 #include "station_options.h"
 
-#include <string.h>
+#include "config_files.h"
+#include "keyline/lint.h"
 
 #define AT(member) offsetof(struct station_args, member)
-#define HEADING(text)                                                                              \
-    {                                                                                              \
-        .name = text, .type = OPT_HEADING                                                          \
-    }
-#define FLAG(name, member, help)                                                                   \
-    {                                                                                              \
-        name, OPT_FLAG, AT(member), NULL, help, 0, 0                                               \
-    }
-#define TEXT(name, member, value, help)                                                            \
-    {                                                                                              \
-        name, OPT_TEXT, AT(member), value, help, 0, 0                                              \
-    }
-#define LIST(name, member, value, help)                                                            \
-    {                                                                                              \
-        name, OPT_LIST, AT(member), value, help, 0, 0                                              \
-    }
-#define NUMBER(name, member, value, low, high, help)                                               \
-    {                                                                                              \
-        name, OPT_NUMBER, AT(member), value, help, low, high                                       \
-    }
-#define SECONDS(name, member, low, high, help)                                                     \
-    {                                                                                              \
-        name, OPT_SECONDS, AT(member), "S", help, low, high                                        \
-    }
-#define CHOICE(name, member, words, help)                                                          \
-    {                                                                                              \
-        name, OPT_CHOICE, AT(member), words, help, 0, 0                                            \
-    }
 
 /* clang-format off */
 static const struct option options[] = {
     HEADING("Keys"),
     TEXT("csv-file", csv, "FILE", "the keys, one row each (default keys.csv); --csv_file too"),
     FLAG("csv-header", csv_header, "its first row names the columns and is no key"),
+    {.name = "accept", .type = OPT_LIST, .at = AT(accept), .value = "KIND", .typed_only = true,
+     .help = "start although rows are suspicious in this way, any number of times, after\n"
+             "a look at them (keyline keys lint lists and explains them)"},
     TEXT("journal", journal, "DIR",
          "where the second record of all keys is kept, best on another disk\n"
          "(default /var/lib/keyline, or ~/.local/state/keyline)"),
@@ -46,6 +22,7 @@ static const struct option options[] = {
            "ack: the word Provisioned alone, for firmware that prints nothing back"),
 
     HEADING("Answers to what stops a start"),
+    TYPED_FLAG("renamed", 0, renamed, "keys that boards have or may have got new labels; the secrets are the same"),
     FLAG("moved", moved, "the keys and their ledger were moved or put back; from now on they are here only"),
     FLAG("heal", heal, "the ledger is an old copy: go on with all that it and its journal know"),
     FLAG("volatile", volatile_storage, "a demonstration: the keys' storage may forget what was given out"),
@@ -53,14 +30,18 @@ static const struct option options[] = {
 
     HEADING("Images"),
     TEXT("firmware", firmware, "FILE",
-         "a .bin with bootloader.bin and partitions.bin beside it, a PlatformIO\n"
-         "build folder, or flasher_args.json (default firmware.bin)"),
+         "a program's .bin with bootloader and partition table beside it, a merged image,\n"
+         "the folder of a build or of its project, or the build's list of images:\n"
+         "flasher_args.json, flash_args (default firmware.bin); check tells what is taken"),
     LIST("image", images, "OFFSET:FILE", "one image at one offset, any number of times, instead of --firmware"),
     TEXT("chip", chip, "CHIP", "esp32, esp32s3, esp32c3 …: refuse any other (default: the images' chip)"),
     CHOICE("flash-mode", flash_mode, "keep|qio|qout|dio|dout", "patched into the bootloader (default keep)"),
     CHOICE("flash-freq", flash_freq, "keep|80m|60m|48m|40m|30m|26m|24m|20m|16m|15m|12m", "the same"),
     CHOICE("flash-size", flash_size, "detect|keep", "the same (default detect)"),
     FLAG("erase", erase, "erase all of a board's flash first"),
+    CHOICE("secured", secured, "refuse|handover",
+           "a board with flash encryption or secure boot on (default refuse); handover:\n"
+           "if it was flashed with these images before, it is only given its key"),
 
     HEADING("Ports"),
     LIST("port", ports, "PORT",
@@ -85,22 +66,69 @@ static const struct option options[] = {
     HEADING("What is told"),
     FLAG("headless", headless, "one line per change, no dashboard (also without a terminal)"),
     TEXT("events", events, "FILE|-", "one JSON object per line (docs/events.md)"),
+    TEXT("socket", socket, "FILE",
+         "where dashboards reach it, instead of beside the CSV; its name ends in .socket;\n"
+         "members of this process's group may attach: keyline attach --csv-file FILE"),
     TEXT("log-dir", log_dir, "DIR", "a log file per board"),
+    TEXT("metrics", metrics, "FILE", "how the bench stands, for Prometheus; its name ends in .prom"),
     TEXT("on-result", on_result, "CMD", "a shell command per result, with its event on standard input"),
     FLAG("read-only", read_only, "the dashboard only watches"),
     TEXT("lock", phrase, "PHRASE", "the dashboard only retries and skips until PHRASE is typed"),
     FLAG("bell", bell, "the dashboard rings on a failure and on the last key"),
     FLAG("ascii", ascii, "plain characters only"),
-    FLAG("no-colour", no_colour, "no colours"),
+    CHOICE("color", color, "auto|always|never", "colours (default auto: on a terminal, unless NO_COLOR is set)"),
+    FLAG("no-colour", no_colour, "no colours: the same as --color never"),
 
     HEADING("Help"),
-    FLAG("list-faults", list_faults, "every way in which a board can fail, and what to do"),
-    FLAG("version", version, "print the version"),
-    FLAG("help", help, "print this"),
+    TYPED_TEXT("config", config, "FILE|none", "a config file above the user's and the system's; none: read none at all"),
+    TYPED_FLAG("list-faults", 0, list_faults, "every way in which a board can fail, and what to do"),
+    TYPED_FLAG("json", 0, json, "check, --list-faults and --version as JSON"),
+    TYPED_FLAG("version", 'V', version, "the version, its commit, its libraries, the flasher stubs"),
+    TYPED_FLAG("help", 'h', help, "print this"),
 };
 /* clang-format on */
 
-bool station_options_parse(char **argv, struct station_args *out, char error[KL_TEXT_MAX])
+static bool take_accepted(struct station_args *a, char error[KL_TEXT_MAX])
+{
+    enum kl_csv_kind kind;
+
+    for (unsigned i = 0; i < a->accept.count; i++) {
+        if (!kl_csv_kind_by_word(a->accept.item[i], &kind)) {
+            kl_format(error, KL_TEXT_MAX,
+                      "--accept %s: there is no such kind; keyline keys lint "
+                      "--help lists them",
+                      a->accept.item[i]);
+            return false;
+        }
+        a->accepted |= 1u << kind;
+    }
+    return true;
+}
+
+const struct option_table kl_station_options = {options, sizeof options / sizeof options[0]};
+
+const struct command kl_command_station = {
+    .name = "",
+    .run = kl_cli_station,
+    .options = &kl_station_options,
+    .words = "[options] [COMMAND]",
+    .summary = "the station; on a terminal with its dashboard",
+    .about =
+        "keyline " KEYLINE_VERSION ": flashes many ESP32 boards at once and gives each its key.\n"
+        "Without a command it is the station; on a terminal with its dashboard.",
+    .after =
+        "Exit status\n"
+        "  0  all well          3  bad CSV or images                  6  the store can't write\n"
+        "  1  a board failed    4  another station holds this CSV\n"
+        "  2  usage             5  keys ran out                       7  a person has to answer "
+        "first\n"
+        "\n"
+        "SIGTERM and SIGINT finish or park what runs and end with 0; the second one ends at "
+        "once.\n"
+        "Manual: man keyline, man keyline.conf\n",
+};
+
+void station_defaults(struct station_args *out)
 {
     *out = (struct station_args){
         .csv = "keys.csv",
@@ -112,40 +140,22 @@ bool station_options_parse(char **argv, struct station_args *out, char error[KL_
         .prompt_timeout = KL_SEC(30),
         .ack_timeout = KL_SEC(20),
     };
-    if (!options_parse(options, sizeof options / sizeof options[0], argv, out, error))
+}
+
+bool station_options_parse(char **argv, struct station_args *out, char error[KL_TEXT_MAX])
+{
+    station_defaults(out);
+    if (!config_parse(&kl_station_options, argv, out, NULL, error))
         return false;
+    if (out->color == 2)
+        out->no_colour = true;
     if (out->firmware && out->images.count > 0) {
         kl_copy(error, KL_TEXT_MAX, "--firmware and --image exclude each other");
         return false;
     }
     if (!out->firmware)
         out->firmware = "firmware.bin";
-    return true;
-}
-
-void station_options_help(void)
-{
-    fputs("keyline " KEYLINE_VERSION ": flashes many ESP32 boards at once and gives each its key\n"
-          "\n"
-          "usage: keyline [options]        the station; on a terminal with its dashboard\n"
-          "       keyline attach           the dashboard of a station that runs\n"
-          "       keyline keys …           what became of each key\n"
-          "       keyline ports            which ports there are, and which would be used\n"
-          "       keyline check [options]  checks keys and images, touches nothing\n"
-          "       keyline demo             shows all of it with virtual boards\n"
-          "       keyline doctor           is this host fit to be a bench?\n"
-          "       keyline virtual          virtual boards as network ports\n",
-          stdout);
-    options_help(options, sizeof options / sizeof options[0], stdout);
-    fputs("\nExit status\n"
-          "  0  all well          3  bad CSV or images                  6  the store can't write\n"
-          "  1  a board failed    4  another station holds this CSV\n"
-          "  2  usage             5  keys ran out                       7  a person has to answer "
-          "first\n"
-          "\n"
-          "SIGTERM and SIGINT finish or park what runs and end with 0; the second one ends at "
-          "once.\n",
-          stdout);
+    return take_accepted(out, error);
 }
 
 struct kl_bundle_options station_bundle_options(const struct station_args *a, enum kl_chip_id chip)

@@ -4,25 +4,31 @@
 #ifndef KEYLINE_STATION_OPTIONS_H
 #define KEYLINE_STATION_OPTIONS_H
 
+#include "commands.h"
 #include "keyline/bundle_load.h"
 #include "keyline/shell.h"
-#include "options.h"
 
 struct station_args {
     const char *csv, *firmware, *chip, *stub, *events, *log_dir, *on_result, *slots, *phrase,
         *journal;
-    struct option_list images, ports, usb_ids, exclude;
+    const char *socket, *metrics;
+    const char *config; /* read already */
+    struct option_list images, ports, usb_ids, exclude, accept;
+    uint32_t accepted; /* by --accept: bits 1 << enum kl_csv_kind */
     bool csv_header, erase, once, fixture, headless, list_faults, version, help;
     bool renamed, moved, heal, volatile_storage; /* answers: KL_DOUBT_… */
-    bool ascii, no_colour, read_only, bell;
+    bool ascii, no_colour, read_only, bell, json;
     long baud, retries, count, max_flashing, warn_keys;
     kl_us prompt_timeout, ack_timeout, settle;
-    int confirm, flash_mode, flash_freq, flash_size;
+    int secured, confirm, flash_mode, flash_freq, flash_size, color;
 };
 
-/* Defaults first, then argv (without the program's name). */
+/* Their names are the keys of the config files. */
+extern const struct option_table kl_station_options;
+
+void station_defaults(struct station_args *out);
+/* Defaults, config files, the environment, argv (without the program's name). */
 bool station_options_parse(char **argv, struct station_args *out, char error[KL_TEXT_MAX]);
-void station_options_help(void);
 
 /* What is to be flashed; points into `a`. */
 struct kl_bundle_options station_bundle_options(const struct station_args *a, enum kl_chip_id chip);

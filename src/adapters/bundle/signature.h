@@ -1,0 +1,13 @@
+/* signature.h: Secure Boot's signatures behind an image (docs/esp-serial-protocol.md 7.5). */
+#ifndef KEYLINE_ADAPTERS_SIGNATURE_H
+#define KEYLINE_ADAPTERS_SIGNATURE_H
+
+#include "image.h"
+
+/* Looks behind the image that ends at info->length and sets signature, signature_odd and end. NULL,
+   or what is wrong: a signature that was made for other bytes. The figures of RSA and ECDSA are not
+   checked: keyline has no public key to check them with. */
+const char *kl_signature_read(const uint8_t *data, size_t size, struct kl_image_info *info,
+                              char why[KL_TEXT_MAX]);
+
+#endif

@@ -1,0 +1,20 @@
+# Writes commit.c, only if it says something new. -DOUT=FILE -DSOURCE=DIR [-DCOMMIT=TEXT]
+if(NOT COMMIT)
+  execute_process(COMMAND git -C "${SOURCE}" rev-parse --show-toplevel
+    OUTPUT_VARIABLE top OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+  file(REAL_PATH "${SOURCE}" here)
+  if(top STREQUAL here)
+    execute_process(COMMAND git -C "${SOURCE}" describe --always --dirty --abbrev=12 --exclude *
+      OUTPUT_VARIABLE COMMIT OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+  endif()
+endif()
+if(NOT COMMIT)
+  set(COMMIT unknown)
+endif()
+set(text "#include \"keyline/versions.h\"\n\nconst char *kl_commit(void)\n{\n    return \"${COMMIT}\";\n}\n")
+if(EXISTS "${OUT}")
+  file(READ "${OUT}" old)
+endif()
+if(NOT text STREQUAL old)
+  file(WRITE "${OUT}" "${text}")
+endif()

@@ -1,0 +1,91 @@
+/* cli_keys_lint.c: `keyline keys lint`: explains what is wrong with a CSV, and mends a copy. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli_keys.h"
+#include "keyline/cli.h"
+#include "keyline/lint.h"
+
+static void say_kinds(const struct kl_csv_verdict *v)
+{
+    char text[KL_TEXT_MAX];
+
+    for (unsigned i = 0; i < v->count; i++) {
+        struct kl_csv_kind_info info = kl_csv_kind_info(v->finding[i].kind);
+
+        kl_csv_finding_text(&v->finding[i], text);
+        printf("  %s\n      %s: %s\n", text, info.word, info.advice);
+    }
+}
+
+static void say_unfit(const struct kl_csv_lint *l)
+{
+    uint32_t named = l->unfit < KL_LINT_ROWS_MAX ? l->unfit : KL_LINT_ROWS_MAX;
+
+    for (uint32_t i = 0; i < named; i++)
+        printf("  line %u can't be a key: %s\n", (unsigned)l->row[i].line, l->row[i].why);
+    if (l->unfit > named)
+        printf("  %u more lines like that\n", (unsigned)(l->unfit - named));
+}
+
+/* True if nothing is wrong. */
+static bool say(const char *path, const struct kl_csv_lint *l)
+{
+    char kinds[KL_TEXT_MAX];
+
+    if (l->broken[0] != '\0') {
+        printf("%s\n", l->broken);
+        return false;
+    }
+    printf("%s: %u rows, keys of %u fields\n", path, (unsigned)l->rows, l->fields);
+    say_kinds(&l->verdict);
+    say_unfit(l);
+    if (l->verdict.count > 0) {
+        kl_csv_verdict_words(&l->verdict, kinds);
+        printf("no station starts with this. Correct it; or, if it is meant so, --accept each of: "
+               "%s\n",
+               kinds);
+    } else if (l->unfit > 0) {
+        printf("these rows are not handed out\n");
+    } else {
+        printf("nothing is wrong\n");
+    }
+    return l->verdict.count == 0 && l->unfit == 0;
+}
+
+static int complain(const char *error)
+{
+    fprintf(stderr, "keyline keys: %s\n", error);
+    return KL_EXIT_INPUT;
+}
+
+static int fix(const struct keys_args *a)
+{
+    char to[4096], error[KL_TEXT_MAX];
+    struct kl_csv_lint now;
+    bool fine;
+
+    if ((size_t)snprintf(to, sizeof to, "%s.fixed", a->csv) >= sizeof to)
+        return complain("the path is too long");
+    if (!kl_csv_fix(a->csv, a->header, to, error) || !kl_csv_lint(to, a->header, &now, error))
+        return complain(error);
+    printf("\nwritten: ");
+    fine = say(to, &now);
+    printf("%s is as it was. Compare both; the new one holds your keys too, and has mode 0600.\n",
+           a->csv);
+    return fine ? keys_printed() : KL_EXIT_INPUT;
+}
+
+int keys_lint(const struct keys_args *a)
+{
+    char error[KL_TEXT_MAX];
+    struct kl_csv_lint l;
+    bool fine;
+
+    if (!kl_csv_lint(a->csv, a->header, &l, error))
+        return complain(error);
+    fine = say(a->csv, &l);
+    if (fine || !a->fix)
+        return keys_printed() != KL_EXIT_OK ? KL_EXIT_FAILED : fine ? KL_EXIT_OK : KL_EXIT_INPUT;
+    return fix(a);
+}
