@@ -2,8 +2,8 @@
 add_executable(store_crash custody/store_crash.c custody/scenario.c)
 target_link_libraries(store_crash PRIVATE kl_options kl_test_support)
 add_test(NAME custody.crash COMMAND store_crash crash)
-add_test(NAME custody.twice COMMAND store_crash twice 5)
-add_test(NAME custody.faults COMMAND store_crash faults 3)
+add_test(NAME custody.twice COMMAND store_crash twice 13)
+add_test(NAME custody.faults COMMAND store_crash faults 7)
 
 add_executable(store_race custody/store_race.c)
 target_link_libraries(store_race PRIVATE kl_options kl_test_support)

@@ -18,6 +18,7 @@ static const struct kl_store_kind csv_store = {
     .has_record = kl_csv_store_has_record,
     .keys = kl_csv_store_keys,
     .history = kl_csv_store_history,
+    .audit = kl_csv_store_audit,
     .release = kl_csv_store_release,
 };
 
