@@ -146,6 +146,11 @@ bool kl_csv_store_history(struct kl_store *store, const char *mac, const char *l
 bool kl_csv_store_release(struct kl_store *store, const struct kl_ledger_key *key,
                           const char *reason, char error[KL_TEXT_MAX]);
 
+/* store_audit.c */
+bool kl_csv_store_audit(struct kl_store *store,
+                        void (*each)(void *ctx, const struct kl_audit_finding *f), void *ctx,
+                        char error[KL_TEXT_MAX]);
+
 /* store_job.c */
 void kl_store_work(struct kl_job *job);
 int64_t kl_store_wall_clock(void);
