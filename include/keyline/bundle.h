@@ -14,6 +14,9 @@ enum {
     KL_FLASH_SIZES = 10, /* 256 KB << n for n = 0 … 9 (128 MB) */
 };
 
+/* MD5 of `size` bytes, handed to the core by whoever owns a library for it (libmd). */
+typedef void kl_md5_fn(const void *data, size_t size, uint8_t out[16]);
+
 /* One stretch of flash as it must be in the end. */
 struct kl_image {
     const uint8_t *raw; /* padded with 0xFF to a multiple of 4 */
@@ -44,6 +47,7 @@ struct kl_bundle {
     uint16_t rev_min, rev_max;        /* chip revision, major * 100 + minor; max 0xFFFF = any */
     uint32_t nvs_offset, nvs_size;    /* 0, 0 if the partition table names none */
     bool erase_all;                   /* --erase */
+    kl_md5_fn *md5;                   /* of parts of images; NULL = only whole ones are compared */
     uint8_t digest[32];               /* SHA-256 over offsets and raw images: what was flashed */
     char project[32], version[32];    /* from the app descriptor; may be empty */
     char file[KL_NAME_MAX];           /* the firmware's file name */
@@ -55,8 +59,8 @@ struct kl_bundle {
 /* The image of region `r` for a flash of `flash_size` bytes (rounded down to a power of two). */
 const struct kl_image *kl_bundle_image(const struct kl_bundle *b, unsigned r, uint32_t flash_size);
 
-/* What a board that holds a key already gets of `b`: all but what would overwrite that key. The
-   images stay b's. */
+/* What a board that holds a key already gets of `b`: all but what would overwrite that key, unless
+   all of its flash is erased anyway. The images stay b's. */
 void kl_bundle_for_keyed(const struct kl_bundle *b, struct kl_bundle *out);
 
 /* A flasher stub as the JSON file gives it (docs/esp-serial-protocol.md 8.1), decoded. */

@@ -10,6 +10,7 @@ enum kl_exit {
     KL_EXIT_HELD = 4,    /* another station holds this CSV */
     KL_EXIT_NO_KEYS = 5, /* keys ran out */
     KL_EXIT_STORE = 6,   /* the store can't write */
+    KL_EXIT_DOUBT = 7,   /* something about the keys has to be answered first */
 };
 
 #endif

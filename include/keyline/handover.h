@@ -42,6 +42,7 @@ struct kl_handover_event {
     enum kl_reason reason;             /* TROUBLE, TIMEOUT */
     char text[KL_TEXT_MAX];            /* LINE, ERROR, TROUBLE */
     struct kl_fingerprint fingerprint; /* HOLDS */
+    uint8_t label_digest[32];          /* HOLDS: SHA-256 of the first value, the label */
     unsigned fields;                   /* HOLDS */
     char label[KL_LABEL_MAX + 1];      /* HOLDS: the first field if it was read back in the clear */
     bool matches;                      /* HOLDS: equals the key that was sent or expected */

@@ -46,6 +46,7 @@ struct kl_handover {
     unsigned got;                      /* values since "Provisioned" */
     uint8_t digest[KL_FIELDS_MAX][32]; /* of the last values, value i at i modulo their number */
     struct kl_fingerprint first;       /* of the first values */
+    uint8_t first_label[32];           /* … and the digest of the first of them */
     char label[KL_LABEL_MAX + 1];      /* the first value, if it may be shown */
     uint32_t names[KL_FIELDS_MAX];     /* hashes of the names before values, for masking */
     unsigned name_count;

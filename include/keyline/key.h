@@ -17,9 +17,12 @@ struct kl_fingerprint {
     uint8_t b[KL_FINGERPRINT];
 };
 
+/* A key is its secret: its label is not part of the fingerprint. A row with one field only is its
+   own secret. */
 struct kl_key {
     struct kl_fingerprint fingerprint;
-    uint8_t count;                     /* fields, 1 … KL_FIELDS_MAX */
+    struct kl_fingerprint kin; /* the same for all spellings: without case, blanks, separators */
+    uint8_t count;             /* fields, 1 … KL_FIELDS_MAX */
     uint16_t start[KL_FIELDS_MAX + 1]; /* field i is line[start[i] … start[i + 1] - 1) */
     char line[KL_LINE_MAX + 1];        /* fields joined by commas, NUL-terminated, no newline */
 };
@@ -34,11 +37,18 @@ bool kl_key_build(struct kl_key *key, const struct kl_span *fields, unsigned cou
                   kl_sha256_fn *sha256);
 
 /*
- * The fingerprint is the first 16 bytes of SHA-256 over the SHA-256 digests of the fields, one
- * after the other. So a board that reads back digests instead of fields gives the same one.
+ * The fingerprint is the first 16 bytes of SHA-256 over the SHA-256 digests of the fields behind
+ * the label, one after the other. So a board that reads back digests instead of fields gives the
+ * same one. `digests`: of all fields, the label's too.
  */
 void kl_fingerprint_of_digests(struct kl_fingerprint *out, const uint8_t (*digests)[32],
                                unsigned count, kl_sha256_fn *sha256);
+/* As ledgers of the first format have it: the label's digest is the first of them. */
+void kl_fingerprint_with_label(struct kl_fingerprint *out, const uint8_t (*digests)[32],
+                               unsigned count, kl_sha256_fn *sha256);
+/* Of every field's value, the label's too. */
+void kl_key_digests(const struct kl_key *key, uint8_t (*digests)[32], kl_sha256_fn *sha256);
+bool kl_fingerprint_is_set(const struct kl_fingerprint *fp);
 bool kl_fingerprint_equal(const struct kl_fingerprint *a, const struct kl_fingerprint *b);
 
 #endif

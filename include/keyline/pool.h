@@ -23,11 +23,13 @@ enum kl_key_state {
 enum kl_key_trouble {
     KL_TROUBLE_NONE,
     KL_TROUBLE_COPY,     /* exact copy of an earlier row: counts as one key */
-    KL_TROUBLE_CONFLICT, /* same label, other fields: stops the start */
+    KL_TROUBLE_CONFLICT, /* one label on two keys, or one key under two labels: stops the start */
     KL_TROUBLE_BAD_LINE, /* the firmware could not take it (length, characters, field count) */
     KL_TROUBLE_FOREIGN,  /* marked Provisioned, but the ledger does not know by whom */
     KL_TROUBLE_VANISHED, /* in the ledger, no longer in the CSV */
-    KL_TROUBLE_CHANGED,  /* the ledger knows this label with other fields than the CSV has */
+    KL_TROUBLE_CHANGED,  /* the ledger knows this label, or this secret in another spelling, with
+                            other fields than the CSV has */
+    KL_TROUBLE_RENAMED,  /* the ledger has this key under another label: not confirmed yet */
     KL_TROUBLE_REFUSED,  /* the ledger said otherwise than this pool: blocked until the next load */
 };
 
@@ -36,6 +38,7 @@ struct kl_pool_row {
     uint32_t line;                     /* where it stands in the list, from 1 */
     const char *label;                 /* in full; the store's */
     struct kl_fingerprint fingerprint; /* all zero: none (only of a bad row) */
+    struct kl_fingerprint kin;         /* all zero: not known */
     bool marked;
     bool bad;        /* KL_TROUBLE_BAD_LINE */
     const char *why; /* bad: for a person; a constant */
@@ -47,10 +50,12 @@ struct kl_ledger_row {
     struct kl_fingerprint fingerprint;
     bool provisioned; /* else reserved */
     struct kl_mac mac;
+    struct kl_fingerprint kin; /* all zero: not known */
+    bool same_bundle;          /* its board was flashed with the very images of this run */
 };
 
 struct kl_pool_key {
-    struct kl_fingerprint fingerprint;
+    struct kl_fingerprint fingerprint, kin;
     const char *label;   /* in the pool's own text */
     uint32_t line;       /* 0 = not in the CSV */
     uint32_t label_hash; /* the pool's own */
@@ -61,7 +66,9 @@ struct kl_pool_key {
     bool sent;           /* a byte of it may have left the host */
     bool live;           /* its board is at work on a slot of this run: see kl_pool_leave */
     bool rival;          /* its MAC has another key too: neither is sent, an operator decides */
+    bool bound;          /* a person chose its board: it stays reserved if nothing was sent */
     bool marked;         /* the CSV row carries the mark, or will at once */
+    bool same_bundle;    /* as the ledger has it: see kl_ledger_row */
 };
 
 /* Memory for `capacity` keys and their labels; the tables have a power of two >= 2 * capacity
@@ -69,8 +76,8 @@ struct kl_pool_key {
 struct kl_pool_memory {
     struct kl_pool_key *key;
     uint32_t capacity;
-    uint32_t *by_fingerprint, *by_mac,
-        *by_label; /* hash tables, entry = key index + 1, 0 = empty */
+    uint32_t *by_fingerprint, *by_mac, *by_label,
+        *by_kin; /* hash tables, entry = key index + 1, 0 = empty */
     uint32_t table_size;
     char *text;
     size_t text_size;
@@ -85,8 +92,9 @@ struct kl_pool_size {
 struct kl_pool_counts {
     uint32_t free, reserved, provisioned, blocked; /* reserved: RESERVING … RECORDING */
     uint32_t in_doubt;                             /* RESERVED and not live on a slot of this run */
-    uint32_t copies, conflicts, bad_lines, foreign, vanished, changed, total;
-    uint32_t conflict_line_a, conflict_line_b; /* the first conflict */
+    uint32_t copies, conflicts, twins, bad_lines, foreign, vanished, changed, renamed, total;
+    uint32_t conflict_line_a, conflict_line_b; /* the first two keys with one label */
+    uint32_t twin_line_a, twin_line_b;         /* the first two labels on one key */
     uint32_t
         unmarked; /* provisioned by the ledger, mark missing in the CSV: the store appends it */
 };
@@ -126,6 +134,14 @@ enum kl_pool_answer {
 /* The board with this MAC asks. Its own key comes back, whatever its state; a new one only if it
    never had one. */
 enum kl_pool_answer kl_pool_ask(struct kl_pool *p, const struct kl_mac *mac, uint32_t *key);
+
+/* Why the key with this label, in full, can't become this MAC's; NULL = it can: *key, which is
+ * FREE.
+ */
+const char *kl_pool_unbindable(const struct kl_pool *p, const struct kl_mac *mac, const char *label,
+                               uint32_t *key);
+/* That key and no other for this MAC: FREE -> RESERVING, bound; KL_OP_RESERVE it. */
+void kl_pool_bind(struct kl_pool *p, const struct kl_mac *mac, uint32_t key);
 
 enum kl_pool_claim {
     KL_CLAIM_OWN,     /* reserved for or provisioned to this MAC: record it (again) */

@@ -1,9 +1,11 @@
 /*
  * station.h: slots + pool + policy: the program's model, with no screen and no I/O.
  *
- * Feed events (each with a time), then pull actions until there are none, then ask for the next
- * deadline. feed never calls out; an action's pointers are valid until the next feed or next.
- * Equal inputs give equal outputs: no clock, no randomness, no addresses.
+ * Feed events (each with a time), then pull notes and actions until there are none, then ask for
+ * the next deadline. feed never calls out. An action asks for something to be done and is answered;
+ * a note only tells, to whoever listens. The pointers in both are valid until the next feed, and
+ * until the next one is pulled. Equal inputs give equal outputs: no clock, no randomness, no
+ * addresses.
  */
 #ifndef KEYLINE_STATION_H
 #define KEYLINE_STATION_H
@@ -82,7 +84,13 @@ enum kl_store_op {
     KL_OP_RELEASE,
     KL_OP_PROVISION,
     KL_OP_FETCH,
-    KL_OP_ATTEMPT
+    KL_OP_ATTEMPT,
+    KL_OP_COMMAND, /* what an operator did: the shell's, never the core's */
+};
+
+/* In place of a slot: the bench, or a board that is not on it. */
+enum {
+    KL_BENCH = KL_SLOTS_MAX
 };
 
 struct kl_event {
@@ -142,9 +150,34 @@ enum kl_action_kind {
     KL_AC_CLOSE,
     KL_AC_IO,    /* u.io */
     KL_AC_STORE, /* u.store */
-    KL_AC_NOTE,  /* something worth telling: event stream, log files, dashboard */
     KL_AC_REST, /* everything rests as asked (--once, --count, stop): the program may end; u.exit */
 };
+
+struct kl_action {
+    enum kl_action_kind kind;
+    unsigned slot;       /* KL_BENCH: STORE about a key whose board is not here, REST */
+    uint32_t generation; /* of the slot's occupant; completions bring it back */
+    uint32_t request;
+    union {
+        uint32_t baud;
+        struct kl_io io;
+        struct {
+            enum kl_store_op op;
+            struct kl_fingerprint fingerprint;
+            struct kl_mac mac;
+            const char *label;
+            bool acknowledged_only;           /* PROVISION */
+            const char *reason;               /* RELEASE; COMMAND: who, and more; valid until all
+                                                 actions are pulled */
+            enum kl_command_kind command;     /* COMMAND */
+            const struct kl_attempt *attempt; /* ATTEMPT */
+        } store;
+        int exit; /* exit status of --help */
+    } u;
+};
+
+/* ---- what is told -----------------------------------------------------------------------------
+ */
 
 enum kl_note_kind {
     KL_NOTE_PORT,     /* plugged, unplugged, opened, lost: text */
@@ -154,6 +187,7 @@ enum kl_note_kind {
     KL_NOTE_KEY,      /* reserved, sent, acknowledged, recorded, adopted …: text, label */
     KL_NOTE_RESULT,   /* a board's attempt ended: done, failed or skipped */
     KL_NOTE_LOG,      /* one line from board or loader, masked: text */
+    KL_NOTE_COMMAND,  /* what an operator did: command, text; from the shell */
     KL_NOTE_STATION,  /* about the bench, not one slot: text (hub trouble, few keys, paused) */
 };
 
@@ -178,36 +212,19 @@ struct kl_attempt { /* one line of the ledger's history and of the event `result
     kl_us took[KL_ST_COUNT]; /* time spent in each state */
 };
 
-struct kl_action {
-    enum kl_action_kind kind;
-    unsigned slot;
-    uint32_t generation; /* of the slot's occupant; completions bring it back */
-    uint32_t request;
-    union {
-        uint32_t baud;
-        struct kl_io io;
-        struct {
-            enum kl_store_op op;
-            struct kl_fingerprint fingerprint;
-            struct kl_mac mac;
-            const char *label;
-            bool acknowledged_only;           /* PROVISION */
-            const char *reason;               /* RELEASE */
-            const struct kl_attempt *attempt; /* ATTEMPT */
-        } store;
-        struct {
-            enum kl_note_kind kind;
-            enum kl_state state, before;
-            const struct kl_fault *fault; /* NULL = none */
-            const struct kl_identity *identity;
-            const struct kl_loader_progress *progress;
-            const struct kl_attempt *attempt; /* RESULT */
-            const char *text;
-            const char *label;
-            const char *what; /* KEY: reserved|sending|acknowledged|recorded|… */
-        } note;
-        int exit; /* exit status of --help */
-    } u;
+/* Something worth telling: to the event stream, log files, the dashboard. */
+struct kl_note {
+    enum kl_note_kind kind;
+    unsigned slot; /* KL_BENCH: about the bench */
+    enum kl_state state, before;
+    const struct kl_fault *fault;              /* NULL = none */
+    const struct kl_identity *identity;        /* NULL: about the bench */
+    const struct kl_loader_progress *progress; /* PROGRESS */
+    const struct kl_attempt *attempt;          /* RESULT */
+    const struct kl_command *command;          /* COMMAND */
+    const char *what;                          /* KEY: reserved|sending|acknowledged|recorded|… */
+    const char *label;                         /* "" = none */
+    const char *text;                          /* "" = none */
 };
 
 /* ---- what it looks like -----------------------------------------------------------------------
@@ -242,7 +259,6 @@ struct kl_snapshot {
     kl_us keys_empty_in;                        /* at this pace; KL_NEVER = unknown */
     bool paused, stopping, few_keys, store_trouble;
     char warning[KL_TEXT_MAX]; /* hub or supply trouble, store trouble, …; "" = none */
-    uint64_t stale;            /* completions dropped because their board was gone */
     uint64_t in_doubt_version; /* changes when kl_station_in_doubt may give another list */
 };
 
@@ -268,6 +284,8 @@ struct kl_station_config {
     unsigned max_flashing; /* 0 = all */
     uint32_t warn_keys;
     bool fixture;
+    bool secured_handover; /* a board that has locked itself since it was flashed with this bundle
+                              is given its key without being flashed again */
     kl_sha256_fn *sha256;
 };
 
@@ -275,7 +293,11 @@ struct kl_station; /* large: allocate kl_station_size() bytes */
 size_t kl_station_size(void);
 void kl_station_init(struct kl_station *st, const struct kl_station_config *config, kl_us now);
 void kl_station_feed(struct kl_station *st, const struct kl_event *ev);
+/* The next action; false: none. */
 bool kl_station_next(struct kl_station *st, struct kl_action *out);
+/* The next note; false: none. What happened first is told first; after each feed all notes are
+   pulled before the actions are done, so that a result is told before the program may end. */
+bool kl_station_note(struct kl_station *st, struct kl_note *out);
 kl_us kl_station_deadline(const struct kl_station *st);
 void kl_station_look(const struct kl_station *st, struct kl_snapshot *out);
 const struct kl_pool *kl_station_pool(const struct kl_station *st);
@@ -284,6 +306,8 @@ unsigned kl_station_in_doubt(const struct kl_station *st, struct kl_in_doubt *ou
                              unsigned capacity);
 /* Why KL_CMD_RELEASE would do nothing; NULL = it would not. */
 const char *kl_station_unreleasable(const struct kl_station *st, const struct kl_fingerprint *fp);
+/* Why KL_CMD_BIND would do nothing; NULL = it would not. */
+const char *kl_station_unbindable(const struct kl_station *st, unsigned slot, const char *label);
 void kl_station_finish(struct kl_station *st); /* wipes secrets; before the pool memory goes */
 
 #endif

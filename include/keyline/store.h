@@ -19,11 +19,29 @@
 
 struct kl_store;
 
+/* What makes it doubtful which keys are whose, so that a person has to answer before any leaves.
+   X(NAME, "option that answers it", "question") */
+#define KL_DOUBTS(X)                                                                               \
+    X(NONE, "", "")                                                                                \
+    X(RENAMED, "--renamed", "Are these the same keys under corrected labels?")
+
+enum kl_doubt {
+#define X(name, option, question) KL_DOUBT_##name,
+    KL_DOUBTS(X)
+#undef X
+    KL_DOUBT_COUNT
+};
+struct kl_doubt_info {
+    const char *option, *question;
+};
+struct kl_doubt_info kl_doubt_info(enum kl_doubt doubt);
+
 enum kl_store_open_result {
     KL_STORE_OPENED,
     KL_STORE_BAD_CSV, /* exit 3 */
     KL_STORE_HELD,    /* exit 4: another station works on these keys */
     KL_STORE_BROKEN,  /* exit 6: the record can't be written or read */
+    KL_STORE_DOUBT,   /* exit 7: a person has to answer first: `doubt` of the options */
 };
 
 enum kl_store_mode {
@@ -40,6 +58,8 @@ struct kl_store_options {
     enum kl_store_mode mode;
     const char *station;       /* name kept in the history; NULL = the host's */
     const char *bundle_digest; /* hex, for the history; NULL = none */
+    uint32_t answers;          /* bits 1 << doubt: a person has said yes */
+    enum kl_doubt *doubt;      /* WORK: gets what is in doubt, or NONE */
 };
 
 /* What was read; owned by the store, valid until the next reload. */
@@ -53,6 +73,7 @@ struct kl_store_content {
                        */
     const struct kl_csv_verdict *verdict; /* what is suspicious about the list; never NULL */
     char warning[KL_TEXT_MAX];            /* the same in one sentence; "" = nothing */
+    char doubt[KL_TEXT_MAX]; /* LOOK: what a station would have to be told first; "" = nothing */
 };
 
 /* `error` gets a sentence for a person, naming file and line. */
@@ -91,6 +112,9 @@ void kl_store_holder(const char *csv, char text[KL_TEXT_MAX]);
 
 struct kl_ledger_key {
     struct kl_fingerprint fingerprint;
+    struct kl_fingerprint kin; /* all zero: not known */
+    bool old_form;  /* the fingerprint holds the label: of a ledger of the first format */
+    int64_t change; /* number of its last change in the history; 0 = not known */
     const char *label;
     const char *state; /* "reserved", "provisioned", "released" */
     struct kl_mac mac;
@@ -100,7 +124,9 @@ struct kl_ledger_key {
 
 struct kl_ledger_entry {
     int64_t id, wall;
-    const char *what; /* "reserved", "provisioned", "adopted", "released", "attempt" */
+    /* "reserved", "provisioned", "adopted", "released", "renamed", "accepted", "attempt", or a
+       command's name */
+    const char *what;
     const char *mac, *label, *station, *bundle, *reason, *detail;
     /* of an attempt: */
     const char *chip, *port, *slot, *result;

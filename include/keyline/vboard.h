@@ -64,6 +64,8 @@ const uint8_t *kl_vboard_flash(const struct kl_vboard *b, uint32_t *size);
 struct kl_mac kl_vboard_mac(const struct kl_vboard *b);
 /* The stored fields: "f1,f2,f3", or "" if the board holds no key. */
 const char *kl_vboard_stored(const struct kl_vboard *b);
+/* Where in the flash the program lies that its bootloader started last; 0 = none yet. */
+uint32_t kl_vboard_started(const struct kl_vboard *b);
 /* How many times anything was stored over the board's life, and every distinct line that reached
    its UART while the firmware ran. */
 unsigned kl_vboard_store_count(const struct kl_vboard *b);

@@ -1,5 +1,6 @@
 /*
- * board_key.c: a board's life from its first word to done: everything that touches a key.
+ * board_key.c: a board's life from its first word to done: everything that touches a key. What the
+ * store answers is in board_store.c.
  *
  * The order is fixed: the board asks -> the pool decides -> reserve durably -> send -> the board
  * acknowledges -> reads back after its restart -> record durably -> done. Whatever could mean that
@@ -17,571 +18,474 @@ static kl_us banner_due(const struct kl_station *st)
 }
 
 /* … as may be a prompt that comes later than one lost prompt explains. */
-static bool may_be_exchanged(const struct kl_station *st, const struct slot *s)
+static bool may_be_exchanged(const struct kl_station *st, const struct kl_board *b)
 {
-    return st->config.fixture && (s->state == KL_ST_ASKING || s->state == KL_ST_RESERVING) &&
-           st->now - s->asked_at > KL_MS(1100);
+    return st->config.fixture && (b->state == KL_ST_ASKING || b->state == KL_ST_RESERVING) &&
+           st->now - b->program.asked_at > KL_MS(1100);
 }
 
-void kl_board_forget_key(struct kl_station *st, struct slot *s)
+void kl_board_forget_key(struct kl_station *st, struct kl_board *b)
 {
-    if (s->key != NO_KEY)
-        kl_pool_leave(&st->pool, s->key);
-    s->key = NO_KEY;
-    s->awaited = 0;
-    s->have_secret = false;
-    s->fetching = false;
-    s->handed_over = false;
-    s->store_retry_at = KL_NEVER;
-    s->acknowledged_only = false;
-    s->label[0] = '\0';
-    kl_wipe(&s->secret, sizeof s->secret);
+    if (kl_custody_has_key(&b->custody))
+        kl_pool_leave(&st->pool, b->custody.index);
+    kl_delivery_end(&b->delivery); /* it was lent the bytes: it lets go first */
+    kl_custody_forget(&b->custody);
 }
 
-static void take_key(struct kl_station *st, struct slot *s, uint32_t key)
+static void take_key(struct kl_station *st, struct kl_board *b, uint32_t key)
 {
-    s->key = key;
-    kl_copy(s->label, sizeof s->label, kl_pool_key(&st->pool, key)->label);
+    kl_custody_name(&b->custody, key, kl_pool_key(&st->pool, key)->label);
+}
+
+static const struct kl_pool_key *pool_key(const struct kl_station *st, const struct kl_board *b)
+{
+    KL_ASSERT(kl_custody_has_key(&b->custody));
+    return kl_pool_key(&st->pool, b->custody.index);
 }
 
 /* The MAC is known now. If the pool knows it too, its own key is fetched: to mask it, to compare it
    with what the board shows, and to send it again if the board asks. */
-void kl_board_recognise(struct kl_station *st, struct slot *s)
+void kl_board_recognise(struct kl_station *st, struct kl_board *b)
 {
-    uint32_t key = kl_pool_of_mac(&st->pool, &s->identity.mac);
+    uint32_t key = kl_pool_of_mac(&st->pool, &b->identity.mac);
 
+    KL_ASSERT(b->state == KL_ST_IDENTIFYING && !kl_custody_has_key(&b->custody));
     if (key == NO_KEY)
         return;
-    take_key(st, s, key);
-    s->fetching = true;
-    kl_note_key(st, s, "recognised", "this board has a key already");
-    kl_ask_store(st, s, KL_OP_FETCH, key, NULL);
+    take_key(st, b, key);
+    kl_tell_key(st, b, "recognised", "this board was promised it before");
+    kl_ask_store(st, b, KL_OP_FETCH, key, NULL);
 }
 
-/* The chip was reset into its program. */
-void kl_board_listen(struct kl_station *st, struct slot *s)
+void kl_board_listen(struct kl_station *st, struct kl_board *b)
 {
-    struct kl_handover_setup setup = {
-        .prompt_timeout = st->config.prompt_timeout,
-        .ack_timeout = st->config.ack_timeout,
-        .confirm = st->config.confirm,
-        .fields = st->fields,
-        .sha256 = st->config.sha256,
-    };
-
-    s->talker = TALK_HANDOVER;
-    if (s->state == KL_ST_CONFIRMING)
-        return; /* followed through its restart: the handover goes on where it was */
-    s->banner_seen = s->banner_again = false;
+    KL_ASSERT(b->port.state == KL_PORT_OPEN && kl_mac_is_set(&b->identity.mac));
+    kl_board_talk(b, KL_TALK_DELIVERY);
+    if (b->state == KL_ST_CONFIRMING)
+        return; /* followed through its restart: the delivery goes on where it was */
+    b->program.banner = KL_BANNER_UNSEEN;
     /* At a needle bed the time counts from the board's last word in its loader: that it is reset
        may be answered late. */
-    s->listening_since = st->config.fixture ? s->since : st->now;
-    kl_handover_init(&s->handover, &setup);
-    kl_handover_listen(&s->handover, s->have_secret ? &s->secret : NULL, st->now);
+    b->program.since = st->config.fixture ? b->since : st->now;
+    kl_delivery_begin(&b->delivery, &st->config, st->fields, kl_custody_key(&b->custody), st->now);
 }
 
-/* ---- the key's way out ------------------------------------------------------------------------
- */
+/* ---- the key's way out ---- */
 
-static void send(struct kl_station *st, struct slot *s)
+static void send(struct kl_station *st, struct kl_board *b)
 {
-    uint32_t key = s->key;
+    const struct kl_key *key = kl_custody_key(&b->custody);
+    const struct kl_pool_key *named = pool_key(st, b);
 
     /* Checked again at the last instant: the board is the one identified, it is waiting, and the
        key is durably its own. */
-    KL_ASSERT(s->have_secret && s->talker == TALK_HANDOVER && s->link == LINK_OPEN);
-    KL_ASSERT(kl_mac_equal(&kl_pool_key(&st->pool, key)->mac, &s->identity.mac));
-    KL_ASSERT(
-        kl_fingerprint_equal(&kl_pool_key(&st->pool, key)->fingerprint, &s->secret.fingerprint));
-    if (!kl_pool_sending(&st->pool, key)) {
-        kl_board_fail(st, s, KL_FAULT_KEY_CONFLICT, s->label);
+    KL_ASSERT(key && b->talker == KL_TALK_DELIVERY && b->port.state == KL_PORT_OPEN);
+    KL_ASSERT(kl_mac_equal(&named->mac, &b->identity.mac));
+    KL_ASSERT(kl_fingerprint_equal(&named->fingerprint, &key->fingerprint));
+    if (!kl_pool_sending(&st->pool, b->custody.index)) {
+        kl_board_fail(st, b, KL_FAULT_KEY_CONFLICT, b->custody.label);
         return;
     }
-    s->handed_over = true;
-    kl_board_enter(st, s, KL_ST_SENDING);
-    kl_note_key(st, s, "sending", "");
-    kl_handover_send(&s->handover, &s->secret, st->now);
+    kl_custody_send(&b->custody);
+    kl_board_enter(st, b, KL_ST_SENDING);
+    kl_tell_key(st, b, "sending", "");
+    kl_delivery_send(&b->delivery, key, st->now);
 }
 
 /* At a needle bed a board counts as waiting only for so long after its prompt; the next one will
    tell whether it still does. */
-static void send_if_asked(struct kl_station *st, struct slot *s)
+void kl_board_send_if_wanted(struct kl_station *st, struct kl_board *b)
 {
-    bool fresh = !st->config.fixture || st->now - s->asked_at < KL_MS(700);
+    bool fresh = !st->config.fixture || st->now - b->program.asked_at < KL_MS(700);
 
-    if (fresh && kl_handover_phase(&s->handover) == KL_HO_ASKED)
-        send(st, s);
+    KL_ASSERT(b->state == KL_ST_RESERVING);
+    if (fresh && kl_delivery_is_wanted(&b->delivery))
+        send(st, b);
 }
 
-static void wait_for_keys(struct kl_station *st, struct slot *s)
+static void wait_for_keys(struct kl_station *st, struct kl_board *b)
 {
+    KL_ASSERT(b->state == KL_ST_ASKING && st->pool.counts.free == 0);
     if (st->config.once) {
-        st->no_keys++;
-        kl_board_fail(st, s, KL_FAULT_NO_KEYS, "");
-    } else if (s->fault.reason != KL_FAULT_NO_KEYS) {
-        s->fault = (struct kl_fault){.reason = KL_FAULT_NO_KEYS};
-        kl_note_key(st, s, "waiting", "no free key is left; add rows to the CSV");
+        st->figures.without_key++;
+        kl_board_fail(st, b, KL_FAULT_NO_KEYS, "");
+    } else if (b->fault.reason != KL_FAULT_NO_KEYS) {
+        b->fault = (struct kl_fault){.reason = KL_FAULT_NO_KEYS};
+        kl_tell_key(st, b, "waiting", "no free key is left; add rows to the CSV");
     }
 }
 
+static void reserve(struct kl_station *st, struct kl_board *b, uint32_t key)
+{
+    KL_ASSERT(kl_mac_equal(&kl_pool_key(&st->pool, key)->mac, &b->identity.mac));
+    take_key(st, b, key);
+    kl_board_enter(st, b, KL_ST_RESERVING);
+    b->deadline = st->now + KL_SEC(5);
+    if (kl_pool_key(&st->pool, key)->state == KL_KEY_RESERVING)
+        kl_ask_store(st, b, KL_OP_RESERVE, key, NULL);
+    else if (kl_custody_key(&b->custody))
+        kl_board_send_if_wanted(st, b);
+    else
+        kl_ask_store(st, b, KL_OP_FETCH, key, NULL);
+}
+
 /* asking -> reserving: the board asks for its key, the pool decides which. */
-void kl_board_ask_pool(struct kl_station *st, struct slot *s)
+void kl_board_ask_pool(struct kl_station *st, struct kl_board *b)
 {
     uint32_t key;
 
-    KL_ASSERT(s->state == KL_ST_ASKING && kl_mac_is_set(&s->identity.mac));
-    switch (kl_pool_ask(&st->pool, &s->identity.mac, &key)) {
+    KL_ASSERT(b->state == KL_ST_ASKING && kl_mac_is_set(&b->identity.mac));
+    switch (kl_pool_ask(&st->pool, &b->identity.mac, &key)) {
     case KL_POOL_GIVE:
-        take_key(st, s, key);
-        kl_board_enter(st, s, KL_ST_RESERVING);
-        s->deadline = st->now + KL_SEC(5);
-        if (kl_pool_key(&st->pool, key)->state == KL_KEY_RESERVING)
-            kl_ask_store(st, s, KL_OP_RESERVE, key, NULL);
-        else if (s->have_secret)
-            send_if_asked(st, s);
-        else
-            kl_ask_store(st, s, KL_OP_FETCH, key, NULL);
+        reserve(st, b, key);
         break;
     case KL_POOL_EMPTY:
-        wait_for_keys(st, s);
+        wait_for_keys(st, b);
         break;
     case KL_POOL_CONFLICT:
-        kl_board_fail(st, s, KL_FAULT_KEY_CONFLICT, s->label);
+        kl_board_fail(st, b, KL_FAULT_KEY_CONFLICT, b->custody.label);
         break;
     case KL_POOL_BUSY:
         break; /* asked again with the board's next prompt */
     }
 }
 
-/* A key of which nothing can have left the host goes back to the pool. */
-void kl_board_give_back_unsent(struct kl_station *st, struct slot *s, const char *reason)
+const char *kl_station_unbindable(const struct kl_station *st, unsigned slot, const char *label)
 {
-    if (s->key == NO_KEY || s->handed_over)
+    const struct kl_board *b = slot < st->board_count ? &st->board[slot] : NULL;
+    uint32_t key;
+
+    if (!b || b->state == KL_ST_EMPTY || b->state == KL_ST_CLOSING)
+        return "no board is there";
+    if (b->state == KL_ST_DONE || b->state == KL_ST_RECORDING)
+        return "this board has its key";
+    if (!kl_mac_is_set(&b->identity.mac))
+        return "this board is not identified yet: scan again when its MAC is shown";
+    if (kl_custody_has_key(&b->custody))
+        return "this board has been promised a key already";
+    return kl_pool_unbindable(&st->pool, &b->identity.mac, label, &key);
+}
+
+void kl_board_bind(struct kl_station *st, struct kl_board *b, const char *label)
+{
+    const char *why = kl_station_unbindable(st, b->place.index, label);
+    char text[KL_TEXT_MAX];
+    uint32_t key = NO_KEY;
+
+    if (why) {
+        kl_format(text, sizeof text, "%s is not bound: %s", label, why);
+        kl_tell_text(st, b, KL_NOTE_STATION, text);
         return;
-    if (kl_pool_key(&st->pool, s->key)->state == KL_KEY_RESERVED &&
-        kl_pool_release(&st->pool, s->key))
-        kl_ask_store(st, s, KL_OP_RELEASE, s->key, reason);
-    /* A reservation that is still on its way is given back when it arrives (key_stored). */
+    }
+    kl_pool_unbindable(&st->pool, &b->identity.mac, label, &key);
+    kl_pool_bind(&st->pool, &b->identity.mac, key);
+    take_key(st, b, key);
+    kl_tell_key(st, b, "bound", "an operator chose it for this board");
+    kl_ask_store(st, b, KL_OP_RESERVE, key, NULL);
 }
 
-/* ---- proof and record -------------------------------------------------------------------------
- */
-
-static void done(struct kl_station *st, struct slot *s)
+/* A key of which nothing can have left the host goes back to the pool. */
+void kl_board_give_back_unsent(struct kl_station *st, struct kl_board *b, const char *reason)
 {
-    if (s->identity.baud && s->identity.baud < s->baud_limit)
-        s->baud_limit = s->identity.baud; /* the fastest that was clean here */
-    s->store_retry_at = KL_NEVER;
-    kl_board_enter(st, s, KL_ST_DONE);
-    kl_board_finish_attempt(st, s, KL_ST_DONE);
-    kl_board_finished(st, s, KL_ST_DONE);
-    if (s->left)
-        kl_board_gone(st, s, "unplugged");
+    if (!kl_custody_has_key(&b->custody) || kl_custody_was_sent(&b->custody) ||
+        pool_key(st, b)->bound)
+        return;
+    if (pool_key(st, b)->state == KL_KEY_RESERVED && kl_pool_release(&st->pool, b->custody.index))
+        kl_ask_store(st, b, KL_OP_RELEASE, b->custody.index, reason);
+    /* A reservation that is still on its way is given back when it arrives (board_store.c). */
 }
 
-static void record(struct kl_station *st, struct slot *s)
+/* ---- proof and record ---- */
+
+/* Nothing was sent to it in this talk, so a key that it shows is one that it held before. */
+static bool was_just_started(const struct kl_board *b)
 {
-    if (s->state != KL_ST_RECORDING)
-        kl_board_enter(st, s, KL_ST_RECORDING);
-    s->store_retry_at = KL_NEVER;
-    kl_ask_store(st, s, KL_OP_PROVISION, s->key, NULL);
-    s->deadline = st->now + KL_SEC(5);
+    return b->state == KL_ST_BOOTING || b->state == KL_ST_ASKING;
+}
+
+static bool is_confirming(const struct kl_board *b)
+{
+    return b->state == KL_ST_SENDING || b->state == KL_ST_CONFIRMING;
+}
+
+void kl_board_record(struct kl_station *st, struct kl_board *b)
+{
+    KL_ASSERT(b->custody.state == KL_CUSTODY_RECORDING);
+    if (b->state != KL_ST_RECORDING)
+        kl_board_enter(st, b, KL_ST_RECORDING);
+    b->custody.ask_again_at = KL_NEVER;
+    kl_ask_store(st, b, KL_OP_PROVISION, b->custody.index, NULL);
+    b->deadline = st->now + KL_SEC(5);
 }
 
 /* The board has proved that it holds the key it was sent (or, as told, only acknowledged it). */
-static void proved(struct kl_station *st, struct slot *s)
+static void proved(struct kl_station *st, struct kl_board *b, enum kl_proof proof)
 {
-    if (kl_pool_key(&st->pool, s->key)->state == KL_KEY_PROVISIONED) {
-        kl_note_key(st, s, "confirmed", "recorded before");
-        done(st, s);
+    KL_ASSERT(kl_mac_equal(&pool_key(st, b)->mac, &b->identity.mac));
+    kl_custody_prove(&b->custody, proof);
+    if (pool_key(st, b)->state == KL_KEY_PROVISIONED) {
+        kl_tell_key(st, b, "confirmed", "recorded before");
+        kl_custody_recorded(&b->custody);
+        kl_board_done(st, b);
         return;
     }
-    kl_pool_recording(&st->pool, s->key);
-    record(st, s);
+    kl_pool_recording(&st->pool, b->custody.index);
+    kl_board_record(st, b);
 }
 
 /* What it holds bears its own key's label and differs: bytes were lost on the way, or its flash is
    bad. Read twice, it is erased, and asks again. What bears another label is not ours to erase. */
-static void holds_unknown(struct kl_station *st, struct slot *s, const char *label)
+static void holds_unknown(struct kl_station *st, struct kl_board *b, const char *label)
 {
-    if (!s->have_secret || !label[0] || strcmp(label, s->label) != 0) {
-        kl_board_fail(st, s, KL_FAULT_HOLDS_UNKNOWN, label);
+    bool own_label = label[0] && strcmp(label, b->custody.label) == 0;
+
+    if (!kl_custody_key(&b->custody) || !own_label) {
+        kl_board_fail(st, b, KL_FAULT_HOLDS_UNKNOWN, label);
         return;
     }
-    if (s->retries_used[KL_FAULT_READBACK_DIFFERS] > 0) {
-        s->damaged = s->identity.mac;
-        kl_note_key(st, s, "damaged", "the board is erased and gets the same key again");
+    if (kl_attempts_retried(&b->attempts, KL_FAULT_READBACK_DIFFERS)) {
+        b->attempts.damaged = b->identity.mac;
+        kl_tell_key(st, b, "damaged", "the board is erased and gets the same key again");
     }
-    kl_board_fail(st, s, KL_FAULT_READBACK_DIFFERS, label);
+    kl_board_fail(st, b, KL_FAULT_READBACK_DIFFERS, label);
+}
+
+/* It holds its own key, which nobody had to send in this try. */
+static void holds_own(struct kl_station *st, struct kl_board *b, uint32_t key, enum kl_proof proof)
+{
+    KL_ASSERT(kl_mac_equal(&kl_pool_key(&st->pool, key)->mac, &b->identity.mac));
+    take_key(st, b, key);
+    kl_tell_key(st, b, "recognised", "the board holds its own key");
+    kl_custody_prove(&b->custody, proof);
+    if (kl_pool_key(&st->pool, key)->state == KL_KEY_PROVISIONED) {
+        kl_custody_recorded(&b->custody);
+        kl_board_done(st, b);
+    } else {
+        kl_board_record(st, b);
+    }
+}
+
+static void adopt(struct kl_station *st, struct kl_board *b, uint32_t key, enum kl_proof proof)
+{
+    KL_ASSERT(kl_pool_key(&st->pool, key)->state == KL_KEY_RECORDING);
+    take_key(st, b, key);
+    kl_tell_key(st, b, "adopted", "the board holds a key of this CSV that nobody had recorded");
+    kl_custody_prove(&b->custody, proof);
+    kl_board_record(st, b);
+}
+
+/* The secret is its own, the label is not: bytes were lost on the way, or the row has a new label
+   since. Whether it is good as it is only a person can say. */
+static bool bears_another_label(const struct kl_station *st, const struct kl_board *b,
+                                const struct kl_delivery_news *news)
+{
+    uint32_t at = kl_pool_find(&st->pool, &news->fingerprint);
+    const struct kl_pool_key *key = at == NO_KEY ? NULL : kl_pool_key(&st->pool, at);
+    uint8_t label[32];
+
+    if (!key || !kl_mac_equal(&key->mac, &b->identity.mac))
+        return false;
+    st->config.sha256(key->label, strlen(key->label), label);
+    return memcmp(label, news->label_digest, sizeof label) != 0;
 }
 
 /* The board showed a stored key without having been sent one by us in this try. */
-static void settle_claim(struct kl_station *st, struct slot *s, const struct kl_handover_event *ev)
+static void settle_claim(struct kl_station *st, struct kl_board *b,
+                         const struct kl_delivery_news *news)
 {
     uint32_t key = NO_KEY;
 
-    s->attempt.already = true;
-    switch (kl_pool_claim(&st->pool, &s->identity.mac, &ev->fingerprint, &key)) {
-    case KL_CLAIM_OWN:
-        take_key(st, s, key);
-        kl_note_key(st, s, "recognised", "the board holds its own key");
-        if (kl_pool_key(&st->pool, key)->state == KL_KEY_PROVISIONED)
-            done(st, s);
-        else
-            record(st, s);
-        break;
-    case KL_CLAIM_ADOPT:
-        take_key(st, s, key);
-        kl_note_key(st, s, "adopted", "the board holds a key of this CSV that nobody had recorded");
-        record(st, s);
-        break;
-    case KL_CLAIM_OTHERS:
-        kl_board_fail(st, s, KL_FAULT_HOLDS_OTHER_KEY, ev->label);
-        break;
-    case KL_CLAIM_UNKNOWN:
-        holds_unknown(st, s, ev->label);
-        break;
-    case KL_CLAIM_BUSY:
-        kl_board_identify_again(st, s, "its key is still on its way in the store");
-        break;
-    }
-}
-
-static bool key_is_own(const struct kl_station *st, const struct slot *s)
-{
-    uint32_t key = kl_pool_of_mac(&st->pool, &s->identity.mac);
-
-    return key != NO_KEY && key == s->key;
-}
-
-/* It says Provisioned and shows nothing. Enough only where the acknowledgement is, and only for a
-   board that was sent its key by this CSV's stations. */
-static void holds_unreadable(struct kl_station *st, struct slot *s)
-{
-    const struct kl_pool_key *key = s->key == NO_KEY ? NULL : kl_pool_key(&st->pool, s->key);
-
-    if (st->config.confirm != KL_CONFIRM_ACK || !key || !key_is_own(st, s)) {
-        kl_board_fail(st, s, KL_FAULT_HOLDS_UNREADABLE, "");
+    KL_ASSERT(was_just_started(b) && news->proof == KL_PROOF_READ_BACK);
+    b->attempts.lived.already = true;
+    if (bears_another_label(st, b, news)) {
+        kl_board_fail(st, b, KL_FAULT_HOLDS_UNKNOWN, news->label);
         return;
     }
-    s->attempt.already = true;
-    s->acknowledged_only = true;
-    if (key->state == KL_KEY_RESERVED)
-        proved(st, s);
-    else if (key->state == KL_KEY_PROVISIONED)
-        done(st, s);
+    switch (kl_pool_claim(&st->pool, &b->identity.mac, &news->fingerprint, &key)) {
+    case KL_CLAIM_OWN:
+        holds_own(st, b, key, news->proof);
+        break;
+    case KL_CLAIM_ADOPT:
+        adopt(st, b, key, news->proof);
+        break;
+    case KL_CLAIM_OTHERS:
+        kl_board_fail(st, b, KL_FAULT_HOLDS_OTHER_KEY, news->label);
+        break;
+    case KL_CLAIM_UNKNOWN:
+        holds_unknown(st, b, news->label);
+        break;
+    case KL_CLAIM_BUSY:
+        kl_board_identify_again(st, b, "its key is still on its way in the store");
+        break;
+    }
 }
 
-/* ---- what the board says ----------------------------------------------------------------------
- */
-
-static void on_restart(struct kl_station *st, struct slot *s)
+static bool key_is_own(const struct kl_station *st, const struct kl_board *b)
 {
-    switch (s->state) {
+    uint32_t key = kl_pool_of_mac(&st->pool, &b->identity.mac);
+
+    return key != NO_KEY && key == b->custody.index;
+}
+
+/* It says that it has its key and shows nothing. Enough only where its word is, and only for a
+   board that was sent its key by this CSV's stations. */
+static void holds_unreadable(struct kl_station *st, struct kl_board *b, enum kl_proof proof)
+{
+    if (proof == KL_PROOF_NONE || !key_is_own(st, b)) {
+        kl_board_fail(st, b, KL_FAULT_HOLDS_UNREADABLE, "");
+        return;
+    }
+    enum kl_key_state state = (enum kl_key_state)pool_key(st, b)->state;
+    b->attempts.lived.already = true;
+    if (state == KL_KEY_RESERVED) {
+        proved(st, b, proof);
+    } else if (state == KL_KEY_PROVISIONED) {
+        kl_custody_prove(&b->custody, proof);
+        kl_custody_recorded(&b->custody);
+        kl_board_done(st, b);
+    }
+}
+
+/* ---- what the board says ---- */
+
+static void on_start(struct kl_station *st, struct kl_board *b)
+{
+    bool late = st->now - b->program.since > banner_due(st);
+
+    KL_ASSERT(b->program.since <= st->now);
+    switch (b->state) {
     case KL_ST_BOOTING:
         /* Our own reset prints one banner; a second is somebody else's, or another board's. As
            long as it only starts, its boot log may still tell why; see is_somebody. */
-        s->banner_again |= s->banner_seen || st->now - s->listening_since > banner_due(st);
-        s->banner_seen = true;
+        b->program.banner =
+            b->program.banner == KL_BANNER_UNSEEN && !late ? KL_BANNER_SEEN : KL_BANNER_AGAIN;
         break;
     case KL_ST_ASKING:
     case KL_ST_RESERVING:
-        kl_board_identify_again(st, s, "the board started again while it waited for its key");
+        kl_board_identify_again(st, b, "the board started again while it waited for its key");
         break;
     case KL_ST_SENDING:
-        kl_board_fail(st, s, KL_FAULT_NO_ACK, "it started again before it acknowledged");
+        kl_board_fail(st, b, KL_FAULT_NO_ACK, "it started again before it acknowledged");
         break;
     default:
         break; /* CONFIRMING: that is what it should do */
     }
 }
 
-static void on_asks(struct kl_station *st, struct slot *s)
+static void on_wanted(struct kl_station *st, struct kl_board *b)
 {
-    if (may_be_exchanged(st, s)) {
-        kl_board_identify_again(st, s, "the board stopped asking for a while");
+    if (may_be_exchanged(st, b)) {
+        kl_board_identify_again(st, b, "the board stopped asking for a while");
         return;
     }
-    s->asked_at = st->now;
-    if (s->state == KL_ST_BOOTING)
-        kl_board_enter(st, s, KL_ST_ASKING);
-    if (s->state == KL_ST_ASKING)
-        kl_board_ask_pool(st, s);
-    else if (s->state == KL_ST_RESERVING && s->have_secret &&
-             kl_pool_key(&st->pool, s->key)->state >= KL_KEY_RESERVED)
-        send_if_asked(st, s);
-    else if (s->state == KL_ST_CONFIRMING)
-        kl_board_fail(st, s, KL_FAULT_READBACK_DIFFERS,
+    b->program.asked_at = st->now;
+    if (b->state == KL_ST_BOOTING)
+        kl_board_enter(st, b, KL_ST_ASKING);
+    if (b->state == KL_ST_ASKING)
+        kl_board_ask_pool(st, b);
+    else if (b->state == KL_ST_RESERVING && b->custody.state == KL_CUSTODY_HELD)
+        kl_board_send_if_wanted(st, b);
+    else if (b->state == KL_ST_CONFIRMING)
+        kl_board_fail(st, b, KL_FAULT_READBACK_DIFFERS,
                       "it acknowledged, but asks again after its restart");
 }
 
-static void on_ack(struct kl_station *st, struct slot *s)
+static void on_acknowledged(struct kl_station *st, struct kl_board *b, enum kl_proof proof)
 {
-    if (s->state != KL_ST_SENDING)
+    KL_ASSERT(proof == KL_PROOF_NONE || st->config.confirm == KL_CONFIRM_ACK);
+    if (b->state != KL_ST_SENDING)
         return;
-    kl_board_enter(st, s, KL_ST_CONFIRMING);
-    kl_note_key(st, s, "acknowledged", "");
-    if (st->config.confirm == KL_CONFIRM_ACK) {
-        s->acknowledged_only = true;
-        proved(st, s);
-    }
+    kl_board_enter(st, b, KL_ST_CONFIRMING);
+    kl_tell_key(st, b, "acknowledged", "");
+    if (proof != KL_PROOF_NONE)
+        proved(st, b, proof);
 }
 
-static void on_holds(struct kl_station *st, struct slot *s, const struct kl_handover_event *ev)
+static void on_trouble(struct kl_station *st, struct kl_board *b,
+                       const struct kl_delivery_news *news)
 {
-    if (s->state == KL_ST_SENDING || s->state == KL_ST_CONFIRMING) {
-        if (ev->matches)
-            proved(st, s);
-        else
-            kl_board_fail(st, s, KL_FAULT_READBACK_DIFFERS, "");
-    } else if (s->state == KL_ST_BOOTING || s->state == KL_ST_ASKING) {
-        settle_claim(st, s, ev);
-    }
+    KL_ASSERT(news->reason != KL_FAULT_NONE);
+    if (was_just_started(b) || b->state == KL_ST_CONFIRMING)
+        kl_board_fail(st, b, news->reason, news->text);
 }
 
-static void on_trouble(struct kl_station *st, struct slot *s, const struct kl_handover_event *ev)
+static void on_silence(struct kl_station *st, struct kl_board *b,
+                       const struct kl_delivery_news *news)
 {
-    if (s->state == KL_ST_BOOTING || s->state == KL_ST_ASKING || s->state == KL_ST_CONFIRMING)
-        kl_board_fail(st, s, ev->reason, ev->text);
-}
-
-static void on_timeout(struct kl_station *st, struct slot *s, const struct kl_handover_event *ev)
-{
-    if (s->state == KL_ST_ASKING || s->state == KL_ST_RESERVING)
-        kl_board_identify_again(st, s, "the board stopped asking");
-    else if (kl_state_is_live(s->state) && s->state != KL_ST_RECORDING)
-        kl_board_fail(st, s, ev->reason, ev->text);
+    KL_ASSERT(news->reason != KL_FAULT_NONE);
+    if (b->state == KL_ST_ASKING || b->state == KL_ST_RESERVING)
+        kl_board_identify_again(st, b, "the board stopped asking");
+    else if (kl_state_is_live(b->state) && b->state != KL_ST_RECORDING)
+        kl_board_fail(st, b, news->reason, news->text);
 }
 
 /* A board that started more often than we made it start, or later than our reset can explain, wants
    something: who is it? At a needle bed a board whose start is not seen at all must be quick. */
-static bool is_somebody(const struct kl_station *st, const struct slot *s,
-                        const struct kl_handover_event *ev)
+static bool is_somebody(const struct kl_station *st, const struct kl_board *b,
+                        enum kl_delivery_news_kind kind)
 {
-    bool unseen =
-        st->config.fixture && !s->banner_seen && st->now - s->listening_since > 2 * banner_due(st);
+    bool again = b->program.banner == KL_BANNER_AGAIN;
+    bool unseen = st->config.fixture && b->program.banner == KL_BANNER_UNSEEN &&
+                  st->now - b->program.since > 2 * banner_due(st);
 
-    return s->state == KL_ST_BOOTING && (s->banner_again || unseen) &&
-           (ev->kind == KL_HO_ASKS || ev->kind == KL_HO_HOLDS || ev->kind == KL_HO_HOLDS_BARE);
+    return b->state == KL_ST_BOOTING && (again || unseen) &&
+           (kind == KL_DELIVERY_WANTED || kind == KL_DELIVERY_CLAIMS ||
+            kind == KL_DELIVERY_CLAIMS_BLIND);
 }
 
-static void handle(struct kl_station *st, struct slot *s, const struct kl_handover_event *ev)
+static void handle(struct kl_station *st, struct kl_board *b, const struct kl_delivery_news *news)
 {
-    if (is_somebody(st, s, ev)) {
-        kl_board_identify_again(st, s, "the board started again by itself before it asked");
+    if (is_somebody(st, b, news->kind)) {
+        kl_board_identify_again(st, b, "the board started again by itself before it asked");
         return;
     }
-    switch (ev->kind) {
-    case KL_HO_LINE:
-        kl_note_text(st, s, KL_NOTE_LOG, ev->text);
+    switch (news->kind) {
+    case KL_DELIVERY_LINE:
+        kl_tell_text(st, b, KL_NOTE_LOG, news->text);
         break;
-    case KL_HO_RESTART:
-        on_restart(st, s);
+    case KL_DELIVERY_STARTED:
+        on_start(st, b);
         break;
-    case KL_HO_ASKS:
-        on_asks(st, s);
+    case KL_DELIVERY_WANTED:
+        on_wanted(st, b);
         break;
-    case KL_HO_ACK:
-        on_ack(st, s);
+    case KL_DELIVERY_ACKNOWLEDGED:
+        on_acknowledged(st, b, news->proof);
         break;
-    case KL_HO_HOLDS:
-        on_holds(st, s, ev);
+    case KL_DELIVERY_PROVED:
+        if (is_confirming(b))
+            proved(st, b, news->proof);
         break;
-    case KL_HO_HOLDS_BARE:
-        if (s->state == KL_ST_BOOTING || s->state == KL_ST_ASKING)
-            holds_unreadable(st, s);
+    case KL_DELIVERY_DIFFERS:
+        if (is_confirming(b))
+            kl_board_fail(st, b, KL_FAULT_READBACK_DIFFERS, "");
         break;
-    case KL_HO_ERROR:
-        if (s->state == KL_ST_SENDING)
-            kl_board_fail(st, s, KL_FAULT_KEY_REFUSED, ev->text);
+    case KL_DELIVERY_CLAIMS:
+        if (was_just_started(b))
+            settle_claim(st, b, news);
         break;
-    case KL_HO_TROUBLE:
-        on_trouble(st, s, ev);
+    case KL_DELIVERY_CLAIMS_BLIND:
+        if (was_just_started(b))
+            holds_unreadable(st, b, news->proof);
         break;
-    case KL_HO_TIMEOUT:
-        on_timeout(st, s, ev);
+    case KL_DELIVERY_REFUSED:
+        if (b->state == KL_ST_SENDING)
+            kl_board_fail(st, b, KL_FAULT_KEY_REFUSED, news->text);
         break;
-    }
-}
-
-void kl_board_handover_step(struct kl_station *st, struct slot *s)
-{
-    struct kl_handover_event ev;
-
-    while (s->talker == TALK_HANDOVER && kl_handover_event(&s->handover, &ev))
-        handle(st, s, &ev);
-    kl_wipe(&ev, sizeof ev);
-}
-
-/* ---- what the store says ----------------------------------------------------------------------
- */
-
-static bool waits_for(const struct slot *s, const struct kl_event *ev, uint32_t key)
-{
-    return s->key == key && s->awaited == ev->request;
-}
-
-static void store_failed(struct kl_station *st, struct slot *s, const char *text)
-{
-    if (s->fault.reason != KL_FAULT_STORE_TROUBLE)
-        kl_note_key(st, s, "waiting", text);
-    s->fault = (struct kl_fault){.reason = KL_FAULT_STORE_TROUBLE};
-    kl_copy(s->fault.detail, sizeof s->fault.detail, text);
-    s->store_retry_at = st->now + KL_SEC(2);
-}
-
-static void reserve_answered(struct kl_station *st, struct slot *s, const struct kl_event *ev,
-                             uint32_t key)
-{
-    bool ok = ev->u.stored.status == KL_STORE_OK;
-    bool waiting = waits_for(s, ev, key) && s->state == KL_ST_RESERVING;
-
-    if (ev->u.stored.status == KL_STORE_REFUSED)
-        kl_pool_refused(&st->pool, key);
-    else
-        kl_pool_reserved(&st->pool, key, ok);
-    if (!waiting) {
-        /* Its board has gone or failed meanwhile; nothing was sent. */
-        if (ok && kl_pool_release(&st->pool, key))
-            kl_ask_store(st, s, KL_OP_RELEASE, key, "its board left before anything was sent");
-        return;
-    }
-    if (ev->u.stored.status == KL_STORE_REFUSED) {
-        kl_board_fail(st, s, KL_FAULT_KEY_CONFLICT, ev->u.stored.text);
-    } else if (!ok) {
-        store_failed(st, s, ev->u.stored.text);
-    } else {
-        kl_note_key(st, s, "reserved", "");
-        s->secret = *ev->u.stored.key;
-        s->have_secret = true;
-        send_if_asked(st, s);
-    }
-}
-
-static void fetch_answered(struct kl_station *st, struct slot *s, const struct kl_event *ev,
-                           uint32_t key)
-{
-    if (!waits_for(s, ev, key))
-        return;
-    s->fetching = false;
-    if (ev->u.stored.status == KL_STORE_OK) {
-        s->secret = *ev->u.stored.key;
-        s->have_secret = true;
-        if (s->state == KL_ST_RESERVING)
-            send_if_asked(st, s);
-    } else if (s->state == KL_ST_RESERVING) {
-        if (ev->u.stored.status == KL_STORE_REFUSED)
-            kl_board_fail(st, s, KL_FAULT_KEY_CONFLICT, ev->u.stored.text);
-        else
-            store_failed(st, s, ev->u.stored.text);
-    }
-    kl_board_loader_step(st, s); /* may have waited for this */
-}
-
-static void provision_answered(struct kl_station *st, struct slot *s, const struct kl_event *ev,
-                               uint32_t key)
-{
-    bool ok = ev->u.stored.status == KL_STORE_OK;
-    bool refused = ev->u.stored.status == KL_STORE_REFUSED;
-
-    if (refused)
-        kl_pool_refused(&st->pool, key);
-    else
-        kl_pool_recorded(&st->pool, key, ok);
-    if (s->key != key || s->state != KL_ST_RECORDING)
-        return;
-    if (refused) {
-        kl_board_fail(st, s, KL_FAULT_KEY_CONFLICT, ev->u.stored.text);
-    } else if (ok) {
-        kl_note_key(st, s, "recorded", s->acknowledged_only ? "acknowledged only" : "");
-        done(st, s);
-    } else {
-        store_failed(st, s, ev->u.stored.text);
-    }
-}
-
-/* Nobody may go on with a key that is not, or no longer, the one of its board's MAC. */
-void kl_board_drop_lost_keys(struct kl_station *st)
-{
-    for (unsigned i = 0; i < st->slot_count; i++) {
-        struct slot *s = &st->slot[i];
-        bool fetching = s->fetching;
-        if (s->key == NO_KEY ||
-            kl_mac_equal(&kl_pool_key(&st->pool, s->key)->mac, &s->identity.mac))
-            continue;
-        s->key = NO_KEY;
-        s->awaited = 0;
-        s->have_secret = s->fetching = false;
-        s->label[0] = '\0';
-        kl_wipe(&s->secret, sizeof s->secret);
-        if (fetching)
-            kl_board_loader_step(st, s); /* it waited for this key's text */
-    }
-}
-
-static void key_answered(struct kl_station *st, struct slot *s, const struct kl_event *ev)
-{
-    uint32_t key = kl_pool_find(&st->pool, &ev->u.stored.fingerprint);
-
-    KL_ASSERT(key != NO_KEY);
-    switch (ev->u.stored.op) {
-    case KL_OP_RESERVE:
-        reserve_answered(st, s, ev, key);
+    case KL_DELIVERY_TROUBLE:
+        on_trouble(st, b, news);
         break;
-    case KL_OP_FETCH:
-        fetch_answered(st, s, ev, key);
-        break;
-    case KL_OP_PROVISION:
-        provision_answered(st, s, ev, key);
-        break;
-    case KL_OP_RELEASE:
-        if (ev->u.stored.status == KL_STORE_REFUSED)
-            kl_pool_refused(&st->pool, key);
-        else
-            kl_pool_released(&st->pool, key, ev->u.stored.status == KL_STORE_OK);
-        break;
-    case KL_OP_ATTEMPT:
+    case KL_DELIVERY_SILENT:
+        on_silence(st, b, news);
         break;
     }
-    kl_board_drop_lost_keys(st);
 }
 
-/* Results of the store belong to the key: they are applied even if the board is long gone. */
-void kl_board_key_stored(struct kl_station *st, const struct kl_event *ev)
+void kl_board_delivery_step(struct kl_station *st, struct kl_board *b)
 {
-    struct slot *s = &st->slot[ev->slot];
+    struct kl_delivery_news news;
 
-    st->store_trouble = ev->u.stored.status == KL_STORE_FAILED;
-    if (ev->u.stored.op != KL_OP_ATTEMPT) {
-        key_answered(st, s, ev);
-        return;
-    }
-    s->attempt_unsaved = false;
-    if (ev->u.stored.status != KL_STORE_OK)
-        kl_note_text(st, s, KL_NOTE_LOG,
-                     "the ledger's history lacks this try: it can't be written");
-}
-
-/* A request that failed is made again. */
-static void ask_store_again(struct kl_station *st, struct slot *s)
-{
-    s->store_retry_at = KL_NEVER;
-    if (s->state == KL_ST_RESERVING) {
-        kl_board_enter(st, s, KL_ST_ASKING);
-        kl_board_ask_pool(st, s);
-    } else if (s->state == KL_ST_RECORDING) {
-        record(st, s);
-    }
-}
-
-void kl_board_key_tick(struct kl_station *st, struct slot *s)
-{
-    if (s->store_retry_at <= st->now)
-        ask_store_again(st, s);
-    if (s->talker == TALK_HANDOVER && kl_handover_deadline(&s->handover) <= st->now) {
-        kl_handover_tick(&s->handover, st->now);
-        kl_board_handover_step(st, s);
-    }
-    if (s->state == KL_ST_ASKING && s->fault.reason == KL_FAULT_NO_KEYS && st->pool.counts.free > 0)
-        kl_board_ask_pool(st, s);
+    while (b->talker == KL_TALK_DELIVERY && kl_delivery_news(&b->delivery, &news))
+        handle(st, b, &news);
+    kl_wipe(&news, sizeof news);
 }

@@ -15,6 +15,6 @@ void kl_bundle_for_keyed(const struct kl_bundle *b, struct kl_bundle *out)
     *out = *b;
     out->region_count = 0;
     for (unsigned r = 0; r < b->region_count; r++)
-        if (!b->region[r].keep_if_keyed)
+        if (!b->region[r].keep_if_keyed || b->erase_all)
             out->region[out->region_count++] = b->region[r];
 }

@@ -247,13 +247,29 @@ static struct kl_fingerprint last_values(const struct kl_handover *h, unsigned c
     return fp;
 }
 
-static void tell_holds(struct kl_handover *h, const struct kl_fingerprint *fp, unsigned count,
-                       bool matches)
+/* The digest of the first of the last `count` values. */
+static const uint8_t *last_label(const struct kl_handover *h, unsigned count)
+{
+    return h->digest[(h->got - count) % count];
+}
+
+static bool has_own_label(const struct kl_handover *h, const uint8_t digest[32])
+{
+    struct kl_span label = kl_key_field(&h->key, 0);
+    uint8_t own[32];
+
+    h->setup.sha256(label.data, label.size, own);
+    return memcmp(own, digest, sizeof own) == 0;
+}
+
+static void tell_holds(struct kl_handover *h, const struct kl_fingerprint *fp,
+                       const uint8_t label[32], unsigned count, bool matches)
 {
     struct kl_handover_event *ev = add_event(h, KL_HO_HOLDS);
 
     if (ev) {
         ev->fingerprint = *fp;
+        memcpy(ev->label_digest, label, sizeof ev->label_digest);
         ev->fields = count;
         ev->matches = matches;
         if (matches)
@@ -284,13 +300,16 @@ static void weigh_values(struct kl_handover *h, kl_us now)
     if (due == 0 || h->got < due)
         return;
     struct kl_fingerprint fp = last_values(h, due);
-    if (h->got == due)
+    if (h->got == due) {
         h->first = fp;
-    bool matches = h->have_key && kl_fingerprint_equal(&fp, &h->key.fingerprint);
+        memcpy(h->first_label, last_label(h, due), sizeof h->first_label);
+    }
+    bool matches = h->have_key && kl_fingerprint_equal(&fp, &h->key.fingerprint) &&
+                   has_own_label(h, last_label(h, due));
     if (matches && counts_already(h, now))
-        tell_holds(h, &fp, due, true);
+        tell_holds(h, &fp, last_label(h, due), due, true);
     else if (!h->have_key || (!matches && h->got >= 2 * due && counts_already(h, now)))
-        tell_holds(h, &h->first, due, false);
+        tell_holds(h, &h->first, h->first_label, due, false);
 }
 
 static void take_value(struct kl_handover *h, const struct kl_ho_text *text, kl_us now)
@@ -318,9 +337,11 @@ static void end_reading(struct kl_handover *h, kl_us now)
     if (count > 0 && h->got >= count) {
         if (!counts_already(h, now))
             return;
-        if (due == 0)
+        if (due == 0) {
             h->first = last_values(h, count);
-        tell_holds(h, &h->first, count, false);
+            memcpy(h->first_label, h->digest[0], sizeof h->first_label);
+        }
+        tell_holds(h, &h->first, h->first_label, count, false);
     } else if (h->phase == KL_HO_LISTENING) {
         if (h->got > 0)
             add_timeout(h, KL_FAULT_NO_READBACK, "it read back a part only"); /* garbled: again */

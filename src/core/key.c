@@ -53,6 +53,40 @@ static bool append_field(struct kl_key *key, size_t *used, struct kl_span field)
     return true;
 }
 
+/* What people and programs change when they mean to change nothing. */
+static bool is_spelling(uint8_t c)
+{
+    return is_blank(c) || c == ':' || c == '-' || c == '.' || c == '_';
+}
+
+static uint8_t lower(uint8_t c)
+{
+    return c >= 'A' && c <= 'Z' ? (uint8_t)(c - 'A' + 'a') : c;
+}
+
+static unsigned first_secret(unsigned count)
+{
+    return count > 1 ? 1 : 0;
+}
+
+static void find_kin(struct kl_key *key, kl_sha256_fn *sha256)
+{
+    uint8_t plain[KL_LINE_MAX + 1], whole[DIGEST];
+    size_t size = 0;
+
+    for (unsigned i = first_secret(key->count); i < key->count; i++) {
+        struct kl_span field = kl_key_field(key, i);
+        for (size_t n = 0; n < field.size; n++)
+            if (!is_spelling(field.data[n]))
+                plain[size++] = lower(field.data[n]);
+        plain[size++] = ',';
+        KL_ASSERT(size <= sizeof plain);
+    }
+    sha256(plain, size, whole);
+    memcpy(key->kin.b, whole, sizeof key->kin.b);
+    kl_wipe(plain, sizeof plain);
+}
+
 bool kl_key_build(struct kl_key *key, const struct kl_span *fields, unsigned count,
                   kl_sha256_fn *sha256)
 {
@@ -68,16 +102,23 @@ bool kl_key_build(struct kl_key *key, const struct kl_span *fields, unsigned cou
             return false;
         }
     }
-    for (unsigned i = 0; i < count; i++) {
-        struct kl_span field = kl_key_field(key, i);
-        sha256(field.data, field.size, digests[i]);
-    }
+    kl_key_digests(key, digests, sha256);
     kl_fingerprint_of_digests(&key->fingerprint, (const uint8_t(*)[DIGEST])digests, count, sha256);
     kl_wipe(digests, sizeof digests);
+    find_kin(key, sha256);
     return true;
 }
 
-void kl_fingerprint_of_digests(struct kl_fingerprint *out, const uint8_t (*digests)[32],
+void kl_key_digests(const struct kl_key *key, uint8_t (*digests)[32], kl_sha256_fn *sha256)
+{
+    KL_ASSERT(key->count >= 1 && key->count <= KL_FIELDS_MAX);
+    for (unsigned i = 0; i < key->count; i++) {
+        struct kl_span field = kl_key_field(key, i);
+        sha256(field.data, field.size, digests[i]);
+    }
+}
+
+void kl_fingerprint_with_label(struct kl_fingerprint *out, const uint8_t (*digests)[32],
                                unsigned count, kl_sha256_fn *sha256)
 {
     uint8_t whole[DIGEST];
@@ -85,6 +126,21 @@ void kl_fingerprint_of_digests(struct kl_fingerprint *out, const uint8_t (*diges
     KL_ASSERT(count >= 1 && count <= KL_FIELDS_MAX);
     sha256(digests, (size_t)count * DIGEST, whole);
     memcpy(out->b, whole, sizeof out->b);
+}
+
+void kl_fingerprint_of_digests(struct kl_fingerprint *out, const uint8_t (*digests)[32],
+                               unsigned count, kl_sha256_fn *sha256)
+{
+    unsigned first = first_secret(count);
+
+    kl_fingerprint_with_label(out, digests + first, count - first, sha256);
+}
+
+bool kl_fingerprint_is_set(const struct kl_fingerprint *fp)
+{
+    static const struct kl_fingerprint none;
+
+    return !kl_fingerprint_equal(fp, &none);
 }
 
 bool kl_fingerprint_equal(const struct kl_fingerprint *a, const struct kl_fingerprint *b)

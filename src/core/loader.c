@@ -39,26 +39,62 @@ enum ldr_move ldr_call_plan(struct kl_loader *l, const struct kl_loader_step *pl
     return ldr_go_to(l, plan);
 }
 
+enum ldr_move ldr_start_over(struct kl_loader *l)
+{
+    KL_ASSERT(leads_to(l->walk.step, ldr_connect_plan));
+    l->walk.after = ldr_identify_plan;
+    l->walk.step = ldr_connect_plan;
+    return MOVE_JUMP;
+}
+
+enum {
+    PATIENCE_MAX = 3, /* 2 << that boards go a slower way, then everything gets another chance */
+    DEATHS_MAX = 2,   /* stubs in a row, then the ROM alone is used */
+};
+
+/* A board is through. */
+static void remember_board(struct kl_loader *l)
+{
+    struct kl_loader_memory *m = &l->setup.memory;
+
+    if (l->identity.stub)
+        m->stub_deaths = 0;
+    m->stub_rests = false;
+    if (!m->rom_stays && !m->baud && !m->stub_deaths && !m->plain_verify) {
+        m->patience = 0;
+        return;
+    }
+    if (++m->uses < 2u << m->patience)
+        return;
+    *m = (struct kl_loader_memory){
+        .reset = m->reset,
+        .stub_returns = m->stub_returns,
+        .patience = m->patience < PATIENCE_MAX ? (uint8_t)(m->patience + 1) : PATIENCE_MAX,
+    };
+}
+
+void ldr_stub_died(struct kl_loader *l)
+{
+    KL_ASSERT(l->chip);
+    l->stub.failed = true;
+    l->setup.memory.stub_deaths++;
+    ldr_note(l, "the stub fell silent: the ROM loader is used");
+}
+
 static void finish(struct kl_loader *l, enum kl_loader_status status)
 {
     KL_ASSERT(status != KL_LOADER_BUSY);
     KL_ASSERT((status == KL_LOADER_FAILED) == (l->fault.reason != KL_FAULT_NONE));
+    if (status == KL_LOADER_DONE && l->walk.task == KL_LOADER_IDENTIFY)
+        ldr_remember_rate(l);
+    if (status == KL_LOADER_DONE && l->walk.task == KL_LOADER_RUN)
+        remember_board(l);
     l->walk.status = status;
     l->walk.step = NULL;
     l->walk.after = NULL;
     l->op.kind = KL_LOADER_OP_NONE;
     l->wire.pending = false;
     l->deadline = KL_NEVER;
-}
-
-static void follow(struct kl_loader *l, enum ldr_move move)
-{
-    KL_ASSERT((move == MOVE_WAIT) == (l->op.kind != KL_LOADER_OP_NONE));
-    KL_ASSERT((move == MOVE_FAILED) == (l->walk.status == KL_LOADER_FAILED));
-    if (move == MOVE_NEXT)
-        l->walk.step++;
-    else if (move == MOVE_DONE)
-        finish(l, KL_LOADER_DONE);
 }
 
 static void end_plan(struct kl_loader *l)
@@ -69,6 +105,16 @@ static void end_plan(struct kl_loader *l)
     } else {
         finish(l, KL_LOADER_DONE);
     }
+}
+
+static void follow(struct kl_loader *l, enum ldr_move move)
+{
+    KL_ASSERT((move == MOVE_WAIT) == (l->op.kind != KL_LOADER_OP_NONE));
+    KL_ASSERT((move == MOVE_FAILED) == (l->walk.status == KL_LOADER_FAILED));
+    if (move == MOVE_NEXT)
+        l->walk.step++;
+    else if (move == MOVE_DONE)
+        end_plan(l);
 }
 
 /* Walks on until an operation is under way or the task is over. */
@@ -162,6 +208,10 @@ enum ldr_move ldr_fail_by(struct kl_loader *l, enum kl_loader_outcome outcome)
         if (l->wire.damaged > 0)
             return ldr_fail(l, KL_FAULT_LINE_NOISE, "%s: %u damaged answers", name,
                             l->wire.damaged);
+        if (l->identity.stub) {
+            l->setup.memory.stub_rests = true;
+            ldr_stub_died(l);
+        }
         return ldr_fail(l, KL_FAULT_TIMEOUT, "%s: no answer", name);
     }
 }
@@ -222,9 +272,10 @@ void kl_loader_init(struct kl_loader *l, const struct kl_loader_setup *setup)
     KL_ASSERT(setup->baud_max >= FIRST_BAUD);
     memset(l, 0, offsetof(struct kl_loader, wire.tx));
     l->setup = *setup;
+    l->stub.failed = l->setup.memory.stub_rests || l->setup.memory.stub_deaths >= DEATHS_MAX;
     if (l->setup.connect_attempts == 0)
         l->setup.connect_attempts = 7;
-    l->rate.ceiling = l->setup.baud_max;
+    l->rate.ceiling = ldr_first_ceiling(&l->setup);
     l->identity.baud = FIRST_BAUD;
     l->deadline = KL_NEVER;
     l->walk.status = KL_LOADER_DONE;
@@ -244,7 +295,7 @@ void kl_loader_start(struct kl_loader *l, enum kl_loader_task task, const struct
     l->bundle = bundle;
     l->fault = (struct kl_fault){0};
     if (task != KL_LOADER_VERIFY) /* only the task right behind FLASH may build on it */
-        l->flash.proved = NULL;
+        l->flash.proved_for = NULL;
     l->walk.status = KL_LOADER_BUSY;
     l->walk.step = plans[task];
     l->walk.after = NULL;
@@ -306,9 +357,9 @@ const struct kl_loader_progress *kl_loader_progress(const struct kl_loader *l)
     return &l->progress;
 }
 
-enum kl_reset_strategy kl_loader_strategy(const struct kl_loader *l)
+const struct kl_loader_memory *kl_loader_memory(const struct kl_loader *l)
 {
-    return l->connect.strategy;
+    return &l->setup.memory;
 }
 
 size_t kl_loader_text(struct kl_loader *l, char *out, size_t size)

@@ -39,6 +39,8 @@ static enum ldr_move first_rate_set(struct kl_loader *l, enum kl_loader_outcome 
     return MOVE_NEXT;
 }
 
+static enum ldr_move step_reset(struct kl_loader *l);
+
 static void skip_reset(struct kl_loader *l)
 {
     KL_ASSERT(l->connect.reset);
@@ -50,13 +52,23 @@ static enum ldr_move choose_reset(struct kl_loader *l)
 {
     KL_ASSERT(!l->connect.connected);
     KL_ASSERT(l->connect.attempt < l->setup.connect_attempts);
-    l->connect.strategy = kl_reset_choose(l->setup.link, l->setup.first, l->connect.attempt);
+    l->connect.strategy = kl_reset_choose(l->setup.link, l->setup.memory.reset, l->connect.attempt);
     l->connect.reset = kl_reset_steps(l->connect.strategy);
     if (l->setup.reset_done && l->connect.attempt == 0)
         skip_reset(l);
     l->connect.sync_try = 0;
     ldr_forget_text(l);
     return MOVE_NEXT;
+}
+
+/* A ROM that says that it waits has sampled its strap: there is nothing more to wait for. */
+bool ldr_is_ready_early(const struct kl_loader *l)
+{
+    const struct kl_reset_step *r = l->connect.reset;
+
+    return l->walk.step->begin == step_reset && l->op.kind == KL_LOADER_OP_WAIT &&
+           r->kind == RESET_WAIT && r[1].kind == RESET_LINES && r[2].kind == RESET_END &&
+           l->said.bootlog.waiting_for_download;
 }
 
 static enum ldr_move step_reset(struct kl_loader *l)
@@ -194,7 +206,8 @@ static enum ldr_move be_connected(struct kl_loader *l, enum kl_loader_outcome ou
     KL_ASSERT(l->connect.sync_replies > 0);
     l->connect.connected = true;
     l->identity.stub = l->connect.looks_like_stub;
-    l->setup.first = l->connect.strategy;
+    l->setup.memory.reset = l->connect.strategy;
+    l->connect.resets = l->said.bootlog.banners > 0;
     if (l->connect.attempt > 0)
         ldr_note(l, "connected at attempt %u, reset: %s", l->connect.attempt + 1,
                  kl_reset_name(l->connect.strategy));

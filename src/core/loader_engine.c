@@ -16,12 +16,13 @@ enum {
     TRIES = 3,
 };
 
-#define IO_TIME      KL_SEC(10) /* a frozen adapter holds a call for 5 s before it gives an error */
-#define HANG_TIME    KL_MS(2500) /* a refusal comes sooner */
-#define UNKNOWN_TIME KL_MS(200)  /* an unknown command may be answered eight times (1.6) */
-#define GREET_TIME   KL_SEC(1)   /* for a stub to greet, once the ROM has said that it starts it */
-#define LATE_TIME    KL_MS(100)  /* for the second answer to a command that was sent twice */
-#define WORK_MAX     KL_SEC(240)
+#define IO_TIME         KL_SEC(10) /* a frozen adapter holds a call for 5 s before it gives an error */
+#define HANG_TIME       KL_MS(2500) /* a refusal comes sooner */
+#define UNKNOWN_TIME    KL_MS(200)  /* an unknown command may be answered eight times (1.6) */
+#define GREET_TIME      KL_SEC(1) /* for a stub to greet, once the ROM has said that it starts it */
+#define GREET_FAST_TIME KL_MS(300) /* at the ROM's rate: or it greets at another */
+#define LATE_TIME       KL_MS(100) /* for the second answer to a command that was sent twice */
+#define WORK_MAX        KL_SEC(240)
 
 void ldr_put_u32(uint8_t *out, uint32_t value)
 {
@@ -126,6 +127,23 @@ void ldr_command(struct kl_loader *l, const struct ldr_command *c)
     l->wire.damaged = 0;
     memset(&l->reply, 0, sizeof l->reply);
     send(l);
+}
+
+void ldr_hurry(struct kl_loader *l, kl_us work)
+{
+    kl_us by = l->now + work + wire_time(l, l->op.tx_size + REPLY_WIRE) + ldr_link_allowance(l);
+
+    if (l->op.kind == KL_LOADER_OP_COMMAND && !l->op.decided && by < l->deadline)
+        l->deadline = by;
+}
+
+void ldr_tell(struct kl_loader *l, const struct ldr_command *c, kl_us gap)
+{
+    KL_ASSERT(l->op.kind == KL_LOADER_OP_NONE);
+    l->op = (struct kl_loader_op){.kind = KL_LOADER_OP_WAIT, .sent = 1};
+    l->op.tx_size = build(l->wire.tx, c);
+    l->wire.pending = true;
+    l->deadline = l->now + wire_time(l, l->op.tx_size) + gap;
 }
 
 void ldr_read_reg(struct kl_loader *l, uint32_t address)
@@ -317,7 +335,8 @@ static void take_reply(struct kl_loader *l, const uint8_t *frame, size_t size)
         return;
     }
     if (l->reply.error == 0 && l->op.greets) {
-        l->deadline = l->now + GREET_TIME + ldr_link_allowance(l);
+        kl_us time = l->identity.baud > FIRST_BAUD ? GREET_FAST_TIME : GREET_TIME;
+        l->deadline = l->now + time + ldr_link_allowance(l);
         return;
     }
     if (l->reply.error == 0)
@@ -340,6 +359,10 @@ static void take_frame(struct kl_loader *l, const uint8_t *frame, size_t size)
     if (size < HEADER || frame[0] != FROM_CHIP ||
         size != (size_t)HEADER + (frame[2] | (size_t)frame[3] << 8)) {
         l->wire.damaged++;
+        return;
+    }
+    if (frame[1] == CMD_MD5 && l->aside.out) {
+        ldr_take_aside(l, frame + HEADER, size - HEADER);
         return;
     }
     if (frame[1] == CMD_SYNC && l->op.kind == KL_LOADER_OP_WAIT &&
@@ -374,6 +397,8 @@ void ldr_engine_rx(struct kl_loader *l, const uint8_t *data, size_t size)
             break;
         case KL_SLIP_TEXT:
             ldr_take_text(l, data[i]);
+            if (data[i] == '\n' && l->walk.status == KL_LOADER_BUSY && ldr_is_ready_early(l))
+                over(l, KL_OUT_OK);
             break;
         case KL_SLIP_BAD:
             l->wire.damaged++;

@@ -19,6 +19,9 @@ enum {
     BARRIER,
     DOUBT,
     NEXT,
+    IDLE,
+    ASIDE,
+    GO_ON,
 };
 
 enum {
@@ -31,10 +34,14 @@ enum {
     BLOCK_OTG = 0x800,
     SMALL_BLOCK = 0x800,
     STUB_WINDOW = 0x8000,
+    ERASE_BLOCK = 0x10000,
     ERASE_PIECE = 0x40000,
     REACH_24_BITS = 16 << 20,
     INFLATE_WINDOW = 64 << 10, /* a stub may have so much more to write than the block holds */
 };
+
+_Static_assert((int)BEGIN == (int)LDR_FLASH_BEGIN && (int)NEXT == (int)LDR_FLASH_NEXT,
+               "other plans go to these");
 
 #define ERASE_ALL_TIME KL_SEC(120)
 #define WRITE_SECONDS  40 /* per MB, erase included */
@@ -45,10 +52,15 @@ kl_us ldr_time_per_mb(uint64_t bytes, unsigned seconds)
     return COMMAND_TIME + (kl_us)(bytes * seconds);
 }
 
+const struct kl_image *ldr_image(const struct kl_loader *l, unsigned region)
+{
+    KL_ASSERT(l->bundle && region < l->bundle->region_count);
+    return kl_bundle_image(l->bundle, region, ldr_known_flash_size(l));
+}
+
 static const struct kl_image *image(const struct kl_loader *l)
 {
-    KL_ASSERT(l->bundle && l->flash.region < l->bundle->region_count);
-    return kl_bundle_image(l->bundle, l->flash.region, ldr_known_flash_size(l));
+    return ldr_image(l, l->flash.region);
 }
 
 static uint32_t region_offset(const struct kl_loader *l)
@@ -91,6 +103,9 @@ static enum ldr_move check(struct kl_loader *l)
 
     KL_ASSERT(l->chip && !l->identity.flash_encrypted && !l->identity.secure_boot);
     memset(&l->progress, 0, sizeof l->progress);
+    ldr_forget_proofs(l);
+    l->flash.wrote = false;
+    l->aside = (struct kl_loader_aside){.off = l->setup.memory.plain_verify};
     l->flash.owed = 0;
     l->flash.done_before = 0;
     l->flash.erase_at = 0;
@@ -190,12 +205,13 @@ static enum ldr_move next_region(struct kl_loader *l)
 {
     KL_ASSERT(l->flash.region <= l->bundle->region_count);
     if (l->flash.region == l->bundle->region_count) {
-        if (l->progress.skipped == l->flash.region)
-            l->flash.proved = l->bundle; /* all of it was compared, and nothing was touched since */
+        l->flash.proved_for = l->bundle;
         return MOVE_DONE;
     }
     l->progress.region = l->flash.region;
+    l->diff = (struct kl_loader_diff){.on = false};
     l->flash.resume_at = 0;
+    l->flash.until = image(l)->raw_size;
     l->flash.restarts = 0;
     l->flash.begin_tries = 0;
     l->flash.doubtful = false;
@@ -207,12 +223,12 @@ bool ldr_can_md5(const struct kl_loader *l)
     return !ldr_is_rom(l) || l->chip->rom_deflate;
 }
 
-static void ask_md5_of(struct kl_loader *l, uint32_t size)
+void ldr_ask_md5_of(struct kl_loader *l, uint32_t from, uint32_t size)
 {
     uint8_t payload[16] = {0};
 
     KL_ASSERT(ldr_can_md5(l) && size > 0);
-    ldr_put_u32(payload, region_offset(l));
+    ldr_put_u32(payload, region_offset(l) + from);
     ldr_put_u32(payload + 4, size);
     ldr_command(l,
                 &(struct ldr_command){.code = CMD_MD5,
@@ -223,13 +239,14 @@ static void ask_md5_of(struct kl_loader *l, uint32_t size)
     l->flash.owed = 0;
 }
 
-void ldr_ask_md5(struct kl_loader *l)
+void ldr_ask_md5(struct kl_loader *l, uint32_t from)
 {
-    ask_md5_of(l, image(l)->raw_size);
+    KL_ASSERT(from < image(l)->raw_size);
+    ldr_ask_md5_of(l, from, image(l)->raw_size - from);
 }
 
 /* A ROM writes it in hex, a stub raw (2.2). */
-static bool answer_is(const struct kl_loader *l, const uint8_t md5[16])
+bool ldr_answer_is(const struct kl_loader *l, const uint8_t md5[16])
 {
     static const char digits[] = "0123456789abcdef";
     const uint8_t *found = l->reply.result;
@@ -243,9 +260,15 @@ static bool answer_is(const struct kl_loader *l, const uint8_t md5[16])
     return true;
 }
 
-bool ldr_is_right_md5(const struct kl_loader *l)
+bool ldr_is_right_md5(const struct kl_loader *l, uint32_t from)
 {
-    return answer_is(l, image(l)->md5);
+    const struct kl_image *i = image(l);
+    uint8_t md5[16];
+
+    if (from == 0)
+        return ldr_answer_is(l, i->md5);
+    l->bundle->md5(i->raw + from, i->raw_size - from, md5);
+    return ldr_answer_is(l, md5);
 }
 
 static const uint8_t blank_md5[16] = {
@@ -265,7 +288,7 @@ static enum ldr_move glance(struct kl_loader *l)
 {
     if (!may_be_there(l) || image(l)->raw_size <= 2 * KL_HEAD)
         return MOVE_NEXT;
-    ask_md5_of(l, KL_HEAD);
+    ldr_ask_md5_of(l, 0, KL_HEAD);
     return MOVE_WAIT;
 }
 
@@ -274,17 +297,24 @@ static enum ldr_move glanced(struct kl_loader *l, enum kl_loader_outcome outcome
     KL_ASSERT(ldr_can_md5(l));
     if (outcome == KL_OUT_SILENT)
         return ldr_fail_by(l, outcome);
-    if (outcome != KL_OUT_OK || answer_is(l, image(l)->head_md5))
+    if (outcome != KL_OUT_OK)
         return MOVE_NEXT;
-    l->flash.looks_blank = answer_is(l, blank_md5);
-    return ldr_go_to(l, &ldr_flash_plan[BEGIN]);
+    l->diff.on = ldr_answer_is(l, image(l)->head_md5);
+    l->flash.looks_blank = ldr_answer_is(l, blank_md5);
+    if (!l->flash.looks_blank && ldr_may_differ_in_parts(l))
+        return ldr_go_to(l, ldr_diff_plan);
+    if (l->diff.on) {
+        l->diff.on = false;
+        return MOVE_NEXT;
+    }
+    return ldr_go_to(l, ldr_flash_begin);
 }
 
 static enum ldr_move compare(struct kl_loader *l)
 {
     if (!may_be_there(l))
         return MOVE_NEXT;
-    ldr_ask_md5(l);
+    ldr_ask_md5(l, 0);
     return MOVE_WAIT;
 }
 
@@ -293,17 +323,18 @@ static enum ldr_move compared(struct kl_loader *l, enum kl_loader_outcome outcom
     KL_ASSERT(may_be_there(l));
     if (outcome == KL_OUT_SILENT)
         return ldr_fail_by(l, outcome);
-    if (outcome != KL_OUT_OK || !ldr_is_right_md5(l))
+    if (outcome != KL_OUT_OK || !ldr_is_right_md5(l, 0))
         return MOVE_NEXT;
     l->progress.skipped++;
+    l->flash.proved[l->flash.region] = image(l)->raw_size;
     ldr_note(l, "%s is there already", l->bundle->region[l->flash.region].name);
-    return ldr_go_to(l, &ldr_flash_plan[NEXT]);
+    return ldr_go_to(l, ldr_flash_next);
 }
 
 static uint32_t largest_block(const struct kl_loader *l)
 {
     KL_ASSERT(l->chip);
-    if (l->console == KL_CONSOLE_OTG)
+    if (l->identify.console == KL_CONSOLE_OTG)
         return ldr_is_rom(l) && l->flash.rom_block ? l->flash.rom_block : BLOCK_OTG;
     if (!ldr_is_rom(l))
         return KL_BLOCK_MAX;
@@ -325,45 +356,71 @@ static uint32_t find_tail(const struct kl_image *i)
     return i->packed_size;
 }
 
-static uint32_t blocks_for(uint32_t size, uint32_t block)
+/* Where the present part of the stream ends: quiet blocks and the tail begin and end one. */
+static uint32_t end_of_part(const struct kl_loader_stream *s, uint32_t size)
 {
-    return (size + block - 1) / block;
+    if (s->sent < s->quiet_from)
+        return s->quiet_from;
+    if (s->sent < s->quiet_to)
+        return s->quiet_to;
+    return s->sent < s->tail_at ? s->tail_at : size;
 }
 
-/* The tail has blocks of its own: the last window is written while they come, and little is left to
-   write after them. Up to the tail all are of one size: a short one would be over before the one
-   ahead of it is written. A stub starts one erase for each block: a stream that is nothing but tail
-   comes in small ones, unless there is nothing to erase. Returns how many blocks that makes. */
+/* The blocks of a part are of one size: a short one would be over before the one ahead of it is
+   written. The tail has blocks of its own: the last window is written while they come, and little
+   is left to write after them. */
+static uint32_t next_len(const struct kl_loader_stream *s, uint32_t size)
+{
+    uint32_t left = end_of_part(s, size) - s->sent;
+    uint32_t most = s->sent < s->tail_at ? s->block_size : s->tail_block;
+
+    KL_ASSERT(s->sent <= size && most > 0);
+    if (left <= most || !s->packed)
+        return left < most ? left : most;
+    uint32_t blocks = left / most + (left % most > 0);
+    return left / blocks + (left % blocks > 0);
+}
+
+/* A stub starts one erase for each block: a stream that is nothing but tail comes in small ones,
+   unless there is nothing to erase. Returns how many blocks that makes. */
 static uint32_t divide(struct kl_loader *l, uint32_t to_send)
 {
-    uint32_t most = largest_block(l), blocks;
+    struct kl_loader_stream *s = &l->stream, ahead;
+    uint32_t blocks = 0, most = largest_block(l);
 
     KL_ASSERT(to_send > 0);
-    l->stream.tail_at = 0;
-    l->stream.block_size = l->stream.head_block = l->stream.tail_block = most;
-    if (ldr_is_rom(l) || !l->stream.packed)
-        return blocks_for(to_send, most);
-    l->stream.tail_at = find_tail(image(l));
-    if (l->stream.tail_at == 0 && !l->flash.looks_blank)
-        l->stream.tail_block = SMALL_BLOCK;
-    blocks = blocks_for(l->stream.tail_at, most);
-    if (blocks > 0)
-        l->stream.head_block = blocks_for(l->stream.tail_at, blocks);
-    return blocks + blocks_for(to_send - l->stream.tail_at, l->stream.tail_block);
+    s->tail_at = s->quiet_from = s->quiet_to = 0;
+    s->block_size = s->tail_block = most;
+    /* Sectors are erased one by one, each while the next one comes; a piece of 64 KB at once. */
+    if (l->diff.on && to_send < ERASE_BLOCK)
+        s->block_size = s->tail_block = SECTOR < most ? SECTOR : most;
+    if (!ldr_is_rom(l) && s->packed) {
+        s->tail_at = find_tail(image(l));
+        if (s->tail_at == 0 && !l->flash.looks_blank)
+            s->tail_block = SMALL_BLOCK;
+        ldr_plan_asides(l);
+    }
+    for (ahead = *s; ahead.sent < to_send; blocks++) {
+        ahead.sent += next_len(&ahead, to_send);
+        if (ahead.sent == ahead.quiet_to)
+            ldr_find_quiet(l, &ahead);
+    }
+    return blocks;
 }
 
 static enum ldr_move begin_region(struct kl_loader *l)
 {
     const struct kl_image *i = image(l);
-    uint32_t raw = i->raw_size - l->flash.resume_at, offset = region_offset(l) + l->flash.resume_at;
+    uint32_t raw = l->flash.until - l->flash.resume_at,
+             offset = region_offset(l) + l->flash.resume_at;
     kl_us work = COMMAND_TIME;
 
-    KL_ASSERT(l->flash.resume_at <= i->raw_size);
+    KL_ASSERT(l->flash.resume_at <= l->flash.until && l->flash.until <= i->raw_size);
     if (raw == 0) {
-        return ldr_go_to(l, &ldr_flash_plan[NEXT]);
+        return ldr_go_to(l, ldr_flash_next);
     }
     /* A ROM that inflates writes a whole window at the end of the stream, over its neighbours. */
-    l->stream.packed = !ldr_is_rom(l) && i->packed && i->packed_size < i->raw_size;
+    l->stream.packed = !ldr_is_rom(l) && !l->diff.on && i->packed && i->packed_size < i->raw_size;
     l->stream.sequence = 0;
     l->stream.sent = 0;
     l->stream.block_tries = 0;
@@ -380,6 +437,13 @@ static enum ldr_move begin_region(struct kl_loader *l)
 static enum ldr_move region_begun(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
     KL_ASSERT(l->flash.begin_tries < BEGIN_TRIES);
+    /* What was found in place is compared again once anything is written, and what was written once
+       a begin was sent twice: the first may have been damaged, and have erased elsewhere. */
+    if (!l->flash.wrote || l->op.sent > 1)
+        ldr_forget_proofs(l);
+    l->flash.wrote = true;
+    if (l->diff.on && l->op.sent > 1)
+        return ldr_write_all(l);
     if (outcome == KL_OUT_OK)
         return MOVE_NEXT;
     if (outcome != KL_OUT_REFUSED)
@@ -419,16 +483,15 @@ static enum ldr_move send_block(struct kl_loader *l)
 {
     const struct kl_image *i = image(l);
     const uint8_t *bytes = l->stream.packed ? i->packed : i->raw + l->flash.resume_at;
-    uint32_t size = l->stream.packed ? i->packed_size : i->raw_size - l->flash.resume_at;
-    bool head = l->stream.sent < l->stream.tail_at;
-    uint32_t left = (head ? l->stream.tail_at : size) - l->stream.sent;
-    uint32_t most = head ? l->stream.head_block : l->stream.tail_block;
+    uint32_t size = l->stream.packed ? i->packed_size : l->flash.until - l->flash.resume_at;
     kl_us work;
 
     KL_ASSERT(l->stream.sent <= size);
-    if (left == 0)
-        return MOVE_NEXT;
-    l->stream.block_len = left < most ? left : most;
+    if (l->stream.sent == size)
+        return ldr_go_to(l, &ldr_flash_plan[BARRIER]);
+    if (ldr_wants_aside(l))
+        return ldr_go_to(l, &ldr_flash_plan[IDLE]);
+    l->stream.block_len = next_len(&l->stream, size);
     work = work_of_block(l);
     /* A stub acknowledges first and works then: the next command waits for it (3.1). */
     ldr_command(
@@ -437,10 +500,11 @@ static enum ldr_move send_block(struct kl_loader *l)
                .block = bytes + l->stream.sent,
                .block_size = l->stream.block_len,
                /* plain: only the ESP32 and later are known to take a short one */
-               .padded_size = l->stream.packed || l->chip->rom_deflate ? 0 : l->stream.block_size,
+               .padded_size = !ldr_is_rom(l) || l->chip->rom_deflate ? 0 : l->stream.block_size,
                .sequence = l->stream.sequence,
                .judge = true,
-               .work = COMMAND_TIME + (ldr_is_rom(l) ? work : l->flash.owed),
+               .work = l->aside.out ? ldr_aside_time(l)
+                                    : COMMAND_TIME + (ldr_is_rom(l) ? work : l->flash.owed),
            });
     l->flash.owed = ldr_is_rom(l) ? 0 : work;
     return MOVE_WAIT;
@@ -478,8 +542,11 @@ static enum ldr_move start_over(struct kl_loader *l)
 {
     uint32_t reached = raw_after(l, l->stream.sent);
 
+    ldr_forget_proofs(l);
     KL_ASSERT(l->flash.region < l->bundle->region_count);
-    if (!l->stream.packed)
+    if (l->diff.on)
+        ldr_write_all(l);
+    else if (!l->stream.packed)
         l->flash.resume_at = (l->flash.resume_at + l->stream.sent) / SECTOR * SECTOR;
     if (++l->flash.restarts > RESTARTS_MAX + l->flash.resume_at / RESTART_EARNED) {
         l->fault.chip_error = l->reply.error;
@@ -492,7 +559,7 @@ static enum ldr_move start_over(struct kl_loader *l)
     l->flash.begin_tries = 0;
     l->flash.doubtful = true;
     l->progress.retries++;
-    return ldr_go_to(l, &ldr_flash_plan[BEGIN]);
+    return ldr_go_to(l, ldr_flash_begin);
 }
 
 static void block_taken(struct kl_loader *l)
@@ -516,6 +583,9 @@ static enum ldr_move block_sent(struct kl_loader *l, enum kl_loader_outcome outc
 
     l->progress.retries += l->op.sent - 1u;
     l->flash.doubtful |= again;
+    if (l->aside.out || (l->aside.behind && again))
+        ldr_aside_failed(l, again ? "silence" : "no answer");
+    l->aside.behind = false;
     if (outcome == KL_OUT_SILENT)
         return ldr_fail_by(l, outcome);
     if (outcome == KL_OUT_OK) {
@@ -548,6 +618,7 @@ static enum ldr_move barrier(struct kl_loader *l)
 {
     uint8_t payload[4];
 
+    KL_ASSERT(!l->aside.out);
     if (ldr_is_rom(l))
         return MOVE_NEXT;
     ldr_put_u32(payload, 1);
@@ -576,7 +647,11 @@ static enum ldr_move resolve_doubt(struct kl_loader *l)
 {
     if (!l->flash.doubtful || !ldr_can_md5(l))
         return MOVE_NEXT;
-    ldr_ask_md5(l);
+    if (l->diff.on) {
+        ldr_forget_proofs(l);
+        return ldr_write_all(l);
+    }
+    ldr_ask_md5(l, 0);
     return MOVE_WAIT;
 }
 
@@ -585,8 +660,10 @@ static enum ldr_move doubt_resolved(struct kl_loader *l, enum kl_loader_outcome 
     KL_ASSERT(l->flash.doubtful);
     if (outcome != KL_OUT_OK)
         return ldr_fail_by(l, outcome);
-    if (ldr_is_right_md5(l))
+    if (ldr_is_right_md5(l, 0)) {
+        l->flash.proved[l->flash.region] = image(l)->raw_size;
         return MOVE_NEXT;
+    }
     l->reply.error = 0;
     l->stream.sent = 0; /* whichever block it was: all of it again */
     l->flash.resume_at = 0;
@@ -596,9 +673,32 @@ static enum ldr_move doubt_resolved(struct kl_loader *l, enum kl_loader_outcome 
     return start_over(l);
 }
 
+/* ---- amid the stream ---- */
+
+/* A failure of the block before would be told here. */
+static enum ldr_move idle_seen(struct kl_loader *l, enum kl_loader_outcome outcome)
+{
+    KL_ASSERT(!ldr_is_rom(l) && !l->aside.out);
+    l->flash.owed = 0;
+    if (outcome == KL_OUT_OK && l->op.sent == 1)
+        return MOVE_NEXT;
+    if (outcome == KL_OUT_REFUSED)
+        return start_over(l);
+    ldr_aside_failed(l, "silence");
+    return MOVE_NEXT;
+}
+
+static enum ldr_move go_on(struct kl_loader *l)
+{
+    KL_ASSERT(!ldr_wants_aside(l));
+    return ldr_go_to(l, &ldr_flash_plan[DATA]);
+}
+
 static enum ldr_move leave_region(struct kl_loader *l)
 {
     KL_ASSERT(l->flash.region < l->bundle->region_count);
+    if (l->diff.on)
+        return ldr_go_to(l, ldr_diff_check);
     l->flash.done_before += image(l)->raw_size;
     if (l->progress.done < l->flash.done_before)
         l->progress.done = l->flash.done_before;
@@ -610,12 +710,17 @@ const struct kl_loader_step ldr_flash_plan[] = {
     [CHECK] = {check, NULL, {NULL}},
     [ERASE] = {erase_all, erased, {NULL}},
     [REGION] = {next_region, NULL, {NULL}},
-    [GLANCE] = {glance, glanced, {&ldr_flash_plan[BEGIN]}},
-    [COMPARE] = {compare, compared, {&ldr_flash_plan[NEXT]}},
-    [BEGIN] = {begin_region, region_begun, {&ldr_flash_plan[NEXT]}},
-    [DATA] = {send_block, block_sent, {&ldr_flash_plan[BEGIN]}},
-    [BARRIER] = {barrier, barrier_passed, {&ldr_flash_plan[BEGIN]}},
-    [DOUBT] = {resolve_doubt, doubt_resolved, {&ldr_flash_plan[BEGIN]}},
-    [NEXT] = {leave_region, NULL, {&ldr_flash_plan[REGION]}},
+    [GLANCE] = {glance, glanced, {ldr_flash_begin, ldr_diff_plan}},
+    [COMPARE] = {compare, compared, {ldr_flash_next}},
+    [BEGIN] = {begin_region, region_begun, {ldr_flash_next, ldr_flash_begin}},
+    [DATA] = {send_block,
+              block_sent,
+              {ldr_flash_begin, &ldr_flash_plan[BARRIER], &ldr_flash_plan[IDLE]}},
+    [BARRIER] = {barrier, barrier_passed, {ldr_flash_begin}},
+    [DOUBT] = {resolve_doubt, doubt_resolved, {ldr_flash_begin}},
+    [NEXT] = {leave_region, NULL, {&ldr_flash_plan[REGION], ldr_diff_check}},
+    [IDLE] = {ldr_ask_idle, idle_seen, {ldr_flash_begin}},
+    [ASIDE] = {ldr_ask_aside, NULL, {NULL}},
+    [GO_ON] = {go_on, NULL, {&ldr_flash_plan[DATA]}},
     PLAN_END,
 };

@@ -27,6 +27,9 @@ enum {
     SECURITY,
     AGREE,
     CHOOSE_CHIP,
+    CLOCK,
+    CRYSTAL,
+    RATE,
     REG,
     REGS_AGREE,
     JUDGE,
@@ -42,14 +45,25 @@ static enum ldr_move start(struct kl_loader *l)
     l->identify.round = 0;
     l->identify.rounds = 0;
     l->identify.reg_index = 0;
+    l->identify.console = l->setup.link == KL_LINK_USB_JTAG  ? KL_CONSOLE_JTAG
+                          : l->setup.link == KL_LINK_USB_OTG ? KL_CONSOLE_OTG
+                                                             : KL_CONSOLE_UART;
     return MOVE_NEXT;
 }
 
+/* A value that is a chip's magic has arrived as it was: 32 bits don't become another's by chance.
+ */
 static enum ldr_move ask_magic(struct kl_loader *l)
 {
+    const struct kl_loader_answers *before = &l->identify.answers[l->identify.round ^ 1];
     uint8_t payload[4];
 
     KL_ASSERT(l->identify.round < 2);
+    if (l->identify.rounds > 0 && kl_chip_by_magic(before->magic)) {
+        l->identify.answers[l->identify.round] =
+            (struct kl_loader_answers){.has_magic = true, .magic = before->magic};
+        return MOVE_NEXT;
+    }
     ldr_put_u32(payload, MAGIC_REG);
     ldr_command(l, &(struct ldr_command){.code = CMD_READ_REG,
                                          .payload = payload,
@@ -98,6 +112,7 @@ static enum ldr_move got_security(struct kl_loader *l, enum kl_loader_outcome ou
     a->has_security = true;
     a->flags = ldr_get_u32(result);
     a->crypt_count = result[4];
+    memcpy(a->purpose, result + 5, sizeof a->purpose);
     a->has_id = l->reply.size == 20;
     if (a->has_id)
         a->chip_id = ldr_get_u32(result + 12);
@@ -111,13 +126,28 @@ static bool same_answers(const struct kl_loader_answers *a, const struct kl_load
            a->chip_id == b->chip_id && a->crypt_count == b->crypt_count;
 }
 
+/* The first two chips have said all with their magic. */
+static bool has_said_all(const struct kl_loader_answers *a)
+{
+    const struct kl_chip *chip = a->has_magic ? kl_chip_by_magic(a->magic) : NULL;
+
+    return chip && !chip->has_security_info;
+}
+
 /* Asks until the last two rounds agree. */
 static enum ldr_move agree(struct kl_loader *l)
 {
+    struct kl_loader_answers *last = &l->identify.answers[l->identify.round];
+    struct kl_loader_answers *other = &l->identify.answers[l->identify.round ^ 1];
+
     KL_ASSERT(l->identify.rounds < ROUNDS_MAX);
     l->identify.rounds++;
     l->identify.round ^= 1;
-    if (l->identify.rounds >= 2 && same_answers(&l->identify.answers[0], &l->identify.answers[1]))
+    if (has_said_all(last))
+        *other = *last;
+    else if (l->identify.rounds < 2)
+        return ldr_go_to(l, &ldr_identify_plan[MAGIC]);
+    if (same_answers(last, other))
         return MOVE_NEXT;
     if (l->identify.rounds >= ROUNDS_MAX)
         return ldr_fail(l, KL_FAULT_LINE_NOISE, "the chip's type reads differently each time");
@@ -146,7 +176,7 @@ static void add_reg(struct kl_loader *l, uint32_t address)
 static void list_regs(struct kl_loader *l)
 {
     static const uint32_t esp8266[] = {ESP8266_MAC0, ESP8266_MAC1, ESP8266_MAC3, 0};
-    static const uint32_t esp32[] = {ESP32_WORD3, ESP32_WORD4, ESP32_WORD5, ESP32_DATE, 0};
+    static const uint32_t esp32[] = {ESP32_WORD3, ESP32_WORD5, ESP32_DATE, 0};
     static const uint32_t s3[] = {S3_BLOCK2_WORD4, 0};
     const struct kl_chip *c = l->chip;
     const uint32_t *more = c->id == KL_CHIP_ESP8266   ? esp8266
@@ -156,6 +186,9 @@ static void list_regs(struct kl_loader *l)
 
     KL_ASSERT(c);
     l->identify.reg_count = 0;
+    for (unsigned i = 0; i < CLOCK_REGS; i++)
+        add_reg(l, ldr_clock_reg(l, i));
+    l->identify.clock_count = l->identify.reg_count;
     if (c->id != KL_CHIP_ESP8266) {
         add_reg(l, c->mac_reg);
         add_reg(l, c->mac_reg + 4);
@@ -167,10 +200,14 @@ static void list_regs(struct kl_loader *l)
     add_reg(l, c->package.reg);
     add_reg(l, c->crypt_count.reg);
     add_reg(l, c->secure_boot.reg);
-    if (c->crystal_mhz == 0)
-        add_reg(l, c->uart_clkdiv_reg);
     for (; more && *more; more++)
         add_reg(l, *more);
+    if (l->setup.only_look) {
+        uint32_t efuse[KL_EFUSE_WORDS_MAX];
+        unsigned count = kl_efuse_addresses(c, efuse);
+        for (unsigned i = 0; i < count; i++)
+            add_reg(l, efuse[i]);
+    }
 }
 
 static enum ldr_move choose_chip(struct kl_loader *l)
@@ -186,6 +223,8 @@ static enum ldr_move choose_chip(struct kl_loader *l)
     }
     l->identity.chip = l->chip->id;
     l->identity.secure_download = !a->has_magic || (a->flags & FLAG_SECURE_DOWNLOAD) != 0;
+    if (l->identity.secure_download && l->setup.only_look)
+        return MOVE_DONE; /* it tells no more */
     if (l->identity.secure_download) {
         return ldr_fail(l, KL_FAULT_SECURE_DOWNLOAD, "%s", l->chip->name);
     }
@@ -195,12 +234,41 @@ static enum ldr_move choose_chip(struct kl_loader *l)
 
 /* ---- registers ---- */
 
+/* At a rate that was raised before the ROM is left: every answer is one more proof of it. */
+static bool is_raised(const struct kl_loader *l)
+{
+    return l->identity.baud > FIRST_BAUD;
+}
+
+static void ask_one_reg(struct kl_loader *l)
+{
+    uint8_t payload[4];
+
+    KL_ASSERT(l->identify.reg_index < l->identify.reg_count);
+    ldr_put_u32(payload, l->identify.reg[l->identify.reg_index].address);
+    ldr_command(l, &(struct ldr_command){.code = CMD_READ_REG,
+                                         .payload = payload,
+                                         .payload_size = sizeof payload,
+                                         .work = is_raised(l) ? KL_MS(300) : COMMAND_TIME});
+}
+
+/* What the rate depends on is read at the first one, and once: whether it was read well is proved
+   by the rate. */
+static enum ldr_move ask_clock(struct kl_loader *l)
+{
+    KL_ASSERT(l->identity.baud == FIRST_BAUD);
+    if (l->identify.reg_index == l->identify.clock_count)
+        return MOVE_NEXT;
+    ask_one_reg(l);
+    return MOVE_WAIT;
+}
+
 static enum ldr_move ask_reg(struct kl_loader *l)
 {
     KL_ASSERT(l->identify.reg_count > 0 && l->identify.reg_index <= l->identify.reg_count);
     if (l->identify.reg_index == l->identify.reg_count)
         return MOVE_NEXT;
-    ldr_read_reg(l, l->identify.reg[l->identify.reg_index].address);
+    ask_one_reg(l);
     return MOVE_WAIT;
 }
 
@@ -209,6 +277,8 @@ static enum ldr_move got_reg(struct kl_loader *l, enum kl_loader_outcome outcome
     struct kl_loader_reg *r = &l->identify.reg[l->identify.reg_index];
 
     KL_ASSERT(l->identify.reg_index < l->identify.reg_count);
+    if (outcome == KL_OUT_SILENT && is_raised(l))
+        return ldr_rate_failed(l);
     if (outcome != KL_OUT_OK)
         return ldr_fail_by(l, outcome);
     if (r->value != l->reply.value)
@@ -224,7 +294,7 @@ static enum ldr_move regs_agree(struct kl_loader *l)
 
     KL_ASSERT(l->identify.reg_index == l->identify.reg_count);
     l->identify.rounds++;
-    l->identify.reg_index = 0;
+    l->identify.reg_index = l->identify.clock_count;
     l->identify.regs_differ = false;
     if (same)
         return MOVE_NEXT;
@@ -249,6 +319,35 @@ static uint32_t bits(const struct kl_loader *l, const struct kl_bits *b)
 static uint32_t split_bits(const struct kl_loader *l, const struct kl_split_bits *b)
 {
     return bits(l, &b->low) | bits(l, &b->high) << b->high_shift;
+}
+
+/* (4.4) 0 if the estimate makes no sense: the rate is not the one that SYNC found. */
+static uint8_t estimate_crystal(struct kl_loader *l)
+{
+    uint32_t divider = ldr_reg_value(l, l->chip->uart_clkdiv_reg) & 0xFFFFF;
+    uint64_t khz = (uint64_t)l->identity.baud * divider / 1000;
+    uint8_t mhz;
+
+    if (l->chip->crystal_mhz)
+        return l->chip->crystal_mhz;
+    if (l->chip->id == KL_CHIP_ESP8266)
+        khz /= 2;
+    mhz = khz > 45000 ? 48 : khz > 33000 ? 40 : 26;
+    return khz >= (mhz - 3u) * 1000 && khz <= (mhz + 3u) * 1000 ? mhz : 0;
+}
+
+static enum ldr_move judge_crystal(struct kl_loader *l)
+{
+    KL_ASSERT(l->identify.reg_index == l->identify.clock_count);
+    l->identity.crystal_mhz = estimate_crystal(l);
+    l->identify.regs_differ = false;
+    return MOVE_NEXT;
+}
+
+static enum ldr_move raise_rate(struct kl_loader *l)
+{
+    KL_ASSERT(l->identity.baud == FIRST_BAUD);
+    return ldr_is_rom(l) ? ldr_call_plan(l, ldr_rate_plan, &ldr_identify_plan[REG]) : MOVE_NEXT;
 }
 
 static struct kl_mac esp8266_mac(const struct kl_loader *l)
@@ -310,19 +409,19 @@ static uint8_t read_package(const struct kl_loader *l)
     return (uint8_t)package;
 }
 
-/* (4.4) 0 if the estimate makes no sense: an emulator, or a rate that was not found by the ROM. */
-static uint8_t estimate_crystal(struct kl_loader *l)
+void kl_loader_efuses(const struct kl_loader *l, struct kl_efuse_words *out)
 {
-    uint32_t divider = ldr_reg_value(l, l->chip->uart_clkdiv_reg) & 0xFFFFF;
-    uint64_t khz = (uint64_t)l->identity.baud * divider / 1000;
-    uint8_t mhz;
+    const struct kl_loader_answers *a = &l->identify.answers[0];
+    uint32_t efuse[KL_EFUSE_WORDS_MAX];
+    unsigned count = l->chip ? kl_efuse_addresses(l->chip, efuse) : 0;
 
-    if (l->chip->crystal_mhz)
-        return l->chip->crystal_mhz;
-    if (l->chip->id == KL_CHIP_ESP8266)
-        khz /= 2;
-    mhz = khz > 45000 ? 48 : khz > 33000 ? 40 : 26;
-    return khz >= (mhz - 3u) * 1000 && khz <= (mhz + 3u) * 1000 ? mhz : 0;
+    KL_ASSERT(l->setup.only_look);
+    *out = (struct kl_efuse_words){
+        .info = a->has_security, .info_flags = a->flags, .info_crypt_count = a->crypt_count};
+    memcpy(out->info_purpose, a->purpose, sizeof out->info_purpose);
+    out->block0 = count > 0 && !l->identity.secure_download;
+    for (unsigned i = 0; out->block0 && i < count; i++)
+        out->word[i] = ldr_reg_value(l, efuse[i]);
 }
 
 static bool odd_bits(uint32_t value)
@@ -357,13 +456,16 @@ static enum ldr_move judge(struct kl_loader *l)
     id->mac = read_mac(l);
     id->revision = read_revision(l);
     id->package = read_package(l);
-    id->crystal_mhz = estimate_crystal(l);
     read_security(l);
+    if (l->setup.only_look)
+        return MOVE_DONE;
     kl_mac_format(&id->mac, text);
     if ((id->mac.b[0] & 1) != 0 || !kl_mac_is_set(&id->mac))
         return ldr_fail(l, KL_FAULT_BAD_MAC, "%s", text);
     if (kl_mac_is_set(&before) && !kl_mac_equal(&before, &id->mac))
         return ldr_fail(l, KL_FAULT_BOARD_CHANGED, "now %s", text);
+    if (l->setup.take_secured && (id->flash_encrypted || id->secure_boot))
+        return MOVE_DONE;
     if (id->flash_encrypted)
         return ldr_fail(l, KL_FAULT_FLASH_ENCRYPTED, "%s", text);
     if (id->secure_boot)
@@ -385,9 +487,6 @@ static enum ldr_move ask_console(struct kl_loader *l)
     bool later = c->console.later && l->identity.revision >= c->console.later;
 
     KL_ASSERT(kl_mac_is_set(&l->identity.mac));
-    l->console = l->setup.link == KL_LINK_USB_JTAG  ? KL_CONSOLE_JTAG
-                 : l->setup.link == KL_LINK_USB_OTG ? KL_CONSOLE_OTG
-                                                    : KL_CONSOLE_UART;
     if (!is_far(l) || !c->console.reg || l->identity.stub)
         return MOVE_NEXT;
     ldr_read_reg(l, later ? c->console.later_reg : c->console.reg);
@@ -404,9 +503,9 @@ static enum ldr_move got_console(struct kl_loader *l, enum kl_loader_outcome out
     if (outcome != KL_OUT_OK)
         return MOVE_NEXT; /* a UART is what it most likely is */
     if (c->console.otg && console == c->console.otg)
-        l->console = KL_CONSOLE_OTG;
+        l->identify.console = KL_CONSOLE_OTG;
     else if (console != 0 && console == (later ? c->console.later_jtag : c->console.jtag))
-        l->console = KL_CONSOLE_JTAG;
+        l->identify.console = KL_CONSOLE_JTAG;
     return MOVE_NEXT;
 }
 
@@ -422,7 +521,10 @@ const struct kl_loader_step ldr_identify_plan[] = {
     [SECURITY] = {ask_security, got_security, {NULL}},
     [AGREE] = {agree, NULL, {&ldr_identify_plan[MAGIC]}},
     [CHOOSE_CHIP] = {choose_chip, NULL, {NULL}},
-    [REG] = {ask_reg, got_reg, {NULL}},
+    [CLOCK] = {ask_clock, got_reg, {NULL}},
+    [CRYSTAL] = {judge_crystal, NULL, {NULL}},
+    [RATE] = {raise_rate, NULL, {ldr_rate_plan, &ldr_identify_plan[REG]}},
+    [REG] = {ask_reg, got_reg, {ldr_connect_plan}},
     [REGS_AGREE] = {regs_agree, NULL, {&ldr_identify_plan[REG]}},
     [JUDGE] = {judge, NULL, {NULL}},
     [CONSOLE] = {ask_console, got_console, {NULL}},

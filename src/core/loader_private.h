@@ -10,9 +10,12 @@
  *   loader_engine.c    operations: requests, replies, time-outs, repetitions
  *   loader_connect.c   reset sequences and SYNC
  *   loader_identify.c  chip, MAC, revision, security, console
- *   loader_setup.c     watchdogs, flash supply, rate, SPI attach, flash id, size
- *   loader_stub.c      upload of the flasher stub
+ *   loader_rate.c      a higher rate
+ *   loader_setup.c     SPI attach, flash id, size
+ *   loader_stub.c      watchdogs, flash supply, upload of the flasher stub
  *   loader_flash.c     erase, begin, blocks, end
+ *   loader_diff.c      writing only what differs
+ *   loader_aside.c     MD5 asked for while a stream goes on
  *   loader_run.c       verify, and the reset into the program
  *   loader_peek.c      verify where the ROM has no MD5
  */
@@ -68,7 +71,7 @@ enum ldr_move {
     MOVE_NEXT,   /* on to the next step */
     MOVE_AGAIN,  /* the same step once more */
     MOVE_JUMP,   /* ldr_go_to or ldr_call_plan chose the step */
-    MOVE_DONE,   /* the task is done */
+    MOVE_DONE,   /* the plan is done */
     MOVE_FAILED, /* ldr_fail has ended the task */
 };
 
@@ -92,15 +95,28 @@ struct kl_loader_step {
         }                                                                                          \
     }
 
-/* ldr_identify_plan goes on to ldr_stub_plan and that to ldr_setup_plan; a rate or a stub that does
-   not work comes back to ldr_identify_plan after a reset. */
+/* ldr_identify_plan goes on to ldr_stub_plan and that to ldr_setup_plan; each calls ldr_rate_plan.
+   A rate or a stub that does not work comes back to ldr_identify_plan after a reset. */
 extern const struct kl_loader_step ldr_connect_plan[], ldr_identify_plan[], ldr_stub_plan[],
-    ldr_setup_plan[], ldr_flash_plan[], ldr_verify_plan[], ldr_run_plan[], ldr_peek_plan[];
+    ldr_rate_plan[], ldr_setup_plan[], ldr_flash_plan[], ldr_diff_plan[], ldr_verify_plan[],
+    ldr_run_plan[], ldr_peek_plan[];
+
+/* Where FLASH's two plans go to in each other. */
+enum {
+    LDR_FLASH_BEGIN = 5,
+    LDR_FLASH_NEXT = 9,
+    LDR_DIFF_CHECK = 4,
+};
+#define ldr_flash_begin (&ldr_flash_plan[LDR_FLASH_BEGIN]) /* writes resume_at … until */
+#define ldr_flash_next  (&ldr_flash_plan[LDR_FLASH_NEXT])
+#define ldr_diff_check  (&ldr_diff_plan[LDR_DIFF_CHECK])
 
 /* ---- the walk (loader.c) ---- */
 
 /* Both only to what the present step's `to` names. */
 enum ldr_move ldr_go_to(struct kl_loader *l, const struct kl_loader_step *step);
+/* From a reset, through IDENTIFY again; what a called plan would have returned to is forgotten. */
+enum ldr_move ldr_start_over(struct kl_loader *l);
 /* Walks `plan`, then goes on at `then`. Not nested. */
 enum ldr_move ldr_call_plan(struct kl_loader *l, const struct kl_loader_step *plan,
                             const struct kl_loader_step *then);
@@ -132,6 +148,11 @@ struct ldr_command {
 };
 
 void ldr_command(struct kl_loader *l, const struct ldr_command *c);
+/* Sends a command whose answer is not waited for here; `gap` after it has left something else may
+   be sent. Its answer goes to ldr_take_aside. */
+void ldr_tell(struct kl_loader *l, const struct ldr_command *c, kl_us gap);
+/* The command under way needs no longer than so much work from now on. */
+void ldr_hurry(struct kl_loader *l, kl_us work);
 void ldr_read_reg(struct kl_loader *l, uint32_t address);
 
 struct ldr_write {
@@ -162,10 +183,62 @@ uint32_t ldr_reg_value(const struct kl_loader *l, uint32_t address);
 bool ldr_is_rom(const struct kl_loader *l);
 /* Megabytes of 10^6 bytes, as in the table of time-outs (3.1). */
 kl_us ldr_time_per_mb(uint64_t bytes, unsigned seconds);
-/* SPI_FLASH_MD5 of l->flash.region, and whether its answer is the image's. */
 bool ldr_can_md5(const struct kl_loader *l);
-void ldr_ask_md5(struct kl_loader *l);
-bool ldr_is_right_md5(const struct kl_loader *l);
+/* SPI_FLASH_MD5 of l->flash.region from this byte on, and whether its answer is the image's. */
+void ldr_ask_md5(struct kl_loader *l, uint32_t from);
+bool ldr_is_right_md5(const struct kl_loader *l, uint32_t from);
+void ldr_ask_md5_of(struct kl_loader *l, uint32_t from, uint32_t size);
+/* A ROM writes it in hex, a stub raw (2.2). */
+bool ldr_answer_is(const struct kl_loader *l, const uint8_t md5[16]);
+const struct kl_image *ldr_image(const struct kl_loader *l, unsigned region);
+
+/* ---- writing only what differs (loader_diff.c) ---- */
+
+bool ldr_may_differ_in_parts(const struct kl_loader *l);
+/* All of the region after all, whatever was compared. */
+enum ldr_move ldr_write_all(struct kl_loader *l);
+
+/* ---- questions amid a stream (loader_aside.c) ---- */
+
+/* Something may have been written where it does not belong: all has to be compared again. */
+void ldr_forget_proofs(struct kl_loader *l);
+/* A stream begins: where is its first quiet block? */
+void ldr_plan_asides(struct kl_loader *l);
+/* The next one, for the stream `s` of l; only by counting blocks ahead that is not l's own. */
+void ldr_find_quiet(const struct kl_loader *l, struct kl_loader_stream *s);
+/* The block just taken was a quiet one: goes to `idle`, and comes back. */
+bool ldr_wants_aside(const struct kl_loader *l);
+enum ldr_move ldr_ask_idle(struct kl_loader *l);
+enum ldr_move ldr_ask_aside(struct kl_loader *l);
+/* Its answer, from the engine. */
+void ldr_take_aside(struct kl_loader *l, const uint8_t *data, size_t size);
+/* The answer did not come, or what came was wrong: the plain way from now on. */
+void ldr_aside_failed(struct kl_loader *l, const char *why);
+/* How long a block may take because of it. */
+kl_us ldr_aside_time(const struct kl_loader *l);
+/* The rate to begin with, from what worked here before. */
+uint32_t ldr_first_ceiling(const struct kl_loader_setup *setup);
+/* Is there a higher rate to be tried with the loader that runs? */
+bool ldr_wants_rate(const struct kl_loader *l);
+/* The registers that have to be read before the rate is changed: n from 0, 0 = there is none. */
+enum {
+    CLOCK_REGS = 3
+};
+uint32_t ldr_clock_reg(const struct kl_loader *l, unsigned n);
+uint32_t ldr_rate_to_try(const struct kl_loader *l);
+/* IDENTIFY is done: which way led there. */
+void ldr_remember_rate(struct kl_loader *l);
+/* The rate in use does not work: from a reset, without it. */
+enum ldr_move ldr_rate_failed(struct kl_loader *l);
+/* A stub did not start, or fell silent: the ROM loader alone at the next try. */
+void ldr_stub_died(struct kl_loader *l);
+/* The stub that could be loaded now; NULL = none. */
+const struct kl_stub *ldr_stub_for(const struct kl_loader *l);
+/* One question whose answer is known: both directions have to work. */
+void ldr_ask_magic(struct kl_loader *l, unsigned tries);
+bool ldr_is_magic(const struct kl_loader *l, enum kl_loader_outcome outcome);
+/* A line of text has come: did a ROM say that it is ready before its reset sequence is over? */
+bool ldr_is_ready_early(const struct kl_loader *l);
 /* The flash's size; an unknown one counts as the smallest that ROMs assume. */
 uint32_t ldr_known_flash_size(const struct kl_loader *l);
 

@@ -19,10 +19,9 @@ static enum ldr_move start_verify(struct kl_loader *l)
     l->flash.region = 0;
     l->flash.md5_tries = 0;
     l->flash.owed = 0;
-    bool proved = l->flash.proved == l->bundle;
-    l->flash.proved = NULL; /* by the answer that came just now, and so once only */
-    if (proved)
-        return MOVE_DONE;
+    if (l->flash.proved_for != l->bundle)
+        ldr_forget_proofs(l);
+    l->flash.proved_for = NULL; /* by answers that came just now, and so once only */
     return ldr_can_md5(l) ? MOVE_NEXT : ldr_go_to(l, ldr_peek_plan);
 }
 
@@ -32,7 +31,11 @@ static enum ldr_move verify_region(struct kl_loader *l)
     if (l->flash.region == l->bundle->region_count)
         return MOVE_DONE;
     l->progress.region = l->flash.region;
-    ldr_ask_md5(l);
+    if (l->flash.proved[l->flash.region] == ldr_image(l, l->flash.region)->raw_size) {
+        l->flash.region++;
+        return MOVE_AGAIN;
+    }
+    ldr_ask_md5(l, l->flash.proved[l->flash.region]);
     return MOVE_WAIT;
 }
 
@@ -43,10 +46,13 @@ static enum ldr_move region_verified(struct kl_loader *l, enum kl_loader_outcome
     KL_ASSERT(l->flash.region < l->bundle->region_count);
     if (outcome != KL_OUT_OK)
         return ldr_fail_by(l, outcome);
-    if (ldr_is_right_md5(l)) {
+    if (ldr_is_right_md5(l, l->flash.proved[l->flash.region])) {
         l->flash.region++;
         l->flash.md5_tries = 0;
-    } else if (++l->flash.md5_tries == 2) {
+        return MOVE_AGAIN;
+    }
+    l->flash.proved[l->flash.region] = 0;
+    if (++l->flash.md5_tries == 2) {
         /* Twice, because the answer itself has no checksum. */
         return ldr_fail(l, KL_FAULT_VERIFY_FAILED, "%s at 0x%x", r->name, r->offset);
     }
@@ -82,7 +88,8 @@ static enum ldr_move set_first_rate(struct kl_loader *l)
     KL_ASSERT(l->connect.connected);
     l->connect.connected = false;
     l->wire.hears = KL_HEARS_TEXT;
-    l->leave.reset = kl_reset_run_steps(l->setup.link);
+    l->leave.reset = kl_reset_run_steps(l->setup.link, l->connect.resets &&
+                                                           kl_reset_is_brief(l->connect.strategy));
     l->leave.pin_is_low = l->leave.is_forced = false;
     if (l->setup.link == KL_LINK_RAW || l->identity.baud == FIRST_BAUD)
         return MOVE_NEXT;
@@ -101,7 +108,8 @@ static enum ldr_move first_rate_set(struct kl_loader *l, enum kl_loader_outcome 
 /* The only way out of the loader for a chip without lines: over USB-OTG, or over raw TCP. */
 static bool may_use_watchdog(const struct kl_loader *l)
 {
-    return l->chip->wdt.resets && (l->console == KL_CONSOLE_OTG || l->setup.link == KL_LINK_RAW);
+    return l->chip->wdt.resets &&
+           (l->identify.console == KL_CONSOLE_OTG || l->setup.link == KL_LINK_RAW);
 }
 
 static void ask_once(struct kl_loader *l, uint32_t address)
@@ -118,7 +126,8 @@ static void ask_once(struct kl_loader *l, uint32_t address)
 static enum ldr_move ask_strap(struct kl_loader *l)
 {
     KL_ASSERT(l->chip && !l->connect.connected);
-    if (l->console != KL_CONSOLE_OTG || !l->chip->strap.reg || l->chip->id == KL_CHIP_ESP32P4)
+    if (l->identify.console != KL_CONSOLE_OTG || !l->chip->strap.reg ||
+        l->chip->id == KL_CHIP_ESP32P4)
         return MOVE_NEXT;
     l->wire.hears = KL_HEARS_ALL;
     ask_once(l, l->chip->strap.reg);
@@ -127,14 +136,15 @@ static enum ldr_move ask_strap(struct kl_loader *l)
 
 static enum ldr_move got_strap(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
-    KL_ASSERT(l->console == KL_CONSOLE_OTG);
+    KL_ASSERT(l->identify.console == KL_CONSOLE_OTG);
     l->leave.pin_is_low = outcome == KL_OUT_OK && (l->reply.value & STRAP_BOOT) == 0;
     return MOVE_NEXT;
 }
 
 static enum ldr_move ask_force(struct kl_loader *l)
 {
-    if (l->console != KL_CONSOLE_OTG || !l->chip->strap.reg || l->chip->id == KL_CHIP_ESP32P4)
+    if (l->identify.console != KL_CONSOLE_OTG || !l->chip->strap.reg ||
+        l->chip->id == KL_CHIP_ESP32P4)
         return MOVE_NEXT;
     ask_once(l, l->chip->strap.force_reg);
     return MOVE_WAIT;
@@ -142,7 +152,7 @@ static enum ldr_move ask_force(struct kl_loader *l)
 
 static enum ldr_move got_force(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
-    KL_ASSERT(l->console == KL_CONSOLE_OTG);
+    KL_ASSERT(l->identify.console == KL_CONSOLE_OTG);
     l->leave.is_forced = outcome == KL_OUT_OK && (l->reply.value & l->chip->strap.force_bit) != 0;
     return MOVE_NEXT;
 }
@@ -151,7 +161,8 @@ static enum ldr_move unforce(struct kl_loader *l)
 {
     struct ldr_write write = {l->chip->strap.force_reg, 0, l->chip->strap.force_bit, 0};
 
-    if (l->console != KL_CONSOLE_OTG || l->chip->id != KL_CHIP_ESP32S3 || !l->leave.is_forced)
+    if (l->identify.console != KL_CONSOLE_OTG || l->chip->id != KL_CHIP_ESP32S3 ||
+        !l->leave.is_forced)
         return MOVE_NEXT;
     ldr_write_regs(l, &write, 1);
     return MOVE_WAIT;

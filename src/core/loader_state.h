@@ -24,6 +24,7 @@
 
 #include "keyline/bootlog.h"
 #include "keyline/bundle.h"
+#include "keyline/efuse.h"
 #include "keyline/io.h"
 #include "keyline/loader.h"
 
@@ -37,7 +38,7 @@ enum {
     KL_LOADER_NOTES = 4,
     KL_LOADER_NOTE_MAX = 96,
     KL_LOADER_LINE_MAX = 160,
-    KL_LOADER_REGS_MAX = 16,
+    KL_LOADER_REGS_MAX = 20,
 };
 
 enum kl_loader_task {
@@ -58,25 +59,50 @@ enum kl_loader_status {
 /* How the chip is reset into its loader; data in reset.c (5.2). */
 enum kl_reset_strategy {
     KL_RESET_AUTO,       /* the link kind's list, from the first */
-    KL_RESET_TIGHT,      /* both lines at once, 50 ms */
+    KL_RESET_BRIEF,      /* both lines at once, EN low for 20 ms, the strap for 50 ms */
+    KL_RESET_TIGHT,      /* the same, EN low for 100 ms */
     KL_RESET_TIGHT_LONG, /* 550 ms */
     KL_RESET_CLASSIC,
     KL_RESET_CLASSIC_LONG,
     KL_RESET_USB_JTAG,
-    KL_RESET_RFC2217, /* classic, its last two changes pipelined */
+    KL_RESET_RFC2217_BRIEF, /* classic, its last two changes pipelined, 20 ms */
+    KL_RESET_RFC2217,       /* 100 ms */
     KL_RESET_RFC2217_LONG,
     KL_RESET_NONE,
     KL_RESET_COUNT
 };
 const char *kl_reset_name(enum kl_reset_strategy s);
 
+/* What one board taught about the place where it stood, for the next one there: kl_loader_setup
+   carries it in, kl_loader_memory gives it out. All zero: nothing yet. It holds nothing of a chip's
+   identity or security state, and whatever it says is proved again or costs time only. */
+struct kl_loader_memory {
+    enum kl_reset_strategy reset; /* that worked last; KL_RESET_AUTO = none yet */
+    enum kl_chip_id rom_stays;    /* this chip's ROM failed at a rate at which a stub worked, or the
+                                     ROM worked at 115200 only; 0 = none */
+    enum kl_chip_id stub_returns; /* this chip's stub greets at 115200 even if its ROM was faster */
+    uint32_t baud;       /* what worked where something faster did not; 0 = nothing failed */
+    bool plain_verify;   /* questions amid a stream led to trouble */
+    uint8_t stub_deaths; /* stubs that did not start, or greeted and fell silent, in a row */
+    bool stub_rests;     /* the last one did, and the try failed: the next is the ROM's */
+    uint8_t uses;        /* boards that went a slower way because of it: after two of them
+                            everything gets another chance, … */
+    uint8_t patience;    /* … if that fails too, after four, eight, sixteen */
+};
+
 struct kl_loader_setup {
     enum kl_link_kind link;
-    enum kl_reset_strategy first; /* the one that worked last in this slot, or KL_RESET_AUTO */
+    struct kl_loader_memory memory;
     const struct kl_stubs *stubs; /* NULL: ROM loader alone */
     uint32_t baud_max;            /* fastest rate to try, 115200 = never change */
     unsigned connect_attempts;    /* resets before NO_SYNC; 0 = the default of 7 */
     bool reset_done;              /* it was reset into its loader before: try to talk first */
+    /* IDENTIFY only reads: it refuses no chip, reads block 0 of the eFuses too, and leaves the ROM
+       loader as it is. No FLASH after that. */
+    bool only_look;
+    /* IDENTIFY is done, not failed, with a chip that has flash encryption or secure boot on; it
+       stays in its ROM loader. Only RUN may follow there. */
+    bool take_secured;
 };
 
 /* ---- the parts of struct kl_loader
@@ -157,6 +183,7 @@ struct kl_loader_connect {
     uint8_t attempt, sync_try, sync_replies;
     bool connected;
     bool looks_like_stub; /* all replies to SYNC so far */
+    bool resets;          /* the chip's banner was heard: these lines do reset it */
     bool saw_download, saw_program, saw_other;
 };
 
@@ -164,19 +191,12 @@ struct kl_loader_connect {
 struct kl_loader_answers {
     bool has_magic, has_security, has_id;
     uint8_t crypt_count;
+    uint8_t purpose[7];
     uint32_t magic, flags, chip_id;
 };
 
 struct kl_loader_reg {
     uint32_t address, value;
-};
-
-struct kl_loader_identify {
-    uint8_t round, rounds;
-    uint8_t reg_count, reg_index;
-    bool regs_differ;
-    struct kl_loader_answers answers[2]; /* of the last two rounds */
-    struct kl_loader_reg reg[KL_LOADER_REGS_MAX];
 };
 
 /* What the chip talks through, as it decides block sizes, watchdogs and rates (4.5). */
@@ -186,26 +206,37 @@ enum kl_loader_console {
     KL_CONSOLE_JTAG,
 };
 
+struct kl_loader_identify {
+    enum kl_loader_console console;
+    uint8_t round, rounds;
+    uint8_t reg_count, reg_index;
+    uint8_t clock_count; /* of the registers: those that are read once, at the first rate */
+    bool regs_differ;
+    struct kl_loader_answers answers[2]; /* of the last two rounds */
+    struct kl_loader_reg reg[KL_LOADER_REGS_MAX];
+};
+
 struct kl_loader_stub {
     const struct kl_stub *image;
-    bool failed;  /* it did not start: the ROM alone from now on */
+    bool failed;  /* it did not start, or died: the ROM alone from now on */
+    bool hailed;  /* at the first rate, because nothing was heard at the ROM's */
     uint8_t part; /* 0 text, 1 data */
     uint8_t restarts, failures;
     uint8_t power_stage; /* of the flash's supply, before the stub */
 };
 
 struct kl_loader_rate {
-    uint32_t next; /* asked for, not yet proved */
-    uint32_t ceiling;
-    uint32_t clock; /* the register that tells what this ROM computes dividers with */
+    uint32_t next;    /* asked for, not yet proved */
+    uint32_t ceiling; /* what is tried first from now on */
     uint8_t proofs, misses;
+    bool rom_failed; /* the ROM did not come along; a stub may */
 };
 
 /* Of the SPI controller that asks the flash for its id. */
 struct kl_loader_spi {
     bool single; /* one register a packet */
     uint8_t index, polls, rounds;
-    uint32_t usr, usr2, id_before;
+    uint32_t usr, usr2;
 };
 
 /* Blocks of the stub's upload or of a region. */
@@ -214,17 +245,47 @@ struct kl_loader_stream {
     uint32_t block_size;     /* as announced */
     uint32_t block_len;      /* of the block under way */
     bool packed;
-    uint32_t head_block, tail_at, tail_block; /* bytes a block up to tail_at, and from there on */
+    uint32_t tail_at, tail_block; /* where the tail begins, and the most bytes a block in it */
+    /* The next quiet block: it completes no window, so that a stub is idle right after it. 0, 0 =
+       none is left. */
+    uint32_t quiet_from, quiet_to;
+    uint32_t quiet_start; /* none before that */
+    uint32_t quiet_asked; /* windows of this region that will have been asked for with that one */
+    uint8_t quiet_soon;   /* earlier regions that are asked for first */
     uint8_t block_tries;
+};
+
+/* A region of which much is there already. */
+struct kl_loader_diff {
+    bool on;   /* it is related to the image: only what differs is written */
+    bool deep; /* the piece before differed, and this one may too: its sectors are looked at at once
+                */
+    uint8_t sample, alike, unlike; /* sectors looked at to find out */
+    uint8_t sector;
+    uint32_t differs;         /* sectors of the present piece, one bit each */
+    uint32_t at, run_from;    /* in the region: the piece, and what is being written of it */
+    uint32_t looked, written; /* sectors so far */
+};
+
+/* A question that was asked while a stream goes on: MD5 of a part that is written. */
+struct kl_loader_aside {
+    bool out;    /* its answer is due before the next block's */
+    bool off;    /* it led to trouble: no more of them */
+    bool behind; /* the next block, or the one under way, is the first one after it */
+    uint8_t region;
+    uint32_t from, to; /* in the region */
 };
 
 struct kl_loader_flash {
     unsigned region;
-    uint32_t rom_block; /* the size that this ROM takes, 0 = not yet known to be smaller */
-    uint32_t resume_at, erase_at, peek_at;
-    bool looks_blank;               /* the first sector of a region that is not there */
-    bool doubtful;                  /* something was sent twice: MD5 has to tell */
-    const struct kl_bundle *proved; /* FLASH found all of it in place */
+    uint32_t rom_block;        /* the size that this ROM takes, 0 = not yet known to be smaller */
+    uint32_t resume_at, until; /* of the region: what is being written */
+    uint32_t erase_at, peek_at;
+    bool looks_blank;                   /* the first sector of a region that is not there */
+    bool doubtful;                      /* something was sent twice: MD5 has to tell */
+    bool wrote;                         /* anything since FLASH began */
+    const struct kl_bundle *proved_for; /* what FLASH ended with, for the VERIFY right behind it */
+    uint32_t proved[KL_REGIONS_MAX];    /* bytes from each region's start whose MD5 was right */
     uint8_t restarts, begin_tries, md5_tries;
     kl_us owed; /* stub: the work of the block before, which the next command waits for (3.1) */
     uint64_t done_before;
@@ -250,13 +311,12 @@ struct kl_loader_notes {
 };
 
 struct kl_loader {
-    struct kl_loader_setup setup;
+    struct kl_loader_setup setup; /* its memory is kept up to date */
     struct kl_identity identity;
     struct kl_loader_progress progress;
     struct kl_fault fault;
     const struct kl_bundle *bundle;
     const struct kl_chip *chip;
-    enum kl_loader_console console;
     kl_us now, deadline;
     struct kl_loader_walk walk;
     struct kl_loader_op op;
@@ -267,6 +327,8 @@ struct kl_loader {
     struct kl_loader_rate rate;
     struct kl_loader_spi spi;
     struct kl_loader_stream stream;
+    struct kl_loader_diff diff;
+    struct kl_loader_aside aside;
     struct kl_loader_flash flash;
     struct kl_loader_leave leave;
     struct kl_loader_said said;
@@ -287,6 +349,8 @@ void kl_loader_rx(struct kl_loader *l, const uint8_t *data, size_t size, kl_us n
 void kl_loader_io_done(struct kl_loader *l, bool ok, kl_us now);
 void kl_loader_tick(struct kl_loader *l, kl_us now);
 /* Pulls the next request; false if there is none now. */
+/* After IDENTIFY with only_look: what the eFuses hold. */
+void kl_loader_efuses(const struct kl_loader *l, struct kl_efuse_words *out);
 bool kl_loader_next(struct kl_loader *l, struct kl_io *out);
 kl_us kl_loader_deadline(const struct kl_loader *l);
 
@@ -294,7 +358,8 @@ enum kl_loader_status kl_loader_status(const struct kl_loader *l);
 const struct kl_fault *kl_loader_fault(const struct kl_loader *l);
 const struct kl_identity *kl_loader_identity(const struct kl_loader *l);
 const struct kl_loader_progress *kl_loader_progress(const struct kl_loader *l);
-enum kl_reset_strategy kl_loader_strategy(const struct kl_loader *l); /* that worked */
+/* What to hand to the next kl_loader_init in this place; valid once a task has ended. */
+const struct kl_loader_memory *kl_loader_memory(const struct kl_loader *l);
 /* Takes up to `size` bytes of text seen outside of frames (boot log, panics); 0 if none. After RUN
    is done, received bytes are no longer the loader's: feed them to the handover. */
 size_t kl_loader_text(struct kl_loader *l, char *out, size_t size);

@@ -13,6 +13,10 @@ enum {
     MEM_BEGIN,
     MEM_DATA,
     MEM_END,
+    FIRST_RATE,
+    HAIL_WAIT,
+    HAIL,
+    ALIVE,
     ON_TO_SETUP,
 };
 
@@ -39,7 +43,7 @@ static enum ldr_move stop_watchdogs(struct kl_loader *l)
     };
 
     KL_ASSERT(l->connect.connected && l->chip);
-    if (l->console != KL_CONSOLE_JTAG || !ldr_is_rom(l) || !c->wdt.config0)
+    if (l->identify.console != KL_CONSOLE_JTAG || !ldr_is_rom(l) || !c->wdt.config0)
         return MOVE_NEXT;
     ldr_write_regs(l, writes, c->wdt.swd_conf ? 6 : 3);
     return MOVE_WAIT;
@@ -132,7 +136,7 @@ static enum ldr_move power_waited(struct kl_loader *l, enum kl_loader_outcome ou
 
 /* ---- the stub ---- */
 
-static const struct kl_stub *stub_for(const struct kl_loader *l)
+const struct kl_stub *ldr_stub_for(const struct kl_loader *l)
 {
     const struct kl_stubs *stubs = l->setup.stubs;
     uint16_t revision = l->identity.revision;
@@ -153,7 +157,7 @@ static const struct kl_stub *stub_for(const struct kl_loader *l)
 
 static uint32_t ram_block(const struct kl_loader *l)
 {
-    return l->console == KL_CONSOLE_OTG ? RAM_BLOCK_OTG : RAM_BLOCK;
+    return l->identify.console == KL_CONSOLE_OTG ? RAM_BLOCK_OTG : RAM_BLOCK;
 }
 
 static struct kl_span part(const struct kl_loader *l)
@@ -171,7 +175,8 @@ static enum ldr_move choose_stub(struct kl_loader *l)
         ldr_note(l, "a stub from before still runs");
         return ldr_go_to(l, ldr_setup_plan);
     }
-    l->stub.image = stub_for(l);
+    l->stub.image = ldr_stub_for(l);
+    l->stub.hailed = false;
     return l->stub.image ? MOVE_NEXT : ldr_go_to(l, ldr_setup_plan);
 }
 
@@ -197,10 +202,12 @@ static enum ldr_move begin_part(struct kl_loader *l)
 static enum ldr_move give_up(struct kl_loader *l, const char *why)
 {
     KL_ASSERT(ldr_is_rom(l));
-    l->stub.failed = ++l->stub.failures >= FAILURES_MAX;
-    ldr_note(l, "the stub did not start (%s): %s", why,
-             l->stub.failed ? "the ROM loader is used" : "trying again");
-    return ldr_call_plan(l, ldr_connect_plan, ldr_identify_plan);
+    ldr_note(l, "the stub did not start (%s)", why);
+    if (++l->stub.failures >= FAILURES_MAX)
+        ldr_stub_died(l);
+    else
+        l->setup.memory.stub_deaths++;
+    return ldr_start_over(l);
 }
 
 static enum ldr_move part_begun(struct kl_loader *l, enum kl_loader_outcome outcome)
@@ -247,6 +254,13 @@ static enum ldr_move part_sent(struct kl_loader *l, enum kl_loader_outcome outco
     return ldr_go_to(l, &ldr_stub_plan[MEM_BEGIN]);
 }
 
+/* Some stubs greet at the rate that SYNC found, whatever the ROM was told since. Where one did, the
+   greeting is not waited for. */
+static bool returns(const struct kl_loader *l)
+{
+    return l->identity.baud > FIRST_BAUD && l->setup.memory.stub_returns == l->chip->id;
+}
+
 static enum ldr_move start_stub(struct kl_loader *l)
 {
     uint8_t payload[8] = {0};
@@ -258,16 +272,87 @@ static enum ldr_move start_stub(struct kl_loader *l)
                                          .payload_size = sizeof payload,
                                          .tries = 1,
                                          .judge = true,
-                                         .greets = true});
+                                         .greets = !returns(l)});
     return MOVE_WAIT;
 }
 
 static enum ldr_move stub_started(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
     KL_ASSERT(ldr_is_rom(l));
+    if (outcome == KL_OUT_REFUSED)
+        return give_up(l, "MEM_END");
+    if (outcome == KL_OUT_OK && !returns(l)) {
+        l->identity.stub = true;
+        return ldr_go_to(l, &ldr_stub_plan[ALIVE]);
+    }
+    return l->identity.baud > FIRST_BAUD ? MOVE_NEXT : give_up(l, "no greeting");
+}
+
+/* ---- silence at the ROM's rate: does it listen at the first one? ---- */
+
+static enum ldr_move set_first_rate(struct kl_loader *l)
+{
+    KL_ASSERT(l->identity.baud > FIRST_BAUD);
+    l->wire.hears = KL_HEARS_FRAMES;
+    ldr_set_baud(l, FIRST_BAUD);
+    return MOVE_WAIT;
+}
+
+static enum ldr_move first_rate_set(struct kl_loader *l, enum kl_loader_outcome outcome)
+{
     if (outcome != KL_OUT_OK)
-        return give_up(l, outcome == KL_OUT_REFUSED ? "MEM_END" : "no greeting");
-    l->identity.stub = true;
+        return ldr_fail(l, KL_FAULT_ADAPTER_SETTING, "%d baud", FIRST_BAUD);
+    l->identity.baud = FIRST_BAUD;
+    l->stub.hailed = true;
+    return MOVE_NEXT;
+}
+
+static enum ldr_move wait_before_hail(struct kl_loader *l)
+{
+    KL_ASSERT(l->stub.hailed);
+    ldr_wait_for(l, KL_MS(20)); /* for its greeting, which came at a rate that was not heard */
+    return MOVE_WAIT;
+}
+
+static enum ldr_move hail(struct kl_loader *l)
+{
+    KL_ASSERT(l->stub.hailed && l->identity.baud == FIRST_BAUD);
+    ldr_ask_magic(l, 3);
+    return MOVE_WAIT;
+}
+
+/* If not: once more from a reset, with the upload at the first rate. Which of ROM and stub was to
+   blame is not known yet. */
+static enum ldr_move hailed(struct kl_loader *l, enum kl_loader_outcome outcome)
+{
+    l->wire.hears = KL_HEARS_ALL;
+    l->said.line_size = 0;
+    if (ldr_is_magic(l, outcome) && l->reply.status_size == 2) {
+        l->identity.stub = true;
+        l->setup.memory.stub_returns = l->chip->id;
+        return MOVE_NEXT;
+    }
+    ldr_note(l, "no stub is heard after a fast upload: slowly now");
+    l->setup.memory.stub_returns = KL_CHIP_NONE;
+    l->rate.rom_failed = true;
+    return ldr_start_over(l);
+}
+
+/* One that greets and dies is not loaded again. */
+static enum ldr_move ask_alive(struct kl_loader *l)
+{
+    KL_ASSERT(l->identity.stub);
+    ldr_ask_magic(l, 3);
+    return MOVE_WAIT;
+}
+
+static enum ldr_move is_alive(struct kl_loader *l, enum kl_loader_outcome outcome)
+{
+    KL_ASSERT(l->identity.stub);
+    if (!ldr_is_magic(l, outcome)) {
+        ldr_stub_died(l);
+        return ldr_start_over(l);
+    }
     ldr_note(l, "stub running");
     return MOVE_NEXT;
 }
@@ -278,7 +363,7 @@ static enum ldr_move on_to_setup(struct kl_loader *l)
 }
 
 /* A stub that does not start: from a reset. */
-#define ONCE_MORE ldr_connect_plan, ldr_identify_plan
+#define ONCE_MORE ldr_connect_plan
 
 const struct kl_loader_step ldr_stub_plan[] = {
     [WATCHDOGS] = {stop_watchdogs, NULL, {NULL}},
@@ -288,7 +373,11 @@ const struct kl_loader_step ldr_stub_plan[] = {
     [CHOOSE] = {choose_stub, NULL, {ldr_setup_plan}},
     [MEM_BEGIN] = {begin_part, part_begun, {ONCE_MORE}},
     [MEM_DATA] = {send_part, part_sent, {&ldr_stub_plan[MEM_BEGIN], ONCE_MORE}},
-    [MEM_END] = {start_stub, stub_started, {ONCE_MORE}},
+    [MEM_END] = {start_stub, stub_started, {&ldr_stub_plan[ALIVE], ONCE_MORE}},
+    [FIRST_RATE] = {set_first_rate, first_rate_set, {NULL}},
+    [HAIL_WAIT] = {wait_before_hail, NULL, {NULL}},
+    [HAIL] = {hail, hailed, {ONCE_MORE}},
+    [ALIVE] = {ask_alive, is_alive, {ONCE_MORE}},
     [ON_TO_SETUP] = {on_to_setup, NULL, {ldr_setup_plan}},
     PLAN_END,
 };

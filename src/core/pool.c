@@ -131,6 +131,7 @@ static bool detach(struct kl_pool *p, uint32_t key)
     k->sent = false;
     k->live = false;
     k->rival = false;
+    k->bound = false;
     return own;
 }
 
@@ -174,6 +175,8 @@ static enum kl_key_trouble trouble_of_held(const struct kl_pool_key *k)
         return k->row & ROW_CHANGED ? KL_TROUBLE_CHANGED : KL_TROUBLE_VANISHED;
     if (k->row & ROW_CONFLICT)
         return KL_TROUBLE_CONFLICT;
+    if (k->row & ROW_RENAMED)
+        return KL_TROUBLE_RENAMED;
     return k->row & ROW_COPY ? KL_TROUBLE_COPY : KL_TROUBLE_NONE;
 }
 
@@ -229,18 +232,31 @@ static struct kl_pool_key *leave_state(struct kl_pool *p, uint32_t key)
     return k;
 }
 
-/* A key that was blocked only because this one had its label is free now. Rare: the row changed
-   under a reservation that came to nothing. */
-static void unblock_label(struct kl_pool *p, const struct kl_pool_key *gone)
+static bool is_in_the_way(const struct kl_pool_key *held, const struct kl_pool_key *k)
+{
+    return kl_pool_same_label(held, k) || kl_pool_same_kin(held, k);
+}
+
+/* A key of the ledger that is not in the CSV, and forbids this one. */
+static bool is_blocked_by_any(const struct kl_pool *p, const struct kl_pool_key *k)
 {
     for (uint32_t i = 0; i < p->count; i++) {
-        const struct kl_pool_key *k = &p->memory.key[i];
-        if (k != gone && k->line == 0 && kl_pool_is_held(k) && kl_pool_same_label(k, gone))
-            return;
+        const struct kl_pool_key *held = &p->memory.key[i];
+        if (held != k && held->line == 0 && kl_pool_is_held(held) && is_in_the_way(held, k))
+            return true;
     }
+    return false;
+}
+
+/* A key that was blocked only because this one had its label or its secret is free now. Rare: the
+   row changed under a reservation that came to nothing. */
+static void unblock(struct kl_pool *p, const struct kl_pool_key *gone)
+{
+    KL_ASSERT(gone->line == 0 && !kl_pool_is_held(gone));
     for (uint32_t i = 0; i < p->count; i++) {
         struct kl_pool_key *k = &p->memory.key[i];
-        if (k == gone || !(k->row & ROW_CHANGED) || !kl_pool_same_label(k, gone))
+        if (k == gone || !(k->row & ROW_CHANGED) || !is_in_the_way(gone, k) ||
+            is_blocked_by_any(p, k))
             continue;
         leave_state(p, i);
         k->row &= (uint8_t)~ROW_CHANGED;
@@ -256,7 +272,7 @@ static bool let_go(struct kl_pool *p, uint32_t key)
 
     enter(p, key, KL_KEY_FREE);
     if (k->line == 0)
-        unblock_label(p, k);
+        unblock(p, k);
     return own;
 }
 
@@ -277,20 +293,67 @@ static uint32_t first_free(struct kl_pool *p)
     return p->next_free;
 }
 
+static void begin_reserving(struct kl_pool *p, const struct kl_mac *mac, uint32_t key)
+{
+    struct kl_pool_key *k = leave_state(p, key);
+
+    KL_ASSERT(k->state == KL_KEY_FREE && !kl_mac_is_set(&k->mac) && !k->sent && !k->live);
+    k->mac = *mac;
+    k->live = true;
+    enter(p, key, KL_KEY_RESERVING);
+    kl_pool_index_mac(p, key);
+}
+
 static enum kl_pool_answer give_new(struct kl_pool *p, const struct kl_mac *mac, uint32_t *key)
 {
     uint32_t i = first_free(p);
 
     if (i == p->count)
         return KL_POOL_EMPTY;
-    struct kl_pool_key *k = leave_state(p, i);
-    KL_ASSERT(!kl_mac_is_set(&k->mac) && !k->sent && !k->live);
-    k->mac = *mac;
-    k->live = true;
-    enter(p, i, KL_KEY_RESERVING);
-    kl_pool_index_mac(p, i);
+    begin_reserving(p, mac, i);
     *key = i;
     return KL_POOL_GIVE;
+}
+
+static const char *why_not_free(const struct kl_pool_key *k)
+{
+    switch ((enum kl_key_state)k->state) {
+    case KL_KEY_FREE:
+        return NULL;
+    case KL_KEY_PROVISIONED:
+        return "this label is spent: a board has its key";
+    case KL_KEY_BLOCKED:
+        return "the key with this label is kept back; see keyline keys status";
+    default:
+        return "the key with this label is promised to another board";
+    }
+}
+
+const char *kl_pool_unbindable(const struct kl_pool *p, const struct kl_mac *mac, const char *label,
+                               uint32_t *key)
+{
+    const char *why = "no key has this label";
+
+    KL_ASSERT(kl_mac_is_set(mac));
+    if (kl_pool_of_mac(p, mac) != UINT32_MAX)
+        return "this board has been promised a key already";
+    for (uint32_t i = 0; i < p->count; i++) {
+        const struct kl_pool_key *k = kl_pool_key(p, i);
+        if (strcmp(k->label, label) != 0)
+            continue;
+        why = why_not_free(k);
+        *key = i;
+        if (!why)
+            break;
+    }
+    return why;
+}
+
+void kl_pool_bind(struct kl_pool *p, const struct kl_mac *mac, uint32_t key)
+{
+    KL_ASSERT(kl_mac_is_set(mac) && kl_pool_of_mac(p, mac) == UINT32_MAX);
+    begin_reserving(p, mac, key);
+    key_at(p, key)->bound = true;
 }
 
 enum kl_pool_answer kl_pool_ask(struct kl_pool *p, const struct kl_mac *mac, uint32_t *key)
@@ -312,6 +375,8 @@ enum kl_pool_answer kl_pool_ask(struct kl_pool *p, const struct kl_mac *mac, uin
     case KL_KEY_RESERVED:
     case KL_KEY_PROVISIONED:
         if (k->line == 0 || k->row & ROW_SPENT || k->rival)
+            return KL_POOL_CONFLICT;
+        if (k->row & ROW_RENAMED && !k->live)
             return KL_POOL_CONFLICT;
         set_live(p, own, true);
         return KL_POOL_GIVE;

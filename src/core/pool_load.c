@@ -12,12 +12,6 @@ static uint32_t hash_label(const char *label)
     return hash ^ hash >> 15;
 }
 
-static bool fingerprint_is_set(const struct kl_fingerprint *fp)
-{
-    static const struct kl_fingerprint none;
-    return !kl_fingerprint_equal(fp, &none);
-}
-
 static void take_memory(struct kl_pool *p, const struct kl_pool_memory *memory)
 {
     size_t table_bytes = (size_t)memory->table_size * sizeof(uint32_t);
@@ -32,6 +26,7 @@ static void take_memory(struct kl_pool *p, const struct kl_pool_memory *memory)
     memset(memory->by_fingerprint, 0, table_bytes);
     memset(memory->by_mac, 0, table_bytes);
     memset(memory->by_label, 0, table_bytes);
+    memset(memory->by_kin, 0, table_bytes);
 }
 
 static const char *keep_text(struct kl_pool *p, const char *text)
@@ -91,9 +86,19 @@ static void count_nameless(struct kl_pool_counts *counts)
     counts->total++;
 }
 
+static void note_twins(struct kl_pool *p, struct kl_pool_key *k, uint32_t line_a, uint32_t line_b)
+{
+    KL_ASSERT(line_a != line_b);
+    k->row |= ROW_CONFLICT;
+    if (p->counts.twins++ > 0)
+        return;
+    p->counts.twin_line_a = line_a < line_b ? line_a : line_b;
+    p->counts.twin_line_b = line_a < line_b ? line_b : line_a;
+}
+
 static void take_row(struct kl_pool *p, const struct kl_pool_row *row)
 {
-    if (!fingerprint_is_set(&row->fingerprint)) {
+    if (!kl_fingerprint_is_set(&row->fingerprint)) {
         KL_ASSERT(row->bad);
         count_nameless(&p->counts);
         return;
@@ -101,7 +106,10 @@ static void take_row(struct kl_pool *p, const struct kl_pool_row *row)
     struct kl_pool_key *k = find_or_add(p, &row->fingerprint);
     if (k->line == 0) {
         k->line = row->line;
+        k->kin = row->kin;
         name_key(p, k, row->label);
+    } else if (strcmp(k->label, row->label) != 0) {
+        note_twins(p, k, k->line, row->line);
     } else {
         k->row |= ROW_COPY;
         p->counts.copies++;
@@ -117,8 +125,14 @@ static void take_ledger(struct kl_pool *p, const struct kl_ledger_row *row)
 {
     struct kl_pool_key *k = find_or_add(p, &row->fingerprint);
 
-    if (k->line == 0)
+    k->same_bundle = row->same_bundle;
+    if (k->line == 0) {
+        k->kin = row->kin;
         name_key(p, k, row->label);
+    } else if (strcmp(k->label, row->label) != 0) {
+        k->row |= ROW_RENAMED;
+        p->counts.renamed++;
+    }
     if (!kl_pool_is_held(k)) {
         k->state = row->provisioned ? KL_KEY_PROVISIONED : KL_KEY_RESERVED;
         k->mac = row->mac;
@@ -173,20 +187,62 @@ static void index_label(struct kl_pool *p, uint32_t key)
     }
 }
 
-static void compare_labels(struct kl_pool *p)
+/* The slot of the CSV's key with this key's secret, or the empty one where it would go. */
+static uint32_t *kin_entry(struct kl_pool *p, const struct kl_pool_key *k)
 {
-    for (uint32_t i = 0; i < p->count; i++)
-        if (p->memory.key[i].line != 0)
-            index_label(p, i);
+    uint32_t mask = p->memory.table_size - 1, s;
+
+    KL_ASSERT(kl_fingerprint_is_set(&k->kin));
+    memcpy(&s, k->kin.b, sizeof s);
+    for (s &= mask; p->memory.by_kin[s] != 0; s = (s + 1) & mask)
+        if (kl_pool_same_kin(&p->memory.key[p->memory.by_kin[s] - 1], k))
+            break;
+    return &p->memory.by_kin[s];
+}
+
+static void index_kin(struct kl_pool *p, uint32_t key)
+{
+    struct kl_pool_key *k = &p->memory.key[key];
+    uint32_t *entry;
+
+    if (!kl_fingerprint_is_set(&k->kin))
+        return;
+    entry = kin_entry(p, k);
+    if (*entry == 0) {
+        *entry = key + 1;
+        return;
+    }
+    struct kl_pool_key *other = &p->memory.key[*entry - 1];
+    if (kl_pool_same_label(k, other))
+        return; /* that is a conflict already */
+    other->row |= ROW_CONFLICT;
+    note_twins(p, k, other->line, k->line);
+}
+
+static void mark_changed(struct kl_pool *p, struct kl_pool_key *held, uint32_t entry)
+{
+    KL_ASSERT(held->line == 0);
+    if (entry == 0)
+        return;
+    held->row |= ROW_CHANGED;
+    p->memory.key[entry - 1].row |= ROW_CHANGED;
+}
+
+static void compare_rows(struct kl_pool *p)
+{
+    for (uint32_t i = 0; i < p->count; i++) {
+        if (p->memory.key[i].line == 0)
+            continue;
+        index_label(p, i);
+        index_kin(p, i);
+    }
     for (uint32_t i = 0; i < p->count; i++) {
         struct kl_pool_key *k = &p->memory.key[i];
         if (k->line != 0 || !kl_pool_is_held(k))
             continue;
-        uint32_t entry = *label_entry(p, k);
-        if (entry != 0) {
-            k->row |= ROW_CHANGED;
-            p->memory.key[entry - 1].row |= ROW_CHANGED;
-        }
+        mark_changed(p, k, *label_entry(p, k));
+        if (kl_fingerprint_is_set(&k->kin))
+            mark_changed(p, k, *kin_entry(p, k));
     }
 }
 
@@ -235,6 +291,6 @@ void kl_pool_load(struct kl_pool *p, const struct kl_pool_memory *memory,
         take_ledger(p, &ledger[i]);
     for (uint32_t i = 0; i < p->count; i++)
         weigh_mark(&p->memory.key[i]);
-    compare_labels(p);
+    compare_rows(p);
     settle_all(p);
 }

@@ -9,8 +9,9 @@
 enum { /* kl_pool_key.row */
     ROW_BAD = 1,
     ROW_COPY = 2,     /* the file has it more than once */
-    ROW_CONFLICT = 4, /* another row of the file has its label */
-    ROW_CHANGED = 8,  /* the ledger has its label with other fields, or the CSV has */
+    ROW_CONFLICT = 4, /* another row of the file has its label, or its secret and another label */
+    ROW_CHANGED = 8,  /* the ledger has its label or its secret with other fields, or the CSV has */
+    ROW_RENAMED = 32, /* the ledger has it under another label */
     ROW_SPENT = 16,   /* marked, or seen on a board, and not by what the ledger knows.
                          Never forgotten while the pool lives */
 };
@@ -31,6 +32,12 @@ static inline bool kl_pool_is_gone(const struct kl_pool_key *k)
 static inline bool kl_pool_same_label(const struct kl_pool_key *a, const struct kl_pool_key *b)
 {
     return a->label_hash == b->label_hash && strcmp(a->label, b->label) == 0;
+}
+
+/* One secret, perhaps in two spellings. */
+static inline bool kl_pool_same_kin(const struct kl_pool_key *a, const struct kl_pool_key *b)
+{
+    return kl_fingerprint_is_set(&a->kin) && kl_fingerprint_equal(&a->kin, &b->kin);
 }
 
 void kl_pool_index_fingerprint(struct kl_pool *p, uint32_t key);

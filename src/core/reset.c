@@ -18,6 +18,9 @@
     }
 
 /* EN low through RTS, then the strap low through DTR in the same instant in which EN rises. */
+static const struct kl_reset_step brief[] = {
+    LINES(0, 0), LINES(1, 1), LINES(0, 1), WAIT(20), LINES(1, 0), WAIT(50), LINES(0, 0), END,
+};
 static const struct kl_reset_step tight[] = {
     LINES(0, 0), LINES(1, 1), LINES(0, 1), WAIT(100), LINES(1, 0), WAIT(50), LINES(0, 0), END,
 };
@@ -37,6 +40,9 @@ static const struct kl_reset_step usb_jtag[] = {
     LINES(0, 1), WAIT(100), LINES(0, 0), END,
 };
 /* Over the network both changes of a LINES leave in one segment (10.5). */
+static const struct kl_reset_step rfc2217_brief[] = {
+    LINES(0, 0), LINES(0, 1), WAIT(20), LINES(1, 0), WAIT(50), LINES(0, 0), END,
+};
 static const struct kl_reset_step rfc2217[] = {
     LINES(0, 0), LINES(0, 1), WAIT(100), LINES(1, 0), WAIT(50), LINES(0, 0), END,
 };
@@ -50,11 +56,13 @@ static const struct {
     const struct kl_reset_step *steps;
 } strategies[KL_RESET_COUNT] = {
     [KL_RESET_AUTO] = {"auto", none},
+    [KL_RESET_BRIEF] = {"brief", brief},
     [KL_RESET_TIGHT] = {"tight", tight},
     [KL_RESET_TIGHT_LONG] = {"tight, long", tight_long},
     [KL_RESET_CLASSIC] = {"classic", classic},
     [KL_RESET_CLASSIC_LONG] = {"classic, long", classic_long},
     [KL_RESET_USB_JTAG] = {"USB-Serial/JTAG", usb_jtag},
+    [KL_RESET_RFC2217_BRIEF] = {"RFC 2217, brief", rfc2217_brief},
     [KL_RESET_RFC2217] = {"RFC 2217", rfc2217},
     [KL_RESET_RFC2217_LONG] = {"RFC 2217, long", rfc2217_long},
     [KL_RESET_NONE] = {"none", none},
@@ -73,13 +81,13 @@ const struct kl_reset_step *kl_reset_steps(enum kl_reset_strategy s)
 }
 
 /* Which sequences suit a link, in the order in which they are tried (5.3). */
-static const enum kl_reset_strategy orders[][6] = {
-    [KL_LINK_SERIAL] = {KL_RESET_TIGHT, KL_RESET_TIGHT_LONG, KL_RESET_CLASSIC,
+static const enum kl_reset_strategy orders[][7] = {
+    [KL_LINK_SERIAL] = {KL_RESET_BRIEF, KL_RESET_TIGHT, KL_RESET_TIGHT_LONG, KL_RESET_CLASSIC,
                         KL_RESET_CLASSIC_LONG, KL_RESET_USB_JTAG, KL_RESET_COUNT},
     [KL_LINK_USB_JTAG] = {KL_RESET_USB_JTAG, KL_RESET_COUNT},
     [KL_LINK_USB_OTG] = {KL_RESET_TIGHT, KL_RESET_USB_JTAG, KL_RESET_COUNT},
-    [KL_LINK_RFC2217] = {KL_RESET_RFC2217, KL_RESET_RFC2217_LONG, KL_RESET_CLASSIC,
-                         KL_RESET_CLASSIC_LONG, KL_RESET_COUNT},
+    [KL_LINK_RFC2217] = {KL_RESET_RFC2217_BRIEF, KL_RESET_RFC2217, KL_RESET_RFC2217_LONG,
+                         KL_RESET_CLASSIC, KL_RESET_CLASSIC_LONG, KL_RESET_COUNT},
     [KL_LINK_RAW] = {KL_RESET_NONE, KL_RESET_COUNT},
 };
 
@@ -99,6 +107,9 @@ enum kl_reset_strategy kl_reset_choose(enum kl_link_kind link, enum kl_reset_str
 }
 
 /* Into the program: the strap is released first, or the chip would come back into its loader. */
+static const struct kl_reset_step run_brief[] = {
+    LINES(0, 0), LINES(0, 1), WAIT(20), LINES(0, 0), END,
+};
 static const struct kl_reset_step run_bridge[] = {
     LINES(0, 0), LINES(0, 1), WAIT(100), LINES(0, 0), END,
 };
@@ -107,7 +118,7 @@ static const struct kl_reset_step run_native[] = {
     LINES(0, 0), LINES(0, 1), WAIT(200), LINES(0, 0), END,
 };
 
-const struct kl_reset_step *kl_reset_run_steps(enum kl_link_kind link)
+const struct kl_reset_step *kl_reset_run_steps(enum kl_link_kind link, bool brief_works)
 {
     switch (link) {
     case KL_LINK_RAW:
@@ -116,6 +127,11 @@ const struct kl_reset_step *kl_reset_run_steps(enum kl_link_kind link)
     case KL_LINK_USB_OTG:
         return run_native;
     default:
-        return run_bridge;
+        return brief_works ? run_brief : run_bridge;
     }
+}
+
+bool kl_reset_is_brief(enum kl_reset_strategy s)
+{
+    return s == KL_RESET_BRIEF || s == KL_RESET_RFC2217_BRIEF;
 }

@@ -1,132 +1,44 @@
 /*
  * station_state.h: the inside of struct kl_station, shared by station*.c and board*.c only.
  *
- * Who does what:
- *   station.c       what comes in and goes out: events, actions, deadlines, commands, slots
- *   board.c         a board's life up to its start: the table of states, loader, failing
- *   board_link.c    its port: opening, closing, going away
- *   board_fixture.c  presence and absence where the adapter stays
- *   board_key.c     a board's life from its first word to done: everything that touches a key
- *   station_view.c  the snapshot and the bench's figures
+ *   station.c        what comes in: events, commands, slots; the station's four verbs
+ *   station_queue.c  what goes out: actions and notes
+ *   station_rules.c  what concerns more than one board: turns, figures, the end
+ *   station_view.c   the snapshot
+ *   board*.c         one board's life (board.h)
  */
-#ifndef KEYLINE_STATION_STATE_H
-#define KEYLINE_STATION_STATE_H
+#ifndef CORE_STATION_STATE_H
+#define CORE_STATION_STATE_H
 
-#include "keyline/station.h"
-
-#include "loader_state.h"
+#include "board.h"
 
 enum {
-    QUEUE_SIZE = 512,  /* actions and notes waiting to be pulled */
-    QUEUE_SPARE = 128, /* kept free of log lines and progress */
-    RECENT_MAX = 512,  /* finished boards that the figures look back at */
-    FOLLOWS_MAX = 5,   /* left the bus and came back, once its program was started */
-    RESTARTS_MAX = 3,  /* identified again because another board may have come */
+    ACTIONS_MAX = 8 * KL_SLOTS_MAX, /* waiting to be pulled: no event makes a board ask for more */
+    NOTES_MAX = 8 * KL_SLOTS_MAX,
+    NOTES_SPARE = 2 * KL_SLOTS_MAX, /* kept free of log lines and progress */
+    RECENT_MAX = 512,               /* finished boards that the figures look back at */
 };
 
-#define NO_KEY UINT32_MAX
-
-enum link_state {
-    LINK_CLOSED,
-    LINK_OPENING,
-    LINK_OPEN,
-    LINK_CLOSING,
+struct kl_actions {
+    struct kl_action item[ACTIONS_MAX];
+    unsigned head, count;
+    unsigned rotor;                /* board whose link is asked next */
+    uint32_t request;              /* the last id of a request to the store about no board */
+    char release_why[KL_TEXT_MAX]; /* an operator's reason, until it is pulled */
 };
 
-/* Who hears the bytes of the open link. */
-enum talker {
-    TALK_NONE,
-    TALK_LOADER,
-    TALK_HANDOVER,
-};
-
-struct slot {
-    /* the place */
-    unsigned index;
-    char name[KL_NAME_MAX], path[KL_PORT_MAX], usb_serial[64];
-    bool exists, network, plugged;
-    enum kl_link_kind kind;
-
-    /* what the place has taught us, kept from board to board */
-    enum kl_reset_strategy strategy; /* that worked last */
-    uint32_t baud_limit;             /* fastest rate that is still trusted here */
-    unsigned done, failed;
-    kl_us failed_at;
-    bool finished_once; /* --once: had its turn */
-
-    /* the link */
-    enum link_state link;
-    uint32_t generation; /* of the link's occupant; each open is a new one */
-    uint32_t request;    /* last id given out */
-    uint32_t io_floor;   /* ids up to here belong to an earlier task of the loader */
-    kl_us link_deadline; /* open or close must be answered by then */
-    kl_us reopen_at;     /* network, empty: next try */
-    kl_us reopen_wait;
-    unsigned opens_failed;
-    bool start_when_closed; /* a retry waits for the old link to close */
-    kl_us follow_until;     /* native USB: may vanish and come back until then, or KL_NEVER */
-    unsigned follows;       /* within this try */
-    bool returned;          /* it did, reset into its loader: the next connect talks first */
-
-    /* the board */
-    enum kl_state state;
-    kl_us since, deadline;
-    struct kl_fault fault; /* why it failed, or why it waits */
-    kl_us retry_at;        /* FAILED: by itself; KL_NEVER = a person decides */
-    unsigned tries;        /* of this board, 1 = the first */
-    unsigned retries_used[KL_FAULT_COUNT];
-    unsigned restarts;     /* times it was identified again within this try */
-    bool erase;            /* the next flashing erases everything first */
-    struct kl_mac damaged; /* this board twice showed its own key damaged: it is to be erased */
-    bool settled;          /* SETTLING: only waiting for its turn */
-    bool verify_again;     /* VERIFYING: it waited; the board must prove that it is still there */
-    kl_us heard_at;        /* last byte from the board */
-    bool left;             /* RECORDING: unplugged already; leaves when recorded */
-    enum talker talker;
-    struct kl_identity identity;
-    struct kl_mac seen;         /* who was last identified in this place */
-    struct kl_attempt attempt;  /* being lived */
-    struct kl_attempt finished; /* last one ended: what notes and store point to */
-    bool attempt_open, attempt_unsaved;
-    bool result_told; /* finished was a board's last try, and is in the figures */
-
-    /* --fixture */
-    bool probe_identifies;
-    unsigned probe_misses;
-    kl_us probe_at;
-
-    /* its key */
-    uint32_t key;
-    uint32_t awaited; /* request whose answer brings its secret; 0 = none */
-    bool have_secret, fetching, handed_over;
-    struct kl_key secret;
-    char label[KL_LABEL_MAX + 1];
-    kl_us store_retry_at;
-    kl_us listening_since, asked_at;
-    bool banner_seen;  /* the one start that our own reset causes */
-    bool banner_again; /* another one: the board is identified again before it is given a key */
-    bool acknowledged_only;
-
-    /* text of the loader, until its line is complete */
-    char line[KL_TEXT_MAX];
-    size_t line_size;
-
-    /* figures */
-    kl_us progress_noted;
-    uint64_t rate_done;
-    kl_us rate_at;
-    uint32_t rate;
-
-    struct kl_loader loader;
-    struct kl_handover handover;
-};
-
-struct queued {
-    struct kl_action action;
-    char text[KL_TEXT_MAX], label[KL_LABEL_MAX + 1];
+/* A note, and what its pointers lead to. */
+struct kl_noted {
+    struct kl_note note;
     struct kl_fault fault;
     struct kl_identity identity;
     struct kl_loader_progress progress;
+    char label[KL_LABEL_MAX + 1], text[KL_TEXT_MAX];
+};
+
+struct kl_notes {
+    struct kl_noted item[NOTES_MAX];
+    unsigned head, count;
 };
 
 struct finished_board {
@@ -134,101 +46,84 @@ struct finished_board {
     bool done;
 };
 
-struct kl_station {
-    struct kl_station_config config;
-    struct kl_bundle erase_bundle; /* the same images with erase_all */
-    kl_us now, began;
-    int64_t wall;
-    struct kl_pool pool;
-    bool have_keys;
-    unsigned fields;
-    struct slot slot[KL_SLOTS_MAX];
-    unsigned slot_count;
-
-    struct queued queue[QUEUE_SIZE];
-    unsigned head, queued;
-    unsigned rotor; /* slot whose link is asked next */
-    uint64_t notes_dropped, stale;
-
-    unsigned store_pending; /* answers outstanding */
-
-    bool paused, stopping, rest_said, few_said, store_trouble;
-    uint32_t done, failed, skipped, first_pass, no_keys;
+struct kl_figures {
+    uint32_t done, failed, skipped;
+    uint32_t first_pass;  /* done at the first try */
+    uint32_t without_key; /* --once: failed because no key was free */
     struct finished_board recent[RECENT_MAX];
     unsigned recent_count, recent_head;
-    kl_us median;
-    char warning[KL_TEXT_MAX];
-    kl_us warning_until;
+    kl_us median; /* of the done ones among them; 0 = none yet */
+};
+
+enum {
+    KL_FLASHED_MAX = 1024
+};
+
+struct kl_station {
+    struct kl_station_config config;
+    struct kl_bundle erase_bundle;         /* the same images with erase_all */
+    struct kl_mac flashed[KL_FLASHED_MAX]; /* boards of this run, the newest over the oldest */
+    unsigned flashed_count;
+    struct kl_bundle keyed_bundle; /* what a board that holds a key gets of them */
+    kl_us now, began;
+    int64_t wall;
     uint64_t version;
+
+    struct kl_pool pool;
+    bool have_keys;  /* the CSV was read: boards may start */
+    unsigned fields; /* of its keys */
+
+    struct kl_board board[KL_SLOTS_MAX];
+    unsigned board_count;
+
+    struct kl_actions actions;
+    struct kl_notes notes;
+
+    struct {
+        unsigned pending; /* answers outstanding */
+        bool trouble;     /* the last one told of trouble */
+    } store;
+
+    struct {
+        bool paused;   /* nothing new is started */
+        bool stopping; /* what may end, ends */
+        bool rested;   /* KL_AC_REST was asked for */
+        bool few_told; /* that few keys are left */
+    } mode;
+
+    struct kl_figures figures;
+    struct {
+        char text[KL_TEXT_MAX];
+        kl_us until;
+    } warning;
 };
 
 /* station.c */
-struct queued *kl_queue_action(struct kl_station *st, const struct slot *s,
-                               enum kl_action_kind kind);
-/* NULL if a log line or progress found no room: then it is not told. */
-struct queued *kl_queue_note(struct kl_station *st, struct slot *s, enum kl_note_kind kind);
-void kl_note_text(struct kl_station *st, struct slot *s, enum kl_note_kind kind, const char *text);
-void kl_note_key(struct kl_station *st, struct slot *s, const char *what, const char *text);
-void kl_station_warn(struct kl_station *st, const char *text);
-void kl_ask_store(struct kl_station *st, struct slot *s, enum kl_store_op op, uint32_t key,
+/* Keys may have become free: boards that wait for one ask again. */
+void kl_station_serve_waiting(struct kl_station *st);
+
+/* station_queue.c */
+struct kl_action *kl_ask(struct kl_station *st, const struct kl_board *b, enum kl_action_kind kind);
+/* `b` = NULL: an operator releases a key whose board is not here. `reason` is a string that stays,
+   or an operator's, which is copied. */
+void kl_ask_store(struct kl_station *st, struct kl_board *b, enum kl_store_op op, uint32_t key,
                   const char *reason);
-/* May this slot begin (or try again) now? */
-bool kl_may_start(const struct kl_station *st, const struct slot *s);
-void kl_board_finished(struct kl_station *st, struct slot *s, enum kl_state result);
+/* `b` = NULL: about the bench. NULL if a log line or progress found no room: then it is not told.
+ */
+struct kl_noted *kl_tell(struct kl_station *st, const struct kl_board *b, enum kl_note_kind kind);
+void kl_tell_text(struct kl_station *st, const struct kl_board *b, enum kl_note_kind kind,
+                  const char *text);
+void kl_tell_key(struct kl_station *st, const struct kl_board *b, const char *what,
+                 const char *text);
+
+/* station_rules.c */
+/* May this board begin (or try again) now? */
+bool kl_may_start(const struct kl_station *st, const struct kl_board *b);
+/* A board's turn is over; b->attempts.ended tells how. */
+void kl_board_finished(struct kl_station *st, struct kl_board *b, enum kl_state result);
 void kl_look_for_common_cause(struct kl_station *st);
-
-/* board.c */
-void kl_board_enter(struct kl_station *st, struct slot *s, enum kl_state state);
-bool kl_state_is_live(enum kl_state state); /* CONNECTING … RECORDING */
-void kl_board_fail(struct kl_station *st, struct slot *s, enum kl_reason reason,
-                   const char *detail);
-void kl_board_fail_with(struct kl_station *st, struct slot *s, const struct kl_fault *fault);
-/* Another board may have come: start from the beginning, without counting a failure. */
-void kl_board_identify_again(struct kl_station *st, struct slot *s, const char *why);
-void kl_board_skip(struct kl_station *st, struct slot *s);
-void kl_board_retry(struct kl_station *st, struct slot *s, bool erase);
-void kl_board_park(struct kl_station *st, struct slot *s);
-void kl_board_plugged(struct kl_station *st, struct slot *s);
-void kl_board_begin(struct kl_station *st, struct slot *s); /* a try, with the link open */
-void kl_board_try_start(struct kl_station *st, struct slot *s);
-void kl_board_rx(struct kl_station *st, struct slot *s, const uint8_t *data, size_t size);
-void kl_board_io_done(struct kl_station *st, struct slot *s, uint32_t request, bool ok);
-void kl_board_tick(struct kl_station *st, struct slot *s);
-kl_us kl_board_deadline(const struct slot *s);
-void kl_board_loader_step(struct kl_station *st, struct slot *s);
-void kl_board_finish_attempt(struct kl_station *st, struct slot *s, enum kl_state result);
-void kl_board_tell_failure(struct kl_station *st, struct slot *s);
-
-/* board_link.c */
-void kl_board_open_link(struct kl_station *st, struct slot *s);
-void kl_board_watch_port(struct kl_station *st, struct slot *s); /* it rests, perhaps closed */
-void kl_board_close_link(struct kl_station *st, struct slot *s);
-void kl_board_link_opened(struct kl_station *st, struct slot *s, const struct kl_event *ev);
-void kl_board_link_lost(struct kl_station *st, struct slot *s, const char *why);
-void kl_board_link_closed(struct kl_station *st, struct slot *s);
-void kl_board_link_overdue(struct kl_station *st, struct slot *s);
-void kl_board_follow_again(struct kl_station *st, struct slot *s);
-void kl_board_unplugged(struct kl_station *st, struct slot *s);
-void kl_board_gone(struct kl_station *st, struct slot *s, const char *why);
-
-/* Only with --fixture: the link stays open. */
-void kl_board_left_fixture(struct kl_station *st, struct slot *s, const char *why);
-
-/* board_fixture.c */
-bool kl_fixture_is_probing(const struct slot *s); /* the loader talks for the fixture */
-bool kl_fixture_watches(const struct kl_station *st, const struct slot *s);
-void kl_fixture_step(struct kl_station *st, struct slot *s); /* the loader moved on while probing */
-void kl_fixture_tick(struct kl_station *st, struct slot *s);
-
-/* board_key.c */
-void kl_board_forget_key(struct kl_station *st, struct slot *s);
-void kl_board_drop_lost_keys(struct kl_station *st); /* after a key may have been freed */
-void kl_board_recognise(struct kl_station *st, struct slot *s); /* after identification */
-void kl_board_listen(struct kl_station *st, struct slot *s); /* after the reset into the program */
-void kl_board_handover_step(struct kl_station *st, struct slot *s);
-void kl_board_ask_pool(struct kl_station *st, struct slot *s);
-void kl_board_key_stored(struct kl_station *st, const struct kl_event *ev);
-void kl_board_key_tick(struct kl_station *st, struct slot *s);
-void kl_board_give_back_unsent(struct kl_station *st, struct slot *s, const char *reason);
+void kl_check_keys_left(struct kl_station *st);
+void kl_station_stop(struct kl_station *st);
+void kl_rest_if_all_done(struct kl_station *st);
 
 #endif

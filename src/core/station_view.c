@@ -5,32 +5,32 @@
 
 #include <string.h>
 
-static void look_at_slot(const struct slot *s, struct kl_slot_view *v)
+static void look_at_slot(const struct kl_board *b, struct kl_slot_view *v)
 {
-    const struct kl_loader_progress *p = kl_loader_progress(&s->loader);
+    const struct kl_loader_progress *p = kl_loader_progress(&b->loader);
 
     *v = (struct kl_slot_view){
-        .network = s->network,
-        .plugged = s->plugged,
-        .state = s->state,
-        .since = s->since,
-        .retry_at = s->retry_at,
-        .fault = s->fault,
-        .identity = s->identity,
+        .network = b->port.network,
+        .plugged = b->port.plugged,
+        .state = b->state,
+        .since = b->since,
+        .retry_at = b->attempts.retry_at,
+        .fault = b->fault,
+        .identity = b->identity,
         .left = KL_NEVER,
-        .tries = s->tries,
-        .already = s->attempt.already,
-        .boards_done = s->done,
-        .boards_failed = s->failed,
+        .tries = b->attempts.tries,
+        .already = b->attempts.lived.already,
+        .boards_done = b->place.done,
+        .boards_failed = b->place.failed,
     };
-    kl_copy(v->name, sizeof v->name, s->name);
-    kl_copy(v->port, sizeof v->port, s->path);
-    kl_copy(v->label, sizeof v->label, s->label);
-    if (s->state != KL_ST_EMPTY && s->state != KL_ST_SETTLING)
+    kl_copy(v->name, sizeof v->name, b->place.name);
+    kl_copy(v->port, sizeof v->port, b->port.path);
+    kl_copy(v->label, sizeof v->label, b->custody.label);
+    if (b->state != KL_ST_EMPTY && b->state != KL_ST_SETTLING)
         v->progress = *p;
-    if (s->state == KL_ST_FLASHING && s->rate > 0) {
-        v->bytes_per_second = s->rate;
-        v->left = (kl_us)((p->total - p->done) * 1000000u / s->rate);
+    if (b->state == KL_ST_FLASHING && b->pace.bytes_per_second > 0) {
+        v->bytes_per_second = b->pace.bytes_per_second;
+        v->left = (kl_us)((p->total - p->done) * 1000000u / b->pace.bytes_per_second);
     }
 }
 
@@ -40,40 +40,41 @@ static uint32_t boards_per_hour(const struct kl_station *st)
     kl_us span = st->now - st->began;
     unsigned n = 0;
 
+    KL_ASSERT(span >= 0 && st->figures.recent_count <= RECENT_MAX);
     if (span > KL_SEC(3600))
         span = KL_SEC(3600);
     if (span < KL_SEC(1))
         return 0;
-    for (unsigned i = 0; i < st->recent_count; i++)
-        n += st->recent[i].done && st->now - st->recent[i].at <= span;
+    for (unsigned i = 0; i < st->figures.recent_count; i++)
+        n += st->figures.recent[i].done && st->now - st->figures.recent[i].at <= span;
     return (uint32_t)((uint64_t)n * KL_SEC(3600) / (uint64_t)span);
 }
 
 void kl_station_look(const struct kl_station *st, struct kl_snapshot *out)
 {
+    KL_ASSERT(st->board_count <= KL_SLOTS_MAX);
     memset(out, 0, sizeof *out);
     out->version = st->version;
     out->at = st->now;
-    out->slot_count = st->slot_count;
-    for (unsigned i = 0; i < st->slot_count; i++)
-        look_at_slot(&st->slot[i], &out->slot[i]);
+    out->slot_count = st->board_count;
+    for (unsigned i = 0; i < st->board_count; i++)
+        look_at_slot(&st->board[i], &out->slot[i]);
     out->keys = st->pool.counts;
-    out->done = st->done;
-    out->failed = st->failed;
-    out->skipped = st->skipped;
-    out->first_pass = st->first_pass;
+    out->done = st->figures.done;
+    out->failed = st->figures.failed;
+    out->skipped = st->figures.skipped;
+    out->first_pass = st->figures.first_pass;
     out->boards_per_hour = boards_per_hour(st);
-    out->median_board = st->median;
+    out->median_board = st->figures.median;
     out->keys_empty_in =
         out->boards_per_hour
             ? (kl_us)((uint64_t)out->keys.free * KL_SEC(3600) / out->boards_per_hour)
             : KL_NEVER;
-    out->paused = st->paused;
-    out->stopping = st->stopping;
+    out->paused = st->mode.paused;
+    out->stopping = st->mode.stopping;
     out->few_keys = st->have_keys && out->keys.free <= st->config.warn_keys;
-    out->store_trouble = st->store_trouble;
-    kl_copy(out->warning, sizeof out->warning, st->warning);
-    out->stale = st->stale;
+    out->store_trouble = st->store.trouble;
+    kl_copy(out->warning, sizeof out->warning, st->warning.text);
     out->in_doubt_version = st->pool.doubts;
 }
 
@@ -96,5 +97,6 @@ unsigned kl_station_in_doubt(const struct kl_station *st, struct kl_in_doubt *ou
         out[n++].mac = k->mac;
         left--;
     }
+    KL_ASSERT(n <= capacity);
     return n;
 }

@@ -14,8 +14,14 @@
 struct headless;
 struct headless *headless_create(struct kl_shell *sh, int fd);
 bool headless_free(struct headless *h);
+/* Whether the journal reads what is written to `fd` (the service manager says so): then each line
+   begins with its level, "<4>". */
+bool headless_goes_to_journal(int fd);
 /* A note as one line without time and slot; false for progress, which is no line. */
-bool note_line(const struct kl_action *note, char *out, size_t size);
+bool note_line(const struct kl_note *n, char *out, size_t size);
+
+/* A note about a result, for the figures. */
+struct kl_stats_result stats_result(const struct kl_told *told);
 
 /* events.c: one JSON object per line (docs/events.md). */
 struct events;
@@ -35,10 +41,28 @@ struct hook;
 struct hook *hook_create(struct kl_shell *sh, const char *command);
 bool hook_free(struct hook *h);
 
-/* server.c: dashboards over a Unix socket. NULL and a sentence if there is no place for it. */
+/* metrics.c: --metrics: how the bench stands, for Prometheus. NULL is fine. */
+struct metrics;
+struct metrics *metrics_create(struct kl_shell *sh, const char *file);
+/* Before the loop's last run, and after it. */
+void metrics_close(struct metrics *m);
+bool metrics_free(struct metrics *m);
+
+/* older.c: tells once that this program's file was replaced. NULL is fine. */
+struct older;
+struct older *older_create(struct kl_shell *sh);
+/* Before the loop's last run, and after it. */
+void older_close(struct older *o);
+void older_free(struct older *o);
+
+/* server.c: dashboards over a Unix socket. NULL and a sentence if there is no place for it. `csv`
+   may be the socket's own name (kl_wire_is_socket): then the group of this process may talk to it.
+ */
 struct server;
 struct server *server_create(struct kl_shell *sh, const char *csv,
                              const struct kl_wire_hello *hello, char error[KL_TEXT_MAX]);
+/* The images on disk are other ones than those that are flashed, or are the same again. */
+void server_build_changed(struct server *s, bool stale);
 /* Before the loop's last run, and after it. */
 void server_close(struct server *s);
 void server_free(struct server *s);

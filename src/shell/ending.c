@@ -34,7 +34,7 @@ static void on_signal(uv_signal_t *signal, int number)
 {
     struct kl_shell *sh = signal->data;
 
-    struct kl_command stop = {.kind = KL_CMD_STOP};
+    struct kl_command stop = {.kind = KL_CMD_STOP, .operator_name = "a signal"};
     char error[KL_TEXT_MAX];
 
     (void)number;

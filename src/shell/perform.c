@@ -143,9 +143,16 @@ static void do_io(struct kl_shell *sh, const struct kl_action *a)
 static void on_stored(void *ctx, const struct kl_action *request, enum kl_store_status status,
                       const struct kl_key *key, const char *text)
 {
-    struct item *item = push_event(ctx, KL_EV_STORED, request->slot);
-    struct kl_event *ev = &item->event;
+    struct item *item;
+    struct kl_event *ev;
 
+    if (request->u.store.op == KL_OP_COMMAND) {
+        if (status != KL_STORE_OK)
+            kl_shell_tell(ctx, "what the operator did can't be kept in the history");
+        return;
+    }
+    item = push_event(ctx, KL_EV_STORED, request->slot);
+    ev = &item->event;
     ev->generation = request->generation;
     ev->request = request->request;
     ev->u.stored.op = request->u.store.op;
@@ -222,9 +229,6 @@ void perform(struct kl_shell *sh, const struct kl_action *a)
         break;
     case KL_AC_STORE:
         kl_store_submit(sh->store, a);
-        break;
-    case KL_AC_NOTE:
-        tell(sh, a);
         break;
     case KL_AC_REST:
         begin_ending(sh, a->u.exit);

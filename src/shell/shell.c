@@ -65,8 +65,11 @@ static void read_clocks(struct kl_shell *sh)
 
 static void drain(struct kl_shell *sh)
 {
+    struct kl_note note;
     struct kl_action action;
 
+    while (kl_station_note(sh->station, &note))
+        tell(sh, &note);
     while (sh->phase == PHASE_RUNNING && kl_station_next(sh->station, &action))
         perform(sh, &action);
 }
@@ -186,22 +189,17 @@ static void on_check(uv_check_t *check)
 /* ---- faces ------------------------------------------------------------------------------------
  */
 
-void tell(struct kl_shell *sh, const struct kl_action *action)
+void tell(struct kl_shell *sh, const struct kl_note *note)
 {
+    const struct place *place = note->slot < sh->place_count ? &sh->place[note->slot] : NULL;
     struct kl_told told = {
         .wall = sh->wall,
-        .slot = action->slot,
-        .slot_name = "",
-        .port = "",
-        .action = action,
+        .slot_name = place ? place->name : "",
+        .port = place ? place->path : "",
+        .note = note,
     };
 
-    if (action->u.note.kind == KL_NOTE_STATION || action->slot >= sh->place_count) {
-        told.slot = KL_TOLD_BENCH;
-    } else {
-        told.slot_name = sh->place[action->slot].name;
-        told.port = sh->place[action->slot].path;
-    }
+    KL_ASSERT(place || note->slot == KL_BENCH);
     for (unsigned i = 0; i < sh->listener_count; i++)
         if (sh->listeners[i].listener->note)
             sh->listeners[i].listener->note(sh->listeners[i].ctx, &told);
@@ -209,12 +207,9 @@ void tell(struct kl_shell *sh, const struct kl_action *action)
 
 void kl_shell_tell(struct kl_shell *sh, const char *text)
 {
-    struct kl_action action = {.kind = KL_AC_NOTE};
+    struct kl_note note = {.kind = KL_NOTE_STATION, .slot = KL_BENCH, .label = "", .text = text};
 
-    action.u.note.kind = KL_NOTE_STATION;
-    action.u.note.text = text;
-    action.u.note.label = "";
-    tell(sh, &action);
+    tell(sh, &note);
 }
 
 void kl_shell_listen(struct kl_shell *sh, const struct kl_listener *listener, void *ctx)
@@ -237,25 +232,6 @@ void kl_shell_look(struct kl_shell *sh, struct kl_snapshot *out)
 unsigned kl_shell_in_doubt(struct kl_shell *sh, struct kl_in_doubt *out, unsigned capacity)
 {
     return kl_station_in_doubt(sh->station, out, capacity);
-}
-
-bool kl_shell_command(struct kl_shell *sh, const struct kl_command *command,
-                      char error[KL_TEXT_MAX])
-{
-    const char *why = NULL;
-
-    if (command->kind == KL_CMD_ADD_PORT)
-        return add_port(sh, command->argument, error);
-    if (command->kind == KL_CMD_REMOVE_PORT)
-        return remove_port(sh, command->slot, error);
-    if (command->kind == KL_CMD_RELEASE)
-        why = kl_station_unreleasable(sh->station, &command->fingerprint);
-    if (why) {
-        kl_copy(error, KL_TEXT_MAX, why);
-        return false;
-    }
-    push_event(sh, KL_EV_COMMAND, command->slot)->event.u.command = *command;
-    return true;
 }
 
 uv_loop_t *kl_shell_loop(struct kl_shell *sh)

@@ -14,7 +14,7 @@
 #include "keyline/shell.h"
 
 enum {
-    LISTENERS_MAX = 8,
+    LISTENERS_MAX = 12,
     HOTPLUG_PORTS_MAX = 128,
 };
 
@@ -137,7 +137,7 @@ struct item *push_event(struct kl_shell *sh, enum kl_event_kind kind, unsigned s
 void push_bytes(struct kl_shell *sh, struct item *item, const uint8_t *data, size_t size);
 /* Feeds what waits, does what the core asks, arms the timer. Never from inside an action. */
 void pump(struct kl_shell *sh);
-void tell(struct kl_shell *sh, const struct kl_action *action);
+void tell(struct kl_shell *sh, const struct kl_note *note);
 
 /* perform.c */
 void perform(struct kl_shell *sh, const struct kl_action *action);

@@ -54,6 +54,7 @@ enum image_state {
     IMAGE_NO_MAGIC,
     IMAGE_CHECKSUM,
     IMAGE_HASH,
+    IMAGE_SIGNATURE,
     IMAGE_OTHER_CHIP
 };
 
@@ -61,6 +62,45 @@ struct image {
     enum image_state state;
     uint32_t entry, segments, has, wants; /* checksums */
 };
+
+static bool digest_is(const uint8_t *data, uint32_t size, const uint8_t *expected)
+{
+    uint8_t digest[SHA256_DIGEST_LENGTH];
+    SHA2_CTX sha;
+
+    SHA256Init(&sha);
+    SHA256Update(&sha, data, size);
+    SHA256Final(digest, &sha);
+    return memcmp(digest, expected, sizeof digest) == 0;
+}
+
+static bool digest384_is(const uint8_t *data, uint32_t size, const uint8_t *expected)
+{
+    uint8_t digest[SHA384_DIGEST_LENGTH];
+    SHA2_CTX sha;
+
+    SHA384Init(&sha);
+    SHA384Update(&sha, data, size);
+    SHA384Final(digest, &sha);
+    return memcmp(digest, expected, sizeof digest) == 0;
+}
+
+/* A build for Secure Boot V2 looks at its own signature when it first starts (§7.5): the digest in
+   each block has to be that of all before the block's sector. */
+static bool signature_fits(const uint8_t *p, uint32_t end, uint32_t room)
+{
+    uint32_t at = (end + SECTOR - 1) / SECTOR * SECTOR;
+
+    for (uint32_t i = 0; i < 3 && at + SECTOR <= room; i++) {
+        const uint8_t *block = p + at + i * 1216;
+        if (block[0] != 0xE7 || (block[1] != 2 && block[1] != 3))
+            break;
+        if (block[1] == 3 && block[2] == 1 ? !digest384_is(p, at, block + 4)
+                                           : !digest_is(p, at, block + 4))
+            return false;
+    }
+    return true;
+}
 
 static struct image look_at(const struct kl_vboard *b, uint32_t offset, uint32_t room)
 {
@@ -97,15 +137,10 @@ static struct image look_at(const struct kl_vboard *b, uint32_t offset, uint32_t
         return image;
     if ((p[12] | p[13] << 8) != b->chip->image_chip_id)
         image.state = IMAGE_OTHER_CHIP;
-    else if (p[23] == 1 && at + 32 <= room) {
-        uint8_t digest[SHA256_DIGEST_LENGTH];
-        SHA2_CTX sha;
-        SHA256Init(&sha);
-        SHA256Update(&sha, p, at);
-        SHA256Final(digest, &sha);
-        if (memcmp(digest, p + at, sizeof digest) != 0)
-            image.state = IMAGE_HASH;
-    }
+    else if (p[23] == 1 && at + 32 <= room && !digest_is(p, at, p + at))
+        image.state = IMAGE_HASH;
+    else if (!signature_fits(p, p[23] == 1 ? at + 32 : at, room))
+        image.state = IMAGE_SIGNATURE;
     return image;
 }
 
@@ -153,7 +188,8 @@ static bool table_good(struct kl_vboard *b)
         return true;
     case PARTITIONS_NONE:
         board_sayf(b, "E (33) flash_parts: partition 0 invalid magic number 0x%x\r\n",
-                   (unsigned)(b->flash[0x8000] | b->flash[0x8001] << 8));
+                   (unsigned)(b->flash[partitions_table_at(b)] |
+                              b->flash[partitions_table_at(b) + 1] << 8));
         break;
     case PARTITIONS_MD5:
         board_say(b, "E (33) flash_parts: MD5 of partition table does not match\r\n");
@@ -170,40 +206,55 @@ static bool table_good(struct kl_vboard *b)
     return false;
 }
 
-static bool app_good(struct kl_vboard *b)
+static void say_what_is_wrong(struct kl_vboard *b, const struct partition *app,
+                              const struct image *image)
 {
-    struct partition app;
-
-    if (!partitions_find_app(b, &app)) {
-        board_say(b, "E (52) boot: No bootable app partitions in the partition table\r\n");
-        return false;
-    }
-    struct image image = look_at(b, app.offset, app.size);
-    switch (image.state) {
+    switch (image->state) {
     case IMAGE_GOOD:
-        return true;
+        return;
     case IMAGE_NO_MAGIC:
         board_sayf(b,
                    "E (52) esp_image: image at 0x%x has invalid magic byte (nothing flashed "
                    "here?)\r\n",
-                   (unsigned)app.offset);
+                   (unsigned)app->offset);
         break;
     case IMAGE_CHECKSUM:
         board_sayf(b, "E (82) esp_image: Checksum failed. Calculated 0x%x read 0x%x\r\n",
-                   (unsigned)image.has, (unsigned)image.wants);
+                   (unsigned)image->has, (unsigned)image->wants);
         break;
     case IMAGE_HASH:
         board_say(b, "E (82) esp_image: Image hash failed - image is corrupt\r\n");
         break;
+    case IMAGE_SIGNATURE:
+        board_say(b, "E (82) secure_boot_v2: image digest does not match its signature\r\n");
+        break;
     case IMAGE_OTHER_CHIP:
         board_sayf(b, "E (52) boot_comm: mismatch chip ID, expected %d, found %u\r\n",
-                   b->chip->image_chip_id, (unsigned)b->flash[app.offset + 12]);
+                   b->chip->image_chip_id, (unsigned)b->flash[app->offset + 12]);
         break;
     }
-    board_sayf(b,
-               "E (88) boot: %s app partition is not bootable\r\n"
-               "E (94) boot: No bootable app partitions in the partition table\r\n",
-               app.subtype == 0 ? "Factory" : "OTA");
+    if (app->subtype >= 0x10 && app->subtype <= 0x1F)
+        board_sayf(b, "E (88) boot: OTA app partition slot %u is not bootable\r\n",
+                   app->subtype & 15u);
+    else
+        board_say(b, "E (88) boot: Factory app partition is not bootable\r\n");
+}
+
+/* The first good one, in the order in which the bootloader tries them. */
+static bool find_app(struct kl_vboard *b)
+{
+    struct partition app[PARTITIONS_APPS_MAX];
+    unsigned count = partitions_to_try(b, app);
+
+    for (unsigned i = 0; i < count; i++) {
+        struct image image = look_at(b, app[i].offset, app[i].size);
+        if (image.state == IMAGE_GOOD) {
+            b->boot_offset = app[i].offset;
+            return true;
+        }
+        say_what_is_wrong(b, &app[i], &image);
+    }
+    board_say(b, "E (94) boot: No bootable app partitions in the partition table\r\n");
     return false;
 }
 
@@ -221,6 +272,10 @@ static bool rom_loads(struct kl_vboard *b)
     if (b->bricked || image.state == IMAGE_NO_MAGIC) {
         for (int i = 0; i < 4; i++)
             board_sayf(b, "invalid header: 0x%08x\r\n", (unsigned)get_u32(b->flash + at));
+        return false;
+    }
+    if (image.state == IMAGE_SIGNATURE) {
+        board_say(b, "secure boot verification failed\r\nets_main.c 371 \r\n");
         return false;
     }
     if (image.state != IMAGE_GOOD) {
@@ -247,6 +302,10 @@ static bool esp8266_loads(struct kl_vboard *b)
 
 static void start_program(struct kl_vboard *b)
 {
+    if (fault_is(b, FAULT_ID_ENCRYPTS_ITSELF) && !fault_is(b, FAULT_ID_FLASH_ENCRYPTED)) {
+        b->faults.set[FAULT_ID_FLASH_ENCRYPTED] = true;
+        regs_init(b);
+    }
     b->boot_ok = true;
     b->timer_at = b->now + (b->config.paced ? BOOT_US : 0);
     if (fault_is(b, FAULT_ID_SLOW_BOOT))
@@ -274,8 +333,13 @@ void boot_start(struct kl_vboard *b, enum reset_cause cause)
         return;
     }
     load_lines(b, b->chip->bootloader_offset);
-    if (sizes_fit(b, b->chip->bootloader_offset) && table_good(b) && app_good(b))
+    if (sizes_fit(b, b->chip->bootloader_offset) && table_good(b) && find_app(b))
         start_program(b);
     else
         loop(b, CAUSE_SOFTWARE);
+}
+
+uint32_t kl_vboard_started(const struct kl_vboard *b)
+{
+    return b->boot_offset;
 }

@@ -20,8 +20,15 @@ enum partitions_state {
 
 /* What a bootloader would say of the table; `culprit` is set for TOO_BIG. */
 enum partitions_state partitions_check(const struct kl_vboard *b, struct partition *culprit);
-/* factory, or else the first OTA slot. */
-bool partitions_find_app(const struct kl_vboard *b, struct partition *out);
+enum {
+    PARTITIONS_APPS_MAX = 18 /* factory, sixteen slots, test */
+};
+
+/* Where the bootloader that was flashed looks for the table. */
+uint32_t partitions_table_at(const struct kl_vboard *b);
+/* The programs in the order in which the bootloader tries them, by otadata's choice; how many. What
+   it says about that is printed. */
+unsigned partitions_to_try(struct kl_vboard *b, struct partition out[PARTITIONS_APPS_MAX]);
 /* The NVS partition; where it usually is if the table names none. */
 struct partition partitions_nvs(const struct kl_vboard *b);
 

@@ -25,7 +25,7 @@ static uint32_t milliseconds(const struct kl_vboard *b)
 
 static void field_key(unsigned field, char out[8])
 {
-    snprintf(out, 8, "f%u", field % 1000u);
+    snprintf(out, 8, "key%u", field % 1000u + 1);
 }
 
 static unsigned count_of(const struct kl_vboard *b)

@@ -95,12 +95,31 @@ static void fix_security(struct kl_vboard *b)
         fix_bits(b, &b->chip->secure_boot, 1);
 }
 
+enum {
+    OSCILLATOR = 133, /* the eFuse's figure for the 8 MHz oscillator */
+    DRIFT = 10,       /* how far that is off by now, in 1/1000: the ROM's measurement is too */
+};
+
+/* As the calibration's counter has it, in steps of 52 kHz (§4.4). */
+static uint32_t esp32_count(const struct kl_vboard *b)
+{
+    uint64_t drift = fault_is(b, FAULT_ID_CLOCK_OFF) ? fault_figure(b, FAULT_ID_CLOCK_OFF) : DRIFT;
+    uint64_t seen = (uint64_t)crystal_hz(b) * (1000 + drift) / 1000;
+
+    return (uint32_t)(seen * 40 / (15625 * OSCILLATOR));
+}
+
+uint64_t esp32_measures(const struct kl_vboard *b)
+{
+    return (uint64_t)esp32_count(b) * 15625 * OSCILLATOR / 40;
+}
+
 static void fix_clocks(struct kl_vboard *b)
 {
     switch (b->chip->id) {
-    case KL_CHIP_ESP32: /* the ROM's own measurement of a 40 MHz crystal: exact (§4.4) */
-        fix(b, 0x3FF5F06C, (fault_is(b, FAULT_ID_EMULATED) ? 1280u : 2560u) << 7, UINT32_MAX);
-        fix(b, b->chip->efuse_base + 16, 100, 0xFF);
+    case KL_CHIP_ESP32:
+        fix(b, 0x3FF5F06C, esp32_count(b) << 7, UINT32_MAX);
+        fix(b, b->chip->efuse_base + 16, OSCILLATOR, 0xFF);
         break;
     case KL_CHIP_ESP32C5: /* the crystal that the ROM assumes, in MHz (§4.4) */
         fix(b, 0x60096110, (uint32_t)b->v->rom_assumes_mhz << 24, 0x7Fu << 24);
@@ -258,7 +277,7 @@ static void spi_execute(struct kl_vboard *b, const struct spi_layout *at)
 
 static uint32_t uart_divider(const struct kl_vboard *b)
 {
-    uint32_t divider = b->v->crystal_mhz * 1000000u / b->chip_baud;
+    uint32_t divider = crystal_hz(b) / b->chip_baud;
 
     return (b->chip->id == KL_CHIP_ESP8266 ? 2 * divider : divider) & 0xFFFFF;
 }

@@ -319,7 +319,7 @@ static void after_ram_end(struct kl_vboard *b, const struct question *q)
     if (!could_run(&b->loader, entry)) {
         board_complain(b, "RAM end: nothing whole is loaded at 0x%x", (unsigned)entry);
         board_enter(b, BOARD_DEAD);
-    } else if (fault_is(b, FAULT_ID_EMULATED) || fault_takes(b, FAULT_ID_STUB_FAILS)) {
+    } else if (fault_is(b, FAULT_ID_ROM_HANGS) || fault_takes(b, FAULT_ID_STUB_FAILS)) {
         board_enter(b, BOARD_DEAD);
     } else {
         stub_start(b);
@@ -371,9 +371,9 @@ static uint8_t do_baud(struct kl_vboard *b, const struct question *q, struct ans
 /* The ROM divides a clock that it may be wrong about (§4.4). */
 static void after_baud(struct kl_vboard *b, const struct question *q)
 {
-    uint64_t rate = (uint64_t)get_u32(q->data) * b->v->crystal_mhz / b->v->rom_assumes_mhz;
+    uint64_t rate = (uint64_t)get_u32(q->data) * crystal_hz(b) / rom_assumes_hz(b);
 
-    if (fault_is(b, FAULT_ID_EMULATED))
+    if (fault_is(b, FAULT_ID_ROM_HANGS))
         board_enter(b, BOARD_DEAD);
     else
         board_set_baud(b, rate ? (uint32_t)rate : 1);

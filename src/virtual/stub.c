@@ -51,7 +51,11 @@ void stub_start(struct kl_vboard *b)
     board_enter(b, BOARD_STUB);
     if (b->config.paced)
         b->work += KL_MS(10); /* it waits for the ROM's last answer to leave */
+    if (fault_is(b, FAULT_ID_STUB_RETURNS))
+        board_set_baud(b, l->found_baud);
     loader_send(b, (const uint8_t *)"OHAI", 4);
+    if (fault_takes(b, FAULT_ID_STUB_DIES))
+        board_enter(b, BOARD_DEAD);
 }
 
 static void reply(struct kl_vboard *b, uint8_t op, const struct answer *a, uint16_t status)

@@ -354,6 +354,7 @@ void kl_vboard_rx(struct kl_vboard *b, const uint8_t *data, size_t size, kl_us n
     advance(b, now);
     if (b->mode == BOARD_OFF)
         return;
+    b->loader.deaf_bytes = 0;
     lane_put(b, &b->rx, data, size, b->now, b->host_baud);
     advance(b, now);
 }

@@ -46,6 +46,9 @@ struct vchip {
 };
 
 const struct vchip *vchip(enum kl_chip_id id);
+uint32_t crystal_hz(const struct kl_vboard *b);
+/* What the ROM takes that for when it computes dividers; an ESP32 measures it, and not well. */
+uint64_t rom_assumes_hz(const struct kl_vboard *b);
 
 /* ---- faults (fault.c) -------------------------------------------------------------------------*/
 
@@ -80,13 +83,19 @@ enum fault_argument {
  X(DEAF,           "deaf",            FLAG,  0,      "hears nothing: the wire from the adapter's TX is broken") \
  X(MUTE,           "mute",            FLAG,  0,      "says nothing: the wire to the adapter's RX is broken") \
  X(NO_BAUD,        "no_baud",         TIMES, 0,      "refuses CHANGE_BAUDRATE") \
- X(EMULATED,       "emulated",        FLAG,  0,      "the ROM of an emulated ESP32: no clock to measure, and it hangs once it is told another rate or to start a stub") \
+ X(ROM_HANGS,      "rom_hangs",       FLAG,  0,      "the ROM hangs once it is told another rate or to start a stub") \
+ X(STUB_RETURNS,   "stub_returns",    FLAG,  0,      "the stub speaks at the rate that SYNC found, whatever the ROM was told") \
+ X(STUB_DIES,      "stub_dies",       TIMES, 0,      "the first N stubs greet and say nothing more") \
+ X(DEAF_AMID,      "deaf_amid",       VALUE, 20,     "asked for MD5 amid a stream, the stub hears nothing for N ms") \
+ X(CLOCK_OFF,      "clock_off",       VALUE, 48,     "an ESP32's ROM takes its crystal for N/1000 faster than it is") \
+ X(CRYSTAL_26,     "crystal_26",      FLAG,  0,      "an ESP32 with a crystal of 26 MHz") \
  X(NO_FLASH,       "no_flash",        FLAG,  0,      "no flash chip answers") \
  X(BAD_CELL,       "bad_cell",        VALUE, 0x10100,"the flash byte at this address stays 0xFF") \
  X(WRITE_FAILS,    "write_fails",     TIMES, 0,      "the first N blocks can't be written to flash") \
  X(MD5_WRONG,      "md5_wrong",       TIMES, 0,      "the first N MD5 answers are wrong") \
  X(STUB_FAILS,     "stub_fails",      TIMES, 0,      "the first N uploaded stubs do not start") \
  X(FLASH_ENCRYPTED,"flash_encrypted", FLAG,  0,      "flash encryption is on") \
+ X(ENCRYPTS_ITSELF,"encrypts_itself", FLAG,  0,      "its program switches flash encryption on when it first starts") \
  X(SECURE_BOOT,    "secure_boot",     FLAG,  0,      "secure boot is on") \
  X(SECURE_DOWNLOAD,"secure_download", FLAG,  0,      "the ROM is in secure download mode") \
  X(MAC_SHARED,     "mac_shared",      FLAG,  0,      "the MAC is the same on every board with this fault") \
@@ -180,10 +189,13 @@ struct segment {
 };
 
 struct loader {
-    bool locked;      /* a rate was found by SYNC; before that any is taken (§3.2) */
-    uint32_t rx_baud; /* of the bytes being heard */
+    bool locked;         /* a rate was found by SYNC; before that any is taken (§3.2) */
+    uint32_t found_baud; /* … this one */
+    uint32_t rx_baud;    /* of the bytes being heard */
     struct frame frame, next;
     kl_us busy_until;
+    kl_us armed_at;     /* the stub: from then on it hears again … */
+    uint8_t deaf_bytes; /* … or after so many, if no time passes */
     /* replies */
     uint8_t last_op, last_error;
     uint32_t last_value;
@@ -250,6 +262,7 @@ struct kl_vboard {
     enum mode mode;
     bool dtr, rts, unplugged;
     bool boot_ok;           /* BOARD_BOOT ends in the program */
+    uint32_t boot_offset;   /* of the program that was started last */
     enum reset_cause cause; /* … or else in a reset with this cause */
     bool io0_latched;       /* the strap as it was sampled last */
     bool dead_wire_rx, dead_wire_tx;
@@ -323,6 +336,7 @@ void flash_wait(struct kl_vboard *b);
 uint32_t flash_id(const struct kl_vboard *b);
 
 /* regs.c */
+uint64_t esp32_measures(const struct kl_vboard *b); /* Hz */
 void regs_init(struct kl_vboard *b);
 void regs_reset(struct kl_vboard *b);
 uint32_t regs_read(struct kl_vboard *b, uint32_t address);

@@ -138,6 +138,18 @@ static const struct vchip table[KL_CHIP_COUNT] = {
                          .security_version = 1},
 };
 
+uint32_t crystal_hz(const struct kl_vboard *b)
+{
+    bool slow = b->chip->id == KL_CHIP_ESP32 && fault_is(b, FAULT_ID_CRYSTAL_26);
+
+    return (slow ? 26u : b->v->crystal_mhz) * 1000000u;
+}
+
+uint64_t rom_assumes_hz(const struct kl_vboard *b)
+{
+    return b->chip->id == KL_CHIP_ESP32 ? esp32_measures(b) : b->v->rom_assumes_mhz * 1000000u;
+}
+
 const struct vchip *vchip(enum kl_chip_id id)
 {
     KL_ASSERT(id > KL_CHIP_NONE && id < KL_CHIP_COUNT);

@@ -1,7 +1,7 @@
 # lib.sh: for tests of the program as typed. Needs $keyline.
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-cd "$folder"
+cd "$folder" || exit
 export HOME=$folder XDG_CONFIG_HOME=$folder/config
 unset KEYLINE_CONFIG NO_COLOR
 failed=0

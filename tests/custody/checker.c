@@ -99,8 +99,10 @@ static void fingerprint(struct row *row, char fields[32][LINE_SIZE], unsigned co
         SHA256Update(&c, (const uint8_t *)fields[i], strlen(fields[i]));
         SHA256Final(digests[i], &c);
     }
+    /* Without the label, unless there is nothing else. */
+    unsigned first = count > 1 ? 1 : 0;
     SHA256Init(&c);
-    SHA256Update(&c, (const uint8_t *)digests, (size_t)count * 32);
+    SHA256Update(&c, (const uint8_t *)digests[first], (size_t)(count - first) * 32);
     SHA256Final(whole, &c);
     memcpy(row->fingerprint, whole, 16);
 }

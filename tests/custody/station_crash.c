@@ -326,7 +326,8 @@ static bool round_of_race(struct world *w, unsigned n)
     pid_t two = start_station(w, keyline, BOARDS / 2, BOARDS / 2);
     int first = wait_for(w, one), second = wait_for(w, two);
 
-    if (first + second != 4 || first * second != 0)
+    /* On a quick machine one may have ended before the other looks: then both have worked. */
+    if ((first != 0 && first != 4) || (second != 0 && second != 4) || first + second == 8)
         give_up(w, "the two stations ended with %d and %d", first, second);
     check(w, "after the race", false);
     return n + 1 < 100;

@@ -16,27 +16,27 @@ test_opens() {
     start_bench 4
     see s "blinky 2.3"
     see s "for ESP32"
-    see s "provisioned 4"
+    see s "done 4"
     see s "KEYS LEFT 26"
     see s "key dev-0001"
-    [ "$(screen s | grep -cF '###   ####')" -ge 2 ] || fail "no PASS in large letters"
+    [ "$(screen s | grep -cF '███   █   ███ ███')" -ge 2 ] || fail "no PASS in large letters"
     alternate s || fail "the shell's screen is overwritten"
     t resize-window -t =s: -x 80 -y 12
     retry "PASS in small letters" eval '[ "$(screen s | grep -c PASS)" -ge 2 ]'
     board unplug 1
     see s "empty"
     board replace 1
-    see s "provisioned 5"
+    see s "done 5"
     [ "$(stat -c %a "$dir/keys.csv.socket")" = 600 ] || fail "others can reach the station"
 }
 
 test_keys() {
     start_bench 2 --fault 2:never_asks
-    see s "provisioned 1"
+    see s "done 1"
     press s p
     see s "paused"
-    press s p
-    gone s "paused"
+    press s P
+    gone s "paused: nothing"
     press s '?'
     see s "this page"
     press s Escape
@@ -74,26 +74,27 @@ test_keys() {
     press s r
     gone s "skipped"
     press s e
+    see s "it is at work"
+    press s 1
+    see s ">1 "
+    press s e
     see s "Erase all flash"
-    press s Enter
-    gone s "Erase all flash"
+    press_until_gone s Escape "Erase all flash"
     press s C-l
     see s "KEYS LEFT"
 }
 
 test_attach() {
     start_bench 1
-    see s "provisioned 1"
+    see s "done 1"
     press s q
-    see s "leave it running"
-    press s l
-    see s "keyline attach shows it again"
+    leave s
     usable s
     station >"$dir/first" || fail "the station did not go on"
     board replace 1
     retry "a board done with nobody watching" stored_are 2
     open again 24 80 "$keyline attach $on_files"
-    see again "provisioned 2"
+    see again "done 2"
     press again Enter
     see again "following"
     press again Home
@@ -103,20 +104,19 @@ test_attach() {
     press again Escape
     # a second one at the same time; keyline itself finds the station too
     run s "clear; $keyline $with_images $ports"
-    see s "provisioned 2"
+    see s "done 2"
     [ "$(station)" = "$(cat "$dir/first")" ] || fail "a second station"
     press s q
     see s "leave it running"
-    press s n
-    gone s "leave it running"
+    press_until_gone s Escape "leave it running"
     board replace 1
-    see s "provisioned 3"
-    see again "provisioned 3"
+    see s "done 3"
+    see again "done 3"
 }
 
 test_read_only() {
     start_bench 1
-    see s "provisioned 1"
+    see s "done 1"
     open watcher 24 80 "$keyline attach --read-only $on_files"
     see watcher "READ ONLY"
     press watcher p
@@ -124,18 +124,17 @@ test_read_only() {
     press watcher s
     press watcher q
     see watcher "Leave the dashboard? The station goes on."
-    press watcher s
-    gone watcher "Leave the dashboard?"
+    press_until_gone watcher Escape "Leave the dashboard?"
     shows s "paused" && fail "a watcher paused the bench"
     board replace 1
-    see watcher "provisioned 2"
-    see s "provisioned 2"
+    see watcher "done 2"
+    see s "done 2"
 }
 
 test_resize() {
     local size
     start_bench 8
-    see s "provisioned 8"
+    see s "done 8"
     for size in 10x20 3x10 1x2 40x120 2x200 60x20 24x80; do
         t resize-window -t =s: -x "${size#*x}" -y "${size%x*}"
         retry "the new size" eval \
@@ -144,22 +143,22 @@ test_resize() {
         alternate s || fail "the dashboard is gone at $size"
         case $size in
         10x20 | 60x20) see s "KEYS LEFT" ;;
-        40x120 | 24x80) see s "provisioned 8" ;;
+        40x120 | 24x80) see s "done 8" ;;
         esac
     done
     board replace 1
-    see s "provisioned 9"
+    see s "done 9"
 }
 
 test_killed() {
     start_bench 2
-    see s "provisioned 2"
+    see s "done 2"
     kill -KILL "$(worker s)"
     usable s
     board replace 1
     retry "the bench goes on" stored_are 3
     run s "clear; $keyline attach $on_files"
-    see s "provisioned 3"
+    see s "done 3"
     kill -TERM "$(worker s)"
     usable s
     station >/dev/null || fail "the station is gone"
@@ -179,8 +178,7 @@ test_closed() {
     station >/dev/null || fail "the station is gone"
     open again 24 80 "$keyline attach $on_files"
     see again "done"
-    press again q
-    press again s
+    stop again
     retry "the station's end" station_gone
 }
 
@@ -196,7 +194,7 @@ test_stalled_dashboard() {
         retry "8 more boards done" stored_are $((8 + 8 * round))
     done
     kill -CONT "$pid"
-    see s "provisioned 24"
+    see s "done 24"
 }
 
 # The terminal takes nothing more: a pseudo-terminal that is not read.
@@ -209,7 +207,7 @@ test_stalled_terminal() {
     for i in 1 2 3 4 5 6 7 8; do board replace $i; done
     retry "8 more boards done" stored_are 16
     open s 24 80 "$keyline attach $on_files"
-    see s "provisioned 16"
+    see s "done 16"
 }
 
 # A tmux client, as an SSH session would be, is stopped while boards run, and goes on.
@@ -226,8 +224,8 @@ test_stalled_client() {
     for i in 1 2 3 4 5 6 7 8; do board replace $i; done
     retry "8 more boards done" stored_are 16
     kill -CONT "$client"
-    see s "provisioned 16"
-    see outer "provisioned 16"
+    see s "done 16"
+    see outer "done 16"
 }
 
 has_colours() {
@@ -241,33 +239,37 @@ test_terminals() {
     open s 24 80
     for terminal in xterm-256color screen tmux linux vt100; do
         run s "clear; TERM=$terminal $keyline $with_images $ports"
-        see s "provisioned 1"
+        see s "done 1"
         see s "quit"
         case $terminal in
         vt100) has_colours && fail "colours on a vt100" ;;
         *) has_colours || fail "no colours on $terminal" ;;
         esac
         press s q
-        see s "leave it running"
-        press s l
-        see s "keyline attach shows it again"
+        leave s
     done
     for words in "NO_COLOR=1 $keyline attach" "$keyline attach --no-colour"; do
         run s "clear; $words $on_files"
         see s "┏"
         has_colours && fail "colours with $words"
-        press s q l
-        see s "keyline attach shows it again"
+        press s q
+        leave s
     done
     for words in "LC_ALL=C $keyline attach" "$keyline attach --ascii"; do
         run s "clear; $words $on_files"
         see s "KEYS LEFT"
         screen s | LC_ALL=C grep -q '[^ -~]' && fail "more than ASCII with $words"
-        press s q l
-        see s "keyline attach shows it again"
+        press s q
+        leave s
     done
-    run s "clear; TERM=nonsense $keyline attach $on_files"
-    see s "is not known here"
+    run s "clear; TERM=xterm-nonsense $keyline attach $on_files"
+    see s "KEYS LEFT"
+    see s "'xterm-nonsense' is not known here: it is taken for xterm"
+    press s q
+    leave s
+    run s "clear; TERM=dumb $keyline attach $on_files"
+    see s "PASS in"
+    press s C-c
     usable s
 }
 
@@ -278,7 +280,7 @@ test_hostile_board() {
     retry "the hostile port" grep -q socket "$dir/peer"
     boards 1
     open s 24 80 "$keyline $with_images $ports --port $(cat "$dir/peer")"
-    see s "provisioned 1"
+    see s "done 1"
     see s "日本語"
     press s 2
     press s Enter
@@ -286,26 +288,117 @@ test_hostile_board() {
     see s "日本語"
     see s "gotcha"
     see s "KEYS LEFT"
-    see s "quit"
+    see s "q back"
     [ "$(t display-message -p -t =s: '#{pane_title}')" != pwned ] || fail "a board set the title"
     [ "$(t display-message -p -t =s: '#{window_bell_flag}')" != 1 ] || fail "a board rang"
     [ "$(t display-message -p -t =s: '#{cursor_flag}')" = 0 ] || fail "a board showed the cursor"
     screen s | awk 'NR == 1 && !/keyline/ { exit 1 }' || fail "a board wrote on the header"
     press s q
-    press s l
+    see s "q quit"
+    press s q
+    leave s
     usable s
 }
 
 test_stop() {
     start_bench 2
-    see s "provisioned 2"
-    press s q
-    see s "stop the station"
-    press s s
+    see s "done 2"
+    stop s
     retry "the station's end" station_gone
     usable s
     see s "2 provisioned"
     "$keyline" keys status $on_files | grep -qE "^ +2  provisioned" || fail "the ledger says otherwise"
+}
+
+# Text and bytes that nobody typed: whatever they hold, no board changes its state and nothing is
+# answered, with brackets around them and without.
+test_pasted() {
+    local screen
+    start_bench 3
+    see s "done 3"
+    press s 3
+    see s ">3 "
+    seq 800 | awk '{ printf "keyline keys status e3 y stop %d\r\n", $1 }' | head -c 10000 >"$dir/text"
+    head -c 10000 /dev/urandom >"$dir/bytes"
+    for screen in "" Enter l K '?' e q n /; do
+        [ -z "$screen" ] || press s "$screen"
+        t load-buffer -b text "$dir/text"
+        t load-buffer -b bytes "$dir/bytes"
+        t paste-buffer -p -b text -t =s:
+        t paste-buffer -b text -t =s:
+        t paste-buffer -r -b bytes -t =s:
+        retry "the bench after a paste on '$screen'" eval \
+            "t send-keys -t =s: Escape; sleep 0.3; shows s 'done 3' && shows s '>3 ' && shows s PASS"
+        shows s "paused" && fail "a paste paused the bench on '$screen'"
+    done
+    [ "$(grep -c '^event [0-9]* stored' "$dir/boards")" = 3 ] || fail "a board was erased"
+    station >/dev/null || fail "the station is gone"
+}
+
+# However a dashboard ends, its last line says what goes on and how to come back.
+test_says_what_goes_on() {
+    start_bench 2
+    see s "done 2"
+    press s C-c
+    see s "The station goes on, 0 boards at work: keyline attach --csv-file"
+    usable s
+    run s "clear; $keyline attach $on_files"
+    see s "KEYS LEFT"
+    press s 'C-\'
+    see s "The station goes on, 0 boards at work"
+    usable s
+    run s "clear; $keyline attach $on_files"
+    see s "KEYS LEFT"
+    kill -KILL "$(worker s)"
+    see s "The dashboard was killed. The station goes on: keyline attach"
+    usable s
+}
+
+# Another build or other options, and a station that works on this CSV already: it is asked about.
+test_restart() {
+    start_bench 2
+    see s "done 2"
+    press s q
+    leave s
+    usable s
+    run s "clear; $keyline $with_images $ports"
+    see s "KEYS LEFT" # the same: shown without a question
+    "$write_images" "$dir" 2.4 || fail "no images"
+    see s "NOT the file on disk"
+    press s q
+    leave s
+    station >"$dir/first"
+    run s "clear; $keyline $with_images $ports --retries 3"
+    see s "it flashes    firmware.bin blinky 2.3"
+    see s "on disk now   firmware.bin blinky 2.4"
+    see s "--retries"
+    see s "asked for now 3"
+    press s Enter
+    usable s
+    [ "$(station)" = "$(cat "$dir/first")" ] || fail "Enter did something"
+    run s "clear; $keyline --headless $with_images $ports"
+    see s "on disk now   firmware.bin blinky 2.4"
+    see s "Show it as it is: keyline attach"
+    run s "clear; $keyline $with_images $ports --retries 3"
+    see s "finish it, then start anew"
+    run s f
+    see s "blinky 2.4"
+    see s "KEYS LEFT"
+    retry "another station" eval '[ "$(station)" != "$(cat "$dir/first")" ]'
+    stop s
+    retry "the station's end" station_gone
+}
+
+# A terminal that nothing is known about: the station must not have begun without a dashboard.
+test_unknown_terminal() {
+    boards 1
+    open s 24 80
+    run s "TERM=xterm-ghostty TERMINFO=/nowhere TERMINFO_DIRS=/nowhere $keyline $with_images $ports"
+    see s "is not known here"
+    see s "KEYS LEFT"
+    see s "done 1"
+    stop s
+    retry "the station's end" station_gone
 }
 
 test_traffic() {

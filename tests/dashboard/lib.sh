@@ -80,7 +80,7 @@ stored_are() {
 }
 
 keys() {
-    seq -f 'dev-%04g,00112233,aabbccdd' "$1" >"$dir/keys.csv"
+    seq "$1" | awk '{ printf "dev-%04d,0011%04x,aabb%04x\n", $1, $1, $1 }' >"$dir/keys.csv"
 }
 
 "$write_images" "$dir" || exit 1
@@ -122,6 +122,27 @@ press() {
     local name=$1
     shift
     t send-keys -t "=$name:" "$@"
+}
+
+# press_until_gone NAME KEY TEXT: an answer counts only when its question stood for a while.
+press_until_gone() {
+    retry "the end of '$3' on $1" eval "t send-keys -t '=$1:' '$2'; not shows '$1' '$3'"
+}
+
+# leave NAME: q was pressed; Enter until the shell's screen is back
+leave() {
+    see "$1" "leave it running"
+    retry "the shell on $1" eval \
+        "t send-keys -t '=$1:' Enter; shows '$1' 'keyline attach --csv-file'"
+}
+
+# stop NAME: leaves, and stops the station
+stop() {
+    press "$1" q
+    see "$1" "To stop it too"
+    retry "'stop' typed on $1" eval \
+        "t send-keys -t '=$1:' BSpace BSpace BSpace BSpace; t send-keys -t '=$1:' -l stop; sleep 0.1; shows '$1' 'stay    stop_'"
+    press "$1" Enter
 }
 
 screen() {

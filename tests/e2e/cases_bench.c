@@ -395,6 +395,45 @@ static void doubts_on_a_quiet_bench(void)
     bench_remove(&b);
 }
 
+/* Who did what stands in the events and in the history, with the login. */
+static void operators_are_recorded(void)
+{
+    struct bench b;
+    struct process p;
+    const char *events;
+    char command[512], line[512], history[4096] = "";
+    FILE *out;
+    int fd;
+
+    make(&b, 5, 1, WORDS("--fault", "never_asks"));
+    events = scratch_path(&b.dir, "events.json");
+    station_start(&b, &p, WORDS("--prompt-timeout", "0.5", "--retries", "0", "--events", events));
+    wait_for(&p, "FAIL");
+    fd = open_socket(&b);
+    send_text(fd, kl_wire_client_hello("pi (from 10.0.0.5)"));
+    send_command(fd, KL_CMD_ERASE, "");
+    send_command(fd, KL_CMD_PAUSE, "");
+    wait_for(&p, "pi (from 10.0.0.5) erases the board");
+    wait_for(&p, "pi (from 10.0.0.5) pauses the bench");
+    kill(p.pid, SIGTERM);
+    CHECK(finish(&p) == 0, "exit status %d", p.status);
+    close(fd);
+    snprintf(command, sizeof command, "%s keys history --csv-file %s; cat %s", KEYLINE,
+             scratch_path(&b.dir, "keys.csv"), scratch_path(&b.dir, "events.json"));
+    CHECK((out = popen(command, "r")) != NULL, "%s", strerror(errno));
+    while (fgets(line, sizeof line, out) && strlen(history) + sizeof line < sizeof history)
+        if (strstr(line, "pi (from"))
+            memcpy(history + strlen(history), line, strlen(line) + 1);
+    pclose(out);
+    CHECK(strstr(history, "erase") && strstr(history, "by pi (from 10.0.0.5), slot "), "%s",
+          history);
+    CHECK(strstr(history, "pause"), "%s", history);
+    CHECK(strstr(history, "\"command\":\"erase\",\"operator\":\"pi (from 10.0.0.5)\""), "%s",
+          history);
+    forget(&p);
+    bench_remove(&b);
+}
+
 static void ports_by_command(void)
 {
     struct bench b;
@@ -470,6 +509,7 @@ const struct e2e_case cases_bench[] = {
     {"events_to_standard_output", events_to_standard_output},
     {"socket_commands", socket_commands},
     {"doubts_on_a_quiet_bench", doubts_on_a_quiet_bench},
+    {"operators_are_recorded", operators_are_recorded},
     {"ports_by_command", ports_by_command},
     {"stalled_watchers", stalled_watchers},
     {"demo", demo},

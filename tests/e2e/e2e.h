@@ -114,6 +114,7 @@ struct e2e_case {
     void (*run)(void);
 };
 
-extern const struct e2e_case cases_boards[], cases_input[], cases_faults[], cases_bench[];
+extern const struct e2e_case cases_boards[], cases_input[], cases_faults[], cases_bench[],
+    cases_images[];
 
 #endif

@@ -6,7 +6,7 @@
 int main(int argc, char **argv)
 {
     static const struct e2e_case *const all[] = {cases_boards, cases_input, cases_faults,
-                                                 cases_bench};
+                                                 cases_bench, cases_images};
 
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         for (const struct e2e_case *c = all[i]; c->name; c++) {

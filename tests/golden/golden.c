@@ -90,10 +90,10 @@ static void set_bench(const char *key, const char *value)
         {"reserved", &s->keys.reserved},
         {"provisioned", &s->keys.provisioned},
         {"in_doubt", &s->keys.in_doubt},
-        {"done", &s->done},
-        {"failed", &s->failed},
-        {"first_pass", &s->first_pass},
-        {"per_hour", &s->boards_per_hour},
+        {"done", &model.stats.done},
+        {"failed", &model.stats.failed},
+        {"first_pass", &model.stats.first_pass},
+        {"per_hour", &model.stats.boards_per_hour},
     };
     struct {
         const char *name;
@@ -103,7 +103,8 @@ static void set_bench(const char *key, const char *value)
         {"few_keys", &s->few_keys},      {"store_trouble", &s->store_trouble},
         {"connected", &model.connected}, {"ascii", &view.ascii},
         {"compact", &view.compact},      {"locked", &view.locked},
-        {"read_only", &view.read_only},  {"by_state", &view.by_state},
+        {"read_only", &view.read_only},  {"stale", &model.build_stale},
+        {"by_state", &view.by_state},
     };
     struct {
         const char *name;
@@ -115,6 +116,8 @@ static void set_bench(const char *key, const char *value)
         {"project", model.project, sizeof model.project},
         {"version", model.version, sizeof model.version},
         {"chip", model.chip, sizeof model.chip},
+        {"digest", model.digest, sizeof model.digest},
+        {"since", model.since, sizeof model.since},
         {"warning", s->warning, sizeof s->warning},
         {"phrase", view.phrase, sizeof view.phrase},
     };
@@ -128,8 +131,6 @@ static void set_bench(const char *key, const char *value)
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         if (strcmp(key, texts[i].name) == 0)
             kl_copy(texts[i].at, texts[i].size, value);
-    if (strcmp(key, "empty_in") == 0)
-        s->keys_empty_in = KL_SEC(n);
 }
 
 /* key=value, where value may be "in quotes". Returns the rest, or NULL at the end. */
@@ -176,7 +177,11 @@ static void press(const char *keys, int rows, int cols)
                 length = strlen(names[i].name);
             }
         keys += length;
-        struct kl_want w = kl_view_key(&view, &model, code, rows, cols);
+        view.now += KL_SEC(1); /* and each screen was looked at */
+        kl_view_is_on_screen(&view);
+        view.now += KL_SEC(1);
+        struct kl_input_event e = {.kind = KL_INPUT_KEY, .key = code, .at = view.now};
+        struct kl_want w = kl_view_input(&view, &model, &e, rows, cols);
         if (w.kind != KL_WANT_NOTHING)
             printf("want %d: %s in slot %u%s%s\n", (int)w.kind,
                    kl_command_info(w.command.kind).name, w.command.slot,
@@ -246,12 +251,25 @@ static void print(struct kl_grid *g)
     }
 }
 
+/* The table of docs/operating.md. */
+static int print_keys(void)
+{
+    const char *keys, *what;
+
+    printf("| key | what it does |\n| --- | --- |\n");
+    for (unsigned i = 0; (keys = kl_view_binding(i, &what)); i++)
+        printf("| `%s` | %s |\n", keys, what);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     struct kl_grid grid;
     char line[1024];
     FILE *file;
 
+    if (argc == 2 && strcmp(argv[1], "--keys") == 0)
+        return print_keys();
     if (argc != 4 || !setlocale(LC_CTYPE, "C.UTF-8") || !(file = fopen(argv[1], "r")))
         return 2;
     model.connected = true;

@@ -18,3 +18,6 @@ foreach(case ${golden_cases})
     COMMAND ${CMAKE_CURRENT_LIST_DIR}/golden.sh $<TARGET_FILE:golden> ${name} ${size})
   set_tests_properties(golden.${name}.${size} PROPERTIES LABELS "golden;unit" TIMEOUT 20)
 endforeach()
+add_test(NAME golden.keys COMMAND ${CMAKE_CURRENT_LIST_DIR}/keys.sh $<TARGET_FILE:golden>
+  ${PROJECT_SOURCE_DIR}/docs/operating.md)
+set_tests_properties(golden.keys PROPERTIES LABELS "golden;unit" TIMEOUT 20)

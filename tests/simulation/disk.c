@@ -44,10 +44,12 @@ void disk_load(struct world *w)
             rows[n++] = (struct kl_pool_row){.line = i + 1,
                                              .label = k->label,
                                              .fingerprint = k->key.fingerprint,
+                                             .kin = k->key.kin,
                                              .marked = k->marked};
         if (k->reserved || k->provisioned)
             ledger[m++] = (struct kl_ledger_row){.label = k->label,
                                                  .fingerprint = k->key.fingerprint,
+                                                 .kin = k->key.kin,
                                                  .provisioned = k->provisioned,
                                                  .mac = k->mac};
     }

@@ -283,8 +283,6 @@ static void clear_done(struct world *w, const struct kl_snapshot *snap)
 static void look(struct world *w, struct kl_snapshot *snap)
 {
     kl_station_look(w->st, snap);
-    if (snap->stale)
-        saw(SIM_STALE);
     check_failed(w);
     check_progress(w, snap);
     check_beds(w, snap);

@@ -86,15 +86,19 @@ void oracle_bytes_out(struct world *w, unsigned slot, const struct kl_io *io, bo
     k->sent_to = to;
 }
 
-/* No secret in anything that is told. */
+/* No secret in anything that is told, or written down. */
+void oracle_note(struct world *w, const struct kl_note *n)
+{
+    if (is_told(w, n->text))
+        violated(w, "a note shows key material: %s", n->text);
+    if (n->fault && is_told(w, n->fault->detail))
+        violated(w, "a fault's detail shows key material");
+    if (is_told(w, n->label))
+        violated(w, "a label shows key material");
+}
+
 void oracle_action(struct world *w, const struct kl_action *a)
 {
-    if (a->kind == KL_AC_NOTE && a->u.note.text && is_told(w, a->u.note.text))
-        violated(w, "a note shows key material: %s", a->u.note.text);
-    if (a->kind == KL_AC_NOTE && a->u.note.fault && is_told(w, a->u.note.fault->detail))
-        violated(w, "a fault's detail shows key material");
-    if (a->kind == KL_AC_NOTE && a->u.note.label && is_told(w, a->u.note.label))
-        violated(w, "a label shows key material");
     if (a->kind == KL_AC_STORE && a->u.store.attempt && is_told(w, a->u.store.attempt->detail))
         violated(w, "a record shows key material");
 }

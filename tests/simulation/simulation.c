@@ -5,6 +5,9 @@
  *   simulation --lives N [--from S]   runs from seed S on until N boards were plugged in
  *   simulation --hours H              runs for so long
  *   simulation --kept FILE            replays the seeds that failed once
+ *   simulation --hashes N [--from S]  N runs from seed S on, each told as one line: the seed, what
+ *                                     was asked for and what was told. Two builds that decide alike
+ *                                     print the same
  *   … --coverage                      lists what was met; --covered fails if something was not
  *
  * Every tenth run is played twice and must give the same actions.
@@ -26,7 +29,7 @@ static void asserted(const char *condition, const char *file, int line)
     fflush(stdout);
 }
 
-static bool play(uint64_t seed, bool trace, uint64_t *hash)
+static bool play(uint64_t seed, bool trace, struct hashes *hash)
 {
     struct world *w = calloc(1, sizeof *w);
     bool ok;
@@ -35,7 +38,7 @@ static bool play(uint64_t seed, bool trace, uint64_t *hash)
 
     world_init(w, seed, trace ? stdout : NULL);
     ok = world_play(w);
-    *hash = w->action_hash;
+    *hash = w->hash;
     lives += w->lives;
     done += w->done;
     crashes += w->crashes;
@@ -50,7 +53,7 @@ static bool play(uint64_t seed, bool trace, uint64_t *hash)
 
 static bool play_seed(uint64_t seed, bool trace)
 {
-    uint64_t first, second;
+    struct hashes first, second;
 
     if (!play(seed, trace, &first))
         return false;
@@ -58,9 +61,10 @@ static bool play_seed(uint64_t seed, bool trace)
         return true;
     if (!play(seed, false, &second))
         return false;
-    if (first != second)
-        printf("seed %llu: played twice, it gave different actions\n", (unsigned long long)seed);
-    return first == second;
+    if (memcmp(&first, &second, sizeof first) == 0)
+        return true;
+    printf("seed %llu: played twice, it gave different actions\n", (unsigned long long)seed);
+    return false;
 }
 
 static int play_kept(const char *path)
@@ -79,6 +83,18 @@ static int play_kept(const char *path)
     return 0;
 }
 
+static int print_hashes(uint64_t from, uint64_t count)
+{
+    for (uint64_t seed = from; seed < from + count; seed++) {
+        struct hashes h;
+        if (!play(seed, false, &h))
+            return 1;
+        printf("%llu actions %016llx notes %016llx\n", (unsigned long long)seed,
+               (unsigned long long)h.actions, (unsigned long long)h.notes);
+    }
+    return 0;
+}
+
 static void summary(void)
 {
     printf("%llu runs, %llu board lives, %llu done, %llu crashes, no promise broken\n",
@@ -88,7 +104,7 @@ static void summary(void)
 
 int main(int argc, char **argv)
 {
-    uint64_t seed = 0, wanted = 1000, from = (uint64_t)time(NULL) * 1000;
+    uint64_t seed = 0, wanted = 1000, hashes = 0, from = (uint64_t)time(NULL) * 1000;
     double hours = 0;
     bool trace = false, list = false, covered = false;
     const char *kept = NULL;
@@ -108,6 +124,8 @@ int main(int argc, char **argv)
             wanted = strtoull(value, NULL, 10), i++;
         else if (strcmp(argv[i], "--from") == 0)
             from = strtoull(value, NULL, 10), i++;
+        else if (strcmp(argv[i], "--hashes") == 0)
+            hashes = strtoull(value, NULL, 10), i++;
         else if (strcmp(argv[i], "--hours") == 0)
             hours = strtod(value, NULL), i++;
         else if (strcmp(argv[i], "--kept") == 0)
@@ -116,6 +134,8 @@ int main(int argc, char **argv)
             return fprintf(stderr, "what is %s?\n", argv[i]), 2;
     }
     kl_assert_report = asserted;
+    if (hashes)
+        return print_hashes(from, hashes);
     if (kept || seed) {
         int status = kept ? play_kept(kept) : !play_seed(seed, trace);
         if (status == 0)

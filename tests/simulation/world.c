@@ -289,42 +289,60 @@ static void do_close(struct world *w, const struct kl_action *a)
     world_event(w, &ev, 1000 + (kl_us)below(w, 20000));
 }
 
+static uint64_t hash_of(uint64_t h, uint64_t value)
+{
+    return (h ^ value) * 0x100000001b3u;
+}
+
 static void hash_action(struct world *w, const struct kl_action *a)
 {
-    uint64_t h = w->action_hash;
+    uint64_t h = w->hash.actions;
 
-    h = (h ^ (uint64_t)a->kind) * 0x100000001b3u;
-    h = (h ^ a->slot) * 0x100000001b3u;
-    h = (h ^ a->request) * 0x100000001b3u;
-    h = (h ^ (uint64_t)w->now) * 0x100000001b3u;
+    h = hash_of(h, a->kind);
+    h = hash_of(h, a->slot);
+    h = hash_of(h, a->request);
+    h = hash_of(h, (uint64_t)w->now);
     for (size_t i = 0; a->kind == KL_AC_IO && a->u.io.kind == KL_IO_WRITE && i < a->u.io.size; i++)
-        h = (h ^ a->u.io.data[i]) * 0x100000001b3u;
-    for (size_t i = 0; a->kind == KL_AC_NOTE && a->u.note.text[i]; i++)
-        h = (h ^ (uint8_t)a->u.note.text[i]) * 0x100000001b3u;
+        h = hash_of(h, a->u.io.data[i]);
     for (size_t i = 0; a->kind == KL_AC_STORE && i < sizeof a->u.store.fingerprint; i++)
-        h = (h ^ a->u.store.fingerprint.b[i]) * 0x100000001b3u;
-    w->action_hash = h;
+        h = hash_of(h, a->u.store.fingerprint.b[i]);
+    w->hash.actions = h;
 }
 
-static void trace_note(struct world *w, const struct kl_action *a)
+static void hash_note(struct world *w, const struct kl_note *n)
 {
-    if (!w->trace || a->u.note.kind == KL_NOTE_PROGRESS)
+    uint64_t h = w->hash.notes;
+
+    h = hash_of(h, n->kind);
+    h = hash_of(h, n->slot);
+    h = hash_of(h, (uint64_t)w->now);
+    h = hash_of(h, n->state);
+    h = hash_of(h, n->fault ? n->fault->reason : KL_FAULT_NONE);
+    for (const char *c = n->label; *c; c++)
+        h = hash_of(h, (uint8_t)*c);
+    for (const char *c = n->text; *c; c++)
+        h = hash_of(h, (uint8_t)*c);
+    w->hash.notes = h;
+}
+
+static void trace_note(struct world *w, const struct kl_note *n)
+{
+    if (!w->trace || n->kind == KL_NOTE_PROGRESS)
         return;
-    tell(w, "slot %u %s%s%s%s%s %s", a->slot, kl_state_name(a->u.note.state),
-         a->u.note.what ? " key " : "", a->u.note.what ? a->u.note.what : "",
-         a->u.note.fault ? " fault " : "",
-         a->u.note.fault ? kl_fault_info(a->u.note.fault->reason).name : "", a->u.note.text);
+    tell(w, "slot %u %s%s%s%s%s %s", n->slot, kl_state_name(n->state), n->what ? " key " : "",
+         n->what ? n->what : "", n->fault ? " fault " : "",
+         n->fault ? kl_fault_info(n->fault->reason).name : "", n->text);
 }
 
-static void cover_note(const struct kl_action *a)
+static void cover_note(const struct kl_note *n)
 {
-    const char *what = a->u.note.what;
+    const char *what = n->what;
 
-    if (a->u.note.kind == KL_NOTE_STATE)
-        saw_state(a->u.note.state);
-    if (a->u.note.fault)
-        saw_reason(a->u.note.fault->reason);
-    if (a->u.note.fault && a->u.note.fault->reason == KL_FAULT_NO_KEYS)
+    if (n->kind == KL_NOTE_STATE)
+        saw_state(n->state);
+    if (n->fault)
+        saw_reason(n->fault->reason);
+    if (n->fault && n->fault->reason == KL_FAULT_NO_KEYS)
         saw(SIM_NO_KEY_LEFT);
     if (what && strcmp(what, "adopted") == 0)
         saw(SIM_ADOPTED);
@@ -360,20 +378,20 @@ static void put_in_who_is_due(struct world *w)
         }
 }
 
-static void note(struct world *w, const struct kl_action *a)
+static void note(struct world *w, const struct kl_note *n)
 {
-    trace_note(w, a);
-    cover_note(a);
-    burn_key(w, a->u.note.fault);
-    if (a->u.note.kind == KL_NOTE_STATE && a->u.note.state == KL_ST_BOOTING)
-        exchange_at_start(w, a->slot);
-    if (a->u.note.kind == KL_NOTE_STATE)
-        w->failed_at[a->slot] = a->u.note.state == KL_ST_FAILED ? w->now : 0;
-    if (a->u.note.kind != KL_NOTE_RESULT)
+    trace_note(w, n);
+    cover_note(n);
+    burn_key(w, n->fault);
+    if (n->kind == KL_NOTE_STATE && n->state == KL_ST_BOOTING)
+        exchange_at_start(w, n->slot);
+    if (n->kind == KL_NOTE_STATE)
+        w->failed_at[n->slot] = n->state == KL_ST_FAILED ? w->now : 0;
+    if (n->kind != KL_NOTE_RESULT)
         return;
-    oracle_result(w, a->slot, a->u.note.attempt);
-    w->failed_at[a->slot] = 0;
-    if (a->u.note.attempt->result == KL_ST_DONE)
+    oracle_result(w, n->slot, n->attempt);
+    w->failed_at[n->slot] = 0;
+    if (n->attempt->result == KL_ST_DONE)
         w->done++;
     else
         w->failed_results++;
@@ -381,9 +399,15 @@ static void note(struct world *w, const struct kl_action *a)
 
 void drain(struct world *w)
 {
+    struct kl_note n;
     struct kl_action a;
     unsigned count = 0;
 
+    while (kl_station_note(w->st, &n)) {
+        hash_note(w, &n);
+        oracle_note(w, &n);
+        note(w, &n);
+    }
     while (kl_station_next(w->st, &a)) {
         if (++count > 100000) {
             violated(w, "the station never stops asking for actions");
@@ -399,8 +423,6 @@ void drain(struct world *w)
             do_close(w, &a);
         else if (a.kind == KL_AC_STORE)
             disk_request(w, &a);
-        else if (a.kind == KL_AC_NOTE)
-            note(w, &a);
         else if (a.kind == KL_AC_REST) {
             w->rested = true;
             w->store_at_rest = w->store_count;
@@ -463,6 +485,14 @@ static kl_us next_time(struct world *w)
     return at;
 }
 
+static void cover_event(const struct world *w, const struct kl_event *ev)
+{
+    bool of_link = ev->kind == KL_EV_RX || ev->kind == KL_EV_IO_DONE || ev->kind == KL_EV_LOST;
+
+    if (of_link && (!w->link[ev->slot].open || ev->generation != w->link[ev->slot].generation))
+        saw(SIM_STALE);
+}
+
 void step_until(struct world *w, kl_us until)
 {
     unsigned still = 0;
@@ -482,6 +512,7 @@ void step_until(struct world *w, kl_us until)
         while (w->heap_count && w->heap[0].at <= w->now) {
             struct pending p = pop(w);
             p.ev.at = w->now;
+            cover_event(w, &p.ev);
             p.ev.u.rx.data = p.data ? p.data : p.ev.u.rx.data;
             kl_station_feed(w->st, &p.ev);
             free(p.data);

@@ -171,6 +171,11 @@ struct store_request {
     char text[64];
 };
 
+/* Of all that the station asked for and told, each with its time. */
+struct hashes {
+    uint64_t actions, notes;
+};
+
 struct world {
     uint64_t seed;
     uint64_t rng[4];
@@ -211,7 +216,7 @@ struct world {
     struct pending *heap;
     unsigned heap_count, heap_size;
 
-    uint64_t action_hash;
+    struct hashes hash;
     uint64_t lives, done, failed_results, crashes;
     FILE *trace; /* NULL = none */
     char violation[512];
@@ -283,6 +288,7 @@ void disk_operator_releases(struct world *w); /* while no station runs; its boar
 
 /* oracle.c */
 void oracle_bytes_out(struct world *w, unsigned slot, const struct kl_io *io, bool connected);
+void oracle_note(struct world *w, const struct kl_note *n);
 void oracle_action(struct world *w, const struct kl_action *a);
 void oracle_boards(struct world *w);
 void oracle_slots(struct world *w, const struct kl_snapshot *snap);

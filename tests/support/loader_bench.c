@@ -12,6 +12,15 @@
 
 /* ---- bundles ---- */
 
+static void md5_of(const void *data, size_t size, uint8_t out[16])
+{
+    MD5_CTX md5;
+
+    MD5Init(&md5);
+    MD5Update(&md5, data, size);
+    MD5Final(out, &md5);
+}
+
 static struct kl_image make_image(const uint8_t *data, uint32_t size)
 {
     struct kl_image image = {.raw_size = (size + 3) / 4 * 4};
@@ -45,13 +54,8 @@ static struct kl_image make_image(const uint8_t *data, uint32_t size)
     free(out);
     image.inflated_at = at;
 
-    MD5_CTX md5;
-    MD5Init(&md5);
-    MD5Update(&md5, raw, image.raw_size);
-    MD5Final(image.md5, &md5);
-    MD5Init(&md5);
-    MD5Update(&md5, raw, image.raw_size < KL_HEAD ? image.raw_size : KL_HEAD);
-    MD5Final(image.head_md5, &md5);
+    md5_of(raw, image.raw_size, image.md5);
+    md5_of(raw, image.raw_size < KL_HEAD ? image.raw_size : KL_HEAD, image.head_md5);
     return image;
 }
 
@@ -61,6 +65,7 @@ void lb_bundle_add(struct kl_bundle *b, const char *name, uint32_t offset, const
     struct kl_region *r = &b->region[b->region_count++];
     struct kl_image image = make_image(data, size);
 
+    b->md5 = md5_of;
     kl_copy(r->name, sizeof r->name, name);
     r->offset = offset;
     for (int i = 0; i < KL_FLASH_SIZES; i++)

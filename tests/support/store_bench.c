@@ -45,6 +45,7 @@ enum kl_store_open_result bench_open_with(struct store_bench *b, struct kl_store
 
     options.station = "bench-1";
     options.bundle_digest = "abcdef";
+    options.doubt = &b->doubt;
     memset(b, 0, sizeof *b);
     result = kl_store_open(&options, &b->store, b->error);
     if (result != KL_STORE_OPENED)

@@ -8,6 +8,7 @@ struct store_bench {
     uv_loop_t loop;
     struct kl_store *store;
     char error[KL_TEXT_MAX];
+    enum kl_doubt doubt;      /* what stopped the opening */
     uint32_t asked, answered; /* request ids count up from 1 */
     enum kl_store_status status;
     char text[KL_TEXT_MAX];

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <jansson.h>
 
 #include "keyline/cli.h"
 #include "keyline/demo_images.h"
@@ -89,6 +90,30 @@ static void good_input_is_called_good(void **state)
     expect("for ESP32: demo 1.0; needs 1088 KB of flash");
     expect("0x001000");
     expect("nothing is wrong\n");
+}
+
+static void what_it_says_can_be_read_by_programs(void **state)
+{
+    json_t *root;
+
+    (void)state;
+    put(csv, "dev1,k1,k2\ndev2,k3,k4\n");
+    assert_int_equal(check("--json", NULL), KL_EXIT_OK);
+    root = json_loads(said, 0, NULL);
+    assert_non_null(root);
+    json_t *images = json_object_get(root, "images"), *starts = json_object_get(images, "starts");
+    assert_true(json_is_true(json_object_get(root, "good")));
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(root, "keys"), "free")), 2);
+    assert_string_equal(json_string_value(json_object_get(starts, "partition")), "factory");
+    assert_int_equal(json_array_size(json_object_get(images, "regions")), 3);
+    json_decref(root);
+    unlink(firmware);
+    assert_int_equal(check("--json", NULL), KL_EXIT_INPUT);
+    root = json_loads(said, 0, NULL);
+    assert_non_null(root);
+    assert_true(json_is_false(json_object_get(root, "good")));
+    assert_int_equal(json_array_size(json_object_get(root, "problems")), 1);
+    json_decref(root);
 }
 
 static void every_problem_is_said_at_once(void **state)
@@ -179,6 +204,7 @@ int main(void)
 #define WITH_FOLDER(f) cmocka_unit_test_setup_teardown(f, new_folder, drop_folder)
     const struct CMUnitTest tests[] = {
         WITH_FOLDER(good_input_is_called_good),
+        WITH_FOLDER(what_it_says_can_be_read_by_programs),
         WITH_FOLDER(every_problem_is_said_at_once),
         WITH_FOLDER(suspicious_rows_are_problems_until_they_are_accepted),
         WITH_FOLDER(a_broken_quote_is_named_with_its_line),

@@ -95,6 +95,48 @@ static void a_refused_key_leaves_no_secret_behind(void **state)
         assert_int_equal(((const uint8_t *)&key)[i], 0);
 }
 
+/* Whoever corrects a label has the same key as before. */
+static void a_key_is_its_secret(void **state)
+{
+    struct kl_key key, other;
+
+    (void)state;
+    assert_true(build(&key, 3, (const char *[]){"dev-1", "00AB", "c1:d2:e3"}));
+    assert_true(build(&other, 3, (const char *[]){"DEV-001", "00AB", "c1:d2:e3"}));
+    assert_true(kl_fingerprint_equal(&other.fingerprint, &key.fingerprint));
+    assert_true(build(&other, 3, (const char *[]){"dev-1", "00ac", "c1:d2:e3"}));
+    assert_false(kl_fingerprint_equal(&other.fingerprint, &key.fingerprint));
+    assert_false(kl_fingerprint_equal(&other.kin, &key.kin));
+}
+
+static void spellings_are_kin(void **state)
+{
+    const char *const spelled[] = {"C1D2E3", "c1 d2 e3", "c1-d2-E3", "c1:d2:e3", "c1.d2_e3"};
+    struct kl_key key, other;
+
+    (void)state;
+    assert_true(build(&key, 3, (const char *[]){"dev-1", "00ab", "c1d2e3"}));
+    for (size_t i = 0; i < sizeof spelled / sizeof spelled[0]; i++) {
+        assert_true(build(&other, 3, (const char *[]){"dev-2", "00 AB", spelled[i]}));
+        assert_false(kl_fingerprint_equal(&other.fingerprint, &key.fingerprint));
+        assert_true(kl_fingerprint_equal(&other.kin, &key.kin));
+    }
+    /* where one field ends and the next begins is no spelling */
+    assert_true(build(&other, 3, (const char *[]){"dev-1", "00abc1", "d2e3"}));
+    assert_false(kl_fingerprint_equal(&other.kin, &key.kin));
+}
+
+static void a_single_field_is_its_own_secret(void **state)
+{
+    struct kl_key key, other;
+
+    (void)state;
+    assert_true(build(&key, 1, (const char *[]){"dev-1"}));
+    assert_true(build(&other, 1, (const char *[]){"dev-2"}));
+    assert_false(kl_fingerprint_equal(&other.fingerprint, &key.fingerprint));
+    assert_false(kl_fingerprint_equal(&other.kin, &key.kin));
+}
+
 static void fingerprint_comes_from_digests_of_the_fields(void **state)
 {
     struct kl_key key, other;
@@ -118,6 +160,9 @@ int main(void)
         cmocka_unit_test(blanks_around_fields_do_not_count),
         cmocka_unit_test(what_firmware_could_not_take_is_no_key),
         cmocka_unit_test(a_refused_key_leaves_no_secret_behind),
+        cmocka_unit_test(a_key_is_its_secret),
+        cmocka_unit_test(spellings_are_kin),
+        cmocka_unit_test(a_single_field_is_its_own_secret),
         cmocka_unit_test(fingerprint_comes_from_digests_of_the_fields),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,7 +19,7 @@ enum {
 
 /* Every load takes the other one. */
 static struct kl_pool_key keys[2][CAPACITY];
-static uint32_t by_fingerprint[2][TABLE], by_mac[2][TABLE], by_label[2][TABLE];
+static uint32_t by_fingerprint[2][TABLE], by_mac[2][TABLE], by_label[2][TABLE], by_kin[2][TABLE];
 static char text[2][TEXT];
 static unsigned turn;
 static struct kl_pool pool;
@@ -49,7 +49,8 @@ static struct kl_pool_row marked(uint32_t line, const char *label, unsigned f)
 
 static struct kl_ledger_row ledger(const char *label, unsigned f, bool provisioned, unsigned m)
 {
-    return (struct kl_ledger_row){label, fp(f), provisioned, mac(m)};
+    return (struct kl_ledger_row){
+        .label = label, .fingerprint = fp(f), .provisioned = provisioned, .mac = mac(m)};
 }
 
 #define COUNT(a) ((uint32_t)(sizeof(a) / sizeof((a)[0])))
@@ -59,8 +60,16 @@ static void load(const struct kl_pool_row *rows, uint32_t n, const struct kl_led
 {
     turn = !turn;
     struct kl_pool_memory memory = {
-        keys[turn],     CAPACITY, by_fingerprint[turn], by_mac[turn],
-        by_label[turn], TABLE,    text[turn],           kl_pool_size_of(&pool, rows, n, l, m).text};
+        .key = keys[turn],
+        .capacity = CAPACITY,
+        .by_fingerprint = by_fingerprint[turn],
+        .by_mac = by_mac[turn],
+        .by_label = by_label[turn],
+        .by_kin = by_kin[turn],
+        .table_size = TABLE,
+        .text = text[turn],
+        .text_size = kl_pool_size_of(&pool, rows, n, l, m).text,
+    };
     assert_true(memory.text_size <= TEXT);
     kl_pool_load(&pool, &memory, rows, n, l, m);
     /* Nothing of the old memory is used any more. */
@@ -695,11 +704,11 @@ static void an_empty_ledger_frees_nothing(void **state)
 static void keys_move_to_bigger_memory(void **state)
 {
     static struct kl_pool_key more[600];
-    static uint32_t f[2048], m[2048], l[2048];
+    static uint32_t f[2048], m[2048], l[2048], s[2048];
     static struct kl_pool_row rows[300];
     static char labels[300][8];
     static char names[8000];
-    const struct kl_pool_memory bigger = {more, 600, f, m, l, 2048, names, sizeof names};
+    const struct kl_pool_memory bigger = {more, 600, f, m, l, s, 2048, names, sizeof names};
 
     (void)state;
     for (unsigned i = 0; i < 300; i++) {

@@ -114,7 +114,7 @@ static struct {
 
 /* Every load takes the other one. */
 static struct kl_pool_key keys[2][CAPACITY];
-static uint32_t by_fingerprint[2][TABLE], by_mac[2][TABLE], by_label[2][TABLE];
+static uint32_t by_fingerprint[2][TABLE], by_mac[2][TABLE], by_label[2][TABLE], by_kin[2][TABLE];
 static char text[2][8 * CAPACITY];
 static unsigned turn;
 static struct kl_pool pool;
@@ -177,11 +177,23 @@ static void load(void)
                                        .bad = w.row[i].bad};
     for (int k = 0; k < KEYS; k++)
         if (w.ledger[k].state != NOTHING)
-            ledger[ledger_count++] = (struct kl_ledger_row){
-                labels[k], fp(k), w.ledger[k].state == PROVISIONED, mac(w.ledger[k].board)};
+            ledger[ledger_count++] =
+                (struct kl_ledger_row){.label = labels[k],
+                                       .fingerprint = fp(k),
+                                       .provisioned = w.ledger[k].state == PROVISIONED,
+                                       .mac = mac(w.ledger[k].board)};
     turn = !turn;
-    struct kl_pool_memory memory = {keys[turn],     CAPACITY, by_fingerprint[turn], by_mac[turn],
-                                    by_label[turn], TABLE,    text[turn],           sizeof text[0]};
+    struct kl_pool_memory memory = {
+        .key = keys[turn],
+        .capacity = CAPACITY,
+        .by_fingerprint = by_fingerprint[turn],
+        .by_mac = by_mac[turn],
+        .by_label = by_label[turn],
+        .by_kin = by_kin[turn],
+        .table_size = TABLE,
+        .text = text[turn],
+        .text_size = sizeof text[0],
+    };
     kl_pool_load(&pool, &memory, rows, (uint32_t)w.rows, ledger, ledger_count);
 }
 

@@ -80,6 +80,30 @@ static void check_boot_place(struct parts *p)
     }
 }
 
+/* A chip starts nothing from a bootloader's place that holds something else. */
+static void check_boot_contents(struct parts *p)
+{
+    uint32_t right = p->chip ? kl_chip(p->chip)->bootloader_offset : 0;
+
+    for (unsigned i = 0; p->chip && i < p->count; i++) {
+        const struct part *part = &p->part[i];
+        bool covers = part->offset <= right && right < end_of(part);
+        if (!covers || part->role == ROLE_BOOTLOADER || part->role == ROLE_MERGED ||
+            part->misplaced)
+            continue;
+        if (part->size > SECTOR + 64 && part->data[SECTOR] == KL_IMAGE_MAGIC)
+            problem(p,
+                    "%s begins with a digest for Secure Boot V1, and the bootloader behind it: it "
+                    "belongs at 0x0: --image 0x0:%s",
+                    part->path, part->path);
+        else
+            problem(p,
+                    "%s is %s, but lies in the bootloader's place (0x%x): no board would start; "
+                    "put the build's bootloader there",
+                    part->path, kl_content_name(part->content), right);
+    }
+}
+
 /* Data may begin within a sector, if the table has a partition there. */
 static bool may_be_crooked(const struct parts *p, const struct part *part)
 {
@@ -197,13 +221,12 @@ static void check_all_nvs(struct parts *p)
             check_nvs(p, &p->part[n], &p->table.row[i]);
 }
 
-static bool is_covered(const struct parts *p, uint64_t from, uint64_t to)
+static bool is_given(const struct parts *p, const struct kl_partition *row)
 {
-    size_t size = 0;
-
-    while (from < to && bytes_at(p, (uint32_t)from, &size))
-        from += size;
-    return from >= to;
+    for (unsigned i = 0; i < p->count; i++)
+        if (partition_at(p, p->part[i].offset) == row)
+            return true;
+    return false;
 }
 
 /* The flash is erased by the sector: data that shares one with a partition that is not written
@@ -219,7 +242,7 @@ static void check_neighbours(struct parts *p, const struct part *part)
         if (partition_at(p, part->offset) == row || part->role == ROLE_MERGED || is_nvs_row(row) ||
             from >= to || (from < end && to > part->offset))
             continue;
-        if (!is_covered(p, from, to))
+        if (!is_given(p, row))
             problem(p,
                     "%s (0x%x) shares a sector of the flash with partition %s (0x%x): writing it "
                     "would clear 0x%llx to 0x%llx there; give %s too, with --image 0x%x:FILE",
@@ -268,6 +291,9 @@ static void check_contents(struct parts *p)
             check_neighbours(p, part);
         }
     }
+    if (apps > 0 && p->chip != KL_CHIP_ESP8266 && p->report->problem_count == 0 &&
+        !part_with(p, ROLE_BOOTLOADER) && !part_with(p, ROLE_MERGED))
+        warning(p, "no bootloader is among the images: boards have to have one already");
     if (p->have_table && !kl_partition_find(&p->table, TYPE_APP, -1))
         problem(p, "the partition table has no app partition: no program could start; correct it");
     if (apps == 0 && p->count > 0 && p->chip != KL_CHIP_ESP8266 && !p->alone &&
@@ -352,6 +378,7 @@ void check_parts(struct parts *p)
     check_revisions(p);
     plan_parts(p);
     check_boot_place(p);
+    check_boot_contents(p);
     check_alignment(p);
     check_overlaps(p);
     check_table(p);

@@ -95,6 +95,7 @@ static struct kl_bundle *build(struct parts *p, const struct kl_bundle_options *
         return NULL;
     b->chip = p->chip;
     b->erase_all = options->erase_all;
+    b->md5 = kl_md5;
     sort_parts(p);
     if (!make_regions(p, b))
         problem(p, "out of memory");

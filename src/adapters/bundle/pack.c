@@ -54,17 +54,20 @@ static bool deflate_all(struct kl_image *image)
     return image->packed_size > 0;
 }
 
-bool kl_pack(struct kl_image *out, uint8_t *raw, uint32_t raw_size)
+void kl_md5(const void *data, size_t size, uint8_t out[16])
 {
     MD5_CTX md5;
 
+    MD5Init(&md5);
+    MD5Update(&md5, data, size);
+    MD5Final(out, &md5);
+}
+
+bool kl_pack(struct kl_image *out, uint8_t *raw, uint32_t raw_size)
+{
     *out = (struct kl_image){.raw = raw, .raw_size = raw_size};
-    MD5Init(&md5);
-    MD5Update(&md5, raw, raw_size);
-    MD5Final(out->md5, &md5);
-    MD5Init(&md5);
-    MD5Update(&md5, raw, raw_size < KL_HEAD ? raw_size : KL_HEAD);
-    MD5Final(out->head_md5, &md5);
+    kl_md5(raw, raw_size, out->md5);
+    kl_md5(raw, raw_size < KL_HEAD ? raw_size : KL_HEAD, out->head_md5);
     if (deflate_all(out) && index_stream(out))
         return true;
     kl_pack_free(out);

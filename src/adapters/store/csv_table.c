@@ -267,8 +267,10 @@ static bool add_row(struct kl_table *t, struct reading *r)
         why = KL_UNFIT_OTHER;
     row->bad = why != KL_UNFIT_NOTHING;
     row->why = kl_csv_unfit_text(why);
-    if (!row->bad)
+    if (!row->bad) {
         row->fingerprint = r->key.fingerprint;
+        row->kin = r->key.kin;
+    }
     if ((row->label = label_of(t, r, row->bad)) == NULL)
         return false;
     r->shape[t->count] = row->bad ? 0 : (uint8_t)text->fields;

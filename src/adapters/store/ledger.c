@@ -40,6 +40,14 @@ static void bind_fingerprint(sqlite3_stmt *s, int at, const struct kl_fingerprin
     sqlite3_bind_blob(s, at, fp->b, sizeof fp->b, SQLITE_TRANSIENT);
 }
 
+static void bind_kin(sqlite3_stmt *s, int at, const struct kl_fingerprint *kin)
+{
+    if (kl_fingerprint_is_set(kin))
+        bind_fingerprint(s, at, kin);
+    else
+        sqlite3_bind_zeroblob(s, at, 0);
+}
+
 static enum kl_store_status finish(struct kl_ledger *l, sqlite3_stmt *s, char text[KL_TEXT_MAX])
 {
     int rc = sqlite3_step(s);
@@ -109,6 +117,32 @@ static enum kl_store_status belongs_to(const struct entry *e, char text[KL_TEXT_
     return KL_STORE_REFUSED;
 }
 
+/* REFUSED if another key has this secret in another spelling. */
+static enum kl_store_status has_no_kin(struct kl_ledger *l, const struct kl_ledger_change *c,
+                                       char text[KL_TEXT_MAX])
+{
+    sqlite3_stmt *s = kl_ledger_sql(l, KL_SQL_KIN, text);
+    enum kl_store_status status = KL_STORE_OK;
+    int rc;
+
+    if (s == NULL)
+        return KL_STORE_FAILED;
+    bind_kin(s, 1, &c->kin);
+    bind_fingerprint(s, 2, &c->fingerprint);
+    if ((rc = sqlite3_step(s)) == SQLITE_ROW) {
+        kl_format(text, KL_TEXT_MAX,
+                  "by the ledger this secret, spelled otherwise, is %s for %s as %s",
+                  (const char *)sqlite3_column_text(s, 0), (const char *)sqlite3_column_text(s, 1),
+                  (const char *)sqlite3_column_text(s, 2));
+        status = KL_STORE_REFUSED;
+    } else if (rc != SQLITE_DONE) {
+        status = trouble(l, rc, text);
+    }
+    sqlite3_reset(s);
+    return status;
+}
+
+/* Goes into the history before the key changes: the key keeps the number of its last change. */
 enum kl_store_status kl_ledger_note(struct kl_ledger *l, const char *what,
                                     const struct kl_ledger_change *c, char text[KL_TEXT_MAX])
 {
@@ -140,8 +174,9 @@ static enum kl_store_status put(struct kl_ledger *l, enum kl_ledger_statement wh
     sqlite3_bind_int64(s, 4, c->wall);
     bind_text(s, 5, c->station);
     bind_text(s, 6, c->bundle);
-    if (which == KL_SQL_PROVISION)
-        bind_text(s, 7, c->how);
+    bind_text(s, 7, which == KL_SQL_PROVISION ? c->how : "");
+    bind_kin(s, 8, &c->kin);
+    sqlite3_bind_int64(s, 9, sqlite3_last_insert_rowid(l->db));
     return finish(l, s, text);
 }
 
@@ -161,9 +196,10 @@ enum kl_store_status kl_ledger_reserve(struct kl_ledger *l, const struct kl_ledg
         return KL_STORE_REFUSED;
     }
     if ((status = has_no_other(l, c, text)) != KL_STORE_OK ||
-        (status = put(l, KL_SQL_RESERVE, c, text)) != KL_STORE_OK)
+        (status = has_no_kin(l, c, text)) != KL_STORE_OK ||
+        (status = kl_ledger_note(l, "reserved", c, text)) != KL_STORE_OK)
         return status;
-    return kl_ledger_note(l, "reserved", c, text);
+    return put(l, KL_SQL_RESERVE, c, text);
 }
 
 enum kl_store_status kl_ledger_provision(struct kl_ledger *l, const struct kl_ledger_change *c,
@@ -180,9 +216,8 @@ enum kl_store_status kl_ledger_provision(struct kl_ledger *l, const struct kl_le
     if (e.provisioned)
         return KL_STORE_OK;
     /* Whatever else this board was promised: a key that it has shown must never go to another. */
-    if ((status = put(l, KL_SQL_PROVISION, c, text)) != KL_STORE_OK)
-        return status;
-    return kl_ledger_note(l, e.active ? "provisioned" : "adopted", c, text);
+    status = kl_ledger_note(l, e.active ? "provisioned" : "adopted", c, text);
+    return status == KL_STORE_OK ? put(l, KL_SQL_PROVISION, c, text) : status;
 }
 
 enum kl_store_status kl_ledger_release(struct kl_ledger *l, const struct kl_ledger_change *c,
@@ -198,14 +233,45 @@ enum kl_store_status kl_ledger_release(struct kl_ledger *l, const struct kl_ledg
         return KL_STORE_OK;
     if (e.provisioned || !e.same_mac)
         return belongs_to(&e, text);
+    if ((status = kl_ledger_note(l, "released", c, text)) != KL_STORE_OK)
+        return status;
     if ((s = kl_ledger_sql(l, KL_SQL_RELEASE, text)) == NULL)
         return KL_STORE_FAILED;
     bind_fingerprint(s, 1, &c->fingerprint);
     sqlite3_bind_int64(s, 2, c->wall);
     bind_text(s, 3, c->reason);
-    if ((status = finish(l, s, text)) != KL_STORE_OK)
+    sqlite3_bind_int64(s, 4, sqlite3_last_insert_rowid(l->db));
+    return finish(l, s, text);
+}
+
+enum kl_store_status kl_ledger_rename(struct kl_ledger *l, const struct kl_ledger_change *c,
+                                      char text[KL_TEXT_MAX])
+{
+    enum kl_store_status status = kl_ledger_note(l, "renamed", c, text);
+    sqlite3_stmt *s;
+
+    if (status != KL_STORE_OK)
         return status;
-    return kl_ledger_note(l, "released", c, text);
+    if ((s = kl_ledger_sql(l, KL_SQL_RENAME, text)) == NULL)
+        return KL_STORE_FAILED;
+    bind_fingerprint(s, 1, &c->fingerprint);
+    bind_text(s, 2, c->label);
+    sqlite3_bind_int64(s, 3, sqlite3_last_insert_rowid(l->db));
+    return finish(l, s, text);
+}
+
+bool kl_ledger_new_form(struct kl_ledger *l, const struct kl_fingerprint *old,
+                        const struct kl_fingerprint *now, const struct kl_fingerprint *kin,
+                        char error[KL_TEXT_MAX])
+{
+    sqlite3_stmt *s = kl_ledger_sql(l, KL_SQL_NEW_FORM, error);
+
+    if (s == NULL)
+        return false;
+    bind_fingerprint(s, 1, old);
+    bind_fingerprint(s, 2, now);
+    bind_fingerprint(s, 3, kin);
+    return finish(l, s, error) == KL_STORE_OK;
 }
 
 enum kl_store_status kl_ledger_owns(struct kl_ledger *l, const struct kl_ledger_change *c,
@@ -256,4 +322,10 @@ enum kl_store_status kl_ledger_attempt(struct kl_ledger *l, const struct kl_ledg
     sqlite3_bind_int(s, 20, a->already);
     sqlite3_bind_int(s, 21, a->acknowledged_only);
     return finish(l, s, text);
+}
+
+enum kl_store_status kl_ledger_command(struct kl_ledger *l, const struct kl_ledger_change *c,
+                                       enum kl_command_kind command, char text[KL_TEXT_MAX])
+{
+    return kl_ledger_note(l, kl_command_info(command).name, c, text);
 }

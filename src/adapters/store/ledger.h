@@ -40,12 +40,12 @@ bool kl_ledger_commit(struct kl_ledger *l, char error[KL_TEXT_MAX]);
 void kl_ledger_rollback(struct kl_ledger *l);
 
 struct kl_ledger_change {
-    struct kl_fingerprint fingerprint;
+    struct kl_fingerprint fingerprint, kin;
     struct kl_mac mac;
     const char *label;
     bool marked;         /* RESERVE: its row in the CSV carries the mark */
     const char *how;     /* PROVISION: "readback", "ack" */
-    const char *reason;  /* RELEASE */
+    const char *reason;  /* RELEASE; RENAME: what a person said */
     const char *station; /* name of the bench */
     const char *bundle;  /* digest of what was flashed, "" = none */
     int64_t wall;        /* microseconds since 1970 */
@@ -63,10 +63,25 @@ enum kl_store_status kl_ledger_owns(struct kl_ledger *l, const struct kl_ledger_
                                     char text[KL_TEXT_MAX]);
 enum kl_store_status kl_ledger_attempt(struct kl_ledger *l, const struct kl_ledger_change *c,
                                        const struct kl_attempt *a, char text[KL_TEXT_MAX]);
+/* What an operator did, with `reason` telling who; MAC and label may be blank. */
+enum kl_store_status kl_ledger_command(struct kl_ledger *l, const struct kl_ledger_change *c,
+                                       enum kl_command_kind command, char text[KL_TEXT_MAX]);
 
 /* An entry of the history that is nobody's key or attempt: what an operator did or let pass. */
 enum kl_store_status kl_ledger_note(struct kl_ledger *l, const char *what,
                                     const struct kl_ledger_change *c, char text[KL_TEXT_MAX]);
+
+/* The key's row has another label now, and a person says that this is right. */
+enum kl_store_status kl_ledger_rename(struct kl_ledger *l, const struct kl_ledger_change *c,
+                                      char text[KL_TEXT_MAX]);
+/* What was answered to a doubt, or done about one. */
+enum kl_store_status kl_ledger_note(struct kl_ledger *l, const char *what,
+                                    const struct kl_ledger_change *c, char text[KL_TEXT_MAX]);
+/* A key whose fingerprint holds its label gets the one that it has now. Nothing happens if another
+   key has that already. */
+bool kl_ledger_new_form(struct kl_ledger *l, const struct kl_fingerprint *old,
+                        const struct kl_fingerprint *now, const struct kl_fingerprint *kin,
+                        char error[KL_TEXT_MAX]);
 
 /* ---- looking ----------------------------------------------------------------------------------
  */

@@ -6,14 +6,21 @@
 
 #include "ledger.h"
 
+enum {
+    KL_LEDGER_VERSION = 2,
+};
+
 enum kl_ledger_statement {
     KL_SQL_BEGIN,
     KL_SQL_COMMIT,
     KL_SQL_KEY,    /* by fingerprint */
     KL_SQL_OF_MAC, /* the key that a MAC holds */
+    KL_SQL_KIN,    /* the held key with the same secret */
     KL_SQL_RESERVE,
     KL_SQL_PROVISION,
     KL_SQL_RELEASE,
+    KL_SQL_RENAME,
+    KL_SQL_NEW_FORM,
     KL_SQL_NOTE,    /* history of a key */
     KL_SQL_ATTEMPT, /* history of a board */
     KL_SQL_COUNT
@@ -23,6 +30,7 @@ struct kl_ledger {
     sqlite3 *db;
     char path[4096];
     enum kl_ledger_mode mode;
+    int version; /* of the file's format */
     sqlite3_stmt *sql[KL_SQL_COUNT];
 };
 

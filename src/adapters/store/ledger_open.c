@@ -13,15 +13,14 @@
 
 enum {
     APPLICATION_ID = 0x6b6c6e65, /* "klne" */
-    VERSION = 1,
-    BUSY_MS = 5000, /* readers of `keyline keys` are gone long before */
+    BUSY_MS = 5000,              /* readers of `keyline keys` are gone long before */
     QUICK_CHECK_MAX = 64 << 20,
 };
 
 /* clang-format off */
 static const char schema[] =
     "PRAGMA application_id = 0x6b6c6e65;"
-    "PRAGMA user_version = 1;"
+    "PRAGMA user_version = 2;"
     "CREATE TABLE keys ("
     " id INTEGER PRIMARY KEY,"
     " fingerprint BLOB NOT NULL UNIQUE CHECK (length(fingerprint) = 16),"
@@ -30,8 +29,11 @@ static const char schema[] =
     " mac TEXT NOT NULL CHECK (length(mac) = 17),"
     " reserved_at INTEGER, provisioned_at INTEGER, released_at INTEGER,"
     " how TEXT NOT NULL DEFAULT '', reason TEXT NOT NULL DEFAULT '',"
-    " station TEXT NOT NULL DEFAULT '', bundle TEXT NOT NULL DEFAULT ''"
+    " station TEXT NOT NULL DEFAULT '', bundle TEXT NOT NULL DEFAULT '',"
+    " kin BLOB NOT NULL DEFAULT x'', form INTEGER NOT NULL DEFAULT 2,"
+    " change INTEGER NOT NULL DEFAULT 0"
     ") STRICT;"
+    "CREATE INDEX keys_by_kin ON keys (kin);"
     /* A board is promised one key at most, whatever any program believes. */
     "CREATE UNIQUE INDEX one_promise_per_board ON keys (mac) WHERE state = 'reserved';"
     "CREATE INDEX keys_by_mac ON keys (mac);"
@@ -64,19 +66,29 @@ static const char *const statements[KL_SQL_COUNT] = {
     [KL_SQL_KEY] = "SELECT state, mac, label FROM keys WHERE fingerprint = ?1",
     [KL_SQL_OF_MAC] = "SELECT state, label FROM keys WHERE mac = ?1"
                       " AND state <> 'released' AND fingerprint <> ?2 LIMIT 1",
-    [KL_SQL_RESERVE] = "INSERT INTO keys (fingerprint, label, state, mac, reserved_at, station, bundle)"
-                       " VALUES (?1, ?2, 'reserved', ?3, ?4, ?5, ?6)"
+    /* The secret of a held key in another spelling, so that its fingerprint differs. */
+    [KL_SQL_KIN] = "SELECT state, mac, label FROM keys WHERE kin = ?1 AND length(kin) > 0"
+                   " AND fingerprint <> ?2 AND state <> 'released' LIMIT 1",
+    [KL_SQL_RESERVE] = "INSERT INTO keys (fingerprint, label, state, mac, reserved_at, station,"
+                       " bundle, how, kin, change)"
+                       " VALUES (?1, ?2, 'reserved', ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
                        " ON CONFLICT (fingerprint) DO UPDATE SET label = excluded.label,"
                        " state = 'reserved', mac = excluded.mac, reserved_at = excluded.reserved_at,"
-                       " station = excluded.station, bundle = excluded.bundle, how = '', reason = ''",
+                       " station = excluded.station, bundle = excluded.bundle, how = '',"
+                       " reason = '', kin = excluded.kin, change = excluded.change",
     [KL_SQL_PROVISION] = "INSERT INTO keys (fingerprint, label, state, mac, provisioned_at, station,"
-                         " bundle, how) VALUES (?1, ?2, 'provisioned', ?3, ?4, ?5, ?6, ?7)"
+                         " bundle, how, kin, change)"
+                         " VALUES (?1, ?2, 'provisioned', ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
                          " ON CONFLICT (fingerprint) DO UPDATE SET label = excluded.label,"
                          " state = 'provisioned', mac = excluded.mac,"
                          " provisioned_at = excluded.provisioned_at, station = excluded.station,"
-                         " bundle = excluded.bundle, how = excluded.how, reason = ''",
-    [KL_SQL_RELEASE] = "UPDATE keys SET state = 'released', released_at = ?2, reason = ?3"
-                       " WHERE fingerprint = ?1 AND state = 'reserved'",
+                         " bundle = excluded.bundle, how = excluded.how, reason = '',"
+                         " kin = excluded.kin, change = excluded.change",
+    [KL_SQL_RELEASE] = "UPDATE keys SET state = 'released', released_at = ?2, reason = ?3,"
+                       " change = ?4 WHERE fingerprint = ?1 AND state = 'reserved'",
+    [KL_SQL_RENAME] = "UPDATE keys SET label = ?2, change = ?3 WHERE fingerprint = ?1",
+    [KL_SQL_NEW_FORM] = "UPDATE OR IGNORE keys SET fingerprint = ?2, kin = ?3, form = 2"
+                        " WHERE fingerprint = ?1 AND form = 1",
     [KL_SQL_NOTE] = "INSERT INTO history (at, what, mac, label, fingerprint, station, bundle, reason)"
                     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     [KL_SQL_ATTEMPT] = "INSERT INTO history (at, what, mac, label, station, bundle, reason, detail,"
@@ -266,10 +278,12 @@ static bool is_ours(struct kl_ledger *l, char error[KL_TEXT_MAX])
                   "%s: this is not a ledger of keyline, or it is damaged; move it away only if you "
                   "know that no key was handed out with it",
                   kl_shown(l->path));
-    else if (version != VERSION)
+    else if (version < 1 || version > KL_LEDGER_VERSION)
         kl_format(error, KL_TEXT_MAX, "%s: its format is %d, and this keyline knows only %d",
-                  kl_shown(l->path), (int)version, VERSION);
-    return application == APPLICATION_ID && version == VERSION;
+                  kl_shown(l->path), (int)version, KL_LEDGER_VERSION);
+    else
+        l->version = (int)version;
+    return l->version > 0;
 }
 
 static bool is_sound(struct kl_ledger *l, off_t size, char error[KL_TEXT_MAX])
@@ -288,6 +302,29 @@ static bool is_sound(struct kl_ledger *l, off_t size, char error[KL_TEXT_MAX])
         kl_ledger_say(l, rc == SQLITE_ROW ? SQLITE_CORRUPT : rc, error);
     sqlite3_finalize(s);
     return ok;
+}
+
+/* A ledger of the first format gets what the second one has. Its keys keep their form until the
+   CSV tells their secrets: see kl_ledger_new_form. */
+static bool upgrade(struct kl_ledger *l, char error[KL_TEXT_MAX])
+{
+    if (l->mode == KL_LEDGER_READ || l->version == KL_LEDGER_VERSION)
+        return true;
+    if (!run(l,
+             "BEGIN IMMEDIATE;"
+             "ALTER TABLE keys ADD COLUMN kin BLOB NOT NULL DEFAULT x'';"
+             "ALTER TABLE keys ADD COLUMN form INTEGER NOT NULL DEFAULT 2;"
+             "ALTER TABLE keys ADD COLUMN change INTEGER NOT NULL DEFAULT 0;"
+             "UPDATE keys SET form = 1;"
+             "CREATE INDEX keys_by_kin ON keys (kin);"
+             "PRAGMA user_version = 2;"
+             "COMMIT",
+             error)) {
+        kl_ledger_rollback(l);
+        return false;
+    }
+    l->version = KL_LEDGER_VERSION;
+    return true;
 }
 
 static bool settings(struct kl_ledger *l, char error[KL_TEXT_MAX])
@@ -356,7 +393,7 @@ static bool open_checked(struct kl_ledger *l, char error[KL_TEXT_MAX])
         return false;
     }
     return settings(l, error) && is_ours(l, error) && is_sound(l, st.st_size, error) &&
-           bring_to_rest(l, error);
+           bring_to_rest(l, error) && upgrade(l, error);
 }
 
 struct kl_ledger *kl_ledger_open(const char *path, enum kl_ledger_mode mode,

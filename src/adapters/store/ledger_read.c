@@ -31,10 +31,14 @@ static bool finish(struct kl_ledger *l, sqlite3_stmt *s, int rc, char error[KL_T
 bool kl_ledger_keys(struct kl_ledger *l, bool (*each)(void *ctx, const struct kl_ledger_key *key),
                     void *ctx, char error[KL_TEXT_MAX])
 {
-    sqlite3_stmt *s = prepare(l,
-                              "SELECT fingerprint, label, state, mac, reserved_at, provisioned_at,"
-                              " released_at, how, reason, station, bundle FROM keys ORDER BY id",
-                              error);
+#define KEY_COLUMNS                                                                                \
+    "SELECT fingerprint, label, state, mac, reserved_at, provisioned_at, released_at, how,"        \
+    " reason, station, bundle, "
+    static const char *const sql[] = {
+        [1] = KEY_COLUMNS "x'', 1, 0 FROM keys ORDER BY id",
+        [KL_LEDGER_VERSION] = KEY_COLUMNS "kin, form, change FROM keys ORDER BY id",
+    };
+    sqlite3_stmt *s = prepare(l, sql[l->version], error);
     int rc;
 
     if (s == NULL)
@@ -50,6 +54,8 @@ bool kl_ledger_keys(struct kl_ledger *l, bool (*each)(void *ctx, const struct kl
             .reason = text_at(s, 8),
             .station = text_at(s, 9),
             .bundle = text_at(s, 10),
+            .old_form = sqlite3_column_int(s, 12) == 1,
+            .change = sqlite3_column_int64(s, 13),
         };
 
         if (sqlite3_column_bytes(s, 0) != KL_FINGERPRINT ||
@@ -58,6 +64,8 @@ bool kl_ledger_keys(struct kl_ledger *l, bool (*each)(void *ctx, const struct kl
             break;
         }
         memcpy(key.fingerprint.b, sqlite3_column_blob(s, 0), KL_FINGERPRINT);
+        if (sqlite3_column_bytes(s, 11) == KL_FINGERPRINT)
+            memcpy(key.kin.b, sqlite3_column_blob(s, 11), KL_FINGERPRINT);
         if (!each(ctx, &key))
             break;
     }

@@ -3,6 +3,18 @@
 
 #include "store_kind.h"
 
+struct kl_doubt_info kl_doubt_info(enum kl_doubt doubt)
+{
+    static const struct kl_doubt_info infos[] = {
+#define X(name, option, question) {option, question},
+        KL_DOUBTS(X)
+#undef X
+    };
+
+    KL_ASSERT(doubt < KL_DOUBT_COUNT);
+    return infos[doubt];
+}
+
 enum kl_store_open_result kl_store_open(const struct kl_store_options *options,
                                         struct kl_store **out, char error[KL_TEXT_MAX])
 {

@@ -96,6 +96,7 @@ static enum kl_store_status apply(struct kl_worker *w, struct kl_request *r)
     uint32_t row = kl_table_find(w->csv.table, &r->action.u.store.fingerprint);
     struct kl_ledger_change c = {
         .fingerprint = r->action.u.store.fingerprint,
+        .kin = row != UINT32_MAX ? w->csv.table->row[row].kin : (struct kl_fingerprint){{0}},
         .mac = r->action.u.store.mac,
         .label = row != UINT32_MAX ? w->csv.table->row[row].label : r->label,
         .how = r->action.u.store.acknowledged_only ? "ack" : "readback",
@@ -117,6 +118,8 @@ static enum kl_store_status apply(struct kl_worker *w, struct kl_request *r)
         return kl_ledger_owns(w->ledger, &c, r->text);
     case KL_OP_ATTEMPT:
         return kl_ledger_attempt(w->ledger, &c, &r->attempt, r->text);
+    case KL_OP_COMMAND:
+        return kl_ledger_command(w->ledger, &c, r->action.u.store.command, r->text);
     }
     return KL_STORE_FAILED;
 }
@@ -258,8 +261,13 @@ static void look_after_ledger(struct kl_worker *w, struct kl_job *job)
 static void look_for_news(struct kl_worker *w, struct kl_job *job)
 {
     char text[KL_TEXT_MAX];
-    struct kl_shown *news = kl_store_show(w, text);
+    struct kl_shown *news;
 
+    /* A row that comes back may be a key that the ledger has in its old form. */
+    if (w->csv.fresh && w->forms.unknown > 0 &&
+        (!kl_store_find_forms(w, text) || !kl_store_keep_forms(w, text)))
+        return;
+    news = kl_store_show(w, text);
     if (news == NULL)
         return;
     if (w->csv.fresh || w->unseen || !kl_store_same_ledger(&news->content, job->shown))

@@ -113,14 +113,47 @@ static enum kl_store_open_result record_accepted(struct kl_worker *w, char error
 
 static enum kl_store_open_result show(struct kl_csv_store *s, bool absent, char error[KL_TEXT_MAX])
 {
-    const struct kl_table *t = s->worker->csv.table;
+    struct kl_worker *w = s->worker;
+    const struct kl_table *t = w->csv.table;
 
-    s->shown = kl_store_show(s->worker, error);
+    if (!kl_store_find_forms(w, error) || (!w->look_only && !kl_store_keep_forms(w, error)))
+        return KL_STORE_BROKEN;
+    s->shown = kl_store_show(w, error);
     if (s->shown == NULL)
         return KL_STORE_BROKEN;
     for (uint32_t i = 0; absent && i < t->count; i++)
         s->shown->content.lost_ledger |= t->row[i].marked;
     return KL_STORE_OPENED;
+}
+
+static bool answered(const struct kl_store_options *o, enum kl_doubt doubt)
+{
+    return (o->answers >> doubt & 1) != 0;
+}
+
+/* Notes what is in doubt: a station stops for it, who only looks is told. */
+static enum kl_store_open_result doubt(struct kl_csv_store *s, const struct kl_store_options *o,
+                                       enum kl_doubt what, enum kl_store_open_result result,
+                                       char error[KL_TEXT_MAX])
+{
+    if (result != KL_STORE_DOUBT)
+        return result;
+    if (o->doubt != NULL)
+        *o->doubt = what;
+    if (!s->worker->look_only)
+        return result;
+    kl_copy(s->shown->content.doubt, sizeof s->shown->content.doubt, error);
+    error[0] = '\0';
+    return KL_STORE_OPENED;
+}
+
+static enum kl_store_open_result settle(struct kl_csv_store *s, const struct kl_store_options *o,
+                                        char error[KL_TEXT_MAX])
+{
+    bool renamed = !s->worker->look_only && answered(o, KL_DOUBT_RENAMED);
+
+    return doubt(s, o, KL_DOUBT_RENAMED, kl_store_settle_names(s->worker, s->shown, renamed, error),
+                 error);
 }
 
 static enum kl_store_open_result
@@ -146,7 +179,9 @@ open_parts(struct kl_csv_store *s, const struct kl_store_options *o, char error[
         return result;
     if (o->mode == KL_STORE_WORK && (result = record_accepted(w, error)) != KL_STORE_OPENED)
         return result;
-    return lists(o->mode) ? show(s, absent, error) : KL_STORE_OPENED;
+    if (!lists(o->mode) || (result = show(s, absent, error)) != KL_STORE_OPENED)
+        return lists(o->mode) ? result : KL_STORE_OPENED;
+    return settle(s, o, error);
 }
 
 enum kl_store_open_result kl_csv_store_open(const struct kl_store_options *options,
@@ -198,6 +233,7 @@ void kl_csv_store_free(struct kl_store *store)
     kl_csv_file_free(&s->worker->csv);
     kl_ledger_close(s->worker->ledger);
     kl_lock_drop(&s->worker->lock);
+    free(s->worker->forms.item);
     kl_secret_free(s->worker->secret, sizeof(struct kl_batch_keys));
     free(s->worker);
     free(s);

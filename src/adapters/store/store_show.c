@@ -48,6 +48,8 @@ static bool collect(void *ctx, const struct kl_ledger_key *key)
     struct kl_shown *shown = c->shown;
     const struct kl_table *t = shown->table;
     bool provisioned = strcmp(key->state, "provisioned") == 0;
+    const struct kl_old_form *form;
+    struct kl_fingerprint fp = key->fingerprint, kin = key->kin;
     struct kl_ledger_row *row;
     uint32_t at;
 
@@ -56,17 +58,26 @@ static bool collect(void *ctx, const struct kl_ledger_key *key)
     c->failed = shown->content.ledger_count == shown->ledger_capacity && !grow_ledger(shown);
     if (c->failed)
         return false;
-    at = kl_table_find(t, &key->fingerprint);
+    form = key->old_form ? kl_old_form(&c->worker->forms, &fp) : NULL;
+    if (form != NULL && form->known) {
+        fp = form->now;
+        kin = form->kin;
+    }
+    at = kl_table_find(t, &fp);
     row = &shown->ledger[shown->content.ledger_count++];
     *row = (struct kl_ledger_row){
-        .label = at != UINT32_MAX ? t->row[at].label : keep_label(shown, key->label),
-        .fingerprint = key->fingerprint,
+        .label = at != UINT32_MAX && strcmp(t->row[at].label, key->label) == 0
+                     ? t->row[at].label
+                     : keep_label(shown, key->label),
+        .fingerprint = fp,
+        .kin = kin,
         .provisioned = provisioned,
         .mac = key->mac,
+        .same_bundle = c->worker->bundle[0] != '\0' && strcmp(key->bundle, c->worker->bundle) == 0,
     };
     c->failed = row->label == NULL;
     if (provisioned && at != UINT32_MAX && !c->worker->look_only)
-        c->failed |= !kl_csv_file_want_mark(&c->worker->csv, &key->fingerprint);
+        c->failed |= !kl_csv_file_want_mark(&c->worker->csv, &fp);
     return !c->failed;
 }
 

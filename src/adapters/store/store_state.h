@@ -16,9 +16,8 @@
 #include "store_kind.h"
 
 enum {
-    /* Requests of one round. A slot's board waits for one answer, and what became of the board
-       before it may be on its way too: that, and the end of an attempt, for every slot. */
-    KL_BATCH = 3 * KL_SLOTS_MAX,
+    /* Requests of one round: for every slot, what its board waits for and the end of an attempt. */
+    KL_BATCH = 2 * KL_SLOTS_MAX,
 };
 
 /* The keys of one round; in secret memory. */
@@ -56,6 +55,19 @@ struct kl_late {
     int64_t wall;
 };
 
+/* A key of a ledger of the first format: store_forms.c. */
+struct kl_old_form {
+    struct kl_fingerprint old;
+    uint8_t label[32]; /* its digest */
+    bool known;        /* … which key of today it is: */
+    struct kl_fingerprint now, kin;
+};
+
+struct kl_old_forms {
+    struct kl_old_form *item; /* by their old fingerprint */
+    uint32_t count, unknown;
+};
+
 /* The worker thread's, while a job is under way; else at rest, and the loop keeps it. */
 struct kl_worker {
     struct kl_csv_file csv; /* not of a store for RECORD or MEND */
@@ -66,7 +78,8 @@ struct kl_worker {
     bool sick;                    /* nobody knows what the last commit left on disk */
     bool unseen;                  /* what the loop shows is not what is durable: there are news */
     bool healed;                  /* the ledger may have news */
-    struct kl_late *late;         /* oldest first */
+    struct kl_old_forms forms;
+    struct kl_late *late; /* oldest first */
     unsigned late_count;
     char station[KL_NAME_MAX], bundle[80];
 };
@@ -133,6 +146,20 @@ bool kl_csv_store_release(struct kl_store *store, const struct kl_ledger_key *ke
 /* store_job.c */
 void kl_store_work(struct kl_job *job);
 int64_t kl_store_wall_clock(void);
+
+/* store_forms.c */
+/* Finds out which of the CSV's keys the ledger has in the old form. False and `error` if the ledger
+   can't be read. */
+bool kl_store_find_forms(struct kl_worker *w, char error[KL_TEXT_MAX]);
+/* Gives those that were found their new form in the ledger. */
+bool kl_store_keep_forms(struct kl_worker *w, char error[KL_TEXT_MAX]);
+struct kl_old_form *kl_old_form(const struct kl_old_forms *f, const struct kl_fingerprint *old);
+
+/* store_doubt.c */
+/* Keys that the CSV has under another label than the ledger. Answered, they are renamed in the
+   ledger; not answered: DOUBT and `error`. */
+enum kl_store_open_result kl_store_settle_names(struct kl_worker *w, struct kl_shown *shown,
+                                                bool answered, char error[KL_TEXT_MAX]);
 
 /* store_show.c */
 /* Loads ledger rows and finds the marks that are missing; NULL and `error` if the ledger can't be

@@ -1,9 +1,13 @@
 /* cli_attach.c: `keyline attach`: the dashboard of a station that runs already. */
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "commands.h"
 #include "config_files.h"
 #include "faces/dashboard/dashboard.h"
+#include "faces/dashboard/terminal.h"
 
 struct args {
     const char *csv, *phrase, *config;
@@ -29,31 +33,76 @@ const struct command kl_command_attach = {
     .name = "attach",
     .run = kl_cli_attach,
     .options = OPTION_TABLE(options),
-    .words = "[options]",
+    .words = "[options] [NAME]",
     .summary = "the dashboard of a station that runs",
-    .about = "Shows the station that works on a CSV.",
+    .about = "Shows the station that works on a CSV, or the one that the system runs under NAME\n"
+             "(systemctl start keyline@NAME): for that you have to be in the group keyline.",
     .after = "exit status: that of the station if it ended meanwhile, else 0 left, 1 no station,\n"
              "             2 usage\n",
 };
+
+/* Where the station of keyline@NAME.service listens; false and a sentence if it can't be reached.
+ */
+static bool find_service(const char *name, char out[KL_PORT_MAX], char error[KL_TEXT_MAX])
+{
+    if (name[0] == '\0' || name[0] == '.' || strchr(name, '/') || strlen(name) > 64) {
+        kl_format(error, KL_TEXT_MAX, "\"%s\" is no bench's name", name);
+        return false;
+    }
+    kl_format(out, KL_PORT_MAX, KEYLINE_RUN_DIR "/%s.socket", name);
+    if (access(out, R_OK | W_OK) == 0)
+        return true;
+    if (errno == EACCES)
+        kl_format(
+            error, KL_TEXT_MAX,
+            "you are not in the group that may attach to %s: sudo adduser $USER keyline, then "
+            "log in again",
+            name);
+    else
+        kl_format(error, KL_TEXT_MAX, "%s does not run: systemctl status keyline@%s", name, name);
+    return false;
+}
+
+static int show(struct kl_dashboard_options *o, char error[KL_TEXT_MAX])
+{
+    char note[256];
+    enum kl_term_fitness fitness = kl_term_try(note);
+
+    if (note[0])
+        fprintf(stderr, "keyline attach: %s\n", note);
+    o->note = note[0] ? note : NULL;
+    if (fitness == KL_TERM_UNFIT)
+        return KL_EXIT_USAGE;
+    return fitness == KL_TERM_DUMB || !isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)
+               ? kl_dashboard_lines(o, error)
+               : kl_dashboard_run(o, error);
+}
 
 int kl_cli_attach(int argc, char **argv)
 {
     struct args a = {.csv = "keys.csv"};
     struct kl_dashboard_options o = {.wait_ms = 1000};
-    char error[KL_TEXT_MAX] = "";
+    struct option_list words = {.count = 0};
+    char error[KL_TEXT_MAX] = "", socket[KL_PORT_MAX];
     int status;
 
-    if (!config_parse(kl_command_attach.options, argv + (argc > 0), &a, NULL, error))
+    if (!config_parse(kl_command_attach.options, argv + (argc > 0), &a, &words, error))
         return command_wrong(&kl_command_attach, error);
     if (a.help)
         return command_help(&kl_command_attach);
-    o.csv = a.csv;
+    if (words.count > 1)
+        return command_wrong(&kl_command_attach, "one bench at a time");
+    if (words.count == 1 && !find_service(words.item[0], socket, error)) {
+        fprintf(stderr, "keyline attach: %s\n", error);
+        return KL_EXIT_FAILED;
+    }
+    o.csv = words.count == 1 ? socket : a.csv;
     o.ascii = a.ascii;
     o.mono = a.no_colour || a.color == 2;
     o.read_only = a.read_only;
     o.bell = a.bell;
     o.phrase = a.phrase;
-    status = kl_dashboard_run(&o, error);
+    status = show(&o, error);
     if (error[0])
         fprintf(stderr, "keyline attach: %s\n", error);
     return status;

@@ -6,7 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <jansson.h>
+
 #include "cli_keys.h"
+#include "faces/stream/json_text.h"
 #include "keyline/bundle_load.h"
 #include "pool_view.h"
 #include "station_options.h"
@@ -19,10 +22,48 @@ struct check {
     struct station_args args;
     unsigned problems, warnings;
     enum kl_exit exit;
+    json_t *root; /* --json: what is said at the end, instead of lines */
 };
 
+static void line(const struct check *c, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static void tell(struct check *c, const char *kind, const char *list, const char *format,
+                 va_list args) __attribute__((format(printf, 4, 0)));
 static void problem(struct check *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void warning(struct check *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* A line for people; nothing with --json. */
+static void line(const struct check *c, const char *format, ...)
+{
+    va_list args;
+
+    if (c->root)
+        return;
+    va_start(args, format);
+    vprintf(format, args);
+    va_end(args);
+}
+
+static void add(struct check *c, const char *list, const char *text)
+{
+    json_t *array = json_object_get(c->root, list);
+
+    if (!array)
+        json_object_set_new(c->root, list, array = json_array());
+    json_array_append_new(array, kl_json_text(text));
+}
+
+static void tell(struct check *c, const char *kind, const char *list, const char *format,
+                 va_list args)
+{
+    char text[KL_TEXT_MAX * 3];
+
+    vsnprintf(text, sizeof text, format, args);
+    if (c->root)
+        add(c, list, text);
+    else
+        printf("  %s: %s\n", kind, text);
+}
 
 static void problem(struct check *c, const char *format, ...)
 {
@@ -31,11 +72,9 @@ static void problem(struct check *c, const char *format, ...)
     c->problems++;
     if (c->exit == KL_EXIT_OK)
         c->exit = KL_EXIT_INPUT;
-    fputs("  problem: ", stdout);
     va_start(args, format);
-    vprintf(format, args);
+    tell(c, "problem", "problems", format, args);
     va_end(args);
-    putchar('\n');
 }
 
 static void warning(struct check *c, const char *format, ...)
@@ -43,11 +82,9 @@ static void warning(struct check *c, const char *format, ...)
     va_list args;
 
     c->warnings++;
-    fputs("  warning: ", stdout);
     va_start(args, format);
-    vprintf(format, args);
+    tell(c, "warning", "warnings", format, args);
     va_end(args);
-    putchar('\n');
 }
 
 /* ---- the keys ---------------------------------------------------------------------------------
@@ -98,6 +135,14 @@ static void judge_keys(struct check *c, const struct pool_view *v)
                 "give each key a label of its own",
                 (unsigned)n->conflict_line_a, (unsigned)n->conflict_line_b,
                 n->conflicts > 1 ? ", and they are not the only ones" : "");
+    if (n->twins)
+        problem(c,
+                "lines %u and %u have one secret under two labels%s: no station starts with this; "
+                "give each board a secret of its own",
+                (unsigned)n->twin_line_a, (unsigned)n->twin_line_b,
+                n->twins > 1 ? ", and they are not the only ones" : "");
+    if (v->content->doubt[0] != '\0')
+        problem(c, "%s; a station asks about that first", v->content->doubt);
     if (n->changed)
         problem(c, "reserved keys that were changed in the CSV since: %u; see keyline keys list",
                 (unsigned)n->changed);
@@ -117,21 +162,35 @@ static void judge_keys(struct check *c, const struct pool_view *v)
     suspicions(c, v->content->verdict);
 }
 
+static void keys_as_json(struct check *c, const struct pool_view *v)
+{
+    const struct kl_pool_counts *n = &v->pool.counts;
+
+    if (c->root)
+        json_object_set_new(
+            c->root, "keys",
+            json_pack("{s:o, s:I, s:I, s:I, s:I, s:I}", "file", kl_json_text(c->args.csv), "fields",
+                      (json_int_t)v->content->fields, "total", (json_int_t)n->total, "free",
+                      (json_int_t)n->free, "reserved", (json_int_t)n->reserved, "provisioned",
+                      (json_int_t)n->provisioned));
+}
+
 static void check_keys(struct check *c)
 {
     char error[KL_TEXT_MAX];
     struct pool_view v;
     enum kl_exit opened = pool_view_open(c->args.csv, c->args.csv_header, &v, error);
 
-    printf("keys: %s\n", c->args.csv);
+    line(c, "keys: %s\n", c->args.csv);
     if (opened != KL_EXIT_OK) {
         c->exit = opened;
         problem(c, "%s", error);
         return;
     }
-    printf("  %u keys of %u fields: %u free, %u reserved, %u provisioned\n",
-           (unsigned)v.pool.counts.total, v.content->fields, (unsigned)v.pool.counts.free,
-           (unsigned)v.pool.counts.reserved, (unsigned)v.pool.counts.provisioned);
+    keys_as_json(c, &v);
+    line(c, "  %u keys of %u fields: %u free, %u reserved, %u provisioned\n",
+         (unsigned)v.pool.counts.total, v.content->fields, (unsigned)v.pool.counts.free,
+         (unsigned)v.pool.counts.reserved, (unsigned)v.pool.counts.provisioned);
     judge_keys(c, &v);
     pool_view_close(&v);
 }
@@ -158,8 +217,84 @@ static void show_bundle(const struct kl_bundle *b)
         printf("  0x%06x %9u bytes, %9u packed  ", (unsigned)b->region[r].offset,
                (unsigned)image->raw_size, (unsigned)image->packed_size);
         keys_print(b->region[r].name, 0);
-        putchar('\n');
+        puts(b->region[r].keep_if_keyed ? ": left alone on boards that hold a key" : "");
     }
+}
+
+static json_t *regions_as_json(const struct kl_bundle *b)
+{
+    json_t *all = json_array();
+
+    for (unsigned r = 0; r < b->region_count; r++) {
+        const struct kl_region *region = &b->region[r];
+        const struct kl_image *image = kl_bundle_image(b, r, UINT32_MAX);
+        json_array_append_new(
+            all,
+            json_pack("{s:o, s:I, s:I, s:I, s:b}", "name", kl_json_text(region->name), "offset",
+                      (json_int_t)region->offset, "bytes", (json_int_t)image->raw_size, "packed",
+                      (json_int_t)image->packed_size, "kept_if_keyed", region->keep_if_keyed));
+    }
+    return all;
+}
+
+static void bundle_as_json(json_t *images, const struct kl_bundle *b)
+{
+    char digest[65];
+
+    for (unsigned i = 0; i < 32; i++)
+        snprintf(digest + 2 * i, 3, "%02x", b->digest[i]);
+    json_object_set_new(images, "chip", json_string(kl_chip(b->chip)->slug));
+    json_object_set_new(images, "file", kl_json_text(b->file));
+    json_object_set_new(images, "project", kl_json_text(b->project));
+    json_object_set_new(images, "version", kl_json_text(b->version));
+    json_object_set_new(images, "digest", json_string(digest));
+    json_object_set_new(images, "flash_bytes", json_integer((json_int_t)b->flash_end));
+    json_object_set_new(images, "revision_min", json_integer(b->rev_min));
+    json_object_set_new(images, "revision_max", json_integer(b->rev_max));
+    json_object_set_new(images, "starts",
+                        b->starts[0] ? json_pack("{s:o, s:I}", "partition", kl_json_text(b->starts),
+                                                 "offset", (json_int_t)b->starts_at)
+                                     : json_null());
+    json_object_set_new(images, "regions", regions_as_json(b));
+}
+
+static json_t *lines_as_json(char text[][KL_TEXT_MAX * 2], unsigned count)
+{
+    json_t *all = json_array();
+
+    for (unsigned i = 0; i < count; i++)
+        json_array_append_new(all, kl_json_text(text[i]));
+    return all;
+}
+
+static void images_as_json(struct check *c, const struct kl_bundle_options *options,
+                           const struct kl_bundle *b, struct kl_bundle_report *report)
+{
+    json_t *images = json_object();
+
+    json_object_set_new(images, "firmware",
+                        options->image_count ? json_null() : kl_json_text(options->firmware));
+    json_object_set_new(images, "found", lines_as_json(report->found, report->found_count));
+    json_object_set_new(images, "left_out",
+                        lines_as_json(report->left_out, report->left_out_count));
+    if (b)
+        bundle_as_json(images, b);
+    json_object_set_new(c->root, "images", images);
+}
+
+static void images_as_lines(const struct kl_bundle_options *options, const struct kl_bundle *b,
+                            const struct kl_bundle_report *report)
+{
+    if (options->image_count > 0)
+        printf("images: %u named ones\n", options->image_count);
+    else
+        printf("images: %s\n", options->firmware);
+    for (unsigned i = 0; i < report->found_count; i++)
+        printf("  %s\n", report->found[i]);
+    for (unsigned i = 0; i < report->left_out_count; i++)
+        printf("  left out: %s\n", report->left_out[i]);
+    if (b)
+        show_bundle(b);
 }
 
 static void check_images(struct check *c, enum kl_chip_id chip)
@@ -168,12 +303,10 @@ static void check_images(struct check *c, enum kl_chip_id chip)
     struct kl_bundle_options options = station_bundle_options(&c->args, chip);
     struct kl_bundle *b = kl_bundle_load(&options, &report);
 
-    if (options.image_count > 0)
-        printf("images: %u named ones\n", options.image_count);
+    if (c->root)
+        images_as_json(c, &options, b, &report);
     else
-        printf("images: %s\n", options.firmware);
-    if (b)
-        show_bundle(b);
+        images_as_lines(&options, b, &report);
     for (unsigned i = 0; i < report.problem_count; i++)
         problem(c, "%s", report.problem[i]);
     for (unsigned i = 0; i < report.warning_count; i++)
@@ -183,12 +316,14 @@ static void check_images(struct check *c, enum kl_chip_id chip)
     kl_bundle_free(b);
 }
 
-static void check_stubs(const struct check *c)
+static void check_stubs(struct check *c)
 {
     char note[KL_TEXT_MAX];
     struct kl_stubs *stubs = kl_stubs_load(c->args.stub, note);
 
-    printf("stubs: %s\n", note);
+    line(c, "stubs: %s\n", note);
+    if (c->root)
+        json_object_set_new(c->root, "stubs", kl_json_text(note));
     kl_stubs_free(stubs);
 }
 
@@ -208,6 +343,20 @@ const struct command kl_command_check = {
              "             6 the ledger can't be read\n",
 };
 
+static void finish(struct check *c)
+{
+    if (c->root) {
+        json_object_set_new(c->root, "good", json_boolean(c->problems == 0));
+        json_dumpf(c->root, stdout, JSON_INDENT(2));
+        putchar('\n');
+        json_decref(c->root);
+    } else if (c->problems == 0) {
+        printf("nothing is wrong%s\n", c->warnings ? ", but mind the warnings" : "");
+    } else {
+        printf("%u problem%s\n", c->problems, c->problems == 1 ? "" : "s");
+    }
+}
+
 int kl_cli_check(int argc, char **argv)
 {
     static struct check c;
@@ -222,12 +371,11 @@ int kl_cli_check(int argc, char **argv)
         return command_help(&kl_command_check);
     if (c.args.chip && (chip = kl_chip_by_slug(c.args.chip)) == NULL)
         return command_wrong(&kl_command_check, "keyline does not know this --chip");
+    if (c.args.json)
+        c.root = json_pack("{s:[], s:[]}", "problems", "warnings");
     check_keys(&c);
     check_images(&c, chip ? chip->id : KL_CHIP_NONE);
     check_stubs(&c);
-    if (c.problems == 0)
-        printf("nothing is wrong%s\n", c.warnings ? ", but mind the warnings" : "");
-    else
-        printf("%u problem%s\n", c.problems, c.problems == 1 ? "" : "s");
+    finish(&c);
     return keys_printed() == KL_EXIT_OK ? (int)c.exit : KL_EXIT_FAILED;
 }

@@ -3,8 +3,10 @@
  * a tab and its meaning behind it. The shells' completions ask it (src/packaging/completion), so
  * they know what this program knows. ":files" and ":folders" leave the rest to the shell.
  *
- * `keyline complete --man COMMAND` prints a command's options for the manual page, as scdoc.
+ * `keyline complete --man COMMAND [conf]` prints a command's options for the manual pages, as
+ * scdoc.
  */
+#include <dirent.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -209,6 +211,18 @@ static void offer_commands(const struct completing *c)
         offer_text(c, kl_commands[i]->name, kl_commands[i]->summary);
 }
 
+/* The benches that the system runs. */
+static void offer_benches(const struct completing *c)
+{
+    DIR *dir = opendir(KEYLINE_RUN_DIR);
+
+    for (struct dirent *e; dir && (e = readdir(dir));)
+        if (kl_wire_is_socket(e->d_name))
+            offer(c, e->d_name, strlen(e->d_name) - strlen(".socket"), "a bench of this host");
+    if (dir)
+        closedir(dir);
+}
+
 /* A word that is no option: the command, or what follows it. `words` stand before it. */
 static void offer_word(const struct completing *c, const struct option_list *words)
 {
@@ -227,6 +241,8 @@ static void offer_word(const struct completing *c, const struct option_list *wor
         offer_choice(c, c->command->verbs);
     else if (after == 2 && strcmp(words->item[1], "release") == 0)
         offer_doubts(c, true);
+    else if (after == 1 && c->command == &kl_command_attach)
+        offer_benches(c);
     for (size_t i = 0; i < c->table->count && c->command == &kl_command_config; i++)
         if (c->table->row[i].type != OPT_HEADING && !c->table->row[i].typed_only)
             offer_text(c, c->table->row[i].name, c->table->row[i].help);
@@ -294,18 +310,19 @@ static void complete(char **argv, unsigned count)
 
 static void print_escaped(const char *text)
 {
-    for (; *text; text++) {
+    for (bool at_start = true; *text; text++, at_start = false) {
         if (*text == '\n') {
             putchar(' ');
             continue;
         }
-        if (strchr("_*\\#~[]<", *text))
+        if (strchr("_*\\#~[]<", *text) || (at_start && strchr("-.", *text)))
             putchar('\\');
         putchar(*text);
     }
 }
 
-static int print_man(const char *name)
+/* `conf`: as keys of a config file, without those that are only typed. */
+static int print_man(const char *name, bool conf)
 {
     const struct command *c =
         strcmp(name, "keyline") == 0 ? &kl_command_station : command_find(name);
@@ -315,15 +332,18 @@ static int print_man(const char *name)
     for (size_t i = 0; i < c->options->count; i++) {
         const struct option *o = &c->options->row[i];
         if (o->type == OPT_HEADING) {
-            printf("## %s\n\n", o->name);
+            if (!conf || strcmp(o->name, "Help") != 0)
+                printf("## %s\n\n", o->name);
             continue;
         }
+        if (conf && o->typed_only)
+            continue;
         if (o->letter)
             printf("*-%c*, ", o->letter);
-        printf("*--%s*", o->name);
-        if (o->value) {
-            fputs(" _", stdout);
-            print_escaped(o->value);
+        printf("*%s%s*", conf ? "" : "--", o->name);
+        if (o->value || conf) {
+            fputs(conf ? " = _" : " _", stdout);
+            print_escaped(o->value ? o->value : "yes|no");
             putchar('_');
         }
         fputs("\n\t", stdout);
@@ -344,7 +364,7 @@ const struct command kl_command_complete = {
     .name = "complete",
     .run = kl_cli_complete,
     .options = OPTION_TABLE(options),
-    .words = "[--man COMMAND] | -- WORD …",
+    .words = "[--man COMMAND [conf]] | -- WORD …",
     .summary = "for shells: what the last word may become",
     .about = "",
     .after = "exit status: 0 done, 2 usage\n",
@@ -352,8 +372,8 @@ const struct command kl_command_complete = {
 
 int kl_cli_complete(int argc, char **argv)
 {
-    if (argc == 3 && strcmp(argv[1], "--man") == 0)
-        return print_man(argv[2]);
+    if ((argc == 3 || argc == 4) && strcmp(argv[1], "--man") == 0)
+        return print_man(argv[2], argc == 4);
     if (argc < 3 || strcmp(argv[1], "--") != 0)
         return command_wrong(&kl_command_complete, "after -- it takes the words of a command line");
     complete(argv + 2, (unsigned)argc - 2);

@@ -23,7 +23,7 @@ static const struct option options[] = {
     TYPED_TEXT("mac", mac, "MAC", "history, release: only this board"),
     TYPED_TEXT("label", label, "LABEL", "history: only this key; release: the one to release"),
     TYPED_TEXT("reason", reason, "TEXT", "release: why; the ledger keeps it"),
-    TYPED_FLAG("fix", 0, fix, "lint: write what can be mended to FILE.fixed, beside it"),
+    TYPED_FLAG("fix", 0, fix, "lint: write what can be mended to FILE.fixed, beside the file"),
     TYPED_TEXT("config", config, "FILE|none", "a config file above the user's and the system's"),
     TYPED_FLAG("help", 'h', help, "print this"),
 };

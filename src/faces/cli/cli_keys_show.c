@@ -56,7 +56,7 @@ struct figure {
 };
 
 enum {
-    FIGURES = 10
+    FIGURES = 12
 };
 
 static void figures(const struct kl_pool_counts *c, struct figure out[FIGURES])
@@ -68,6 +68,8 @@ static void figures(const struct kl_pool_counts *c, struct figure out[FIGURES])
         {"blocked", "can't be handed out", c->blocked, false},
         {"copies", "exact copies of other rows, counted once", c->copies, false},
         {"conflicts", "labels with two different keys", c->conflicts, false},
+        {"twins", "secrets under two labels", c->twins, false},
+        {"renamed", "under another label than the ledger has", c->renamed, false},
         {"bad_lines", "rows that the firmware could not take", c->bad_lines, false},
         {"foreign", "marked by another tool, board unknown", c->foreign, false},
         {"vanished", "in the ledger, no longer in the CSV", c->vanished, false},
@@ -128,6 +130,12 @@ static void status_text(const struct keys_args *a, const struct view *v, const c
         printf("lines %u and %u have one label and different keys: no station starts with this\n",
                (unsigned)v->both.pool.counts.conflict_line_a,
                (unsigned)v->both.pool.counts.conflict_line_b);
+    if (v->both.pool.counts.twins > 0)
+        printf("lines %u and %u have one secret under two labels: no station starts with this\n",
+               (unsigned)v->both.pool.counts.twin_line_a,
+               (unsigned)v->both.pool.counts.twin_line_b);
+    if (v->both.content->doubt[0] != '\0')
+        printf("in doubt: %s\n", v->both.content->doubt);
     if (v->both.content->warning[0] != '\0')
         printf("%s\n", v->both.content->warning);
     if (holder[0] != '\0')
@@ -181,6 +189,8 @@ static const char *const trouble_words[] = {
     [KL_TROUBLE_FOREIGN] = "foreign",
     [KL_TROUBLE_VANISHED] = "vanished",
     [KL_TROUBLE_CHANGED] = "changed",
+    [KL_TROUBLE_RENAMED] = "renamed",
+    [KL_TROUBLE_REFUSED] = "",
 };
 
 struct item {

@@ -11,12 +11,17 @@
 #include <unistd.h>
 
 #include "about.h"
+#include "build_watch.h"
+#include "cli_answers.h"
 #include "faces/dashboard/dashboard.h"
+#include "faces/dashboard/terminal.h"
 #include "faces/faces.h"
 #include "keyline/cli.h"
 #include "keyline/link.h"
+#include "keyline/notify.h"
 #include "keyline/slots_file.h"
 #include "report.h"
+#include "restart.h"
 #include "station_options.h"
 
 /* Everything that the station works with. */
@@ -26,6 +31,8 @@ struct station {
     bool demo;
     int ready; /* whom to tell that the bench runs; -1 = nobody */
     struct kl_bundle *bundle;
+    struct kl_bundle_options images; /* what it was read from */
+    uint64_t images_signature;
     struct kl_stubs *stubs;
     struct kl_store *store;
     struct kl_shell_place places[KL_SLOTS_MAX];
@@ -36,7 +43,7 @@ struct station {
 
 static void complain(const char *text)
 {
-    fprintf(stderr, "keyline: %s\n", text);
+    kl_report_error("%s", text);
 }
 
 /* Something that was asked for can't be meant; the rest is looked at too. */
@@ -140,6 +147,24 @@ static int find_ports(struct station *s)
     return status;
 }
 
+/* With --once a bench without a port would wait for ever: nothing can end. */
+static int look_for_any_port(const struct station *s)
+{
+    static struct kl_port_info ports[256];
+    int count;
+
+    if (!s->args.once || s->shell.place_count > 0)
+        return KL_EXIT_OK;
+    count = kl_ports_list(ports, 256, &s->shell.rules);
+    for (int i = 0; i < count; i++)
+        if (ports[i].usable)
+            return KL_EXIT_OK;
+    complain(
+        "--once: no board is plugged in and no --port is named; keyline ports shows every port "
+        "and why it is not used");
+    return KL_EXIT_USAGE;
+}
+
 /* ---- what is read before any board is touched -------------------------------------------------
  */
 
@@ -157,10 +182,11 @@ static int load_images(struct station *s, enum kl_chip_id chip)
 {
     static struct kl_bundle_report report;
     const struct station_args *a = &s->args;
-    struct kl_bundle_options options = station_bundle_options(a, chip);
     char note[KL_TEXT_MAX] = "";
 
-    s->bundle = kl_bundle_load(&options, &report);
+    s->images = station_bundle_options(a, chip);
+    s->images_signature = build_watch_sign(&s->images);
+    s->bundle = kl_bundle_load(&s->images, &report);
     for (unsigned i = 0; i < report.warning_count; i++)
         fprintf(stderr, "keyline: warning: %s\n", report.warning[i]);
     for (unsigned i = 0; i < report.problem_count; i++)
@@ -168,37 +194,51 @@ static int load_images(struct station *s, enum kl_chip_id chip)
     if (!s->bundle)
         return KL_EXIT_INPUT;
     print_bundle(s->human, s->bundle);
+    for (unsigned i = 0; i < report.found_count; i++)
+        fprintf(s->human, "  %s\n", report.found[i]);
+    for (unsigned i = 0; i < report.left_out_count; i++)
+        fprintf(s->human, "  left out: %s\n", report.left_out[i]);
     s->stubs = kl_stubs_load(a->stub, note);
     if (note[0])
         fprintf(s->human, "%s\n", note);
     return KL_EXIT_OK;
 }
 
+static void hex_of(const uint8_t digest[32], char out[65])
+{
+    for (size_t i = 0; i < 32; i++)
+        kl_format(out + 2 * i, 3, "%02x", digest[i]);
+}
+
+static uint32_t answers(const struct station_args *a)
+{
+    const bool said[KL_DOUBT_COUNT] = {
+        [KL_DOUBT_RENAMED] = a->renamed,
+    };
+    uint32_t bits = 0;
+
+    for (unsigned i = 0; i < KL_DOUBT_COUNT; i++)
+        bits |= (uint32_t)said[i] << i;
+    return bits;
+}
+
 static int open_store(struct station *s)
 {
-    static const int statuses[] = {
-        [KL_STORE_OPENED] = KL_EXIT_OK,
-        [KL_STORE_BAD_CSV] = KL_EXIT_INPUT,
-        [KL_STORE_HELD] = KL_EXIT_HELD,
-        [KL_STORE_BROKEN] = KL_EXIT_STORE,
-    };
-    char digest[65], error[KL_TEXT_MAX] = "";
+    char digest[65];
     struct kl_store_options options = {
         .csv = s->args.csv,
         .header = s->args.csv_header,
         .accept = s->args.accepted,
         .bundle_digest = digest,
+        .answers = answers(&s->args),
     };
-    enum kl_store_open_result result;
+    enum kl_exit exit;
 
-    for (size_t i = 0; i < 32; i++)
-        kl_format(digest + 2 * i, 3, "%02x", s->bundle->digest[i]);
-    result = kl_store_open(&options, &s->store, error);
-    if (result != KL_STORE_OPENED)
-        complain(error);
-    else if (!kl_report_keys(s->human, s->args.csv, kl_store_content(s->store)))
+    hex_of(s->bundle->digest, digest);
+    exit = answers_open(&options, !s->args.headless, &s->store);
+    if (exit == KL_EXIT_OK && !kl_report_keys(s->human, s->args.csv, kl_store_content(s->store)))
         return KL_EXIT_INPUT;
-    return statuses[result];
+    return exit;
 }
 
 /* What is wrong with the keys, when no station can start anyway: takes no lock, writes nothing. */
@@ -237,10 +277,14 @@ static void say_what_to_try(int status)
         [KL_EXIT_INPUT] = "keyline check, with the same options",
         [KL_EXIT_HELD] = "keyline attach, with the same --csv-file",
         [KL_EXIT_STORE] = "keyline doctor, with the same --csv-file",
+        [KL_EXIT_DOUBT] = "keyline check, with the same options",
     };
 
+    KL_ASSERT((size_t)status < sizeof next / sizeof next[0] && next[status]);
     fprintf(stderr, "try: %s\n", next[status]);
 }
+
+static void say_what_differs(const struct station *s);
 
 /* All that is wrong is told at once; the first trouble is the exit status. */
 static int prepare(struct station *s)
@@ -248,9 +292,14 @@ static int prepare(struct station *s)
     const struct kl_chip *chip;
     int status = find_chip(s, &chip);
 
+    if (s->args.socket && !kl_wire_is_socket(s->args.socket))
+        status = senseless("--socket: its name has to end in .socket");
     status = first_trouble(status, find_ports(s));
+    status = first_trouble(status, look_for_any_port(s));
     status = first_trouble(status, load_images(s, chip ? chip->id : KL_CHIP_NONE));
     status = first_trouble(status, status == KL_EXIT_OK ? open_store(s) : look_at_keys(s));
+    if (status == KL_EXIT_HELD)
+        say_what_differs(s);
     if (status != KL_EXIT_OK) {
         say_what_to_try(status);
         return status;
@@ -271,6 +320,7 @@ static int prepare(struct station *s)
         .max_flashing = (unsigned)s->args.max_flashing,
         .warn_keys = (uint32_t)s->args.warn_keys,
         .fixture = s->args.fixture,
+        .secured_handover = s->args.secured == 1,
         .sha256 = kl_sha256,
     };
     return KL_EXIT_OK;
@@ -285,17 +335,47 @@ struct faces {
     struct logdir *logdir;
     struct hook *hook;
     struct server *server;
+    struct build_watch *watch;
+    struct kl_notify *notify;
+    struct older *older;
+    struct metrics *metrics;
 };
 
-static void hello(const struct station *s, struct kl_wire_hello *h)
+/* `b`: NULL = the images can't be used */
+static void hello(const struct station *s, const struct kl_bundle *b, struct kl_wire_hello *h)
 {
+    uv_timeval64_t now;
+
     *h = (struct kl_wire_hello){.protocol = KL_WIRE_PROTOCOL, .version = KEYLINE_VERSION};
+    uv_gettimeofday(&now);
+    h->since = now.tv_sec * 1000000 + now.tv_usec;
     kl_copy(h->csv, sizeof h->csv, s->args.csv);
-    kl_copy(h->firmware, sizeof h->firmware, s->bundle->file);
-    kl_copy(h->project, sizeof h->project, s->bundle->project);
-    kl_copy(h->project_version, sizeof h->project_version, s->bundle->version);
-    kl_copy(h->chip, sizeof h->chip, kl_chip(s->bundle->chip)->name);
+    h->prompt_timeout = s->args.prompt_timeout;
+    h->ack_timeout = s->args.ack_timeout;
+    restart_settings(&s->args, h->settings, sizeof h->settings);
     gethostname(h->station, sizeof h->station - 1);
+    if (!b)
+        return;
+    hex_of(b->digest, h->digest);
+    kl_copy(h->firmware, sizeof h->firmware, b->file);
+    kl_copy(h->project, sizeof h->project, b->project);
+    kl_copy(h->project_version, sizeof h->project_version, b->version);
+    kl_copy(h->chip, sizeof h->chip, kl_chip(b->chip)->name);
+}
+
+/* Without a terminal nobody can be asked: the choices are named. */
+static void say_what_differs(const struct station *s)
+{
+    static struct kl_wire_hello running, wanted;
+
+    if (!restart_ask(s->args.csv, &running))
+        return;
+    hello(s, s->bundle, &wanted);
+    if (restart_compare(&running, &wanted, stderr) > 0)
+        fprintf(stderr,
+                "Show it as it is: keyline attach --csv-file %s. Or stop it (SIGTERM to its "
+                "process finishes what runs) and start again.\n",
+                s->args.csv);
 }
 
 /* What was printed at the start lies under the dashboard. */
@@ -311,19 +391,53 @@ static void tell_warnings(const struct station *s, struct kl_shell *sh)
         kl_shell_tell(sh, content->warning);
 }
 
+static void build_changed(void *ctx, bool stale)
+{
+    server_build_changed(ctx, stale);
+}
+
+/* Commands that know only the CSV find the socket through a link beside it. */
+static void link_socket(const struct station_args *a)
+{
+    char place[KL_TEXT_MAX];
+
+    if (!kl_wire_socket_path(a->csv, 0, place, sizeof place) || !place[0])
+        return;
+    unlink(place);
+    if (symlink(a->socket, place) != 0)
+        fprintf(stderr, "keyline: %s: %s: only --socket leads to this station\n", place,
+                strerror(errno));
+}
+
+static int create_server(struct station *s, struct kl_shell *sh, struct faces *f)
+{
+    const struct station_args *a = &s->args;
+    static struct kl_wire_hello h;
+    char error[KL_TEXT_MAX] = "";
+
+    hello(s, s->bundle, &h);
+    f->server = server_create(sh, a->socket ? a->socket : a->csv, &h, error);
+    if (f->server && a->socket)
+        link_socket(a);
+    if (!f->server) {
+        complain(error);
+        if (s->ready >= 0 || a->socket)
+            return KL_EXIT_STORE; /* nobody could reach this station */
+    }
+    if (f->server)
+        f->watch = build_watch_create(kl_shell_loop(sh), &s->images, s->bundle, s->images_signature,
+                                      build_changed, f->server);
+    return KL_EXIT_OK;
+}
+
 static int create_faces(struct station *s, struct kl_shell *sh, struct faces *f)
 {
     const struct station_args *a = &s->args;
-    struct kl_wire_hello h;
     char error[KL_TEXT_MAX] = "";
+    int status = create_server(s, sh, f);
 
-    hello(s, &h);
-    f->server = server_create(sh, a->csv, &h, error);
-    if (!f->server) {
-        complain(error);
-        if (s->ready >= 0)
-            return KL_EXIT_STORE; /* nobody could reach this station */
-    }
+    if (status != KL_EXIT_OK)
+        return status;
     if (a->events && !(f->events = events_create(sh, a->events, error))) {
         complain(error);
         return KL_EXIT_USAGE;
@@ -336,6 +450,10 @@ static int create_faces(struct station *s, struct kl_shell *sh, struct faces *f)
         f->hook = hook_create(sh, a->on_result);
     if (s->ready < 0)
         f->headless = headless_create(sh, fileno(s->human));
+    f->notify = kl_notify_create(sh);
+    f->older = older_create(sh);
+    if (a->metrics)
+        f->metrics = metrics_create(sh, a->metrics);
     tell_warnings(s, sh);
     return KL_EXIT_OK;
 }
@@ -348,8 +466,12 @@ static bool free_faces(struct faces *f)
     gone &= events_free(f->events);
     gone &= logdir_free(f->logdir);
     gone &= hook_free(f->hook);
+    gone &= metrics_free(f->metrics);
+    gone &= !f->watch || build_watch_free(f->watch);
     if (f->server)
         server_free(f->server);
+    kl_notify_free(f->notify);
+    older_free(f->older);
     return gone;
 }
 
@@ -385,6 +507,11 @@ static int run_bench(struct station *s)
     status = kl_shell_run(sh);
     if (faces.server)
         server_close(faces.server);
+    if (faces.watch)
+        build_watch_close(faces.watch);
+    kl_notify_close(faces.notify);
+    older_close(faces.older);
+    metrics_close(faces.metrics);
     if (!kl_shell_destroy(sh) || !free_faces(&faces))
         _exit(status); /* a worker hangs in a port or a pipe: what is durable stays durable */
     uv_loop_close(&loop);
@@ -409,7 +536,7 @@ static int run_station(struct station *s)
 /* ---- with a dashboard -------------------------------------------------------------------------
  */
 
-static int show_dashboard(const struct station *s)
+static int show_dashboard(const struct station *s, const char *note, bool dumb)
 {
     const struct station_args *a = &s->args;
     struct kl_dashboard_options options = {
@@ -420,17 +547,18 @@ static int show_dashboard(const struct station *s)
         .bell = a->bell,
         .phrase = a->phrase,
         .demo = s->demo,
+        .note = note[0] ? note : NULL,
         .wait_ms = 2000,
     };
     char error[256] = "";
-    int status = kl_dashboard_run(&options, error);
+    int status = dumb ? kl_dashboard_lines(&options, error) : kl_dashboard_run(&options, error);
 
     if (error[0])
         complain(error);
     return status;
 }
 
-static int run_behind_dashboard(struct station *s)
+static int run_behind_dashboard(struct station *s, const char *note)
 {
     int pipe_ends[2], status;
     char byte;
@@ -448,19 +576,52 @@ static int run_behind_dashboard(struct station *s)
     }
     close(pipe_ends[1]);
     if (read(pipe_ends[0], &byte, 1) == 1)
-        return show_dashboard(s);
+        return show_dashboard(s, note, false);
     if (waitpid(child, &status, 0) == child && WIFEXITED(status))
         return WEXITSTATUS(status);
     return KL_EXIT_STORE;
 }
 
-static bool a_station_runs(const char *csv)
+/* Is what runs what was asked for now? The images are read again: a new build may have the old
+   name. */
+static enum restart_choice compare(const struct station *s, const struct kl_wire_hello *running)
 {
-    int fd = kl_wire_connect(csv);
+    static struct kl_bundle_report report;
+    static struct kl_wire_hello wanted;
+    const struct kl_chip *chip = s->args.chip ? kl_chip_by_slug(s->args.chip) : NULL;
+    struct kl_bundle_options images =
+        station_bundle_options(&s->args, chip ? chip->id : KL_CHIP_NONE);
+    struct kl_bundle *b = kl_bundle_load(&images, &report);
 
-    if (fd >= 0)
-        close(fd);
-    return fd >= 0;
+    hello(s, b, &wanted);
+    kl_bundle_free(b);
+    return restart_choose(running, &wanted);
+}
+
+/* The terminal is tried first: a dashboard that can't be shown must not leave a station behind. */
+static int start_on_terminal(struct station *s)
+{
+    static struct kl_wire_hello running;
+    char note[256];
+    enum kl_term_fitness fitness = kl_term_try(note);
+    enum restart_choice choice;
+
+    if (note[0])
+        complain(note);
+    if (fitness == KL_TERM_UNFIT)
+        return KL_EXIT_USAGE;
+    if (restart_ask(s->args.csv, &running)) {
+        choice = s->demo ? RESTART_ATTACH : compare(s, &running);
+        if (choice == RESTART_CANCEL)
+            return KL_EXIT_HELD;
+        if (choice == RESTART_ATTACH)
+            return show_dashboard(s, note, fitness == KL_TERM_DUMB);
+        if (!restart_finish(s->args.csv))
+            return KL_EXIT_HELD;
+    }
+    if (fitness == KL_TERM_DUMB)
+        return run_station(s);
+    return run_behind_dashboard(s, note);
 }
 
 static int start(int argc, char **argv, bool demo)
@@ -481,9 +642,7 @@ static int start(int argc, char **argv, bool demo)
         return about_faults(s.args.color, s.args.json);
     if (s.args.headless || s.human == stderr || !isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
         return run_station(&s);
-    if (a_station_runs(s.args.csv))
-        return show_dashboard(&s);
-    return run_behind_dashboard(&s);
+    return start_on_terminal(&s);
 }
 
 int kl_cli_station(int argc, char **argv)

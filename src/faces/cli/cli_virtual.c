@@ -1,9 +1,11 @@
 /* cli_virtual.c: `keyline virtual`: virtual boards as RFC 2217 ports (docs/virtual.md). */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "commands.h"
+#include "keyline/demo_images.h"
 #include "keyline/virtual_server.h"
 
 enum {
@@ -29,7 +31,7 @@ struct app {
 };
 
 struct args {
-    const char *listen, *chip, *mac, *firmware, *state, *replace;
+    const char *images, *listen, *chip, *mac, *firmware, *state, *replace;
     struct option_list faults;
     long boards, flash_size, fields, usb_latency, seed;
     kl_us replug;
@@ -61,6 +63,9 @@ static const struct option options[] = {
     SECONDS("replug", replug, 0.001, 86400,
             "a board that a fault unplugged comes back after S seconds"),
     NUMBER("seed", seed, "N", 0, INT32_MAX, "for faults drawn at random"),
+    TYPED_TEXT("images", images, "DIR",
+               "writes a firmware.bin that these boards run, with its bootloader and\n"
+               "partition table, for the first --chip; then ends"),
     FLAG("control", control, "takes commands on stdin: help prints them"),
     TYPED_FLAG("help", 'h', help, "print this"),
 };
@@ -211,11 +216,25 @@ static bool take_all(struct app *a, const struct args *args, char error[KL_TEXT_
     return name == NULL;
 }
 
+static int write_images(const struct app *a, const char *folder)
+{
+    static const struct kl_demo_app app = {
+        .project = "blinky", .version = "1.0", .payload = 60 * 1024, .seed = 7};
+    enum kl_chip_id chip = a->config.chip_count > 0 ? a->chips[0] : KL_CHIP_ESP32;
+
+    if (!kl_demo_write(folder, chip, &app)) {
+        fprintf(stderr, "keyline virtual: %s: %s\n", folder, strerror(errno));
+        return KL_EXIT_INPUT;
+    }
+    printf("%s/firmware.bin is for %s\n", folder, kl_chip(chip)->name);
+    return KL_EXIT_OK;
+}
+
 /* The exit status if there is nothing more to do, else -1. */
 static int parse(struct app *a, char **argv)
 {
     static struct args args; /* the boards keep pointing to its texts */
-    char error[KL_TEXT_MAX];
+    char error[KL_TEXT_MAX] = "";
 
     args = (struct args){.boards = 1, .usb_latency = 1};
     if (!options_parse(options, sizeof options / sizeof options[0], argv, &args, error))
@@ -224,7 +243,9 @@ static int parse(struct app *a, char **argv)
         return command_help(&kl_command_virtual);
     if (args.list_faults)
         return list_faults();
-    return take_all(a, &args, error) ? -1 : command_wrong(&kl_command_virtual, error);
+    if (take_all(a, &args, error) && args.images)
+        return write_images(a, args.images);
+    return error[0] == '\0' ? -1 : command_wrong(&kl_command_virtual, error);
 }
 
 /* ---- running ----------------------------------------------------------------------------------*/

@@ -1,12 +1,27 @@
 #include "report.h"
 
+#include <stdarg.h>
 #include <stdlib.h>
+#include <unistd.h>
+
+#include "faces/faces.h"
 
 #include "keyline/shell.h"
 
 enum {
     NAMED_MAX = 10 /* reserved keys that are listed one by one */
 };
+
+void kl_report_error(const char *format, ...)
+{
+    char text[KL_TEXT_MAX * 2];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    fprintf(stderr, "%skeyline: %s\n", headless_goes_to_journal(STDERR_FILENO) ? "<3>" : "", text);
+}
 
 static void print_reserved(FILE *out, const struct kl_pool *pool)
 {
@@ -52,11 +67,17 @@ static bool judge(FILE *out, const char *csv, const struct kl_pool *pool)
     const struct kl_pool_counts *c = &pool->counts;
 
     if (c->conflicts > 0) {
-        fprintf(stderr,
-                "keyline: %s: lines %u and %u have one label and different keys: a board could get "
-                "either. Correct the file%s.\n",
-                csv, c->conflict_line_a, c->conflict_line_b,
-                c->conflicts > 1 ? "; there are more such pairs" : "");
+        kl_report_error("%s: lines %u and %u have one label and different keys: a board could get "
+                        "either. Correct the file%s.",
+                        csv, c->conflict_line_a, c->conflict_line_b,
+                        c->conflicts > 1 ? "; there are more such pairs" : "");
+        return false;
+    }
+    if (c->twins > 0) {
+        kl_report_error("%s: lines %u and %u have one secret under two labels: two boards would "
+                        "get it. Correct the file%s.",
+                        csv, c->twin_line_a, c->twin_line_b,
+                        c->twins > 1 ? "; there are more such pairs" : "");
         return false;
     }
     fprintf(out, "%s: %u keys: %u free, %u reserved, %u provisioned", csv, c->total, c->free,

@@ -15,4 +15,7 @@ void kl_report_lost_ledger(const char *csv, const struct kl_store_content *conte
    may start: two rows with one label and different keys. */
 bool kl_report_keys(FILE *out, const char *csv, const struct kl_store_content *content);
 
+/* "keyline: …" and a line's end to standard error, with the journal's level where that reads it. */
+void kl_report_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 #endif

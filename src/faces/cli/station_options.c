@@ -18,16 +18,23 @@ static const struct option options[] = {
            "what proves that a board has its key (default readback);\n"
            "ack: the word Provisioned alone, for firmware that prints nothing back"),
 
+    HEADING("Answers to what stops a start"),
+    TYPED_FLAG("renamed", 0, renamed, "keys that boards have or may have got new labels; the secrets are the same"),
+
     HEADING("Images"),
     TEXT("firmware", firmware, "FILE",
-         "a .bin with bootloader.bin and partitions.bin beside it, a PlatformIO\n"
-         "build folder, or flasher_args.json (default firmware.bin)"),
+         "a program's .bin with bootloader and partition table beside it, a merged image,\n"
+         "the folder of a build or of its project, or the build's list of images:\n"
+         "flasher_args.json, flash_args (default firmware.bin); check tells what is taken"),
     LIST("image", images, "OFFSET:FILE", "one image at one offset, any number of times, instead of --firmware"),
     TEXT("chip", chip, "CHIP", "esp32, esp32s3, esp32c3 …: refuse any other (default: the images' chip)"),
     CHOICE("flash-mode", flash_mode, "keep|qio|qout|dio|dout", "patched into the bootloader (default keep)"),
     CHOICE("flash-freq", flash_freq, "keep|80m|60m|48m|40m|30m|26m|24m|20m|16m|15m|12m", "the same"),
     CHOICE("flash-size", flash_size, "detect|keep", "the same (default detect)"),
     FLAG("erase", erase, "erase all of a board's flash first"),
+    CHOICE("secured", secured, "refuse|handover",
+           "a board with flash encryption or secure boot on (default refuse); handover:\n"
+           "if it was flashed with these images before, it is only given its key"),
 
     HEADING("Ports"),
     LIST("port", ports, "PORT",
@@ -52,7 +59,11 @@ static const struct option options[] = {
     HEADING("What is told"),
     FLAG("headless", headless, "one line per change, no dashboard (also without a terminal)"),
     TEXT("events", events, "FILE|-", "one JSON object per line (docs/events.md)"),
+    TEXT("socket", socket, "FILE",
+         "where dashboards reach it, instead of beside the CSV; its name ends in .socket;\n"
+         "members of this process's group may attach: keyline attach --csv-file FILE"),
     TEXT("log-dir", log_dir, "DIR", "a log file per board"),
+    TEXT("metrics", metrics, "FILE", "how the bench stands, for Prometheus; its name ends in .prom"),
     TEXT("on-result", on_result, "CMD", "a shell command per result, with its event on standard input"),
     FLAG("read-only", read_only, "the dashboard only watches"),
     TEXT("lock", phrase, "PHRASE", "the dashboard only retries and skips until PHRASE is typed"),
@@ -64,7 +75,7 @@ static const struct option options[] = {
     HEADING("Help"),
     TYPED_TEXT("config", config, "FILE|none", "a config file above the user's and the system's; none: read none at all"),
     TYPED_FLAG("list-faults", 0, list_faults, "every way in which a board can fail, and what to do"),
-    TYPED_FLAG("json", 0, json, "--list-faults and --version as JSON"),
+    TYPED_FLAG("json", 0, json, "check, --list-faults and --version as JSON"),
     TYPED_FLAG("version", 'V', version, "the version, its commit, its libraries, the flasher stubs"),
     TYPED_FLAG("help", 'h', help, "print this"),
 };
@@ -102,7 +113,8 @@ const struct command kl_command_station = {
         "Exit status\n"
         "  0  all well          3  bad CSV or images                  6  the store can't write\n"
         "  1  a board failed    4  another station holds this CSV\n"
-        "  2  usage             5  keys ran out\n"
+        "  2  usage             5  keys ran out                       7  a person has to answer "
+        "first\n"
         "\n"
         "SIGTERM and SIGINT finish or park what runs and end with 0; the second one ends at "
         "once.\n"

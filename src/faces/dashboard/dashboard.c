@@ -11,7 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -32,10 +34,10 @@ struct dashboard {
     const struct kl_dashboard_options *options;
     uv_loop_t loop;
     uv_poll_t keys;
-    uv_signal_t resize, hangup, terminate, interrupt;
-    uv_timer_t frame, clock, again;
+    uv_signal_t resize, hangup, terminate, interrupt, quit;
+    uv_timer_t frame, clock, again, held, words;
     uv_pipe_t socket;
-    bool socket_open, connected_once, frame_due, ended;
+    bool socket_open, connected_once, frame_due, ended, said_bye;
     unsigned path_tried; /* which socket path is tried next */
     uint64_t gives_up_at, drawn_at, snap_at, pause;
     int exit;
@@ -44,6 +46,7 @@ struct dashboard {
     struct kl_snapshot snap; /* as the station sent it */
     struct kl_model model;
     struct kl_view view;
+    struct kl_input typed;
     struct kl_grid grid, on_screen;
     char last_words[256];
 };
@@ -71,6 +74,22 @@ static void swap(struct kl_grid *a, struct kl_grid *b)
     *b = was;
 }
 
+static kl_us clock_now(void)
+{
+    return (kl_us)(uv_hrtime() / 1000);
+}
+
+static void draw(uv_timer_t *timer);
+static void second_passed(uv_timer_t *timer);
+
+static void draw_after(struct dashboard *d, uint64_t pause)
+{
+    uint64_t passed = uv_now(&d->loop) - d->drawn_at;
+
+    d->frame_due = true;
+    uv_timer_start(&d->frame, draw, passed >= pause ? 1 : pause - passed, 0);
+}
+
 static void draw(uv_timer_t *timer)
 {
     struct dashboard *d = timer->data;
@@ -81,20 +100,18 @@ static void draw(uv_timer_t *timer)
     d->model.snap = d->snap;
     d->model.snap.at += (kl_us)passed * 1000;
     d->model.connected = d->socket_open;
+    d->view.now = clock_now();
     kl_view_follow(&d->view, &d->model);
     kl_view_draw(&d->model, &d->view, &d->grid);
     d->pause = kl_grid_cost(&d->on_screen, &d->grid) / PACE;
     d->pause = d->pause < FRAME_MS ? FRAME_MS : d->pause < FRAME_MS_MAX ? d->pause : FRAME_MS_MAX;
     kl_term_draw(&d->grid);
+    d->view.now = clock_now();
+    kl_view_is_on_screen(&d->view);
+    if (d->view.message[0] && d->view.now < d->view.message_until)
+        uv_timer_start(&d->words, second_passed,
+                       (uint64_t)(d->view.message_until - d->view.now) / 1000 + 1, 0);
     swap(&d->grid, &d->on_screen);
-}
-
-static void draw_after(struct dashboard *d, uint64_t pause)
-{
-    uint64_t passed = uv_now(&d->loop) - d->drawn_at;
-
-    d->frame_due = true;
-    uv_timer_start(&d->frame, draw, passed >= pause ? 1 : pause - passed, 0);
 }
 
 static void changed(struct dashboard *d)
@@ -156,6 +173,27 @@ static void end(struct dashboard *d, int status)
     uv_walk(&d->loop, close_handle, NULL);
 }
 
+static unsigned boards_at_work(const struct kl_snapshot *s)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < s->slot_count; i++)
+        n += s->slot[i].state > KL_ST_SETTLING && s->slot[i].state < KL_ST_DONE;
+    return n;
+}
+
+/* The dashboard ends and the station does not: what goes on, and how to see it again. */
+static void leave(struct dashboard *d)
+{
+    unsigned n = boards_at_work(&d->snap);
+
+    if (d->connected_once && !d->options->demo && !d->ended)
+        snprintf(d->last_words, sizeof d->last_words,
+                 "The station goes on, %u board%s at work: keyline attach --csv-file %.160s", n,
+                 n == 1 ? "" : "s", d->options->csv);
+    end(d, KL_EXIT_OK);
+}
+
 static void on_signal(uv_signal_t *handle, int number)
 {
     struct dashboard *d = handle->data;
@@ -165,7 +203,7 @@ static void on_signal(uv_signal_t *handle, int number)
         new_size(d);
         touched(d);
     } else {
-        end(d, KL_EXIT_OK); /* the station goes on */
+        leave(d);
     }
 }
 
@@ -215,40 +253,86 @@ static void obey(struct dashboard *d, const struct kl_want *want)
         kl_term_redraw();
         break;
     case KL_WANT_LEAVE:
-        snprintf(d->last_words, sizeof d->last_words,
-                 "The station goes on. keyline attach shows it again.");
-        end(d, KL_EXIT_OK);
+        leave(d);
         break;
     }
 }
 
 /* A demo goes on until a key is pressed that the dashboard has no other use for. */
-static bool ends_demo(const struct dashboard *d, int key)
+static bool ends_demo(const struct dashboard *d, const struct kl_input_event *e)
 {
-    return d->options->demo && d->view.question == KL_ASK_NOTHING &&
-           (key == 'q' || key == ' ' || !kl_view_is_bound(&d->view, key));
+    return d->options->demo && e->kind == KL_INPUT_KEY &&
+           d->view.asked.question == KL_ASK_NOTHING &&
+           ((e->key == 'q' && d->view.screen == KL_SCREEN_BENCH) || e->key == ' ' ||
+            !kl_view_is_bound(&d->view, e->key));
+}
+
+static bool at_once(void *ctx, int key)
+{
+    return kl_view_is_at_once(&((struct dashboard *)ctx)->view, key);
+}
+
+static void take_event(struct dashboard *d, const struct kl_input_event *e)
+{
+    bool asked = kl_view_asks(&d->view);
+    struct kl_want want;
+
+    if (ends_demo(d, e)) {
+        end(d, KL_EXIT_OK);
+        return;
+    }
+    if (e->kind == KL_INPUT_KEY && e->key == KL_KEYCODE_INTERRUPT) {
+        leave(d);
+        return;
+    }
+    d->model.snap = d->snap;
+    want = kl_view_input(&d->view, &d->model, e, d->grid.rows, d->grid.cols);
+    if (!asked && kl_view_asks(&d->view)) {
+        kl_input_forget(&d->typed);
+        kl_term_forget();
+    }
+    obey(d, &want);
+    touched(d);
+}
+
+static void held_is_due(uv_timer_t *timer);
+
+static void take_events(struct dashboard *d)
+{
+    struct kl_input_event e;
+    kl_us due;
+
+    d->view.now = clock_now();
+    while (!d->ended && kl_input_next(&d->typed, d->view.now, at_once, d, &e))
+        take_event(d, &e);
+    due = kl_input_deadline(&d->typed);
+    if (d->ended || due == KL_NEVER)
+        return;
+    due = due > d->view.now ? (due - d->view.now + 999) / 1000 : 1;
+    uv_timer_start(&d->held, held_is_due, (uint64_t)due, 0);
+}
+
+static void held_is_due(uv_timer_t *timer)
+{
+    take_events(timer->data);
 }
 
 static void on_keys(uv_poll_t *handle, int status, int events)
 {
     struct dashboard *d = handle->data;
-    struct kl_want want;
-    int key;
+    uint8_t bytes[4096];
+    long n;
 
     if (status < 0 || !(events & UV_READABLE)) {
-        end(d, KL_EXIT_OK); /* the terminal is gone */
+        leave(d); /* the terminal is gone */
         return;
     }
-    while (!d->ended && (key = kl_term_key()) != -1) {
-        d->model.snap = d->snap;
-        if (ends_demo(d, key)) {
-            end(d, KL_EXIT_OK);
-            break;
-        }
-        want = kl_view_key(&d->view, &d->model, key, d->grid.rows, d->grid.cols);
-        obey(d, &want);
-        touched(d);
-    }
+    while ((n = kl_term_read(bytes, sizeof bytes)) > 0)
+        kl_input_bytes(&d->typed, bytes, (size_t)n, clock_now());
+    if (n < 0)
+        leave(d);
+    else
+        take_events(d);
 }
 
 /* ---- what the station says --------------------------------------------------------------------
@@ -263,6 +347,18 @@ static void ring(struct dashboard *d, const struct kl_snapshot *before)
         kl_term_bell();
 }
 
+/* "14:02", or with its day if that was not today. */
+static void since_words(int64_t wall, char *out, size_t size)
+{
+    time_t then = (time_t)(wall / 1000000), today = time(NULL);
+    struct tm a, b;
+
+    localtime_r(&then, &a);
+    localtime_r(&today, &b);
+    strftime(out, size, a.tm_yday == b.tm_yday && a.tm_year == b.tm_year ? "%H:%M" : "%b %d %H:%M",
+             &a);
+}
+
 static void take_hello(struct dashboard *d, const struct kl_wire_hello *h)
 {
     struct kl_model *m = &d->model;
@@ -274,6 +370,11 @@ static void take_hello(struct dashboard *d, const struct kl_wire_hello *h)
     kl_copy(m->version, sizeof m->version, h->project_version);
     kl_copy(m->chip, sizeof m->chip, h->chip);
     kl_copy(m->station, sizeof m->station, h->station);
+    m->prompt_timeout = h->prompt_timeout;
+    m->ack_timeout = h->ack_timeout;
+    kl_copy(m->digest, 9, h->digest);
+    since_words(h->since, m->since, sizeof m->since);
+    m->build_stale = false;
 }
 
 static void take_in_doubt(struct dashboard *d, const struct kl_wire_message *msg)
@@ -287,6 +388,16 @@ static void take_in_doubt(struct dashboard *d, const struct kl_wire_message *msg
 static struct kl_log *log_of(struct dashboard *d, unsigned slot)
 {
     return slot < KL_SLOTS_MAX ? &d->model.log[slot] : &d->model.events;
+}
+
+/* Lines that begin with -- are what was done to the board, the others what it says itself. */
+static void take_log(struct dashboard *d, unsigned slot, const char *text)
+{
+    uint64_t passed = uv_now(&d->loop) - d->snap_at;
+
+    if (slot < KL_SLOTS_MAX && strncmp(text, "-- ", 3) != 0)
+        d->model.heard_at[slot] = d->snap.at + (kl_us)passed * 1000;
+    kl_log_add(log_of(d, slot), text);
 }
 
 static void take_message(struct dashboard *d, const struct kl_wire_message *msg,
@@ -309,7 +420,7 @@ static void take_message(struct dashboard *d, const struct kl_wire_message *msg,
         run_clock(d);
         break;
     case KL_WIRE_LOG:
-        kl_log_add(log_of(d, msg->u.log.slot), msg->u.log.text);
+        take_log(d, msg->u.log.slot, msg->u.log.text);
         break;
     case KL_WIRE_LOG_GAP:
         snprintf(text, sizeof text, "(%llu lines left out)", (unsigned long long)msg->u.gap.lines);
@@ -319,10 +430,18 @@ static void take_message(struct dashboard *d, const struct kl_wire_message *msg,
         take_in_doubt(d, msg);
         break;
     case KL_WIRE_REFUSED:
-        kl_copy(d->view.message, sizeof d->view.message, msg->u.text);
+        d->view.now = clock_now();
+        kl_view_say(&d->view, KL_SEC(10), msg->u.text);
+        break;
+    case KL_WIRE_STATS:
+        d->model.stats = msg->u.stats;
+        break;
+    case KL_WIRE_BUILD:
+        d->model.build_stale = msg->u.stale;
         break;
     case KL_WIRE_BYE:
         snprintf(d->last_words, sizeof d->last_words, "%s", msg->u.bye.text);
+        d->said_bye = true;
         end(d, msg->u.bye.exit);
         break;
     }
@@ -391,7 +510,7 @@ static void closed(uv_handle_t *handle)
         return;
     if (!d->connected_once && uv_now(&d->loop) >= d->gives_up_at) {
         snprintf(d->last_words, sizeof d->last_words,
-                 "no station works on %s: start one with keyline --csv_file %s", d->options->csv,
+                 "no station works on %s: start one with keyline --csv-file %s", d->options->csv,
                  d->options->csv);
         end(d, KL_EXIT_USAGE);
         return;
@@ -470,7 +589,8 @@ static void start_signals(struct dashboard *d)
     } signals[] = {{&d->resize, SIGWINCH},
                    {&d->hangup, SIGHUP},
                    {&d->terminate, SIGTERM},
-                   {&d->interrupt, SIGINT}};
+                   {&d->interrupt, SIGINT},
+                   {&d->quit, SIGQUIT}};
 
     for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
         uv_signal_init(&d->loop, signals[i].handle);
@@ -481,7 +601,7 @@ static void start_signals(struct dashboard *d)
 
 static void start_handles(struct dashboard *d)
 {
-    uv_timer_t *timers[] = {&d->frame, &d->clock, &d->again};
+    uv_timer_t *timers[] = {&d->frame, &d->clock, &d->again, &d->held, &d->words};
 
     for (size_t i = 0; i < sizeof timers / sizeof timers[0]; i++) {
         uv_timer_init(&d->loop, timers[i]);
@@ -509,11 +629,15 @@ static int work(const struct kl_dashboard_options *options, char error[256])
         return status;
     }
     d->view = (struct kl_view){.ascii = term.ascii,
+                               .console = term.console,
                                .mono = term.mono,
                                .read_only = options->read_only,
                                .locked = options->phrase != NULL};
     if (options->phrase)
         kl_copy(d->view.phrase, sizeof d->view.phrase, options->phrase);
+    d->view.now = clock_now();
+    if (options->note)
+        kl_view_say(&d->view, KL_SEC(10), options->note);
     forget_logs(d);
     new_size(d);
     d->gives_up_at = uv_now(&d->loop) + options->wait_ms;
@@ -522,6 +646,9 @@ static int work(const struct kl_dashboard_options *options, char error[256])
     uv_run(&d->loop, UV_RUN_DEFAULT);
     uv_loop_close(&d->loop);
     kl_term_close();
+    if (d->said_bye && !options->demo)
+        kl_stats_print(&d->model.stats, stdout);
+    fflush(stdout);
     status = d->exit;
     snprintf(error, 256, "%s", d->last_words);
     kl_grid_finish(&d->grid);
@@ -541,10 +668,24 @@ static void pass_on(int number)
         kill(child, number);
 }
 
+/* The worker was killed and could not say it. */
+static void say_what_goes_on(const char *csv, char error[256])
+{
+    int fd = kl_wire_connect(csv);
+
+    snprintf(error, 256,
+             fd >= 0
+                 ? "The dashboard was killed. The station goes on: keyline attach --csv-file %.160s"
+                 : "The dashboard was killed, and no station works on %.160s any more.",
+             csv);
+    if (fd >= 0)
+        close(fd);
+}
+
 int kl_dashboard_run(const struct kl_dashboard_options *options, char error[256])
 {
     struct kl_term_saved *saved = kl_term_save();
-    static const int numbers[] = {SIGHUP, SIGTERM, SIGINT};
+    static const int numbers[] = {SIGHUP, SIGTERM, SIGINT, SIGQUIT};
     int words[2], status = 0;
     ssize_t n;
 
@@ -555,7 +696,9 @@ int kl_dashboard_run(const struct kl_dashboard_options *options, char error[256]
     child = fork();
     if (child == 0) {
         char text[256] = "";
-        int result = work(options, text);
+        int result;
+        prctl(PR_SET_PDEATHSIG, SIGHUP); /* whoever waits for this one has the terminal then */
+        result = work(options, text);
         n = write(words[1], text, strlen(text));
         _exit(n < 0 ? KL_EXIT_USAGE : result);
     }
@@ -568,5 +711,7 @@ int kl_dashboard_run(const struct kl_dashboard_options *options, char error[256]
     error[n > 0 ? n : 0] = '\0';
     close(words[0]);
     kl_term_restore(saved, WIFSIGNALED(status));
+    if (WIFSIGNALED(status) && !options->demo)
+        say_what_goes_on(options->csv, error);
     return WIFEXITED(status) ? WEXITSTATUS(status) : KL_EXIT_FAILED;
 }

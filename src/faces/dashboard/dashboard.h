@@ -14,6 +14,7 @@ struct kl_dashboard_options {
     bool bell;          /* on a failure and on the last key */
     const char *phrase; /* --lock: starts locked; NULL = no lock */
     bool demo;          /* q and Esc leave without a question */
+    const char *note;   /* said at first; NULL = nothing */
     unsigned wait_ms;   /* how long to look for the station at first */
 };
 
@@ -21,5 +22,8 @@ struct kl_dashboard_options {
    process's worker was killed. Returns an exit status (cli.h); the station's if it ended. `error`
    gets a sentence if no station was found or the terminal can't be used. */
 int kl_dashboard_run(const struct kl_dashboard_options *options, char error[256]);
+
+/* The same for a terminal that can only show lines: what happens on the bench, one line each. */
+int kl_dashboard_lines(const struct kl_dashboard_options *options, char error[256]);
 
 #endif

@@ -107,10 +107,23 @@ static void set(struct kl_grid *g, int row, int col, enum kl_style style, const 
     c->style = (uint8_t)style;
 }
 
+/* What is cut says so in its last column. */
+static void cut(struct kl_grid *g, int row, int end, enum kl_style style)
+{
+    if (row < 0 || row >= g->rows || end < 2)
+        return;
+    if (!kl_grid_cell(g, row, end - 1)->text[0])
+        set(g, row, end - 2, style, " "); /* a wide one lost its right half */
+    set(g, row, end - 1, style, g->ascii ? ">" : "…");
+}
+
 int kl_grid_text(struct kl_grid *g, int row, int col, int width, enum kl_style style,
                  const char *text)
 {
     int used = 0;
+
+    if (col + width > g->cols)
+        width = g->cols - col;
 
     while (*text && used < width) {
         char one[KL_CELL_BYTES];
@@ -119,8 +132,8 @@ int kl_grid_text(struct kl_grid *g, int row, int col, int width, enum kl_style s
         text += bytes;
         if (columns == 0)
             continue;
-        if (columns == 2 && (used + 2 > width || col + used + 2 > g->cols)) {
-            set(g, row, col + used, style, " ");
+        if (columns == 2 && used + 2 > width) {
+            set(g, row, col + used, style, g->ascii ? ">" : "…");
             return used + 1;
         }
         set(g, row, col + used, style, one);
@@ -128,6 +141,8 @@ int kl_grid_text(struct kl_grid *g, int row, int col, int width, enum kl_style s
             set(g, row, col + used + 1, style, "");
         used += columns;
     }
+    if (*text && used >= width && width >= 2 && kl_text_width(text) > 0)
+        cut(g, row, col + width, style);
     return used;
 }
 
@@ -142,6 +157,17 @@ int kl_text_width(const char *text)
         text += bytes;
     }
     return width;
+}
+
+const char *kl_text_behind(const char *text, int columns)
+{
+    while (*text && columns > 0) {
+        char one[KL_CELL_BYTES];
+        size_t bytes;
+        columns -= as_shown(text, &bytes, one);
+        text += bytes;
+    }
+    return text;
 }
 
 int kl_grid_text_right(struct kl_grid *g, int row, int end, int width, enum kl_style style,

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <langinfo.h>
 #include <locale.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +33,7 @@ static const struct look looks[KL_STYLE_COUNT] = {
     [KL_STYLE_SELECTED] = {COLOR_CYAN, -1, 51, -1, A_BOLD, A_BOLD},
     [KL_STYLE_BUSY] = {COLOR_CYAN, -1, 81, -1, A_BOLD, 0},
     [KL_STYLE_WAIT] = {COLOR_YELLOW, -1, 220, -1, A_BOLD, A_BOLD},
-    [KL_STYLE_PASS] = {COLOR_BLACK, COLOR_GREEN, 16, 41, 0, A_REVERSE},
+    [KL_STYLE_PASS] = {COLOR_BLACK, COLOR_GREEN, 16, 41, 0, A_BOLD},
     [KL_STYLE_FAIL] = {COLOR_WHITE, COLOR_RED, 231, 124, A_BOLD, A_REVERSE | A_BOLD},
     [KL_STYLE_WARN] = {COLOR_BLACK, COLOR_YELLOW, 16, 220, 0, A_REVERSE},
     [KL_STYLE_DONE] = {COLOR_CYAN, -1, 81, -1, 0, 0},
@@ -70,6 +71,18 @@ static bool wants_no_colour(void)
     return no && no[0];
 }
 
+/* Terminals that do not know these pass over them. */
+#define BRACKETS_ON  "\033[?2004h"
+#define BRACKETS_OFF "\033[?2004l"
+
+/* What ncurses has no word for; between two of its own. */
+static void tell(const char *sequence)
+{
+    ssize_t n = write(STDOUT_FILENO, sequence, strlen(sequence));
+
+    (void)n;
+}
+
 bool kl_term_open(struct kl_term_options *options, char error[256])
 {
     SCREEN *screen;
@@ -86,20 +99,20 @@ bool kl_term_open(struct kl_term_options *options, char error[256])
     }
     is_open = true;
     set_term(screen);
-    cbreak();
+    raw(); /* Ctrl-C is a key: bytes that nobody typed may hold one */
     noecho();
     nonl();
-    nodelay(stdscr, TRUE);
-    keypad(stdscr, TRUE);
-    set_escdelay(25);
+    typeahead(-1); /* keys are read by input.c: drawing does not look for them */
     curs_set(0);
     leaveok(stdscr, TRUE);
+    options->console = strncmp(termname(), "linux", 5) == 0;
     options->mono |= wants_no_colour() || !has_colors();
     if (!options->mono) {
         start_color();
         use_default_colors();
     }
     set_looks(options->mono);
+    tell(BRACKETS_ON);
     return true;
 }
 
@@ -108,6 +121,8 @@ void kl_term_close(void)
     if (!is_open)
         return;
     is_open = false;
+    tell(BRACKETS_OFF);
+    tcflush(STDIN_FILENO, TCIFLUSH); /* the rest of a paste is not for the shell */
     endwin();
 }
 
@@ -158,26 +173,59 @@ void kl_term_bell(void)
     beep();
 }
 
-int kl_term_key(void)
+long kl_term_read(void *out, size_t size)
 {
-    static const struct {
-        int curses, ours;
-    } keys[] = {
-        {KEY_UP, KL_KEYCODE_UP},         {KEY_DOWN, KL_KEYCODE_DOWN},
-        {KEY_LEFT, KL_KEYCODE_LEFT},     {KEY_RIGHT, KL_KEYCODE_RIGHT},
-        {KEY_PPAGE, KL_KEYCODE_PAGE_UP}, {KEY_NPAGE, KL_KEYCODE_PAGE_DOWN},
-        {KEY_HOME, KL_KEYCODE_HOME},     {KEY_END, KL_KEYCODE_END},
-        {KEY_ENTER, KL_KEYCODE_ENTER},   {'\r', KL_KEYCODE_ENTER},
-        {'\n', KL_KEYCODE_ENTER},        {27, KL_KEYCODE_ESCAPE},
-        {127, KL_KEYCODE_BACKSPACE},     {KEY_BACKSPACE, KL_KEYCODE_BACKSPACE},
-        {8, KL_KEYCODE_BACKSPACE},       {12, KL_KEYCODE_REDRAW},
-    };
-    int key = getch();
+    struct pollfd wait = {.fd = STDIN_FILENO, .events = POLLIN};
+    ssize_t n;
 
-    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
-        if (key == keys[i].curses)
-            return keys[i].ours;
-    return key == ERR ? -1 : key;
+    if (poll(&wait, 1, 0) <= 0)
+        return 0;
+    n = read(STDIN_FILENO, out, size);
+    return n > 0 ? (long)n : -1;
+}
+
+void kl_term_forget(void)
+{
+    tcflush(STDIN_FILENO, TCIFLUSH);
+}
+
+/* ---- which terminal ---------------------------------------------------------------------------
+ */
+
+static bool is_described(const char *term)
+{
+    int result;
+    bool known = setupterm(term, STDOUT_FILENO, &result) == OK;
+
+    if (known)
+        del_curterm(cur_term);
+    return known;
+}
+
+enum kl_term_fitness kl_term_try(char note[256])
+{
+    static const char *const relatives[] = {"xterm-256color", "xterm", "screen", "linux", "vt100"};
+    const char *term = getenv("TERM");
+
+    note[0] = '\0';
+    if (!term || !term[0] || strcmp(term, "dumb") == 0)
+        return KL_TERM_DUMB;
+    if (is_described(term))
+        return KL_TERM_FIT;
+    for (size_t i = 0; i < sizeof relatives / sizeof relatives[0]; i++) {
+        if (!is_described(relatives[i]))
+            continue;
+        snprintf(note, 256, "the terminal '%.64s' is not known here: it is taken for %s", term,
+                 relatives[i]);
+        setenv("TERM", relatives[i], 1);
+        return KL_TERM_FIT;
+    }
+    snprintf(
+        note, 256,
+        "the terminal '%.64s' is not known here, and no other either: install ncurses-base, or "
+        "use --headless",
+        term);
+    return KL_TERM_UNFIT;
 }
 
 /* ---- after a child that was killed ------------------------------------------------------------
@@ -233,6 +281,7 @@ void kl_term_restore(struct kl_term_saved *saved, bool killed)
             put_capability("cnorm");
         }
         fflush(stdout);
+        tell(BRACKETS_OFF);
     }
     free(saved);
 }

@@ -8,10 +8,20 @@
 #include "grid.h"
 
 struct kl_term_options {
-    bool ascii; /* no line drawing, no symbols beyond ASCII (also if the locale is not UTF-8) */
-    bool mono;  /* no colours (also NO_COLOR and terminals without) */
+    bool ascii;   /* no line drawing, no symbols beyond ASCII (also if the locale is not UTF-8) */
+    bool console; /* set if the terminal is a Linux console: few glyphs */
+    bool mono;    /* no colours (also NO_COLOR and terminals without) */
 };
 
+enum kl_term_fitness {
+    KL_TERM_FIT,
+    KL_TERM_DUMB,  /* TERM=dumb, or none: for lines only */
+    KL_TERM_UNFIT, /* no description of it or of one like it */
+};
+
+/* Before anything starts: is this a terminal for a dashboard? One that is not known here is taken
+   for a relative; then the environment's TERM is changed and `note` says so, else it is "". */
+enum kl_term_fitness kl_term_try(char note[256]);
 /* Takes over the terminal; false and a sentence if there is none that can be used. */
 bool kl_term_open(struct kl_term_options *options, char error[256]);
 void kl_term_close(void);
@@ -24,8 +34,10 @@ void kl_term_draw(const struct kl_grid *g);
 /* Everything anew, as after a `wall` message. */
 void kl_term_redraw(void);
 void kl_term_bell(void);
-/* The next key (view.h), or -1 if none waits. */
-int kl_term_key(void);
+/* What was typed, without waiting; 0 = nothing, -1 = the terminal is gone. */
+long kl_term_read(void *out, size_t size);
+/* Throws away what was typed and not read yet. */
+void kl_term_forget(void);
 
 /* The screen library's name and version. */
 const char *kl_term_library(void);

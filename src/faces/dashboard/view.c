@@ -1,6 +1,6 @@
 /*
- * view.c: the bench screen: header, layout, footer. Panes are in view_pane.c, the other screens in
- * view_screens.c, keys in view_keys.c.
+ * view.c: the bench screen: layout and footer. The header is in view_header.c, panes in
+ * view_pane.c, the other screens in view_screens.c, keys in view_keys.c.
  */
 #include <stdio.h>
 #include <string.h>
@@ -31,14 +31,19 @@ enum kl_style state_style(enum kl_state s)
     }
 }
 
-const char *state_symbol(enum kl_state s, bool ascii)
+enum glyphs glyphs_of(const struct kl_view *v)
+{
+    return v->ascii ? GLYPHS_ASCII : v->console ? GLYPHS_CONSOLE : GLYPHS_ALL;
+}
+
+const char *state_symbol(enum kl_state s, enum glyphs glyphs)
 {
     static const char *const symbols[][2] = {
 #define X(name, word, utf8, plain) [KL_ST_##name] = {utf8, plain},
         KL_STATES(X)
 #undef X
     };
-    return symbols[s][ascii];
+    return symbols[s][glyphs != GLYPHS_ALL];
 }
 
 void format_time(char out[24], kl_us t)
@@ -48,21 +53,20 @@ void format_time(char out[24], kl_us t)
     if (s < 60)
         snprintf(out, 24, "%lld s", s);
     else if (s < 3600)
-        snprintf(out, 24, "%lld:%02lld", s / 60, s % 60);
+        snprintf(out, 24, "%lld:%02lld min", s / 60, s % 60);
     else
-        snprintf(out, 24, "%lld h %lld min", s / 3600, s / 60 % 60);
+        snprintf(out, 24, "%lld:%02lld h", s / 3600, s / 60 % 60);
 }
 
 void draw_box(struct kl_grid *g, int row, int col, int rows, int cols, enum kl_style style,
-              bool ascii, bool heavy)
+              enum glyphs glyphs, bool heavy)
 {
-    static const char *const parts[3][6] = {
-        {"+", "+", "+", "+", "-", "|"},
-        {"┌", "┐", "└", "┘", "─", "│"},
-        {"┏", "┓", "┗", "┛", "━", "┃"},
+    static const char *const parts[][2][6] = {
+        [GLYPHS_ALL] = {{"┌", "┐", "└", "┘", "─", "│"}, {"┏", "┓", "┗", "┛", "━", "┃"}},
+        [GLYPHS_CONSOLE] = {{"┌", "┐", "└", "┘", "─", "│"}, {"╔", "╗", "╚", "╝", "═", "║"}},
+        [GLYPHS_ASCII] = {{"+", "+", "+", "+", "-", "|"}, {"#", "#", "#", "#", "=", "#"}},
     };
-    static const char *const heavy_ascii[6] = {"#", "#", "#", "#", "=", "#"};
-    const char *const *p = ascii ? (heavy ? heavy_ascii : parts[0]) : parts[heavy ? 2 : 1];
+    const char *const *p = parts[glyphs][heavy];
 
     for (int c = col + 1; c < col + cols - 1; c++) {
         kl_grid_text(g, row, c, 1, style, p[4]);
@@ -78,6 +82,37 @@ void draw_box(struct kl_grid *g, int row, int col, int rows, int cols, enum kl_s
     kl_grid_text(g, row + rows - 1, col + cols - 1, 1, style, p[3]);
 }
 
+/* How much of `text` goes into a row, broken at a space if there is one. */
+static size_t row_of(const char *text, int cols)
+{
+    size_t fits = 0, space = 0;
+    char part[512];
+
+    for (size_t n = 0; n < sizeof part - 1 && text[n];) {
+        memcpy(part, text, n + 1);
+        part[n + 1] = '\0';
+        if (kl_text_width(part) > cols)
+            break;
+        n++;
+        fits = n;
+        if (text[n] == ' ' || text[n] == '\0')
+            space = n;
+    }
+    return space ? space : fits ? fits : 1;
+}
+
+int wrapped_rows(const char *text, int cols)
+{
+    int rows = 0;
+
+    while (*text && cols > 0) {
+        text += row_of(text, cols);
+        text += strspn(text, " ");
+        rows++;
+    }
+    return rows;
+}
+
 int draw_wrapped(struct kl_grid *g, int row, int col, int rows, int cols, enum kl_style style,
                  const char *text)
 {
@@ -85,25 +120,16 @@ int draw_wrapped(struct kl_grid *g, int row, int col, int rows, int cols, enum k
     char part[512];
 
     while (*text && used < rows && cols > 0) {
-        size_t fits = 0, space = 0, n = 0;
-        while (n < sizeof part - 1 && text[n]) {
-            memcpy(part, text, n + 1);
-            part[n + 1] = '\0';
-            if (kl_text_width(part) > cols)
-                break;
-            n++;
-            fits = n;
-            if (text[n] == ' ' || text[n] == '\0')
-                space = n;
+        size_t size = row_of(text, cols);
+        if (used == rows - 1) { /* the last line tells if it is cut */
+            kl_grid_text(g, row + used, col, cols, style, text);
+            return rows;
         }
-        if (space == 0)
-            space = fits ? fits : 1;
-        memcpy(part, text, space);
-        part[space] = '\0';
+        memcpy(part, text, size);
+        part[size] = '\0';
         kl_grid_text(g, row + used, col, cols, style, part);
-        text += space;
-        while (*text == ' ')
-            text++;
+        text += size;
+        text += strspn(text, " ");
         used++;
     }
     return used;
@@ -138,6 +164,27 @@ static void order_slots(struct layout *l, const struct kl_model *m, bool by_stat
     }
 }
 
+/* Rows that the longest reason and its advice take in so many columns: a pane is never smaller. */
+static int advice_rows(int cols)
+{
+    static unsigned char known[KL_GRID_COLS_MAX + 1];
+    char text[KL_TEXT_MAX];
+
+    if (cols < 1 || cols > KL_GRID_COLS_MAX)
+        return 1;
+    if (known[cols])
+        return known[cols];
+    for (int r = KL_FAULT_NONE + 1; r < KL_FAULT_COUNT; r++) {
+        struct kl_fault_info info = kl_fault_info((enum kl_reason)r);
+        int rows = wrapped_rows(info.text, cols);
+        snprintf(text, sizeof text, "> %s", info.advice);
+        rows += wrapped_rows(text, cols);
+        if (rows > known[cols])
+            known[cols] = (unsigned char)rows;
+    }
+    return known[cols];
+}
+
 /* The columns that give the largest panes of a readable shape. */
 static bool fit_panes(struct layout *l, int rows, int cols)
 {
@@ -147,7 +194,7 @@ static bool fit_panes(struct layout *l, int rows, int cols)
         int lines = ((int)l->count + columns - 1) / columns;
         int height = rows / lines, width = cols / columns;
         int score = (height < 14 ? height : 14) * 4 + (width < 60 ? width : 60);
-        if (height < PANE_ROWS_MIN || score <= best)
+        if (height < PANE_ROWS_MIN || score <= best || height < 2 + advice_rows(width - 2))
             continue;
         best = score;
         l->columns = columns;
@@ -171,19 +218,45 @@ static int clamp(int value, int low, int high)
     return value < low ? low : value > high ? high : value;
 }
 
-/* One line per board; the chosen one is shown in full below, where the lines leave room for it or
-   there is plenty: what to do about a failure does not fit into a line. */
-static void lay_out_lines(struct layout *l, const struct kl_model *m, int rows, int cols)
+int framed_rows(int cols)
 {
-    int spare = rows - (int)l->count, longest = 0;
+    int rows = 2 + advice_rows(cols - 2);
+
+    return rows < PANE_ROWS_MIN ? PANE_ROWS_MIN : rows;
+}
+
+static bool wants_a_hand(const struct kl_model *m, unsigned slot)
+{
+    return slot < m->snap.slot_count && m->snap.slot[slot].fault.reason != KL_FAULT_NONE;
+}
+
+/* Rows for the chosen board below the lines: what to do about a failure does not fit into a line. A
+   failure gets them at any size. */
+static int detail_rows(const struct kl_model *m, unsigned selected, int spare, int rows, int cols)
+{
+    int framed = framed_rows(cols), plain = 1 + advice_rows(cols);
+
+    if (spare >= framed)
+        return clamp(spare, framed, DETAIL_ROWS_MAX);
+    if (spare >= plain)
+        return spare;
+    if (wants_a_hand(m, selected))
+        return clamp(plain, 0, rows - 1);
+    return rows >= 4 * plain ? plain : 0;
+}
+
+static void lay_out_lines(struct layout *l, const struct kl_model *m, const struct kl_view *v,
+                          int rows, int cols)
+{
+    int longest = 0;
 
     for (unsigned i = 0; i < l->count; i++) {
         int width = kl_text_width(m->snap.slot[i].name);
         longest = width > longest ? width : longest;
     }
-    l->name_cols = clamp(longest, 10, cols >= 100 ? 22 : 15);
-    if (l->count > 0 && (spare >= PANE_ROWS_MIN || rows >= 3 * PANE_ROWS_MIN))
-        l->detail_rows = clamp(spare, PANE_ROWS_MIN, DETAIL_ROWS_MAX);
+    l->name_cols = clamp(longest, 3, cols >= 100 ? 22 : cols >= 60 ? 15 : 8);
+    if (l->count > 0)
+        l->detail_rows = detail_rows(m, v->selected, rows - (int)l->count, rows, cols);
     l->columns = 1;
     l->rows = rows - l->detail_rows;
     l->pane_rows = 1;
@@ -201,122 +274,42 @@ void lay_out(struct layout *l, const struct kl_model *m, const struct kl_view *v
         body = 1;
     l->compact = v->compact || l->count == 0 || !fit_panes(l, body, cols);
     if (l->compact)
-        lay_out_lines(l, m, body, cols);
+        lay_out_lines(l, m, v, body, cols);
     l->per_page = (unsigned)(l->columns * l->rows);
     l->pages = l->count ? (l->count + l->per_page - 1) / l->per_page : 1;
     l->page = position_of(l, v->selected) / l->per_page;
 }
 
-/* ---- header -----------------------------------------------------------------------------------
- */
-
-static void draw_title(const struct kl_model *m, struct kl_grid *g)
-{
-    char left[256], right[256];
-
-    snprintf(left, sizeof left, " keyline  %s%s%s%s%s%s%s", m->firmware, m->project[0] ? "  " : "",
-             m->project, m->version[0] ? " " : "", m->version, m->chip[0] ? "  for " : "", m->chip);
-    snprintf(right, sizeof right, "%s%s ", m->csv,
-             m->connected ? "" : "  STATION NOT REACHED, trying again");
-    kl_grid_fill(g, 0, 0, 1, g->cols, KL_STYLE_BAR);
-    kl_grid_text(g, 0, 0, g->cols, KL_STYLE_BAR, left);
-    kl_grid_text_right(g, 0, g->cols, g->cols / 2, KL_STYLE_BAR, right);
-}
-
-static int put(struct kl_grid *g, int row, int col, enum kl_style style, const char *text)
-{
-    return col + kl_grid_text(g, row, col, g->cols - col, style, text);
-}
-
-static void draw_counts(const struct kl_model *m, struct kl_grid *g)
-{
-    const struct kl_snapshot *s = &m->snap;
-    char text[128];
-    int col;
-
-    snprintf(text, sizeof text, " KEYS LEFT %u ", s->keys.free);
-    col = put(g, 1, 0, s->few_keys ? KL_STYLE_WARN : KL_STYLE_STRONG, text);
-    snprintf(text, sizeof text, "  reserved %u  provisioned %u", s->keys.reserved,
-             s->keys.provisioned);
-    col = put(g, 1, col, KL_STYLE_PLAIN, text);
-    if (s->keys.in_doubt) {
-        snprintf(text, sizeof text, "  in doubt %u (K)", s->keys.in_doubt);
-        col = put(g, 1, col, KL_STYLE_WAIT, text);
-    }
-    snprintf(text, sizeof text, "   done %u", s->done);
-    col = put(g, 1, col, KL_STYLE_STRONG, text);
-    snprintf(text, sizeof text, "  failed %u", s->failed);
-    put(g, 1, col, s->failed ? KL_STYLE_WAIT : KL_STYLE_PLAIN, text);
-}
-
-/* Figures that tell how it goes. */
-static void draw_rates(const struct kl_model *m, struct kl_grid *g)
-{
-    const struct kl_snapshot *s = &m->snap;
-    char text[128] = "", time[24];
-    size_t n = 0;
-
-    if (s->done + s->failed)
-        n += (size_t)snprintf(text + n, sizeof text - n, "yield %u%%  ",
-                              100 * s->first_pass / (s->done + s->failed));
-    if (s->boards_per_hour)
-        n += (size_t)snprintf(text + n, sizeof text - n, "%u boards/h  ", s->boards_per_hour);
-    if (s->keys_empty_in != KL_NEVER && s->keys.free) {
-        format_time(time, s->keys_empty_in);
-        snprintf(text + n, sizeof text - n, "keys for %s ", time);
-    }
-    kl_grid_text_right(g, 2, g->cols, g->cols, KL_STYLE_PLAIN, text);
-}
-
-static const char *warning_of(const struct kl_model *m)
-{
-    const struct kl_snapshot *s = &m->snap;
-
-    if (!m->connected)
-        return "the station can't be reached; what runs goes on";
-    if (s->stopping)
-        return "stopping: boards that are being given a key finish first";
-    if (s->store_trouble)
-        return "the ledger can't be written: boards wait; free disk space or mount it writable";
-    if (s->warning[0])
-        return s->warning;
-    if (s->paused)
-        return "paused: nothing new is started (p to go on)";
-    if (s->few_keys && s->keys.free == 0)
-        return "no keys left: add rows to the CSV, boards go on by themselves";
-    if (s->few_keys)
-        return "few keys left: add rows to the CSV";
-    return "";
-}
-
-static void draw_header(const struct kl_model *m, struct kl_grid *g)
-{
-    const char *warning = warning_of(m);
-
-    draw_title(m, g);
-    draw_counts(m, g);
-    draw_rates(m, g);
-    if (warning[0]) {
-        int width = kl_text_width(warning) + 2;
-        kl_grid_fill(g, 2, 0, 1, width, KL_STYLE_WARN);
-        kl_grid_text(g, 2, 1, width - 1, KL_STYLE_WARN, warning);
-    }
-}
-
 /* ---- the bench --------------------------------------------------------------------------------
  */
+
+/* Nothing to see: what to do about that. */
+static void draw_empty_bench(struct kl_grid *g)
+{
+    static const char *const lines[] = {
+        "No board and no port yet.",
+        "",
+        "Plug in a board by USB: it is found within a second.",
+        "Not found?        keyline ports    shows every port and why it is not used",
+        "                  keyline doctor   looks for what is wrong with this host",
+        "A network port:   n, then host:port",
+    };
+
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
+        if (HEADER_ROWS + 1 + (int)i < g->rows - FOOTER_ROWS)
+            kl_grid_text(g, HEADER_ROWS + 1 + (int)i, 2, g->cols - 3,
+                         i == 0 ? KL_STYLE_STRONG : KL_STYLE_PLAIN, lines[i]);
+}
 
 static void draw_body(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g)
 {
     struct layout l;
     unsigned first;
-    char text[64];
 
     lay_out(&l, m, v, g->rows, g->cols);
     first = l.page * l.per_page;
     if (l.count == 0)
-        kl_grid_text(g, HEADER_ROWS + 1, 2, g->cols - 2, KL_STYLE_DIM,
-                     "no slots yet: plug in a board, or start with --port");
+        draw_empty_bench(g);
     for (unsigned i = 0; i < l.per_page && first + i < l.count; i++) {
         unsigned slot = l.order[first + i];
         int r = (int)i / l.columns, c = (int)i % l.columns;
@@ -327,33 +320,29 @@ static void draw_body(const struct kl_model *m, const struct kl_view *v, struct 
                       l.pane_cols);
     }
     if (l.detail_rows > 0)
-        draw_pane(m, v, g, v->selected, g->rows - FOOTER_ROWS - l.detail_rows, 0, l.detail_rows,
-                  g->cols);
-    if (l.pages > 1) {
-        snprintf(text, sizeof text, " page %u/%u ", l.page + 1, l.pages);
-        kl_grid_text_right(g, 1, g->cols, g->cols, KL_STYLE_STRONG, text);
-    }
+        draw_detail(m, v, g, v->selected, g->rows - FOOTER_ROWS - l.detail_rows, l.detail_rows);
 }
 
-static void draw_footer(const struct kl_view *v, struct kl_grid *g)
+static void draw_footer(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g)
 {
     int row = g->rows - 1;
 
     kl_grid_fill(g, row, 0, 1, g->cols, KL_STYLE_BAR);
-    if (v->message[0])
+    if (v->message[0] && v->now < v->message_until)
         kl_grid_text(g, row, 1, g->cols - 1, KL_STYLE_BAR, v->message);
     else
-        draw_footer_keys(v, g, row);
+        draw_footer_keys(m, v, g, row);
 }
 
 void kl_view_draw(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g)
 {
+    g->ascii = glyphs_of(v) != GLYPHS_ALL;
     kl_grid_clear(g);
     if (g->rows < 4 || g->cols < 20) {
         kl_grid_text(g, 0, 0, g->cols, KL_STYLE_PLAIN, "too small");
         return;
     }
-    draw_header(m, g);
+    draw_header(m, v, g);
     switch (v->screen) {
     case KL_SCREEN_BENCH:
         draw_body(m, v, g);
@@ -371,7 +360,7 @@ void kl_view_draw(const struct kl_model *m, const struct kl_view *v, struct kl_g
         draw_help(v, g);
         break;
     }
-    draw_footer(v, g);
-    if (v->question != KL_ASK_NOTHING)
+    draw_footer(m, v, g);
+    if (v->asked.question != KL_ASK_NOTHING)
         draw_question(m, v, g);
 }

@@ -5,7 +5,9 @@
 #ifndef KEYLINE_VIEW_H
 #define KEYLINE_VIEW_H
 
+#include "faces/stream/stats.h"
 #include "grid.h"
+#include "input.h"
 #include "keyline/station.h"
 
 /* The log of one slot, or of the station: newest last. */
@@ -31,9 +33,15 @@ struct kl_model {
     bool connected; /* to the station */
     char csv[KL_PORT_MAX], firmware[KL_NAME_MAX], project[32], version[32], chip[24];
     char station[KL_NAME_MAX];
+    char digest[12]; /* of the images, its beginning */
+    char since[24];  /* when the station began, for people */
+    kl_us prompt_timeout, ack_timeout;
+    kl_us heard_at[KL_SLOTS_MAX]; /* when the board in it said something last; 0 = never */
+    bool build_stale;             /* the images on disk are other ones */
     struct kl_log log[KL_SLOTS_MAX], events;
     struct kl_in_doubt in_doubt[KL_IN_DOUBT_MAX];
     unsigned in_doubt_count;
+    struct kl_stats_view stats;
 };
 
 enum kl_screen {
@@ -44,51 +52,52 @@ enum kl_screen {
     KL_SCREEN_HELP,
 };
 
-/* A question on top of everything; the safe answer is the default. */
+/* A question on top of everything. Each is answered by what is typed and Enter; Esc does nothing.
+ */
 enum kl_question {
     KL_ASK_NOTHING,
-    KL_ASK_ERASE,
-    KL_ASK_SKIP,
-    KL_ASK_QUIT,   /* stop the station, or leave it running, or stay */
-    KL_ASK_SEARCH, /* a text is being typed */
+    KL_ASK_ERASE,       /* the slot's number */
+    KL_ASK_SKIP,        /* the slot's number */
+    KL_ASK_REMOVE_PORT, /* the slot's number */
+    KL_ASK_QUIT,        /* nothing: leave; "stop": stop the station too */
+    KL_ASK_SEARCH,
     KL_ASK_UNLOCK,
     KL_ASK_ADD_PORT,
-    KL_ASK_REMOVE_PORT,
+};
+
+/* An answer counts from so long after its question stood on the screen. */
+#define KL_ANSWER_AFTER KL_MS(300)
+/* A word in the footer about a key that did nothing. */
+#define KL_MESSAGE_FOR KL_SEC(2)
+
+struct kl_asked {
+    enum kl_question question;
+    unsigned slot;
+    struct kl_mac mac; /* of the board that it is about */
+    kl_us stood_since; /* KL_NEVER: it was not drawn yet */
 };
 
 struct kl_view {
+    kl_us now; /* the caller's clock, brought up to date before each call */
     enum kl_screen screen;
-    enum kl_question question;
+    struct kl_asked asked;
     unsigned selected; /* slot index */
     bool compact;      /* one line per board, chosen by hand */
     bool by_state;     /* sorted: what needs a hand first */
     bool ascii, mono;
+    bool console; /* only what the fonts of a Linux console have */
     bool read_only;
     bool locked;     /* only retry and skip */
     char phrase[64]; /* what unlocks; "" = nothing is ever locked */
+    unsigned shift;  /* of a log: columns to the right */
     unsigned scroll; /* lines from the newest upwards; 0 = follow */
     char search[64], typed[64];
-    char message[KL_TEXT_MAX]; /* in the footer until the next key */
-    char number[4];            /* digits typed to jump */
+    char message[KL_TEXT_MAX]; /* in the footer until `message_until` */
+    kl_us message_until;
+    char number[4]; /* digits typed to jump */
 };
 
 void kl_view_draw(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g);
-
-/* Keys: characters as themselves, the others as below. */
-enum kl_key_code {
-    KL_KEYCODE_UP = 0x110000,
-    KL_KEYCODE_DOWN,
-    KL_KEYCODE_LEFT,
-    KL_KEYCODE_RIGHT,
-    KL_KEYCODE_PAGE_UP,
-    KL_KEYCODE_PAGE_DOWN,
-    KL_KEYCODE_HOME,
-    KL_KEYCODE_END,
-    KL_KEYCODE_ENTER,
-    KL_KEYCODE_ESCAPE,
-    KL_KEYCODE_BACKSPACE,
-    KL_KEYCODE_REDRAW, /* Ctrl-L */
-};
 
 enum kl_want_kind {
     KL_WANT_NOTHING,
@@ -103,10 +112,19 @@ struct kl_want {
 };
 
 /* Rows and columns are those of the terminal: paging and moving depend on them. */
-struct kl_want kl_view_key(struct kl_view *v, const struct kl_model *m, int key, int rows,
-                           int cols);
+struct kl_want kl_view_input(struct kl_view *v, const struct kl_model *m,
+                             const struct kl_input_event *e, int rows, int cols);
+/* True if the key can't change anything at the bench: it need not wait (input.h). */
+bool kl_view_is_at_once(const struct kl_view *v, int key);
 /* True if the key does something on the screen shown. */
 bool kl_view_is_bound(const struct kl_view *v, int key);
+/* What was drawn is on the screen: a question in it stands from now on. */
+void kl_view_is_on_screen(struct kl_view *v);
+/* True while a question is open that something at the bench hangs on: keys typed before it opened
+   are no answer. */
+bool kl_view_asks(const struct kl_view *v);
+/* A sentence in the footer, for a while. */
+void kl_view_say(struct kl_view *v, kl_us how_long, const char *text);
 /* After every new snapshot: keeps the selection on an existing slot. */
 void kl_view_follow(struct kl_view *v, const struct kl_model *m);
 

@@ -1,10 +1,22 @@
 /*
- * view_screens.c: the screens beside the bench (zoom, events, keys in doubt, help), and questions.
+ * view_screens.c: the screens beside the bench: zoom, events, keys in doubt, help.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "view_draw.h"
+
+/* From `shift` columns on; that something is left out there is seen, too. */
+static void draw_shifted(struct kl_grid *g, int row, unsigned shift, enum kl_style style,
+                         const char *line)
+{
+    if (shift == 0) {
+        kl_grid_text(g, row, 1, g->cols - 2, style, line);
+        return;
+    }
+    kl_grid_text(g, row, 1, 1, KL_STYLE_DIM, g->ascii ? "<" : "…");
+    kl_grid_text(g, row, 2, g->cols - 3, style, kl_text_behind(line, (int)shift));
+}
 
 /* A log from the newest line upwards, `scroll` lines further up; lines that hold the search text
    stand out. */
@@ -18,7 +30,7 @@ static void draw_log(const struct kl_log *log, const struct kl_view *v, struct k
     for (unsigned i = first; i < last; i++) {
         const char *line = kl_log_line(log, i);
         bool hit = v->search[0] && strstr(line, v->search);
-        kl_grid_text(g, row++, 1, g->cols - 2, hit ? KL_STYLE_STRONG : KL_STYLE_PLAIN, line);
+        draw_shifted(g, row++, v->shift, hit ? KL_STYLE_STRONG : KL_STYLE_PLAIN, line);
     }
 }
 
@@ -92,73 +104,4 @@ void draw_help(const struct kl_view *v, struct kl_grid *g)
         kl_grid_text(g, row, 3, 16, KL_STYLE_STRONG, keys);
         kl_grid_text(g, row++, 20, g->cols - 21, KL_STYLE_PLAIN, what);
     }
-}
-
-/* ---- questions --------------------------------------------------------------------------------
- */
-
-static void question_words(const struct kl_model *m, const struct kl_view *v, char *text,
-                           size_t size, const char **answers)
-{
-    const char *name = m->snap.slot[v->selected].name;
-
-    switch (v->question) {
-    case KL_ASK_ERASE:
-        snprintf(text, size,
-                 "Erase all flash of the board in %u %s and start again? It gets its "
-                 "own key again.",
-                 v->selected + 1, name);
-        *answers = "y erase    n keep (Enter)";
-        break;
-    case KL_ASK_SKIP:
-        snprintf(text, size,
-                 "Skip the board in %u %s? It is being given a key: the key stays "
-                 "reserved for it.",
-                 v->selected + 1, name);
-        *answers = "y skip    n go on (Enter)";
-        break;
-    case KL_ASK_QUIT:
-        snprintf(text, size, "%s",
-                 v->read_only ? "Leave the dashboard? The station goes on."
-                              : "Leave the dashboard, or stop the station too?");
-        *answers = v->read_only ? "l leave (Enter)    n stay"
-                                : "l leave it running (Enter)    s stop the station    n stay";
-        break;
-    case KL_ASK_SEARCH:
-        snprintf(text, size, "Search: %s_", v->typed);
-        *answers = "Enter search    Esc no";
-        break;
-    case KL_ASK_UNLOCK:
-        snprintf(text, size, "Unlock: %.*s_", (int)strlen(v->typed),
-                 "****************************************************************");
-        *answers = "Enter unlock    Esc no";
-        break;
-    case KL_ASK_ADD_PORT:
-        snprintf(text, size, "Network port (host:port): %s_", v->typed);
-        *answers = "Enter add    Esc no";
-        break;
-    case KL_ASK_REMOVE_PORT:
-        snprintf(text, size, "Remove the network port in %u %s? What runs there is broken off.",
-                 v->selected + 1, name);
-        *answers = "y remove    n keep (Enter)";
-        break;
-    case KL_ASK_NOTHING:
-        text[0] = '\0';
-        *answers = "";
-    }
-}
-
-void draw_question(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g)
-{
-    char text[256];
-    const char *answers = "";
-    int cols = g->cols < 66 ? g->cols : 66;
-    int rows = g->rows < 7 ? g->rows : 7;
-    int row = (g->rows - rows) / 2, col = (g->cols - cols) / 2;
-
-    question_words(m, v, text, sizeof text, &answers);
-    kl_grid_fill(g, row, col, rows, cols, KL_STYLE_PLAIN);
-    draw_box(g, row, col, rows, cols, KL_STYLE_SELECTED, v->ascii, true);
-    draw_wrapped(g, row + 1, col + 2, rows - 3, cols - 4, KL_STYLE_STRONG, text);
-    kl_grid_text(g, row + rows - 2, col + 2, cols - 4, KL_STYLE_PLAIN, answers);
 }

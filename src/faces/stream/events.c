@@ -96,12 +96,12 @@ static void set_chip(json_t *o, enum kl_chip_id id, uint16_t revision, uint32_t 
     set_number(o, "flash_size", flash_size);
 }
 
-static void state_object(json_t *o, const struct kl_action *a)
+static void state_object(json_t *o, const struct kl_note *n)
 {
-    const struct kl_fault *f = a->u.note.fault;
+    const struct kl_fault *f = n->fault;
 
-    set_text(o, "state", kl_state_name(a->u.note.state));
-    set_text(o, "before", kl_state_name(a->u.note.before));
+    set_text(o, "state", kl_state_name(n->state));
+    set_text(o, "before", kl_state_name(n->before));
     if (f)
         set_reason(o, f->reason, f->detail, f->chip_error);
 }
@@ -147,6 +147,16 @@ static void result_object(json_t *o, const struct kl_attempt *t)
     json_object_set_new(o, "acknowledged_only", json_boolean(t->acknowledged_only));
 }
 
+static void command_object(json_t *o, const struct kl_command *c)
+{
+    struct kl_command_info info = kl_command_info(c->kind);
+
+    set_text(o, "command", info.name);
+    set_text(o, "operator", c->operator_name);
+    if (info.argument[0])
+        set_text(o, info.argument, c->argument);
+}
+
 static json_t *new_object(int64_t wall, const char *event)
 {
     json_t *o = json_object();
@@ -160,33 +170,37 @@ static json_t *new_object(int64_t wall, const char *event)
 json_t *event_object(const struct kl_told *told)
 {
     static const char *const names[] = {
-        [KL_NOTE_PORT] = "port",         [KL_NOTE_STATE] = "state",     [KL_NOTE_CHIP] = "chip",
-        [KL_NOTE_PROGRESS] = "progress", [KL_NOTE_KEY] = "key",         [KL_NOTE_RESULT] = "result",
-        [KL_NOTE_LOG] = "log",           [KL_NOTE_STATION] = "station",
+        [KL_NOTE_PORT] = "port",       [KL_NOTE_STATE] = "state",
+        [KL_NOTE_CHIP] = "chip",       [KL_NOTE_PROGRESS] = "progress",
+        [KL_NOTE_KEY] = "key",         [KL_NOTE_RESULT] = "result",
+        [KL_NOTE_LOG] = "log",         [KL_NOTE_STATION] = "station",
+        [KL_NOTE_COMMAND] = "command",
     };
-    const struct kl_action *a = told->action;
-    json_t *o = new_object(told->wall, names[a->u.note.kind]);
+    const struct kl_note *n = told->note;
+    json_t *o = new_object(told->wall, names[n->kind]);
 
     set_text(o, "slot", told->slot_name);
     set_text(o, "port", told->port);
-    if (told->slot != KL_TOLD_BENCH && a->u.note.identity)
-        set_mac(o, &a->u.note.identity->mac);
-    if (a->u.note.kind == KL_NOTE_STATE)
-        state_object(o, a);
-    else if (a->u.note.kind == KL_NOTE_CHIP)
-        chip_object(o, a->u.note.identity);
-    else if (a->u.note.kind == KL_NOTE_PROGRESS)
-        progress_object(o, a->u.note.progress);
-    else if (a->u.note.kind == KL_NOTE_RESULT)
-        result_object(o, a->u.note.attempt);
-    if (a->u.note.kind == KL_NOTE_KEY) {
-        set_text(o, "what", a->u.note.what);
-        set_text(o, "label", a->u.note.label);
+    if (told->note->slot != KL_BENCH && n->identity)
+        set_mac(o, &n->identity->mac);
+    if (n->kind == KL_NOTE_STATE)
+        state_object(o, n);
+    else if (n->kind == KL_NOTE_CHIP)
+        chip_object(o, n->identity);
+    else if (n->kind == KL_NOTE_PROGRESS)
+        progress_object(o, n->progress);
+    else if (n->kind == KL_NOTE_RESULT)
+        result_object(o, n->attempt);
+    if (n->kind == KL_NOTE_KEY) {
+        set_text(o, "what", n->what);
+        set_text(o, "label", n->label);
     }
-    if (a->u.note.kind == KL_NOTE_LOG)
-        json_object_set_new(o, "text", kl_json_text(a->u.note.text));
+    if (n->kind == KL_NOTE_COMMAND)
+        command_object(o, n->command);
+    if (n->kind == KL_NOTE_LOG)
+        json_object_set_new(o, "text", kl_json_text(n->text));
     else
-        set_text(o, "text", a->u.note.text);
+        set_text(o, "text", n->text);
     return o;
 }
 
@@ -230,13 +244,12 @@ static void write_object(struct events *e, json_t *o)
 static void on_note(void *ctx, const struct kl_told *told)
 {
     struct events *e = ctx;
-    struct log_rate *rate = &e->rate[told->slot];
+    struct log_rate *rate = &e->rate[told->note->slot];
     char gap[KL_TEXT_MAX];
     json_t *o;
 
-    if (told->action->u.note.kind == KL_NOTE_LOG &&
-        !log_rate_take(rate, (kl_us)(uv_hrtime() / 1000),
-                       strlen(told->action->u.note.text) + LOG_HEAD))
+    if (told->note->kind == KL_NOTE_LOG &&
+        !log_rate_take(rate, (kl_us)(uv_hrtime() / 1000), strlen(told->note->text) + LOG_HEAD))
         return;
     if (log_rate_gap(rate, gap)) {
         o = new_object(told->wall, "log");

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/types.h>
 
 #include "faces/face_text.h"
 #include "faces/faces.h"
@@ -11,23 +13,33 @@
 
 struct headless {
     struct kl_shell *sh;
+    struct kl_stats *stats;
+    int64_t wall; /* of the last result */
     struct kl_sink *sink;
+    bool journal; /* the journal reads it: each line begins with its level, and needs no time */
+};
+
+/* As in syslog. */
+enum level {
+    LEVEL_WARNING = 4,
+    LEVEL_NOTICE = 5,
+    LEVEL_INFO = 6,
 };
 
 enum {
     LINE_MAX_BYTES = 1024
 };
 
-static void state_line(const struct kl_action *a, char *out, size_t size)
+static void state_line(const struct kl_note *n, char *out, size_t size)
 {
-    const char *state = kl_state_name(a->u.note.state);
+    const char *state = kl_state_name(n->state);
     char fault[KL_TEXT_MAX * 2];
 
-    if (!a->u.note.fault) {
+    if (!n->fault) {
         snprintf(out, size, "%s", state);
         return;
     }
-    kl_fault_text(a->u.note.fault, fault, sizeof fault);
+    kl_fault_text(n->fault, fault, sizeof fault);
     snprintf(out, size, "%s: %s", state, fault);
 }
 
@@ -50,25 +62,25 @@ static void result_line(const struct kl_attempt *t, char *out, size_t size)
                  kl_fault_info(t->reason).advice);
 }
 
-bool note_line(const struct kl_action *a, char *out, size_t size)
+bool note_line(const struct kl_note *n, char *out, size_t size)
 {
-    const char *text = a->u.note.text ? a->u.note.text : "";
+    const char *text = n->text ? n->text : "";
 
-    switch (a->u.note.kind) {
+    switch (n->kind) {
     case KL_NOTE_STATE:
-        state_line(a, out, size);
+        state_line(n, out, size);
         return true;
     case KL_NOTE_CHIP:
-        kl_identity_text(a->u.note.identity, out, size);
+        kl_identity_text(n->identity, out, size);
         return true;
     case KL_NOTE_KEY:
-        snprintf(out, size, "key %s %s%s%s", a->u.note.label, a->u.note.what, text[0] ? ": " : "",
-                 text);
+        snprintf(out, size, "key %s %s%s%s", n->label, n->what, text[0] ? ": " : "", text);
         return true;
     case KL_NOTE_RESULT:
-        result_line(a->u.note.attempt, out, size);
+        result_line(n->attempt, out, size);
         return true;
     case KL_NOTE_PORT:
+    case KL_NOTE_COMMAND:
     case KL_NOTE_STATION:
         snprintf(out, size, "%s", text);
         return true;
@@ -81,18 +93,66 @@ bool note_line(const struct kl_action *a, char *out, size_t size)
     return false;
 }
 
+struct kl_stats_result stats_result(const struct kl_told *told)
+{
+    const struct kl_attempt *t = told->note->attempt;
+
+    KL_ASSERT(told->note->kind == KL_NOTE_RESULT && t != NULL);
+    return (struct kl_stats_result){
+        .mac = t->mac,
+        .slot = told->slot_name,
+        .result = t->result,
+        .reason = t->reason,
+        .tries = t->tries,
+        .baud = t->baud,
+        .took = t->ended - t->started,
+        .wall = told->wall,
+    };
+}
+
+static enum level level_of(const struct kl_note *n)
+{
+    if (n->kind == KL_NOTE_RESULT && n->attempt->result == KL_ST_FAILED)
+        return LEVEL_WARNING;
+    return n->kind == KL_NOTE_STATION ? LEVEL_NOTICE : LEVEL_INFO;
+}
+
 static void on_note(void *ctx, const struct kl_told *told)
 {
     struct headless *h = ctx;
     char time[16], text[LINE_MAX_BYTES], line[LINE_MAX_BYTES + 128];
     int n;
 
-    if (told->action->u.note.kind == KL_NOTE_LOG || !note_line(told->action, text, sizeof text))
+    if (told->note->kind == KL_NOTE_RESULT) {
+        struct kl_stats_result r = stats_result(told);
+        h->wall = told->wall;
+        kl_stats_add(h->stats, &r);
+    }
+    if (told->note->kind == KL_NOTE_LOG || !note_line(told->note, text, sizeof text))
         return;
     kl_clock_time(told->wall, time);
-    n = snprintf(line, sizeof line, "%s  %-16s %s\n", time,
-                 told->slot == KL_TOLD_BENCH ? "*" : told->slot_name, text);
+    if (h->journal)
+        snprintf(time, sizeof time, "<%d>", (int)level_of(told->note));
+    n = snprintf(line, sizeof line, "%s%s%-16s %s\n", time, h->journal ? "" : "  ",
+                 told->note->slot == KL_BENCH ? "*" : told->slot_name, text);
     kl_sink_write(h->sink, line, (size_t)n);
+}
+
+static void write_figures(struct headless *h)
+{
+    struct kl_stats_view *figures = malloc(sizeof *figures);
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+
+    KL_ASSERT(figures != NULL && out != NULL);
+    kl_stats_look(h->stats, h->wall, figures);
+    kl_stats_print(figures, out);
+    fclose(out);
+    if (size > 0)
+        kl_sink_write(h->sink, text, size);
+    free(text);
+    free(figures);
 }
 
 static void on_ending(void *ctx, int exit_status)
@@ -103,9 +163,12 @@ static void on_ending(void *ctx, int exit_status)
     int n;
 
     KL_ASSERT(snap != NULL);
+    if (!h->journal)
+        write_figures(h);
     kl_shell_look(h->sh, snap);
     kl_summary_text(snap, text, sizeof text);
-    n = snprintf(line, sizeof line, "summary: %s; exit status %d\n", text, exit_status);
+    n = snprintf(line, sizeof line, "%ssummary: %s; exit status %d\n", h->journal ? "<5>" : "",
+                 text, exit_status);
     kl_sink_write(h->sink, line, (size_t)n);
     free(snap);
 }
@@ -121,12 +184,28 @@ static const struct kl_listener listener = {
     .busy = on_busy,
 };
 
+bool headless_goes_to_journal(int fd)
+{
+    const char *told = getenv("JOURNAL_STREAM");
+    struct stat s;
+    char here[64];
+
+    if (!told || fstat(fd, &s) != 0)
+        return false;
+    snprintf(here, sizeof here, "%llu:%llu", (unsigned long long)s.st_dev,
+             (unsigned long long)s.st_ino);
+    return strcmp(told, here) == 0;
+}
+
 struct headless *headless_create(struct kl_shell *sh, int fd)
 {
     struct headless *h = calloc(1, sizeof *h);
 
     KL_ASSERT(h != NULL);
     h->sh = sh;
+    h->stats = kl_stats_create();
+    KL_ASSERT(h->stats != NULL);
+    h->journal = headless_goes_to_journal(fd);
     h->sink = kl_sink_create(kl_shell_loop(sh), fd, false, "the output", NULL, NULL);
     KL_ASSERT(h->sink != NULL);
     kl_shell_listen(sh, &listener, h);
@@ -137,6 +216,8 @@ bool headless_free(struct headless *h)
 {
     bool gone = !h || kl_sink_free(h->sink);
 
+    if (gone && h)
+        kl_stats_free(h->stats);
     if (gone)
         free(h);
     return gone;

@@ -264,10 +264,10 @@ static char *json_line(const struct kl_told *told)
 static void on_note(void *ctx, const struct kl_told *told)
 {
     struct hook *h = ctx;
-    const struct kl_attempt *t = told->action->u.note.attempt;
+    const struct kl_attempt *t = told->note->attempt;
     struct waiting *w;
 
-    if (told->action->u.note.kind != KL_NOTE_RESULT)
+    if (told->note->kind != KL_NOTE_RESULT)
         return;
     if (h->count >= WAITING_MAX) {
         kl_shell_tell(h->sh, "--on-result is too slow: a result was not handed to it");

@@ -169,7 +169,7 @@ static void slot_file(const char *slot, char out[FILE_NAME_MAX])
 
 static void release_kept(struct logdir *l, const struct kl_told *told, const struct kl_mac *mac)
 {
-    struct kl_buffer *kept = &l->kept[told->slot];
+    struct kl_buffer *kept = &l->kept[told->note->slot];
     char file[FILE_NAME_MAX];
 
     if (mac)
@@ -181,10 +181,9 @@ static void release_kept(struct logdir *l, const struct kl_told *told, const str
 }
 
 /* The board's turn is over without anybody having learned its MAC. */
-static bool ends(const struct kl_action *a)
+static bool ends(const struct kl_note *n)
 {
-    return a->u.note.kind == KL_NOTE_RESULT ||
-           (a->u.note.kind == KL_NOTE_STATE && a->u.note.state == KL_ST_EMPTY);
+    return n->kind == KL_NOTE_RESULT || (n->kind == KL_NOTE_STATE && n->state == KL_ST_EMPTY);
 }
 
 static void put_line(struct logdir *l, const struct kl_told *told, const char *text)
@@ -195,28 +194,28 @@ static void put_line(struct logdir *l, const struct kl_told *told, const char *t
     kl_iso_time(told->wall, time);
     n = snprintf(line, sizeof line, "%s %s%s%s\n", time, told->slot_name,
                  told->slot_name[0] ? " " : "", text);
-    if (told->slot == KL_TOLD_BENCH)
+    if (told->note->slot == KL_BENCH)
         queue(l, "station.log", line, (size_t)n);
-    else if (l->kept[told->slot].size < SLOT_LIMIT)
-        kl_buffer_add(&l->kept[told->slot], line, (size_t)n);
+    else if (l->kept[told->note->slot].size < SLOT_LIMIT)
+        kl_buffer_add(&l->kept[told->note->slot], line, (size_t)n);
 }
 
 static void on_note(void *ctx, const struct kl_told *told)
 {
     struct logdir *l = ctx;
-    const struct kl_identity *id = told->action->u.note.identity;
+    const struct kl_identity *id = told->note->identity;
     const struct kl_mac *mac = id && kl_mac_is_set(&id->mac) ? &id->mac : NULL;
-    struct log_rate *rate = &l->rate[told->slot];
+    struct log_rate *rate = &l->rate[told->note->slot];
     char text[1024], gap[KL_TEXT_MAX];
 
-    if (!note_line(told->action, text, sizeof text) ||
-        (told->action->u.note.kind == KL_NOTE_LOG &&
+    if (!note_line(told->note, text, sizeof text) ||
+        (told->note->kind == KL_NOTE_LOG &&
          !log_rate_take(rate, (kl_us)(uv_hrtime() / 1000), strlen(text) + LINE_HEAD)))
         return;
     if (log_rate_gap(rate, gap))
         put_line(l, told, gap);
     put_line(l, told, text);
-    if (told->slot != KL_TOLD_BENCH && (mac || ends(told->action)))
+    if (told->note->slot != KL_BENCH && (mac || ends(told->note)))
         release_kept(l, told, mac);
     start(l);
 }

@@ -41,6 +41,7 @@ struct client {
     bool has_gap;
     struct kl_snapshot *sent;  /* what it knows; NULL = nothing yet */
     uint64_t in_doubt_version; /* the server's, when it was sent the list */
+    uint64_t results;          /* the server's, when it was sent the figures */
     unsigned protocol;         /* 1 until its hello says otherwise */
     char operator_name[KL_NAME_MAX];
     char request[REQUEST_MAX];
@@ -53,7 +54,7 @@ struct server {
     struct kl_wire_hello hello;
     uv_pipe_t pipe;
     uv_timer_t timer;
-    bool closing;
+    bool closing, for_group, build_stale;
     struct client *clients;
     unsigned client_count;
     struct log log[LOGS];
@@ -62,6 +63,10 @@ struct server {
     unsigned in_doubt_count;
     uint64_t in_doubt_version; /* of the snapshot that `in_doubt` belongs to */
     uint64_t published_at, farewell_at;
+    struct kl_stats *stats;
+    struct kl_stats_view figures;
+    int64_t wall;     /* of the last result */
+    uint64_t results; /* how many it was fed */
 };
 
 /* ---- to one client ----------------------------------------------------------------------------
@@ -147,6 +152,11 @@ static void send_news(struct client *c)
     if (c->in_doubt_version != sv->in_doubt_version)
         send_line(c, kl_wire_in_doubt(sv->in_doubt, sv->in_doubt_count));
     c->in_doubt_version = sv->in_doubt_version;
+    if (c->results != sv->results) {
+        kl_stats_look(sv->stats, sv->wall, &sv->figures);
+        send_line(c, kl_wire_stats(&sv->figures));
+    }
+    c->results = sv->results;
 }
 
 /* Only to a client that has read everything before, so that it is never sent two in a row. */
@@ -271,7 +281,8 @@ static void look(struct server *sv)
     sv->in_doubt_count = kl_shell_in_doubt(sv->sh, sv->in_doubt, KL_WIRE_IN_DOUBT_MAX);
 }
 
-static bool is_ours(uv_pipe_t *pipe)
+/* Who may write to a socket that was opened to a group is for the system to say. */
+static bool may_talk(const struct server *sv, uv_pipe_t *pipe)
 {
     struct ucred peer;
     socklen_t size = sizeof peer;
@@ -279,7 +290,7 @@ static bool is_ours(uv_pipe_t *pipe)
 
     return uv_fileno((uv_handle_t *)pipe, &fd) == 0 &&
            getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
-           (peer.uid == geteuid() || peer.uid == 0);
+           (sv->for_group || peer.uid == geteuid() || peer.uid == 0);
 }
 
 static void on_connection(uv_stream_t *stream, int status)
@@ -296,7 +307,7 @@ static void on_connection(uv_stream_t *stream, int status)
     sv->clients = c;
     sv->client_count++;
     if (uv_accept(stream, (uv_stream_t *)&c->pipe) != 0 || sv->client_count > CLIENTS_MAX ||
-        !is_ours(&c->pipe)) {
+        !may_talk(sv, &c->pipe)) {
         close_client(c);
         return;
     }
@@ -306,6 +317,8 @@ static void on_connection(uv_stream_t *stream, int status)
     c->in_doubt_version = UINT64_MAX; /* it has not been sent the list */
     c->protocol = 1;
     send_news(c);
+    if (sv->build_stale)
+        send_line(c, kl_wire_build(true));
     send_backlog(c);
 }
 
@@ -330,6 +343,15 @@ static void on_changed(void *ctx)
     uv_timer_start(&sv->timer, publish, passed >= PUBLISH_MS ? 1 : PUBLISH_MS - passed, 0);
 }
 
+void server_build_changed(struct server *sv, bool stale)
+{
+    sv->build_stale = stale;
+    for (struct client *c = sv->clients; c; c = c->next)
+        send_line(c, kl_wire_build(stale));
+    kl_shell_tell(sv->sh, stale ? "the images on disk are no longer the ones that are being flashed"
+                                : "the images on disk are the ones that are being flashed");
+}
+
 /* ---- logs -------------------------------------------------------------------------------------
  */
 
@@ -351,21 +373,32 @@ static void add_line(struct server *sv, unsigned log, const char *text)
     }
 }
 
+static void take_result(struct server *sv, const struct kl_told *told)
+{
+    struct kl_stats_result r = stats_result(told);
+
+    sv->wall = told->wall;
+    sv->results++;
+    kl_stats_add(sv->stats, &r);
+}
+
 static void on_note(void *ctx, const struct kl_told *told)
 {
-    enum kl_note_kind kind = told->action->u.note.kind;
+    enum kl_note_kind kind = told->note->kind;
     char text[1024], line[1200], time[16];
 
+    if (kind == KL_NOTE_RESULT)
+        take_result(ctx, told);
     if (kind == KL_NOTE_LOG) {
-        add_line(ctx, told->slot, told->action->u.note.text);
+        add_line(ctx, told->note->slot, told->note->text);
         return;
     }
-    if (!note_line(told->action, text, sizeof text))
+    if (!note_line(told->note, text, sizeof text))
         return;
     kl_clock_time(told->wall, time);
-    if (told->slot != KL_TOLD_BENCH) {
+    if (told->note->slot != KL_BENCH) {
         snprintf(line, sizeof line, "-- %s %s", time, text);
-        add_line(ctx, told->slot, line);
+        add_line(ctx, told->note->slot, line);
     }
     if (kind != KL_NOTE_STATE && kind != KL_NOTE_CHIP) {
         snprintf(line, sizeof line, "%s %-12s %s", time, told->slot_name, text);
@@ -431,7 +464,7 @@ static int listen_at(struct server *sv, const char *path)
     make_folder_of(path);
     unlink(path);
     rc = uv_pipe_bind(&sv->pipe, path);
-    if (rc == 0 && chmod(path, 0600) != 0)
+    if (rc == 0 && chmod(path, sv->for_group ? 0660 : 0600) != 0)
         rc = -errno;
     if (rc == 0)
         rc = uv_listen((uv_stream_t *)&sv->pipe, 8, on_connection);
@@ -466,10 +499,13 @@ struct server *server_create(struct kl_shell *sh, const char *csv,
 
     KL_ASSERT(sv != NULL);
     sv->sh = sh;
+    sv->for_group = kl_wire_is_socket(csv);
     sv->hello = *hello;
     sv->now = calloc(1, sizeof *sv->now);
-    KL_ASSERT(sv->now != NULL);
+    sv->stats = kl_stats_create();
+    KL_ASSERT(sv->now != NULL && sv->stats != NULL);
     if (!listen_somewhere(sv, csv, error)) {
+        kl_stats_free(sv->stats);
         free(sv->now);
         free(sv);
         return NULL;
@@ -494,6 +530,7 @@ void server_free(struct server *sv)
     for (unsigned i = 0; i < LOGS; i++)
         for (unsigned n = 0; n < LOG_LINES; n++)
             free(sv->log[i].line[n]);
+    kl_stats_free(sv->stats);
     free(sv->now);
     free(sv);
 }

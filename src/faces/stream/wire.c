@@ -4,9 +4,8 @@
  * What a snapshot holds is told by two tables, read in both directions: encoding names the fields
  * that differ, decoding sets the fields that are named.
  */
-#include "wire.h"
+#include "wire_private.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -75,7 +74,6 @@ static const struct field bench_fields[] = {
     BENCH("few_keys", T_BOOL, few_keys),
     BENCH("store_trouble", T_BOOL, store_trouble),
     BENCH("warning", T_TEXT, warning),
-    BENCH("stale", T_U64, stale),
 };
 
 static const struct field slot_fields[] = {
@@ -121,8 +119,7 @@ static const struct field slot_fields[] = {
 /* ---- encoding ---------------------------------------------------------------------------------
  */
 
-/* A newline-ended line; consumes `object`. */
-static char *line_of(json_t *object)
+char *wire_line(json_t *object)
 {
     size_t size = object ? json_dumpb(object, NULL, 0, JSON_COMPACT) : 0;
     char *line = size ? malloc(size + 2) : NULL;
@@ -230,28 +227,30 @@ char *kl_wire_snapshot(const struct kl_snapshot *now, const struct kl_snapshot *
         json_object_set_new(slots, index, slot);
     }
     all = json_pack("{s:o*,s:o}", "snapshot", bench, "slots", slots);
-    return line_of(all);
+    return wire_line(all);
 }
 
 char *kl_wire_hello(const struct kl_wire_hello *h)
 {
-    return line_of(json_pack("{s:{s:i,s:o,s:o,s:o,s:o,s:o,s:o,s:o}}", "hello", "protocol",
-                             (int)h->protocol, "version", kl_json_text(h->version), "csv",
-                             kl_json_text(h->csv), "firmware", kl_json_text(h->firmware), "project",
-                             kl_json_text(h->project), "project_version",
-                             kl_json_text(h->project_version), "chip", kl_json_text(h->chip),
-                             "station", kl_json_text(h->station)));
+    return wire_line(json_pack(
+        "{s:{s:i,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:s,s:I,s:o,s:I,s:I}}", "hello", "protocol",
+        (int)h->protocol, "version", kl_json_text(h->version), "csv", kl_json_text(h->csv),
+        "firmware", kl_json_text(h->firmware), "project", kl_json_text(h->project),
+        "project_version", kl_json_text(h->project_version), "chip", kl_json_text(h->chip),
+        "station", kl_json_text(h->station), "digest", h->digest, "since", (json_int_t)h->since,
+        "settings", kl_json_text(h->settings), "prompt_timeout", (json_int_t)h->prompt_timeout,
+        "ack_timeout", (json_int_t)h->ack_timeout));
 }
 
 char *kl_wire_log(unsigned slot, const char *text)
 {
-    return line_of(
+    return wire_line(
         json_pack("{s:{s:i,s:o}}", "log", "slot", (int)slot, "text", kl_json_text(text)));
 }
 
 char *kl_wire_log_gap(unsigned slot, uint64_t lines)
 {
-    return line_of(
+    return wire_line(
         json_pack("{s:{s:i,s:I}}", "gap", "slot", (int)slot, "lines", (json_int_t)lines));
 }
 
@@ -262,24 +261,29 @@ char *kl_wire_in_doubt(const struct kl_in_doubt *item, unsigned count)
     for (unsigned i = 0; i < count && i < KL_WIRE_IN_DOUBT_MAX; i++)
         json_array_append_new(list, json_pack("{s:o,s:o}", "label", kl_json_text(item[i].label),
                                               "mac", encode_mac(&item[i].mac)));
-    return line_of(json_pack("{s:o}", "in_doubt", list));
+    return wire_line(json_pack("{s:o}", "in_doubt", list));
 }
 
 char *kl_wire_refused(const char *text)
 {
-    return line_of(json_pack("{s:o}", "refused", kl_json_text(text)));
+    return wire_line(json_pack("{s:o}", "refused", kl_json_text(text)));
+}
+
+char *kl_wire_build(bool stale)
+{
+    return wire_line(json_pack("{s:{s:b}}", "build", "stale", stale));
 }
 
 char *kl_wire_bye(int exit_status, const char *text)
 {
-    return line_of(
+    return wire_line(
         json_pack("{s:{s:i,s:o}}", "bye", "exit", exit_status, "text", kl_json_text(text)));
 }
 
 char *kl_wire_client_hello(const char *operator_name)
 {
-    return line_of(json_pack("{s:{s:i,s:o}}", "hello", "protocol", KL_WIRE_PROTOCOL, "operator",
-                             kl_json_text(operator_name)));
+    return wire_line(json_pack("{s:{s:i,s:o}}", "hello", "protocol", KL_WIRE_PROTOCOL, "operator",
+                               kl_json_text(operator_name)));
 }
 
 static void hex_of(const struct kl_fingerprint *fp, char out[2 * KL_FINGERPRINT + 1])
@@ -302,24 +306,27 @@ char *kl_wire_command(const struct kl_command *command)
         hex_of(&command->fingerprint, hex);
         json_object_set_new(o, "fingerprint", json_string(hex));
     }
-    return line_of(o);
+    return wire_line(o);
 }
 
 /* ---- decoding ---------------------------------------------------------------------------------
  */
 
-static void decode_state(const char *name, enum kl_state *out)
+/* A name of a later version is taken for the first of the list. */
+enum kl_state wire_state(const char *name)
 {
     for (int s = 0; s < KL_ST_COUNT; s++)
         if (strcmp(name, kl_state_name((enum kl_state)s)) == 0)
-            *out = (enum kl_state)s;
+            return (enum kl_state)s;
+    return KL_ST_EMPTY;
 }
 
-static void decode_reason(const char *name, enum kl_reason *out)
+enum kl_reason wire_reason(const char *name)
 {
     for (int r = 0; r < KL_FAULT_COUNT; r++)
         if (strcmp(name, kl_fault_info((enum kl_reason)r).name) == 0)
-            *out = (enum kl_reason)r;
+            return (enum kl_reason)r;
+    return KL_FAULT_NONE;
 }
 
 static void write_uint(const struct field *f, void *at, uint64_t v)
@@ -346,9 +353,9 @@ static void decode_text(const struct field *f, const char *text, void *at)
     } else if (f->type == T_MAC) {
         kl_mac_parse(text, at);
     } else if (f->type == T_STATE) {
-        decode_state(text, at);
+        *(enum kl_state *)at = wire_state(text);
     } else if (f->type == T_REASON) {
-        decode_reason(text, at);
+        *(enum kl_reason *)at = wire_reason(text);
     } else if (f->type == T_CHIP) {
         chip = kl_chip_by_slug(text);
         *(enum kl_chip_id *)at = chip ? chip->id : KL_CHIP_NONE;
@@ -398,7 +405,7 @@ static void decode_snapshot(json_t *all, struct kl_snapshot *snap)
     }
 }
 
-static const char *text_of(const json_t *object, const char *name)
+const char *wire_text(const json_t *object, const char *name)
 {
     const char *text = json_string_value(json_object_get(object, name));
 
@@ -417,13 +424,18 @@ static void decode_hello(const json_t *o, struct kl_wire_hello *h)
     *h = (struct kl_wire_hello){
         .protocol = (unsigned)json_integer_value(json_object_get(o, "protocol")),
     };
-    kl_copy(h->version, sizeof h->version, text_of(o, "version"));
-    kl_copy(h->csv, sizeof h->csv, text_of(o, "csv"));
-    kl_copy(h->firmware, sizeof h->firmware, text_of(o, "firmware"));
-    kl_copy(h->project, sizeof h->project, text_of(o, "project"));
-    kl_copy(h->project_version, sizeof h->project_version, text_of(o, "project_version"));
-    kl_copy(h->chip, sizeof h->chip, text_of(o, "chip"));
-    kl_copy(h->station, sizeof h->station, text_of(o, "station"));
+    kl_copy(h->version, sizeof h->version, wire_text(o, "version"));
+    kl_copy(h->csv, sizeof h->csv, wire_text(o, "csv"));
+    kl_copy(h->firmware, sizeof h->firmware, wire_text(o, "firmware"));
+    kl_copy(h->project, sizeof h->project, wire_text(o, "project"));
+    kl_copy(h->project_version, sizeof h->project_version, wire_text(o, "project_version"));
+    kl_copy(h->chip, sizeof h->chip, wire_text(o, "chip"));
+    kl_copy(h->station, sizeof h->station, wire_text(o, "station"));
+    kl_copy(h->digest, sizeof h->digest, wire_text(o, "digest"));
+    h->since = json_integer_value(json_object_get(o, "since"));
+    h->prompt_timeout = json_integer_value(json_object_get(o, "prompt_timeout"));
+    h->ack_timeout = json_integer_value(json_object_get(o, "ack_timeout"));
+    kl_copy(h->settings, sizeof h->settings, wire_text(o, "settings"));
 }
 
 static void decode_in_doubt(const json_t *list, struct kl_wire_message *out)
@@ -438,8 +450,8 @@ static void decode_in_doubt(const json_t *list, struct kl_wire_message *out)
         if (out->u.in_doubt.count == KL_WIRE_IN_DOUBT_MAX)
             break;
         *d = (struct kl_in_doubt){0};
-        kl_copy(d->label, sizeof d->label, text_of(item, "label"));
-        kl_mac_parse(text_of(item, "mac"), &d->mac);
+        kl_copy(d->label, sizeof d->label, wire_text(item, "label"));
+        kl_mac_parse(wire_text(item, "mac"), &d->mac);
         out->u.in_doubt.count++;
     }
 }
@@ -458,7 +470,7 @@ static void decode_message(json_t *all, struct kl_snapshot *snap, struct kl_wire
     } else if ((o = json_object_get(all, "log"))) {
         out->kind = KL_WIRE_LOG;
         out->u.log.slot = slot_of(o);
-        kl_copy(out->u.log.text, sizeof out->u.log.text, text_of(o, "text"));
+        kl_copy(out->u.log.text, sizeof out->u.log.text, wire_text(o, "text"));
     } else if ((o = json_object_get(all, "gap"))) {
         out->kind = KL_WIRE_LOG_GAP;
         out->u.gap.slot = slot_of(o);
@@ -468,11 +480,17 @@ static void decode_message(json_t *all, struct kl_snapshot *snap, struct kl_wire
         decode_in_doubt(o, out);
     } else if (json_object_get(all, "refused")) {
         out->kind = KL_WIRE_REFUSED;
-        kl_copy(out->u.text, sizeof out->u.text, text_of(all, "refused"));
+        kl_copy(out->u.text, sizeof out->u.text, wire_text(all, "refused"));
+    } else if ((o = json_object_get(all, "build"))) {
+        out->kind = KL_WIRE_BUILD;
+        out->u.stale = json_is_true(json_object_get(o, "stale"));
+    } else if ((o = json_object_get(all, "stats"))) {
+        out->kind = KL_WIRE_STATS;
+        wire_decode_stats(o, &out->u.stats);
     } else if ((o = json_object_get(all, "bye"))) {
         out->kind = KL_WIRE_BYE;
         out->u.bye.exit = (int)json_integer_value(json_object_get(o, "exit"));
-        kl_copy(out->u.bye.text, sizeof out->u.bye.text, text_of(o, "text"));
+        kl_copy(out->u.bye.text, sizeof out->u.bye.text, wire_text(o, "text"));
     }
 }
 
@@ -519,14 +537,14 @@ static bool is_blank(const char *text)
 static bool decode_command(const json_t *all, struct kl_command *out, char error[KL_TEXT_MAX])
 {
     struct kl_command_info info;
-    const char *name = text_of(all, "command"), *argument;
+    const char *name = wire_text(all, "command"), *argument;
 
     if (!kl_command_named(name, &out->kind)) {
         kl_format(error, KL_TEXT_MAX, "this station knows no command \"%s\"", name);
         return false;
     }
     info = kl_command_info(out->kind);
-    argument = text_of(all, info.argument);
+    argument = wire_text(all, info.argument);
     out->slot = json_object_get(all, "slot") ? slot_of(all) : KL_WIRE_BENCH;
     if (info.has_slot && out->slot == KL_WIRE_BENCH)
         kl_format(error, KL_TEXT_MAX, "the command %s needs a slot", name);
@@ -535,7 +553,7 @@ static bool decode_command(const json_t *all, struct kl_command *out, char error
     else if (!kl_copy(out->argument, sizeof out->argument, argument))
         kl_format(error, KL_TEXT_MAX, "the %s is too long", info.argument);
     else if (out->kind == KL_CMD_RELEASE &&
-             !decode_fingerprint(text_of(all, "fingerprint"), &out->fingerprint))
+             !decode_fingerprint(wire_text(all, "fingerprint"), &out->fingerprint))
         kl_format(error, KL_TEXT_MAX, "the command %s needs the key's fingerprint", name);
     else
         return true;
@@ -553,7 +571,7 @@ bool kl_wire_decode_request(const char *line, size_t size, struct kl_wire_reques
     if (hello) {
         out->protocol = (unsigned)json_integer_value(json_object_get(hello, "protocol"));
         kl_copy(out->command.operator_name, sizeof out->command.operator_name,
-                text_of(hello, "operator"));
+                wire_text(hello, "operator"));
     } else if (json_is_object(all)) {
         good = decode_command(all, &out->command, error);
     } else {

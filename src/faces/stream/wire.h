@@ -8,6 +8,7 @@
 #define KEYLINE_WIRE_H
 
 #include "keyline/station.h"
+#include "stats.h"
 
 enum {
     KL_WIRE_PROTOCOL = 2,          /* 1 knew no hello of the dashboard */
@@ -22,6 +23,10 @@ struct kl_wire_hello {
     char version[24]; /* keyline's */
     char csv[KL_PORT_MAX], firmware[KL_NAME_MAX], project[32], project_version[32], chip[24];
     char station[KL_NAME_MAX];
+    char digest[65]; /* of the images, hex */
+    int64_t since;   /* wall clock, microseconds since 1970 */
+    kl_us prompt_timeout, ack_timeout;
+    char settings[8192]; /* what it was started with: lines of "option=value" */
 };
 
 enum kl_wire_kind {
@@ -32,6 +37,8 @@ enum kl_wire_kind {
     KL_WIRE_LOG_GAP,  /* lines were left out because this client read too slowly */
     KL_WIRE_IN_DOUBT, /* all keys in doubt */
     KL_WIRE_REFUSED,  /* a command was not taken: text */
+    KL_WIRE_BUILD,    /* whether the images on disk are other ones now */
+    KL_WIRE_STATS,    /* what became of the boards, slot by slot */
     KL_WIRE_BYE,      /* the station ends: its exit status, and a summary */
 };
 
@@ -52,6 +59,8 @@ struct kl_wire_message {
             struct kl_in_doubt item[KL_WIRE_IN_DOUBT_MAX];
         } in_doubt;
         char text[KL_TEXT_MAX];
+        bool stale; /* BUILD */
+        struct kl_stats_view stats;
         struct {
             int exit;
             char text[KL_TEXT_MAX];
@@ -95,15 +104,20 @@ char *kl_wire_log(unsigned slot, const char *text);
 char *kl_wire_log_gap(unsigned slot, uint64_t lines);
 char *kl_wire_in_doubt(const struct kl_in_doubt *item, unsigned count);
 char *kl_wire_refused(const char *text);
+char *kl_wire_build(bool stale);
+char *kl_wire_stats(const struct kl_stats_view *stats);
 char *kl_wire_bye(int exit_status, const char *text);
 
+/* "/run/keyline/bench.socket": where a station was told to listen, not a CSV. */
+bool kl_wire_is_socket(const char *name);
 /* Where the station that works on this CSV listens, best place first: beside the ledger, else where
-   that folder can't hold a socket. False past the last; "" for a place that can't be used. */
+   that folder can't hold a socket; of a socket's name only that. False past the last; "" for a
+   place that can't be used. */
 bool kl_wire_socket_path(const char *csv, unsigned i, char *out, size_t size);
 /* "pi (from 10.0.0.5)": the login that this process belongs to. */
 void kl_wire_operator(char out[KL_NAME_MAX]);
 /* Connects to the station that works on this CSV (blocking, a local socket) and says hello; -1 if
-   there is none. Only a station of the same user is talked to. */
+   there is none. Only a station of the same user is talked to, unless its socket was named. */
 int kl_wire_connect(const char *csv);
 
 #endif

@@ -1,0 +1,184 @@
+/*
+ * board.h: one place of the bench and the board in it, composed of rooms:
+ *
+ *   port.h       the port and the link through it
+ *   attempt.h    tries, retries, results
+ *   custody.h    the hold on its key
+ *   delivery.h   how the key gets in
+ *   presence.h   needle beds: is somebody there?
+ *   keyline/loader.h  the conversation with the chip's loader
+ *
+ * A room never calls out: it is told what happened and answers with a verdict. The files board*.c
+ * turn verdicts into the life of a board; only they and station*.c speak to the pool, to the queues
+ * and about other boards:
+ *
+ *   board.c           the table of states, beginning a try, what is due
+ *   board_port.c      the port opens, closes, goes away
+ *   board_flash.c     the loader's part, from connecting to the start of the program
+ *   board_key.c       from the board's first word to done: everything that touches a key
+ *   board_store.c     what the store answers about a key
+ *   board_end.c       a try ends: done, failed, skipped, stopped; and is tried again
+ *   board_presence.c  boards that come and go at a needle bed
+ */
+#ifndef CORE_BOARD_H
+#define CORE_BOARD_H
+
+#include "attempt.h"
+#include "custody.h"
+#include "delivery.h"
+#include "loader_state.h"
+#include "port.h"
+#include "presence.h"
+
+/* Who hears the bytes of the open link, and may send some. */
+enum kl_talker {
+    KL_TALK_NONE,
+    KL_TALK_LOADER,
+    KL_TALK_PRESENCE, /* the loader again, for a needle bed */
+    KL_TALK_DELIVERY,
+};
+
+/* Where within its state a board is; entering a state makes it FRESH. */
+enum kl_stage {
+    KL_STAGE_FRESH,
+    KL_STAGE_SETTLED,      /* SETTLING: contacts are still, it only waits for its turn */
+    KL_STAGE_VERIFY_AGAIN, /* VERIFYING: it waited; it must prove that it is still there */
+    KL_STAGE_LEFT,         /* RECORDING: unplugged already; it leaves when recorded */
+};
+
+/* The starts of the program that were heard of since our reset. */
+enum kl_banner {
+    KL_BANNER_UNSEEN,
+    KL_BANNER_SEEN,  /* the one that our own reset causes */
+    KL_BANNER_AGAIN, /* another one, or one too late: perhaps another board's */
+};
+
+struct kl_place {
+    unsigned index;
+    char name[KL_NAME_MAX];
+    bool exists;   /* a network port may be removed */
+    bool had_turn; /* --once */
+
+    /* what the place has taught us, kept from board to board */
+    struct kl_loader_memory memory; /* of its boards' loaders */
+    uint32_t baud_limit;            /* fastest rate that is still trusted here */
+    unsigned done, failed;
+    kl_us failed_at; /* 0 = its last board did not */
+};
+
+/* How fast it is flashed. */
+struct kl_pace {
+    kl_us told_at;
+    kl_us measured_at;
+    uint64_t done; /* raw bytes, then */
+    uint32_t bytes_per_second;
+};
+
+struct kl_board {
+    struct kl_place place;
+    struct kl_port port;
+
+    enum kl_state state;
+    enum kl_stage stage;
+    kl_us since, deadline;
+    struct kl_fault fault; /* why it failed, or why it waits */
+    struct kl_identity identity;
+
+    enum kl_talker talker;
+    kl_us heard_at; /* the last byte from the board */
+    struct {
+        kl_us since; /* listened to since */
+        kl_us asked_at;
+        enum kl_banner banner;
+    } program;
+
+    struct kl_attempts attempts;
+    struct kl_custody custody;
+    struct kl_presence presence;
+    struct kl_pace pace;
+
+    /* text of the loader, until its line is complete */
+    char line[KL_TEXT_MAX];
+    size_t line_size;
+
+    struct kl_loader loader;
+    struct kl_delivery delivery;
+};
+
+struct kl_station;
+
+/* board.c */
+void kl_board_init(struct kl_board *b, unsigned index, const char *name, bool network);
+/* The one place where a board changes its state. */
+void kl_board_enter(struct kl_station *st, struct kl_board *b, enum kl_state state);
+bool kl_state_is_live(enum kl_state state); /* CONNECTING … RECORDING */
+bool kl_board_rests(const struct kl_board *b);
+/* Waits for its turn, with still contacts. */
+bool kl_board_is_settled(const struct kl_board *b);
+void kl_board_talk(struct kl_board *b, enum kl_talker talker);
+void kl_board_plugged(struct kl_station *st, struct kl_board *b);
+/* The board's turn, as soon as there is one. */
+void kl_board_try_start(struct kl_station *st, struct kl_board *b);
+/* A try, with the link open; `reset_done`: the board was reset into its loader already. */
+void kl_board_begin(struct kl_station *st, struct kl_board *b, bool reset_done);
+/* Another board may have come: start from the beginning, without counting a failure. */
+void kl_board_identify_again(struct kl_station *st, struct kl_board *b, const char *why);
+/* Nothing of the board that was here stays. */
+void kl_board_forget(struct kl_station *st, struct kl_board *b);
+void kl_board_rx(struct kl_station *st, struct kl_board *b, const uint8_t *data, size_t size);
+void kl_board_io_done(struct kl_station *st, struct kl_board *b, uint32_t request, bool ok);
+void kl_board_tick(struct kl_station *st, struct kl_board *b); /* everything that is due */
+kl_us kl_board_deadline(const struct kl_board *b);
+
+/* board_end.c */
+void kl_board_finish_attempt(struct kl_station *st, struct kl_board *b, enum kl_state result);
+void kl_board_fail(struct kl_station *st, struct kl_board *b, enum kl_reason reason,
+                   const char *detail);
+void kl_board_fail_with(struct kl_station *st, struct kl_board *b, const struct kl_fault *fault);
+/* … and is not tried again by itself, whatever the reason's policy says. */
+void kl_board_give_up(struct kl_station *st, struct kl_board *b, enum kl_reason reason,
+                      const char *detail);
+void kl_board_tell_failure(struct kl_station *st, struct kl_board *b);
+void kl_board_done(struct kl_station *st, struct kl_board *b);
+void kl_board_skip(struct kl_station *st, struct kl_board *b);
+void kl_board_retry(struct kl_station *st, struct kl_board *b, enum kl_flashing flashing);
+void kl_board_park(struct kl_station *st, struct kl_board *b);
+
+/* board_port.c */
+void kl_board_open_port(struct kl_station *st, struct kl_board *b);
+void kl_board_close_port(struct kl_station *st, struct kl_board *b);
+void kl_board_watch_port(struct kl_station *st, struct kl_board *b); /* it rests, perhaps closed */
+void kl_board_port_opened(struct kl_station *st, struct kl_board *b, const struct kl_event *ev);
+void kl_board_port_closed(struct kl_station *st, struct kl_board *b);
+void kl_board_link_lost(struct kl_station *st, struct kl_board *b, const char *why);
+void kl_board_unplugged(struct kl_station *st, struct kl_board *b);
+void kl_board_gone(struct kl_station *st, struct kl_board *b, const char *why);
+void kl_board_port_tick(struct kl_station *st, struct kl_board *b);
+
+/* board_flash.c */
+void kl_board_connect(struct kl_station *st, struct kl_board *b, bool reset_done);
+void kl_board_loader_step(struct kl_station *st, struct kl_board *b); /* it may have moved on */
+
+/* board_key.c */
+void kl_board_recognise(struct kl_station *st, struct kl_board *b); /* after identification */
+void kl_board_listen(struct kl_station *st, struct kl_board *b);    /* the delivery's turn begins */
+void kl_board_delivery_step(struct kl_station *st, struct kl_board *b);
+void kl_board_ask_pool(struct kl_station *st, struct kl_board *b);
+void kl_board_send_if_wanted(struct kl_station *st, struct kl_board *b);
+void kl_board_record(struct kl_station *st, struct kl_board *b);
+/* The key with this label for this board and no other, if that can be. */
+void kl_board_bind(struct kl_station *st, struct kl_board *b, const char *label);
+void kl_board_give_back_unsent(struct kl_station *st, struct kl_board *b, const char *reason);
+void kl_board_forget_key(struct kl_station *st, struct kl_board *b);
+
+/* board_store.c */
+void kl_board_stored(struct kl_station *st, const struct kl_event *ev);
+void kl_board_ask_store_again(struct kl_station *st, struct kl_board *b);
+void kl_board_drop_lost_keys(struct kl_station *st); /* after a key may have been freed */
+
+/* board_presence.c */
+bool kl_presence_watches(const struct kl_station *st, const struct kl_board *b);
+void kl_board_presence_step(struct kl_station *st, struct kl_board *b); /* the loader moved on */
+void kl_board_presence_tick(struct kl_station *st, struct kl_board *b);
+
+#endif

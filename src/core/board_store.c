@@ -1,0 +1,190 @@
+/*
+ * board_store.c: what the store answers. Its answers belong to the key: the pool hears them also
+ * when the board that asked is long gone.
+ */
+#include "station_state.h"
+
+/* Nothing was made durable: asked again soon, and shown meanwhile. */
+static void store_failed(struct kl_station *st, struct kl_board *b, const char *text)
+{
+    KL_ASSERT(b->state == KL_ST_RESERVING || b->state == KL_ST_RECORDING);
+    if (b->fault.reason != KL_FAULT_STORE_TROUBLE)
+        kl_tell_key(st, b, "waiting", text);
+    b->fault = (struct kl_fault){.reason = KL_FAULT_STORE_TROUBLE};
+    kl_copy(b->fault.detail, sizeof b->fault.detail, text);
+    b->custody.ask_again_at = st->now + KL_SEC(2);
+}
+
+/* A person chose this key for a board that has not asked yet: it keeps it, wherever it is. */
+static void bound_answered(struct kl_station *st, struct kl_board *b, const struct kl_event *ev,
+                           bool awaits)
+{
+    bool ok = ev->u.stored.status == KL_STORE_OK;
+
+    if (!ok)
+        kl_tell_text(st, b, KL_NOTE_STATION,
+                     "a label could not be bound to its board: the reservation can't be written");
+    if (!awaits)
+        return;
+    if (ok)
+        kl_custody_bring(&b->custody, ev->u.stored.key);
+    else
+        kl_custody_miss(&b->custody);
+    kl_board_loader_step(st, b); /* may have waited for this */
+}
+
+static void reserve_answered(struct kl_station *st, struct kl_board *b, const struct kl_event *ev,
+                             uint32_t key)
+{
+    bool ok = ev->u.stored.status == KL_STORE_OK;
+    bool awaits = kl_custody_awaits(&b->custody, key, ev->request);
+    bool waiting = awaits && b->state == KL_ST_RESERVING;
+    bool bound = kl_pool_key(&st->pool, key)->bound;
+
+    if (ev->u.stored.status == KL_STORE_REFUSED)
+        kl_pool_refused(&st->pool, key);
+    else
+        kl_pool_reserved(&st->pool, key, ok);
+    if (bound && !waiting) {
+        bound_answered(st, b, ev, awaits);
+        return;
+    }
+    if (!waiting) {
+        /* Its board has gone or failed meanwhile; nothing was sent. */
+        if (ok && kl_pool_release(&st->pool, key))
+            kl_ask_store(st, b, KL_OP_RELEASE, key, "its board left before anything was sent");
+        return;
+    }
+    if (ok) {
+        kl_custody_bring(&b->custody, ev->u.stored.key);
+        kl_tell_key(st, b, "reserved", "");
+        kl_board_send_if_wanted(st, b);
+        return;
+    }
+    kl_custody_miss(&b->custody);
+    if (ev->u.stored.status == KL_STORE_REFUSED)
+        kl_board_fail(st, b, KL_FAULT_KEY_CONFLICT, ev->u.stored.text);
+    else
+        store_failed(st, b, ev->u.stored.text);
+}
+
+static void fetch_answered(struct kl_station *st, struct kl_board *b, const struct kl_event *ev,
+                           uint32_t key)
+{
+    bool reserving = b->state == KL_ST_RESERVING;
+
+    if (!kl_custody_awaits(&b->custody, key, ev->request))
+        return;
+    if (ev->u.stored.status == KL_STORE_OK)
+        kl_custody_bring(&b->custody, ev->u.stored.key);
+    else
+        kl_custody_miss(&b->custody);
+    if (reserving && ev->u.stored.status == KL_STORE_OK)
+        kl_board_send_if_wanted(st, b);
+    else if (reserving && ev->u.stored.status == KL_STORE_REFUSED)
+        kl_board_fail(st, b, KL_FAULT_KEY_CONFLICT, ev->u.stored.text);
+    else if (reserving)
+        store_failed(st, b, ev->u.stored.text);
+    kl_board_loader_step(st, b); /* may have waited for this */
+}
+
+static void provision_answered(struct kl_station *st, struct kl_board *b, const struct kl_event *ev,
+                               uint32_t key)
+{
+    KL_ASSERT(ev->u.stored.op == KL_OP_PROVISION);
+    bool ok = ev->u.stored.status == KL_STORE_OK;
+    bool by_word = b->custody.proof == KL_PROOF_ACKNOWLEDGED;
+
+    if (ev->u.stored.status == KL_STORE_REFUSED)
+        kl_pool_refused(&st->pool, key);
+    else
+        kl_pool_recorded(&st->pool, key, ok);
+    if (b->custody.index != key || b->state != KL_ST_RECORDING)
+        return;
+    if (ok) {
+        kl_custody_recorded(&b->custody);
+        kl_tell_key(st, b, "recorded", by_word ? "acknowledged only" : "");
+        kl_board_done(st, b);
+    } else if (ev->u.stored.status == KL_STORE_REFUSED) {
+        kl_board_fail(st, b, KL_FAULT_KEY_CONFLICT, ev->u.stored.text);
+    } else {
+        store_failed(st, b, ev->u.stored.text);
+    }
+}
+
+static void release_answered(struct kl_station *st, const struct kl_event *ev, uint32_t key)
+{
+    KL_ASSERT(ev->u.stored.op == KL_OP_RELEASE);
+    if (ev->u.stored.status == KL_STORE_REFUSED)
+        kl_pool_refused(&st->pool, key);
+    else
+        kl_pool_released(&st->pool, key, ev->u.stored.status == KL_STORE_OK);
+}
+
+/* Nobody may go on with a key that is not, or no longer, the one of its board's MAC. */
+void kl_board_drop_lost_keys(struct kl_station *st)
+{
+    for (unsigned i = 0; i < st->board_count; i++) {
+        struct kl_board *b = &st->board[i];
+        bool waited = b->custody.state == KL_CUSTODY_ASKED;
+        if (!kl_custody_has_key(&b->custody) ||
+            kl_mac_equal(&kl_pool_key(&st->pool, b->custody.index)->mac, &b->identity.mac))
+            continue;
+        kl_custody_disown(&b->custody);
+        if (waited)
+            kl_board_loader_step(st, b); /* it waited for this key's text */
+    }
+}
+
+static void key_answered(struct kl_station *st, const struct kl_event *ev)
+{
+    uint32_t key = kl_pool_find(&st->pool, &ev->u.stored.fingerprint);
+    struct kl_board *b = ev->slot == KL_BENCH ? NULL : &st->board[ev->slot];
+
+    KL_ASSERT(key != NO_KEY);
+    KL_ASSERT(b || ev->u.stored.op == KL_OP_RELEASE);
+    switch (ev->u.stored.op) {
+    case KL_OP_RESERVE:
+        reserve_answered(st, b, ev, key);
+        break;
+    case KL_OP_FETCH:
+        fetch_answered(st, b, ev, key);
+        break;
+    case KL_OP_PROVISION:
+        provision_answered(st, b, ev, key);
+        break;
+    case KL_OP_RELEASE:
+        release_answered(st, ev, key);
+        break;
+    case KL_OP_ATTEMPT:
+    case KL_OP_COMMAND:
+        KL_ASSERT(!"this record is about no key");
+        break;
+    }
+    kl_board_drop_lost_keys(st);
+    kl_station_serve_waiting(st);
+}
+
+void kl_board_stored(struct kl_station *st, const struct kl_event *ev)
+{
+    KL_ASSERT(ev->slot < st->board_count || ev->slot == KL_BENCH);
+    st->store.trouble = ev->u.stored.status == KL_STORE_FAILED;
+    if (ev->u.stored.op != KL_OP_ATTEMPT) {
+        key_answered(st, ev);
+    } else if (ev->u.stored.status != KL_STORE_OK) {
+        kl_tell_text(st, &st->board[ev->slot], KL_NOTE_LOG,
+                     "the ledger's history lacks this try: it can't be written");
+    }
+}
+
+/* A request that failed is made again. */
+void kl_board_ask_store_again(struct kl_station *st, struct kl_board *b)
+{
+    b->custody.ask_again_at = KL_NEVER;
+    if (b->state == KL_ST_RESERVING) {
+        kl_board_enter(st, b, KL_ST_ASKING);
+        kl_board_ask_pool(st, b);
+    } else if (b->state == KL_ST_RECORDING) {
+        kl_board_record(st, b);
+    }
+}

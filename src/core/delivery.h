@@ -1,0 +1,84 @@
+/*
+ * delivery.h: how a key gets into a board. Whatever the way, the station hears the same news, and
+ * custody, pool, ledger and faces know no more than these.
+ *
+ * Today's one way is the handover to the running firmware (delivery.c, handover.h):
+ *
+ *   when          after the boot: kl_delivery_after() is KL_ST_BOOTING
+ *   sent          kl_delivery_send() was called: from then on bytes of the key may have left
+ *   acknowledged  the firmware answered "Provisioned"
+ *   proved        it read back every field after its restart; with --confirm ack its word is enough
+ *
+ * Another way answers these four questions in its own file, says in kl_delivery_after() when it
+ * takes over, and gives the same news. Nothing above this header changes.
+ *
+ * A value that does no I/O, in the shape of the loader: bytes and time go in, requests to the link
+ * and news come out. The key is lent by custody, and never kept past kl_delivery_end().
+ */
+#ifndef CORE_DELIVERY_H
+#define CORE_DELIVERY_H
+
+#include "custody.h"
+#include "keyline/station.h"
+
+enum kl_delivery_news_kind {
+    KL_DELIVERY_LINE,         /* a line for the log, masked: text */
+    KL_DELIVERY_STARTED,      /* the chip started again */
+    KL_DELIVERY_WANTED,       /* the board waits for a key; said again for as long as it does */
+    KL_DELIVERY_ACKNOWLEDGED, /* it took what was sent; `proof` if its word is enough */
+    KL_DELIVERY_PROVED,       /* it holds what was sent: proof */
+    KL_DELIVERY_DIFFERS,      /* it holds something else than was sent */
+    KL_DELIVERY_CLAIMS,       /* it shows a key, and was sent none: fingerprint, label, proof */
+    KL_DELIVERY_CLAIMS_BLIND, /* it says that it has a key and shows none; `proof` as above */
+    KL_DELIVERY_REFUSED,      /* it does not take the key: text */
+    KL_DELIVERY_TROUBLE,      /* it told why it can't go on: reason, text */
+    KL_DELIVERY_SILENT,       /* what is waited for did not come in time: reason, text */
+};
+
+struct kl_delivery_news {
+    enum kl_delivery_news_kind kind;
+    enum kl_proof proof;
+    enum kl_reason reason;
+    struct kl_fingerprint fingerprint;
+    uint8_t label_digest[32]; /* CLAIMS: SHA-256 of the label that it shows */
+    char label[KL_LABEL_MAX + 1];
+    char text[KL_TEXT_MAX];
+};
+
+enum kl_delivery_state {
+    KL_DELIVERY_RESTS,
+    KL_DELIVERY_LISTENS, /* nothing was sent in this talk */
+    KL_DELIVERY_SENT,
+};
+
+struct kl_delivery {
+    enum kl_delivery_state state;
+    enum kl_confirm confirm;
+    struct kl_handover handover;
+};
+
+/* The state of a board's life whose end is this delivery's turn. */
+enum kl_state kl_delivery_after(const struct kl_delivery *d);
+
+/* A talk with the board begins. `known` is the key that the pool knows it by, to compare and mask
+   what it shows; NULL = none. `fields`: of a key of this CSV, 0 = unknown. */
+void kl_delivery_begin(struct kl_delivery *d, const struct kl_station_config *config,
+                       unsigned fields, const struct kl_key *known, kl_us now);
+/* Would the board take a key at this very moment? */
+bool kl_delivery_is_wanted(const struct kl_delivery *d);
+/* Only if it is wanted, and its reservation is durable. */
+void kl_delivery_send(struct kl_delivery *d, const struct kl_key *key, kl_us now);
+/* Nothing of the key is kept. Legal in every state. */
+void kl_delivery_end(struct kl_delivery *d);
+
+/* At most KL_DELIVERY_PORTION bytes; pull the news after each. */
+enum {
+    KL_DELIVERY_PORTION = 128
+};
+void kl_delivery_rx(struct kl_delivery *d, const uint8_t *data, size_t size, kl_us now);
+void kl_delivery_tick(struct kl_delivery *d, kl_us now);
+kl_us kl_delivery_deadline(const struct kl_delivery *d);
+bool kl_delivery_next(struct kl_delivery *d, struct kl_io *out); /* the only way of a key's bytes */
+bool kl_delivery_news(struct kl_delivery *d, struct kl_delivery_news *out); /* until false */
+
+#endif

@@ -1,0 +1,224 @@
+/*
+ * loader_aside.c: MD5 of what is written already, asked for while the rest of a stream still comes,
+ * so that little is left to compare after the last byte.
+ *
+ * A stub has two buffers: one that it works on, one that bytes come into. A question needs one of
+ * them, and a block that comes before the question is taken is lost. So it is asked only when the
+ * stub is known to be idle: right after a block that completes no window, and after an answered
+ * question. Then it takes the MD5 at once, and computes while the next block comes. At the first
+ * sign of trouble it is given up; what is not proved by then is compared in the plain way.
+ * (docs/esp-serial-protocol.md 3.3, tests/rom-vectors/esp32-stub-interleaved.jsonl)
+ */
+#include "loader_private.h"
+
+#include <string.h>
+
+enum {
+    ERASE_BLOCK = 0x10000,
+    WINDOW = 0x8000,  /* a stub writes in units of it: only whole ones are right amid a stream */
+    UNIT_US = 40000,  /* what a stub needs for MD5 of a window, with some to spare */
+    WRITE_US = 60000, /* and to write one */
+    MD5_SECONDS = 8,  /* per MB, at most */
+};
+
+#define ANSWER_TIME KL_MS(500)
+#define GAP         KL_MS(5) /* between question and block: measured with a real stub */
+#define GAP_NETWORK KL_MS(10)
+
+void ldr_forget_proofs(struct kl_loader *l)
+{
+    memset(l->flash.proved, 0, sizeof l->flash.proved);
+    l->aside.out = false;
+}
+
+/* ---- where in a stream ---- */
+
+static uint32_t bytes_in(const struct kl_loader *l, kl_us time)
+{
+    return (uint32_t)(time * l->identity.baud / 10000000);
+}
+
+static uint32_t steps(uint32_t bytes)
+{
+    return (bytes + KL_PACK_STEP - 1) / KL_PACK_STEP * KL_PACK_STEP;
+}
+
+static uint32_t windows_at(const struct kl_image *i, uint32_t at)
+{
+    KL_ASSERT(at % KL_PACK_STEP == 0 && at <= i->packed_size);
+    return i->inflated_at[at / KL_PACK_STEP] / WINDOW;
+}
+
+/* As many windows as a stub can sum up while one block comes; fewer near the end, so that less is
+   left after it. */
+static uint32_t windows_a_question(const struct kl_loader *l, const struct kl_loader_stream *s)
+{
+    kl_us time = (kl_us)s->block_size * 10000000 / l->identity.baud;
+
+    KL_ASSERT(s->block_size > 0);
+    uint32_t most = time < UNIT_US ? 1 : (uint32_t)(time / UNIT_US);
+    uint32_t left = ldr_image(l, l->flash.region)->raw_size / WINDOW - s->quiet_asked;
+    return left > 2 * most ? most : (most + 1) / 2;
+}
+
+static void take_quiet(struct kl_loader_stream *s, uint32_t from, uint32_t to, uint32_t windows,
+                       uint32_t most)
+{
+    s->quiet_from = from;
+    s->quiet_to = to;
+    if (s->quiet_soon > 0)
+        return;
+    s->quiet_asked = windows < s->quiet_asked + most ? windows : s->quiet_asked + most;
+}
+
+/* A block of whole steps of the stream that completes no window, and long enough for the window
+   before it to be written while it comes: the first such with enough windows to ask for, or else
+   the last with any. After a question comes one whole block at least: the answer takes that long.
+ */
+void ldr_find_quiet(const struct kl_loader *l, struct kl_loader_stream *s)
+{
+    const struct kl_image *i = ldr_image(l, l->flash.region);
+    uint32_t most = windows_a_question(l, s), asked = s->quiet_asked;
+    uint32_t length = steps(bytes_in(l, WRITE_US));
+    uint32_t from = s->quiet_to > 0 ? steps(s->sent + s->block_size) : s->quiet_start;
+
+    KL_ASSERT(s->sent % KL_PACK_STEP == 0);
+    if (s->quiet_to > 0 && s->quiet_soon > 0)
+        s->quiet_soon--;
+    s->quiet_from = s->quiet_to = 0;
+    for (; from + length <= s->tail_at; from += KL_PACK_STEP) {
+        uint32_t windows = windows_at(i, from);
+        if (length > s->block_size || windows_at(i, from + length) != windows)
+            continue;
+        if (s->quiet_soon == 0 && windows <= asked)
+            continue;
+        s->quiet_asked = asked;
+        take_quiet(s, from, from + length, windows, most);
+        if (s->quiet_soon > 0 || windows >= asked + most)
+            return;
+    }
+}
+
+/* While a stub erases ahead its flash has no time for sums: one block starts the erase of 64 KB. */
+static uint32_t erased_by(const struct kl_loader *l)
+{
+    uint32_t blocks = ldr_image(l, l->flash.region)->raw_size / ERASE_BLOCK + 2;
+
+    return l->flash.looks_blank ? 0 : steps(blocks * l->stream.block_size);
+}
+
+void ldr_plan_asides(struct kl_loader *l)
+{
+    struct kl_loader_stream *s = &l->stream;
+
+    KL_ASSERT(!ldr_is_rom(l) && s->packed && s->sent == 0);
+    s->quiet_from = s->quiet_to = s->quiet_asked = 0;
+    s->quiet_soon = 0;
+    s->quiet_start = erased_by(l);
+    for (unsigned r = 0; r < l->flash.region; r++)
+        if (l->flash.proved[r] < ldr_image(l, r)->raw_size)
+            s->quiet_soon++;
+    if (l->aside.off || !l->bundle->md5 || l->setup.link == KL_LINK_RAW ||
+        l->identify.console != KL_CONSOLE_UART)
+        return;
+    ldr_find_quiet(l, s);
+}
+
+/* ---- the question ---- */
+
+bool ldr_wants_aside(const struct kl_loader *l)
+{
+    return l->stream.quiet_to > 0 && l->stream.sent == l->stream.quiet_to;
+}
+
+/* Any question that changes nothing: once it is answered the stub has nothing to do. */
+enum ldr_move ldr_ask_idle(struct kl_loader *l)
+{
+    uint8_t payload[4];
+
+    KL_ASSERT(ldr_wants_aside(l));
+    if (l->aside.off)
+        return MOVE_NEXT;
+    ldr_put_u32(payload, MAGIC_REG);
+    ldr_command(l, &(struct ldr_command){.code = CMD_READ_REG,
+                                         .payload = payload,
+                                         .payload_size = sizeof payload,
+                                         .tries = 2,
+                                         .judge = true,
+                                         .work = COMMAND_TIME + l->flash.owed});
+    return MOVE_WAIT;
+}
+
+static void choose_range(struct kl_loader *l)
+{
+    l->aside.region = (uint8_t)l->flash.region;
+    l->aside.to = l->stream.quiet_asked * WINDOW;
+    for (unsigned r = 0; r < l->flash.region; r++)
+        if (l->flash.proved[r] < ldr_image(l, r)->raw_size) {
+            l->aside.region = (uint8_t)r;
+            l->aside.to = ldr_image(l, r)->raw_size;
+            break;
+        }
+    l->aside.from = l->flash.proved[l->aside.region];
+}
+
+enum ldr_move ldr_ask_aside(struct kl_loader *l)
+{
+    bool network = l->setup.link == KL_LINK_RFC2217;
+    uint8_t payload[16] = {0};
+
+    KL_ASSERT(ldr_wants_aside(l) && !l->aside.out);
+    if (l->aside.off) { /* the stream stays divided as it was announced */
+        ldr_find_quiet(l, &l->stream);
+        return MOVE_NEXT;
+    }
+    choose_range(l);
+    KL_ASSERT(l->aside.from < l->aside.to);
+    ldr_put_u32(payload, l->bundle->region[l->aside.region].offset + l->aside.from);
+    ldr_put_u32(payload + 4, l->aside.to - l->aside.from);
+    l->aside.out = l->aside.behind = true;
+    ldr_tell(
+        l,
+        &(struct ldr_command){.code = CMD_MD5, .payload = payload, .payload_size = sizeof payload},
+        network ? GAP_NETWORK : GAP);
+    ldr_find_quiet(l, &l->stream);
+    return MOVE_WAIT;
+}
+
+kl_us ldr_aside_time(const struct kl_loader *l)
+{
+    KL_ASSERT(l->aside.out);
+    return KL_SEC(1) + (kl_us)(l->aside.to - l->aside.from) * MD5_SECONDS;
+}
+
+void ldr_aside_failed(struct kl_loader *l, const char *why)
+{
+    if (l->aside.off) /* a wrong sum, and silence behind it */
+        return;
+    ldr_note(l, "comparing only after writing from now on: %s", why);
+    l->aside.out = false;
+    l->aside.off = true;
+    l->setup.memory.plain_verify = true;
+    l->flash.doubtful = true;
+}
+
+/* `data` is what follows the header. */
+void ldr_take_aside(struct kl_loader *l, const uint8_t *data, size_t size)
+{
+    const struct kl_image *i = ldr_image(l, l->aside.region);
+    uint8_t md5[16];
+
+    KL_ASSERT(l->aside.out && l->aside.to <= i->raw_size);
+    if (size != sizeof md5 + 2 || data[sizeof md5] != 0) {
+        ldr_aside_failed(l, "refused");
+        return;
+    }
+    l->bundle->md5(i->raw + l->aside.from, l->aside.to - l->aside.from, md5);
+    if (memcmp(md5, data, sizeof md5) != 0) {
+        ldr_aside_failed(l, "a sum is wrong");
+        return;
+    }
+    l->aside.out = false;
+    l->flash.proved[l->aside.region] = l->aside.to;
+    ldr_hurry(l, ANSWER_TIME); /* now the block is all that the stub has to do */
+}

@@ -1,0 +1,242 @@
+/*
+ * view_ask.c: questions. What destroys something is confirmed by typing the slot's number; no
+ * single key is an answer.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "view_draw.h"
+
+struct kl_want view_command(enum kl_command_kind kind, unsigned slot)
+{
+    return (struct kl_want){.kind = KL_WANT_COMMAND, .command = {.kind = kind, .slot = slot}};
+}
+
+static struct kl_want nothing(void)
+{
+    return (struct kl_want){.kind = KL_WANT_NOTHING};
+}
+
+void view_ask(struct kl_view *v, const struct kl_model *m, enum kl_question question)
+{
+    v->asked = (struct kl_asked){
+        .question = question,
+        .slot = v->selected,
+        .mac = m->snap.slot[v->selected].identity.mac,
+        .stood_since = KL_NEVER,
+    };
+    v->typed[0] = '\0';
+}
+
+bool kl_view_asks(const struct kl_view *v)
+{
+    return v->asked.question != KL_ASK_NOTHING && v->asked.question != KL_ASK_SEARCH;
+}
+
+void kl_view_is_on_screen(struct kl_view *v)
+{
+    if (v->asked.question != KL_ASK_NOTHING && v->asked.stood_since == KL_NEVER)
+        v->asked.stood_since = v->now;
+}
+
+/* ---- what is typed ----------------------------------------------------------------------------
+ */
+
+static void type(struct kl_view *v, int key)
+{
+    size_t n = strlen(v->typed);
+
+    if (key == KL_KEYCODE_BACKSPACE) {
+        if (n > 0)
+            v->typed[n - 1] = '\0';
+    } else if (key >= 0x20 && key < 0x7f && n + 1 < sizeof v->typed) {
+        v->typed[n] = (char)key;
+        v->typed[n + 1] = '\0';
+    }
+}
+
+/* Text may be pasted into a field for text; it is never an answer to a question. */
+static void paste(struct kl_view *v, const struct kl_input_event *e)
+{
+    enum kl_question q = v->asked.question;
+
+    if (q == KL_ASK_SEARCH || q == KL_ASK_UNLOCK || q == KL_ASK_ADD_PORT)
+        for (const char *c = e->text; *c; c++)
+            type(v, *c);
+    else
+        kl_view_say(v, KL_MESSAGE_FOR, "pasted text is no answer");
+}
+
+/* ---- answers ----------------------------------------------------------------------------------
+ */
+
+/* host:port alone means RFC 2217. */
+static struct kl_want add_port(const struct kl_view *v)
+{
+    struct kl_want w = view_command(KL_CMD_ADD_PORT, 0);
+
+    if (!v->typed[0])
+        return nothing();
+    snprintf(w.command.argument, sizeof w.command.argument, "%s%s",
+             strstr(v->typed, "://") ? "" : "rfc2217://", v->typed);
+    return w;
+}
+
+static struct kl_want leave_or_stop(struct kl_view *v)
+{
+    if (v->typed[0] == '\0')
+        return (struct kl_want){.kind = KL_WANT_LEAVE};
+    if (strcmp(v->typed, "stop") != 0 || v->read_only) {
+        kl_view_say(v, KL_MESSAGE_FOR, "neither left nor stopped: type nothing, or stop");
+        return nothing();
+    }
+    return view_command(KL_CMD_STOP, 0);
+}
+
+/* The number is right, and the board that was asked about is still the one that is there. */
+static struct kl_want confirmed(struct kl_view *v, const struct kl_model *m)
+{
+    static const enum kl_command_kind kinds[] = {[KL_ASK_ERASE] = KL_CMD_ERASE,
+                                                 [KL_ASK_SKIP] = KL_CMD_SKIP,
+                                                 [KL_ASK_REMOVE_PORT] = KL_CMD_REMOVE_PORT};
+    const struct kl_asked *a = &v->asked;
+    char *end, text[KL_TEXT_MAX];
+    unsigned long number = strtoul(v->typed, &end, 10);
+
+    if (*end || number != a->slot + 1ul) {
+        snprintf(text, sizeof text, "nothing done: that was not %u", a->slot + 1);
+        kl_view_say(v, KL_MESSAGE_FOR, text);
+        return nothing();
+    }
+    if (a->question != KL_ASK_REMOVE_PORT &&
+        !kl_mac_equal(&a->mac, &m->snap.slot[a->slot].identity.mac)) {
+        kl_view_say(v, KL_MESSAGE_FOR, "nothing done: another board is there now");
+        return nothing();
+    }
+    return view_command(kinds[a->question], a->slot);
+}
+
+static struct kl_want take(struct kl_view *v, const struct kl_model *m)
+{
+    struct kl_want w = nothing();
+
+    switch (v->asked.question) {
+    case KL_ASK_ERASE:
+    case KL_ASK_SKIP:
+    case KL_ASK_REMOVE_PORT:
+        w = confirmed(v, m);
+        break;
+    case KL_ASK_QUIT:
+        w = leave_or_stop(v);
+        break;
+    case KL_ASK_ADD_PORT:
+        w = add_port(v);
+        break;
+    case KL_ASK_SEARCH:
+        memcpy(v->search, v->typed, sizeof v->search);
+        view_search(v, m, true);
+        break;
+    case KL_ASK_UNLOCK:
+        v->locked = strcmp(v->typed, v->phrase) != 0;
+        if (v->locked)
+            kl_view_say(v, KL_MESSAGE_FOR, "that is not the phrase");
+        break;
+    case KL_ASK_NOTHING:
+        break;
+    }
+    kl_wipe(v->typed, sizeof v->typed);
+    v->asked.question = KL_ASK_NOTHING;
+    return w;
+}
+
+struct kl_want view_answer(struct kl_view *v, const struct kl_model *m,
+                           const struct kl_input_event *e)
+{
+    kl_us stood = v->asked.stood_since;
+    bool early = stood == KL_NEVER || e->at < stood + KL_ANSWER_AFTER;
+
+    if (e->kind == KL_INPUT_PASTE)
+        paste(v, e);
+    if (e->kind != KL_INPUT_KEY || (early && kl_view_asks(v)))
+        return nothing();
+    if (e->key == KL_KEYCODE_ESCAPE) {
+        kl_wipe(v->typed, sizeof v->typed);
+        v->asked.question = KL_ASK_NOTHING;
+        return nothing();
+    }
+    if (e->key == KL_KEYCODE_ENTER)
+        return take(v, m);
+    type(v, e->key);
+    return nothing();
+}
+
+/* ---- what is asked ----------------------------------------------------------------------------
+ */
+
+static void words_about_slot(const struct kl_model *m, const struct kl_view *v, char *text,
+                             size_t size)
+{
+    static const char *const asks[][2] = {
+        [KL_ASK_ERASE] = {"Erase all flash of the board in",
+                          "and start again? It gets its own key again."},
+        [KL_ASK_SKIP] = {"Skip the board in",
+                         "? It is being given a key: the key stays reserved for it."},
+        [KL_ASK_REMOVE_PORT] = {"Remove the network port in", "? What runs there is broken off."},
+    };
+    const char *const *ask = asks[v->asked.question];
+    unsigned slot = v->asked.slot;
+
+    snprintf(text, size, "%s %u %s%s%s", ask[0], slot + 1, m->snap.slot[slot].name,
+             ask[1][0] == '?' ? "" : " ", ask[1]);
+}
+
+static void question_words(const struct kl_model *m, const struct kl_view *v, char *text,
+                           size_t size, char *answers, size_t answers_size)
+{
+    const char *fixed = "Enter does it    Esc no";
+
+    switch (v->asked.question) {
+    case KL_ASK_ERASE:
+    case KL_ASK_SKIP:
+    case KL_ASK_REMOVE_PORT:
+        words_about_slot(m, v, text, size);
+        snprintf(answers, answers_size, "Esc no    yes: type %u and Enter: %s_", v->asked.slot + 1,
+                 v->typed);
+        return;
+    case KL_ASK_QUIT:
+        snprintf(text, size, "%s",
+                 v->read_only ? "Leave the dashboard? The station goes on."
+                              : "Leave the dashboard? The station goes on. To stop it too, type "
+                                "stop first.");
+        snprintf(answers, answers_size, "Enter leave it running    Esc stay    %s_", v->typed);
+        return;
+    case KL_ASK_SEARCH:
+        snprintf(text, size, "Search: %s_", v->typed);
+        break;
+    case KL_ASK_UNLOCK:
+        snprintf(text, size, "Unlock: %.*s_", (int)strlen(v->typed),
+                 "****************************************************************");
+        break;
+    case KL_ASK_ADD_PORT:
+        snprintf(text, size, "Network port (host:port): %s_", v->typed);
+        break;
+    case KL_ASK_NOTHING:
+        text[0] = '\0';
+    }
+    snprintf(answers, answers_size, "%s", fixed);
+}
+
+void draw_question(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g)
+{
+    char text[256], answers[160];
+    int cols = g->cols < 66 ? g->cols : 66;
+    int rows = g->rows < 8 ? g->rows : 8;
+    int row = (g->rows - rows) / 2, col = (g->cols - cols) / 2, used;
+
+    question_words(m, v, text, sizeof text, answers, sizeof answers);
+    kl_grid_fill(g, row, col, rows, cols, KL_STYLE_PLAIN);
+    draw_box(g, row, col, rows, cols, KL_STYLE_SELECTED, glyphs_of(v), true);
+    used = draw_wrapped(g, row + 1, col + 2, rows - 4, cols - 4, KL_STYLE_STRONG, text);
+    draw_wrapped(g, row + 1 + used, col + 2, rows - 2 - used, cols - 4, KL_STYLE_PLAIN, answers);
+}

@@ -1,0 +1,223 @@
+/*
+ * view_header.c: the three lines above everything: what is flashed, what is left, how it goes.
+ * Where there is no room for all of it, what matters least is left out first, whole.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "view_draw.h"
+
+/* ---- parts of a line --------------------------------------------------------------------------
+ */
+
+enum {
+    PARTS_MAX = 12
+};
+
+struct part {
+    enum kl_style style;
+    char text[KL_TEXT_MAX];
+};
+
+struct parts {
+    struct part part[PARTS_MAX];
+    unsigned count;
+};
+
+static void add(struct parts *p, enum kl_style style, const char *text)
+{
+    KL_ASSERT(p->count < PARTS_MAX);
+    if (!text[0])
+        return;
+    p->part[p->count].style = style;
+    kl_copy(p->part[p->count++].text, KL_TEXT_MAX, text);
+}
+
+static void add_number(struct parts *p, enum kl_style style, const char *format, unsigned n)
+{
+    char text[64], *at = strchr(format, '#');
+
+    snprintf(text, sizeof text, "%.*s%u%s", (int)(at - format), format, n, at + 1);
+    add(p, style, text);
+}
+
+/* From the left, most worth first, as many as fit whole; returns the column behind the last. */
+static int put_parts(struct kl_grid *g, int row, int col, int end, const struct parts *p)
+{
+    for (unsigned i = 0; i < p->count; i++) {
+        int width = kl_text_width(p->part[i].text);
+        if (col + width > end)
+            break;
+        col += kl_grid_text(g, row, col, width, p->part[i].style, p->part[i].text) + 2;
+    }
+    return col;
+}
+
+/* ---- what is flashed --------------------------------------------------------------------------
+ */
+
+static void build_words(const struct kl_model *m, struct parts *p)
+{
+    char text[KL_TEXT_MAX];
+
+    if (m->project[0])
+        snprintf(text, sizeof text, "%s %s", m->project, m->version);
+    else
+        snprintf(text, sizeof text, "%s", m->firmware);
+    add(p, KL_STYLE_BAR, text);
+    if (m->build_stale)
+        add(p, KL_STYLE_WARN, " NOT the file on disk ");
+    snprintf(text, sizeof text, "%s", m->digest);
+    add(p, KL_STYLE_BAR, text);
+    snprintf(text, sizeof text, "%s%s", m->since[0] ? "since " : "", m->since);
+    add(p, KL_STYLE_BAR, text);
+    snprintf(text, sizeof text, "%s%s", m->chip[0] ? "for " : "", m->chip);
+    add(p, KL_STYLE_BAR, text);
+    if (m->project[0])
+        add(p, KL_STYLE_BAR, m->firmware);
+    add(p, KL_STYLE_BAR, "keyline");
+}
+
+static void draw_title(const struct kl_model *m, struct kl_grid *g)
+{
+    const char *right = m->connected ? m->csv : "STATION NOT REACHED, trying again";
+    int end = g->cols - 1, width = kl_text_width(right);
+    struct parts p = {0};
+
+    kl_grid_fill(g, 0, 0, 1, g->cols, KL_STYLE_BAR);
+    build_words(m, &p);
+    if (width <= g->cols / 2)
+        end = kl_grid_text_right(g, 0, g->cols - 1, width, KL_STYLE_BAR, right) - 2;
+    put_parts(g, 0, 1, end, &p);
+}
+
+/* ---- what is left, and what is there now ------------------------------------------------------
+ */
+
+struct there { /* boards, by what they are now */
+    unsigned fail, pass, busy, empty;
+};
+
+static void count(struct there *t, const struct kl_slot_view *s)
+{
+    if (s->state == KL_ST_FAILED && s->retry_at == KL_NEVER)
+        t->fail++;
+    else if (s->state == KL_ST_DONE)
+        t->pass++;
+    else if (s->state == KL_ST_EMPTY || s->state == KL_ST_CLOSING || s->state == KL_ST_SKIPPED)
+        t->empty += s->state != KL_ST_SKIPPED;
+    else
+        t->busy++;
+}
+
+static void add_there(struct parts *p, const struct there *t)
+{
+    if (t->fail)
+        add_number(p, KL_STYLE_FAIL, "FAIL #", t->fail);
+    if (t->pass)
+        add_number(p, KL_STYLE_PASS, "PASS #", t->pass);
+    if (t->busy)
+        add_number(p, KL_STYLE_BUSY, "busy #", t->busy);
+}
+
+/* "page 2/5", and what is on the other pages. */
+static int draw_pages(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g, int end)
+{
+    struct layout l;
+    struct there t = {0};
+    struct parts p = {0};
+    char text[64];
+    int width = 0;
+
+    lay_out(&l, m, v, g->rows, g->cols);
+    if (v->screen != KL_SCREEN_BENCH || l.pages <= 1)
+        return end;
+    for (unsigned i = 0; i < l.count; i++)
+        if (i / l.per_page != l.page)
+            count(&t, &m->snap.slot[l.order[i]]);
+    snprintf(text, sizeof text, "page %u/%u, elsewhere:", l.page + 1, l.pages);
+    add(&p, KL_STYLE_STRONG, text);
+    add_there(&p, &t);
+    if (p.count == 1)
+        snprintf(p.part[0].text, sizeof text, "page %u/%u", l.page + 1, l.pages);
+    for (unsigned i = 0; i < p.count; i++)
+        width += kl_text_width(p.part[i].text) + (i > 0 ? 2 : 0);
+    if (width > g->cols - 18) /* the keys that are left matter more */
+        width = g->cols - 18;
+    put_parts(g, 1, end - width, end, &p);
+    return end - width - 2;
+}
+
+static void draw_counts(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g)
+{
+    const struct kl_snapshot *s = &m->snap;
+    int end = draw_pages(m, v, g, g->cols);
+    struct there t = {0};
+    struct parts p = {0};
+
+    for (unsigned i = 0; i < s->slot_count; i++)
+        count(&t, &s->slot[i]);
+    add_number(&p, s->few_keys ? KL_STYLE_WARN : KL_STYLE_STRONG, " KEYS LEFT #", s->keys.free);
+    add_there(&p, &t);
+    if (s->keys.in_doubt)
+        add_number(&p, KL_STYLE_WAIT, "in doubt # (K)", s->keys.in_doubt);
+    if (t.empty)
+        add_number(&p, KL_STYLE_DIM, "empty #", t.empty);
+    put_parts(g, 1, 0, end, &p);
+}
+
+/* All boards since the station began, each counted once, and how it goes. */
+static void draw_totals(const struct kl_model *m, struct kl_grid *g, int col)
+{
+    const struct kl_stats_view *f = &m->stats;
+    struct parts p = {0};
+    char text[64], time[24];
+
+    add_number(&p, KL_STYLE_STRONG, "in total: done #", f->done);
+    add_number(&p, f->failed ? KL_STYLE_WAIT : KL_STYLE_PLAIN, "failed #", f->failed);
+    if (f->done + f->failed)
+        add_number(&p, KL_STYLE_PLAIN, "first pass #%",
+                   100 * f->first_pass / (f->done + f->failed));
+    if (f->boards_per_hour) {
+        add_number(&p, KL_STYLE_PLAIN, "#/h", f->boards_per_hour);
+        format_time(time, (kl_us)m->snap.keys.free * KL_SEC(3600) / f->boards_per_hour);
+        snprintf(text, sizeof text, "keys for %s", time);
+        add(&p, KL_STYLE_PLAIN, m->snap.keys.free ? text : "");
+    }
+    put_parts(g, 2, col, g->cols, &p);
+}
+
+static const char *warning_of(const struct kl_model *m)
+{
+    const struct kl_snapshot *s = &m->snap;
+
+    if (!m->connected)
+        return "the station can't be reached; what runs goes on";
+    if (s->stopping)
+        return "stopping: boards that are being given a key finish first";
+    if (s->store_trouble)
+        return "the ledger can't be written: boards wait; free disk space or mount it writable";
+    if (s->warning[0])
+        return s->warning;
+    if (s->paused)
+        return "paused: nothing new is started (P: go on)";
+    if (s->few_keys && s->keys.free == 0)
+        return "no keys left: add rows to the CSV, boards go on by themselves";
+    if (s->few_keys)
+        return "few keys left: add rows to the CSV";
+    return "";
+}
+
+void draw_header(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g)
+{
+    const char *warning = warning_of(m);
+    int width = warning[0] ? kl_text_width(warning) + 2 : 0;
+
+    draw_title(m, g);
+    draw_counts(m, v, g);
+    if (warning[0]) {
+        kl_grid_fill(g, 2, 0, 1, width, KL_STYLE_WARN);
+        kl_grid_text(g, 2, 1, width - 1, KL_STYLE_WARN, warning);
+    }
+    draw_totals(m, g, width + 1);
+}

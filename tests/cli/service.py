@@ -1,0 +1,154 @@
+"""service.py KEYLINE: a station as a service manager runs it: what it is told, what the journal gets,
+who may attach. Nothing here waits for a time; what does not come within 60 seconds is a failure."""
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+
+keyline = sys.argv[1]
+folder = tempfile.mkdtemp(prefix="keyline-service-")
+os.chdir(folder)
+os.environ["KEYLINE_CONFIG"] = "none"
+PATIENCE = 60
+children = []
+
+
+def fail(text):
+    for child in children:
+        child.kill()
+    sys.exit("FAILED: " + text)
+
+
+def check(good, text):
+    if not good:
+        fail(text)
+
+
+def until(what, look):
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        found = look()
+        if found:
+            return found
+        time.sleep(0.02)
+    fail("not seen: " + what)
+
+
+def start_boards(count):
+    boards = subprocess.Popen([keyline, "virtual", "--boards", str(count), "--listen", "127.0.0.1:0", "--control"],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    children.append(boards)
+    urls = []
+    for line in boards.stdout:
+        if line == "ready\n":
+            return urls
+        urls.append(line.split()[2])
+    fail("the virtual boards do not start")
+
+
+def start_station(urls):
+    """The station, its journal and the service manager's socket."""
+    notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    notify.bind(folder + "/notify")
+    notify.settimeout(PATIENCE)
+    journal = open("journal", "wb")
+    at = os.fstat(journal.fileno())
+    environment = dict(os.environ, NOTIFY_SOCKET=folder + "/notify", WATCHDOG_USEC="200000",
+                       JOURNAL_STREAM="%d:%d" % (at.st_dev, at.st_ino))
+    with open("bench.conf", "w") as config:
+        config.write("csv-file = keys.csv\nfirmware = firmware.bin\nstub = none\nwarn-keys = 0\n"
+                     "on-result = env >hook.env\n")
+        for url in urls:
+            config.write("port = %s\n" % url)
+    subprocess.run(["cp", keyline, "program"], check=True)
+    station = subprocess.Popen(["./program", "--headless", "--config", "bench.conf", "--socket", folder + "/bench.socket"],
+                               stdin=subprocess.DEVNULL, stdout=journal, stderr=journal, env=environment)
+    children.append(station)
+    return station, notify
+
+
+def journal():
+    with open("journal") as file:
+        return file.read()
+
+
+def can_attach(as_user):
+    """Whether this user is sent the bench."""
+    script = ("import socket,sys\ns=socket.socket(socket.AF_UNIX)\ns.settimeout(60)\n"
+              "s.connect(sys.argv[1])\nsys.exit(0 if b'hello' in s.recv(4096) else 1)")
+    command = [sys.executable, "-c", script, folder + "/bench.socket"]
+    return subprocess.run(as_user + command, stderr=subprocess.DEVNULL).returncode == 0
+
+
+def main():
+    with open("keys.csv", "w") as csv:
+        csv.write("dev-1,aa01,bb01\ndev-2,aa02,bb02\ndev-3,aa03,bb03\n")
+    subprocess.run([keyline, "virtual", "--images", "."], check=True, stdout=subprocess.DEVNULL)
+    urls = start_boards(2)
+    station, notify = start_station(urls)
+
+    said = [notify.recv(4096).decode()]
+    check(said[0] == "READY=1", "the first word is " + said[0])
+    while not any(word == "STATUS=2 slots, 2 with a board, 1 keys left" for word in said):
+        said.append(notify.recv(4096).decode())
+    until("both boards", lambda: journal().count("PASS") == 2)
+    watchdogs = 0
+    while watchdogs < 3:  # they go on while the bench rests
+        watchdogs += notify.recv(4096) == b"WATCHDOG=1"
+
+    # The group may attach, and commands that know only the CSV get there too.
+    mode = stat.S_IMODE(os.stat("bench.socket").st_mode)
+    check(mode == 0o660, "the socket's mode is %o" % mode)
+    check(os.readlink("keys.csv.socket") == folder + "/bench.socket", "no link beside the CSV")
+    answer = subprocess.run([keyline, "complete", "--", "keys", "release", ""], capture_output=True, text=True)
+    check(answer.returncode == 0, "complete: " + answer.stderr)
+    answer = subprocess.run([keyline, "complete", "--", "--exclude", "rfc"], capture_output=True, text=True)
+    check(urls[0] in answer.stdout, "the station's ports are not completed: " + answer.stdout)
+    check(can_attach([]), "its own user can't attach")
+    if os.geteuid() == 0:
+        os.chmod(folder, 0o711)
+        os.chown("bench.socket", 0, 65534)
+        nobody = ["setpriv", "--reuid", "65534", "--clear-groups", "--regid"]
+        check(can_attach(nobody + ["65534"]), "a member of the group can't attach")
+        check(not can_attach(nobody + ["65533"]), "somebody else can attach")
+
+    # An upgrade: the file is another one, the station goes on and says so, once.
+    subprocess.run(["cp", keyline, "program.new"], check=True)
+    os.rename("program.new", "program")
+    until("that it is older", lambda: "was replaced by another version" in journal())
+    os.utime("program")
+
+    station.send_signal(signal.SIGTERM)
+    while notify.recv(4096) != b"STOPPING=1":
+        pass
+    check(station.wait(PATIENCE) == 0, "it ends with %s" % station.returncode)
+    lines = journal().splitlines()
+    check(sum("was replaced" in line for line in lines) == 1, "it says more than once that it is older")
+    for line in lines:
+        check(line.startswith("<") or line.startswith("keys.csv") or line.startswith("firmware.bin") or
+              line.startswith("flasher stubs") or line.startswith("  "), "no level: " + line)
+    check(any(line.startswith("<6>") and "PASS" in line for line in lines), "PASS is no information")
+    broken = subprocess.run([keyline, "--headless", "--config", "bench.conf", "--csv-file", "none.csv"],
+                            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                            stderr=open("journal", "r+b"),
+                            env=dict(os.environ, JOURNAL_STREAM="%d:%d" % (os.stat("journal").st_dev,
+                                                                           os.stat("journal").st_ino)))
+    check(broken.returncode == 3, "it ends with %s" % broken.returncode)
+    check(journal().startswith("<3>keyline: none.csv"), "no level of an error: " + journal()[:80])
+    with open("hook.env") as file:
+        environment = file.read()
+    for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC"):
+        check(name not in environment, "hooks are given " + name)
+
+
+try:
+    main()
+finally:
+    for child in children:
+        child.kill()
+    subprocess.run(["rm", "-rf", folder])

@@ -1,0 +1,28 @@
+-- Made by keyline 1.0.0, whose fingerprints held the label: dev-1 provisioned, dev-2 in doubt, dev-3 released.
+PRAGMA application_id = 0x6b6c6e65;
+PRAGMA user_version = 1;
+BEGIN TRANSACTION;
+CREATE TABLE keys ( id INTEGER PRIMARY KEY, fingerprint BLOB NOT NULL UNIQUE CHECK (length(fingerprint) = 16), label TEXT NOT NULL, state TEXT NOT NULL CHECK (state IN ('reserved', 'provisioned', 'released')), mac TEXT NOT NULL CHECK (length(mac) = 17), reserved_at INTEGER, provisioned_at INTEGER, released_at INTEGER, how TEXT NOT NULL DEFAULT '', reason TEXT NOT NULL DEFAULT '', station TEXT NOT NULL DEFAULT '', bundle TEXT NOT NULL DEFAULT '') STRICT;
+INSERT INTO keys VALUES(1,X'410df9b6949b8b6a8b61d55e326fe400','dev-1','provisioned','24:6f:28:00:00:01',1795704657625721,1795704657631940,NULL,'readback','','bench','0f173f006ed117c25a23c0f104557ea003c3893a61ccc92a28b2514de05dc83c');
+INSERT INTO keys VALUES(2,X'd8d53f07f08696986a0fb48c19b964a2','dev-2','reserved','24:6f:28:00:00:02',1795704658070368,NULL,NULL,'','','bench','0f173f006ed117c25a23c0f104557ea003c3893a61ccc92a28b2514de05dc83c');
+INSERT INTO keys VALUES(3,X'91de20e0039abb3da52b6aa23fcd933e','dev-3','released','24:6f:28:00:00:03',1795704658474982,NULL,1795704658526964,'','its board broke','bench','0f173f006ed117c25a23c0f104557ea003c3893a61ccc92a28b2514de05dc83c');
+CREATE TABLE history ( id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, what TEXT NOT NULL, mac TEXT NOT NULL, label TEXT NOT NULL, fingerprint BLOB, station TEXT NOT NULL, bundle TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '', detail TEXT NOT NULL DEFAULT '', chip TEXT, revision INTEGER, flash_id INTEGER, flash_size INTEGER, port TEXT, slot TEXT, started_at INTEGER, ended_at INTEGER, result TEXT, tries INTEGER, baud INTEGER, chip_error INTEGER, already INTEGER, acknowledged_only INTEGER) STRICT;
+INSERT INTO history VALUES(1,1795704657625721,'reserved','24:6f:28:00:00:01','dev-1',X'410df9b6949b8b6a8b61d55e326fe400','bench','0f173f006ed117c25a23c0f104557ea003c3893a61ccc92a28b2514de05dc83c','','',NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO history VALUES(2,1795704657631940,'provisioned','24:6f:28:00:00:01','dev-1',X'410df9b6949b8b6a8b61d55e326fe400','bench','0f173f006ed117c25a23c0f104557ea003c3893a61ccc92a28b2514de05dc83c','','',NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO history VALUES(3,1795704657633421,'attempt','24:6f:28:00:00:01','dev-1',NULL,'bench','0f173f006ed117c25a23c0f104557ea003c3893a61ccc92a28b2514de05dc83c','','','esp32',300,1458415,4194304,'rfc2217://bench:1','bench:1',1795704657294161,1795704657633290,'done',1,921600,0,0,0);
+INSERT INTO history VALUES(4,1795704658070368,'reserved','24:6f:28:00:00:02','dev-2',X'd8d53f07f08696986a0fb48c19b964a2','bench','0f173f006ed117c25a23c0f104557ea003c3893a61ccc92a28b2514de05dc83c','','',NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO history VALUES(5,1795704658074339,'attempt','24:6f:28:00:00:02','dev-2',NULL,'bench','0f173f006ed117c25a23c0f104557ea003c3893a61ccc92a28b2514de05dc83c','no_ack','it started again before it acknowledged','esp32',300,1458415,4194304,'rfc2217://bench:1','bench:1',1795704657736238,1795704658074154,'failed',1,921600,0,0,0);
+INSERT INTO history VALUES(6,1795704658474982,'reserved','24:6f:28:00:00:03','dev-3',X'91de20e0039abb3da52b6aa23fcd933e','bench','0f173f006ed117c25a23c0f104557ea003c3893a61ccc92a28b2514de05dc83c','','',NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO history VALUES(7,1795704658478533,'attempt','24:6f:28:00:00:03','dev-3',NULL,'bench','0f173f006ed117c25a23c0f104557ea003c3893a61ccc92a28b2514de05dc83c','no_ack','it started again before it acknowledged','esp32',300,1458415,4194304,'rfc2217://bench:1','bench:1',1795704658143830,1795704658478354,'failed',1,921600,0,0,0);
+INSERT INTO history VALUES(8,1795704658526964,'released','24:6f:28:00:00:03','dev-3',X'91de20e0039abb3da52b6aa23fcd933e','keyline keys release','','its board broke','',NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL);
+DELETE FROM sqlite_sequence;
+INSERT INTO sqlite_sequence VALUES('history',8);
+CREATE UNIQUE INDEX one_promise_per_board ON keys (mac) WHERE state = 'reserved';
+CREATE INDEX keys_by_mac ON keys (mac);
+CREATE INDEX history_by_mac ON history (mac);
+CREATE INDEX history_by_label ON history (label);
+CREATE TRIGGER history_is_kept BEFORE DELETE ON history BEGIN SELECT raise(ABORT, 'the history is never deleted'); END;
+CREATE TRIGGER history_is_fixed BEFORE UPDATE ON history BEGIN SELECT raise(ABORT, 'the history is never changed'); END;
+CREATE TRIGGER keys_are_kept BEFORE DELETE ON keys BEGIN SELECT raise(ABORT, 'a key is never deleted'); END;
+CREATE TRIGGER provisioned_is_final BEFORE UPDATE ON keys WHEN old.state = 'provisioned' AND (new.state <> 'provisioned' OR new.mac <> old.mac) BEGIN SELECT raise(ABORT, 'a provisioned key stays with its board'); END;
+COMMIT;

@@ -1,0 +1,227 @@
+/* Tests of pool.h: a key is its secret, whatever its label and its spelling. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "keyline/pool.h"
+
+enum {
+    CAPACITY = 256,
+    TABLE = 512,
+    TEXT = 4096
+};
+
+/* Every load takes the other one. */
+static struct kl_pool_key keys[2][CAPACITY];
+static uint32_t by_fingerprint[2][TABLE], by_mac[2][TABLE], by_label[2][TABLE], by_kin[2][TABLE];
+static char text[2][TEXT];
+static unsigned turn;
+static struct kl_pool pool;
+
+static struct kl_fingerprint fp(unsigned n)
+{
+    struct kl_fingerprint f = {{(uint8_t)n, (uint8_t)(n >> 8), 0, 0, 0x5a}};
+    return f;
+}
+
+static struct kl_mac mac(unsigned n)
+{
+    return (struct kl_mac){{0x24, 0x6f, 0x28, 0, (uint8_t)(n >> 8), (uint8_t)n}};
+}
+
+static struct kl_pool_row row(uint32_t line, const char *label, unsigned f)
+{
+    return (struct kl_pool_row){.line = line, .label = label, .fingerprint = fp(f)};
+}
+
+static struct kl_ledger_row ledger(const char *label, unsigned f, bool provisioned, unsigned m)
+{
+    return (struct kl_ledger_row){
+        .label = label, .fingerprint = fp(f), .provisioned = provisioned, .mac = mac(m)};
+}
+
+/* Spelling `s` of secret `f`. */
+static struct kl_pool_row spelled(uint32_t line, const char *label, unsigned f, unsigned s)
+{
+    struct kl_pool_row r = row(line, label, f + 1000 * s);
+    r.kin = fp(f);
+    return r;
+}
+
+static struct kl_ledger_row ledger_spelled(const char *label, unsigned f, unsigned s,
+                                           bool provisioned, unsigned m)
+{
+    struct kl_ledger_row r = ledger(label, f + 1000 * s, provisioned, m);
+    r.kin = fp(f);
+    return r;
+}
+
+#define COUNT(a) ((uint32_t)(sizeof(a) / sizeof((a)[0])))
+
+static void load(const struct kl_pool_row *rows, uint32_t n, const struct kl_ledger_row *l,
+                 uint32_t m)
+{
+    turn = !turn;
+    struct kl_pool_memory memory = {
+        .key = keys[turn],
+        .capacity = CAPACITY,
+        .by_fingerprint = by_fingerprint[turn],
+        .by_mac = by_mac[turn],
+        .by_label = by_label[turn],
+        .by_kin = by_kin[turn],
+        .table_size = TABLE,
+        .text = text[turn],
+        .text_size = kl_pool_size_of(&pool, rows, n, l, m).text,
+    };
+    assert_true(memory.text_size <= TEXT);
+    kl_pool_load(&pool, &memory, rows, n, l, m);
+    /* Nothing of the old memory is used any more. */
+    memset(keys[!turn], 0xa5, sizeof keys[0]);
+    memset(text[!turn], 0xa5, sizeof text[0]);
+}
+
+static void start(const struct kl_pool_row *rows, uint32_t n, const struct kl_ledger_row *l,
+                  uint32_t m)
+{
+    memset(&pool, 0, sizeof pool);
+    load(rows, n, l, m);
+}
+
+static const struct kl_pool_key *look(unsigned f)
+{
+    struct kl_fingerprint x = fp(f);
+    uint32_t key = kl_pool_find(&pool, &x);
+
+    assert_int_not_equal(key, UINT32_MAX);
+    return kl_pool_key(&pool, key);
+}
+
+static uint32_t find(unsigned f)
+{
+    struct kl_fingerprint x = fp(f);
+    return kl_pool_find(&pool, &x);
+}
+
+static enum kl_pool_answer ask(unsigned m, uint32_t *key)
+{
+    struct kl_mac x = mac(m);
+    return kl_pool_ask(&pool, &x, key);
+}
+
+static enum kl_pool_claim claim(unsigned m, unsigned f, uint32_t *key)
+{
+    struct kl_mac x = mac(m);
+    struct kl_fingerprint y = fp(f);
+    return kl_pool_claim(&pool, &x, &y, key);
+}
+
+static bool operator_release(unsigned f)
+{
+    struct kl_fingerprint x = fp(f);
+    uint32_t key = kl_pool_find(&pool, &x);
+
+    if (key == UINT32_MAX || !kl_pool_operator_release(&pool, key))
+        return false;
+    kl_pool_released(&pool, key, true);
+    return true;
+}
+
+static uint32_t reserve(unsigned m)
+{
+    uint32_t key;
+
+    assert_int_equal(ask(m, &key), KL_POOL_GIVE);
+    assert_int_equal(kl_pool_key(&pool, key)->state, KL_KEY_RESERVING);
+    kl_pool_reserved(&pool, key, true);
+    return key;
+}
+
+static void one_secret_under_two_labels_is_a_conflict(void **state)
+{
+    const struct kl_pool_row rows[] = {row(1, "x", 9), row(4, "a-1", 1), row(7, "a-2", 1)};
+
+    (void)state;
+    start(rows, COUNT(rows), NULL, 0);
+    assert_int_equal(pool.counts.twins, 1);
+    assert_int_equal(pool.counts.twin_line_a, 4);
+    assert_int_equal(pool.counts.twin_line_b, 7);
+    assert_int_equal(look(1)->state, KL_KEY_BLOCKED);
+    assert_int_equal(pool.counts.free, 1);
+}
+
+static void so_is_one_secret_in_two_spellings(void **state)
+{
+    const struct kl_pool_row rows[] = {spelled(1, "a-1", 1, 0), spelled(3, "a-2", 1, 1)};
+    const struct kl_pool_row same_label[] = {spelled(1, "a", 1, 0), spelled(3, "a", 1, 1)};
+
+    (void)state;
+    start(rows, COUNT(rows), NULL, 0);
+    assert_int_equal(pool.counts.twins, 1);
+    assert_int_equal(pool.counts.free, 0);
+    start(same_label, COUNT(same_label), NULL, 0);
+    assert_int_equal(pool.counts.conflicts, 1);
+    assert_int_equal(pool.counts.free, 0);
+}
+
+static void a_corrected_label_stays_the_same_key(void **state)
+{
+    const struct kl_pool_row rows[] = {row(1, "DEV-001", 1), row(2, "dev-2", 2)};
+    struct kl_mac own = mac(5);
+    uint32_t key;
+
+    (void)state;
+    start(rows, COUNT(rows), (const struct kl_ledger_row[]){ledger("dev-1", 1, false, 5)}, 1);
+    assert_int_equal(pool.counts.renamed, 1);
+    assert_int_equal(look(1)->state, KL_KEY_RESERVED);
+    assert_int_equal(look(1)->trouble, KL_TROUBLE_RENAMED);
+    assert_string_equal(look(1)->label, "DEV-001");
+    assert_int_equal(kl_pool_of_mac(&pool, &own), find(1));
+    assert_int_equal(reserve(6), find(2));
+    assert_int_equal(ask(7, &key), KL_POOL_EMPTY);
+    /* until a person has said so, it is not sent again; its board may prove it */
+    assert_int_equal(ask(5, &key), KL_POOL_CONFLICT);
+    assert_int_equal(claim(5, 1, &key), KL_CLAIM_OWN);
+    /* confirmed */
+    start(rows, COUNT(rows), (const struct kl_ledger_row[]){ledger("DEV-001", 1, false, 5)}, 1);
+    assert_int_equal(pool.counts.renamed, 0);
+    assert_int_equal(ask(5, &key), KL_POOL_GIVE);
+}
+
+static void a_respelled_row_is_not_free_while_its_key_is_held(void **state)
+{
+    const struct kl_pool_row rows[] = {spelled(1, "DEV-001", 1, 1)};
+    const struct kl_pool_row back[] = {spelled(1, "dev-1", 1, 0)};
+    uint32_t key;
+
+    (void)state;
+    start(rows, 1, (const struct kl_ledger_row[]){ledger_spelled("dev-1", 1, 0, false, 5)}, 1);
+    assert_int_equal(pool.counts.free, 0);
+    assert_int_equal(pool.counts.changed, 1);
+    assert_int_equal(look(1001)->trouble, KL_TROUBLE_CHANGED);
+    assert_int_equal(ask(6, &key), KL_POOL_EMPTY);
+    assert_int_equal(ask(5, &key), KL_POOL_CONFLICT);
+    /* an operator releases it: the row is free */
+    assert_true(operator_release(1));
+    assert_int_equal(look(1001)->state, KL_KEY_FREE);
+    /* or the row as it was comes back */
+    start(rows, 1, (const struct kl_ledger_row[]){ledger_spelled("dev-1", 1, 0, false, 5)}, 1);
+    load(back, 1, (const struct kl_ledger_row[]){ledger_spelled("dev-1", 1, 0, false, 5)}, 1);
+    assert_int_equal(look(1)->trouble, KL_TROUBLE_NONE);
+    assert_int_equal(ask(5, &key), KL_POOL_GIVE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_secret_under_two_labels_is_a_conflict),
+        cmocka_unit_test(so_is_one_secret_in_two_spellings),
+        cmocka_unit_test(a_corrected_label_stays_the_same_key),
+        cmocka_unit_test(a_respelled_row_is_not_free_while_its_key_is_held),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
