@@ -64,12 +64,9 @@ static void forget_line(struct line *l)
 static void on_closed(void *ctx)
 {
     struct line *l = ctx;
-    struct kl_shell *sh = l->sh;
-    unsigned slot = l->slot;
 
     push_line_event(l, KL_EV_CLOSED);
     forget_line(l);
-    place_closed(sh, slot);
 }
 
 static const struct kl_link_events link_events = {

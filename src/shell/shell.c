@@ -148,6 +148,15 @@ static void tell_changed(struct kl_shell *sh)
             sh->listeners[i].listener->changed(sh->listeners[i].ctx);
 }
 
+/* At once, and not by the queue: nothing may be opened in between. */
+static void free_removed(struct kl_shell *sh)
+{
+    struct kl_event gone = {.kind = KL_EV_SLOT_GONE};
+
+    while (sh->phase == PHASE_RUNNING && take_removed_place(sh, &gone.slot))
+        feed(sh, &gone);
+}
+
 void pump(struct kl_shell *sh)
 {
     struct kl_event tick = {.kind = KL_EV_TICK};
@@ -160,6 +169,7 @@ void pump(struct kl_shell *sh)
     if (sh->phase == PHASE_RUNNING && kl_station_deadline(sh->station) <= sh->now)
         feed(sh, &tick);
     feed_queued(sh); /* what the actions answered at once */
+    free_removed(sh);
     if (sh->told || !uv_is_active((const uv_handle_t *)&sh->timer))
         arm(sh);
     tell_changed(sh);

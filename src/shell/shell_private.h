@@ -100,6 +100,8 @@ struct kl_shell {
     uv_check_t check;
     uv_timer_t timer;
     uv_signal_t interrupt, terminate;
+    unsigned signals; /* that asked for the end */
+    kl_us hurry_at;   /* the second one came */
     uv_timer_t end_timer;
     bool pumping, told; /* told: something changed since the faces were told */
     kl_us now;
@@ -147,7 +149,8 @@ void close_lines(struct kl_shell *sh);
 void add_known_places(struct kl_shell *sh);
 void bench_saw(struct kl_shell *sh, const struct seen_port *seen, unsigned count);
 void place_opened(struct kl_shell *sh, unsigned slot);
-void place_closed(struct kl_shell *sh, unsigned slot);
+/* A network port that was removed, and that nothing is open of any more: it is free for another. */
+bool take_removed_place(struct kl_shell *sh, unsigned *slot);
 /* False and a reason if it can't be. */
 bool add_port(struct kl_shell *sh, const char *target, char error[KL_TEXT_MAX]);
 bool remove_port(struct kl_shell *sh, unsigned slot, char error[KL_TEXT_MAX]);
