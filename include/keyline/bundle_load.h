@@ -16,7 +16,7 @@ enum {
 
 struct kl_bundle_options {
     const char *firmware; /* a program, a merged image, a build's folder, or its list of images */
-    const char *const *images; /* --image OFFSET:FILE, instead of firmware */
+    const char *const *images; /* --image OFFSET:FILE, beside firmware or without it (NULL) */
     unsigned image_count;
     enum kl_chip_id chip; /* --chip, NONE = from the images */
     int flash_mode;       /* header value, -1 = keep */

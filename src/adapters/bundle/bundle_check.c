@@ -75,8 +75,9 @@ static void check_boot_place(struct parts *p)
         if (part->is_image && at != right && !part->misplaced)
             problem(p,
                     "%s puts the bootloader at 0x%llx, but the %s looks for it at 0x%x; use that "
-                    "offset",
-                    part->path, (unsigned long long)at, kl_chip(p->chip)->name, right);
+                    "offset: --image 0x%x:%s",
+                    part->path, (unsigned long long)at, kl_chip(p->chip)->name, right,
+                    right > part->image_at ? right - (uint32_t)part->image_at : 0, part->path);
     }
 }
 
@@ -254,13 +255,22 @@ static void check_neighbours(struct parts *p, const struct part *part)
 static void check_app(struct parts *p, const struct part *app)
 {
     const struct kl_partition *home = partition_at(p, app->offset);
+    const struct kl_partition *usual = kl_boot_choose(&p->table, NULL).row;
 
     if (!home || home->type != TYPE_APP)
-        problem(p, "%s at 0x%x is in no app partition of the partition table; correct the offset",
-                app->path, app->offset);
+        problem(p,
+                "%s at 0x%x is in no app partition of the partition table; correct the offset: "
+                "--image 0x%x:%s",
+                app->path, app->offset,
+                p->starts.row ? p->starts.row->offset
+                : usual       ? usual->offset
+                              : 0x10000,
+                app->path);
     else if (home->offset != app->offset)
-        problem(p, "%s at 0x%x does not begin where its partition %s begins; use offset 0x%x",
-                app->path, app->offset, home->name, home->offset);
+        problem(p,
+                "%s at 0x%x does not begin where its partition %s begins; use offset 0x%x: "
+                "--image 0x%x:%s",
+                app->path, app->offset, home->name, home->offset, home->offset, app->path);
 }
 
 /* What begins in a partition has to end in it. */

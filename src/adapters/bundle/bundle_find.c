@@ -281,13 +281,46 @@ static bool is_worth_telling(enum kl_content content)
            content == KL_CONTENT_FAT || content == KL_CONTENT_OTADATA;
 }
 
+/* Where a file system or storage would go; NULL if that is not certain. */
+static const struct kl_partition *home_of(const struct parts *p, enum kl_content content)
+{
+    const struct kl_partition *home = NULL;
+
+    for (unsigned i = 0; i < p->table.count; i++) {
+        const struct kl_partition *row = &p->table.row[i];
+        bool spiffs = row->subtype == 0x82, littlefs = row->subtype == 0x83;
+        bool fits = (content == KL_CONTENT_LITTLEFS && (littlefs || spiffs)) ||
+                    (content == KL_CONTENT_SPIFFS && spiffs) ||
+                    (content == KL_CONTENT_FAT && row->subtype == 0x81) ||
+                    (content == KL_CONTENT_NVS && row->subtype == DATA_NVS);
+        if (row->type != TYPE_DATA || !fits)
+            continue;
+        if (home)
+            return NULL;
+        home = row;
+    }
+    return home;
+}
+
+static void tell_one(struct parts *p, const char *path, enum kl_content content)
+{
+    const struct kl_partition *home = home_of(p, content);
+
+    if (home)
+        left_out(p, "%s: %s; --image 0x%x:%s would flash it too", path, kl_content_name(content),
+                 home->offset, path);
+    else
+        left_out(p, "%s: %s; --image OFFSET:FILE would flash it too", path,
+                 kl_content_name(content));
+}
+
 /* Said, so that nobody takes it for flashed. */
-static void tell_left_out(struct parts *p, const char *folder)
+void tell_left_out(struct parts *p)
 {
     unsigned count, told = 0, more = 0;
     glob_t files;
 
-    count = list_folder(folder, "*.bin", &files);
+    count = p->folder[0] ? list_folder(p->folder, "*.bin", &files) : 0;
     for (unsigned i = 0; i < count; i++) {
         const char *wrong, *path = files.gl_pathv[i];
         size_t size = 0;
@@ -297,13 +330,12 @@ static void tell_left_out(struct parts *p, const char *folder)
         if (!is_worth_telling(content))
             continue;
         if (told++ < TOLD_MAX)
-            left_out(p, "%s: %s; --image OFFSET:FILE would flash it too", path,
-                     kl_content_name(content));
+            tell_one(p, path, content);
         else
             more++;
     }
     if (more > 0)
-        left_out(p, "%u more files in %s", more, folder);
+        left_out(p, "%u more files in %s", more, p->folder);
     if (count > 0)
         globfree(&files);
 }
@@ -311,15 +343,13 @@ static void tell_left_out(struct parts *p, const char *folder)
 static void take_named_list(struct parts *p, const char *list)
 {
     struct kl_flasher_args *args = malloc(sizeof *args);
-    char folder[PATH_MAX];
 
     if (!args)
         problem(p, "out of memory");
     else if (load_list(p, list, args))
         take_list(p, list, args);
     free(args);
-    folder_of(list, folder);
-    tell_left_out(p, folder);
+    folder_of(list, p->folder);
 }
 
 /* A program whose build's list names it is flashed with all that the list names. */
@@ -338,16 +368,13 @@ static bool take_list_of(struct parts *p, const char *firmware)
 
 static void find_by_path(struct parts *p, const char *path, const struct kl_bundle_options *options)
 {
-    char folder[PATH_MAX];
-
     if (is_list(path)) {
         take_named_list(p, path);
         return;
     }
     if (!take_list_of(p, path))
         find_beside(p, path, options);
-    folder_of(path, folder);
-    tell_left_out(p, folder);
+    folder_of(path, p->folder);
 }
 
 /* PlatformIO with ESP-IDF leaves a list that names files which it calls otherwise. */
@@ -527,12 +554,10 @@ static void add_image(struct parts *p, const char *text)
 
 void find_parts(struct parts *p, const struct kl_bundle_options *options)
 {
+    if (options->firmware && is_folder(options->firmware))
+        find_in_folder(p, options);
+    else if (options->firmware)
+        find_by_path(p, options->firmware, options);
     for (unsigned i = 0; i < options->image_count; i++)
         add_image(p, options->images[i]);
-    if (options->image_count > 0)
-        return;
-    if (is_folder(options->firmware))
-        find_in_folder(p, options);
-    else
-        find_by_path(p, options->firmware, options);
 }

@@ -123,6 +123,33 @@ static void place(struct parts *p)
     }
 }
 
+/* A choice that lies elsewhere than otadata chooses nothing, and clears what lies there. */
+static void check_choices(struct parts *p)
+{
+    const struct kl_partition *ota = ota_row(p);
+
+    for (unsigned i = p->count; p->have_table && i-- > 0;) {
+        struct part *part = &p->part[i];
+        if (part->content != KL_CONTENT_OTADATA || part->role == ROLE_MERGED ||
+            (ota && part->offset == ota->offset))
+            continue;
+        if (ota) {
+            problem(p,
+                    "%s chooses the program to start, but lies at 0x%x: partition %s is at 0x%x. "
+                    "Give it as --image 0x%x:%s, or leave it out: keyline makes one",
+                    part->path, part->offset, ota->name, ota->offset, ota->offset, part->path);
+            part->misplaced = true;
+        } else if (p->named) {
+            problem(p,
+                    "%s chooses the program to start, but the partition table has no otadata "
+                    "partition for it: leave it out",
+                    part->path);
+        } else {
+            place_choice(p, i);
+        }
+    }
+}
+
 /* ---- which program is meant -------------------------------------------------------------------
  */
 
@@ -147,7 +174,10 @@ static const struct kl_partition *wanted_row(const struct parts *p)
     const struct kl_partition *row = NULL, *listed = partition_at(p, p->wanted);
     unsigned count = count_programs(p, &row);
     const struct kl_partition *usual = kl_boot_choose(&p->table, NULL).row;
+    const struct kl_partition *first = kl_partition_find(&p->table, TYPE_APP, 0x10);
 
+    if (p->wants_first_slot && first && program_at(p, first->offset, NULL))
+        return first;
     if (p->wanted != OFFSET_UNKNOWN && listed && program_at(p, listed->offset, NULL))
         return listed;
     if (count > 1 && usual && program_at(p, usual->offset, NULL))
@@ -304,6 +334,9 @@ static void plan_start(struct parts *p)
     uint8_t both[KL_OTA_SIZE];
     bool has_ota = ota_row(p) != NULL;
 
+    for (unsigned i = 0; i < p->count; i++)
+        if (p->part[i].misplaced)
+            return; /* its place was a problem already */
     if (!wanted)
         return; /* said elsewhere: no program is given */
     if (has_ota && !ota_data(p, both))
@@ -317,6 +350,7 @@ static void plan_start(struct parts *p)
 void plan_parts(struct parts *p)
 {
     place(p);
+    check_choices(p);
     p->starts = (struct kl_boot_choice){0};
     if (p->have_table && !p->has_mcuboot && !p->alone)
         plan_start(p);

@@ -273,7 +273,7 @@ static void images_as_json(struct check *c, const struct kl_bundle_options *opti
     json_t *images = json_object();
 
     json_object_set_new(images, "firmware",
-                        options->image_count ? json_null() : kl_json_text(options->firmware));
+                        options->firmware ? kl_json_text(options->firmware) : json_null());
     json_object_set_new(images, "found", lines_as_json(report->found, report->found_count));
     json_object_set_new(images, "left_out",
                         lines_as_json(report->left_out, report->left_out_count));
@@ -285,10 +285,10 @@ static void images_as_json(struct check *c, const struct kl_bundle_options *opti
 static void images_as_lines(const struct kl_bundle_options *options, const struct kl_bundle *b,
                             const struct kl_bundle_report *report)
 {
-    if (options->image_count > 0)
-        printf("images: %u named ones\n", options->image_count);
+    if (options->firmware)
+        printf("images: %s%s\n", options->firmware, options->image_count ? " and named ones" : "");
     else
-        printf("images: %s\n", options->firmware);
+        printf("images: %u named ones\n", options->image_count);
     for (unsigned i = 0; i < report->found_count; i++)
         printf("  %s\n", report->found[i]);
     for (unsigned i = 0; i < report->left_out_count; i++)
