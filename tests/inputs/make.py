@@ -113,7 +113,7 @@ def pio_espidf_stale_list():
         idf_args({'0x1000': 'bootloader/bootloader.bin', '0x8000': 'partition_table/x.bin',
                   '0x10000': 'demo.bin'}))
     return ['args --firmware @/.pio/build/esp32dev', 'starts factory 0x10000',
-            'found it names other files than the firmware.bin beside it']
+            'found it names other files than those beside firmware.bin']
 
 
 @case
@@ -123,6 +123,31 @@ def pio_espidf_old_files():
     put('flasher_args.json', idf_args({'0x1000': 'bootloader.bin', '0x8000': 'partitions.bin',
                                        '0x10000': 'demo.bin'}))
     return ['args --firmware @', 'starts factory 0x10000', 'same 0x10000 firmware.bin']
+
+
+@case
+def pio_espidf_list_with_its_own_names():
+    beside(rows=ONE)
+    put('flasher_args.json', idf_args({'0x1000': 'bootloader/bootloader.bin', '0x8000':
+                                       'partition_table/partition-table.bin',
+                                       '0x10000': 'firmware.bin'}))
+    return ['args --firmware @', 'starts factory 0x10000']
+
+
+@case
+def pio_with_a_merged_image():
+    beside()
+    put('firmware.factory.bin', whole(rows=TWO_SLOTS))
+    return ['args --firmware @', 'starts app0 0x10000', 'found firmware.factory.bin: a merged image',
+            'does --firmware @/firmware.factory.bin']
+
+
+@case
+def littlefs_for_a_fat_partition():
+    beside(rows=ONE + [('data', 1, 0x81, 0x110000, 0x10000)])
+    put('data.bin', littlefs())
+    return ['args --firmware @/firmware.bin --image 0x110000:@/data.bin',
+            'warning is a LittleFS, but partition data (0x110000) is for FAT']
 
 
 @case

@@ -286,6 +286,26 @@ static void check_room(struct parts *p, const struct part *part)
                 part->path, part->size, home->name, home->size);
 }
 
+/* A file system of another kind than its partition's would be formatted away at the first start. */
+static void check_file_system(struct parts *p, const struct part *part)
+{
+    const struct kl_partition *home = partition_at(p, part->offset);
+    enum kl_content is = part->content;
+    bool other;
+
+    if (!home || home->type != TYPE_DATA || part->role == ROLE_MERGED)
+        return;
+    other = (home->subtype == 0x81 && (is == KL_CONTENT_LITTLEFS || is == KL_CONTENT_SPIFFS)) ||
+            (home->subtype == 0x82 && is == KL_CONTENT_FAT) ||
+            (home->subtype == 0x83 && (is == KL_CONTENT_FAT || is == KL_CONTENT_SPIFFS));
+    if (other)
+        warning(p, "%s is %s, but partition %s (0x%x) is for %s", part->path, kl_content_name(is),
+                home->name, home->offset,
+                home->subtype == 0x81   ? "FAT"
+                : home->subtype == 0x82 ? "SPIFFS"
+                                        : "LittleFS");
+}
+
 static void check_contents(struct parts *p)
 {
     unsigned apps = 0;
@@ -298,6 +318,7 @@ static void check_contents(struct parts *p)
             check_app(p, part);
         if (p->have_table) {
             check_room(p, part);
+            check_file_system(p, part);
             check_neighbours(p, part);
         }
     }

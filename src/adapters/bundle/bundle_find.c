@@ -12,7 +12,8 @@
  */
 
 enum {
-    NAME_MAX_SHOWN = 200
+    NAME_MAX_SHOWN = 200,
+    LOOKED_MAX = 64 /* files of a folder that are looked into */
 };
 
 /* "X.ino" of "build/X.ino.bin". */
@@ -183,7 +184,7 @@ static bool only_program(const char *folder, char out[PATH_MAX])
     glob_t files;
 
     count = list_folder(folder, "*.bin", &files);
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < count && i < LOOKED_MAX; i++) {
         kind = kind_of_file(files.gl_pathv[i]);
         if (kind != FILE_OTHER && found[kind]++ == 0)
             kl_copy(path[kind], PATH_MAX, files.gl_pathv[i]);
@@ -306,7 +307,9 @@ static void tell_one(struct parts *p, const char *path, enum kl_content content)
 {
     const struct kl_partition *home = home_of(p, content);
 
-    if (home)
+    if (kind_of_file(path) == FILE_MERGED)
+        left_out(p, "%s: a merged image; --firmware %s would flash it instead", path, path);
+    else if (home)
         left_out(p, "%s: %s; --image 0x%x:%s would flash it too", path, kl_content_name(content),
                  home->offset, path);
     else
@@ -321,13 +324,15 @@ void tell_left_out(struct parts *p)
     glob_t files;
 
     count = p->folder[0] ? list_folder(p->folder, "*.bin", &files) : 0;
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < count && i < LOOKED_MAX; i++) {
         const char *wrong, *path = files.gl_pathv[i];
         size_t size = 0;
         uint8_t *data = is_taken(p, path) ? NULL : read_whole_file(path, &size, &wrong);
         enum kl_content content = data ? kl_content_of(data, size) : KL_CONTENT_UNKNOWN;
         free(data);
-        if (!is_worth_telling(content))
+        if (!data)
+            continue;
+        if (!is_worth_telling(content) && kind_of_file(path) != FILE_MERGED)
             continue;
         if (told++ < TOLD_MAX)
             tell_one(p, path, content);
@@ -386,13 +391,14 @@ static bool is_stale(struct parts *p, const char *folder, const char *list)
 
     snprintf(inside, sizeof inside, "%s/", folder);
     if (args && beside(firmware, inside, "firmware.bin") && is_file(firmware) &&
-        list_beside(list, other, args) && strcmp(other, list) == 0 &&
-        !list_names(args, "firmware.bin"))
-        stale =
-            !list_is_whole(list, args) || (companion(firmware, KL_CHIP_NONE, bootloaders, path) &&
-                                           companion(firmware, KL_CHIP_NONE, tables, path));
+        list_beside(list, other, args) && strcmp(other, list) == 0) {
+        bool whole = list_is_whole(list, args), names = list_names(args, "firmware.bin");
+        bool complete = companion(firmware, KL_CHIP_NONE, bootloaders, path) &&
+                        companion(firmware, KL_CHIP_NONE, tables, path);
+        stale = complete ? !whole || !names : !whole && !names;
+    }
     if (stale)
-        left_out(p, "%s: it names other files than the firmware.bin beside it", list);
+        left_out(p, "%s: it names other files than those beside firmware.bin", list);
     free(args);
     return stale;
 }
