@@ -306,6 +306,8 @@ unsigned kl_station_in_doubt(const struct kl_station *st, struct kl_in_doubt *ou
                              unsigned capacity);
 /* Why KL_CMD_RELEASE would do nothing; NULL = it would not. */
 const char *kl_station_unreleasable(const struct kl_station *st, const struct kl_fingerprint *fp);
+/* Why KL_CMD_BIND would do nothing; NULL = it would not. */
+const char *kl_station_unbindable(const struct kl_station *st, unsigned slot, const char *label);
 void kl_station_finish(struct kl_station *st); /* wipes secrets; before the pool memory goes */
 
 #endif

@@ -53,7 +53,7 @@ void kl_board_recognise(struct kl_station *st, struct kl_board *b)
     if (key == NO_KEY)
         return;
     take_key(st, b, key);
-    kl_tell_key(st, b, "recognised", "this board has a key already");
+    kl_tell_key(st, b, "recognised", "this board was promised it before");
     kl_ask_store(st, b, KL_OP_FETCH, key, NULL);
 }
 
@@ -150,10 +150,45 @@ void kl_board_ask_pool(struct kl_station *st, struct kl_board *b)
     }
 }
 
+const char *kl_station_unbindable(const struct kl_station *st, unsigned slot, const char *label)
+{
+    const struct kl_board *b = slot < st->board_count ? &st->board[slot] : NULL;
+    uint32_t key;
+
+    if (!b || b->state == KL_ST_EMPTY || b->state == KL_ST_CLOSING)
+        return "no board is there";
+    if (b->state == KL_ST_DONE || b->state == KL_ST_RECORDING)
+        return "this board has its key";
+    if (!kl_mac_is_set(&b->identity.mac))
+        return "this board is not identified yet: scan again when its MAC is shown";
+    if (kl_custody_has_key(&b->custody))
+        return "this board has been promised a key already";
+    return kl_pool_unbindable(&st->pool, &b->identity.mac, label, &key);
+}
+
+void kl_board_bind(struct kl_station *st, struct kl_board *b, const char *label)
+{
+    const char *why = kl_station_unbindable(st, b->place.index, label);
+    char text[KL_TEXT_MAX];
+    uint32_t key = NO_KEY;
+
+    if (why) {
+        kl_format(text, sizeof text, "%s is not bound: %s", label, why);
+        kl_tell_text(st, b, KL_NOTE_STATION, text);
+        return;
+    }
+    kl_pool_unbindable(&st->pool, &b->identity.mac, label, &key);
+    kl_pool_bind(&st->pool, &b->identity.mac, key);
+    take_key(st, b, key);
+    kl_tell_key(st, b, "bound", "an operator chose it for this board");
+    kl_ask_store(st, b, KL_OP_RESERVE, key, NULL);
+}
+
 /* A key of which nothing can have left the host goes back to the pool. */
 void kl_board_give_back_unsent(struct kl_station *st, struct kl_board *b, const char *reason)
 {
-    if (!kl_custody_has_key(&b->custody) || kl_custody_was_sent(&b->custody))
+    if (!kl_custody_has_key(&b->custody) || kl_custody_was_sent(&b->custody) ||
+        pool_key(st, b)->bound)
         return;
     if (pool_key(st, b)->state == KL_KEY_RESERVED && kl_pool_release(&st->pool, b->custody.index))
         kl_ask_store(st, b, KL_OP_RELEASE, b->custody.index, reason);

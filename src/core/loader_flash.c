@@ -373,12 +373,12 @@ static uint32_t next_len(const struct kl_loader_stream *s, uint32_t size)
 {
     uint32_t left = end_of_part(s, size) - s->sent;
     uint32_t most = s->sent < s->tail_at ? s->block_size : s->tail_block;
-    uint32_t blocks = (left + most - 1) / most;
 
     KL_ASSERT(s->sent <= size && most > 0);
-    if (!s->packed)
+    if (left <= most || !s->packed)
         return left < most ? left : most;
-    return blocks > 0 ? (left + blocks - 1) / blocks : 0;
+    uint32_t blocks = left / most + (left % most > 0);
+    return left / blocks + (left % blocks > 0);
 }
 
 /* A stub starts one erase for each block: a stream that is nothing but tail comes in small ones,

@@ -85,8 +85,9 @@ struct kl_loader_memory {
     bool plain_verify;   /* questions amid a stream led to trouble */
     uint8_t stub_deaths; /* stubs that did not start, or greeted and fell silent, in a row */
     bool stub_rests;     /* the last one did, and the try failed: the next is the ROM's */
-    uint8_t uses;        /* boards that went a slower way because of it: after some of them
-                            everything gets another chance */
+    uint8_t uses;        /* boards that went a slower way because of it: after two of them
+                            everything gets another chance, … */
+    uint8_t patience;    /* … if that fails too, after four, eight, sixteen */
 };
 
 struct kl_loader_setup {

@@ -137,6 +137,10 @@ static void command(struct kl_station *st, const struct kl_event *ev)
         release(st, ev);
         kl_board_drop_lost_keys(st);
         break;
+    case KL_CMD_BIND:
+        if (b)
+            kl_board_bind(st, b, ev->u.command.argument);
+        break;
     default:
         KL_ASSERT(!"commands about ports are the shell's");
     }

@@ -262,6 +262,12 @@ static void find_beside(struct parts *p, const char *firmware,
 /* ---- folders ----------------------------------------------------------------------------------
  */
 
+/* "./firmware.bin" -> "firmware.bin" */
+static const char *without_dot(const char *path)
+{
+    return path[0] == '.' && path[1] == '/' ? path + 2 : path;
+}
+
 enum {
     TOLD_MAX = 6 /* a folder may hold anything */
 };
@@ -269,7 +275,7 @@ enum {
 static bool is_taken(const struct parts *p, const char *path)
 {
     for (unsigned n = 0; n < p->count; n++)
-        if (strcmp(p->part[n].path, path) == 0)
+        if (strcmp(without_dot(p->part[n].path), without_dot(path)) == 0)
             return true;
     return false;
 }
