@@ -77,7 +77,8 @@ static void check_boot_place(struct parts *p)
                     "%s puts the bootloader at 0x%llx, but the %s looks for it at 0x%x; use that "
                     "offset: --image 0x%x:%s",
                     part->path, (unsigned long long)at, kl_chip(p->chip)->name, right,
-                    right > part->image_at ? right - (uint32_t)part->image_at : 0, part->path);
+                    right > part->image_at ? right - (uint32_t)part->image_at : 0,
+                    as_word(p, part->path));
     }
 }
 
@@ -96,7 +97,7 @@ static void check_boot_contents(struct parts *p)
             problem(p,
                     "%s begins with a digest for Secure Boot V1, and the bootloader behind it: it "
                     "belongs at 0x0: --image 0x0:%s",
-                    part->path, part->path);
+                    part->path, as_word(p, part->path));
         else
             problem(p,
                     "%s is %s, but lies in the bootloader's place (0x%x): no board would start; "
@@ -206,7 +207,8 @@ static void check_nvs(struct parts *p, const struct part *part, const struct kl_
             p,
             "%s lies within the NVS partition (%s, 0x%x to 0x%x), where boards keep their keys; "
             "an image of the NVS has to begin where that begins: --image 0x%x:%s",
-            part->path, nvs->name, nvs->offset, nvs->offset + nvs->size, nvs->offset, part->path);
+            part->path, nvs->name, nvs->offset, nvs->offset + nvs->size, nvs->offset,
+            as_word(p, part->path));
     else
         problem(p,
                 "%s would write over the NVS partition (%s, 0x%x to 0x%x), where boards keep their "
@@ -265,12 +267,13 @@ static void check_app(struct parts *p, const struct part *app)
                 p->starts.row ? p->starts.row->offset
                 : usual       ? usual->offset
                               : 0x10000,
-                app->path);
+                as_word(p, app->path));
     else if (home->offset != app->offset)
         problem(p,
                 "%s at 0x%x does not begin where its partition %s begins; use offset 0x%x: "
                 "--image 0x%x:%s",
-                app->path, app->offset, home->name, home->offset, home->offset, app->path);
+                app->path, app->offset, home->name, home->offset, home->offset,
+                as_word(p, app->path));
 }
 
 /* What begins in a partition has to end in it. */

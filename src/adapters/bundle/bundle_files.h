@@ -85,6 +85,8 @@ struct parts {
     bool header_asked;          /* mode or frequency come from the command line */
     bool keep_size;
     struct kl_bundle_report *report;
+    char word[4][PATH_MAX + 2]; /* as_word's */
+    unsigned next_word;
 };
 
 void problem(struct parts *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -92,6 +94,9 @@ void warning(struct parts *p, const char *format, ...) __attribute__((format(pri
 /* What was found and why it was taken; what lies there and was not. */
 void found(struct parts *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void left_out(struct parts *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* A path as a shell takes it for one word; valid for the next few calls. */
+const char *as_word(struct parts *p, const char *path);
 
 /* ---- files (bundle_files.c) ---- */
 

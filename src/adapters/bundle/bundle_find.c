@@ -205,7 +205,8 @@ static void refuse_as_firmware(struct parts *p, const char *path, const char *wh
 
     folder_of(path, folder);
     if (only_program(folder, program))
-        problem(p, "%s is %s, not a program; name the program: --firmware %s", path, what, program);
+        problem(p, "%s is %s, not a program; name the program: --firmware %s", path, what,
+                as_word(p, program));
     else
         problem(p,
                 "%s is %s, not a program; name the program's .bin, the build's folder, or each "
@@ -235,7 +236,7 @@ static void take_firmware(struct parts *p, const struct kl_bundle_options *optio
         problem(p,
                 "%s is a program for MCUboot, and does not say where that looks for it; name both: "
                 "--image OFFSET:mcuboot.bin --image OFFSET:%s",
-                app->path, app->path);
+                app->path, as_word(p, app->path));
     } else if (is_foreign(app->content)) {
         refuse_as_firmware(p, app->path, kl_content_name(app->content));
     } else if (app->is_image && kl_image_is_bootloader(&app->info)) {
@@ -314,10 +315,11 @@ static void tell_one(struct parts *p, const char *path, enum kl_content content)
     const struct kl_partition *home = home_of(p, content);
 
     if (kind_of_file(path) == FILE_MERGED)
-        left_out(p, "%s: a merged image; --firmware %s would flash it instead", path, path);
+        left_out(p, "%s: a merged image; --firmware %s would flash it instead", path,
+                 as_word(p, path));
     else if (home)
         left_out(p, "%s: %s; --image 0x%x:%s would flash it too", path, kl_content_name(content),
-                 home->offset, path);
+                 home->offset, as_word(p, path));
     else
         left_out(p, "%s: %s; --image OFFSET:FILE would flash it too", path,
                  kl_content_name(content));
@@ -451,10 +453,6 @@ static unsigned find_builds(struct parts *p, const char *folder, glob_t *out)
 /* ---- Zephyr -----------------------------------------------------------------------------------
  */
 
-enum {
-    RUNNERS_MAX = 64 << 10 /* bytes; what is behind them is not looked at */
-};
-
 /* The value of one of Zephyr's options for its flasher, up to the line's end; false if it has none.
  */
 static bool runner_option(const char *text, const char *name, char out[PATH_MAX])
@@ -475,22 +473,15 @@ static void add_at(struct parts *p, const char *path, const char *address)
     add_named(p, ROLE_OTHER, path, (uint32_t)strtoul(address, NULL, 0));
 }
 
-/* One image of a Zephyr build: the file says where it goes. */
-static bool take_runner(struct parts *p, const char *runners)
+static void take_runner_text(struct parts *p, const char *runners, const char *text)
 {
-    static char text[RUNNERS_MAX + 1];
     char address[PATH_MAX], path[PATH_MAX], file[PATH_MAX];
-    FILE *in = fopen(runners, "rb");
-    size_t size = in ? fread(text, 1, RUNNERS_MAX, in) : 0;
 
-    if (in)
-        fclose(in);
-    text[size] = '\0';
     if (!runner_option(text, "--esp-app-address=", address) ||
         !beside(path, runners, "zephyr.signed.bin"))
-        return false;
+        return;
     if (!is_file(path) && !(beside(path, runners, "zephyr.bin") && is_file(path)))
-        return false;
+        return;
     add_at(p, path, address);
     if (runner_option(text, "--esp-flash-bootloader=", file) &&
         runner_option(text, "--esp-boot-address=", address) && is_file(file))
@@ -498,7 +489,23 @@ static bool take_runner(struct parts *p, const char *runners)
     if (runner_option(text, "--esp-flash-partition_table=", file) &&
         runner_option(text, "--esp-partition-table-address=", address) && is_file(file))
         add_at(p, file, address);
-    return true;
+}
+
+/* One image of a Zephyr build: the file says where it goes. */
+static void take_runner(struct parts *p, const char *runners)
+{
+    const char *wrong;
+    size_t size = 0;
+    uint8_t *bytes = read_whole_file(runners, &size, &wrong);
+    char *text = bytes ? malloc(size + 1) : NULL;
+
+    if (text) {
+        memcpy(text, bytes, size);
+        text[size] = '\0';
+        take_runner_text(p, runners, text);
+    }
+    free(bytes);
+    free(text);
 }
 
 static bool find_zephyr(struct parts *p, const char *folder)

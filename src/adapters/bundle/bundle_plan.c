@@ -137,7 +137,8 @@ static void check_choices(struct parts *p)
             problem(p,
                     "%s chooses the program to start, but lies at 0x%x: partition %s is at 0x%x. "
                     "Give it as --image 0x%x:%s, or leave it out: keyline makes one",
-                    part->path, part->offset, ota->name, ota->offset, ota->offset, part->path);
+                    part->path, part->offset, ota->name, ota->offset, ota->offset,
+                    as_word(p, part->path));
             part->misplaced = true;
         } else if (p->named) {
             problem(p,
@@ -291,13 +292,13 @@ static void refuse_other_start(struct parts *p, const struct kl_partition *wante
                 "boards would run something else. Leave %s out, or give the program as --image "
                 "0x%x:%s",
                 choice->path, row->name, row->offset, wanted->name, wanted->offset,
-                file_name(choice), row->offset, path_at(p, wanted->offset));
+                file_name(choice), row->offset, as_word(p, path_at(p, wanted->offset)));
     else
         problem(p,
                 "the chip would start partition %s (0x%x), not the program given for %s (0x%x): "
                 "%s. Give the program as --image 0x%x:%s",
                 row->name, row->offset, wanted->name, wanted->offset, reason(p, why), row->offset,
-                path_at(p, wanted->offset));
+                as_word(p, path_at(p, wanted->offset)));
 }
 
 static void judge_start(struct parts *p, const struct kl_partition *wanted)

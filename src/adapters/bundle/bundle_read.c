@@ -247,7 +247,7 @@ static void refuse_program_as_bootloader(struct parts *p, const struct part *par
                 "%s is a program, not a bootloader: 0x%x is the bootloader's place. Give the "
                 "program as --image 0x%x:%s, and the build's bootloader in its place",
                 part->path, part->offset, p->starts.row ? p->starts.row->offset : 0x10000u,
-                part->path);
+                as_word(p, part->path));
 }
 
 static void read_image(struct parts *p, struct part *part)
@@ -321,8 +321,8 @@ static void find_merged(struct parts *p)
         problem(p,
                 "%s is a whole flash image, with bootloader, partition table and program: it does "
                 "not belong at 0x%x, but at 0x%x: --image 0x%x:%s, or --firmware %s",
-                part->path, part->offset, merged_place(part), merged_place(part), part->path,
-                part->path);
+                part->path, part->offset, merged_place(part), merged_place(part),
+                as_word(p, part->path), as_word(p, part->path));
         part->offset = merged_place(part);
         part->misplaced = true;
     }

@@ -56,7 +56,7 @@ static void add(struct check *c, const char *list, const char *text)
 static void tell(struct check *c, const char *kind, const char *list, const char *format,
                  va_list args)
 {
-    char text[KL_TEXT_MAX * 3];
+    char text[KL_BUNDLE_LINE_MAX];
 
     vsnprintf(text, sizeof text, format, args);
     if (c->root)
@@ -258,7 +258,7 @@ static void bundle_as_json(json_t *images, const struct kl_bundle *b)
     json_object_set_new(images, "regions", regions_as_json(b));
 }
 
-static json_t *lines_as_json(char text[][KL_TEXT_MAX * 2], unsigned count)
+static json_t *lines_as_json(char text[][KL_BUNDLE_LINE_MAX], unsigned count)
 {
     json_t *all = json_array();
 
