@@ -32,7 +32,7 @@ static const struct option options[] = {
          "a program's .bin with bootloader and partition table beside it, a merged image,\n"
          "the folder of a build or of its project, or the build's list of images:\n"
          "flasher_args.json, flash_args (default firmware.bin); check tells what is taken"),
-    LIST("image", images, "OFFSET:FILE", "one image at one offset, any number of times, instead of --firmware"),
+    LIST("image", images, "OFFSET:FILE", "one image at one offset, up to 64 times, without --firmware or beside it"),
     TEXT("chip", chip, "CHIP", "esp32, esp32s3, esp32c3 …: refuse any other (default: the images' chip)"),
     CHOICE("flash-mode", flash_mode, "keep|qio|qout|dio|dout", "patched into the bootloader (default keep)"),
     CHOICE("flash-freq", flash_freq, "keep|80m|60m|48m|40m|30m|26m|24m|20m|16m|15m|12m", "the same"),
@@ -148,11 +148,7 @@ bool station_options_parse(char **argv, struct station_args *out, char error[KL_
         return false;
     if (out->color == 2)
         out->no_colour = true;
-    if (out->firmware && out->images.count > 0) {
-        kl_copy(error, KL_TEXT_MAX, "--firmware and --image exclude each other");
-        return false;
-    }
-    if (!out->firmware)
+    if (!out->firmware && out->images.count == 0)
         out->firmware = "firmware.bin";
     return take_accepted(out, error);
 }
@@ -162,7 +158,7 @@ struct kl_bundle_options station_bundle_options(const struct station_args *a, en
     static const unsigned mhz[] = {0, 80, 60, 48, 40, 30, 26, 24, 20, 16, 15, 12};
 
     return (struct kl_bundle_options){
-        .firmware = a->images.count ? NULL : a->firmware,
+        .firmware = a->firmware,
         .images = a->images.item,
         .image_count = a->images.count,
         .chip = chip,
