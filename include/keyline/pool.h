@@ -51,6 +51,7 @@ struct kl_ledger_row {
     bool provisioned; /* else reserved */
     struct kl_mac mac;
     struct kl_fingerprint kin; /* all zero: not known */
+    bool same_bundle;          /* its board was flashed with the very images of this run */
 };
 
 struct kl_pool_key {
@@ -67,6 +68,7 @@ struct kl_pool_key {
     bool rival;          /* its MAC has another key too: neither is sent, an operator decides */
     bool bound;          /* a person chose its board: it stays reserved if nothing was sent */
     bool marked;         /* the CSV row carries the mark, or will at once */
+    bool same_bundle;    /* as the ledger has it: see kl_ledger_row */
 };
 
 /* Memory for `capacity` keys and their labels; the tables have a power of two >= 2 * capacity

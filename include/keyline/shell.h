@@ -48,7 +48,7 @@ struct kl_listener {
 
 /* NULL if memory is out. */
 struct kl_shell *kl_shell_create(uv_loop_t *loop, const struct kl_shell_options *options);
-/* Listeners hear in the order in which they came. At most 8. Any member may be NULL. */
+/* Listeners hear in the order in which they came. At most 12. Any member may be NULL. */
 void kl_shell_listen(struct kl_shell *sh, const struct kl_listener *listener, void *ctx);
 /* Runs the bench until it rests or is stopped; returns the exit status. */
 int kl_shell_run(struct kl_shell *sh);

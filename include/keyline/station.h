@@ -285,6 +285,8 @@ struct kl_station_config {
     unsigned max_flashing; /* 0 = all */
     uint32_t warn_keys;
     bool fixture;
+    bool secured_handover; /* a board that has locked itself since it was flashed with this bundle
+                              is given its key without being flashed again */
     kl_sha256_fn *sha256;
 };
 

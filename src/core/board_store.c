@@ -91,6 +91,7 @@ static void fetch_answered(struct kl_station *st, struct kl_board *b, const stru
 static void provision_answered(struct kl_station *st, struct kl_board *b, const struct kl_event *ev,
                                uint32_t key)
 {
+    KL_ASSERT(ev->u.stored.op == KL_OP_PROVISION);
     bool ok = ev->u.stored.status == KL_STORE_OK;
     bool by_word = b->custody.proof == KL_PROOF_ACKNOWLEDGED;
 
@@ -113,6 +114,7 @@ static void provision_answered(struct kl_station *st, struct kl_board *b, const 
 
 static void release_answered(struct kl_station *st, const struct kl_event *ev, uint32_t key)
 {
+    KL_ASSERT(ev->u.stored.op == KL_OP_RELEASE);
     if (ev->u.stored.status == KL_STORE_REFUSED)
         kl_pool_refused(&st->pool, key);
     else

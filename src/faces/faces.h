@@ -41,6 +41,13 @@ struct hook;
 struct hook *hook_create(struct kl_shell *sh, const char *command);
 bool hook_free(struct hook *h);
 
+/* metrics.c: --metrics: how the bench stands, for Prometheus. NULL is fine. */
+struct metrics;
+struct metrics *metrics_create(struct kl_shell *sh, const char *file);
+/* Before the loop's last run, and after it. */
+void metrics_close(struct metrics *m);
+bool metrics_free(struct metrics *m);
+
 /* older.c: tells once that this program's file was replaced. NULL is fine. */
 struct older;
 struct older *older_create(struct kl_shell *sh);

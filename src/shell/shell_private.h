@@ -14,7 +14,7 @@
 #include "keyline/shell.h"
 
 enum {
-    LISTENERS_MAX = 8,
+    LISTENERS_MAX = 12,
     HOTPLUG_PORTS_MAX = 128,
 };
 

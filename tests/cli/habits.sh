@@ -18,6 +18,14 @@ ends 2 "$keyline" keys
 ends 2 "$keyline" nonsense
 says 'is --csv-file meant?' "$keyline" --csv-fiel other.csv keys status
 
+# Images that are named without their folder are the ones that are taken.
+mkdir images
+(cd images && "$keyline" virtual --images . >/dev/null)
+cd images
+says "nothing is wrong" "$keyline" check --csv-file ../other.csv
+lacks "left out" "$keyline" check --csv-file ../other.csv
+cd ..
+
 # Help, everywhere, on standard output.
 for command in attach keys ports check config doctor demo virtual; do
     ends 0 "$keyline" "$command" --help

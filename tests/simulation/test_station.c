@@ -341,6 +341,77 @@ static void keys_run_out_and_come(void **state)
     assert_true(snap.keys_empty_in != KL_NEVER);
 }
 
+/* The store is asked for it by the bench: no board has anything to do with it. */
+static void released_by_an_operator(void **state)
+{
+    struct kl_event ev;
+    struct kl_action a;
+
+    (void)state;
+    w->slots = 0; /* nothing is plugged in, there is not even a slot */
+    world_start(w, 1);
+    w->key[0].reserved = true;
+    w->key[0].mac = (struct kl_mac){{0x24, 0x6f, 0x28, 0, 0, 1}};
+    disk_load(w);
+    ev = world_make(w, KL_EV_COMMAND, 0);
+    ev.u.command = (struct kl_command){.kind = KL_CMD_RELEASE,
+                                       .fingerprint = w->key[0].key.fingerprint,
+                                       .argument = "its board broke"};
+    kl_station_feed(w->st, &ev);
+    memset(&ev, 0xaa, sizeof ev); /* valid during the feed only */
+    assert_true(kl_station_next(w->st, &a));
+    assert_int_equal(a.kind, KL_AC_STORE);
+    assert_int_equal(a.slot, KL_BENCH);
+    assert_int_equal(a.u.store.op, KL_OP_RELEASE);
+    assert_string_equal(a.u.store.reason, "its board broke");
+    disk_request(w, &a);
+    pass(1);
+    assert_false(w->key[0].reserved);
+    assert_int_equal(snap.keys.free, 1);
+}
+
+/* … without being asked again: its next prompt is up to half a second away. */
+static void a_key_given_back_serves_who_waits(void **state)
+{
+    struct kl_event ev;
+
+    (void)state;
+    world_start(w, 1);
+    w->key[0].reserved = true;
+    w->key[0].mac = (struct kl_mac){{0x24, 0x6f, 0x28, 0, 0, 77}};
+    disk_load(w);
+    put_in(w, 0, board_with(w, ""));
+    wait_for(0, KL_ST_ASKING, 20);
+    assert_int_equal(snap.slot[0].fault.reason, KL_FAULT_NO_KEYS);
+    ev = world_make(w, KL_EV_COMMAND, 0);
+    ev.u.command = (struct kl_command){.kind = KL_CMD_RELEASE,
+                                       .fingerprint = w->key[0].key.fingerprint,
+                                       .argument = "its board broke"};
+    kl_station_feed(w->st, &ev);
+    drain(w);
+    step_until(w, w->now + KL_MS(20));
+    kl_station_look(w->st, &snap);
+    assert_true(snap.slot[0].state > KL_ST_ASKING && snap.slot[0].state <= KL_ST_SENDING);
+    wait_for(0, KL_ST_DONE, 20);
+}
+
+/* --once: a slot in which nothing is plugged in gets its answer at once, and is not tried again. */
+static void empty_slots_are_given_up(void **state)
+{
+    (void)state;
+    w->config.once = true;
+    w->config.retries = 5;
+    world_start(w, 4);
+    put_in(w, 0, board_with(w, ""));
+    pass(60);
+    assert_int_equal(snap.slot[0].state, KL_ST_DONE);
+    assert_int_equal(snap.slot[1].state, KL_ST_FAILED);
+    assert_int_equal(snap.slot[1].fault.reason, KL_FAULT_PORT_ERROR);
+    assert_true(snap.slot[1].retry_at == KL_NEVER);
+    assert_int_equal(snap.slot[1].tries, 1);
+    assert_true(w->rested);
+}
+
 static void several_failing_point_at_the_hub(void **state)
 {
     (void)state;
@@ -577,6 +648,9 @@ int main(void)
         ON_BENCH(erased_and_given_its_own_key),
         ON_BENCH(all_failed_are_tried_again),
         ON_BENCH(keys_run_out_and_come),
+        ON_BENCH(released_by_an_operator),
+        ON_BENCH(a_key_given_back_serves_who_waits),
+        ON_BENCH(empty_slots_are_given_up),
         ON_BENCH(several_failing_point_at_the_hub),
         ON_BENCH(moved_before_its_old_slot_has_heard),
         ON_BENCH(native_usb_is_followed),

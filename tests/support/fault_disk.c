@@ -372,6 +372,11 @@ static int disk_lease(int fd)
     return kl_disk_real.lease(fd);
 }
 
+static int disk_room(int fd, struct statvfs *out)
+{
+    return kl_disk_real.room(fd, out);
+}
+
 static int disk_sync_folder(const char *of_file)
 {
     int error = step();
@@ -578,6 +583,7 @@ void fault_install(void)
         .rename = disk_rename,
         .exchange = disk_exchange,
         .lease = disk_lease,
+        .room = disk_room,
         .sync_folder = disk_sync_folder,
     };
 

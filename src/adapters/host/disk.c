@@ -45,6 +45,7 @@ const struct kl_disk kl_disk_real = {
     .rename = rename,
     .exchange = exchange,
     .lease = lease,
+    .room = fstatvfs,
     .sync_folder = sync_folder,
 };
 const struct kl_disk *kl_disk = &kl_disk_real;

@@ -7,6 +7,7 @@
 #define KEYLINE_ADAPTERS_DISK_H
 
 #include <stdbool.h>
+#include <sys/statvfs.h>
 #include <sys/types.h>
 
 struct kl_disk {
@@ -15,7 +16,8 @@ struct kl_disk {
     int (*rename)(const char *from, const char *to);
     int (*exchange)(const char *a, const char *b); /* both exist; EINVAL: it can't be done here */
     int (*lease)(int fd); /* on a file open for reading; EAGAIN: somebody has it open for writing */
-    int (*sync_folder)(const char *of_file); /* the folder that holds this file */
+    int (*room)(int fd, struct statvfs *out); /* of the disk that this file is on */
+    int (*sync_folder)(const char *of_file);  /* the folder that holds this file */
 };
 
 extern const struct kl_disk kl_disk_real;

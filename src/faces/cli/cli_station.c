@@ -320,6 +320,7 @@ static int prepare(struct station *s)
         .max_flashing = (unsigned)s->args.max_flashing,
         .warn_keys = (uint32_t)s->args.warn_keys,
         .fixture = s->args.fixture,
+        .secured_handover = s->args.secured == 1,
         .sha256 = kl_sha256,
     };
     return KL_EXIT_OK;
@@ -337,6 +338,7 @@ struct faces {
     struct build_watch *watch;
     struct kl_notify *notify;
     struct older *older;
+    struct metrics *metrics;
 };
 
 /* `b`: NULL = the images can't be used */
@@ -450,6 +452,8 @@ static int create_faces(struct station *s, struct kl_shell *sh, struct faces *f)
         f->headless = headless_create(sh, fileno(s->human));
     f->notify = kl_notify_create(sh);
     f->older = older_create(sh);
+    if (a->metrics)
+        f->metrics = metrics_create(sh, a->metrics);
     tell_warnings(s, sh);
     return KL_EXIT_OK;
 }
@@ -462,6 +466,7 @@ static bool free_faces(struct faces *f)
     gone &= events_free(f->events);
     gone &= logdir_free(f->logdir);
     gone &= hook_free(f->hook);
+    gone &= metrics_free(f->metrics);
     gone &= !f->watch || build_watch_free(f->watch);
     if (f->server)
         server_free(f->server);
@@ -506,6 +511,7 @@ static int run_bench(struct station *s)
         build_watch_close(faces.watch);
     kl_notify_close(faces.notify);
     older_close(faces.older);
+    metrics_close(faces.metrics);
     if (!kl_shell_destroy(sh) || !free_faces(&faces))
         _exit(status); /* a worker hangs in a port or a pipe: what is durable stays durable */
     uv_loop_close(&loop);

@@ -32,6 +32,9 @@ static const struct option options[] = {
     CHOICE("flash-freq", flash_freq, "keep|80m|60m|48m|40m|30m|26m|24m|20m|16m|15m|12m", "the same"),
     CHOICE("flash-size", flash_size, "detect|keep", "the same (default detect)"),
     FLAG("erase", erase, "erase all of a board's flash first"),
+    CHOICE("secured", secured, "refuse|handover",
+           "a board with flash encryption or secure boot on (default refuse); handover:\n"
+           "if it was flashed with these images before, it is only given its key"),
 
     HEADING("Ports"),
     LIST("port", ports, "PORT",
@@ -60,6 +63,7 @@ static const struct option options[] = {
          "where dashboards reach it, instead of beside the CSV; its name ends in .socket;\n"
          "members of this process's group may attach: keyline attach --csv-file FILE"),
     TEXT("log-dir", log_dir, "DIR", "a log file per board"),
+    TEXT("metrics", metrics, "FILE", "how the bench stands, for Prometheus; its name ends in .prom"),
     TEXT("on-result", on_result, "CMD", "a shell command per result, with its event on standard input"),
     FLAG("read-only", read_only, "the dashboard only watches"),
     TEXT("lock", phrase, "PHRASE", "the dashboard only retries and skips until PHRASE is typed"),
