@@ -191,6 +191,15 @@ static const char *why_no_erase(enum kl_state s)
                : "it is at work: skip it first, or wait";
 }
 
+static const char *why_no_bind(const struct kl_slot_view *s)
+{
+    if (s->state == KL_ST_EMPTY)
+        return "no board is there";
+    if (s->state == KL_ST_DONE)
+        return "it has its key already";
+    return kl_mac_is_set(&s->identity.mac) ? NULL : "it is not identified yet: wait for its MAC";
+}
+
 static bool any_failed(const struct kl_model *m)
 {
     for (unsigned i = 0; i < m->snap.slot_count; i++)
@@ -224,9 +233,7 @@ static const char *why_not(const struct kl_view *v, const struct kl_model *m, en
     case DO_REMOVE_PORT:
         return s->network ? NULL : "only a network port can be removed";
     case DO_BIND:
-        return s->state == KL_ST_EMPTY  ? "no board is there"
-               : s->state == KL_ST_DONE ? "it has its key already"
-                                        : NULL;
+        return why_no_bind(s);
     case DO_STORY:
     case DO_RELEASE:
         return v->chosen < m->in_doubt_count ? NULL : "no key is in doubt";
