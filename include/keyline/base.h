@@ -53,8 +53,8 @@ bool kl_mac_parse(const char *text, struct kl_mac *mac);
 /* Copies as much of `text` as fits and always ends it with a NUL; true if all of it fitted. */
 bool kl_copy(char *out, size_t size, const char *text);
 
-/* Formats %s %d %u %x %c %% with optional width, zero padding and `l`/`ll`/`z`; cuts what does not
-   fit. The core's own, because stdio is outside the core. Returns the length written. */
+/* As snprintf, but cuts what does not fit and returns the length written. The one way to format in
+   the core: base.c alone may include <stdio.h>. */
 size_t kl_format(char *out, size_t size, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 size_t kl_vformat(char *out, size_t size, const char *format, va_list args)

@@ -40,8 +40,8 @@ enum kl_policy {
  X(MAC_LIVE_TWICE,   "mac_live_twice",    STOP,      "another slot shows the same MAC", "unplug one of the two; if both are real, the MACs are cloned: put them aside") \
  X(MAC_LINGERS,      "mac_lingers",       AGAIN,     "another slot that has fallen silent shows the same MAC", "nothing to do if the board was moved; else unplug one of the two") \
  X(SECURE_DOWNLOAD,  "secure_download",   STOP,      "the chip is in secure download mode", "this board is already locked: put it aside") \
- X(FLASH_ENCRYPTED,  "flash_encrypted",   STOP,      "flash encryption is on: plain images would brick it", "this board is already locked: put it aside") \
- X(SECURE_BOOT,      "secure_boot",       STOP,      "secure boot is on: plain images would not start", "this board is already locked: put it aside") \
+ X(FLASH_ENCRYPTED,  "flash_encrypted",   STOP,      "flash encryption is on: plain images would brick it", "this board is already locked: put it aside; if these images lock boards themselves, use --secured handover") \
+ X(SECURE_BOOT,      "secure_boot",       STOP,      "secure boot is on: plain images would not start", "this board is already locked: put it aside; if these images lock boards themselves, use --secured handover") \
  X(NO_FLASH,         "no_flash",          RECONNECT, "no flash chip answers", "check the flash's soldering and supply; on ESP32: GPIO12 must not be high") \
  X(FLASH_TOO_SMALL,  "flash_too_small",   STOP,      "the flash is too small for the images", "use a board with more flash, or a smaller partition table") \
  X(PROTOCOL,         "protocol",          RECONNECT, "the loader gave a wrong answer", "press r; if it stays, try a lower --baud") \

@@ -51,6 +51,7 @@ struct kl_ledger_row {
     bool provisioned; /* else reserved */
     struct kl_mac mac;
     struct kl_fingerprint kin; /* all zero: not known */
+    bool same_bundle;          /* its board was flashed with the very images of this run */
 };
 
 struct kl_pool_key {
@@ -65,7 +66,9 @@ struct kl_pool_key {
     bool sent;           /* a byte of it may have left the host */
     bool live;           /* its board is at work on a slot of this run: see kl_pool_leave */
     bool rival;          /* its MAC has another key too: neither is sent, an operator decides */
+    bool bound;          /* a person chose its board: it stays reserved if nothing was sent */
     bool marked;         /* the CSV row carries the mark, or will at once */
+    bool same_bundle;    /* as the ledger has it: see kl_ledger_row */
 };
 
 /* Memory for `capacity` keys and their labels; the tables have a power of two >= 2 * capacity
@@ -131,6 +134,13 @@ enum kl_pool_answer {
 /* The board with this MAC asks. Its own key comes back, whatever its state; a new one only if it
    never had one. */
 enum kl_pool_answer kl_pool_ask(struct kl_pool *p, const struct kl_mac *mac, uint32_t *key);
+
+/* Why the key with this label, in full, can't become this MAC's; NULL = it can: *key, which is FREE.
+ */
+const char *kl_pool_unbindable(const struct kl_pool *p, const struct kl_mac *mac, const char *label,
+                               uint32_t *key);
+/* That key and no other for this MAC: FREE -> RESERVING, bound; KL_OP_RESERVE it. */
+void kl_pool_bind(struct kl_pool *p, const struct kl_mac *mac, uint32_t key);
 
 enum kl_pool_claim {
     KL_CLAIM_OWN,     /* reserved for or provisioned to this MAC: record it (again) */

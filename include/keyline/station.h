@@ -284,6 +284,8 @@ struct kl_station_config {
     unsigned max_flashing; /* 0 = all */
     uint32_t warn_keys;
     bool fixture;
+    bool secured_handover; /* a board that has locked itself since it was flashed with this bundle
+                              is given its key without being flashed again */
     kl_sha256_fn *sha256;
 };
 
@@ -304,6 +306,8 @@ unsigned kl_station_in_doubt(const struct kl_station *st, struct kl_in_doubt *ou
                              unsigned capacity);
 /* Why KL_CMD_RELEASE would do nothing; NULL = it would not. */
 const char *kl_station_unreleasable(const struct kl_station *st, const struct kl_fingerprint *fp);
+/* Why KL_CMD_BIND would do nothing; NULL = it would not. */
+const char *kl_station_unbindable(const struct kl_station *st, unsigned slot, const char *label);
 void kl_station_finish(struct kl_station *st); /* wipes secrets; before the pool memory goes */
 
 #endif

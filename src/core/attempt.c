@@ -18,6 +18,7 @@ void kl_attempts_forget(struct kl_attempts *a)
 
 void kl_attempts_renew(struct kl_attempts *a, enum kl_flashing flashing)
 {
+    KL_ASSERT(flashing == KL_FLASHING_WRITES || flashing == KL_FLASHING_ERASES);
     memset(a->used, 0, sizeof a->used);
     a->restarts = 0;
     a->flashing = flashing;

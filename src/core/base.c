@@ -1,5 +1,6 @@
 #include "keyline/base.h"
 
+#include <stdio.h> /* vsnprintf alone: it formats into a buffer, and does no I/O */
 #include <string.h>
 
 static void report_nothing(const char *condition, const char *file, int line)
@@ -77,149 +78,12 @@ bool kl_copy(char *out, size_t size, const char *text)
     return fits;
 }
 
-struct format_out {
-    char *text;
-    size_t size, used;
-};
-
-static void put(struct format_out *out, char c)
+size_t kl_vformat(char *text, size_t size, const char *format, va_list args)
 {
-    if (out->used + 1 < out->size)
-        out->text[out->used++] = c;
-}
+    int length = vsnprintf(text, size, format, args);
 
-static void put_padded(struct format_out *out, const char *text, size_t length, size_t width,
-                       char pad, bool left)
-{
-    for (size_t i = length; !left && i < width; i++)
-        put(out, pad);
-    for (size_t i = 0; i < length; i++)
-        put(out, text[i]);
-    for (size_t i = length; left && i < width; i++)
-        put(out, ' ');
-}
-
-static size_t digits_of(unsigned long long value, unsigned base, bool upper, char *out)
-{
-    char reversed[24];
-    size_t n = 0;
-
-    do {
-        unsigned digit = (unsigned)(value % base);
-        reversed[n++] = (char)(digit < 10 ? '0' + digit : (upper ? 'A' : 'a') + digit - 10);
-        value /= base;
-    } while (value);
-    for (size_t i = 0; i < n; i++)
-        out[i] = reversed[n - 1 - i];
-    return n;
-}
-
-struct format_spec {
-    bool left, zero;
-    size_t width, precision;
-    int longs; /* number of l, or 2 for z */
-    char conversion;
-};
-
-static const char *parse_spec(const char *f, struct format_spec *spec)
-{
-    *spec = (struct format_spec){.precision = SIZE_MAX};
-    for (; *f == '-' || *f == '0'; f++) {
-        spec->left |= *f == '-';
-        spec->zero |= *f == '0';
-    }
-    for (; *f >= '0' && *f <= '9'; f++)
-        spec->width = spec->width * 10 + (size_t)(*f - '0');
-    if (*f == '.')
-        for (f++, spec->precision = 0; *f >= '0' && *f <= '9'; f++)
-            spec->precision = spec->precision * 10 + (size_t)(*f - '0');
-    for (; *f == 'l' || *f == 'z'; f++)
-        spec->longs += *f == 'z' ? 2 : 1;
-    spec->conversion = *f;
-    return *f ? f + 1 : f;
-}
-
-static long long signed_argument(va_list *args, int longs)
-{
-    if (longs >= 2)
-        return va_arg(*args, long long);
-    return longs == 1 ? va_arg(*args, long) : va_arg(*args, int);
-}
-
-static unsigned long long unsigned_argument(va_list *args, int longs)
-{
-    if (longs >= 2)
-        return va_arg(*args, unsigned long long);
-    return longs == 1 ? va_arg(*args, unsigned long) : va_arg(*args, unsigned);
-}
-
-static void put_number(struct format_out *out, const struct format_spec *spec, va_list *args)
-{
-    char text[32];
-    size_t n = 0;
-
-    if (spec->conversion == 'd') {
-        long long value = signed_argument(args, spec->longs);
-        unsigned long long magnitude =
-            value < 0 ? 0ULL - (unsigned long long)value : (unsigned long long)value;
-        if (value < 0)
-            text[n++] = '-';
-        n += digits_of(magnitude, 10, false, text + n);
-    } else {
-        unsigned base = spec->conversion == 'u' ? 10 : 16;
-        n = digits_of(unsigned_argument(args, spec->longs), base, spec->conversion == 'X', text);
-    }
-    put_padded(out, text, n, spec->width, spec->zero && !spec->left ? '0' : ' ', spec->left);
-}
-
-static void put_string(struct format_out *out, const struct format_spec *spec, const char *text)
-{
-    size_t length = 0;
-
-    while (length < spec->precision && text[length])
-        length++;
-    put_padded(out, text, length, spec->width, ' ', spec->left);
-}
-
-size_t kl_vformat(char *text, size_t size, const char *format, va_list arguments)
-{
-    struct format_out out = {text, size, 0};
-    va_list args; /* a copy, because the address of a parameter of this type may not be one */
-
-    KL_ASSERT(size > 0);
-    va_copy(args, arguments);
-    while (*format) {
-        struct format_spec spec;
-        if (*format != '%') {
-            put(&out, *format++);
-            continue;
-        }
-        format = parse_spec(format + 1, &spec);
-        switch (spec.conversion) {
-        case 'd':
-        case 'u':
-        case 'x':
-        case 'X':
-            put_number(&out, &spec, &args);
-            break;
-        case 's':
-            put_string(&out, &spec, va_arg(args, const char *));
-            break;
-        case 'c': {
-            char c = (char)va_arg(args, int);
-            put_padded(&out, &c, 1, spec.width, ' ', spec.left);
-            break;
-        }
-        case '%':
-            put(&out, '%');
-            break;
-        default:
-            KL_ASSERT(!"conversion that kl_format does not know");
-        }
-    }
-    va_end(args);
-    text[out.used] = '\0';
-    return out.used;
+    KL_ASSERT(size > 0 && length >= 0);
+    return (size_t)length < size ? (size_t)length : size - 1;
 }
 
 size_t kl_format(char *text, size_t size, const char *format, ...)

@@ -34,6 +34,7 @@ void kl_board_init(struct kl_board *b, unsigned index, const char *name, bool ne
 {
     struct kl_port port = b->port;
 
+    KL_ASSERT(index < KL_SLOTS_MAX && !b->place.exists);
     kl_port_init(&port, network);
     memset(b, 0, sizeof *b);
     b->port = port;
@@ -84,6 +85,7 @@ bool kl_board_is_settled(const struct kl_board *b)
 
 void kl_board_talk(struct kl_board *b, enum kl_talker talker)
 {
+    KL_ASSERT(talker == KL_TALK_NONE || b->port.state == KL_PORT_OPEN);
     if (b->talker == KL_TALK_PRESENCE)
         kl_presence_stop(&b->presence);
     b->talker = talker;
@@ -211,6 +213,7 @@ void kl_board_io_done(struct kl_station *st, struct kl_board *b, uint32_t reques
 /* The store always answers; until it does, the board waits visibly. */
 static void wait_for_store(struct kl_station *st, struct kl_board *b)
 {
+    KL_ASSERT(st->store.pending > 0 || b->custody.ask_again_at != KL_NEVER);
     if (b->fault.reason == KL_FAULT_NONE) {
         b->fault = (struct kl_fault){.reason = KL_FAULT_STORE_TROUBLE,
                                      .detail = "the disk does not answer"};
@@ -263,6 +266,7 @@ static void talk_is_due(struct kl_station *st, struct kl_board *b)
 
 void kl_board_tick(struct kl_station *st, struct kl_board *b)
 {
+    KL_ASSERT(b->attempts.retry_at == KL_NEVER || b->state == KL_ST_FAILED);
     kl_board_port_tick(st, b);
     if (b->attempts.retry_at <= st->now) {
         kl_board_enter(st, b, KL_ST_SETTLING);

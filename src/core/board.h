@@ -166,6 +166,8 @@ void kl_board_delivery_step(struct kl_station *st, struct kl_board *b);
 void kl_board_ask_pool(struct kl_station *st, struct kl_board *b);
 void kl_board_send_if_wanted(struct kl_station *st, struct kl_board *b);
 void kl_board_record(struct kl_station *st, struct kl_board *b);
+/* The key with this label for this board and no other, if that can be. */
+void kl_board_bind(struct kl_station *st, struct kl_board *b, const char *label);
 void kl_board_give_back_unsent(struct kl_station *st, struct kl_board *b, const char *reason);
 void kl_board_forget_key(struct kl_station *st, struct kl_board *b);
 

@@ -46,6 +46,8 @@ void kl_board_done(struct kl_station *st, struct kl_board *b)
 {
     bool left = b->stage == KL_STAGE_LEFT;
 
+    KL_ASSERT(b->custody.state == KL_CUSTODY_RECORDED);
+    KL_ASSERT(kl_pool_key(&st->pool, b->custody.index)->state == KL_KEY_PROVISIONED);
     if (b->identity.baud && b->identity.baud < b->place.baud_limit)
         b->place.baud_limit = b->identity.baud; /* the fastest that was clean here */
     b->custody.ask_again_at = KL_NEVER;
@@ -62,6 +64,7 @@ static uint32_t lower_baud(uint32_t baud)
 {
     static const uint32_t ladder[] = {2000000, 1500000, 921600, 460800, 230400, 115200};
 
+    KL_ASSERT(baud >= 115200);
     for (size_t i = 0; i < sizeof ladder / sizeof ladder[0]; i++)
         if (ladder[i] < baud)
             return ladder[i];
@@ -89,6 +92,7 @@ static kl_us next_try(struct kl_station *st, struct kl_board *b, enum kl_reason 
 {
     kl_us at = KL_NEVER;
 
+    KL_ASSERT(reason != KL_FAULT_NONE && b->attempts.state == KL_ATTEMPTS_BETWEEN);
     if (!st->mode.stopping)
         at = kl_attempts_take_retry(&b->attempts, reason, st->config.retries, st->now);
     if (at != KL_NEVER)
@@ -143,6 +147,7 @@ static struct kl_fault fault_of(enum kl_reason reason, const char *detail)
 {
     struct kl_fault fault = {.reason = reason};
 
+    KL_ASSERT((unsigned)reason < KL_FAULT_COUNT);
     kl_copy(fault.detail, sizeof fault.detail, detail);
     return fault;
 }
@@ -186,6 +191,7 @@ void kl_board_skip(struct kl_station *st, struct kl_board *b)
 /* Stop was asked for: a board that was not sent its key yet ends here, the others finish. */
 void kl_board_park(struct kl_station *st, struct kl_board *b)
 {
+    KL_ASSERT(st->mode.stopping);
     if (b->state == KL_ST_SENDING || b->state == KL_ST_CONFIRMING || b->state == KL_ST_RECORDING)
         return;
     if (b->state == KL_ST_FAILED)
@@ -204,6 +210,7 @@ void kl_board_retry(struct kl_station *st, struct kl_board *b, enum kl_flashing 
 
     if (b->state != KL_ST_FAILED && b->state != KL_ST_SKIPPED && !done_over)
         return;
+    KL_ASSERT(!kl_attempts_is_lived(&b->attempts));
     kl_attempts_renew(&b->attempts, flashing);
     b->place.had_turn = false;
     kl_port_unfollow(&b->port);

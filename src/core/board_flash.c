@@ -17,6 +17,7 @@ void kl_board_connect(struct kl_station *st, struct kl_board *b, bool reset_done
         .reset_done = reset_done,
         .stubs = st->config.stubs,
         .baud_max = limit < st->config.baud_max ? limit : st->config.baud_max,
+        .take_secured = st->config.secured_handover,
     };
 
     KL_ASSERT(b->state == KL_ST_CONNECTING);
@@ -83,6 +84,7 @@ static bool is_alone(struct kl_station *st, struct kl_board *b)
 static void look_who_is_tried(struct kl_station *st, struct kl_board *b)
 {
     const struct kl_mac *seen = &b->presence.seen;
+    KL_ASSERT(b->attempts.tries > 0);
     bool another = kl_mac_is_set(seen) && !kl_mac_equal(seen, &b->identity.mac);
 
     kl_presence_remember(&b->presence, &b->identity.mac);
@@ -108,10 +110,48 @@ static void flash_or_run(struct kl_station *st, struct kl_board *b)
     start_task(st, b, KL_ST_FLASHING, KL_LOADER_FLASH);
 }
 
+/* ---- boards that lock themselves --------------------------------------------------------------
+ */
+
+static void remember_flashed(struct kl_station *st, const struct kl_mac *mac)
+{
+    st->flashed[st->flashed_count++ % KL_FLASHED_MAX] = *mac;
+}
+
+/* In this run, or by what the ledger says of its key. */
+static bool was_flashed(const struct kl_station *st, const struct kl_mac *mac)
+{
+    uint32_t key = kl_pool_of_mac(&st->pool, mac);
+
+    for (unsigned i = 0; i < KL_FLASHED_MAX && i < st->flashed_count; i++)
+        if (kl_mac_equal(&st->flashed[i], mac))
+            return true;
+    return key != NO_KEY && kl_pool_key(&st->pool, key)->same_bundle;
+}
+
+/* The firmware switched flash encryption or secure boot on when it first started: plain images
+   would stop the board for ever. What it was flashed with is what is to run. */
+static void take_secured(struct kl_station *st, struct kl_board *b)
+{
+    char mac[18];
+
+    kl_mac_format(&b->identity.mac, mac);
+    if (!was_flashed(st, &b->identity.mac)) {
+        kl_board_fail(st, b,
+                      b->identity.flash_encrypted ? KL_FAULT_FLASH_ENCRYPTED : KL_FAULT_SECURE_BOOT,
+                      mac);
+        return;
+    }
+    kl_board_recognise(st, b);
+    kl_tell_text(st, b, KL_NOTE_LOG, "locked since it was flashed with these images: only its key");
+    start_task(st, b, KL_ST_BOOTING, KL_LOADER_RUN);
+}
+
 static void identified(struct kl_station *st, struct kl_board *b)
 {
     struct kl_attempts *a = &b->attempts;
 
+    KL_ASSERT(b->state == KL_ST_IDENTIFYING && kl_attempts_is_lived(a));
     b->identity = *kl_loader_identity(&b->loader);
     look_who_is_tried(st, b);
     kl_tell(st, b, KL_NOTE_CHIP);
@@ -119,6 +159,10 @@ static void identified(struct kl_station *st, struct kl_board *b)
         return;
     if (!is_wanted_chip(st, b)) {
         kl_board_fail(st, b, KL_FAULT_WRONG_CHIP, kl_chip(b->identity.chip)->name);
+        return;
+    }
+    if (b->identity.flash_encrypted || b->identity.secure_boot) {
+        take_secured(st, b);
         return;
     }
     kl_board_recognise(st, b);
@@ -143,6 +187,7 @@ static void verified(struct kl_station *st, struct kl_board *b)
         b->deadline = KL_NEVER;
         kl_loader_start(&b->loader, KL_LOADER_VERIFY, bundle_of(st, b), st->now);
     } else {
+        remember_flashed(st, &b->identity.mac);
         start_task(st, b, KL_ST_BOOTING, KL_LOADER_RUN);
     }
 }

@@ -39,6 +39,7 @@ static void take_key(struct kl_station *st, struct kl_board *b, uint32_t key)
 
 static const struct kl_pool_key *pool_key(const struct kl_station *st, const struct kl_board *b)
 {
+    KL_ASSERT(kl_custody_has_key(&b->custody));
     return kl_pool_key(&st->pool, b->custody.index);
 }
 
@@ -52,7 +53,7 @@ void kl_board_recognise(struct kl_station *st, struct kl_board *b)
     if (key == NO_KEY)
         return;
     take_key(st, b, key);
-    kl_tell_key(st, b, "recognised", "this board has a key already");
+    kl_tell_key(st, b, "recognised", "this board was promised it before");
     kl_ask_store(st, b, KL_OP_FETCH, key, NULL);
 }
 
@@ -104,6 +105,7 @@ void kl_board_send_if_wanted(struct kl_station *st, struct kl_board *b)
 
 static void wait_for_keys(struct kl_station *st, struct kl_board *b)
 {
+    KL_ASSERT(b->state == KL_ST_ASKING && st->pool.counts.free == 0);
     if (st->config.once) {
         st->figures.without_key++;
         kl_board_fail(st, b, KL_FAULT_NO_KEYS, "");
@@ -115,6 +117,7 @@ static void wait_for_keys(struct kl_station *st, struct kl_board *b)
 
 static void reserve(struct kl_station *st, struct kl_board *b, uint32_t key)
 {
+    KL_ASSERT(kl_mac_equal(&kl_pool_key(&st->pool, key)->mac, &b->identity.mac));
     take_key(st, b, key);
     kl_board_enter(st, b, KL_ST_RESERVING);
     b->deadline = st->now + KL_SEC(5);
@@ -147,10 +150,45 @@ void kl_board_ask_pool(struct kl_station *st, struct kl_board *b)
     }
 }
 
+const char *kl_station_unbindable(const struct kl_station *st, unsigned slot, const char *label)
+{
+    const struct kl_board *b = slot < st->board_count ? &st->board[slot] : NULL;
+    uint32_t key;
+
+    if (!b || b->state == KL_ST_EMPTY || b->state == KL_ST_CLOSING)
+        return "no board is there";
+    if (b->state == KL_ST_DONE || b->state == KL_ST_RECORDING)
+        return "this board has its key";
+    if (!kl_mac_is_set(&b->identity.mac))
+        return "this board is not identified yet: scan again when its MAC is shown";
+    if (kl_custody_has_key(&b->custody))
+        return "this board has been promised a key already";
+    return kl_pool_unbindable(&st->pool, &b->identity.mac, label, &key);
+}
+
+void kl_board_bind(struct kl_station *st, struct kl_board *b, const char *label)
+{
+    const char *why = kl_station_unbindable(st, b->place.index, label);
+    char text[KL_TEXT_MAX];
+    uint32_t key = NO_KEY;
+
+    if (why) {
+        kl_format(text, sizeof text, "%s is not bound: %s", label, why);
+        kl_tell_text(st, b, KL_NOTE_STATION, text);
+        return;
+    }
+    kl_pool_unbindable(&st->pool, &b->identity.mac, label, &key);
+    kl_pool_bind(&st->pool, &b->identity.mac, key);
+    take_key(st, b, key);
+    kl_tell_key(st, b, "bound", "an operator chose it for this board");
+    kl_ask_store(st, b, KL_OP_RESERVE, key, NULL);
+}
+
 /* A key of which nothing can have left the host goes back to the pool. */
 void kl_board_give_back_unsent(struct kl_station *st, struct kl_board *b, const char *reason)
 {
-    if (!kl_custody_has_key(&b->custody) || kl_custody_was_sent(&b->custody))
+    if (!kl_custody_has_key(&b->custody) || kl_custody_was_sent(&b->custody) ||
+        pool_key(st, b)->bound)
         return;
     if (pool_key(st, b)->state == KL_KEY_RESERVED && kl_pool_release(&st->pool, b->custody.index))
         kl_ask_store(st, b, KL_OP_RELEASE, b->custody.index, reason);
@@ -158,6 +196,17 @@ void kl_board_give_back_unsent(struct kl_station *st, struct kl_board *b, const 
 }
 
 /* ---- proof and record ---- */
+
+/* Nothing was sent to it in this talk, so a key that it shows is one that it held before. */
+static bool was_just_started(const struct kl_board *b)
+{
+    return b->state == KL_ST_BOOTING || b->state == KL_ST_ASKING;
+}
+
+static bool is_confirming(const struct kl_board *b)
+{
+    return b->state == KL_ST_SENDING || b->state == KL_ST_CONFIRMING;
+}
 
 void kl_board_record(struct kl_station *st, struct kl_board *b)
 {
@@ -172,6 +221,7 @@ void kl_board_record(struct kl_station *st, struct kl_board *b)
 /* The board has proved that it holds the key it was sent (or, as told, only acknowledged it). */
 static void proved(struct kl_station *st, struct kl_board *b, enum kl_proof proof)
 {
+    KL_ASSERT(kl_mac_equal(&pool_key(st, b)->mac, &b->identity.mac));
     kl_custody_prove(&b->custody, proof);
     if (pool_key(st, b)->state == KL_KEY_PROVISIONED) {
         kl_tell_key(st, b, "confirmed", "recorded before");
@@ -203,6 +253,7 @@ static void holds_unknown(struct kl_station *st, struct kl_board *b, const char 
 /* It holds its own key, which nobody had to send in this try. */
 static void holds_own(struct kl_station *st, struct kl_board *b, uint32_t key, enum kl_proof proof)
 {
+    KL_ASSERT(kl_mac_equal(&kl_pool_key(&st->pool, key)->mac, &b->identity.mac));
     take_key(st, b, key);
     kl_tell_key(st, b, "recognised", "the board holds its own key");
     kl_custody_prove(&b->custody, proof);
@@ -216,6 +267,7 @@ static void holds_own(struct kl_station *st, struct kl_board *b, uint32_t key, e
 
 static void adopt(struct kl_station *st, struct kl_board *b, uint32_t key, enum kl_proof proof)
 {
+    KL_ASSERT(kl_pool_key(&st->pool, key)->state == KL_KEY_RECORDING);
     take_key(st, b, key);
     kl_tell_key(st, b, "adopted", "the board holds a key of this CSV that nobody had recorded");
     kl_custody_prove(&b->custody, proof);
@@ -243,6 +295,7 @@ static void settle_claim(struct kl_station *st, struct kl_board *b,
 {
     uint32_t key = NO_KEY;
 
+    KL_ASSERT(was_just_started(b) && news->proof == KL_PROOF_READ_BACK);
     b->attempts.lived.already = true;
     if (bears_another_label(st, b, news)) {
         kl_board_fail(st, b, KL_FAULT_HOLDS_UNKNOWN, news->label);
@@ -299,6 +352,7 @@ static void on_start(struct kl_station *st, struct kl_board *b)
 {
     bool late = st->now - b->program.since > banner_due(st);
 
+    KL_ASSERT(b->program.since <= st->now);
     switch (b->state) {
     case KL_ST_BOOTING:
         /* Our own reset prints one banner; a second is somebody else's, or another board's. As
@@ -338,6 +392,7 @@ static void on_wanted(struct kl_station *st, struct kl_board *b)
 
 static void on_acknowledged(struct kl_station *st, struct kl_board *b, enum kl_proof proof)
 {
+    KL_ASSERT(proof == KL_PROOF_NONE || st->config.confirm == KL_CONFIRM_ACK);
     if (b->state != KL_ST_SENDING)
         return;
     kl_board_enter(st, b, KL_ST_CONFIRMING);
@@ -346,19 +401,10 @@ static void on_acknowledged(struct kl_station *st, struct kl_board *b, enum kl_p
         proved(st, b, proof);
 }
 
-static bool is_confirming(const struct kl_board *b)
-{
-    return b->state == KL_ST_SENDING || b->state == KL_ST_CONFIRMING;
-}
-
-static bool was_just_started(const struct kl_board *b)
-{
-    return b->state == KL_ST_BOOTING || b->state == KL_ST_ASKING;
-}
-
 static void on_trouble(struct kl_station *st, struct kl_board *b,
                        const struct kl_delivery_news *news)
 {
+    KL_ASSERT(news->reason != KL_FAULT_NONE);
     if (was_just_started(b) || b->state == KL_ST_CONFIRMING)
         kl_board_fail(st, b, news->reason, news->text);
 }
@@ -366,6 +412,7 @@ static void on_trouble(struct kl_station *st, struct kl_board *b,
 static void on_silence(struct kl_station *st, struct kl_board *b,
                        const struct kl_delivery_news *news)
 {
+    KL_ASSERT(news->reason != KL_FAULT_NONE);
     if (b->state == KL_ST_ASKING || b->state == KL_ST_RESERVING)
         kl_board_identify_again(st, b, "the board stopped asking");
     else if (kl_state_is_live(b->state) && b->state != KL_ST_RECORDING)

@@ -60,6 +60,7 @@ static bool is_proved_same(const struct kl_board *b)
 
 static void follow(struct kl_station *st, struct kl_board *b)
 {
+    KL_ASSERT(kl_state_is_live(b->state) && b->deadline == KL_NEVER);
     enum kl_port_verdict verdict = kl_port_leaves(&b->port, b->state != KL_ST_CONNECTING, st->now);
 
     if (verdict == KL_PORT_LEAVES_ON) {
@@ -146,6 +147,7 @@ static void open_failed(struct kl_station *st, struct kl_board *b, enum kl_reaso
 {
     struct kl_port *p = &b->port;
 
+    KL_ASSERT(p->state == KL_PORT_OPENING);
     kl_board_close_port(st, b);
     if (kl_port_is_away(p))
         return; /* not yet back on the bus: it is looked for again */
@@ -168,6 +170,7 @@ static void open_failed(struct kl_station *st, struct kl_board *b, enum kl_reaso
 /* The followed board is on the bus again. */
 static void returned(struct kl_station *st, struct kl_board *b)
 {
+    KL_ASSERT(b->port.state == KL_PORT_OPEN && !kl_port_is_away(&b->port));
     if (b->state == KL_ST_CONNECTING)
         kl_board_begin(st, b, true);
     else if (is_proved_same(b) && kl_state_is_live(b->state))
@@ -179,6 +182,7 @@ static void returned(struct kl_station *st, struct kl_board *b)
 
 static void usable(struct kl_station *st, struct kl_board *b)
 {
+    KL_ASSERT(b->talker == KL_TALK_NONE);
     if (kl_presence_watches(st, b))
         kl_presence_wait(&b->presence, st->now);
     else if (b->state == KL_ST_EMPTY)
@@ -224,6 +228,7 @@ static void try_port(struct kl_station *st, struct kl_board *b)
 
 static void blocked(struct kl_station *st, struct kl_board *b)
 {
+    KL_ASSERT(b->port.state == KL_PORT_CLOSING);
     kl_tell_text(st, b, KL_NOTE_PORT, "the adapter still blocks closing its port: unplug it");
     if (b->state == KL_ST_CLOSING)
         b->deadline = b->port.answer_due;

@@ -41,6 +41,7 @@ static void start_look(struct kl_station *st, struct kl_board *b)
 
 static void end_look(struct kl_station *st, struct kl_board *b)
 {
+    KL_ASSERT(b->talker == KL_TALK_PRESENCE);
     kl_board_talk(b, KL_TALK_NONE);
     kl_presence_wait(&b->presence, st->now + LOOK_EACH);
 }
@@ -106,6 +107,7 @@ void kl_board_presence_tick(struct kl_station *st, struct kl_board *b)
 {
     struct kl_presence *p = &b->presence;
 
+    KL_ASSERT((b->talker == KL_TALK_PRESENCE) == kl_presence_is_looking(p));
     if (b->talker == KL_TALK_PRESENCE)
         return;
     if (!kl_presence_watches(st, b)) {

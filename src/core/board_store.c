@@ -15,16 +15,40 @@ static void store_failed(struct kl_station *st, struct kl_board *b, const char *
     b->custody.ask_again_at = st->now + KL_SEC(2);
 }
 
+/* A person chose this key for a board that has not asked yet: it keeps it, wherever it is. */
+static void bound_answered(struct kl_station *st, struct kl_board *b, const struct kl_event *ev,
+                           bool awaits)
+{
+    bool ok = ev->u.stored.status == KL_STORE_OK;
+
+    if (!ok)
+        kl_tell_text(st, b, KL_NOTE_STATION,
+                     "a label could not be bound to its board: the reservation can't be written");
+    if (!awaits)
+        return;
+    if (ok)
+        kl_custody_bring(&b->custody, ev->u.stored.key);
+    else
+        kl_custody_miss(&b->custody);
+    kl_board_loader_step(st, b); /* may have waited for this */
+}
+
 static void reserve_answered(struct kl_station *st, struct kl_board *b, const struct kl_event *ev,
                              uint32_t key)
 {
     bool ok = ev->u.stored.status == KL_STORE_OK;
-    bool waiting = kl_custody_awaits(&b->custody, key, ev->request) && b->state == KL_ST_RESERVING;
+    bool awaits = kl_custody_awaits(&b->custody, key, ev->request);
+    bool waiting = awaits && b->state == KL_ST_RESERVING;
+    bool bound = kl_pool_key(&st->pool, key)->bound;
 
     if (ev->u.stored.status == KL_STORE_REFUSED)
         kl_pool_refused(&st->pool, key);
     else
         kl_pool_reserved(&st->pool, key, ok);
+    if (bound && !waiting) {
+        bound_answered(st, b, ev, awaits);
+        return;
+    }
     if (!waiting) {
         /* Its board has gone or failed meanwhile; nothing was sent. */
         if (ok && kl_pool_release(&st->pool, key))
@@ -67,6 +91,7 @@ static void fetch_answered(struct kl_station *st, struct kl_board *b, const stru
 static void provision_answered(struct kl_station *st, struct kl_board *b, const struct kl_event *ev,
                                uint32_t key)
 {
+    KL_ASSERT(ev->u.stored.op == KL_OP_PROVISION);
     bool ok = ev->u.stored.status == KL_STORE_OK;
     bool by_word = b->custody.proof == KL_PROOF_ACKNOWLEDGED;
 
@@ -89,6 +114,7 @@ static void provision_answered(struct kl_station *st, struct kl_board *b, const 
 
 static void release_answered(struct kl_station *st, const struct kl_event *ev, uint32_t key)
 {
+    KL_ASSERT(ev->u.stored.op == KL_OP_RELEASE);
     if (ev->u.stored.status == KL_STORE_REFUSED)
         kl_pool_refused(&st->pool, key);
     else

@@ -81,6 +81,7 @@ static enum kl_proof proof_by_word(const struct kl_delivery *d)
 static void holds(const struct kl_delivery *d, const struct kl_handover_event *ev,
                   struct kl_delivery_news *out)
 {
+    KL_ASSERT(d->state != KL_DELIVERY_RESTS);
     out->proof = KL_PROOF_READ_BACK;
     if (d->state == KL_DELIVERY_LISTENS)
         out->kind = KL_DELIVERY_CLAIMS;

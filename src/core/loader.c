@@ -48,8 +48,8 @@ enum ldr_move ldr_start_over(struct kl_loader *l)
 }
 
 enum {
-    ANOTHER_CHANCE = 16, /* boards that went a slower way */
-    DEATHS_MAX = 2,      /* stubs in a row, then the ROM alone is used */
+    PATIENCE_MAX = 3, /* 2 << that boards go a slower way, then everything gets another chance */
+    DEATHS_MAX = 2,   /* stubs in a row, then the ROM alone is used */
 };
 
 /* A board is through. */
@@ -60,10 +60,17 @@ static void remember_board(struct kl_loader *l)
     if (l->identity.stub)
         m->stub_deaths = 0;
     m->stub_rests = false;
-    if (m->rom_stays || m->baud || m->stub_deaths || m->plain_verify)
-        m->uses++;
-    if (m->uses >= ANOTHER_CHANCE)
-        *m = (struct kl_loader_memory){.reset = m->reset, .stub_returns = m->stub_returns};
+    if (!m->rom_stays && !m->baud && !m->stub_deaths && !m->plain_verify) {
+        m->patience = 0;
+        return;
+    }
+    if (++m->uses < 2u << m->patience)
+        return;
+    *m = (struct kl_loader_memory){
+        .reset = m->reset,
+        .stub_returns = m->stub_returns,
+        .patience = m->patience < PATIENCE_MAX ? (uint8_t)(m->patience + 1) : PATIENCE_MAX,
+    };
 }
 
 void ldr_stub_died(struct kl_loader *l)

@@ -119,7 +119,7 @@ void ldr_plan_asides(struct kl_loader *l)
         if (l->flash.proved[r] < ldr_image(l, r)->raw_size)
             s->quiet_soon++;
     if (l->aside.off || !l->bundle->md5 || l->setup.link == KL_LINK_RAW ||
-        l->console != KL_CONSOLE_UART)
+        l->identify.console != KL_CONSOLE_UART)
         return;
     ldr_find_quiet(l, s);
 }

@@ -34,10 +34,14 @@ enum {
     BLOCK_OTG = 0x800,
     SMALL_BLOCK = 0x800,
     STUB_WINDOW = 0x8000,
+    ERASE_BLOCK = 0x10000,
     ERASE_PIECE = 0x40000,
     REACH_24_BITS = 16 << 20,
     INFLATE_WINDOW = 64 << 10, /* a stub may have so much more to write than the block holds */
 };
+
+_Static_assert((int)BEGIN == (int)LDR_FLASH_BEGIN && (int)NEXT == (int)LDR_FLASH_NEXT,
+               "other plans go to these");
 
 #define ERASE_ALL_TIME KL_SEC(120)
 #define WRITE_SECONDS  40 /* per MB, erase included */
@@ -205,7 +209,9 @@ static enum ldr_move next_region(struct kl_loader *l)
         return MOVE_DONE;
     }
     l->progress.region = l->flash.region;
+    l->diff = (struct kl_loader_diff){.on = false};
     l->flash.resume_at = 0;
+    l->flash.until = image(l)->raw_size;
     l->flash.restarts = 0;
     l->flash.begin_tries = 0;
     l->flash.doubtful = false;
@@ -217,7 +223,7 @@ bool ldr_can_md5(const struct kl_loader *l)
     return !ldr_is_rom(l) || l->chip->rom_deflate;
 }
 
-static void ask_md5_of(struct kl_loader *l, uint32_t from, uint32_t size)
+void ldr_ask_md5_of(struct kl_loader *l, uint32_t from, uint32_t size)
 {
     uint8_t payload[16] = {0};
 
@@ -236,11 +242,11 @@ static void ask_md5_of(struct kl_loader *l, uint32_t from, uint32_t size)
 void ldr_ask_md5(struct kl_loader *l, uint32_t from)
 {
     KL_ASSERT(from < image(l)->raw_size);
-    ask_md5_of(l, from, image(l)->raw_size - from);
+    ldr_ask_md5_of(l, from, image(l)->raw_size - from);
 }
 
 /* A ROM writes it in hex, a stub raw (2.2). */
-static bool answer_is(const struct kl_loader *l, const uint8_t md5[16])
+bool ldr_answer_is(const struct kl_loader *l, const uint8_t md5[16])
 {
     static const char digits[] = "0123456789abcdef";
     const uint8_t *found = l->reply.result;
@@ -260,9 +266,9 @@ bool ldr_is_right_md5(const struct kl_loader *l, uint32_t from)
     uint8_t md5[16];
 
     if (from == 0)
-        return answer_is(l, i->md5);
+        return ldr_answer_is(l, i->md5);
     l->bundle->md5(i->raw + from, i->raw_size - from, md5);
-    return answer_is(l, md5);
+    return ldr_answer_is(l, md5);
 }
 
 static const uint8_t blank_md5[16] = {
@@ -282,7 +288,7 @@ static enum ldr_move glance(struct kl_loader *l)
 {
     if (!may_be_there(l) || image(l)->raw_size <= 2 * KL_HEAD)
         return MOVE_NEXT;
-    ask_md5_of(l, 0, KL_HEAD);
+    ldr_ask_md5_of(l, 0, KL_HEAD);
     return MOVE_WAIT;
 }
 
@@ -291,10 +297,17 @@ static enum ldr_move glanced(struct kl_loader *l, enum kl_loader_outcome outcome
     KL_ASSERT(ldr_can_md5(l));
     if (outcome == KL_OUT_SILENT)
         return ldr_fail_by(l, outcome);
-    if (outcome != KL_OUT_OK || answer_is(l, image(l)->head_md5))
+    if (outcome != KL_OUT_OK)
         return MOVE_NEXT;
-    l->flash.looks_blank = answer_is(l, blank_md5);
-    return ldr_go_to(l, &ldr_flash_plan[BEGIN]);
+    l->diff.on = ldr_answer_is(l, image(l)->head_md5);
+    l->flash.looks_blank = ldr_answer_is(l, blank_md5);
+    if (!l->flash.looks_blank && ldr_may_differ_in_parts(l))
+        return ldr_go_to(l, ldr_diff_plan);
+    if (l->diff.on) {
+        l->diff.on = false;
+        return MOVE_NEXT;
+    }
+    return ldr_go_to(l, ldr_flash_begin);
 }
 
 static enum ldr_move compare(struct kl_loader *l)
@@ -315,13 +328,13 @@ static enum ldr_move compared(struct kl_loader *l, enum kl_loader_outcome outcom
     l->progress.skipped++;
     l->flash.proved[l->flash.region] = image(l)->raw_size;
     ldr_note(l, "%s is there already", l->bundle->region[l->flash.region].name);
-    return ldr_go_to(l, &ldr_flash_plan[NEXT]);
+    return ldr_go_to(l, ldr_flash_next);
 }
 
 static uint32_t largest_block(const struct kl_loader *l)
 {
     KL_ASSERT(l->chip);
-    if (l->console == KL_CONSOLE_OTG)
+    if (l->identify.console == KL_CONSOLE_OTG)
         return ldr_is_rom(l) && l->flash.rom_block ? l->flash.rom_block : BLOCK_OTG;
     if (!ldr_is_rom(l))
         return KL_BLOCK_MAX;
@@ -360,12 +373,12 @@ static uint32_t next_len(const struct kl_loader_stream *s, uint32_t size)
 {
     uint32_t left = end_of_part(s, size) - s->sent;
     uint32_t most = s->sent < s->tail_at ? s->block_size : s->tail_block;
-    uint32_t blocks = (left + most - 1) / most;
 
     KL_ASSERT(s->sent <= size && most > 0);
-    if (!s->packed)
+    if (left <= most || !s->packed)
         return left < most ? left : most;
-    return blocks > 0 ? (left + blocks - 1) / blocks : 0;
+    uint32_t blocks = left / most + (left % most > 0);
+    return left / blocks + (left % blocks > 0);
 }
 
 /* A stub starts one erase for each block: a stream that is nothing but tail comes in small ones,
@@ -373,11 +386,14 @@ static uint32_t next_len(const struct kl_loader_stream *s, uint32_t size)
 static uint32_t divide(struct kl_loader *l, uint32_t to_send)
 {
     struct kl_loader_stream *s = &l->stream, ahead;
-    uint32_t blocks = 0;
+    uint32_t blocks = 0, most = largest_block(l);
 
     KL_ASSERT(to_send > 0);
     s->tail_at = s->quiet_from = s->quiet_to = 0;
-    s->block_size = s->tail_block = largest_block(l);
+    s->block_size = s->tail_block = most;
+    /* Sectors are erased one by one, each while the next one comes; a piece of 64 KB at once. */
+    if (l->diff.on && to_send < ERASE_BLOCK)
+        s->block_size = s->tail_block = SECTOR < most ? SECTOR : most;
     if (!ldr_is_rom(l) && s->packed) {
         s->tail_at = find_tail(image(l));
         if (s->tail_at == 0 && !l->flash.looks_blank)
@@ -395,15 +411,16 @@ static uint32_t divide(struct kl_loader *l, uint32_t to_send)
 static enum ldr_move begin_region(struct kl_loader *l)
 {
     const struct kl_image *i = image(l);
-    uint32_t raw = i->raw_size - l->flash.resume_at, offset = region_offset(l) + l->flash.resume_at;
+    uint32_t raw = l->flash.until - l->flash.resume_at,
+             offset = region_offset(l) + l->flash.resume_at;
     kl_us work = COMMAND_TIME;
 
-    KL_ASSERT(l->flash.resume_at <= i->raw_size);
+    KL_ASSERT(l->flash.resume_at <= l->flash.until && l->flash.until <= i->raw_size);
     if (raw == 0) {
-        return ldr_go_to(l, &ldr_flash_plan[NEXT]);
+        return ldr_go_to(l, ldr_flash_next);
     }
     /* A ROM that inflates writes a whole window at the end of the stream, over its neighbours. */
-    l->stream.packed = !ldr_is_rom(l) && i->packed && i->packed_size < i->raw_size;
+    l->stream.packed = !ldr_is_rom(l) && !l->diff.on && i->packed && i->packed_size < i->raw_size;
     l->stream.sequence = 0;
     l->stream.sent = 0;
     l->stream.block_tries = 0;
@@ -425,6 +442,8 @@ static enum ldr_move region_begun(struct kl_loader *l, enum kl_loader_outcome ou
     if (!l->flash.wrote || l->op.sent > 1)
         ldr_forget_proofs(l);
     l->flash.wrote = true;
+    if (l->diff.on && l->op.sent > 1)
+        return ldr_write_all(l);
     if (outcome == KL_OUT_OK)
         return MOVE_NEXT;
     if (outcome != KL_OUT_REFUSED)
@@ -464,7 +483,7 @@ static enum ldr_move send_block(struct kl_loader *l)
 {
     const struct kl_image *i = image(l);
     const uint8_t *bytes = l->stream.packed ? i->packed : i->raw + l->flash.resume_at;
-    uint32_t size = l->stream.packed ? i->packed_size : i->raw_size - l->flash.resume_at;
+    uint32_t size = l->stream.packed ? i->packed_size : l->flash.until - l->flash.resume_at;
     kl_us work;
 
     KL_ASSERT(l->stream.sent <= size);
@@ -481,7 +500,7 @@ static enum ldr_move send_block(struct kl_loader *l)
                .block = bytes + l->stream.sent,
                .block_size = l->stream.block_len,
                /* plain: only the ESP32 and later are known to take a short one */
-               .padded_size = l->stream.packed || l->chip->rom_deflate ? 0 : l->stream.block_size,
+               .padded_size = !ldr_is_rom(l) || l->chip->rom_deflate ? 0 : l->stream.block_size,
                .sequence = l->stream.sequence,
                .judge = true,
                .work = l->aside.out ? ldr_aside_time(l)
@@ -525,7 +544,9 @@ static enum ldr_move start_over(struct kl_loader *l)
 
     ldr_forget_proofs(l);
     KL_ASSERT(l->flash.region < l->bundle->region_count);
-    if (!l->stream.packed)
+    if (l->diff.on)
+        ldr_write_all(l);
+    else if (!l->stream.packed)
         l->flash.resume_at = (l->flash.resume_at + l->stream.sent) / SECTOR * SECTOR;
     if (++l->flash.restarts > RESTARTS_MAX + l->flash.resume_at / RESTART_EARNED) {
         l->fault.chip_error = l->reply.error;
@@ -538,7 +559,7 @@ static enum ldr_move start_over(struct kl_loader *l)
     l->flash.begin_tries = 0;
     l->flash.doubtful = true;
     l->progress.retries++;
-    return ldr_go_to(l, &ldr_flash_plan[BEGIN]);
+    return ldr_go_to(l, ldr_flash_begin);
 }
 
 static void block_taken(struct kl_loader *l)
@@ -626,6 +647,10 @@ static enum ldr_move resolve_doubt(struct kl_loader *l)
 {
     if (!l->flash.doubtful || !ldr_can_md5(l))
         return MOVE_NEXT;
+    if (l->diff.on) {
+        ldr_forget_proofs(l);
+        return ldr_write_all(l);
+    }
     ldr_ask_md5(l, 0);
     return MOVE_WAIT;
 }
@@ -672,6 +697,8 @@ static enum ldr_move go_on(struct kl_loader *l)
 static enum ldr_move leave_region(struct kl_loader *l)
 {
     KL_ASSERT(l->flash.region < l->bundle->region_count);
+    if (l->diff.on)
+        return ldr_go_to(l, ldr_diff_check);
     l->flash.done_before += image(l)->raw_size;
     if (l->progress.done < l->flash.done_before)
         l->progress.done = l->flash.done_before;
@@ -683,16 +710,16 @@ const struct kl_loader_step ldr_flash_plan[] = {
     [CHECK] = {check, NULL, {NULL}},
     [ERASE] = {erase_all, erased, {NULL}},
     [REGION] = {next_region, NULL, {NULL}},
-    [GLANCE] = {glance, glanced, {&ldr_flash_plan[BEGIN]}},
-    [COMPARE] = {compare, compared, {&ldr_flash_plan[NEXT]}},
-    [BEGIN] = {begin_region, region_begun, {&ldr_flash_plan[NEXT]}},
+    [GLANCE] = {glance, glanced, {ldr_flash_begin, ldr_diff_plan}},
+    [COMPARE] = {compare, compared, {ldr_flash_next}},
+    [BEGIN] = {begin_region, region_begun, {ldr_flash_next, ldr_flash_begin}},
     [DATA] = {send_block,
               block_sent,
-              {&ldr_flash_plan[BEGIN], &ldr_flash_plan[BARRIER], &ldr_flash_plan[IDLE]}},
-    [BARRIER] = {barrier, barrier_passed, {&ldr_flash_plan[BEGIN]}},
-    [DOUBT] = {resolve_doubt, doubt_resolved, {&ldr_flash_plan[BEGIN]}},
-    [NEXT] = {leave_region, NULL, {&ldr_flash_plan[REGION]}},
-    [IDLE] = {ldr_ask_idle, idle_seen, {&ldr_flash_plan[BEGIN]}},
+              {ldr_flash_begin, &ldr_flash_plan[BARRIER], &ldr_flash_plan[IDLE]}},
+    [BARRIER] = {barrier, barrier_passed, {ldr_flash_begin}},
+    [DOUBT] = {resolve_doubt, doubt_resolved, {ldr_flash_begin}},
+    [NEXT] = {leave_region, NULL, {&ldr_flash_plan[REGION], ldr_diff_check}},
+    [IDLE] = {ldr_ask_idle, idle_seen, {ldr_flash_begin}},
     [ASIDE] = {ldr_ask_aside, NULL, {NULL}},
     [GO_ON] = {go_on, NULL, {&ldr_flash_plan[DATA]}},
     PLAN_END,

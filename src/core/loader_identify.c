@@ -45,9 +45,9 @@ static enum ldr_move start(struct kl_loader *l)
     l->identify.round = 0;
     l->identify.rounds = 0;
     l->identify.reg_index = 0;
-    l->console = l->setup.link == KL_LINK_USB_JTAG  ? KL_CONSOLE_JTAG
-                 : l->setup.link == KL_LINK_USB_OTG ? KL_CONSOLE_OTG
-                                                    : KL_CONSOLE_UART;
+    l->identify.console = l->setup.link == KL_LINK_USB_JTAG  ? KL_CONSOLE_JTAG
+                          : l->setup.link == KL_LINK_USB_OTG ? KL_CONSOLE_OTG
+                                                             : KL_CONSOLE_UART;
     return MOVE_NEXT;
 }
 
@@ -464,6 +464,8 @@ static enum ldr_move judge(struct kl_loader *l)
         return ldr_fail(l, KL_FAULT_BAD_MAC, "%s", text);
     if (kl_mac_is_set(&before) && !kl_mac_equal(&before, &id->mac))
         return ldr_fail(l, KL_FAULT_BOARD_CHANGED, "now %s", text);
+    if (l->setup.take_secured && (id->flash_encrypted || id->secure_boot))
+        return MOVE_DONE;
     if (id->flash_encrypted)
         return ldr_fail(l, KL_FAULT_FLASH_ENCRYPTED, "%s", text);
     if (id->secure_boot)
@@ -501,9 +503,9 @@ static enum ldr_move got_console(struct kl_loader *l, enum kl_loader_outcome out
     if (outcome != KL_OUT_OK)
         return MOVE_NEXT; /* a UART is what it most likely is */
     if (c->console.otg && console == c->console.otg)
-        l->console = KL_CONSOLE_OTG;
+        l->identify.console = KL_CONSOLE_OTG;
     else if (console != 0 && console == (later ? c->console.later_jtag : c->console.jtag))
-        l->console = KL_CONSOLE_JTAG;
+        l->identify.console = KL_CONSOLE_JTAG;
     return MOVE_NEXT;
 }
 

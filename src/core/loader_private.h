@@ -14,6 +14,7 @@
  *   loader_setup.c     SPI attach, flash id, size
  *   loader_stub.c      watchdogs, flash supply, upload of the flasher stub
  *   loader_flash.c     erase, begin, blocks, end
+ *   loader_diff.c      writing only what differs
  *   loader_aside.c     MD5 asked for while a stream goes on
  *   loader_run.c       verify, and the reset into the program
  *   loader_peek.c      verify where the ROM has no MD5
@@ -97,8 +98,18 @@ struct kl_loader_step {
 /* ldr_identify_plan goes on to ldr_stub_plan and that to ldr_setup_plan; each calls ldr_rate_plan.
    A rate or a stub that does not work comes back to ldr_identify_plan after a reset. */
 extern const struct kl_loader_step ldr_connect_plan[], ldr_identify_plan[], ldr_stub_plan[],
-    ldr_rate_plan[], ldr_setup_plan[], ldr_flash_plan[], ldr_verify_plan[], ldr_run_plan[],
-    ldr_peek_plan[];
+    ldr_rate_plan[], ldr_setup_plan[], ldr_flash_plan[], ldr_diff_plan[], ldr_verify_plan[],
+    ldr_run_plan[], ldr_peek_plan[];
+
+/* Where FLASH's two plans go to in each other. */
+enum {
+    LDR_FLASH_BEGIN = 5,
+    LDR_FLASH_NEXT = 9,
+    LDR_DIFF_CHECK = 4,
+};
+#define ldr_flash_begin (&ldr_flash_plan[LDR_FLASH_BEGIN]) /* writes resume_at … until */
+#define ldr_flash_next  (&ldr_flash_plan[LDR_FLASH_NEXT])
+#define ldr_diff_check  (&ldr_diff_plan[LDR_DIFF_CHECK])
 
 /* ---- the walk (loader.c) ---- */
 
@@ -176,7 +187,16 @@ bool ldr_can_md5(const struct kl_loader *l);
 /* SPI_FLASH_MD5 of l->flash.region from this byte on, and whether its answer is the image's. */
 void ldr_ask_md5(struct kl_loader *l, uint32_t from);
 bool ldr_is_right_md5(const struct kl_loader *l, uint32_t from);
+void ldr_ask_md5_of(struct kl_loader *l, uint32_t from, uint32_t size);
+/* A ROM writes it in hex, a stub raw (2.2). */
+bool ldr_answer_is(const struct kl_loader *l, const uint8_t md5[16]);
 const struct kl_image *ldr_image(const struct kl_loader *l, unsigned region);
+
+/* ---- writing only what differs (loader_diff.c) ---- */
+
+bool ldr_may_differ_in_parts(const struct kl_loader *l);
+/* All of the region after all, whatever was compared. */
+enum ldr_move ldr_write_all(struct kl_loader *l);
 
 /* ---- questions amid a stream (loader_aside.c) ---- */
 

@@ -49,7 +49,7 @@ uint32_t ldr_rate_to_try(const struct kl_loader *l)
 bool ldr_wants_rate(const struct kl_loader *l)
 {
     KL_ASSERT(l->connect.connected && l->chip);
-    if (l->setup.link == KL_LINK_RAW || l->console != KL_CONSOLE_UART)
+    if (l->setup.link == KL_LINK_RAW || l->identify.console != KL_CONSOLE_UART)
         return false;
     if (ldr_is_rom(l)) {
         if (!l->chip->rom_deflate) /* the ESP8266's ROM can't change it */
@@ -134,7 +134,7 @@ enum ldr_move ldr_rate_failed(struct kl_loader *l)
 void ldr_remember_rate(struct kl_loader *l)
 {
     struct kl_loader_memory *m = &l->setup.memory;
-    bool native = l->setup.link == KL_LINK_RAW || l->console != KL_CONSOLE_UART;
+    bool native = l->setup.link == KL_LINK_RAW || l->identify.console != KL_CONSOLE_UART;
 
     KL_ASSERT(l->identity.baud >= FIRST_BAUD);
     if (native)

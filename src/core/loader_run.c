@@ -108,7 +108,8 @@ static enum ldr_move first_rate_set(struct kl_loader *l, enum kl_loader_outcome 
 /* The only way out of the loader for a chip without lines: over USB-OTG, or over raw TCP. */
 static bool may_use_watchdog(const struct kl_loader *l)
 {
-    return l->chip->wdt.resets && (l->console == KL_CONSOLE_OTG || l->setup.link == KL_LINK_RAW);
+    return l->chip->wdt.resets &&
+           (l->identify.console == KL_CONSOLE_OTG || l->setup.link == KL_LINK_RAW);
 }
 
 static void ask_once(struct kl_loader *l, uint32_t address)
@@ -125,7 +126,8 @@ static void ask_once(struct kl_loader *l, uint32_t address)
 static enum ldr_move ask_strap(struct kl_loader *l)
 {
     KL_ASSERT(l->chip && !l->connect.connected);
-    if (l->console != KL_CONSOLE_OTG || !l->chip->strap.reg || l->chip->id == KL_CHIP_ESP32P4)
+    if (l->identify.console != KL_CONSOLE_OTG || !l->chip->strap.reg ||
+        l->chip->id == KL_CHIP_ESP32P4)
         return MOVE_NEXT;
     l->wire.hears = KL_HEARS_ALL;
     ask_once(l, l->chip->strap.reg);
@@ -134,14 +136,15 @@ static enum ldr_move ask_strap(struct kl_loader *l)
 
 static enum ldr_move got_strap(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
-    KL_ASSERT(l->console == KL_CONSOLE_OTG);
+    KL_ASSERT(l->identify.console == KL_CONSOLE_OTG);
     l->leave.pin_is_low = outcome == KL_OUT_OK && (l->reply.value & STRAP_BOOT) == 0;
     return MOVE_NEXT;
 }
 
 static enum ldr_move ask_force(struct kl_loader *l)
 {
-    if (l->console != KL_CONSOLE_OTG || !l->chip->strap.reg || l->chip->id == KL_CHIP_ESP32P4)
+    if (l->identify.console != KL_CONSOLE_OTG || !l->chip->strap.reg ||
+        l->chip->id == KL_CHIP_ESP32P4)
         return MOVE_NEXT;
     ask_once(l, l->chip->strap.force_reg);
     return MOVE_WAIT;
@@ -149,7 +152,7 @@ static enum ldr_move ask_force(struct kl_loader *l)
 
 static enum ldr_move got_force(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
-    KL_ASSERT(l->console == KL_CONSOLE_OTG);
+    KL_ASSERT(l->identify.console == KL_CONSOLE_OTG);
     l->leave.is_forced = outcome == KL_OUT_OK && (l->reply.value & l->chip->strap.force_bit) != 0;
     return MOVE_NEXT;
 }
@@ -158,7 +161,8 @@ static enum ldr_move unforce(struct kl_loader *l)
 {
     struct ldr_write write = {l->chip->strap.force_reg, 0, l->chip->strap.force_bit, 0};
 
-    if (l->console != KL_CONSOLE_OTG || l->chip->id != KL_CHIP_ESP32S3 || !l->leave.is_forced)
+    if (l->identify.console != KL_CONSOLE_OTG || l->chip->id != KL_CHIP_ESP32S3 ||
+        !l->leave.is_forced)
         return MOVE_NEXT;
     ldr_write_regs(l, &write, 1);
     return MOVE_WAIT;

@@ -85,8 +85,9 @@ struct kl_loader_memory {
     bool plain_verify;   /* questions amid a stream led to trouble */
     uint8_t stub_deaths; /* stubs that did not start, or greeted and fell silent, in a row */
     bool stub_rests;     /* the last one did, and the try failed: the next is the ROM's */
-    uint8_t uses;        /* boards that went a slower way because of it: after some of them
-                            everything gets another chance */
+    uint8_t uses;        /* boards that went a slower way because of it: after two of them
+                            everything gets another chance, … */
+    uint8_t patience;    /* … if that fails too, after four, eight, sixteen */
 };
 
 struct kl_loader_setup {
@@ -99,6 +100,9 @@ struct kl_loader_setup {
     /* IDENTIFY only reads: it refuses no chip, reads block 0 of the eFuses too, and leaves the ROM
        loader as it is. No FLASH after that. */
     bool only_look;
+    /* IDENTIFY is done, not failed, with a chip that has flash encryption or secure boot on; it
+       stays in its ROM loader. Only RUN may follow there. */
+    bool take_secured;
 };
 
 /* ---- the parts of struct kl_loader
@@ -195,20 +199,21 @@ struct kl_loader_reg {
     uint32_t address, value;
 };
 
+/* What the chip talks through, as it decides block sizes, watchdogs and rates (4.5). */
+enum kl_loader_console {
+    KL_CONSOLE_UART,
+    KL_CONSOLE_OTG,
+    KL_CONSOLE_JTAG,
+};
+
 struct kl_loader_identify {
+    enum kl_loader_console console;
     uint8_t round, rounds;
     uint8_t reg_count, reg_index;
     uint8_t clock_count; /* of the registers: those that are read once, at the first rate */
     bool regs_differ;
     struct kl_loader_answers answers[2]; /* of the last two rounds */
     struct kl_loader_reg reg[KL_LOADER_REGS_MAX];
-};
-
-/* What the chip talks through, as it decides block sizes, watchdogs and rates (4.5). */
-enum kl_loader_console {
-    KL_CONSOLE_UART,
-    KL_CONSOLE_OTG,
-    KL_CONSOLE_JTAG,
 };
 
 struct kl_loader_stub {
@@ -250,6 +255,18 @@ struct kl_loader_stream {
     uint8_t block_tries;
 };
 
+/* A region of which much is there already. */
+struct kl_loader_diff {
+    bool on;   /* it is related to the image: only what differs is written */
+    bool deep; /* the piece before differed, and this one may too: its sectors are looked at at once
+                */
+    uint8_t sample, alike, unlike; /* sectors looked at to find out */
+    uint8_t sector;
+    uint32_t differs;         /* sectors of the present piece, one bit each */
+    uint32_t at, run_from;    /* in the region: the piece, and what is being written of it */
+    uint32_t looked, written; /* sectors so far */
+};
+
 /* A question that was asked while a stream goes on: MD5 of a part that is written. */
 struct kl_loader_aside {
     bool out;    /* its answer is due before the next block's */
@@ -261,8 +278,9 @@ struct kl_loader_aside {
 
 struct kl_loader_flash {
     unsigned region;
-    uint32_t rom_block; /* the size that this ROM takes, 0 = not yet known to be smaller */
-    uint32_t resume_at, erase_at, peek_at;
+    uint32_t rom_block;        /* the size that this ROM takes, 0 = not yet known to be smaller */
+    uint32_t resume_at, until; /* of the region: what is being written */
+    uint32_t erase_at, peek_at;
     bool looks_blank;                   /* the first sector of a region that is not there */
     bool doubtful;                      /* something was sent twice: MD5 has to tell */
     bool wrote;                         /* anything since FLASH began */
@@ -299,7 +317,6 @@ struct kl_loader {
     struct kl_fault fault;
     const struct kl_bundle *bundle;
     const struct kl_chip *chip;
-    enum kl_loader_console console;
     kl_us now, deadline;
     struct kl_loader_walk walk;
     struct kl_loader_op op;
@@ -310,6 +327,7 @@ struct kl_loader {
     struct kl_loader_rate rate;
     struct kl_loader_spi spi;
     struct kl_loader_stream stream;
+    struct kl_loader_diff diff;
     struct kl_loader_aside aside;
     struct kl_loader_flash flash;
     struct kl_loader_leave leave;

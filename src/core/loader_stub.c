@@ -43,7 +43,7 @@ static enum ldr_move stop_watchdogs(struct kl_loader *l)
     };
 
     KL_ASSERT(l->connect.connected && l->chip);
-    if (l->console != KL_CONSOLE_JTAG || !ldr_is_rom(l) || !c->wdt.config0)
+    if (l->identify.console != KL_CONSOLE_JTAG || !ldr_is_rom(l) || !c->wdt.config0)
         return MOVE_NEXT;
     ldr_write_regs(l, writes, c->wdt.swd_conf ? 6 : 3);
     return MOVE_WAIT;
@@ -157,7 +157,7 @@ const struct kl_stub *ldr_stub_for(const struct kl_loader *l)
 
 static uint32_t ram_block(const struct kl_loader *l)
 {
-    return l->console == KL_CONSOLE_OTG ? RAM_BLOCK_OTG : RAM_BLOCK;
+    return l->identify.console == KL_CONSOLE_OTG ? RAM_BLOCK_OTG : RAM_BLOCK;
 }
 
 static struct kl_span part(const struct kl_loader *l)

@@ -131,6 +131,7 @@ static bool detach(struct kl_pool *p, uint32_t key)
     k->sent = false;
     k->live = false;
     k->rival = false;
+    k->bound = false;
     return own;
 }
 
@@ -292,20 +293,67 @@ static uint32_t first_free(struct kl_pool *p)
     return p->next_free;
 }
 
+static void begin_reserving(struct kl_pool *p, const struct kl_mac *mac, uint32_t key)
+{
+    struct kl_pool_key *k = leave_state(p, key);
+
+    KL_ASSERT(k->state == KL_KEY_FREE && !kl_mac_is_set(&k->mac) && !k->sent && !k->live);
+    k->mac = *mac;
+    k->live = true;
+    enter(p, key, KL_KEY_RESERVING);
+    kl_pool_index_mac(p, key);
+}
+
 static enum kl_pool_answer give_new(struct kl_pool *p, const struct kl_mac *mac, uint32_t *key)
 {
     uint32_t i = first_free(p);
 
     if (i == p->count)
         return KL_POOL_EMPTY;
-    struct kl_pool_key *k = leave_state(p, i);
-    KL_ASSERT(!kl_mac_is_set(&k->mac) && !k->sent && !k->live);
-    k->mac = *mac;
-    k->live = true;
-    enter(p, i, KL_KEY_RESERVING);
-    kl_pool_index_mac(p, i);
+    begin_reserving(p, mac, i);
     *key = i;
     return KL_POOL_GIVE;
+}
+
+static const char *why_not_free(const struct kl_pool_key *k)
+{
+    switch ((enum kl_key_state)k->state) {
+    case KL_KEY_FREE:
+        return NULL;
+    case KL_KEY_PROVISIONED:
+        return "this label is spent: a board has its key";
+    case KL_KEY_BLOCKED:
+        return "the key with this label is kept back; see keyline keys status";
+    default:
+        return "the key with this label is promised to another board";
+    }
+}
+
+const char *kl_pool_unbindable(const struct kl_pool *p, const struct kl_mac *mac, const char *label,
+                               uint32_t *key)
+{
+    const char *why = "no key has this label";
+
+    KL_ASSERT(kl_mac_is_set(mac));
+    if (kl_pool_of_mac(p, mac) != UINT32_MAX)
+        return "this board has been promised a key already";
+    for (uint32_t i = 0; i < p->count; i++) {
+        const struct kl_pool_key *k = kl_pool_key(p, i);
+        if (strcmp(k->label, label) != 0)
+            continue;
+        why = why_not_free(k);
+        *key = i;
+        if (!why)
+            break;
+    }
+    return why;
+}
+
+void kl_pool_bind(struct kl_pool *p, const struct kl_mac *mac, uint32_t key)
+{
+    KL_ASSERT(kl_mac_is_set(mac) && kl_pool_of_mac(p, mac) == UINT32_MAX);
+    begin_reserving(p, mac, key);
+    key_at(p, key)->bound = true;
 }
 
 enum kl_pool_answer kl_pool_ask(struct kl_pool *p, const struct kl_mac *mac, uint32_t *key)

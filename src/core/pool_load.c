@@ -125,6 +125,7 @@ static void take_ledger(struct kl_pool *p, const struct kl_ledger_row *row)
 {
     struct kl_pool_key *k = find_or_add(p, &row->fingerprint);
 
+    k->same_bundle = row->same_bundle;
     if (k->line == 0) {
         k->kin = row->kin;
         name_key(p, k, row->label);

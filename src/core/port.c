@@ -54,6 +54,8 @@ void kl_port_open(struct kl_port *p, kl_us now)
 
 bool kl_port_close(struct kl_port *p, kl_us now)
 {
+    KL_ASSERT((p->answer_due == KL_NEVER) ==
+              (p->state == KL_PORT_CLOSED || p->state == KL_PORT_OPEN));
     if (p->state == KL_PORT_CLOSED || p->state == KL_PORT_CLOSING)
         return false;
     p->state = KL_PORT_CLOSING;
@@ -99,6 +101,7 @@ void kl_port_start_when_closed(struct kl_port *p)
 
 void kl_port_try_at(struct kl_port *p, kl_us at)
 {
+    KL_ASSERT(at != KL_NEVER);
     p->again.at = at;
 }
 
@@ -169,6 +172,7 @@ uint32_t kl_port_request(struct kl_port *p)
 
 void kl_port_new_talk(struct kl_port *p)
 {
+    KL_ASSERT(!kl_port_is_of_this_talk(p, p->floor));
     p->floor = p->request;
 }
 

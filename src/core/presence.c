@@ -38,17 +38,20 @@ void kl_presence_ask(struct kl_presence *p)
 
 bool kl_presence_is_looking(const struct kl_presence *p)
 {
+    KL_ASSERT((p->at == KL_NEVER) == (p->state != KL_PRESENCE_WAITS));
     return p->state == KL_PRESENCE_GREETS || p->state == KL_PRESENCE_ASKS;
 }
 
 enum kl_presence_verdict kl_presence_saw(struct kl_presence *p, const struct kl_mac *mac)
 {
+    KL_ASSERT(p->state == KL_PRESENCE_WAITS);
     p->misses = 0;
     return kl_mac_equal(mac, &p->seen) ? KL_PRESENCE_SAME : KL_PRESENCE_OTHER;
 }
 
 enum kl_presence_verdict kl_presence_missed(struct kl_presence *p)
 {
+    KL_ASSERT(p->state == KL_PRESENCE_WAITS);
     p->misses++;
     return p->misses >= MISSES_MAX ? KL_PRESENCE_NOBODY : KL_PRESENCE_UNSURE;
 }

@@ -27,6 +27,7 @@ void kl_station_init(struct kl_station *st, const struct kl_station_config *conf
 
 void kl_station_finish(struct kl_station *st)
 {
+    KL_ASSERT(st->board_count <= KL_SLOTS_MAX);
     for (unsigned i = 0; i < st->board_count; i++)
         kl_board_forget_key(st, &st->board[i]);
     kl_wipe(st, sizeof *st);
@@ -136,6 +137,10 @@ static void command(struct kl_station *st, const struct kl_event *ev)
         release(st, ev);
         kl_board_drop_lost_keys(st);
         break;
+    case KL_CMD_BIND:
+        if (b)
+            kl_board_bind(st, b, ev->u.command.argument);
+        break;
     default:
         KL_ASSERT(!"commands about ports are the shell's");
     }
@@ -175,6 +180,7 @@ static void slot_event(struct kl_station *st, struct kl_board *b, const struct k
 
 void kl_station_serve_waiting(struct kl_station *st)
 {
+    KL_ASSERT(st->have_keys);
     for (unsigned i = 0; i < st->board_count && st->pool.counts.free > 0; i++) {
         struct kl_board *b = &st->board[i];
         if (b->state == KL_ST_ASKING && b->fault.reason == KL_FAULT_NO_KEYS)
@@ -184,6 +190,7 @@ void kl_station_serve_waiting(struct kl_station *st)
 
 static void take_keys(struct kl_station *st, const struct kl_event *ev)
 {
+    KL_ASSERT(ev->u.keys.fields <= KL_FIELDS_MAX);
     kl_pool_load(&st->pool, ev->u.keys.memory, ev->u.keys.rows, ev->u.keys.row_count,
                  ev->u.keys.ledger, ev->u.keys.ledger_count);
     st->fields = ev->u.keys.fields;

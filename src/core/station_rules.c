@@ -26,6 +26,7 @@ bool kl_may_start(const struct kl_station *st, const struct kl_board *b)
 {
     unsigned flashing = 0, running = 0;
 
+    KL_ASSERT(b->state == KL_ST_SETTLING);
     if (st->mode.paused || st->mode.stopping || !st->have_keys || st->mode.rested)
         return false;
     if (st->config.once && b->place.had_turn)
@@ -43,6 +44,7 @@ bool kl_may_start(const struct kl_station *st, const struct kl_board *b)
 
 static void warn(struct kl_station *st, const char *text)
 {
+    KL_ASSERT(text[0] && st->warning.until == KL_NEVER);
     kl_copy(st->warning.text, sizeof st->warning.text, text);
     st->warning.until = st->now + KL_SEC(60);
     kl_tell_text(st, NULL, KL_NOTE_STATION, text);
@@ -92,6 +94,7 @@ static kl_us median_of(const struct kl_figures *f)
 
 static void remember(struct kl_figures *f, const struct kl_attempt *a, kl_us now)
 {
+    KL_ASSERT(a->started <= a->ended && a->ended <= now);
     f->recent[f->recent_head] =
         (struct finished_board){now, a->ended - a->started, a->result == KL_ST_DONE};
     f->recent_head = (f->recent_head + 1) % RECENT_MAX;
@@ -115,6 +118,7 @@ void kl_check_keys_left(struct kl_station *st)
 
 static void count(struct kl_figures *f, struct kl_place *place, const struct kl_attempt *a)
 {
+    KL_ASSERT(a->tries > 0);
     if (a->result == KL_ST_DONE) {
         f->done++;
         place->done++;
@@ -158,6 +162,7 @@ static bool slot_has_ended(const struct kl_station *st, const struct kl_board *b
 
 static int exit_status(const struct kl_station *st)
 {
+    KL_ASSERT(st->store.pending == 0); /* nothing is left to be made durable */
     if (st->mode.stopping)
         return 0;
     if (st->figures.without_key)

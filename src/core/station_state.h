@@ -55,9 +55,15 @@ struct kl_figures {
     kl_us median; /* of the done ones among them; 0 = none yet */
 };
 
+enum {
+    KL_FLASHED_MAX = 1024
+};
+
 struct kl_station {
     struct kl_station_config config;
-    struct kl_bundle erase_bundle; /* the same images with erase_all */
+    struct kl_bundle erase_bundle;         /* the same images with erase_all */
+    struct kl_mac flashed[KL_FLASHED_MAX]; /* boards of this run, the newest over the oldest */
+    unsigned flashed_count;
     struct kl_bundle keyed_bundle; /* what a board that holds a key gets of them */
     kl_us now, began;
     int64_t wall;

@@ -40,6 +40,7 @@ static uint32_t boards_per_hour(const struct kl_station *st)
     kl_us span = st->now - st->began;
     unsigned n = 0;
 
+    KL_ASSERT(span >= 0 && st->figures.recent_count <= RECENT_MAX);
     if (span > KL_SEC(3600))
         span = KL_SEC(3600);
     if (span < KL_SEC(1))
@@ -51,6 +52,7 @@ static uint32_t boards_per_hour(const struct kl_station *st)
 
 void kl_station_look(const struct kl_station *st, struct kl_snapshot *out)
 {
+    KL_ASSERT(st->board_count <= KL_SLOTS_MAX);
     memset(out, 0, sizeof *out);
     out->version = st->version;
     out->at = st->now;
@@ -95,5 +97,6 @@ unsigned kl_station_in_doubt(const struct kl_station *st, struct kl_in_doubt *ou
         out[n++].mac = k->mac;
         left--;
     }
+    KL_ASSERT(n <= capacity);
     return n;
 }

@@ -7,10 +7,14 @@
 
 #include "shell_private.h"
 
-static bool release_is_possible(struct kl_shell *sh, const struct kl_command *c,
-                                char error[KL_TEXT_MAX])
+static bool is_possible(struct kl_shell *sh, const struct kl_command *c, char error[KL_TEXT_MAX])
 {
-    const char *why = kl_station_unreleasable(sh->station, &c->fingerprint);
+    const char *why = NULL;
+
+    if (c->kind == KL_CMD_RELEASE)
+        why = kl_station_unreleasable(sh->station, &c->fingerprint);
+    else if (c->kind == KL_CMD_BIND)
+        why = kl_station_unbindable(sh->station, c->slot, c->argument);
 
     if (why)
         kl_copy(error, KL_TEXT_MAX, why);
@@ -81,8 +85,8 @@ bool kl_shell_command(struct kl_shell *sh, const struct kl_command *c, char erro
         good = add_port(sh, c->argument, error);
     else if (c->kind == KL_CMD_REMOVE_PORT)
         good = remove_port(sh, c->slot, error);
-    else if (c->kind == KL_CMD_RELEASE)
-        good = release_is_possible(sh, c, error);
+    else
+        good = is_possible(sh, c, error);
     if (!good)
         return false;
     record(sh, c);

@@ -74,6 +74,17 @@ static bool digest_is(const uint8_t *data, uint32_t size, const uint8_t *expecte
     return memcmp(digest, expected, sizeof digest) == 0;
 }
 
+static bool digest384_is(const uint8_t *data, uint32_t size, const uint8_t *expected)
+{
+    uint8_t digest[SHA384_DIGEST_LENGTH];
+    SHA2_CTX sha;
+
+    SHA384Init(&sha);
+    SHA384Update(&sha, data, size);
+    SHA384Final(digest, &sha);
+    return memcmp(digest, expected, sizeof digest) == 0;
+}
+
 /* A build for Secure Boot V2 looks at its own signature when it first starts (§7.5): the digest in
    each block has to be that of all before the block's sector. */
 static bool signature_fits(const uint8_t *p, uint32_t end, uint32_t room)
@@ -84,7 +95,8 @@ static bool signature_fits(const uint8_t *p, uint32_t end, uint32_t room)
         const uint8_t *block = p + at + i * 1216;
         if (block[0] != 0xE7 || (block[1] != 2 && block[1] != 3))
             break;
-        if (!digest_is(p, at, block + 4))
+        if (block[1] == 3 && block[2] == 1 ? !digest384_is(p, at, block + 4)
+                                           : !digest_is(p, at, block + 4))
             return false;
     }
     return true;
@@ -290,6 +302,10 @@ static bool esp8266_loads(struct kl_vboard *b)
 
 static void start_program(struct kl_vboard *b)
 {
+    if (fault_is(b, FAULT_ID_ENCRYPTS_ITSELF) && !fault_is(b, FAULT_ID_FLASH_ENCRYPTED)) {
+        b->faults.set[FAULT_ID_FLASH_ENCRYPTED] = true;
+        regs_init(b);
+    }
     b->boot_ok = true;
     b->timer_at = b->now + (b->config.paced ? BOOT_US : 0);
     if (fault_is(b, FAULT_ID_SLOW_BOOT))

@@ -95,6 +95,7 @@ enum fault_argument {
  X(MD5_WRONG,      "md5_wrong",       TIMES, 0,      "the first N MD5 answers are wrong") \
  X(STUB_FAILS,     "stub_fails",      TIMES, 0,      "the first N uploaded stubs do not start") \
  X(FLASH_ENCRYPTED,"flash_encrypted", FLAG,  0,      "flash encryption is on") \
+ X(ENCRYPTS_ITSELF,"encrypts_itself", FLAG,  0,      "its program switches flash encryption on when it first starts") \
  X(SECURE_BOOT,    "secure_boot",     FLAG,  0,      "secure boot is on") \
  X(SECURE_DOWNLOAD,"secure_download", FLAG,  0,      "the ROM is in secure download mode") \
  X(MAC_SHARED,     "mac_shared",      FLAG,  0,      "the MAC is the same on every board with this fault") \

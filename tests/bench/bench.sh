@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
 # bench.sh BUILD [--quick]: measures keyline over paced virtual boards and prints tables, each with the
-# command that gives it. Real times swing with the machine: compare ratios. Virtual times don't.
+# command that gives it. Real times swing with the machine: compare ratios. Virtual times don't. Fails if
+# one board's flashing takes 5 % longer or shorter in real time than in virtual time.
+#
+# ESPTOOL="python3 -m esptool": has it write the same images to the same virtual boards, for comparison.
 set -euo pipefail
 build=$(realpath -s "$1")
 keyline=$build/keyline
@@ -108,21 +111,39 @@ END
 heading "where one board's time goes, ms" "build/release/tests/profile firmware.bin build/stubs 921600"
 "$profile" "$image" "$stubs" 921600
 
+heading "whole cycle of one board, in virtual time, s" "build/release/tests/profile firmware.bin build/stubs 921600 cycle"
+echo "    bytes compressed    baud    cycle    limit     wire     chip firmware  ratio"
+for payload in 175000 430000 900000; do
+    mkdir -p "$work/images$payload"
+    "$build/tests/make_images" "$work/images$payload" "$payload" >/dev/null
+    "$profile" "$work/images$payload/firmware.bin" "$stubs" 921600 cycle
+done
+cat <<END
+  cycle     from the first reset until the program has read its key back
+  wire      what the compressed bytes need; chip: what it erases, writes and starts that nothing hides
+  firmware  from the reset into the program on, with a host that answers at once
+  limit     their sum; ratio = cycle / limit
+END
+
 heading "real time" "keyline virtual --boards N --pace; keyline --headless --once --baud BAUD --port …"
-echo "    baud  with  boards  s/board flashing   limit  ratio  of one  to 1st verify    done    own  cpu %  MiB   load"
+apart=
+echo "    baud  with  boards  s/board flashing virtual  ratio  of one  to 1st verify    done    own  cpu %  MiB   load"
 for baud in $bauds; do
-    limit=$(awk "BEGIN { printf \"%.2f\", $packed * 10 / $baud }")
     for with in $loaders; do
         from=$stubs these=$counts one=
         [ "$with" = rom ] && from=none these=1
         read -r theirs pause < <("$profile" "$image" "$from" "$baud" own)
+        virtual=$("$profile" "$image" "$from" "$baud" flashing)
         for n in $these; do
             keys 200 "$work/keys.csv"
             bench "$n" --baud "$baud" --stub "$from"
             read -r whole flashing first verify rest own < <(medians "$theirs" "$pause")
             one=${one:-$flashing}
+            if [ "$n" = 1 ] && awk "BEGIN { r = $flashing / $virtual; exit !(r > 1.05 || r < 0.95) }"; then
+                apart="$apart $baud/$with"
+            fi
             printf '%8s  %-4s  %6s %8s %8s %7s %6s %7s %7s %6s %7s %6s %6s %4s %6s\n' "$baud" "$with" "$n" \
-                "$whole" "$flashing" "$limit" "$(awk "BEGIN { printf \"%.3f\", $flashing / $limit }")" \
+                "$whole" "$flashing" "$virtual" "$(awk "BEGIN { printf \"%.3f\", $flashing / $virtual }")" \
                 "$(awk "BEGIN { printf \"%.3f\", $flashing / $one }")" "$first" "$verify" "$rest" "$own" \
                 "$cpu" "$memory" "$(cut -d' ' -f1 /proc/loadavg)"
         done
@@ -130,12 +151,41 @@ for baud in $bauds; do
 done
 cat <<END
   up to own all are medians over the boards, in seconds
+  virtual   flashing in virtual time, behind a network port too; ratio = flashing / virtual
   of one    flashing, against one board alone at that rate
-  to 1st    from the first reset to the first byte flashed: most of it the stub at 115200 baud
+  to 1st    from the first reset to the first byte flashed
   done      from verified to done: the firmware's start, store and restart, and the key
   load      of this machine of $(nproc) cores: where it has other work the virtual boards answer late
   own       of all that, what is neither wire nor chip nor firmware: pauses of reset and rate, USB, records
 END
+
+if [ -n "${ESPTOOL:-}" ]; then
+    heading "against esptool: one blank board, $raw bytes, 921600 baud, real time, s" \
+        "\$ESPTOOL --chip esp32 --baud 921600 --port rfc2217://… write_flash …; keyline --headless --once …"
+    start_boards 1
+    url=$(sed -n 's/^board 1 \(rfc2217:[^ ]*\).*/\1/p' "$work/boards")
+    begun=$(date +%s%N)
+    # shellcheck disable=SC2086
+    $ESPTOOL --chip esp32 --baud 921600 --port "$url" write_flash 0x1000 "$work/images/bootloader.bin" \
+        0x8000 "$work/images/partitions.bin" 0x10000 "$image" >"$work/esptool" 2>&1 ||
+        { tail -3 "$work/esptool" >&2; echo "bench: esptool failed" >&2; apart="$apart esptool"; }
+    theirs=$(awk "BEGIN { printf \"%.2f\", ($(date +%s%N) - $begun) / 1e9 }")
+    kill "$boards_pid"
+    wait "$boards_pid" 2>/dev/null || true
+    boards_pid=
+    keys 10 "$work/keys.csv"
+    bench 1 --baud 921600 --stub "$stubs"
+    ours=$(python3 -c "
+import json, sys
+for e in map(json.loads, open(sys.argv[1])):
+    if e['event'] == 'result':
+        t = e['took']
+        print('%.2f' % sum(t.get(n, 0) for n in ('connecting', 'identifying', 'flashing', 'verifying')), '%.2f' % e['seconds'])" "$work/events")
+    echo " esptool  keyline  with its key  ratio"
+    printf '%8s %8s %13s %6s\n' "$theirs" "${ours% *}" "${ours#* }" "$(awk "BEGIN { printf \"%.2f\", $theirs / ${ours% *} }")"
+    echo "  esptool connects, identifies, writes and verifies, and starts anew for each board; keyline does the same,"
+    echo "  then boots the program and hands a key over"
+fi
 
 heading "rows of the CSV: start-up, and what a board costs" \
     "keyline keys status --csv_file keys.csv; keyline --headless --once --baud 921600 --port … (4 boards)"
@@ -153,3 +203,8 @@ t = [e['took'] for e in map(json.loads, open(sys.argv[1])) if e['event'] == 'res
 print(f\"{statistics.median(x.get('reserving', 0) + x.get('recording', 0) for x in t):.3f}\")" "$work/events")
     printf '%8s %8s %8s %15s %4s\n' "$n" "$loaded" "$whole" "$records" "$memory"
 done
+
+if [ -n "$apart" ]; then
+    echo "bench: real and virtual time differ by more than 5 % in:$apart" >&2
+    exit 1
+fi

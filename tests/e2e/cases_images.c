@@ -93,5 +93,54 @@ static void chip_shown(void)
     bench_remove(&b);
 }
 
-const struct e2e_case cases_images[] = {
-    {"merged_image", merged_image}, {"chip_shown", chip_shown}, {NULL, NULL}};
+static void run_secured(struct bench *b, const char *const *options, const char *result,
+                        const char *reason)
+{
+    struct outcome o;
+    struct process p;
+
+    station_run(b, &p, options);
+    bench_outcome(b, 1, &o);
+    CHECK(strcmp(o.result, result) == 0 && strcmp(o.reason, reason) == 0, "%s [%s] not %s [%s]\n%s",
+          o.result, o.reason, result, reason, p.text[0]);
+    forget(&p);
+}
+
+static void secured_bench(struct bench *b, const char *faults)
+{
+    bench_make(b);
+    bench_keys(b, 4, 3);
+    bench_images(b, KL_CHIP_ESP32);
+    bench_boards(b, 1, WORDS("--fault", faults));
+}
+
+/* The program locks its board at its first start. Flashed again it would never start; what the
+   ledger, or this very run, knows to be flashed with these images is given its key. */
+static void secured_boards(void)
+{
+    struct bench b;
+
+    secured_bench(&b, "encrypts_itself");
+    run_secured(&b, WORDS("--once"), "done", "");
+    run_secured(&b, WORDS("--once"), "failed", "flash_encrypted");
+    run_secured(&b, WORDS("--once", "--secured=handover"), "done", "");
+    CHECK(bench_check_custody(&b) == 1, "one key");
+    bench_images(&b, KL_CHIP_ESP32C3);
+    run_secured(&b, WORDS("--once", "--secured=handover"), "failed", "flash_encrypted");
+    bench_remove(&b);
+
+    secured_bench(&b, "encrypts_itself,brownout=3");
+    run_secured(&b, WORDS("--once"), "failed", "flash_encrypted");
+    bench_remove(&b);
+    secured_bench(&b, "encrypts_itself,brownout=3");
+    run_secured(&b, WORDS("--once", "--secured=handover"), "done", "");
+    bench_remove(&b);
+    secured_bench(&b, "flash_encrypted"); /* somebody else's lock */
+    run_secured(&b, WORDS("--once", "--secured=handover"), "failed", "flash_encrypted");
+    bench_remove(&b);
+}
+
+const struct e2e_case cases_images[] = {{"merged_image", merged_image},
+                                        {"chip_shown", chip_shown},
+                                        {"secured_boards", secured_boards},
+                                        {NULL, NULL}};

@@ -212,7 +212,7 @@ static void second_by_mount(struct bench *b)
     static const char script[] =
         "mkdir \"$1.bind\" && trap 'rmdir \"$1.bind\"' EXIT && unshare -m true || exit 77\n"
         "unshare -m sh -c 'mount --bind \"$1\" \"$1.bind\" || exit 77\n"
-        "\"$0\" --headless --once --csv-file \"$1.bind/keys.csv\" "
+        "\"$0\" --headless --once --port rfc2217://127.0.0.1:9 --csv-file \"$1.bind/keys.csv\" "
         "--firmware \"$1/firmware.bin\"' \"$0\" \"$1\"";
     struct process p;
 

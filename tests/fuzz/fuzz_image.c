@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "adapters/bundle/content.h"
 #include "adapters/bundle/image.h"
 #include "keyline/bundle_load.h"
 
@@ -48,15 +49,17 @@ static void check(uint8_t *data, size_t size)
     struct kl_image_info info, again;
     char why[KL_TEXT_MAX] = "";
 
+    must(kl_content_name(kl_content_of(data, size))[0] != '\0');
     if (kl_image_read(data, size, &info, why)) {
         must(why[0] != '\0' && strlen(why) < sizeof why);
         return;
     }
     must(info.length <= size && info.length >= 16);
+    must(info.end >= info.length && info.end <= size && info.rest <= size - info.end);
     must(info.digest_at == 0 || info.digest_at + 32 == info.length);
     must(info.chip == KL_CHIP_NONE || kl_chip(info.chip) != NULL);
     must(strlen(info.project) <= 32 && strlen(info.version) <= 32);
-    if (data[0] != KL_IMAGE_MAGIC)
+    if (data[0] != KL_IMAGE_MAGIC || info.signature != KL_SIGNATURE_NONE)
         return;
     kl_image_patch(data, &info, 2, 0xf, 0x30);
     must(!kl_image_read(data, size, &again, why));

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "adapters/bundle/boot_rule.h"
 #include "adapters/bundle/image.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -45,6 +46,28 @@ static void check_row(const struct kl_partition_table *t, unsigned i)
     }
 }
 
+static bool is_row_of(const struct kl_partition_table *t, const struct kl_partition *row)
+{
+    return row >= t->row && row < t->row + t->count;
+}
+
+/* Any bytes as the choice of the program: what is started is a program of this table, and a choice
+   that was made for one starts it. */
+static void check_start(const struct kl_partition_table *t, const uint8_t *data, size_t size)
+{
+    static uint8_t otadata[KL_OTA_SIZE];
+    struct kl_boot_choice choice;
+
+    memset(otadata, 0xff, sizeof otadata);
+    memcpy(otadata, data, size < KL_OTA_RECORD ? size : KL_OTA_RECORD);
+    memcpy(otadata + KL_OTA_SECTOR, data + size / 2, size < 64 ? size / 2 : KL_OTA_RECORD);
+    choice = kl_boot_choose(t, otadata);
+    must(!choice.row || (is_row_of(t, choice.row) && choice.row->type == 0));
+    for (unsigned i = 0; i < t->count; i++)
+        if (kl_boot_make_choice(t, &t->row[i], otadata))
+            must(kl_boot_choose(t, otadata).row == &t->row[i]);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct kl_partition_table table;
@@ -62,6 +85,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         must(table.count <= KL_PARTITIONS_MAX);
         for (unsigned i = 0; i < table.count; i++)
             check_row(&table, i);
+        check_start(&table, data, size);
         must(table.count == 0 || kl_partition_find(&table, table.row[0].type, -1) == &table.row[0]);
     }
     free(copy);

@@ -91,17 +91,20 @@ def to_sector(data):
 
 
 def signed_v2(data, blocks=1, version=2, wrong=False):
+    """version 4: ECDSA P-384, which writes a 3 and its own digest."""
     data = to_sector(data)
-    digest = hashlib.sha256(data + (b'x' if wrong else b'')).digest()
+    digest = hashlib.sha256 if version < 4 else hashlib.sha384
+    digest = digest(data + (b'x' if wrong else b'')).digest()
     out = b''
     for n in range(blocks):
-        block = struct.pack('<BBH', 0xE7, version, 0) + digest + noise(1160, 20 + n)
+        block = struct.pack('<BBH', 0xE7, min(version, 3), version > 3)
+        block = block + digest + noise(1192 - len(digest), 20 + n)
         out += block + struct.pack('<I', zlib.crc32(block)) + bytes(16)
     return data + out.ljust(4096, b'\xff')
 
 
-def signed_v1(data):
-    return data + bytes(4) + noise(64, 30)
+def signed_v1(data, padding=12):
+    return data + bytes(padding) + bytes(4) + noise(64, 30)
 
 
 def nvs(pages=3):

@@ -14,6 +14,7 @@ A case is a function: it puts files into its folder and returns what is expected
     same 0x… FILE      the board holds this file there, byte for byte
     remedy WORDS       with these options the same input is good; a message names them
     does WORDS         the same, and no message names them
+    on-nothing         good, but no board is tried: it would need more than these images
 """
 import json
 import os
@@ -493,6 +494,19 @@ def signed_v2_ecdsa():
 
 
 @case
+def signed_v2_ecdsa_384():
+    signed(signed_v2(bootloader('esp32'), version=4), signed_v2(program('esp32'), version=4))
+    return ['args --firmware @', 'starts factory 0x10000', 'same 0x1000 bootloader.bin',
+            'same 0x10000 app.bin', 'found bootloader.bin is signed']
+
+
+@case
+def signed_v2_ecdsa_384_then_patched():
+    signed(signed_v2(bootloader('esp32'), version=4, wrong=True), program('esp32'))
+    return ['args --firmware @', 'problem bootloader.bin was changed after it was signed']
+
+
+@case
 def signed_v2_then_patched():
     signed(signed_v2(bootloader('esp32'), wrong=True), program('esp32'))
     return ['args --firmware @', 'problem bootloader.bin was changed after it was signed']
@@ -538,6 +552,33 @@ def signed_v1_bootloader():
     return ['args --image 0x0:@/bootloader-reflash-digest.bin --image 0x8000:@/table.bin'
             ' --image 0x10000:@/app.bin', 'starts factory 0x10000',
             'same 0x0 bootloader-reflash-digest.bin']
+
+
+@case
+def signed_v1_bootloader_at_its_old_place():
+    beside(rows=ONE)
+    digest = noise(192, 40).ljust(0x1000, b'\xff')
+    put('digested.bin', digest + bootloader('esp32'))
+    rest = ' --image 0x8000:@/partitions.bin --image 0x10000:@/firmware.bin'
+    return ['args --image 0x1000:@/digested.bin' + rest,
+            'problem begins with a digest for Secure Boot V1',
+            'remedy --image 0x0:@/digested.bin &' + rest]
+
+
+@case
+def data_in_the_bootloaders_place():
+    beside(rows=ONE)
+    put('data.bin', noise(3000))
+    rest = ' --image 0x8000:@/partitions.bin --image 0x10000:@/firmware.bin'
+    return ['args --image 0x1000:@/data.bin' + rest, 'problem lies in the bootloader\'s place',
+            'does --image 0x1000:@/bootloader.bin' + rest]
+
+
+@case
+def no_bootloader():
+    beside(rows=ONE)
+    return ['args --image 0x8000:@/partitions.bin --image 0x10000:@/firmware.bin',
+            'warning no bootloader is among the images', 'on-nothing']
 
 
 @case
@@ -884,6 +925,37 @@ def zephyr_mcuboot():
     put('zephyr.signed.bin', b'\x3d\xb8\xf3\x96' + noise(9000))
     return ['args --firmware @/zephyr.signed.bin', 'problem is a program for MCUboot',
             'does --image 0x0:@/mcuboot.bin --image 0x20000:@/zephyr.signed.bin']
+
+
+def runners(address):
+    return 'config:\n  board_dir: x\nargs:\n  esp32:\n    - --esp-app-address=%s\n' \
+           '    - --esp-flash-size=4MB\n' % address
+
+
+@case
+def zephyr_sysbuild():
+    put('build/mcuboot/zephyr/zephyr.bin', bootloader('esp32c3', 20000))
+    put('build/mcuboot/zephyr/runners.yaml', runners('0x0'))
+    put('build/hello/zephyr/zephyr.bin', b'not this one')
+    put('build/hello/zephyr/zephyr.signed.bin', b'\x3d\xb8\xf3\x96' + noise(9000))
+    put('build/hello/zephyr/runners.yaml', runners('0x20000'))
+    return ['args --firmware @', 'same 0x20000 build/hello/zephyr/zephyr.signed.bin',
+            'same 0x0 build/mcuboot/zephyr/zephyr.bin']
+
+
+@case
+def zephyr_with_runners():
+    put('build/zephyr/zephyr.bin', simple_boot('esp32'))
+    put('build/zephyr/runners.yaml', runners('0x1000'))
+    return ['args --firmware @/build', 'alone', 'same 0x1000 build/zephyr/zephyr.bin']
+
+
+@case
+def nuttx_with_downloaded_files():
+    put('nuttx.bin', old_program('esp32s2'))
+    put('bootloader-esp32s2.bin', bootloader('esp32s2'))
+    put('partition-table-esp32s2.bin', table(ONE))
+    return ['args --firmware @', 'starts factory 0x10000', 'same 0x10000 nuttx.bin']
 
 
 @case

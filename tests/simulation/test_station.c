@@ -216,6 +216,80 @@ static void skipped_sent_keeps_its_key(void **state)
     assert_string_equal(snap.slot[0].label, "dev-0000");
 }
 
+static void bind(unsigned slot, const char *label)
+{
+    struct kl_event ev = world_make(w, KL_EV_COMMAND, slot);
+
+    ev.u.command = (struct kl_command){.kind = KL_CMD_BIND, .slot = slot};
+    kl_copy(ev.u.command.argument, sizeof ev.u.command.argument, label);
+    kl_station_feed(w->st, &ev);
+}
+
+/* A person scans a label while the board is flashed: that key is its, and nobody else's. */
+static void a_bound_label_goes_to_its_board(void **state)
+{
+    (void)state;
+    world_start(w, 4);
+    put_in(w, 0, board_with(w, ""));
+    put_in(w, 1, board_with(w, ""));
+    wait_for(0, KL_ST_FLASHING, 10);
+    assert_string_equal(kl_station_unbindable(w->st, 0, "dev-9999"), "no key has this label");
+    assert_string_equal(kl_station_unbindable(w->st, 2, "dev-0001"), "no board is there");
+    assert_null(kl_station_unbindable(w->st, 0, "dev-0002"));
+    bind(0, "dev-0002");
+    assert_non_null(kl_station_unbindable(w->st, 0, "dev-0003"));
+    pass(30);
+    assert_int_equal(snap.slot[0].state, KL_ST_DONE);
+    assert_string_equal(snap.slot[0].label, "dev-0002");
+    assert_int_equal(snap.slot[1].state, KL_ST_DONE);
+    assert_string_equal(snap.slot[1].label, "dev-0000");
+    put_in(w, 2, board_with(w, ""));
+    wait_for(2, KL_ST_FLASHING, 10);
+    assert_string_equal(kl_station_unbindable(w->st, 2, "dev-0002"),
+                        "this label is spent: a board has its key");
+    bind(2, "dev-0002"); /* refused, and told */
+    pass(30);
+    assert_string_equal(snap.slot[2].label, "dev-0001");
+}
+
+/* It stays the board's if nothing was sent: another one never gets it. */
+static void a_bound_label_stays_with_a_skipped_board(void **state)
+{
+    (void)state;
+    world_start(w, 2);
+    put_in(w, 0, board_with(w, ""));
+    wait_for(0, KL_ST_FLASHING, 10);
+    bind(0, "dev-0000");
+    world_command(w, KL_CMD_SKIP, 0);
+    put_in(w, 1, board_with(w, ""));
+    pass(30);
+    assert_int_equal(snap.slot[0].state, KL_ST_SKIPPED);
+    assert_string_equal(snap.slot[1].label, "dev-0001");
+    assert_true(w->key[0].reserved);
+    world_command(w, KL_CMD_RETRY, 0);
+    pass(30);
+    assert_int_equal(snap.slot[0].state, KL_ST_DONE);
+    assert_string_equal(snap.slot[0].label, "dev-0000");
+}
+
+/* Bound when every key was gone but this one, and while the disk is slow. */
+static void a_bound_label_on_a_slow_disk(void **state)
+{
+    (void)state;
+    w->w.disk_slow = 1000000;
+    world_start(w, 2);
+    put_in(w, 0, board_with(w, ""));
+    wait_for(0, KL_ST_FLASHING, 10);
+    bind(0, "dev-0001");
+    put_in(w, 1, board_with(w, ""));
+    wait_for(1, KL_ST_RESERVING, 20);
+    w->w.disk_slow = 0;
+    pass(30);
+    assert_string_equal(snap.slot[0].label, "dev-0001");
+    assert_string_equal(snap.slot[1].label, "dev-0000");
+    assert_int_equal(snap.keys.free, 0);
+}
+
 static void erased_and_given_its_own_key(void **state)
 {
     (void)state;
@@ -265,6 +339,77 @@ static void keys_run_out_and_come(void **state)
     assert_int_equal(snap.first_pass, 2);
     assert_true(snap.median_board > 0 && snap.boards_per_hour > 0);
     assert_true(snap.keys_empty_in != KL_NEVER);
+}
+
+/* The store is asked for it by the bench: no board has anything to do with it. */
+static void released_by_an_operator(void **state)
+{
+    struct kl_event ev;
+    struct kl_action a;
+
+    (void)state;
+    w->slots = 0; /* nothing is plugged in, there is not even a slot */
+    world_start(w, 1);
+    w->key[0].reserved = true;
+    w->key[0].mac = (struct kl_mac){{0x24, 0x6f, 0x28, 0, 0, 1}};
+    disk_load(w);
+    ev = world_make(w, KL_EV_COMMAND, 0);
+    ev.u.command = (struct kl_command){.kind = KL_CMD_RELEASE,
+                                       .fingerprint = w->key[0].key.fingerprint,
+                                       .argument = "its board broke"};
+    kl_station_feed(w->st, &ev);
+    memset(&ev, 0xaa, sizeof ev); /* valid during the feed only */
+    assert_true(kl_station_next(w->st, &a));
+    assert_int_equal(a.kind, KL_AC_STORE);
+    assert_int_equal(a.slot, KL_BENCH);
+    assert_int_equal(a.u.store.op, KL_OP_RELEASE);
+    assert_string_equal(a.u.store.reason, "its board broke");
+    disk_request(w, &a);
+    pass(1);
+    assert_false(w->key[0].reserved);
+    assert_int_equal(snap.keys.free, 1);
+}
+
+/* … without being asked again: its next prompt is up to half a second away. */
+static void a_key_given_back_serves_who_waits(void **state)
+{
+    struct kl_event ev;
+
+    (void)state;
+    world_start(w, 1);
+    w->key[0].reserved = true;
+    w->key[0].mac = (struct kl_mac){{0x24, 0x6f, 0x28, 0, 0, 77}};
+    disk_load(w);
+    put_in(w, 0, board_with(w, ""));
+    wait_for(0, KL_ST_ASKING, 20);
+    assert_int_equal(snap.slot[0].fault.reason, KL_FAULT_NO_KEYS);
+    ev = world_make(w, KL_EV_COMMAND, 0);
+    ev.u.command = (struct kl_command){.kind = KL_CMD_RELEASE,
+                                       .fingerprint = w->key[0].key.fingerprint,
+                                       .argument = "its board broke"};
+    kl_station_feed(w->st, &ev);
+    drain(w);
+    step_until(w, w->now + KL_MS(20));
+    kl_station_look(w->st, &snap);
+    assert_true(snap.slot[0].state > KL_ST_ASKING && snap.slot[0].state <= KL_ST_SENDING);
+    wait_for(0, KL_ST_DONE, 20);
+}
+
+/* --once: a slot in which nothing is plugged in gets its answer at once, and is not tried again. */
+static void empty_slots_are_given_up(void **state)
+{
+    (void)state;
+    w->config.once = true;
+    w->config.retries = 5;
+    world_start(w, 4);
+    put_in(w, 0, board_with(w, ""));
+    pass(60);
+    assert_int_equal(snap.slot[0].state, KL_ST_DONE);
+    assert_int_equal(snap.slot[1].state, KL_ST_FAILED);
+    assert_int_equal(snap.slot[1].fault.reason, KL_FAULT_PORT_ERROR);
+    assert_true(snap.slot[1].retry_at == KL_NEVER);
+    assert_int_equal(snap.slot[1].tries, 1);
+    assert_true(w->rested);
 }
 
 static void several_failing_point_at_the_hub(void **state)
@@ -497,9 +642,15 @@ int main(void)
         ON_BENCH(paused_and_resumed),
         ON_BENCH(skipped_unsent_gives_its_key_back),
         ON_BENCH(skipped_sent_keeps_its_key),
+        ON_BENCH(a_bound_label_goes_to_its_board),
+        ON_BENCH(a_bound_label_stays_with_a_skipped_board),
+        ON_BENCH(a_bound_label_on_a_slow_disk),
         ON_BENCH(erased_and_given_its_own_key),
         ON_BENCH(all_failed_are_tried_again),
         ON_BENCH(keys_run_out_and_come),
+        ON_BENCH(released_by_an_operator),
+        ON_BENCH(a_key_given_back_serves_who_waits),
+        ON_BENCH(empty_slots_are_given_up),
         ON_BENCH(several_failing_point_at_the_hub),
         ON_BENCH(moved_before_its_old_slot_has_heard),
         ON_BENCH(native_usb_is_followed),

@@ -365,6 +365,36 @@ static void a_rom_that_hangs_is_soon_given_up(void **state)
         }
 }
 
+/* Nothing but the first rate passes: every rate is tried once, and the next board there is spared.
+ */
+static void a_wire_for_one_rate_is_soon_known(void **state)
+{
+    static const uint32_t bauds[] = {921600, 2000000};
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct lb b;
+        struct lb_options o = {.chip = KL_CHIP_ESP32,
+                               .link = KL_LINK_RFC2217,
+                               .stub = true,
+                               .baud = bauds[i],
+                               .paced = true};
+        lb_open(&b, &o);
+        b.garbled_above = 115200;
+        kl_us time = time_to_identify(&b);
+        print_message("%u baud: %lld us\n%s", bauds[i], (long long)time, b.notes);
+        assert_true(time < KL_SEC(15));
+        assert_int_equal(kl_loader_identity(&b.loader)->baud, 115200);
+        assert_true(kl_loader_identity(&b.loader)->stub);
+        assert_int_equal(lb_run(&b, KL_LOADER_RUN, NULL), KL_LOADER_DONE);
+        next_board(&b, &o);
+        b.garbled_above = 115200;
+        assert_true(time_to_identify(&b) < KL_MS(1500));
+        assert_true(kl_loader_identity(&b.loader)->stub);
+        lb_close(&b);
+    }
+}
+
 /* The upload goes at the ROM's higher rate; where the stub greets at the first one it is found
    there, and the next time at once. */
 static void a_stub_is_found_at_whichever_rate_it_speaks(void **state)
@@ -744,6 +774,7 @@ int main(void)
         cmocka_unit_test(a_rom_without_md5_is_still_verified),
         cmocka_unit_test(a_rom_gets_through_a_line_that_loses_some),
         cmocka_unit_test(a_rom_that_hangs_is_soon_given_up),
+        cmocka_unit_test(a_wire_for_one_rate_is_soon_known),
         cmocka_unit_test(a_stub_is_found_at_whichever_rate_it_speaks),
         cmocka_unit_test(a_rom_that_refuses_a_rate_gets_its_stub_slowly),
         cmocka_unit_test(a_stub_that_greets_and_dies_leads_to_the_rom),

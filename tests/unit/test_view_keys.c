@@ -251,6 +251,18 @@ static void commands_and_answers_wait(void **state)
     assert_false(kl_view_is_at_once(&view, KL_KEYCODE_ESCAPE));
 }
 
+/* The help page is whole on 80 columns, and so are its keys. */
+static void help_fits(void **state)
+{
+    const char *what, *name;
+
+    (void)state;
+    for (unsigned i = 0; (name = kl_view_binding(i, &what)); i++) {
+        assert_in_range(kl_text_width(name), 1, 16);
+        assert_in_range(kl_text_width(what), 1, 59);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -263,6 +275,7 @@ int main(void)
         cmocka_unit_test_setup(q_goes_back_and_asks_on_the_bench, start),
         cmocka_unit_test_setup(what_can_not_be_done_says_why, start),
         cmocka_unit_test_setup(commands_and_answers_wait, start),
+        cmocka_unit_test_setup(help_fits, start),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
 

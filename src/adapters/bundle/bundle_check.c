@@ -80,6 +80,30 @@ static void check_boot_place(struct parts *p)
     }
 }
 
+/* A chip starts nothing from a bootloader's place that holds something else. */
+static void check_boot_contents(struct parts *p)
+{
+    uint32_t right = p->chip ? kl_chip(p->chip)->bootloader_offset : 0;
+
+    for (unsigned i = 0; p->chip && i < p->count; i++) {
+        const struct part *part = &p->part[i];
+        bool covers = part->offset <= right && right < end_of(part);
+        if (!covers || part->role == ROLE_BOOTLOADER || part->role == ROLE_MERGED ||
+            part->misplaced)
+            continue;
+        if (part->size > SECTOR + 64 && part->data[SECTOR] == KL_IMAGE_MAGIC)
+            problem(p,
+                    "%s begins with a digest for Secure Boot V1, and the bootloader behind it: it "
+                    "belongs at 0x0: --image 0x0:%s",
+                    part->path, part->path);
+        else
+            problem(p,
+                    "%s is %s, but lies in the bootloader's place (0x%x): no board would start; "
+                    "put the build's bootloader there",
+                    part->path, kl_content_name(part->content), right);
+    }
+}
+
 /* Data may begin within a sector, if the table has a partition there. */
 static bool may_be_crooked(const struct parts *p, const struct part *part)
 {
@@ -267,6 +291,9 @@ static void check_contents(struct parts *p)
             check_neighbours(p, part);
         }
     }
+    if (apps > 0 && p->chip != KL_CHIP_ESP8266 && p->report->problem_count == 0 &&
+        !part_with(p, ROLE_BOOTLOADER) && !part_with(p, ROLE_MERGED))
+        warning(p, "no bootloader is among the images: boards have to have one already");
     if (p->have_table && !kl_partition_find(&p->table, TYPE_APP, -1))
         problem(p, "the partition table has no app partition: no program could start; correct it");
     if (apps == 0 && p->count > 0 && p->chip != KL_CHIP_ESP8266 && !p->alone &&
@@ -351,6 +378,7 @@ void check_parts(struct parts *p)
     check_revisions(p);
     plan_parts(p);
     check_boot_place(p);
+    check_boot_contents(p);
     check_alignment(p);
     check_overlaps(p);
     check_table(p);

@@ -26,33 +26,40 @@ static void stem_of(const char *path, char out[NAME_MAX_SHOWN])
         out[n - 4] = '\0';
 }
 
-/* In `names` a * stands for the firmware's own name. */
-static bool companion(const char *firmware, const char *const *names, char out[PATH_MAX])
+/* In `names` a * stands for the firmware's own name, a # for the chip's. */
+static bool companion(const char *firmware, enum kl_chip_id chip, const char *const *names,
+                      char out[PATH_MAX])
 {
     char stem[NAME_MAX_SHOWN], name[2 * NAME_MAX_SHOWN];
 
     stem_of(firmware, stem);
     for (unsigned i = 0; names[i]; i++) {
-        const char *star = names[i][0] == '*' ? stem : "";
-        snprintf(name, sizeof name, "%s%s", star, names[i] + (names[i][0] == '*'));
+        size_t before = strcspn(names[i], "*#");
+        bool wild = names[i][before] != '\0';
+        const char *inside = !wild                     ? ""
+                             : names[i][before] == '*' ? stem
+                             : chip                    ? kl_chip(chip)->slug
+                                                       : "";
+        snprintf(name, sizeof name, "%.*s%s%s", (int)before, names[i], inside,
+                 names[i] + before + wild);
         if (beside(out, firmware, name) && is_file(out) && strcmp(out, firmware) != 0)
             return true;
     }
     return false;
 }
 
-static const char *const bootloaders[] = {"*.bootloader.bin",          "*-bootloader.bin",
-                                          "*_bootloader.bin",          "bootloader.bin",
-                                          "bootloader/bootloader.bin", NULL};
-static const char *const tables[] = {"*.partitions.bin",
-                                     "*.partition-table.bin",
-                                     "*-partitions.bin",
-                                     "*_partitions.bin",
-                                     "partitions.bin",
-                                     "partition.bin",
-                                     "partition-table.bin",
-                                     "partition_table/partition-table.bin",
-                                     NULL};
+static const char *const bootloaders[] = {"*.bootloader.bin",
+                                          "*-bootloader.bin",
+                                          "*_bootloader.bin",
+                                          "bootloader.bin",
+                                          "bootloader/bootloader.bin",
+                                          "bootloader-#.bin",
+                                          NULL};
+static const char *const tables[] = {"*.partitions.bin",      "*.partition-table.bin",
+                                     "*-partitions.bin",      "*_partitions.bin",
+                                     "partitions.bin",        "partition.bin",
+                                     "partition-table.bin",   "partition_table/partition-table.bin",
+                                     "partition-table-#.bin", NULL};
 static const char *const ota_data[] = {"*.boot_app0.bin", "boot_app0.bin", "ota_data_initial.bin",
                                        NULL};
 
@@ -71,23 +78,24 @@ static uint32_t table_place(const char *firmware)
 
 static void add_companions(struct parts *p, const char *firmware)
 {
+    enum kl_chip_id chip = p->part[0].is_image ? p->part[0].info.chip : KL_CHIP_NONE;
     char path[PATH_MAX];
 
-    if (companion(firmware, bootloaders, path))
+    if (companion(firmware, chip, bootloaders, path))
         add_named(p, ROLE_BOOTLOADER, path, OFFSET_UNKNOWN);
     else
         problem(p,
                 "%s: there is no bootloader.bin beside it; put it there, or name all images with "
                 "--image",
                 firmware);
-    if (companion(firmware, tables, path))
+    if (companion(firmware, chip, tables, path))
         add_named(p, ROLE_TABLE, path, table_place(firmware));
     else
         problem(p,
                 "%s: there is no partitions.bin, partition.bin or partition-table.bin beside it; "
                 "put it there, or name all images with --image",
                 firmware);
-    if (companion(firmware, ota_data, path))
+    if (companion(firmware, chip, ota_data, path))
         add_named(p, ROLE_OTA_DATA, path, OFFSET_UNKNOWN);
 }
 
@@ -184,7 +192,7 @@ static bool only_program(const char *folder, char out[PATH_MAX])
         globfree(&files);
     kind = found[FILE_PROGRAM] == 1 ? FILE_PROGRAM : FILE_MERGED;
     if (kind == FILE_PROGRAM && found[FILE_MERGED] == 1 &&
-        !companion(path[FILE_PROGRAM], bootloaders, out))
+        !companion(path[FILE_PROGRAM], KL_CHIP_NONE, bootloaders, out))
         kind = FILE_MERGED;
     return found[kind] == 1 && kl_copy(out, PATH_MAX, path[kind]);
 }
@@ -259,24 +267,49 @@ static const char *without_dot(const char *path)
     return path[0] == '.' && path[1] == '/' ? path + 2 : path;
 }
 
-/* Beside the program, but not flashed: said, so that nobody takes it for flashed. */
+enum {
+    TOLD_MAX = 6 /* a folder may hold anything */
+};
+
+static bool is_taken(const struct parts *p, const char *path)
+{
+    for (unsigned n = 0; n < p->count; n++)
+        if (strcmp(without_dot(p->part[n].path), without_dot(path)) == 0)
+            return true;
+    return false;
+}
+
+/* What belongs to a build, but is not flashed by itself: file systems, storage, other programs. */
+static bool is_worth_telling(enum kl_content content)
+{
+    return content == KL_CONTENT_IMAGE || content == KL_CONTENT_NVS ||
+           content == KL_CONTENT_SPIFFS || content == KL_CONTENT_LITTLEFS ||
+           content == KL_CONTENT_FAT || content == KL_CONTENT_OTADATA;
+}
+
+/* Said, so that nobody takes it for flashed. */
 static void tell_left_out(struct parts *p, const char *folder)
 {
+    unsigned count, told = 0, more = 0;
     glob_t files;
-    unsigned count = list_folder(folder, "*.bin", &files);
 
+    count = list_folder(folder, "*.bin", &files);
     for (unsigned i = 0; i < count; i++) {
         const char *wrong, *path = files.gl_pathv[i];
-        bool taken = false;
-        for (unsigned n = 0; n < p->count; n++)
-            taken |= strcmp(without_dot(p->part[n].path), without_dot(path)) == 0;
         size_t size = 0;
-        uint8_t *data = taken ? NULL : read_whole_file(path, &size, &wrong);
-        if (data)
-            left_out(p, "%s: %s; --image OFFSET:FILE would flash it too", path,
-                     kl_content_name(kl_content_of(data, size)));
+        uint8_t *data = is_taken(p, path) ? NULL : read_whole_file(path, &size, &wrong);
+        enum kl_content content = data ? kl_content_of(data, size) : KL_CONTENT_UNKNOWN;
         free(data);
+        if (!is_worth_telling(content))
+            continue;
+        if (told++ < TOLD_MAX)
+            left_out(p, "%s: %s; --image OFFSET:FILE would flash it too", path,
+                     kl_content_name(content));
+        else
+            more++;
     }
+    if (more > 0)
+        left_out(p, "%u more files in %s", more, folder);
     if (count > 0)
         globfree(&files);
 }
@@ -334,8 +367,9 @@ static bool is_stale(struct parts *p, const char *folder, const char *list)
     if (args && beside(firmware, inside, "firmware.bin") && is_file(firmware) &&
         list_beside(list, other, args) && strcmp(other, list) == 0 &&
         !list_names(args, "firmware.bin"))
-        stale = !list_is_whole(list, args) ||
-                (companion(firmware, bootloaders, path) && companion(firmware, tables, path));
+        stale =
+            !list_is_whole(list, args) || (companion(firmware, KL_CHIP_NONE, bootloaders, path) &&
+                                           companion(firmware, KL_CHIP_NONE, tables, path));
     if (stale)
         left_out(p, "%s: it names other files than the firmware.bin beside it", list);
     free(args);
@@ -353,10 +387,11 @@ static unsigned find_builds(struct parts *p, const char *folder, glob_t *out)
         "*.ino.bin",
         "download.config",
         "zephyr/zephyr.bin",
-        "nuttx.bin",
         "nuttx.merged.bin",
+        "nuttx.bin",
         "*.factory.bin",
         "build/flasher_args.json",
+        "build/*/flasher_args.json",
         "build/*/flash_args",
         "build/*/*.ino.bin",
         "build/*.ino.bin",
@@ -380,6 +415,78 @@ static unsigned find_builds(struct parts *p, const char *folder, glob_t *out)
     return 0;
 }
 
+/* ---- Zephyr -----------------------------------------------------------------------------------
+ */
+
+enum {
+    RUNNERS_MAX = 64 << 10 /* bytes; what is behind them is not looked at */
+};
+
+/* The value of one of Zephyr's options for its flasher, up to the line's end; false if it has none.
+ */
+static bool runner_option(const char *text, const char *name, char out[PATH_MAX])
+{
+    const char *at = strstr(text, name);
+    size_t n;
+
+    if (!at)
+        return false;
+    at += strlen(name);
+    n = strcspn(at, "\r\n");
+    return snprintf(out, PATH_MAX, "%.*s", (int)(n < PATH_MAX ? n : PATH_MAX - 1), at) > 0;
+}
+
+static void add_at(struct parts *p, const char *path, const char *address)
+{
+    found(p, "%s goes to %s, as Zephyr's runners.yaml says", path, address);
+    add_named(p, ROLE_OTHER, path, (uint32_t)strtoul(address, NULL, 0));
+}
+
+/* One image of a Zephyr build: the file says where it goes. */
+static bool take_runner(struct parts *p, const char *runners)
+{
+    static char text[RUNNERS_MAX + 1];
+    char address[PATH_MAX], path[PATH_MAX], file[PATH_MAX];
+    FILE *in = fopen(runners, "rb");
+    size_t size = in ? fread(text, 1, RUNNERS_MAX, in) : 0;
+
+    if (in)
+        fclose(in);
+    text[size] = '\0';
+    if (!runner_option(text, "--esp-app-address=", address) ||
+        !beside(path, runners, "zephyr.signed.bin"))
+        return false;
+    if (!is_file(path) && !(beside(path, runners, "zephyr.bin") && is_file(path)))
+        return false;
+    add_at(p, path, address);
+    if (runner_option(text, "--esp-flash-bootloader=", file) &&
+        runner_option(text, "--esp-boot-address=", address) && is_file(file))
+        add_at(p, file, address);
+    if (runner_option(text, "--esp-flash-partition_table=", file) &&
+        runner_option(text, "--esp-partition-table-address=", address) && is_file(file))
+        add_at(p, file, address);
+    return true;
+}
+
+static bool find_zephyr(struct parts *p, const char *folder)
+{
+    static const char *const places[] = {"zephyr/runners.yaml", "*/zephyr/runners.yaml",
+                                         "build/zephyr/runners.yaml",
+                                         "build/*/zephyr/runners.yaml"};
+
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        glob_t runners;
+        unsigned count = list_folder(folder, places[i], &runners);
+        for (unsigned n = 0; n < count; n++)
+            take_runner(p, runners.gl_pathv[n]);
+        if (count > 0)
+            globfree(&runners);
+        if (p->count > 0)
+            return true;
+    }
+    return false;
+}
+
 static void find_in_folder(struct parts *p, const struct kl_bundle_options *options)
 {
     const char *folder = options->firmware;
@@ -390,6 +497,8 @@ static void find_in_folder(struct parts *p, const struct kl_bundle_options *opti
     kl_copy(bare, sizeof bare, folder);
     for (size_t n = strlen(bare); n > 1 && bare[n - 1] == '/'; n--)
         bare[n - 1] = '\0';
+    if (find_zephyr(p, bare))
+        return;
     count = find_builds(p, bare, &builds);
     if (count == 1)
         find_by_path(p, builds.gl_pathv[0], options);

@@ -1,5 +1,6 @@
 #include "signature.h"
 
+#include <sha2.h>
 #include <stdio.h>
 #include <string.h>
 #include <zlib.h>
@@ -21,17 +22,30 @@ static bool is_block(const uint8_t *block)
     return block[0] == 0xe7 && (block[1] == 2 || block[1] == 3);
 }
 
+/* An ECDSA block says in its third byte that its digest is SHA-384's. */
+static bool digest_fits(const uint8_t *block, const uint8_t *data, size_t size)
+{
+    uint8_t digest[SHA384_DIGEST_LENGTH];
+    SHA2_CTX sha;
+
+    if (block[1] != 3 || block[2] != 1) {
+        kl_sha256(data, size, digest);
+        return memcmp(block + 4, digest, 32) == 0;
+    }
+    SHA384Init(&sha);
+    SHA384Update(&sha, data, size);
+    SHA384Final(digest, &sha);
+    return memcmp(block + 4, digest, sizeof digest) == 0;
+}
+
 static const char *read_blocks(const uint8_t *data, size_t at, struct kl_image_info *info,
                                char why[KL_TEXT_MAX])
 {
-    uint8_t digest[32];
-
-    kl_sha256(data, at, digest);
     for (unsigned i = 0; i < BLOCKS_MAX; i++) {
         const uint8_t *block = data + at + i * BLOCK;
         if (!is_block(block))
             break;
-        if (memcmp(block + 4, digest, sizeof digest) != 0) {
+        if (!digest_fits(block, data, at)) {
             snprintf(why, KL_TEXT_MAX,
                      "was changed after it was signed: signature %u is for other bytes", i + 1);
             return why;
@@ -43,11 +57,14 @@ static const char *read_blocks(const uint8_t *data, size_t at, struct kl_image_i
     return NULL;
 }
 
-/* It ends the file, and nothing in it but its version tells it. */
-static bool is_v1(const uint8_t *data, size_t size, size_t at)
+/* It ends the file, with up to 15 bytes of padding before or behind it, and nothing in it but its
+   version, which is 0, tells it. */
+static bool is_v1(const uint8_t *data, size_t size, size_t from)
 {
-    return size - at == V1_SIZE && get32(data + at) == 0 && !all_are(data + at + 4, 64, 0) &&
-           !all_are(data + at + 4, 64, 0xff);
+    size_t left = size - from;
+
+    return left >= V1_SIZE && left < V1_SIZE + 16 && get32(data + from) == 0 &&
+           !all_are(data + from + 4, left - 4, 0) && !all_are(data + from + 4, left - 4, 0xff);
 }
 
 const char *kl_signature_read(const uint8_t *data, size_t size, struct kl_image_info *info,

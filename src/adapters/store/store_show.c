@@ -73,6 +73,7 @@ static bool collect(void *ctx, const struct kl_ledger_key *key)
         .kin = kin,
         .provisioned = provisioned,
         .mac = key->mac,
+        .same_bundle = c->worker->bundle[0] != '\0' && strcmp(key->bundle, c->worker->bundle) == 0,
     };
     c->failed = row->label == NULL;
     if (provisioned && at != UINT32_MAX && !c->worker->look_only)

@@ -147,6 +147,24 @@ static int find_ports(struct station *s)
     return status;
 }
 
+/* With --once a bench without a port would wait for ever: nothing can end. */
+static int look_for_any_port(const struct station *s)
+{
+    static struct kl_port_info ports[256];
+    int count;
+
+    if (!s->args.once || s->shell.place_count > 0)
+        return KL_EXIT_OK;
+    count = kl_ports_list(ports, 256, &s->shell.rules);
+    for (int i = 0; i < count; i++)
+        if (ports[i].usable)
+            return KL_EXIT_OK;
+    complain(
+        "--once: no board is plugged in and no --port is named; keyline ports shows every port "
+        "and why it is not used");
+    return KL_EXIT_USAGE;
+}
+
 /* ---- what is read before any board is touched -------------------------------------------------
  */
 
@@ -277,6 +295,7 @@ static int prepare(struct station *s)
     if (s->args.socket && !kl_wire_is_socket(s->args.socket))
         status = senseless("--socket: its name has to end in .socket");
     status = first_trouble(status, find_ports(s));
+    status = first_trouble(status, look_for_any_port(s));
     status = first_trouble(status, load_images(s, chip ? chip->id : KL_CHIP_NONE));
     status = first_trouble(status, status == KL_EXIT_OK ? open_store(s) : look_at_keys(s));
     if (status == KL_EXIT_HELD)
@@ -301,6 +320,7 @@ static int prepare(struct station *s)
         .max_flashing = (unsigned)s->args.max_flashing,
         .warn_keys = (uint32_t)s->args.warn_keys,
         .fixture = s->args.fixture,
+        .secured_handover = s->args.secured == 1,
         .sha256 = kl_sha256,
     };
     return KL_EXIT_OK;
@@ -330,6 +350,8 @@ static void hello(const struct station *s, const struct kl_bundle *b, struct kl_
     uv_gettimeofday(&now);
     h->since = now.tv_sec * 1000000 + now.tv_usec;
     kl_copy(h->csv, sizeof h->csv, s->args.csv);
+    h->prompt_timeout = s->args.prompt_timeout;
+    h->ack_timeout = s->args.ack_timeout;
     restart_settings(&s->args, h->settings, sizeof h->settings);
     gethostname(h->station, sizeof h->station - 1);
     if (!b)

@@ -32,6 +32,9 @@ static const struct option options[] = {
     CHOICE("flash-freq", flash_freq, "keep|80m|60m|48m|40m|30m|26m|24m|20m|16m|15m|12m", "the same"),
     CHOICE("flash-size", flash_size, "detect|keep", "the same (default detect)"),
     FLAG("erase", erase, "erase all of a board's flash first"),
+    CHOICE("secured", secured, "refuse|handover",
+           "a board with flash encryption or secure boot on (default refuse); handover:\n"
+           "if it was flashed with these images before, it is only given its key"),
 
     HEADING("Ports"),
     LIST("port", ports, "PORT",

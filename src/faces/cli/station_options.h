@@ -19,7 +19,7 @@ struct station_args {
     bool ascii, no_colour, read_only, bell, json;
     long baud, retries, count, max_flashing, warn_keys;
     kl_us prompt_timeout, ack_timeout, settle;
-    int confirm, flash_mode, flash_freq, flash_size, color;
+    int secured, confirm, flash_mode, flash_freq, flash_size, color;
 };
 
 /* Their names are the keys of the config files. */

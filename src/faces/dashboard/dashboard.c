@@ -370,6 +370,8 @@ static void take_hello(struct dashboard *d, const struct kl_wire_hello *h)
     kl_copy(m->version, sizeof m->version, h->project_version);
     kl_copy(m->chip, sizeof m->chip, h->chip);
     kl_copy(m->station, sizeof m->station, h->station);
+    m->prompt_timeout = h->prompt_timeout;
+    m->ack_timeout = h->ack_timeout;
     kl_copy(m->digest, 9, h->digest);
     since_words(h->since, m->since, sizeof m->since);
     m->build_stale = false;
@@ -386,6 +388,16 @@ static void take_in_doubt(struct dashboard *d, const struct kl_wire_message *msg
 static struct kl_log *log_of(struct dashboard *d, unsigned slot)
 {
     return slot < KL_SLOTS_MAX ? &d->model.log[slot] : &d->model.events;
+}
+
+/* Lines that begin with -- are what was done to the board, the others what it says itself. */
+static void take_log(struct dashboard *d, unsigned slot, const char *text)
+{
+    uint64_t passed = uv_now(&d->loop) - d->snap_at;
+
+    if (slot < KL_SLOTS_MAX && strncmp(text, "-- ", 3) != 0)
+        d->model.heard_at[slot] = d->snap.at + (kl_us)passed * 1000;
+    kl_log_add(log_of(d, slot), text);
 }
 
 static void take_message(struct dashboard *d, const struct kl_wire_message *msg,
@@ -408,7 +420,7 @@ static void take_message(struct dashboard *d, const struct kl_wire_message *msg,
         run_clock(d);
         break;
     case KL_WIRE_LOG:
-        kl_log_add(log_of(d, msg->u.log.slot), msg->u.log.text);
+        take_log(d, msg->u.log.slot, msg->u.log.text);
         break;
     case KL_WIRE_LOG_GAP:
         snprintf(text, sizeof text, "(%llu lines left out)", (unsigned long long)msg->u.gap.lines);
@@ -617,6 +629,7 @@ static int work(const struct kl_dashboard_options *options, char error[256])
         return status;
     }
     d->view = (struct kl_view){.ascii = term.ascii,
+                               .console = term.console,
                                .mono = term.mono,
                                .read_only = options->read_only,
                                .locked = options->phrase != NULL};

@@ -159,6 +159,17 @@ int kl_text_width(const char *text)
     return width;
 }
 
+const char *kl_text_behind(const char *text, int columns)
+{
+    while (*text && columns > 0) {
+        char one[KL_CELL_BYTES];
+        size_t bytes;
+        columns -= as_shown(text, &bytes, one);
+        text += bytes;
+    }
+    return text;
+}
+
 int kl_grid_text_right(struct kl_grid *g, int row, int end, int width, enum kl_style style,
                        const char *text)
 {

@@ -65,6 +65,8 @@ void kl_grid_fill(struct kl_grid *g, int row, int col, int rows, int cols, enum 
 void kl_grid_tint(struct kl_grid *g, int row, int col, int rows, int cols, enum kl_style style);
 /* Roughly the bytes that a terminal needs to get from one to the other, of the same size. */
 size_t kl_grid_cost(const struct kl_grid *from, const struct kl_grid *to);
+/* What follows the first `columns` columns of `text`. */
+const char *kl_text_behind(const char *text, int columns);
 /* Columns that `text` takes. */
 int kl_text_width(const char *text);
 

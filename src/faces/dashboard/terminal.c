@@ -33,7 +33,7 @@ static const struct look looks[KL_STYLE_COUNT] = {
     [KL_STYLE_SELECTED] = {COLOR_CYAN, -1, 51, -1, A_BOLD, A_BOLD},
     [KL_STYLE_BUSY] = {COLOR_CYAN, -1, 81, -1, A_BOLD, 0},
     [KL_STYLE_WAIT] = {COLOR_YELLOW, -1, 220, -1, A_BOLD, A_BOLD},
-    [KL_STYLE_PASS] = {COLOR_BLACK, COLOR_GREEN, 16, 41, 0, A_REVERSE},
+    [KL_STYLE_PASS] = {COLOR_BLACK, COLOR_GREEN, 16, 41, 0, A_BOLD},
     [KL_STYLE_FAIL] = {COLOR_WHITE, COLOR_RED, 231, 124, A_BOLD, A_REVERSE | A_BOLD},
     [KL_STYLE_WARN] = {COLOR_BLACK, COLOR_YELLOW, 16, 220, 0, A_REVERSE},
     [KL_STYLE_DONE] = {COLOR_CYAN, -1, 81, -1, 0, 0},
@@ -105,6 +105,7 @@ bool kl_term_open(struct kl_term_options *options, char error[256])
     typeahead(-1); /* keys are read by input.c: drawing does not look for them */
     curs_set(0);
     leaveok(stdscr, TRUE);
+    options->console = strncmp(termname(), "linux", 5) == 0;
     options->mono |= wants_no_colour() || !has_colors();
     if (!options->mono) {
         start_color();

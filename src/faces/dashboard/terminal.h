@@ -8,8 +8,9 @@
 #include "grid.h"
 
 struct kl_term_options {
-    bool ascii; /* no line drawing, no symbols beyond ASCII (also if the locale is not UTF-8) */
-    bool mono;  /* no colours (also NO_COLOR and terminals without) */
+    bool ascii;   /* no line drawing, no symbols beyond ASCII (also if the locale is not UTF-8) */
+    bool console; /* set if the terminal is a Linux console: few glyphs */
+    bool mono;    /* no colours (also NO_COLOR and terminals without) */
 };
 
 enum kl_term_fitness {

@@ -31,14 +31,19 @@ enum kl_style state_style(enum kl_state s)
     }
 }
 
-const char *state_symbol(enum kl_state s, bool ascii)
+enum glyphs glyphs_of(const struct kl_view *v)
+{
+    return v->ascii ? GLYPHS_ASCII : v->console ? GLYPHS_CONSOLE : GLYPHS_ALL;
+}
+
+const char *state_symbol(enum kl_state s, enum glyphs glyphs)
 {
     static const char *const symbols[][2] = {
 #define X(name, word, utf8, plain) [KL_ST_##name] = {utf8, plain},
         KL_STATES(X)
 #undef X
     };
-    return symbols[s][ascii];
+    return symbols[s][glyphs != GLYPHS_ALL];
 }
 
 void format_time(char out[24], kl_us t)
@@ -54,15 +59,14 @@ void format_time(char out[24], kl_us t)
 }
 
 void draw_box(struct kl_grid *g, int row, int col, int rows, int cols, enum kl_style style,
-              bool ascii, bool heavy)
+              enum glyphs glyphs, bool heavy)
 {
-    static const char *const parts[3][6] = {
-        {"+", "+", "+", "+", "-", "|"},
-        {"┌", "┐", "└", "┘", "─", "│"},
-        {"┏", "┓", "┗", "┛", "━", "┃"},
+    static const char *const parts[][2][6] = {
+        [GLYPHS_ALL] = {{"┌", "┐", "└", "┘", "─", "│"}, {"┏", "┓", "┗", "┛", "━", "┃"}},
+        [GLYPHS_CONSOLE] = {{"┌", "┐", "└", "┘", "─", "│"}, {"╔", "╗", "╚", "╝", "═", "║"}},
+        [GLYPHS_ASCII] = {{"+", "+", "+", "+", "-", "|"}, {"#", "#", "#", "#", "=", "#"}},
     };
-    static const char *const heavy_ascii[6] = {"#", "#", "#", "#", "=", "#"};
-    const char *const *p = ascii ? (heavy ? heavy_ascii : parts[0]) : parts[heavy ? 2 : 1];
+    const char *const *p = parts[glyphs][heavy];
 
     for (int c = col + 1; c < col + cols - 1; c++) {
         kl_grid_text(g, row, c, 1, style, p[4]);
@@ -78,6 +82,37 @@ void draw_box(struct kl_grid *g, int row, int col, int rows, int cols, enum kl_s
     kl_grid_text(g, row + rows - 1, col + cols - 1, 1, style, p[3]);
 }
 
+/* How much of `text` goes into a row, broken at a space if there is one. */
+static size_t row_of(const char *text, int cols)
+{
+    size_t fits = 0, space = 0;
+    char part[512];
+
+    for (size_t n = 0; n < sizeof part - 1 && text[n];) {
+        memcpy(part, text, n + 1);
+        part[n + 1] = '\0';
+        if (kl_text_width(part) > cols)
+            break;
+        n++;
+        fits = n;
+        if (text[n] == ' ' || text[n] == '\0')
+            space = n;
+    }
+    return space ? space : fits ? fits : 1;
+}
+
+int wrapped_rows(const char *text, int cols)
+{
+    int rows = 0;
+
+    while (*text && cols > 0) {
+        text += row_of(text, cols);
+        text += strspn(text, " ");
+        rows++;
+    }
+    return rows;
+}
+
 int draw_wrapped(struct kl_grid *g, int row, int col, int rows, int cols, enum kl_style style,
                  const char *text)
 {
@@ -85,29 +120,16 @@ int draw_wrapped(struct kl_grid *g, int row, int col, int rows, int cols, enum k
     char part[512];
 
     while (*text && used < rows && cols > 0) {
-        size_t fits = 0, space = 0, n = 0;
-        while (n < sizeof part - 1 && text[n]) {
-            memcpy(part, text, n + 1);
-            part[n + 1] = '\0';
-            if (kl_text_width(part) > cols)
-                break;
-            n++;
-            fits = n;
-            if (text[n] == ' ' || text[n] == '\0')
-                space = n;
+        size_t size = row_of(text, cols);
+        if (used == rows - 1) { /* the last line tells if it is cut */
+            kl_grid_text(g, row + used, col, cols, style, text);
+            return rows;
         }
-        if (space == 0)
-            space = fits ? fits : 1;
-        memcpy(part, text, space);
-        part[space] = '\0';
-        if (used == rows - 1)
-            kl_grid_text(g, row + used, col, cols, style,
-                         text); /* the last line tells if it is cut */
-        else
-            kl_grid_text(g, row + used, col, cols, style, part);
-        text += space;
-        while (*text == ' ')
-            text++;
+        memcpy(part, text, size);
+        part[size] = '\0';
+        kl_grid_text(g, row + used, col, cols, style, part);
+        text += size;
+        text += strspn(text, " ");
         used++;
     }
     return used;
@@ -142,6 +164,27 @@ static void order_slots(struct layout *l, const struct kl_model *m, bool by_stat
     }
 }
 
+/* Rows that the longest reason and its advice take in so many columns: a pane is never smaller. */
+static int advice_rows(int cols)
+{
+    static unsigned char known[KL_GRID_COLS_MAX + 1];
+    char text[KL_TEXT_MAX];
+
+    if (cols < 1 || cols > KL_GRID_COLS_MAX)
+        return 1;
+    if (known[cols])
+        return known[cols];
+    for (int r = KL_FAULT_NONE + 1; r < KL_FAULT_COUNT; r++) {
+        struct kl_fault_info info = kl_fault_info((enum kl_reason)r);
+        int rows = wrapped_rows(info.text, cols);
+        snprintf(text, sizeof text, "> %s", info.advice);
+        rows += wrapped_rows(text, cols);
+        if (rows > known[cols])
+            known[cols] = (unsigned char)rows;
+    }
+    return known[cols];
+}
+
 /* The columns that give the largest panes of a readable shape. */
 static bool fit_panes(struct layout *l, int rows, int cols)
 {
@@ -151,7 +194,7 @@ static bool fit_panes(struct layout *l, int rows, int cols)
         int lines = ((int)l->count + columns - 1) / columns;
         int height = rows / lines, width = cols / columns;
         int score = (height < 14 ? height : 14) * 4 + (width < 60 ? width : 60);
-        if (height < PANE_ROWS_MIN || score <= best)
+        if (height < PANE_ROWS_MIN || score <= best || height < 2 + advice_rows(width - 2))
             continue;
         best = score;
         l->columns = columns;
@@ -175,19 +218,45 @@ static int clamp(int value, int low, int high)
     return value < low ? low : value > high ? high : value;
 }
 
-/* One line per board; the chosen one is shown in full below, where the lines leave room for it or
-   there is plenty: what to do about a failure does not fit into a line. */
-static void lay_out_lines(struct layout *l, const struct kl_model *m, int rows, int cols)
+int framed_rows(int cols)
 {
-    int spare = rows - (int)l->count, longest = 0;
+    int rows = 2 + advice_rows(cols - 2);
+
+    return rows < PANE_ROWS_MIN ? PANE_ROWS_MIN : rows;
+}
+
+static bool wants_a_hand(const struct kl_model *m, unsigned slot)
+{
+    return slot < m->snap.slot_count && m->snap.slot[slot].fault.reason != KL_FAULT_NONE;
+}
+
+/* Rows for the chosen board below the lines: what to do about a failure does not fit into a line. A
+   failure gets them at any size. */
+static int detail_rows(const struct kl_model *m, unsigned selected, int spare, int rows, int cols)
+{
+    int framed = framed_rows(cols), plain = 1 + advice_rows(cols);
+
+    if (spare >= framed)
+        return clamp(spare, framed, DETAIL_ROWS_MAX);
+    if (spare >= plain)
+        return spare;
+    if (wants_a_hand(m, selected))
+        return clamp(plain, 0, rows - 1);
+    return rows >= 4 * plain ? plain : 0;
+}
+
+static void lay_out_lines(struct layout *l, const struct kl_model *m, const struct kl_view *v,
+                          int rows, int cols)
+{
+    int longest = 0;
 
     for (unsigned i = 0; i < l->count; i++) {
         int width = kl_text_width(m->snap.slot[i].name);
         longest = width > longest ? width : longest;
     }
-    l->name_cols = clamp(longest, 10, cols >= 100 ? 22 : 15);
-    if (l->count > 0 && (spare >= PANE_ROWS_MIN || rows >= 3 * PANE_ROWS_MIN))
-        l->detail_rows = clamp(spare, PANE_ROWS_MIN, DETAIL_ROWS_MAX);
+    l->name_cols = clamp(longest, 3, cols >= 100 ? 22 : cols >= 60 ? 15 : 8);
+    if (l->count > 0)
+        l->detail_rows = detail_rows(m, v->selected, rows - (int)l->count, rows, cols);
     l->columns = 1;
     l->rows = rows - l->detail_rows;
     l->pane_rows = 1;
@@ -205,7 +274,7 @@ void lay_out(struct layout *l, const struct kl_model *m, const struct kl_view *v
         body = 1;
     l->compact = v->compact || l->count == 0 || !fit_panes(l, body, cols);
     if (l->compact)
-        lay_out_lines(l, m, body, cols);
+        lay_out_lines(l, m, v, body, cols);
     l->per_page = (unsigned)(l->columns * l->rows);
     l->pages = l->count ? (l->count + l->per_page - 1) / l->per_page : 1;
     l->page = position_of(l, v->selected) / l->per_page;
@@ -213,6 +282,24 @@ void lay_out(struct layout *l, const struct kl_model *m, const struct kl_view *v
 
 /* ---- the bench --------------------------------------------------------------------------------
  */
+
+/* Nothing to see: what to do about that. */
+static void draw_empty_bench(struct kl_grid *g)
+{
+    static const char *const lines[] = {
+        "No board and no port yet.",
+        "",
+        "Plug in a board by USB: it is found within a second.",
+        "Not found?        keyline ports    shows every port and why it is not used",
+        "                  keyline doctor   looks for what is wrong with this host",
+        "A network port:   n, then host:port",
+    };
+
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
+        if (HEADER_ROWS + 1 + (int)i < g->rows - FOOTER_ROWS)
+            kl_grid_text(g, HEADER_ROWS + 1 + (int)i, 2, g->cols - 3,
+                         i == 0 ? KL_STYLE_STRONG : KL_STYLE_PLAIN, lines[i]);
+}
 
 static void draw_body(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g)
 {
@@ -222,8 +309,7 @@ static void draw_body(const struct kl_model *m, const struct kl_view *v, struct 
     lay_out(&l, m, v, g->rows, g->cols);
     first = l.page * l.per_page;
     if (l.count == 0)
-        kl_grid_text(g, HEADER_ROWS + 1, 2, g->cols - 2, KL_STYLE_DIM,
-                     "no slots yet: plug in a board, or add a network port with n");
+        draw_empty_bench(g);
     for (unsigned i = 0; i < l.per_page && first + i < l.count; i++) {
         unsigned slot = l.order[first + i];
         int r = (int)i / l.columns, c = (int)i % l.columns;
@@ -234,8 +320,7 @@ static void draw_body(const struct kl_model *m, const struct kl_view *v, struct 
                       l.pane_cols);
     }
     if (l.detail_rows > 0)
-        draw_pane(m, v, g, v->selected, g->rows - FOOTER_ROWS - l.detail_rows, 0, l.detail_rows,
-                  g->cols);
+        draw_detail(m, v, g, v->selected, g->rows - FOOTER_ROWS - l.detail_rows, l.detail_rows);
 }
 
 static void draw_footer(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g)
@@ -251,7 +336,7 @@ static void draw_footer(const struct kl_model *m, const struct kl_view *v, struc
 
 void kl_view_draw(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g)
 {
-    g->ascii = v->ascii;
+    g->ascii = glyphs_of(v) != GLYPHS_ALL;
     kl_grid_clear(g);
     if (g->rows < 4 || g->cols < 20) {
         kl_grid_text(g, 0, 0, g->cols, KL_STYLE_PLAIN, "too small");

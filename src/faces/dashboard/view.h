@@ -33,9 +33,11 @@ struct kl_model {
     bool connected; /* to the station */
     char csv[KL_PORT_MAX], firmware[KL_NAME_MAX], project[32], version[32], chip[24];
     char station[KL_NAME_MAX];
-    char digest[12];  /* of the images, its beginning */
-    char since[24];   /* when the station began, for people */
-    bool build_stale; /* the images on disk are other ones */
+    char digest[12]; /* of the images, its beginning */
+    char since[24];  /* when the station began, for people */
+    kl_us prompt_timeout, ack_timeout;
+    kl_us heard_at[KL_SLOTS_MAX]; /* when the board in it said something last; 0 = never */
+    bool build_stale;             /* the images on disk are other ones */
     struct kl_log log[KL_SLOTS_MAX], events;
     struct kl_in_doubt in_doubt[KL_IN_DOUBT_MAX];
     unsigned in_doubt_count;
@@ -83,9 +85,11 @@ struct kl_view {
     bool compact;      /* one line per board, chosen by hand */
     bool by_state;     /* sorted: what needs a hand first */
     bool ascii, mono;
+    bool console; /* only what the fonts of a Linux console have */
     bool read_only;
     bool locked;     /* only retry and skip */
     char phrase[64]; /* what unlocks; "" = nothing is ever locked */
+    unsigned shift;  /* of a log: columns to the right */
     unsigned scroll; /* lines from the newest upwards; 0 = follow */
     char search[64], typed[64];
     char message[KL_TEXT_MAX]; /* in the footer until `message_until` */

@@ -236,7 +236,7 @@ void draw_question(const struct kl_model *m, const struct kl_view *v, struct kl_
 
     question_words(m, v, text, sizeof text, answers, sizeof answers);
     kl_grid_fill(g, row, col, rows, cols, KL_STYLE_PLAIN);
-    draw_box(g, row, col, rows, cols, KL_STYLE_SELECTED, v->ascii, true);
+    draw_box(g, row, col, rows, cols, KL_STYLE_SELECTED, glyphs_of(v), true);
     used = draw_wrapped(g, row + 1, col + 2, rows - 4, cols - 4, KL_STYLE_STRONG, text);
     draw_wrapped(g, row + 1 + used, col + 2, rows - 2 - used, cols - 4, KL_STYLE_PLAIN, answers);
 }

@@ -10,6 +10,7 @@ enum {
     PANE_ROWS_MIN = 6,
     PANE_COLS_MIN = 26,
     DETAIL_ROWS_MAX = 14,
+    BIG_ROWS = 5, /* the least that draw_big needs */
 };
 
 /* How the slots are laid out on the bench screen. */
@@ -34,6 +35,15 @@ void draw_header(const struct kl_model *m, const struct kl_view *v, struct kl_gr
 
 void draw_pane(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g, unsigned slot,
                int row, int col, int rows, int cols);
+/* A pane of that width has at least so many rows: then no advice is cut. */
+int framed_rows(int cols);
+/* The chosen board below the lines: a pane, or in few rows what happened and what to do. */
+void draw_detail(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g,
+                 unsigned slot, int row, int rows);
+/* view_big.c: a number and PASS or FAIL in block letters, as large as fits in the area, in the
+   middle of it; returns the rows used, 0 if there is no room. */
+int draw_big(struct kl_grid *g, int row, int col, int rows, int cols, enum kl_style style,
+             unsigned number, bool pass, bool ascii);
 void draw_line(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g, unsigned slot,
                int row, int name_cols);
 void draw_zoom(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g);
@@ -68,11 +78,20 @@ struct kl_want view_answer(struct kl_view *v, const struct kl_model *m,
 struct kl_want view_command(enum kl_command_kind kind, unsigned slot);
 
 enum kl_style state_style(enum kl_state s);
-const char *state_symbol(enum kl_state s, bool ascii);
+/* What can be drawn. */
+enum glyphs {
+    GLYPHS_ALL,
+    GLYPHS_CONSOLE, /* what the fonts of a Linux console have: blocks, single and double lines */
+    GLYPHS_ASCII,
+};
+enum glyphs glyphs_of(const struct kl_view *v);
+const char *state_symbol(enum kl_state s, enum glyphs glyphs);
 /* "12 s", "1:05 min", "2:10 h" */
 void format_time(char out[24], kl_us t);
 void draw_box(struct kl_grid *g, int row, int col, int rows, int cols, enum kl_style style,
-              bool ascii, bool heavy);
+              enum glyphs glyphs, bool heavy);
+/* Rows that draw_wrapped takes. */
+int wrapped_rows(const char *text, int cols);
 /* Writes `text` over several lines, broken at spaces; returns the rows used, at most `rows`. */
 int draw_wrapped(struct kl_grid *g, int row, int col, int rows, int cols, enum kl_style style,
                  const char *text);

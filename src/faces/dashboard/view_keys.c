@@ -52,10 +52,10 @@ struct binding {
 /* clang-format off */
 static const struct binding bindings[] = {
     {KL_KEYCODE_UP, 0, DO_MOVE + MOVE_UP, EVERYWHERE, false, true, "arrows", NULL,
-     "choose a board, or by its number; scroll a log"},
+     "choose a board, or by its number; scroll logs, sideways too"},
     {KL_KEYCODE_DOWN, 0, DO_MOVE + MOVE_DOWN, EVERYWHERE, false, true, NULL, NULL, NULL},
-    {KL_KEYCODE_LEFT, 0, DO_MOVE + MOVE_LEFT, BENCH, false, true, NULL, NULL, NULL},
-    {KL_KEYCODE_RIGHT, 0, DO_MOVE + MOVE_RIGHT, BENCH, false, true, NULL, NULL, NULL},
+    {KL_KEYCODE_LEFT, 0, DO_MOVE + MOVE_LEFT, EVERYWHERE, false, true, NULL, NULL, NULL},
+    {KL_KEYCODE_RIGHT, 0, DO_MOVE + MOVE_RIGHT, EVERYWHERE, false, true, NULL, NULL, NULL},
     {KL_KEYCODE_ENTER, 0, DO_ZOOM, BENCH, false, true, "Enter", "zoom",
      "the board's whole log; End follows it"},
     {KL_KEYCODE_ESCAPE, 0, DO_BACK, ZOOM | LISTS, false, true, "Esc", "back", "back to the bench"},
@@ -63,7 +63,7 @@ static const struct binding bindings[] = {
      "try the chosen board again; R: all failed ones"},
     {'R', 0, DO_RETRY_FAILED, EVERYWHERE, true, false, "R", "retry failed", NULL},
     {'s', 0, DO_SKIP, BENCH | ZOOM, true, true, "s", "skip",
-     "put the chosen board aside; asks if it is being given its key"},
+     "put the board aside (asks if it is being given its key)"},
     {'e', 0, DO_ERASE, BENCH | ZOOM, true, false, "e", "erase",
      "erase the board, start again, with its own key (asks)"},
     {'p', 0, DO_PAUSE, EVERYWHERE, true, false, "p", "pause",
@@ -94,7 +94,7 @@ static const struct binding bindings[] = {
     {KL_KEYCODE_REDRAW, 0, DO_REDRAW, EVERYWHERE, false, true, "Ctrl-L", NULL,
      "draw the screen anew"},
     {'q', KL_KEYCODE_F10, DO_QUIT, EVERYWHERE, false, true, "q F10", NULL,
-     "leave the dashboard or stop the station (asks); in a list: back"},
+     "leave, or stop the station (asks); in a list: back"},
 };
 /* clang-format on */
 
@@ -253,7 +253,7 @@ void draw_footer_keys(const struct kl_model *m, const struct kl_view *v, struct 
 static void show(struct kl_view *v, enum kl_screen screen)
 {
     v->screen = v->screen == screen ? KL_SCREEN_BENCH : screen;
-    v->scroll = 0;
+    v->scroll = v->shift = 0;
 }
 
 static struct kl_want skip(struct kl_view *v, const struct kl_model *m)

@@ -4,6 +4,11 @@
 
 #include "view_draw.h"
 
+enum {
+    SHIFT = 20, /* columns */
+    SHIFT_MAX = 1000,
+};
+
 static void move_to(struct kl_view *v, const struct layout *l, int position)
 {
     if (l->count == 0)
@@ -90,7 +95,10 @@ void view_move(struct kl_view *v, const struct kl_model *m, enum move move, int 
             v->scroll = 0;
         break;
     case MOVE_LEFT:
+        v->shift -= v->shift < SHIFT ? v->shift : SHIFT;
+        break;
     case MOVE_RIGHT:
+        v->shift += v->shift < SHIFT_MAX ? SHIFT : 0;
         break;
     }
 }

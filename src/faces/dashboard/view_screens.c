@@ -6,6 +6,18 @@
 
 #include "view_draw.h"
 
+/* From `shift` columns on; that something is left out there is seen, too. */
+static void draw_shifted(struct kl_grid *g, int row, unsigned shift, enum kl_style style,
+                         const char *line)
+{
+    if (shift == 0) {
+        kl_grid_text(g, row, 1, g->cols - 2, style, line);
+        return;
+    }
+    kl_grid_text(g, row, 1, 1, KL_STYLE_DIM, g->ascii ? "<" : "…");
+    kl_grid_text(g, row, 2, g->cols - 3, style, kl_text_behind(line, (int)shift));
+}
+
 /* A log from the newest line upwards, `scroll` lines further up; lines that hold the search text
    stand out. */
 static void draw_log(const struct kl_log *log, const struct kl_view *v, struct kl_grid *g, int row,
@@ -18,7 +30,7 @@ static void draw_log(const struct kl_log *log, const struct kl_view *v, struct k
     for (unsigned i = first; i < last; i++) {
         const char *line = kl_log_line(log, i);
         bool hit = v->search[0] && strstr(line, v->search);
-        kl_grid_text(g, row++, 1, g->cols - 2, hit ? KL_STYLE_STRONG : KL_STYLE_PLAIN, line);
+        draw_shifted(g, row++, v->shift, hit ? KL_STYLE_STRONG : KL_STYLE_PLAIN, line);
     }
 }
 

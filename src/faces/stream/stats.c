@@ -155,6 +155,7 @@ static void count_in_slot(struct kl_stats *s, const struct kl_stats_result *r)
     slot->done++;
     slot->first_pass += r->tries <= 1;
     slot->baud = r->baud ? r->baud : slot->baud;
+    slot->last = r->took;
     t->took[t->head] = r->took;
     t->head = (t->head + 1) % size;
     t->count += t->count < size;

@@ -29,6 +29,7 @@ struct kl_stats_slot {
     char name[KL_NAME_MAX];
     unsigned turns, done, failed; /* turns of boards; a board may have had several */
     unsigned first_pass;          /* turns that were done at the first try */
+    kl_us last;                   /* of the last one that was done; 0 = none */
     kl_us median;                 /* of those that were done; 0 = none */
     uint32_t baud;                /* of the last one that was done; 0 = none */
     struct {

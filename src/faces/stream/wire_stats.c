@@ -11,10 +11,11 @@ static json_t *slot_object(const struct kl_stats_slot *s)
     for (unsigned i = 0; i < KL_STATS_REASONS && s->reason[i].count > 0; i++)
         json_object_set_new(reasons, kl_fault_info(s->reason[i].reason).name,
                             json_integer(s->reason[i].count));
-    return json_pack("{s:o,s:i,s:i,s:i,s:i,s:I,s:i,s:b,s:o}", "name", kl_json_text(s->name),
+    return json_pack("{s:o,s:i,s:i,s:i,s:i,s:I,s:I,s:i,s:b,s:o}", "name", kl_json_text(s->name),
                      "turns", (int)s->turns, "done", (int)s->done, "failed", (int)s->failed,
-                     "first_pass", (int)s->first_pass, "median", (json_int_t)s->median, "baud",
-                     (int)s->baud, "worse", s->worse, "reasons", reasons);
+                     "first_pass", (int)s->first_pass, "median", (json_int_t)s->median, "last",
+                     (json_int_t)s->last, "baud", (int)s->baud, "worse", s->worse, "reasons",
+                     reasons);
 }
 
 char *kl_wire_stats(const struct kl_stats_view *v)
@@ -56,6 +57,7 @@ static void decode_slot(json_t *o, struct kl_stats_slot *s)
         .failed = number(o, "failed"),
         .first_pass = number(o, "first_pass"),
         .median = span(o, "median"),
+        .last = span(o, "last"),
         .baud = number(o, "baud"),
         .worse = json_is_true(json_object_get(o, "worse")),
     };
