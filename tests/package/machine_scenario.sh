@@ -130,7 +130,7 @@ first_boot() {
     touch /rebooted
     sync
     echo "-- rebooting"
-    systemctl reboot
+    systemctl --no-block reboot
 }
 
 second_boot() {
@@ -139,7 +139,7 @@ second_boot() {
     until_true "the next board" in_journal PASS
     sync
     echo "MACHINE OK"
-    systemctl poweroff
+    systemctl --no-block poweroff
 }
 
 if [ -e /rebooted ]; then second_boot; else first_boot; fi

@@ -65,7 +65,7 @@ static bool find_service(const char *name, char out[KL_PORT_MAX], char error[KL_
 
 static int show(struct kl_dashboard_options *o, char error[KL_TEXT_MAX])
 {
-    char note[256];
+    static char note[256]; /* `o` keeps pointing to it */
     enum kl_term_fitness fitness = kl_term_try(note);
 
     if (note[0])
