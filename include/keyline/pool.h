@@ -135,7 +135,8 @@ enum kl_pool_answer {
    never had one. */
 enum kl_pool_answer kl_pool_ask(struct kl_pool *p, const struct kl_mac *mac, uint32_t *key);
 
-/* Why the key with this label, in full, can't become this MAC's; NULL = it can: *key, which is FREE.
+/* Why the key with this label, in full, can't become this MAC's; NULL = it can: *key, which is
+ * FREE.
  */
 const char *kl_pool_unbindable(const struct kl_pool *p, const struct kl_mac *mac, const char *label,
                                uint32_t *key);

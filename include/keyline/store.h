@@ -23,6 +23,9 @@ struct kl_store;
    X(NAME, "option that answers it", "question") */
 #define KL_DOUBTS(X)                                                                               \
     X(NONE, "", "")                                                                                \
+    X(STORAGE, "--volatile", "Is this a demonstration whose keys may be forgotten?")               \
+    X(MOVED, "--moved", "Is this the only ledger of these keys from now on?")                      \
+    X(OLD, "--heal", "Go on with all that ledger and journal know together?")                      \
     X(RENAMED, "--renamed", "Are these the same keys under corrected labels?")
 
 enum kl_doubt {
@@ -58,6 +61,7 @@ struct kl_store_options {
     enum kl_store_mode mode;
     const char *station;       /* name kept in the history; NULL = the host's */
     const char *bundle_digest; /* hex, for the history; NULL = none */
+    const char *journal;       /* folder of the second witness; NULL = the usual one */
     uint32_t answers;          /* bits 1 << doubt: a person has said yes */
     enum kl_doubt *doubt;      /* WORK: gets what is in doubt, or NONE */
 };
@@ -73,7 +77,8 @@ struct kl_store_content {
                        */
     const struct kl_csv_verdict *verdict; /* what is suspicious about the list; never NULL */
     char warning[KL_TEXT_MAX];            /* the same in one sentence; "" = nothing */
-    char doubt[KL_TEXT_MAX]; /* LOOK: what a station would have to be told first; "" = nothing */
+    char forgets[KL_TEXT_MAX]; /* for demonstrations only, because it lies on …; "" = it keeps */
+    char doubt[KL_TEXT_MAX];   /* LOOK: what a station would have to be told first; "" = nothing */
 };
 
 /* `error` gets a sentence for a person, naming file and line. */

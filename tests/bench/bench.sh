@@ -48,8 +48,9 @@ station() {
     rm -f "$work/events"
     ticks=$(getconf CLK_TCK)
     begun=$(date +%s%N)
+    # The same keys come again, with another journal each time.
     "$keyline" --headless --once --csv_file "$work/keys.csv" --firmware "$image" \
-        --events "$work/events" "$@" >"$work/log" 2>&1 &
+        --volatile --journal "$(mktemp -d -p "$work")" --events "$work/events" "$@" >"$work/log" 2>&1 &
     local pid=$! used=0 last=0 peak a b
     while kill -0 "$pid" 2>/dev/null; do
         if { read -r _ _ _ _ _ _ _ _ _ _ _ _ _ a b _ <"/proc/$pid/stat"; } 2>/dev/null; then used=$((a + b)); fi

@@ -372,6 +372,11 @@ static int disk_lease(int fd)
     return kl_disk_real.lease(fd);
 }
 
+static int disk_room(int fd, struct statvfs *out)
+{
+    return kl_disk_real.room(fd, out);
+}
+
 static int disk_sync_folder(const char *of_file)
 {
     int error = step();
@@ -572,14 +577,16 @@ static int vfs_delete(sqlite3_vfs *vfs, const char *name, int sync_folder)
 void fault_install(void)
 {
     static sqlite3_vfs vfs;
-    static const struct kl_disk disk = {
+    static struct kl_disk disk = {
         .write = disk_write,
         .sync = disk_sync,
         .rename = disk_rename,
         .exchange = disk_exchange,
         .lease = disk_lease,
+        .room = disk_room,
         .sync_folder = disk_sync_folder,
     };
+    disk.look = kl_disk_real.look;
 
     kl_disk = &disk;
     real_vfs = sqlite3_vfs_find(NULL);

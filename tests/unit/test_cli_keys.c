@@ -200,7 +200,7 @@ static void a_clock_that_jumps_back_changes_nothing(void **state)
 
     (void)state;
     snprintf(path, sizeof path, "%s.ledger", csv);
-    l = kl_ledger_open(path, KL_LEDGER_CREATE, text);
+    l = kl_ledger_open(path, KL_LEDGER_CREATE, false, text);
     assert_non_null(l);
     assert_true(kl_ledger_begin(l, text));
     assert_int_equal(kl_ledger_reserve(l, &c, text), KL_STORE_OK);

@@ -7,7 +7,10 @@
 #define KEYLINE_ADAPTERS_DISK_H
 
 #include <stdbool.h>
+#include <sys/statvfs.h>
 #include <sys/types.h>
+
+struct kl_storage;
 
 struct kl_disk {
     ssize_t (*write)(int fd, const void *data, size_t size);
@@ -15,7 +18,9 @@ struct kl_disk {
     int (*rename)(const char *from, const char *to);
     int (*exchange)(const char *a, const char *b); /* both exist; EINVAL: it can't be done here */
     int (*lease)(int fd); /* on a file open for reading; EAGAIN: somebody has it open for writing */
-    int (*sync_folder)(const char *of_file); /* the folder that holds this file */
+    int (*room)(int fd, struct statvfs *out); /* of the disk that this file is on */
+    int (*sync_folder)(const char *of_file);  /* the folder that holds this file */
+    void (*look)(const char *path, bool probe, struct kl_storage *out); /* kl_storage_look */
 };
 
 extern const struct kl_disk kl_disk_real;

@@ -10,6 +10,9 @@ static const struct option options[] = {
     HEADING("Keys"),
     TEXT("csv-file", csv, "FILE", "the keys, one row each (default keys.csv); --csv_file too"),
     FLAG("csv-header", csv_header, "its first row names the columns and is no key"),
+    TEXT("journal", journal, "DIR",
+         "where the second record of all keys is kept, best on another disk\n"
+         "(default /var/lib/keyline, or ~/.local/state/keyline)"),
     {.name = "accept", .type = OPT_LIST, .at = AT(accept), .value = "KIND", .typed_only = true,
      .help = "start although rows are suspicious in this way, any number of times, after\n"
              "a look at them (keyline keys lint lists and explains them)"},
@@ -19,6 +22,9 @@ static const struct option options[] = {
            "ack: the word Provisioned alone, for firmware that prints nothing back"),
 
     HEADING("Answers to what stops a start"),
+    TYPED_FLAG("moved", 0, moved, "the keys and their ledger were moved or put back; from now on they are here only"),
+    TYPED_FLAG("heal", 0, heal, "the ledger is an old copy: go on with all that it and its journal know"),
+    FLAG("volatile", volatile_storage, "a demonstration: the keys' storage may forget what was given out"),
     TYPED_FLAG("renamed", 0, renamed, "keys that boards have or may have got new labels; the secrets are the same"),
 
     HEADING("Images"),

@@ -13,10 +13,18 @@
 #include "faces/faces.h"
 #include "json_text.h"
 #include "keyline/sink.h"
+#include "log_rate.h"
+
+enum {
+    FILE_LIMIT = 64 << 20, /* then it is renamed to FILE.1 … */
+    FILES_KEPT = 4,        /* … and so many of these are kept */
+    LOG_HEAD = 160,        /* about: what stands around a log line */
+};
 
 struct events {
     struct kl_shell *sh;
     struct kl_sink *sink;
+    struct log_rate rate[KL_SLOTS_MAX + 1];
 };
 
 /* ---- objects ----------------------------------------------------------------------------------
@@ -232,9 +240,25 @@ static void write_object(struct events *e, json_t *o)
     json_decref(o);
 }
 
+/* What boards print is limited; what became of them is not. */
 static void on_note(void *ctx, const struct kl_told *told)
 {
-    write_object(ctx, event_object(told));
+    struct events *e = ctx;
+    struct log_rate *rate = &e->rate[told->note->slot];
+    char gap[KL_TEXT_MAX];
+    json_t *o;
+
+    if (told->note->kind == KL_NOTE_LOG &&
+        !log_rate_take(rate, (kl_us)(uv_hrtime() / 1000), strlen(told->note->text) + LOG_HEAD))
+        return;
+    if (log_rate_gap(rate, gap)) {
+        o = new_object(told->wall, "log");
+        set_text(o, "slot", told->slot_name);
+        set_text(o, "port", told->port);
+        set_text(o, "text", gap);
+        write_object(e, o);
+    }
+    write_object(e, event_object(told));
 }
 
 static int64_t wall_now(void)
@@ -289,6 +313,8 @@ struct events *events_create(struct kl_shell *sh, const char *file, char error[K
     e->sh = sh;
     e->sink = kl_sink_create(kl_shell_loop(sh), fd, !standard, "the events file", on_trouble, e);
     KL_ASSERT(e->sink != NULL);
+    if (!standard)
+        kl_sink_rotate(e->sink, file, FILE_LIMIT, FILES_KEPT);
     kl_shell_listen(sh, &listener, e);
     return e;
 }

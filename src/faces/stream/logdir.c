@@ -14,11 +14,15 @@
 #include "faces/face_text.h"
 #include "faces/faces.h"
 #include "keyline/buffer.h"
+#include "keyline/reserve.h"
+#include "log_rate.h"
 
 enum {
     FILE_NAME_MAX = 96,
+    LINE_HEAD = 40,          /* about: time and slot */
     SLOT_LIMIT = 256 * 1024, /* kept back per slot */
     LIMIT = 16 << 20,        /* on the way to the disk */
+    FILE_LIMIT = 4 << 20,    /* then it is renamed to FILE.1, and what had that name goes */
 };
 
 struct chunk {
@@ -31,6 +35,7 @@ struct logdir {
     struct kl_shell *sh;
     char folder[PATH_MAX];
     struct kl_buffer kept[KL_SLOTS_MAX]; /* until the MAC is known */
+    struct log_rate rate[KL_SLOTS_MAX + 1];
     struct chunk *first, *last;
     size_t waiting;
     uv_work_t work;
@@ -42,15 +47,30 @@ struct logdir {
 /* ---- on the worker ----------------------------------------------------------------------------
  */
 
+static void make_room(const char *path, size_t size)
+{
+    char old[PATH_MAX + FILE_NAME_MAX + 2];
+    struct stat st;
+
+    if (lstat(path, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size == 0 ||
+        (uint64_t)st.st_size + size <= FILE_LIMIT)
+        return;
+    snprintf(old, sizeof old, "%s.1", path);
+    rename(path, old); /* if not, it grows on */
+}
+
 static int write_chunk(const struct logdir *l, const struct chunk *c)
 {
     char path[PATH_MAX + FILE_NAME_MAX];
     int fd, error = 0;
 
     snprintf(path, sizeof path, "%s/%s", l->folder, c->file);
-    fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+    make_room(path, c->text.size);
+    fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
     if (fd < 0)
         return errno;
+    if (!kl_reserve_allows(fd, c->text.size))
+        error = KL_RESERVE_KEPT;
     for (size_t done = 0; done < c->text.size && !error;) {
         ssize_t n = write(fd, c->text.data + done, c->text.size - done);
         if (n >= 0)
@@ -96,7 +116,8 @@ static void on_worked(uv_work_t *work, int status)
     free_chunks(l->leaving);
     l->leaving = NULL;
     if (l->error && l->error != l->told_error) {
-        kl_format(text, sizeof text, "the log files can't be written: %s", strerror(l->error));
+        kl_format(text, sizeof text, "the log files can't be written: %s",
+                  kl_reserve_error(l->error));
         kl_shell_tell(l->sh, text);
     }
     l->told_error = l->error;
@@ -165,27 +186,37 @@ static bool ends(const struct kl_note *n)
     return n->kind == KL_NOTE_RESULT || (n->kind == KL_NOTE_STATE && n->state == KL_ST_EMPTY);
 }
 
+static void put_line(struct logdir *l, const struct kl_told *told, const char *text)
+{
+    char time[32], line[1200];
+    int n;
+
+    kl_iso_time(told->wall, time);
+    n = snprintf(line, sizeof line, "%s %s%s%s\n", time, told->slot_name,
+                 told->slot_name[0] ? " " : "", text);
+    if (told->note->slot == KL_BENCH)
+        queue(l, "station.log", line, (size_t)n);
+    else if (l->kept[told->note->slot].size < SLOT_LIMIT)
+        kl_buffer_add(&l->kept[told->note->slot], line, (size_t)n);
+}
+
 static void on_note(void *ctx, const struct kl_told *told)
 {
     struct logdir *l = ctx;
     const struct kl_identity *id = told->note->identity;
     const struct kl_mac *mac = id && kl_mac_is_set(&id->mac) ? &id->mac : NULL;
-    char time[32], text[1024], line[1200];
-    int n;
+    struct log_rate *rate = &l->rate[told->note->slot];
+    char text[1024], gap[KL_TEXT_MAX];
 
-    if (!note_line(told->note, text, sizeof text))
+    if (!note_line(told->note, text, sizeof text) ||
+        (told->note->kind == KL_NOTE_LOG &&
+         !log_rate_take(rate, (kl_us)(uv_hrtime() / 1000), strlen(text) + LINE_HEAD)))
         return;
-    kl_iso_time(told->wall, time);
-    n = snprintf(line, sizeof line, "%s %s%s%s\n", time, told->slot_name,
-                 told->slot_name[0] ? " " : "", text);
-    if (told->note->slot == KL_BENCH) {
-        queue(l, "station.log", line, (size_t)n);
-    } else {
-        if (l->kept[told->note->slot].size < SLOT_LIMIT)
-            kl_buffer_add(&l->kept[told->note->slot], line, (size_t)n);
-        if (mac || ends(told->note))
-            release_kept(l, told, mac);
-    }
+    if (log_rate_gap(rate, gap))
+        put_line(l, told, gap);
+    put_line(l, told, text);
+    if (told->note->slot != KL_BENCH && (mac || ends(told->note)))
+        release_kept(l, told, mac);
     start(l);
 }
 
