@@ -16,7 +16,7 @@ for source in "$pages"/*.scd; do
 done
 # Every exit status, every command and every variable is told.
 text=$(mandoc -T ascii -O width=200 keyline.1 | sed 's/.\x08//g')
-for command in attach keys ports check config doctor demo virtual help; do
+for command in $("$keyline" complete -- "" | cut -f1); do
     grep -q "keyline $command" <<<"$text" || { echo "FAILED: keyline(1) lacks $command"; failed=1; }
 done
 for name in $(grep -rhoE 'getenv\("[A-Z_]+"\)' "$here/../../src" --include='*.c' | sed 's/.*"\(.*\)".*/\1/' | sort -u); do

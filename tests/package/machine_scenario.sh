@@ -123,7 +123,7 @@ first_boot() {
     echo "-- wrong settings are not tried again and again"
     echo 'prot = x' >>/etc/keyline/bench.conf
     systemctl start keyline@bench && fail "it starts with wrong settings"
-    in_journal "bench.conf:.*is port meant" || fail "the journal does not say what is wrong"
+    in_journal "bench.conf:.*is port meant" -p err || fail "the journal does not say what is wrong"
     [ "$(systemctl is-failed keyline@bench)" = failed ] || fail "it is tried again"
     sed -i '/^prot/d' /etc/keyline/bench.conf
     systemctl reset-failed keyline@bench
