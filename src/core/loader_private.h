@@ -24,6 +24,7 @@
 
 #include "loader_state.h"
 
+#include "console.h"
 #include "reset.h"
 
 enum { /* (2.1) */

@@ -440,7 +440,8 @@ static void trouble_amid_a_stream_is_overcome(void **state)
         lb_close(&b);
         lb_open(&b, &o);
         b.profile = &profile;
-        kl_loader_init(&b.loader, &(struct kl_loader_setup){.link = o.link,
+        kl_loader_init(&b.loader, &(struct kl_loader_setup){.console = &b.console,
+                                                            .link = o.link,
                                                             .memory = memory,
                                                             .stubs = lb_stubs(),
                                                             .baud_max = o.baud});
