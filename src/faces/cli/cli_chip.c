@@ -10,6 +10,7 @@
 #include "keyline/link.h"
 #include "keyline/look.h"
 #include "keyline/ports.h"
+#include "keyline/secret.h"
 
 struct args {
     const char *port, *config;
@@ -177,7 +178,7 @@ static bool look_at(struct session *s, const char *port)
         kl_copy(s->error, sizeof s->error, "there is no such port; keyline ports lists them");
         return false;
     }
-    if (uv_loop_init(&s->loop) != 0 || !(s->look = calloc(1, kl_look_size()))) {
+    if (uv_loop_init(&s->loop) != 0 || !(s->look = kl_secret_alloc(kl_look_size()))) {
         kl_copy(s->error, sizeof s->error, "out of memory");
         return false;
     }
@@ -327,6 +328,6 @@ int kl_cli_chip(int argc, char **argv)
         status = show(&a, &s);
     else
         fprintf(stderr, "keyline chip: %s: %s\n", a.port, s.error);
-    free(s.look);
+    kl_secret_free(s.look, kl_look_size());
     return status;
 }
