@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -120,11 +121,21 @@ END
 """)
 
 
+def at_home(folder):
+    """What a person answers with --moved: keys, ledger and journal are here now."""
+    os.environ["XDG_STATE_HOME"] = folder + "/.state"
+    ledger = sqlite3.connect(folder + "/keys.csv.ledger")
+    ledger.execute("UPDATE pool SET path = ?, file = ''", (os.path.realpath(folder) + "/keys.csv",))
+    ledger.commit()
+    ledger.close()
+
+
 def make_reader():
     """The folder of somebody who has read on: one key is spent, one is reserved, one is free."""
     folder = work + "/reader"
     os.mkdir(folder)
     os.chdir(folder)
+    os.environ["XDG_STATE_HOME"] = folder + "/.state"
     os.mkdir("bins")
     for where in (".", "bins"):
         subprocess.run([keyline, "virtual", "--images", where], check=True, stdout=subprocess.DEVNULL)
@@ -165,6 +176,7 @@ def run(name, number, lines, reader):
     folder = work + "/here"
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(reader, folder, symlinks=True)
+    at_home(folder)
     if any(">keys.csv" in line for line in lines):  # new keys: no ledger of others beside them
         for name_here in os.listdir(folder):
             if name_here.startswith("keys.csv"):

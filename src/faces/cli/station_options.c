@@ -15,7 +15,7 @@ static const struct option options[] = {
              "a look at them (keyline keys lint lists and explains them)"},
     TEXT("journal", journal, "DIR",
          "where the second record of all keys is kept, best on another disk\n"
-         "(default /var/lib/keyline, or ~/.local/state/keyline)"),
+         "(default /var/lib/keyline/journal, or ~/.local/state/keyline)"),
     NUMBER("warn-keys", warn_keys, "N", 0, 1000000, "warn when no more than N keys are left (default 10)"),
     CHOICE("confirm", confirm, "readback|ack",
            "what proves that a board has its key (default readback);\n"
@@ -23,10 +23,9 @@ static const struct option options[] = {
 
     HEADING("Answers to what stops a start"),
     TYPED_FLAG("renamed", 0, renamed, "keys that boards have or may have got new labels; the secrets are the same"),
-    FLAG("moved", moved, "the keys and their ledger were moved or put back; from now on they are here only"),
-    FLAG("heal", heal, "the ledger is an old copy: go on with all that it and its journal know"),
+    TYPED_FLAG("moved", 0, moved, "the keys and their ledger were moved or put back; from now on they are here only"),
+    TYPED_FLAG("heal", 0, heal, "the ledger is an old copy: go on with all that it and its journal know"),
     FLAG("volatile", volatile_storage, "a demonstration: the keys' storage may forget what was given out"),
-    FLAG("renamed", renamed, "keys that boards have or may have got new labels; the secrets are the same"),
 
     HEADING("Images"),
     TEXT("firmware", firmware, "FILE",
