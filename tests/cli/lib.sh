@@ -3,7 +3,7 @@ folder=$(mktemp -d)
 export XDG_STATE_HOME=$folder/state # journals of keys: not those of other tests
 trap 'rm -rf "$folder"' EXIT
 cd "$folder" || exit
-export HOME=$folder XDG_CONFIG_HOME=$folder/config
+export HOME=$folder XDG_CONFIG_HOME=$folder/config XDG_STATE_HOME=$folder/state
 unset KEYLINE_CONFIG NO_COLOR
 failed=0
 

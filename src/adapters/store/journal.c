@@ -202,7 +202,7 @@ static bool may_keep(const char *folder, bool make)
 
 bool kl_journal_folder(const char *wanted, bool make, char out[4096], char error[KL_TEXT_MAX])
 {
-    static const char of_host[] = "/var/lib/keyline/journal";
+    static const char of_host[] = "/var/lib/keyline";
     const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
 
     out[0] = '\0';

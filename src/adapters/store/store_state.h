@@ -117,7 +117,8 @@ struct kl_csv_store {
     uv_timer_t tick;
     struct kl_job job;
     struct kl_marking_job marking;
-    bool look; /* even without requests, see what has changed */
+    uint64_t sent_at; /* ms by the loop's clock: the job went out */
+    bool look;        /* even without requests, see what has changed */
     bool closing;
     void (*closed)(void *ctx);
     void *closed_ctx;
