@@ -29,18 +29,6 @@ static void must_work(struct lb *b, const struct kl_bundle *bundle)
     assert_true(lb_flash_is_right(b, bundle));
 }
 
-/* Chips with an 802.15.4 radio have one; it is no other name for the board. */
-static void check_eui64(const struct kl_identity *id)
-{
-    const uint8_t *m = id->mac.b;
-    const uint8_t expected[8] = {m[0], m[1], m[2], 0xff, 0xfe, m[3], m[4], m[5]};
-    const uint8_t none[8] = {0};
-    bool radio =
-        id->chip == KL_CHIP_ESP32C5 || id->chip == KL_CHIP_ESP32C6 || id->chip == KL_CHIP_ESP32H2;
-
-    assert_memory_equal(id->eui64.b, radio ? expected : none, 8);
-}
-
 static void flash_one(const struct lb_options *o)
 {
     struct lb b;
@@ -52,7 +40,6 @@ static void flash_one(const struct lb_options *o)
     const struct kl_identity *id = kl_loader_identity(&b.loader);
     struct kl_mac mac = kl_vboard_mac(b.board);
     assert_true(kl_mac_equal(&id->mac, &mac));
-    check_eui64(id);
     assert_int_equal(id->chip, o->chip);
     assert_int_equal(id->stub, o->stub);
     assert_int_equal(id->flash_size, o->flash_size ? o->flash_size : 4u << 20);
