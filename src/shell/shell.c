@@ -45,11 +45,6 @@ void push_bytes(struct kl_shell *sh, struct item *item, const uint8_t *data, siz
     q->bytes_count += size;
 }
 
-static void drop_item(struct item *item)
-{
-    kl_secret_free(item->key, sizeof *item->key);
-}
-
 /* ---- one wake ---------------------------------------------------------------------------------
  */
 
@@ -89,8 +84,6 @@ static void feed_item(struct kl_shell *sh, struct event_queue *q, struct item *i
 
     if (event->kind == KL_EV_RX)
         event->u.rx.data = q->bytes + item->bytes_at;
-    if (event->kind == KL_EV_STORED)
-        event->u.stored.key = item->key;
     feed(sh, event);
     if (item->memory) {
         kl_pool_memory_free(sh->memory);
@@ -110,11 +103,19 @@ static void feed_queued(struct kl_shell *sh)
                 feed_item(sh, q, &q->item[i]);
             else if (q->item[i].memory)
                 kl_pool_memory_free(q->item[i].memory);
-            drop_item(&q->item[i]);
         }
         kl_wipe(q->bytes, q->bytes_count);
         q->count = q->bytes_count = 0;
     }
+}
+
+void feed_now(struct kl_shell *sh)
+{
+    KL_ASSERT(!sh->pumping);
+    sh->pumping = true;
+    read_clocks(sh);
+    feed_queued(sh);
+    sh->pumping = false;
 }
 
 static void on_timer(uv_timer_t *timer)

@@ -32,7 +32,6 @@ struct line {
 struct item {
     struct kl_event event;
     size_t bytes_at;               /* RX: where its bytes begin in the queue's */
-    struct kl_key *key;            /* STORED: a copy, in secret memory until the feed */
     struct kl_pool_memory *memory; /* KEYS: the pool's from now on */
 };
 
@@ -135,6 +134,8 @@ struct kl_shell {
 /* A new event at the end of the queue, zeroed but for kind and slot. */
 struct item *push_event(struct kl_shell *sh, enum kl_event_kind kind, unsigned slot);
 void push_bytes(struct kl_shell *sh, struct item *item, const uint8_t *data, size_t size);
+/* Feeds what waits, now: the key that it leads to is gone soon. Never from inside an action. */
+void feed_now(struct kl_shell *sh);
 /* Feeds what waits, does what the core asks, arms the timer. Never from inside an action. */
 void pump(struct kl_shell *sh);
 void tell(struct kl_shell *sh, const struct kl_note *note);

@@ -105,10 +105,11 @@ static int wait_for(struct world *w, pid_t pid)
 
 static pid_t start_station(struct world *w, const char *program, unsigned first, unsigned boards)
 {
-    const char *argv[11 + 2 * BOARDS + 1] = {program, "--headless", "--once",    "--csv-file",
-                                             w->csv,  "--firmware", w->firmware, "--stub",
-                                             "none",  "--settle",   "0.01"};
-    unsigned n = 11;
+    /* After a power cut the files are new ones, as after putting a copy back. */
+    const char *argv[13 + 2 * BOARDS + 1] = {
+        program,  "--headless", "--once",   "--csv-file", w->csv,    "--firmware", w->firmware,
+        "--stub", "none",       "--settle", "0.01",       "--moved", "--volatile"};
+    unsigned n = 13;
 
     for (unsigned i = first; i < first + boards; i++) {
         argv[n++] = "--port";

@@ -579,7 +579,7 @@ static int vfs_delete(sqlite3_vfs *vfs, const char *name, int sync_folder)
 void fault_install(void)
 {
     static sqlite3_vfs vfs;
-    static const struct kl_disk disk = {
+    static struct kl_disk disk = {
         .write = disk_write,
         .sync = disk_sync,
         .rename = disk_rename,
@@ -588,6 +588,7 @@ void fault_install(void)
         .room = disk_room,
         .sync_folder = disk_sync_folder,
     };
+    disk.look = kl_disk_real.look;
 
     kl_disk = &disk;
     real_vfs = sqlite3_vfs_find(NULL);
