@@ -198,6 +198,7 @@ enum kl_note_kind {
 
 struct kl_attempt { /* one line of the ledger's history and of the event `result` */
     struct kl_mac mac;
+    struct kl_eui64 eui64;
     enum kl_chip_id chip;
     uint16_t revision;
     uint32_t flash_id, flash_size;

@@ -259,6 +259,16 @@ static void tell_loader_text(struct kl_station *st, struct kl_board *b)
     kl_board_tell_console(st, b);
 }
 
+/* The record of a board that is refused for its locks says which board it was. */
+static void know_refused(struct kl_board *b)
+{
+    enum kl_reason reason = kl_loader_fault(&b->loader)->reason;
+
+    KL_ASSERT(reason != KL_FAULT_NONE);
+    if (reason == KL_FAULT_FLASH_ENCRYPTED || reason == KL_FAULT_SECURE_BOOT)
+        b->identity = *kl_loader_identity(&b->loader);
+}
+
 void kl_board_loader_step(struct kl_station *st, struct kl_board *b)
 {
     if (b->talker == KL_TALK_PRESENCE) {
@@ -276,6 +286,7 @@ void kl_board_loader_step(struct kl_station *st, struct kl_board *b)
             break;
         b->place.memory = *kl_loader_memory(&b->loader);
         if (kl_loader_status(&b->loader) == KL_LOADER_FAILED) {
+            know_refused(b);
             kl_board_fail_with(st, b, kl_loader_fault(&b->loader));
             break;
         }

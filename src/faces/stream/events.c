@@ -65,6 +65,14 @@ static void set_mac(json_t *o, const struct kl_mac *mac)
     set_text(o, "mac", text);
 }
 
+static void set_eui64(json_t *o, const struct kl_eui64 *eui)
+{
+    char text[24];
+
+    kl_eui64_format(eui, text);
+    set_text(o, "eui64", text);
+}
+
 static void set_reason(json_t *o, enum kl_reason reason, const char *detail, uint16_t chip_error)
 {
     struct kl_fault_info info = kl_fault_info(reason);
@@ -110,6 +118,7 @@ static void chip_object(json_t *o, const struct kl_identity *id)
 {
     KL_ASSERT(id != NULL);
     set_chip(o, id->chip, id->revision, id->flash_id, id->flash_size);
+    set_eui64(o, &id->eui64);
     set_number(o, "crystal_mhz", id->crystal_mhz);
     set_text(o, "loader", id->stub ? "stub" : "rom");
     set_number(o, "baud", id->baud);
@@ -131,6 +140,7 @@ static void result_object(json_t *o, const struct kl_attempt *t)
 
     set_text(o, "result", kl_state_name(t->result));
     set_mac(o, &t->mac);
+    set_eui64(o, &t->eui64);
     set_text(o, "label", t->label);
     set_reason(o, t->reason, t->detail, t->chip_error);
     set_chip(o, t->chip, t->revision, t->flash_id, t->flash_size);
