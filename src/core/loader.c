@@ -9,7 +9,7 @@
 static const struct kl_loader_step *const plans[] = {
     [KL_LOADER_CONNECT] = ldr_connect_plan, [KL_LOADER_IDENTIFY] = ldr_identify_plan,
     [KL_LOADER_FLASH] = ldr_flash_plan,     [KL_LOADER_VERIFY] = ldr_verify_plan,
-    [KL_LOADER_RUN] = ldr_run_plan,
+    [KL_LOADER_SAME] = ldr_same_plan,       [KL_LOADER_RUN] = ldr_run_plan,
 };
 
 /* ---- the walk ---- */
