@@ -540,6 +540,7 @@ enum {
     SAME_JUDGE
 };
 
+/* The ESP8266 has nothing that could be locked. */
 static enum ldr_move start_same(struct kl_loader *l)
 {
     KL_ASSERT(l->chip && l->chip->id != KL_CHIP_ESP8266);

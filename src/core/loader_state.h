@@ -49,8 +49,8 @@ enum kl_loader_task {
     KL_LOADER_IDENTIFY,
     KL_LOADER_FLASH,
     KL_LOADER_VERIFY,
-    KL_LOADER_SAME,
     KL_LOADER_RUN,
+    KL_LOADER_SAME, /* not one of the usual way */
 };
 
 enum kl_loader_status {
