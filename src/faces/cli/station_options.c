@@ -62,6 +62,12 @@ static const struct option options[] = {
     SECONDS("prompt-timeout", prompt_timeout, 0.1, 3600, "until the firmware asks for its key (default 30)"),
     SECONDS("ack-timeout", ack_timeout, 0.1, 3600, "until it acknowledges, and until it has read back (default 20)"),
 
+    HEADING("Firmware that says it in other words (docs/firmware.md)"),
+    TEXT("prompt", prompt, "REGEX", "a line that asks for a key, besides Provisioning"),
+    TEXT("ack", ack, "REGEX", "a line that says that a key is stored, besides Provisioned"),
+    TEXT("field-names", field_names, "REGEX",
+         "the name before a value that is read back; all other lines are its log"),
+
     HEADING("What is told"),
     FLAG("headless", headless, "one line per change, no dashboard (also without a terminal)"),
     TEXT("events", events, "FILE|-", "one JSON object per line (docs/events.md)"),
@@ -72,8 +78,13 @@ static const struct option options[] = {
     TEXT("metrics", metrics, "FILE", "how the bench stands, for Prometheus; its name ends in .prom"),
     TEXT("on-result", on_result, "CMD", "a shell command per result, with its event on standard input"),
     FLAG("read-only", read_only, "the dashboard only watches"),
-    TEXT("lock", phrase, "PHRASE", "the dashboard only retries and skips until PHRASE is typed"),
+    TEXT("lock", lock, "FILE|ask",
+         "the dashboard only retries and skips until a phrase is typed: the first line\n"
+         "of FILE, or asked for at the start"),
+    TEXT("lock-phrase", lock_phrase, "PHRASE", "that phrase, in a config file; never on the command line"),
     FLAG("bell", bell, "the dashboard rings on a failure and on the last key"),
+    CHOICE("alert", alert, "off|bell|flash", "the dashboard rings, or its screen flashes, at every result (default off)"),
+    FLAG("no-mouse", no_mouse, "the terminal keeps the mouse: it marks text as ever"),
     FLAG("ascii", ascii, "plain characters only"),
     CHOICE("color", color, "auto|always|never", "colours (default auto: on a terminal, unless NO_COLOR is set)"),
     FLAG("no-colour", no_colour, "no colours: the same as --color never"),
