@@ -239,7 +239,22 @@ def idf_from_windows():
     files = {at: 'C:\\work\\hello\\build\\' + name.replace('/', '\\')
              for at, name in idf('').items()}
     put('flasher_args.json', b'\xef\xbb\xbf' + idf_args(files).encode())
-    return ['args --firmware @/flasher_args.json', 'problem no such file']
+    return ['args --firmware @/flasher_args.json', 'starts factory 0x10000']
+
+
+@case
+def idf_from_another_computer():
+    files = {at: '/home/somebody/hello/build/' + name for at, name in idf('export/').items()}
+    put('export/flasher_args.json', idf_args(files))
+    return ['args --firmware @/export', 'starts factory 0x10000']
+
+
+@case
+def idf_file_missing():
+    files = idf('build/')
+    files['0x110000'] = 'storage.bin'
+    put('build/flasher_args.json', idf_args(files))
+    return ['args --firmware @', 'problem storage.bin: no such file']
 
 
 @case
