@@ -144,7 +144,26 @@ static void take_secured(struct kl_station *st, struct kl_board *b)
     }
     kl_board_recognise(st, b);
     kl_tell_text(st, b, KL_NOTE_LOG, "locked since it was flashed with these images: only its key");
-    start_task(st, b, KL_ST_BOOTING, KL_LOADER_RUN);
+    if (b->custody.state == KL_CUSTODY_ASKED) {
+        b->stage = KL_STAGE_SECURED;
+        b->deadline = st->now + KL_SEC(10);
+    } else {
+        start_task(st, b, KL_ST_BOOTING, KL_LOADER_RUN);
+    }
+}
+
+/* As in verified(): its own key must be known before it can print it, and after the wait it proves
+   once more that it is the one in the loader. */
+static void secured_goes_on(struct kl_station *st, struct kl_board *b)
+{
+    KL_ASSERT(b->state == KL_ST_IDENTIFYING);
+    if (b->stage == KL_STAGE_SECURED_HERE) {
+        start_task(st, b, KL_ST_BOOTING, KL_LOADER_RUN);
+    } else if (b->custody.state != KL_CUSTODY_ASKED) {
+        b->stage = KL_STAGE_SECURED_HERE;
+        b->deadline = KL_NEVER;
+        kl_loader_start(&b->loader, KL_LOADER_SAME, NULL, st->now);
+    }
 }
 
 static void identified(struct kl_station *st, struct kl_board *b)
@@ -205,7 +224,10 @@ static void loader_done(struct kl_station *st, struct kl_board *b)
         start_task(st, b, KL_ST_IDENTIFYING, KL_LOADER_IDENTIFY);
         break;
     case KL_ST_IDENTIFYING:
-        identified(st, b);
+        if (b->stage == KL_STAGE_FRESH)
+            identified(st, b);
+        else
+            secured_goes_on(st, b);
         break;
     case KL_ST_FLASHING:
         b->attempts.flashing = KL_FLASHING_WRITES;
