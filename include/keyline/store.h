@@ -23,6 +23,9 @@ struct kl_store;
    X(NAME, "option that answers it", "question") */
 #define KL_DOUBTS(X)                                                                               \
     X(NONE, "", "")                                                                                \
+    X(STORAGE, "--volatile", "Is this a demonstration whose keys may be forgotten?")               \
+    X(MOVED, "--moved", "Is this the only ledger of these keys from now on?")                      \
+    X(OLD, "--heal", "Go on with all that ledger and journal know together?")                      \
     X(RENAMED, "--renamed", "Are these the same keys under corrected labels?")
 
 enum kl_doubt {
@@ -58,6 +61,7 @@ struct kl_store_options {
     enum kl_store_mode mode;
     const char *station;       /* name kept in the history; NULL = the host's */
     const char *bundle_digest; /* hex, for the history; NULL = none */
+    const char *journal;       /* folder of the second witness; NULL = the usual one */
     uint32_t answers;          /* bits 1 << doubt: a person has said yes */
     enum kl_doubt *doubt;      /* WORK: gets what is in doubt, or NONE */
 };
@@ -73,7 +77,8 @@ struct kl_store_content {
                        */
     const struct kl_csv_verdict *verdict; /* what is suspicious about the list; never NULL */
     char warning[KL_TEXT_MAX];            /* the same in one sentence; "" = nothing */
-    char doubt[KL_TEXT_MAX]; /* LOOK: what a station would have to be told first; "" = nothing */
+    char forgets[KL_TEXT_MAX]; /* for demonstrations only, because it lies on …; "" = it keeps */
+    char doubt[KL_TEXT_MAX];   /* LOOK: what a station would have to be told first; "" = nothing */
 };
 
 /* `error` gets a sentence for a person, naming file and line. */
@@ -145,6 +150,23 @@ bool kl_store_keys(struct kl_store *s, bool (*each)(void *ctx, const struct kl_l
 bool kl_store_history(struct kl_store *s, const char *mac, const char *label,
                       bool (*each)(void *ctx, const struct kl_ledger_entry *entry), void *ctx,
                       char error[KL_TEXT_MAX]);
+enum kl_audit_kind {
+    KL_AUDIT_CERTAIN, /* counted, not told one by one: label and text are "" */
+    KL_AUDIT_NOTE,    /* worth knowing; nothing depends on it */
+    KL_AUDIT_DOUBT,   /* who has this key, or whether all is known, is not certain */
+};
+
+struct kl_audit_finding {
+    enum kl_audit_kind kind;
+    const char *label; /* "" = the pool as a whole */
+    struct kl_mac mac; /* all zero: none */
+    const char *text;  /* a sentence for the owner of the keys */
+};
+
+/* Opened for LOOK: holds list, marks, ledger and journal against each other. False if one of them
+   can't be read. */
+bool kl_store_audit(struct kl_store *s, void (*each)(void *ctx, const struct kl_audit_finding *f),
+                    void *ctx, char error[KL_TEXT_MAX]);
 /* Opened for MEND: a person says that this board did not get this reserved key. Durable, or false
    and `error`. */
 bool kl_store_release(struct kl_store *s, const struct kl_ledger_key *key, const char *reason,

@@ -2,7 +2,7 @@
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder" || exit
-export HOME=$folder XDG_CONFIG_HOME=$folder/config
+export HOME=$folder XDG_CONFIG_HOME=$folder/config XDG_STATE_HOME=$folder/state
 unset KEYLINE_CONFIG NO_COLOR
 failed=0
 

@@ -122,8 +122,10 @@ static int take_a_key(unsigned board, bool neatly)
     bool taken = true;
 
     for (int tries = 0; bench_open(&b, board % 2 == 0 ? csv : name) != KL_STORE_OPENED; tries++)
-        if (tries > 20000)
+        if (tries > 20000) {
+            fprintf(stderr, "%s\n", b.error);
             return 1;
+        }
     c = kl_store_content(b.store);
     while (row < c->row_count && taken) {
         taken = c->rows[row].marked;
@@ -133,8 +135,10 @@ static int take_a_key(unsigned board, bool neatly)
     }
     bench_submit(&b, KL_OP_RESERVE, &c->rows[row].fingerprint, board);
     bench_wait(&b);
-    if (b.status != KL_STORE_OK)
+    if (b.status != KL_STORE_OK) {
+        fprintf(stderr, "%s\n", b.text);
         return 1;
+    }
     bench_submit(&b, KL_OP_PROVISION, &c->rows[row].fingerprint, board);
     if (!neatly)
         return 0; /* dies with that on its way */

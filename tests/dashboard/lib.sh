@@ -88,12 +88,14 @@ keys() {
     seq "$1" | awk '{ printf "dev-%04d,0011%04x,aabb%04x\n", $1, $1, $1 }' >"$dir/keys.csv"
 }
 
+# Journals of keys: a test must not find those of another.
+export XDG_STATE_HOME=$dir/state
 "$write_images" "$dir" || exit 1
 keys 30
 
 # The words that start keyline on this test's files.
 on_files="--csv-file $dir/keys.csv"
-with_images="$on_files --firmware $dir/firmware.bin"
+with_images="$on_files --volatile --firmware $dir/firmware.bin"
 
 # The station is a session of its own, without a terminal.
 station() {

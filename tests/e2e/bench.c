@@ -236,9 +236,9 @@ void bench_check_secret(const struct bench *b, const char *what, const char *tex
 
 void station_start(struct bench *b, struct process *p, const char *const *options)
 {
-    const char *words[WORDS_MAX] = {KEYLINE, "--headless", "--settle=0"};
+    const char *words[WORDS_MAX] = {KEYLINE, "--headless", "--settle=0", "--volatile"};
     char csv[256], firmware[256], events[256];
-    unsigned n = 3;
+    unsigned n = 4;
 
     snprintf(csv, sizeof csv, "%s", scratch_path(&b->dir, "keys.csv"));
     snprintf(firmware, sizeof firmware, "%s", scratch_path(&b->dir, "firmware.bin"));

@@ -280,7 +280,11 @@ static void ledger_gone(void)
           p.text[0]);
     forget(&p);
     CHECK(unlink(scratch_path(&b.dir, "keys.csv.ledger")) == 0, "%s", strerror(errno));
-    CHECK(station_run(&b, &p, WORDS("--once")) == 0, "exit status %d", p.status);
+    /* The journal knows what the ledger knew; a person has to say how to go on. */
+    CHECK(station_run(&b, &p, WORDS("--once")) == 7, "exit status %d", p.status);
+    CHECK(strstr(p.text[1], "dev-1 for ") && strstr(p.text[1], "--heal"), "%s", p.text[1]);
+    forget(&p);
+    CHECK(station_run(&b, &p, WORDS("--once", "--heal")) == 0, "exit status %d", p.status);
     CHECK(strstr(p.text[0], "there was no ledger") && bench_events(&b, "station", NULL) > 0, "%s",
           p.text[0]);
     forget(&p);

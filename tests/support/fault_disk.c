@@ -260,6 +260,8 @@ static int step(void)
         [FAULT_FULL] = ENOSPC, [FAULT_IO] = EIO, [FAULT_READ_ONLY] = EROFS};
 
     steps++;
+    while (fail_kind == FAULT_FREEZE && fail_at != 0 && steps >= fail_at)
+        pause();
     if (fail_at != 0 && steps >= fail_at && steps - fail_at < fail_count)
         return as_errno[fail_kind];
     return 0;
@@ -577,7 +579,7 @@ static int vfs_delete(sqlite3_vfs *vfs, const char *name, int sync_folder)
 void fault_install(void)
 {
     static sqlite3_vfs vfs;
-    static const struct kl_disk disk = {
+    static struct kl_disk disk = {
         .write = disk_write,
         .sync = disk_sync,
         .rename = disk_rename,
@@ -586,6 +588,7 @@ void fault_install(void)
         .room = disk_room,
         .sync_folder = disk_sync_folder,
     };
+    disk.look = kl_disk_real.look;
 
     kl_disk = &disk;
     real_vfs = sqlite3_vfs_find(NULL);

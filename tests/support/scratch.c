@@ -19,9 +19,13 @@ static void must(bool ok, const char *what)
 void scratch_make(struct scratch *s)
 {
     const char *base = getenv("TMPDIR");
+    char state[sizeof s->folder + 8];
 
     snprintf(s->folder, sizeof s->folder, "%s/keyline-test-XXXXXX", base == NULL ? "/tmp" : base);
     must(mkdtemp(s->folder) != NULL, "mkdtemp");
+    /* Journals of keys: a test must not find those of another, nor leave any. */
+    snprintf(state, sizeof state, "%s/state", s->folder);
+    must(setenv("XDG_STATE_HOME", state, 1) == 0, "setenv");
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)

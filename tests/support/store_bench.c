@@ -1,7 +1,10 @@
 #include "store_bench.h"
 
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -38,6 +41,19 @@ static void closed(void *ctx)
     b->closed = true;
 }
 
+const char *bench_journal(const char *csv)
+{
+    static char folder[PATH_MAX + 16];
+    char real[PATH_MAX];
+    char *slash;
+
+    if (realpath(csv, real) == NULL)
+        kl_copy(real, sizeof real, csv);
+    slash = strrchr(real, '/');
+    snprintf(folder, sizeof folder, "%.*s/journal", slash == NULL ? 0 : (int)(slash - real), real);
+    return folder;
+}
+
 enum kl_store_open_result bench_open_with(struct store_bench *b, struct kl_store_options options)
 {
     static const struct kl_store_events events = {stored, reloaded, trouble};
@@ -46,6 +62,9 @@ enum kl_store_open_result bench_open_with(struct store_bench *b, struct kl_store
     options.station = "bench-1";
     options.bundle_digest = "abcdef";
     options.doubt = &b->doubt;
+    options.answers |= 1u << KL_DOUBT_STORAGE;
+    if (options.journal == NULL)
+        options.journal = bench_journal(options.csv);
     memset(b, 0, sizeof *b);
     result = kl_store_open(&options, &b->store, b->error);
     if (result != KL_STORE_OPENED)
@@ -58,6 +77,12 @@ enum kl_store_open_result bench_open_with(struct store_bench *b, struct kl_store
 enum kl_store_open_result bench_open(struct store_bench *b, const char *csv)
 {
     return bench_open_with(b, (struct kl_store_options){.csv = csv});
+}
+
+enum kl_store_open_result bench_open_answered(struct store_bench *b, const char *csv,
+                                              uint32_t answers)
+{
+    return bench_open_with(b, (struct kl_store_options){.csv = csv, .answers = answers});
 }
 
 void bench_end(struct store_bench *b)

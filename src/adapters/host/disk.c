@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "storage.h"
+
 static int sync_folder(const char *of_file)
 {
     char folder[PATH_MAX];
@@ -47,6 +49,7 @@ const struct kl_disk kl_disk_real = {
     .lease = lease,
     .room = fstatvfs,
     .sync_folder = sync_folder,
+    .look = kl_storage_look,
 };
 const struct kl_disk *kl_disk = &kl_disk_real;
 

@@ -10,6 +10,8 @@
 #include <sys/statvfs.h>
 #include <sys/types.h>
 
+struct kl_storage;
+
 struct kl_disk {
     ssize_t (*write)(int fd, const void *data, size_t size);
     int (*sync)(int fd);
@@ -18,6 +20,7 @@ struct kl_disk {
     int (*lease)(int fd); /* on a file open for reading; EAGAIN: somebody has it open for writing */
     int (*room)(int fd, struct statvfs *out); /* of the disk that this file is on */
     int (*sync_folder)(const char *of_file);  /* the folder that holds this file */
+    void (*look)(const char *path, bool probe, struct kl_storage *out); /* kl_storage_look */
 };
 
 extern const struct kl_disk kl_disk_real;

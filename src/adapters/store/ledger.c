@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "adapters/host/disk.h"
+#include "journal.h"
 #include "keyline/chip.h"
 #include "ledger_db.h"
 
@@ -290,6 +291,34 @@ enum kl_store_status kl_ledger_owns(struct kl_ledger *l, const struct kl_ledger_
         return kl_ledger_reserve(l, c, text);
     kl_copy(text, KL_TEXT_MAX, "by the ledger this key is nobody's");
     return KL_STORE_REFUSED;
+}
+
+bool kl_ledger_record(struct kl_ledger *l, const struct kl_fingerprint *fp,
+                      struct kl_journal_record *out, char error[KL_TEXT_MAX])
+{
+    sqlite3_stmt *s = kl_ledger_sql(l, KL_SQL_RECORD, error);
+    int rc;
+
+    memset(out, 0, sizeof *out);
+    if (s == NULL)
+        return false;
+    bind_fingerprint(s, 1, fp);
+    if ((rc = sqlite3_step(s)) == SQLITE_ROW) {
+        const char *state = (const char *)sqlite3_column_text(s, 0);
+
+        out->kind = strcmp(state, "reserved") == 0      ? KL_JOURNAL_RESERVED
+                    : strcmp(state, "provisioned") == 0 ? KL_JOURNAL_PROVISIONED
+                                                        : KL_JOURNAL_RELEASED;
+        kl_mac_parse((const char *)sqlite3_column_text(s, 1), &out->mac);
+        out->change = sqlite3_column_int64(s, 2);
+        out->fingerprint = *fp;
+        if (sqlite3_column_bytes(s, 3) == KL_FINGERPRINT)
+            memcpy(out->kin.b, sqlite3_column_blob(s, 3), KL_FINGERPRINT);
+    } else if (rc != SQLITE_DONE) {
+        kl_ledger_say(l, rc, error);
+    }
+    sqlite3_reset(s);
+    return rc == SQLITE_ROW || rc == SQLITE_DONE;
 }
 
 enum kl_store_status kl_ledger_attempt(struct kl_ledger *l, const struct kl_ledger_change *c,

@@ -22,8 +22,9 @@ enum kl_ledger_mode {
    path is too long. */
 bool kl_ledger_path(const char *csv, char out[4096]);
 
-/* NULL and a sentence if it can't be used: damaged, foreign, newer, not readable. */
-struct kl_ledger *kl_ledger_open(const char *path, enum kl_ledger_mode mode,
+/* NULL and a sentence if it can't be used: damaged, foreign, newer, not readable; it is not touched
+   then. `shared`: other machines may open it, too, so that no memory can be shared with them. */
+struct kl_ledger *kl_ledger_open(const char *path, enum kl_ledger_mode mode, bool shared,
                                  char error[KL_TEXT_MAX]);
 void kl_ledger_close(struct kl_ledger *l);
 
@@ -34,6 +35,12 @@ void kl_ledger_close(struct kl_ledger *l);
  * done (yet); `l` stays usable for another try.
  */
 bool kl_ledger_heal(struct kl_ledger *l, char error[KL_TEXT_MAX]);
+
+/* What the log beside it holds goes into the file, synced: a copy of the file is whole then. */
+bool kl_ledger_rest(struct kl_ledger *l, char error[KL_TEXT_MAX]);
+/* When it was opened, there was no log beside it. */
+bool kl_ledger_lacked_log(const struct kl_ledger *l);
+const char *kl_ledger_file_path(const struct kl_ledger *l);
 
 bool kl_ledger_begin(struct kl_ledger *l, char error[KL_TEXT_MAX]);
 bool kl_ledger_commit(struct kl_ledger *l, char error[KL_TEXT_MAX]);
@@ -74,14 +81,16 @@ enum kl_store_status kl_ledger_note(struct kl_ledger *l, const char *what,
 /* The key's row has another label now, and a person says that this is right. */
 enum kl_store_status kl_ledger_rename(struct kl_ledger *l, const struct kl_ledger_change *c,
                                       char text[KL_TEXT_MAX]);
-/* What was answered to a doubt, or done about one. */
-enum kl_store_status kl_ledger_note(struct kl_ledger *l, const char *what,
-                                    const struct kl_ledger_change *c, char text[KL_TEXT_MAX]);
 /* A key whose fingerprint holds its label gets the one that it has now. Nothing happens if another
    key has that already. */
 bool kl_ledger_new_form(struct kl_ledger *l, const struct kl_fingerprint *old,
                         const struct kl_fingerprint *now, const struct kl_fingerprint *kin,
                         char error[KL_TEXT_MAX]);
+
+/* What is durable of one key, and the number of its last change; 0 = nothing. */
+struct kl_journal_record;
+bool kl_ledger_record(struct kl_ledger *l, const struct kl_fingerprint *fp,
+                      struct kl_journal_record *out, char error[KL_TEXT_MAX]);
 
 /* ---- looking ----------------------------------------------------------------------------------
  */

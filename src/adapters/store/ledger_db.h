@@ -19,6 +19,8 @@ enum kl_ledger_statement {
     KL_SQL_RESERVE,
     KL_SQL_PROVISION,
     KL_SQL_RELEASE,
+    KL_SQL_GUARD,
+    KL_SQL_RECORD,
     KL_SQL_RENAME,
     KL_SQL_NEW_FORM,
     KL_SQL_NOTE,    /* history of a key */
@@ -30,7 +32,9 @@ struct kl_ledger {
     sqlite3 *db;
     char path[4096];
     enum kl_ledger_mode mode;
-    int version; /* of the file's format */
+    int version;     /* of the file's format */
+    bool shared;     /* other machines may open it */
+    bool lacked_log; /* when it was opened */
     sqlite3_stmt *sql[KL_SQL_COUNT];
 };
 

@@ -18,9 +18,23 @@ enum {
 };
 
 /* clang-format off */
+#define POOL_TABLES                                                                                \
+    "CREATE TABLE IF NOT EXISTS pool (" \
+    " one INTEGER PRIMARY KEY CHECK (one = 1)," \
+    " id BLOB NOT NULL CHECK (length(id) = 16)," \
+    " machine TEXT NOT NULL, path TEXT NOT NULL, file TEXT NOT NULL," \
+    " open INTEGER NOT NULL DEFAULT 0" \
+    ") STRICT;" \
+    "CREATE TABLE IF NOT EXISTS lease (" \
+    " one INTEGER PRIMARY KEY CHECK (one = 1)," \
+    " token BLOB NOT NULL, machine TEXT NOT NULL, boot TEXT NOT NULL, space TEXT NOT NULL," \
+    " pid INTEGER NOT NULL, started INTEGER NOT NULL, who TEXT NOT NULL, beat INTEGER NOT NULL" \
+    ") STRICT;"
+
 static const char schema[] =
     "PRAGMA application_id = 0x6b6c6e65;"
     "PRAGMA user_version = 2;"
+    POOL_TABLES
     "CREATE TABLE keys ("
     " id INTEGER PRIMARY KEY,"
     " fingerprint BLOB NOT NULL UNIQUE CHECK (length(fingerprint) = 16),"
@@ -86,6 +100,9 @@ static const char *const statements[KL_SQL_COUNT] = {
                          " kin = excluded.kin, change = excluded.change",
     [KL_SQL_RELEASE] = "UPDATE keys SET state = 'released', released_at = ?2, reason = ?3,"
                        " change = ?4 WHERE fingerprint = ?1 AND state = 'reserved'",
+    [KL_SQL_GUARD] = "SELECT p.id, l.token, coalesce((SELECT seq FROM sqlite_sequence"
+                     " WHERE name = 'history'), 0) FROM pool AS p, lease AS l",
+    [KL_SQL_RECORD] = "SELECT state, mac, change, kin FROM keys WHERE fingerprint = ?1",
     [KL_SQL_RENAME] = "UPDATE keys SET label = ?2, change = ?3 WHERE fingerprint = ?1",
     [KL_SQL_NEW_FORM] = "UPDATE OR IGNORE keys SET fingerprint = ?2, kin = ?3, form = 2"
                         " WHERE fingerprint = ?1 AND form = 1",
@@ -266,6 +283,11 @@ static bool number(struct kl_ledger *l, const char *sql, int64_t *out, char erro
     return rc == SQLITE_OK;
 }
 
+static uint32_t big_endian(const uint8_t bytes[4])
+{
+    return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+}
+
 static bool is_ours(struct kl_ledger *l, char error[KL_TEXT_MAX])
 {
     int64_t application = 0, version = 0;
@@ -316,8 +338,7 @@ static bool upgrade(struct kl_ledger *l, char error[KL_TEXT_MAX])
              "ALTER TABLE keys ADD COLUMN form INTEGER NOT NULL DEFAULT 2;"
              "ALTER TABLE keys ADD COLUMN change INTEGER NOT NULL DEFAULT 0;"
              "UPDATE keys SET form = 1;"
-             "CREATE INDEX keys_by_kin ON keys (kin);"
-             "PRAGMA user_version = 2;"
+             "CREATE INDEX keys_by_kin ON keys (kin);" POOL_TABLES "PRAGMA user_version = 2;"
              "COMMIT",
              error)) {
         kl_ledger_rollback(l);
@@ -329,13 +350,43 @@ static bool upgrade(struct kl_ledger *l, char error[KL_TEXT_MAX])
 
 static bool settings(struct kl_ledger *l, char error[KL_TEXT_MAX])
 {
-    sqlite3_busy_timeout(l->db, BUSY_MS);
     if (l->mode == KL_LEDGER_READ)
         return run(l, "PRAGMA query_only = 1", error);
-    return run(l,
-               "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+    return run(l, l->shared ? "PRAGMA journal_mode = DELETE" : "PRAGMA journal_mode = WAL",
+               error) &&
+           run(l,
+               "PRAGMA synchronous = FULL;"
                "PRAGMA trusted_schema = 0; PRAGMA cell_size_check = 1",
                error);
+}
+
+/* What the first bytes of the file say, before anything of it is changed or locked. */
+static bool looks_like_ours(struct kl_ledger *l, char error[KL_TEXT_MAX])
+{
+    enum {
+        HEADER = 100,
+        VERSION_AT = 60,
+        APPLICATION_AT = 68,
+    };
+    uint8_t header[HEADER];
+    int fd = open(l->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    bool read_all = fd >= 0 && pread(fd, header, sizeof header, 0) == HEADER;
+
+    if (fd < 0)
+        return cant(l->path, "can't be opened", error);
+    close(fd);
+    if (!read_all || memcmp(header, "SQLite format 3", 16) != 0 ||
+        big_endian(header + APPLICATION_AT) != APPLICATION_ID)
+        kl_format(error, KL_TEXT_MAX,
+                  "%s: this is not a ledger of keyline, or it is damaged; move it away only if you "
+                  "know that no key was handed out with it",
+                  kl_shown(l->path));
+    else if (big_endian(header + VERSION_AT) > KL_LEDGER_VERSION)
+        kl_format(error, KL_TEXT_MAX, "%s: its format is %u, and this keyline knows only %d",
+                  kl_shown(l->path), (unsigned)big_endian(header + VERSION_AT), KL_LEDGER_VERSION);
+    else
+        return true;
+    return false;
 }
 
 /* Moves what the log holds into the database and syncs it. A log whose sync failed once, in this
@@ -345,7 +396,7 @@ static bool bring_to_rest(struct kl_ledger *l, char error[KL_TEXT_MAX])
 {
     int64_t busy = 0;
 
-    if (l->mode == KL_LEDGER_READ)
+    if (l->mode == KL_LEDGER_READ || l->shared)
         return true;
     if (!number(l, "PRAGMA wal_checkpoint(TRUNCATE)", &busy, error))
         return false;
@@ -375,6 +426,15 @@ static int open_db(struct kl_ledger *l)
                            SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_EXRESCODE, NULL);
 }
 
+static bool has_no_log(const struct kl_ledger *l)
+{
+    char wal[sizeof l->path + 8];
+    struct stat st;
+
+    snprintf(wal, sizeof wal, "%s-wal", l->path);
+    return stat(wal, &st) != 0;
+}
+
 static bool open_checked(struct kl_ledger *l, char error[KL_TEXT_MAX])
 {
     struct stat st;
@@ -386,17 +446,23 @@ static bool open_checked(struct kl_ledger *l, char error[KL_TEXT_MAX])
         errno = EIO;
         return cant(l->path, "is empty, so it is damaged: put a backup in its place", error);
     }
-    if (l->mode != KL_LEDGER_READ && (st.st_mode & 077) != 0)
-        chmod(l->path, 0600);
+    if (!looks_like_ours(l, error))
+        return false;
+    l->lacked_log = has_no_log(l);
     if ((rc = open_db(l)) != SQLITE_OK) {
         kl_ledger_say(l, rc, error);
         return false;
     }
-    return settings(l, error) && is_ours(l, error) && is_sound(l, st.st_size, error) &&
-           bring_to_rest(l, error) && upgrade(l, error);
+    sqlite3_busy_timeout(l->db, BUSY_MS);
+    if (!is_ours(l, error))
+        return false;
+    if (l->mode != KL_LEDGER_READ && (st.st_mode & 077) != 0)
+        chmod(l->path, 0600);
+    return settings(l, error) && is_sound(l, st.st_size, error) && bring_to_rest(l, error) &&
+           upgrade(l, error);
 }
 
-struct kl_ledger *kl_ledger_open(const char *path, enum kl_ledger_mode mode,
+struct kl_ledger *kl_ledger_open(const char *path, enum kl_ledger_mode mode, bool shared,
                                  char error[KL_TEXT_MAX])
 {
     struct kl_ledger *l = calloc(1, sizeof *l);
@@ -410,6 +476,7 @@ struct kl_ledger *kl_ledger_open(const char *path, enum kl_ledger_mode mode,
         return NULL;
     }
     l->mode = mode;
+    l->shared = shared;
     there = stat(path, &st) == 0 || errno != ENOENT;
     if (!there && mode == KL_LEDGER_READ) {
         free(l);
@@ -420,6 +487,21 @@ struct kl_ledger *kl_ledger_open(const char *path, enum kl_ledger_mode mode,
         return NULL;
     }
     return l;
+}
+
+bool kl_ledger_rest(struct kl_ledger *l, char error[KL_TEXT_MAX])
+{
+    return bring_to_rest(l, error);
+}
+
+bool kl_ledger_lacked_log(const struct kl_ledger *l)
+{
+    return l->lacked_log;
+}
+
+const char *kl_ledger_file_path(const struct kl_ledger *l)
+{
+    return l->path;
 }
 
 void kl_ledger_close(struct kl_ledger *l)

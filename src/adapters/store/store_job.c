@@ -129,7 +129,7 @@ static enum kl_store_status apply(struct kl_worker *w, struct kl_request *r)
 
 static bool heal(struct kl_worker *w, char text[KL_TEXT_MAX])
 {
-    if (!kl_ledger_heal(w->ledger, text))
+    if (!kl_ledger_heal(w->ledger, text) || !kl_store_relearn(w, text))
         return false;
     w->sick = false;
     w->healed = true; /* what was reported as failed may be there */
@@ -167,34 +167,78 @@ static void drop_late(struct kl_worker *w)
     w->late_count = 0;
 }
 
-/* False and `text` if nothing came of it; the requests have their answers in any case. */
-static bool commit_requests(struct kl_worker *w, struct kl_job *job, char text[KL_TEXT_MAX])
+/* What the round has changed of this request's key goes into the journal, too. */
+static bool note_change(struct kl_worker *w, const struct kl_request *r, size_t *count,
+                        char text[KL_TEXT_MAX])
 {
-    if (!begin(w, text)) {
-        fail_all(w, job, text);
+    struct kl_journal_record *record = &w->changed[*count];
+
+    if (r->action.u.store.op == KL_OP_ATTEMPT)
+        return true;
+    KL_ASSERT(*count < KL_BATCH);
+    if (!kl_ledger_record(w->ledger, &r->action.u.store.fingerprint, record, text))
         return false;
-    }
-    if (!apply_late(w, text))
-        goto failed;
+    record->wall = kl_store_wall_clock();
+    if (record->change > w->witness.last_change)
+        ++*count;
+    return true;
+}
+
+static bool apply_all(struct kl_worker *w, struct kl_job *job, size_t *changed,
+                      char text[KL_TEXT_MAX])
+{
     for (struct kl_request *r = job->first; r != NULL; r = r->next) {
         if (r->settled)
             continue;
         r->status = apply(w, r);
         if (r->status == KL_STORE_REFUSED)
             w->unseen = true; /* the pool believes something else than what is durable */
-        if (r->status == KL_STORE_FAILED) {
+        if (r->status == KL_STORE_FAILED)
             kl_copy(text, KL_TEXT_MAX, r->text);
-            goto failed;
-        }
+        if (r->status == KL_STORE_FAILED || !note_change(w, r, changed, text))
+            return false;
     }
-    if (kl_ledger_commit(w->ledger, text)) {
-        drop_late(w);
+    return true;
+}
+
+/* Only one of the two witnesses knows of them, so no key leaves. The pool will see them reserved.
+ */
+static void hold_keys_back(struct kl_worker *w, struct kl_job *job, const char *text)
+{
+    for (struct kl_request *r = job->first; r != NULL; r = r->next)
+        if (wants_key(r) && r->status == KL_STORE_OK)
+            settle(r, KL_STORE_FAILED, text);
+    w->healed = true;
+}
+
+/* False and `text` if nothing came of it; the requests have their answers in any case. */
+static bool commit_requests(struct kl_worker *w, struct kl_job *job, char text[KL_TEXT_MAX])
+{
+    struct kl_pool_guard after;
+    size_t changed = 0;
+
+    if (!begin(w, text)) {
+        fail_all(w, job, text);
+        return false;
+    }
+    if (!kl_store_still_ours(w, text)) {
+        kl_ledger_rollback(w->ledger);
+        fail_all(w, job, text);
+        return false;
+    }
+    if (!apply_late(w, text) || !apply_all(w, job, &changed, text) ||
+        !kl_ledger_guard(w->ledger, &after, text) || !kl_ledger_commit(w->ledger, text)) {
+        kl_ledger_rollback(w->ledger);
+        w->sick = true;
+        fail_all(w, job, text);
+        return false;
+    }
+    w->witness.last_change = after.last_change;
+    w->witness.uneasy = true;
+    drop_late(w);
+    if (kl_store_witness_add(w, w->changed, changed, text))
         return true;
-    }
-failed:
-    kl_ledger_rollback(w->ledger);
-    w->sick = true;
-    fail_all(w, job, text);
+    hold_keys_back(w, job, text);
     return false;
 }
 
@@ -218,15 +262,19 @@ static void want_marks(struct kl_worker *w, struct kl_job *job)
 
 static void do_requests(struct kl_worker *w, struct kl_job *job, bool usable, const char *trouble)
 {
-    char text[KL_TEXT_MAX];
+    char text[KL_TEXT_MAX] = "";
+    bool witnessed = kl_store_witness_ready(w, job->trouble);
     size_t i = 0;
 
     for (struct kl_request *r = job->first; r != NULL; r = r->next, i++) {
         KL_ASSERT(i < KL_BATCH);
-        if (wants_key(r))
+        if (wants_key(r) && !witnessed)
+            settle(r, KL_STORE_FAILED, job->trouble);
+        else if (wants_key(r))
             read_key(w, r, &w->secret->key[i], usable, trouble);
     }
-    commit_requests(w, job, text);
+    if (!commit_requests(w, job, text) && job->trouble[0] == '\0')
+        kl_copy(job->trouble, sizeof job->trouble, text);
     drop_keys_of_failed(job);
     want_marks(w, job);
 }
@@ -248,13 +296,18 @@ static bool still_alone(struct kl_worker *w, char text[KL_TEXT_MAX])
     }
 }
 
-/* A ledger that was deleted is noticed and written again even while no board asks for anything. */
+/* A ledger that was deleted is noticed and written again even while no board asks for anything, and
+   so is one that somebody else has taken over. */
 static void look_after_ledger(struct kl_worker *w, struct kl_job *job)
 {
-    if (w->late != NULL)
+    if (w->late != NULL) {
         commit_requests(w, job, job->trouble);
-    else if (begin(w, job->trouble))
+    } else if (begin(w, job->trouble)) {
+        kl_store_still_ours(w, job->trouble);
         kl_ledger_rollback(w->ledger);
+    }
+    kl_store_rest(w);
+    kl_store_show_life(w);
 }
 
 /* A disk that fails again and again is no news as long as nothing came of it. */
@@ -307,6 +360,7 @@ void kl_store_work(struct kl_job *job)
     if (!job->last)
         return;
     drop_late(w);
+    kl_store_leave_home(w);
     kl_ledger_close(w->ledger); /* checkpoints and syncs: not on the loop's thread */
     w->ledger = NULL;
     kl_lock_drop(&w->lock);

@@ -18,17 +18,13 @@ static const struct kl_store_kind csv_store = {
     .has_record = kl_csv_store_has_record,
     .keys = kl_csv_store_keys,
     .history = kl_csv_store_history,
+    .audit = kl_csv_store_audit,
     .release = kl_csv_store_release,
 };
 
 static bool holds(enum kl_store_mode mode)
 {
     return mode == KL_STORE_WORK || mode == KL_STORE_MEND;
-}
-
-static bool lists(enum kl_store_mode mode)
-{
-    return mode == KL_STORE_WORK || mode == KL_STORE_LOOK;
 }
 
 static enum kl_store_open_result take_lock(struct kl_worker *w, char error[KL_TEXT_MAX])
@@ -73,8 +69,28 @@ static enum kl_store_open_result load_csv(struct kl_worker *w, char error[KL_TEX
     return KL_STORE_OPENED;
 }
 
+static bool answered(const struct kl_store_options *o, enum kl_doubt doubt)
+{
+    return (o->answers >> doubt & 1) != 0;
+}
+
+/* A station stops for what is in doubt; who only looks is told of the first thing. */
+static enum kl_store_open_result weigh(struct kl_csv_store *s, const struct kl_store_options *o,
+                                       enum kl_doubt what, enum kl_store_open_result result,
+                                       char error[KL_TEXT_MAX])
+{
+    if (result == KL_STORE_DOUBT && o->doubt != NULL)
+        *o->doubt = what;
+    if (result == KL_STORE_OPENED || !s->worker->look_only)
+        return result;
+    if (s->shown->content.doubt[0] == '\0')
+        kl_copy(s->shown->content.doubt, sizeof s->shown->content.doubt, error);
+    error[0] = '\0';
+    return KL_STORE_OPENED;
+}
+
 static enum kl_store_open_result open_ledger(struct kl_worker *w, enum kl_store_mode mode,
-                                             bool *absent, char error[KL_TEXT_MAX])
+                                             const char *path, char error[KL_TEXT_MAX])
 {
     static const enum kl_ledger_mode how[] = {
         [KL_STORE_WORK] = KL_LEDGER_CREATE,
@@ -82,14 +98,9 @@ static enum kl_store_open_result open_ledger(struct kl_worker *w, enum kl_store_
         [KL_STORE_RECORD] = KL_LEDGER_READ,
         [KL_STORE_MEND] = KL_LEDGER_CHANGE,
     };
-    char path[PATH_MAX];
 
-    if (!kl_ledger_path(w->csv.real[0] != '\0' ? w->csv.real : w->csv.named, path)) {
-        kl_format(error, KL_TEXT_MAX, "%s: the path is too long", kl_shown(w->csv.named));
-        return KL_STORE_BAD_CSV;
-    }
-    *absent = access(path, F_OK) != 0 && errno == ENOENT;
-    w->ledger = kl_ledger_open(path, how[mode], error);
+    w->ledger =
+        kl_ledger_open(path, how[mode], w->witness.storage.kind == KL_STORAGE_SHARED, error);
     return w->ledger == NULL && error[0] != '\0' ? KL_STORE_BROKEN : KL_STORE_OPENED;
 }
 
@@ -116,44 +127,100 @@ static enum kl_store_open_result show(struct kl_csv_store *s, bool absent, char 
     struct kl_worker *w = s->worker;
     const struct kl_table *t = w->csv.table;
 
-    if (!kl_store_find_forms(w, error) || (!w->look_only && !kl_store_keep_forms(w, error)))
-        return KL_STORE_BROKEN;
     s->shown = kl_store_show(w, error);
     if (s->shown == NULL)
         return KL_STORE_BROKEN;
     for (uint32_t i = 0; absent && i < t->count; i++)
         s->shown->content.lost_ledger |= t->row[i].marked;
+    if (w->witness.storage.kind >= KL_STORAGE_FORGETS)
+        kl_copy(s->shown->content.forgets, sizeof s->shown->content.forgets,
+                w->witness.storage.text);
     return KL_STORE_OPENED;
 }
 
-static bool answered(const struct kl_store_options *o, enum kl_doubt doubt)
+/* What stands in the way of a station, in the order in which it is asked about. Nothing is written
+   before it is known that nobody else works here and that this ledger is at home. */
+static enum kl_store_open_result settle_all(struct kl_csv_store *s,
+                                            const struct kl_store_options *o,
+                                            const struct kl_difference *found,
+                                            char error[KL_TEXT_MAX])
 {
-    return (o->answers >> doubt & 1) != 0;
+    struct kl_worker *w = s->worker;
+    enum kl_store_open_result result;
+
+    if ((result = kl_store_ask_lease(w, error)) != KL_STORE_OPENED && !w->look_only)
+        return result;
+    result = kl_store_settle_home(w, answered(o, KL_DOUBT_MOVED), error);
+    if ((result = weigh(s, o, KL_DOUBT_MOVED, result, error)) != KL_STORE_OPENED)
+        return result;
+    if (!w->look_only && (!kl_store_find_forms(w, error) || !kl_store_keep_forms(w, error)))
+        return KL_STORE_BROKEN;
+    result = kl_store_settle_witness(w, answered(o, KL_DOUBT_OLD), found, error);
+    return weigh(s, o, KL_DOUBT_OLD, result, error);
 }
 
-/* Notes what is in doubt: a station stops for it, who only looks is told. */
-static enum kl_store_open_result doubt(struct kl_csv_store *s, const struct kl_store_options *o,
-                                       enum kl_doubt what, enum kl_store_open_result result,
-                                       char error[KL_TEXT_MAX])
+static enum kl_store_open_result
+settle_names(struct kl_csv_store *s, const struct kl_store_options *o, char error[KL_TEXT_MAX])
 {
-    if (result != KL_STORE_DOUBT)
-        return result;
-    if (o->doubt != NULL)
-        *o->doubt = what;
-    if (!s->worker->look_only)
-        return result;
-    kl_copy(s->shown->content.doubt, sizeof s->shown->content.doubt, error);
-    error[0] = '\0';
-    return KL_STORE_OPENED;
+    struct kl_worker *w = s->worker;
+
+    return weigh(s, o, KL_DOUBT_RENAMED,
+                 kl_store_settle_names(w, s->shown, answered(o, KL_DOUBT_RENAMED), error), error);
 }
 
-static enum kl_store_open_result settle(struct kl_csv_store *s, const struct kl_store_options *o,
-                                        char error[KL_TEXT_MAX])
+/* For a station. */
+static enum kl_store_open_result open_to_work(struct kl_csv_store *s,
+                                              const struct kl_store_options *o, const char *path,
+                                              char error[KL_TEXT_MAX])
 {
-    bool renamed = !s->worker->look_only && answered(o, KL_DOUBT_RENAMED);
+    struct kl_worker *w = s->worker;
+    enum kl_store_open_result result;
+    struct kl_difference found = {0};
+    bool absent;
 
-    return doubt(s, o, KL_DOUBT_RENAMED, kl_store_settle_names(s->worker, s->shown, renamed, error),
-                 error);
+    result = kl_store_settle_storage(w, answered(o, KL_DOUBT_STORAGE), error);
+    if ((result = weigh(s, o, KL_DOUBT_STORAGE, result, error)) != KL_STORE_OPENED ||
+        (result = load_csv(w, error)) != KL_STORE_OPENED)
+        return result;
+    if (!kl_csv_mark_clean(w->csv.table, error))
+        return KL_STORE_BAD_CSV;
+    absent = access(path, F_OK) != 0 && errno == ENOENT;
+    result = absent ? kl_store_ask_journals(w, answered(o, KL_DOUBT_OLD), &found, error)
+                    : KL_STORE_OPENED;
+    if ((result = weigh(s, o, KL_DOUBT_OLD, result, error)) == KL_STORE_OPENED &&
+        (result = open_ledger(w, o->mode, path, error)) == KL_STORE_OPENED &&
+        (result = settle_all(s, o, &found, error)) == KL_STORE_OPENED &&
+        (result = show(s, absent, error)) == KL_STORE_OPENED &&
+        (result = settle_names(s, o, error)) == KL_STORE_OPENED &&
+        (result = record_accepted(w, error)) == KL_STORE_OPENED)
+        result = kl_store_take_lease(w, error);
+    kl_difference_free(&found);
+    return result;
+}
+
+/* For people: nothing is written, and what a station would stop for is only told. */
+static enum kl_store_open_result open_to_look(struct kl_csv_store *s,
+                                              const struct kl_store_options *o, const char *path,
+                                              char error[KL_TEXT_MAX])
+{
+    static const struct kl_difference none;
+    struct kl_worker *w = s->worker;
+    enum kl_store_open_result result, storage;
+    char trouble[KL_TEXT_MAX] = "";
+    bool absent = access(path, F_OK) != 0 && errno == ENOENT;
+
+    storage = kl_store_settle_storage(w, false, trouble);
+    if ((result = load_csv(w, error)) != KL_STORE_OPENED ||
+        (result = open_ledger(w, o->mode, path, error)) != KL_STORE_OPENED)
+        return result;
+    if (!kl_store_find_forms(w, error))
+        return KL_STORE_BROKEN;
+    if ((result = show(s, absent, error)) != KL_STORE_OPENED)
+        return result;
+    weigh(s, o, KL_DOUBT_STORAGE, storage, trouble);
+    if (w->ledger != NULL && (result = settle_all(s, o, &none, error)) != KL_STORE_OPENED)
+        return result;
+    return settle_names(s, o, error);
 }
 
 static enum kl_store_open_result
@@ -161,7 +228,7 @@ open_parts(struct kl_csv_store *s, const struct kl_store_options *o, char error[
 {
     struct kl_worker *w = s->worker;
     enum kl_store_open_result result;
-    bool absent = false;
+    char path[PATH_MAX];
 
     /* The record may be looked at even if there is no list any more. */
     if (!kl_csv_file_init(&w->csv, o->csv, o->header, &w->lock, error) &&
@@ -169,19 +236,20 @@ open_parts(struct kl_csv_store *s, const struct kl_store_options *o, char error[
         return KL_STORE_BAD_CSV;
     w->csv.accepted = o->mode == KL_STORE_WORK ? o->accept : UINT32_MAX;
     error[0] = '\0';
+    if (!kl_ledger_path(w->csv.real[0] != '\0' ? w->csv.real : w->csv.named, path)) {
+        kl_format(error, KL_TEXT_MAX, "%s: the path is too long", kl_shown(w->csv.named));
+        return KL_STORE_BAD_CSV;
+    }
     if (holds(o->mode) && (result = take_lock(w, error)) != KL_STORE_OPENED)
         return result;
-    if (lists(o->mode) && (result = load_csv(w, error)) != KL_STORE_OPENED)
-        return result;
-    if (o->mode == KL_STORE_WORK && !kl_csv_mark_clean(w->csv.table, error))
-        return KL_STORE_BAD_CSV;
-    if ((result = open_ledger(w, o->mode, &absent, error)) != KL_STORE_OPENED)
-        return result;
-    if (o->mode == KL_STORE_WORK && (result = record_accepted(w, error)) != KL_STORE_OPENED)
-        return result;
-    if (!lists(o->mode) || (result = show(s, absent, error)) != KL_STORE_OPENED)
-        return lists(o->mode) ? result : KL_STORE_OPENED;
-    return settle(s, o, error);
+    if (o->mode == KL_STORE_WORK)
+        return open_to_work(s, o, path, error);
+    if (o->mode == KL_STORE_LOOK)
+        return open_to_look(s, o, path, error);
+    kl_disk->look(path, false, &w->witness.storage);
+    result = open_ledger(w, o->mode, path, error);
+    return result == KL_STORE_OPENED && o->mode == KL_STORE_MEND ? kl_store_ask_lease(w, error)
+                                                                 : result;
 }
 
 enum kl_store_open_result kl_csv_store_open(const struct kl_store_options *options,
@@ -204,6 +272,10 @@ enum kl_store_open_result kl_csv_store_open(const struct kl_store_options *optio
     s->queue_end = &s->queue;
     kl_lock_init(&w->lock);
     w->look_only = !holds(options->mode);
+    if (options->doubt != NULL)
+        *options->doubt = KL_DOUBT_NONE;
+    if (options->journal != NULL)
+        kl_copy(w->journal, sizeof w->journal, options->journal);
     if (options->station != NULL)
         kl_copy(w->station, sizeof w->station, options->station);
     else
@@ -231,7 +303,9 @@ void kl_csv_store_free(struct kl_store *store)
     KL_ASSERT(s->worker != NULL && s->marking.marks == NULL);
     kl_shown_free(s->shown);
     kl_csv_file_free(&s->worker->csv);
+    kl_store_leave_home(s->worker);
     kl_ledger_close(s->worker->ledger);
+    kl_journal_close(s->worker->witness.journal);
     kl_lock_drop(&s->worker->lock);
     free(s->worker->forms.item);
     kl_secret_free(s->worker->secret, sizeof(struct kl_batch_keys));

@@ -14,6 +14,7 @@
 #include "csv_follow.h"
 #include "ledger.h"
 #include "store_kind.h"
+#include "store_witness.h"
 
 enum {
     /* Requests of one round: for every slot, what its board waits for and the end of an attempt. */
@@ -73,13 +74,16 @@ struct kl_worker {
     struct kl_csv_file csv; /* not of a store for RECORD or MEND */
     struct kl_lock lock;    /* WORK, MEND */
     struct kl_ledger *ledger;
-    struct kl_batch_keys *secret; /* WORK; blank between rounds */
-    bool look_only;               /* LOOK, RECORD */
-    bool sick;                    /* nobody knows what the last commit left on disk */
-    bool unseen;                  /* what the loop shows is not what is durable: there are news */
-    bool healed;                  /* the ledger may have news */
+    struct kl_batch_keys *secret;               /* WORK; blank between rounds */
+    struct kl_journal_record changed[KL_BATCH]; /* by the round */
+    bool look_only;                             /* LOOK, RECORD */
+    bool sick;                                  /* nobody knows what the last commit left on disk */
+    bool unseen; /* what the loop shows is not what is durable: there are news */
+    bool healed; /* the ledger may have news */
     struct kl_old_forms forms;
-    struct kl_late *late; /* oldest first */
+    struct kl_witness witness; /* WORK */
+    char journal[PATH_MAX];    /* --journal; "" = the usual place */
+    struct kl_late *late;      /* oldest first */
     unsigned late_count;
     char station[KL_NAME_MAX], bundle[80];
 };
@@ -113,7 +117,8 @@ struct kl_csv_store {
     uv_timer_t tick;
     struct kl_job job;
     struct kl_marking_job marking;
-    bool look; /* even without requests, see what has changed */
+    uint64_t sent_at; /* ms by the loop's clock: the job went out */
+    bool look;        /* even without requests, see what has changed */
     bool closing;
     void (*closed)(void *ctx);
     void *closed_ctx;
@@ -142,6 +147,11 @@ bool kl_csv_store_history(struct kl_store *store, const char *mac, const char *l
 bool kl_csv_store_release(struct kl_store *store, const struct kl_ledger_key *key,
                           const char *reason, char error[KL_TEXT_MAX]);
 
+/* store_audit.c */
+bool kl_csv_store_audit(struct kl_store *store,
+                        void (*each)(void *ctx, const struct kl_audit_finding *f), void *ctx,
+                        char error[KL_TEXT_MAX]);
+
 /* store_job.c */
 void kl_store_work(struct kl_job *job);
 int64_t kl_store_wall_clock(void);
@@ -159,6 +169,46 @@ struct kl_old_form *kl_old_form(const struct kl_old_forms *f, const struct kl_fi
    ledger; not answered: DOUBT and `error`. */
 enum kl_store_open_result kl_store_settle_names(struct kl_worker *w, struct kl_shown *shown,
                                                 bool answered, char error[KL_TEXT_MAX]);
+
+/* store_home.c */
+/* Is this storage fit for keys? DOUBT: only for demonstrations; BROKEN: not at all. */
+enum kl_store_open_result kl_store_settle_storage(struct kl_worker *w, bool answered,
+                                                  char error[KL_TEXT_MAX]);
+/* Is this ledger where a station left it? Gives a new one its home. */
+enum kl_store_open_result kl_store_settle_home(struct kl_worker *w, bool answered,
+                                               char error[KL_TEXT_MAX]);
+/* Nobody else works with it, as the ledger says. */
+enum kl_store_open_result kl_store_ask_lease(struct kl_worker *w, char error[KL_TEXT_MAX]);
+/* From here on it is ours. */
+enum kl_store_open_result kl_store_take_lease(struct kl_worker *w, char error[KL_TEXT_MAX]);
+/* Within a transaction: it is still ours, and as we left it. */
+bool kl_store_still_ours(struct kl_worker *w, char error[KL_TEXT_MAX]);
+/* After a commit whose end nobody knows: what is durable is what we know from here on. */
+bool kl_store_relearn(struct kl_worker *w, char error[KL_TEXT_MAX]);
+/* A sign of life for other machines, where they can see it. */
+void kl_store_show_life(struct kl_worker *w);
+/* At the end: nobody's, and complete in one file. */
+void kl_store_leave_home(struct kl_worker *w);
+/* The log beside the ledger, if it holds anything, goes into it: then a copy is whole. */
+void kl_store_rest(struct kl_worker *w);
+
+/* store_witness.c */
+/* Before a new ledger is made: a journal may know keys of this CSV. Answered, `found` gets them. */
+enum kl_store_open_result kl_store_ask_journals(struct kl_worker *w, bool answered,
+                                                struct kl_difference *found,
+                                                char error[KL_TEXT_MAX]);
+/* Holds the ledger against its journal. DOUBT: it is an old copy; answered, what the journal knows
+   goes into it. Then the journal gets what it lacks. */
+enum kl_store_open_result kl_store_settle_witness(struct kl_worker *w, bool answered,
+                                                  const struct kl_difference *found,
+                                                  char error[KL_TEXT_MAX]);
+/* The journal gets what it lacks; if that can't be, it is made anew. */
+bool kl_store_complete_journal(struct kl_worker *w, char error[KL_TEXT_MAX]);
+/* Before a key leaves: the journal can be written, and is the one that we left. */
+bool kl_store_witness_ready(struct kl_worker *w, char error[KL_TEXT_MAX]);
+/* After a commit: what it changed goes into the journal. */
+bool kl_store_witness_add(struct kl_worker *w, const struct kl_journal_record *records,
+                          size_t count, char error[KL_TEXT_MAX]);
 
 /* store_show.c */
 /* Loads ledger rows and finds the marks that are missing; NULL and `error` if the ledger can't be

@@ -109,7 +109,7 @@ static bool choose(const char **csv)
 
 static int show(struct kl_dashboard_options *o, char error[KL_TEXT_MAX])
 {
-    char note[256];
+    static char note[256]; /* `o` keeps pointing to it */
     enum kl_term_fitness fitness = kl_term_try(note);
 
     if (note[0])

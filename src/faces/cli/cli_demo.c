@@ -219,6 +219,8 @@ static int run_station(struct demo *d)
     add_words(&w, "--config", "none");
     add_words(&w, "--csv-file", d->csv);
     add_words(&w, "--firmware", d->firmware);
+    add_words(&w, "--journal", d->folder);
+    add_word(&w, "--volatile"); /* the folder is gone afterwards anyway */
     for (unsigned i = 0; i < d->urls; i++)
         add_words(&w, "--port", d->url[i]);
     if (d->args.headless) {

@@ -217,6 +217,9 @@ static void hex_of(const uint8_t digest[32], char out[65])
 static uint32_t answers(const struct station_args *a)
 {
     const bool said[KL_DOUBT_COUNT] = {
+        [KL_DOUBT_STORAGE] = a->volatile_storage,
+        [KL_DOUBT_MOVED] = a->moved,
+        [KL_DOUBT_OLD] = a->heal,
         [KL_DOUBT_RENAMED] = a->renamed,
     };
     uint32_t bits = 0;
@@ -234,6 +237,7 @@ static int open_store(struct station *s)
         .header = s->args.csv_header,
         .accept = s->args.accepted,
         .bundle_digest = digest,
+        .journal = s->args.journal,
         .answers = answers(&s->args),
     };
     enum kl_exit exit;

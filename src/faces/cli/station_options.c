@@ -10,6 +10,9 @@ static const struct option options[] = {
     HEADING("Keys"),
     TEXT("csv-file", csv, "FILE", "the keys, one row each (default keys.csv); --csv_file too"),
     FLAG("csv-header", csv_header, "its first row names the columns and is no key"),
+    TEXT("journal", journal, "DIR",
+         "where the second record of all keys is kept, best on another disk\n"
+         "(default /var/lib/keyline, or ~/.local/state/keyline)"),
     {.name = "accept", .type = OPT_LIST, .at = AT(accept), .value = "KIND", .typed_only = true,
      .help = "start although rows are suspicious in this way, any number of times, after\n"
              "a look at them (keyline keys lint lists and explains them)"},
@@ -19,6 +22,9 @@ static const struct option options[] = {
            "ack: the word Provisioned alone, for firmware that prints nothing back"),
 
     HEADING("Answers to what stops a start"),
+    TYPED_FLAG("moved", 0, moved, "the keys and their ledger were moved or put back; from now on they are here only"),
+    TYPED_FLAG("heal", 0, heal, "the ledger is an old copy: go on with all that it and its journal know"),
+    FLAG("volatile", volatile_storage, "a demonstration: the keys' storage may forget what was given out"),
     TYPED_FLAG("renamed", 0, renamed, "keys that boards have or may have got new labels; the secrets are the same"),
 
     HEADING("Images"),
@@ -26,7 +32,7 @@ static const struct option options[] = {
          "a program's .bin with bootloader and partition table beside it, a merged image,\n"
          "the folder of a build or of its project, or the build's list of images:\n"
          "flasher_args.json, flash_args (default firmware.bin); check tells what is taken"),
-    LIST("image", images, "OFFSET:FILE", "one image at one offset, any number of times, instead of --firmware"),
+    LIST("image", images, "OFFSET:FILE", "one image at one offset, up to 64 times, without --firmware or beside it"),
     TEXT("chip", chip, "CHIP", "esp32, esp32s3, esp32c3 …: refuse any other (default: the images' chip)"),
     CHOICE("flash-mode", flash_mode, "keep|qio|qout|dio|dout", "patched into the bootloader (default keep)"),
     CHOICE("flash-freq", flash_freq, "keep|80m|60m|48m|40m|30m|26m|24m|20m|16m|15m|12m", "the same"),
@@ -147,11 +153,7 @@ bool station_options_parse(char **argv, struct station_args *out, char error[KL_
         return false;
     if (out->color == 2)
         out->no_colour = true;
-    if (out->firmware && out->images.count > 0) {
-        kl_copy(error, KL_TEXT_MAX, "--firmware and --image exclude each other");
-        return false;
-    }
-    if (!out->firmware)
+    if (!out->firmware && out->images.count == 0)
         out->firmware = "firmware.bin";
     return take_accepted(out, error);
 }
@@ -161,7 +163,7 @@ struct kl_bundle_options station_bundle_options(const struct station_args *a, en
     static const unsigned mhz[] = {0, 80, 60, 48, 40, 30, 26, 24, 20, 16, 15, 12};
 
     return (struct kl_bundle_options){
-        .firmware = a->images.count ? NULL : a->firmware,
+        .firmware = a->firmware,
         .images = a->images.item,
         .image_count = a->images.count,
         .chip = chip,

@@ -1,0 +1,347 @@
+/* store_witness.c: the ledger and its journal held against each other. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "adapters/host/disk.h"
+#include "store_state.h"
+
+/* ---- comparing --------------------------------------------------------------------------------
+ */
+
+static bool add(struct kl_journal_record **list, size_t *count, const struct kl_journal_record *r)
+{
+    if ((*count & (*count + 1)) == 0) { /* 0, 1, 3, 7 …: room for as many again */
+        struct kl_journal_record *more = reallocarray(*list, 2 * *count + 1, sizeof *more);
+        if (more == NULL)
+            return false;
+        *list = more;
+    }
+    (*list)[(*count)++] = *r;
+    return true;
+}
+
+static struct kl_journal_record record_of(const struct kl_ledger_key *key)
+{
+    struct kl_journal_record r = {.kind = KL_JOURNAL_RELEASED,
+                                  .mac = key->mac,
+                                  .change = key->change,
+                                  .fingerprint = key->fingerprint,
+                                  .kin = key->kin,
+                                  .wall = key->released};
+
+    if (strcmp(key->state, "reserved") == 0) {
+        r.kind = KL_JOURNAL_RESERVED;
+        r.wall = key->reserved;
+    } else if (strcmp(key->state, "provisioned") == 0) {
+        r.kind = KL_JOURNAL_PROVISIONED;
+        r.wall = key->provisioned;
+    }
+    return r;
+}
+
+struct comparing {
+    struct kl_ledger *ledger;
+    const struct kl_journal *journal;
+    const struct kl_journal_record *first;
+    struct kl_difference *out;
+    bool *seen;
+    bool failed;
+    char *error;
+};
+
+/* The journal knows an earlier change of this key, with another board: was it ever in here? */
+static bool contradicts(struct comparing *c, const struct kl_journal_record *r)
+{
+    bool tells = true;
+
+    c->failed = !kl_ledger_tells(c->ledger, r, &tells, c->error);
+    return !tells;
+}
+
+static bool compare_key(void *ctx, const struct kl_ledger_key *key)
+{
+    struct comparing *c = ctx;
+    const struct kl_journal_record *r =
+        c->journal == NULL ? NULL : kl_journal_find(c->journal, &key->fingerprint);
+    struct kl_journal_record own = record_of(key);
+
+    if (key->old_form)
+        return true; /* written down when it has its new form */
+    if (r != NULL)
+        c->seen[r - c->first] = true;
+    if (r != NULL && r->change > key->change) {
+        c->failed = !add(&c->out->behind, &c->out->behind_count, r);
+    } else if (r == NULL || r->change < key->change) {
+        if (r != NULL && !kl_mac_equal(&r->mac, &key->mac) && contradicts(c, r))
+            c->out->contradictions++;
+        c->failed |= !add(&c->out->ahead, &c->out->ahead_count, &own);
+    }
+    return !c->failed;
+}
+
+static int by_change(const void *a, const void *b)
+{
+    const struct kl_journal_record *x = a, *y = b;
+
+    return (x->change > y->change) - (x->change < y->change);
+}
+
+bool kl_store_compare(struct kl_ledger *l, const struct kl_journal *j, struct kl_difference *out,
+                      char error[KL_TEXT_MAX])
+{
+    struct comparing c = {.ledger = l, .journal = j, .out = out, .error = error};
+    size_t count = 0;
+
+    memset(out, 0, sizeof *out);
+    error[0] = '\0';
+    if (j != NULL)
+        c.first = kl_journal_records(j, &count);
+    c.seen = calloc(count + 1, sizeof *c.seen);
+    c.failed = c.seen == NULL;
+    if (!c.failed && !kl_ledger_keys(l, compare_key, &c, error))
+        c.failed = true;
+    for (size_t i = 0; !c.failed && i < count; i++)
+        if (!c.seen[i] && c.first[i].kind != KL_JOURNAL_RELEASED)
+            c.failed = !add(&out->behind, &out->behind_count, &c.first[i]);
+    free(c.seen);
+    if (c.failed && error[0] == '\0')
+        kl_copy(error, KL_TEXT_MAX, "no memory for the journal");
+    if (out->behind_count > 0)
+        qsort(out->behind, out->behind_count, sizeof *out->behind, by_change);
+    return !c.failed;
+}
+
+void kl_difference_free(struct kl_difference *d)
+{
+    free(d->behind);
+    free(d->ahead);
+    memset(d, 0, sizeof *d);
+}
+
+/* ---- saying it --------------------------------------------------------------------------------
+ */
+
+static const char *label_of(const struct kl_worker *w, const struct kl_fingerprint *fp)
+{
+    uint32_t row = w->csv.table == NULL ? UINT32_MAX : kl_table_find(w->csv.table, fp);
+
+    return row == UINT32_MAX ? "a key that is not in the CSV" : w->csv.table->row[row].label;
+}
+
+/* "dev-3 for 24:6f:… and 2 more" */
+static void name_some(const struct kl_worker *w, const struct kl_journal_record *list, size_t count,
+                      char out[KL_TEXT_MAX])
+{
+    char mac[18];
+
+    kl_mac_format(&list[0].mac, mac);
+    kl_format(out, KL_TEXT_MAX, "%.40s for %s", label_of(w, &list[0].fingerprint), mac);
+    if (count > 1)
+        kl_format(out + strlen(out), KL_TEXT_MAX - strlen(out), " and %zu more", count - 1);
+}
+
+/* ---- a CSV without a ledger -------------------------------------------------------------------
+ */
+
+static const char *journal_option(const struct kl_worker *w)
+{
+    return w->journal[0] == '\0' ? NULL : w->journal;
+}
+
+struct asking {
+    const struct kl_worker *w;
+    struct kl_difference *found;
+    char of[512];
+    bool failed;
+};
+
+static bool is_ours(const struct kl_worker *w, const struct kl_journal_record *r)
+{
+    const struct kl_table *t = w->csv.table;
+
+    return kl_table_find(t, &r->fingerprint) != UINT32_MAX;
+}
+
+static bool ask_journal(void *ctx, const struct kl_journal *j)
+{
+    struct asking *a = ctx;
+    size_t count;
+    const struct kl_journal_record *r = kl_journal_records(j, &count);
+
+    for (size_t i = 0; i < count && !a->failed; i++) {
+        if (r[i].kind == KL_JOURNAL_RELEASED || !is_ours(a->w, &r[i]))
+            continue;
+        if (a->found->behind_count == 0)
+            kl_copy(a->of, sizeof a->of, kl_journal_of(j));
+        a->failed = !add(&a->found->behind, &a->found->behind_count, &r[i]);
+    }
+    return !a->failed;
+}
+
+enum kl_store_open_result kl_store_ask_journals(struct kl_worker *w, bool answered,
+                                                struct kl_difference *found,
+                                                char error[KL_TEXT_MAX])
+{
+    struct asking a = {.w = w, .found = found};
+    char some[KL_TEXT_MAX];
+
+    memset(found, 0, sizeof *found);
+    if (!kl_journal_folder(journal_option(w), false, w->witness.folder, some))
+        return KL_STORE_OPENED; /* there are no journals */
+    kl_journal_each(w->witness.folder, ask_journal, &a);
+    if (a.failed) {
+        kl_copy(error, KL_TEXT_MAX, "no memory for the journal");
+        return KL_STORE_BROKEN;
+    }
+    if (found->behind_count == 0 || answered)
+        return KL_STORE_OPENED;
+    name_some(w, found->behind, found->behind_count, some);
+    kl_format(error, KL_TEXT_MAX,
+              "%s has no ledger, but keys of it were given out on this host from %s: %s",
+              kl_shown(w->csv.named), kl_shown(a.of), some);
+    return KL_STORE_DOUBT;
+}
+
+/* ---- a ledger and its journal -----------------------------------------------------------------
+ */
+
+static bool restore_all(struct kl_worker *w, const struct kl_difference *d, int64_t last,
+                        char error[KL_TEXT_MAX])
+{
+    if (d->behind_count == 0)
+        return true;
+    if (!kl_ledger_begin(w->ledger, error))
+        return false;
+    if (!kl_ledger_skip_to(w->ledger, last, error))
+        goto failed;
+    for (size_t i = 0; i < d->behind_count; i++)
+        if (!kl_ledger_restore(w->ledger, &d->behind[i], label_of(w, &d->behind[i].fingerprint),
+                               w->station, kl_store_wall_clock(), error))
+            goto failed;
+    if (kl_ledger_commit(w->ledger, error))
+        return true;
+failed:
+    kl_ledger_rollback(w->ledger);
+    return false;
+}
+
+static enum kl_store_open_result say_old(struct kl_worker *w, const struct kl_difference *d,
+                                         char error[KL_TEXT_MAX])
+{
+    char some[KL_TEXT_MAX];
+
+    if (d->behind_count > 0) {
+        name_some(w, d->behind, d->behind_count, some);
+        kl_format(error, KL_TEXT_MAX, "%s: the ledger is an old copy: by its journal it lacks %s",
+                  kl_shown(w->csv.named), some);
+    } else if (d->contradictions > 0) {
+        kl_format(error, KL_TEXT_MAX,
+                  "%s: ledger and journal tell different stories of %zu keys: both a copy and the "
+                  "original were worked with; see keyline keys audit",
+                  kl_shown(w->csv.named), d->contradictions);
+    } else {
+        kl_format(error, KL_TEXT_MAX,
+                  "%s: the ledger was copied, or left in a hurry, and its -wal file is missing; no "
+                  "journal tells what it lacks",
+                  kl_shown(w->csv.named));
+    }
+    return KL_STORE_DOUBT;
+}
+
+/* The journal that there is, or NULL: then it is made anew. One that is damaged counts as lost. */
+static bool open_journal(struct kl_worker *w, char error[KL_TEXT_MAX])
+{
+    struct kl_witness *v = &w->witness;
+
+    if (!kl_journal_folder(journal_option(w), !w->look_only, v->folder, error))
+        return false;
+    v->journal = kl_journal_open(v->folder, &v->home.id, error);
+    return true;
+}
+
+static bool make_journal(struct kl_worker *w, char error[KL_TEXT_MAX])
+{
+    struct kl_witness *v = &w->witness;
+    struct kl_difference all;
+
+    kl_journal_close(v->journal);
+    v->journal = NULL;
+    if (kl_store_compare(w->ledger, NULL, &all, error))
+        v->journal = kl_journal_make(v->folder, &v->home.id, v->home.path, all.ahead,
+                                     all.ahead_count, error);
+    kl_difference_free(&all);
+    return v->journal != NULL;
+}
+
+bool kl_store_complete_journal(struct kl_worker *w, char error[KL_TEXT_MAX])
+{
+    struct kl_witness *v = &w->witness;
+    struct kl_difference d;
+    bool ok;
+
+    if (v->journal == NULL || strcmp(kl_journal_of(v->journal), v->home.path) != 0)
+        return make_journal(w, error);
+    ok = kl_store_compare(w->ledger, v->journal, &d, error) &&
+         (kl_journal_append(v->journal, d.ahead, d.ahead_count, error) || make_journal(w, error));
+    kl_difference_free(&d);
+    return ok;
+}
+
+static enum kl_store_open_result weigh(struct kl_worker *w, bool answered,
+                                       const struct kl_difference *d, char error[KL_TEXT_MAX])
+{
+    const struct kl_journal *j = w->witness.journal;
+    bool suspicious = d->behind_count > 0 || d->contradictions > 0 || (w->witness.cut && j == NULL);
+
+    if (!suspicious)
+        return KL_STORE_OPENED;
+    if (!answered)
+        return say_old(w, d, error);
+    return restore_all(w, d, j == NULL ? 0 : kl_journal_last_change(j), error) ? KL_STORE_OPENED
+                                                                               : KL_STORE_BROKEN;
+}
+
+enum kl_store_open_result kl_store_settle_witness(struct kl_worker *w, bool answered,
+                                                  const struct kl_difference *found,
+                                                  char error[KL_TEXT_MAX])
+{
+    enum kl_store_open_result result;
+    struct kl_difference d;
+
+    if (!open_journal(w, error))
+        return w->look_only ? KL_STORE_OPENED : KL_STORE_BROKEN;
+    if (!kl_store_compare(w->ledger, w->witness.journal, &d, error)) {
+        result = KL_STORE_BROKEN;
+    } else {
+        result = weigh(w, answered, &d, error);
+        if (result == KL_STORE_OPENED && !w->look_only &&
+            (!restore_all(w, found, 0, error) || !kl_store_complete_journal(w, error)))
+            result = KL_STORE_BROKEN;
+    }
+    kl_difference_free(&d);
+    return result;
+}
+
+/* ---- while a station runs ---------------------------------------------------------------------
+ */
+
+bool kl_store_witness_ready(struct kl_worker *w, char error[KL_TEXT_MAX])
+{
+    struct kl_witness *v = &w->witness;
+
+    return (v->journal != NULL && kl_journal_is_whole(v->journal)) || make_journal(w, error);
+}
+
+bool kl_store_witness_add(struct kl_worker *w, const struct kl_journal_record *records,
+                          size_t count, char error[KL_TEXT_MAX])
+{
+    struct kl_witness *v = &w->witness;
+
+    if (v->journal == NULL)
+        return make_journal(w, error);
+    if (kl_journal_append(v->journal, records, count, error))
+        return true;
+    kl_journal_close(v->journal);
+    v->journal = NULL; /* nobody knows what is on disk */
+    return false;
+}

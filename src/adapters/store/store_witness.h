@@ -1,0 +1,38 @@
+/*
+ * store_witness.h: ledger and journal held against each other, and whether this ledger is the one
+ * that a station left here.
+ */
+#ifndef KEYLINE_ADAPTERS_STORE_WITNESS_H
+#define KEYLINE_ADAPTERS_STORE_WITNESS_H
+
+#include "adapters/host/storage.h"
+#include "ledger_pool.h"
+
+struct kl_worker;
+
+struct kl_witness {
+    char folder[4096];
+    struct kl_journal *journal; /* NULL: there is none, or it has to be made anew */
+    struct kl_pool_home home;
+    struct kl_lease lease; /* ours */
+    struct kl_storage storage;
+    int64_t last_beat;   /* seconds */
+    int64_t last_change; /* of the ledger's history, as we left it */
+    bool holds;          /* the lease is ours: it is given back at the end */
+    bool cut;            /* the ledger was open when it was left, and its log is not here */
+    bool uneasy;         /* the log beside the ledger holds something */
+};
+
+/* What a pool's two witnesses differ in; see kl_store_compare. */
+struct kl_difference {
+    struct kl_journal_record *behind; /* the journal knows, the ledger does not: by change */
+    size_t behind_count;
+    struct kl_journal_record *ahead; /* the ledger knows, the journal does not */
+    size_t ahead_count;
+    size_t contradictions; /* of one change they tell two stories */
+};
+bool kl_store_compare(struct kl_ledger *l, const struct kl_journal *j, struct kl_difference *out,
+                      char error[KL_TEXT_MAX]);
+void kl_difference_free(struct kl_difference *d);
+
+#endif
