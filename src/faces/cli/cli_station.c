@@ -400,9 +400,9 @@ static void tell_warnings(const struct station *s, struct kl_shell *sh)
 
     kl_report_lost_ledger(s->args.csv, content, text);
     if (text[0])
-        kl_shell_tell(sh, text);
+        kl_shell_note(sh, text);
     if (content->warning[0])
-        kl_shell_tell(sh, content->warning);
+        kl_shell_note(sh, content->warning);
 }
 
 static void build_changed(void *ctx, bool stale)
