@@ -264,6 +264,7 @@ struct kl_snapshot {
 
 /* A key that may have been sent to a board that is not here: a person may have to look for it. */
 struct kl_in_doubt {
+    struct kl_fingerprint fingerprint;
     char label[KL_LABEL_MAX + 1];
     struct kl_mac mac;
 };

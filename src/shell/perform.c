@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "keyline/secret.h"
 #include "shell_private.h"
 
 /* ---- links ------------------------------------------------------------------------------------
@@ -65,12 +64,9 @@ static void forget_line(struct line *l)
 static void on_closed(void *ctx)
 {
     struct line *l = ctx;
-    struct kl_shell *sh = l->sh;
-    unsigned slot = l->slot;
 
     push_line_event(l, KL_EV_CLOSED);
     forget_line(l);
-    place_closed(sh, slot);
 }
 
 static const struct kl_link_events link_events = {
@@ -146,7 +142,6 @@ static void do_io(struct kl_shell *sh, const struct kl_action *a)
 static void on_stored(void *ctx, const struct kl_action *request, enum kl_store_status status,
                       const struct kl_key *key, const char *text)
 {
-    struct item *item;
     struct kl_event *ev;
 
     if (request->u.store.op == KL_OP_COMMAND) {
@@ -154,19 +149,16 @@ static void on_stored(void *ctx, const struct kl_action *request, enum kl_store_
             kl_shell_tell(ctx, "what the operator did can't be kept in the history");
         return;
     }
-    item = push_event(ctx, KL_EV_STORED, request->slot);
-    ev = &item->event;
+    ev = &push_event(ctx, KL_EV_STORED, request->slot)->event;
     ev->generation = request->generation;
     ev->request = request->request;
     ev->u.stored.op = request->u.store.op;
     ev->u.stored.status = status;
     ev->u.stored.fingerprint = request->u.store.fingerprint;
     kl_copy(ev->u.stored.text, sizeof ev->u.stored.text, text ? text : "");
-    if (key) {
-        item->key = kl_secret_alloc(sizeof *item->key);
-        KL_ASSERT(item->key != NULL);
-        *item->key = *key;
-    }
+    ev->u.stored.key = key;
+    if (key)
+        feed_now(ctx); /* into custody: no copy is made on the way */
 }
 
 static void push_keys(struct kl_shell *sh)

@@ -45,11 +45,6 @@ void push_bytes(struct kl_shell *sh, struct item *item, const uint8_t *data, siz
     q->bytes_count += size;
 }
 
-static void drop_item(struct item *item)
-{
-    kl_secret_free(item->key, sizeof *item->key);
-}
-
 /* ---- one wake ---------------------------------------------------------------------------------
  */
 
@@ -89,8 +84,6 @@ static void feed_item(struct kl_shell *sh, struct event_queue *q, struct item *i
 
     if (event->kind == KL_EV_RX)
         event->u.rx.data = q->bytes + item->bytes_at;
-    if (event->kind == KL_EV_STORED)
-        event->u.stored.key = item->key;
     feed(sh, event);
     if (item->memory) {
         kl_pool_memory_free(sh->memory);
@@ -110,11 +103,19 @@ static void feed_queued(struct kl_shell *sh)
                 feed_item(sh, q, &q->item[i]);
             else if (q->item[i].memory)
                 kl_pool_memory_free(q->item[i].memory);
-            drop_item(&q->item[i]);
         }
         kl_wipe(q->bytes, q->bytes_count);
         q->count = q->bytes_count = 0;
     }
+}
+
+void feed_now(struct kl_shell *sh)
+{
+    KL_ASSERT(!sh->pumping);
+    sh->pumping = true;
+    read_clocks(sh);
+    feed_queued(sh);
+    sh->pumping = false;
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -147,6 +148,15 @@ static void tell_changed(struct kl_shell *sh)
             sh->listeners[i].listener->changed(sh->listeners[i].ctx);
 }
 
+/* At once, and not by the queue: nothing may be opened in between. */
+static void free_removed(struct kl_shell *sh)
+{
+    struct kl_event gone = {.kind = KL_EV_SLOT_GONE};
+
+    while (sh->phase == PHASE_RUNNING && take_removed_place(sh, &gone.slot))
+        feed(sh, &gone);
+}
+
 void pump(struct kl_shell *sh)
 {
     struct kl_event tick = {.kind = KL_EV_TICK};
@@ -159,6 +169,7 @@ void pump(struct kl_shell *sh)
     if (sh->phase == PHASE_RUNNING && kl_station_deadline(sh->station) <= sh->now)
         feed(sh, &tick);
     feed_queued(sh); /* what the actions answered at once */
+    free_removed(sh);
     if (sh->told || !uv_is_active((const uv_handle_t *)&sh->timer))
         arm(sh);
     tell_changed(sh);

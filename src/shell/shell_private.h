@@ -32,7 +32,6 @@ struct line {
 struct item {
     struct kl_event event;
     size_t bytes_at;               /* RX: where its bytes begin in the queue's */
-    struct kl_key *key;            /* STORED: a copy, in secret memory until the feed */
     struct kl_pool_memory *memory; /* KEYS: the pool's from now on */
 };
 
@@ -101,6 +100,8 @@ struct kl_shell {
     uv_check_t check;
     uv_timer_t timer;
     uv_signal_t interrupt, terminate;
+    unsigned signals; /* that asked for the end */
+    kl_us hurry_at;   /* the second one came */
     uv_timer_t end_timer;
     bool pumping, told; /* told: something changed since the faces were told */
     kl_us now;
@@ -133,6 +134,8 @@ struct kl_shell {
 /* A new event at the end of the queue, zeroed but for kind and slot. */
 struct item *push_event(struct kl_shell *sh, enum kl_event_kind kind, unsigned slot);
 void push_bytes(struct kl_shell *sh, struct item *item, const uint8_t *data, size_t size);
+/* Feeds what waits, now: the key that it leads to is gone soon. Never from inside an action. */
+void feed_now(struct kl_shell *sh);
 /* Feeds what waits, does what the core asks, arms the timer. Never from inside an action. */
 void pump(struct kl_shell *sh);
 void tell(struct kl_shell *sh, const struct kl_note *note);
@@ -146,7 +149,8 @@ void close_lines(struct kl_shell *sh);
 void add_known_places(struct kl_shell *sh);
 void bench_saw(struct kl_shell *sh, const struct seen_port *seen, unsigned count);
 void place_opened(struct kl_shell *sh, unsigned slot);
-void place_closed(struct kl_shell *sh, unsigned slot);
+/* A network port that was removed, and that nothing is open of any more: it is free for another. */
+bool take_removed_place(struct kl_shell *sh, unsigned *slot);
 /* False and a reason if it can't be. */
 bool add_port(struct kl_shell *sh, const char *target, char error[KL_TEXT_MAX]);
 bool remove_port(struct kl_shell *sh, unsigned slot, char error[KL_TEXT_MAX]);

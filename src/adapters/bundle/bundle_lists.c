@@ -112,9 +112,10 @@ static void take_file(struct parts *p, const char *list, const struct kl_flasher
 
     if (file_of_list(list, file->name, path))
         add_named(p, ROLE_OTHER, path, file->offset);
-    else if (is_boot_app0(file->name))
+    else if (is_boot_app0(file->name)) {
+        p->wants_first_slot = true;
         found(p, "boot_app0.bin is not beside %s: keyline makes the choice that it holds", list);
-    else if (beside(path, list, file->name))
+    } else if (beside(path, list, file->name))
         add_named(p, ROLE_OTHER, file->name[0] == '/' ? file->name : path, file->offset);
 }
 

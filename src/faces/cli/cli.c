@@ -12,6 +12,8 @@
 const struct command *const kl_commands[] = {
     &kl_command_station,
     &kl_command_attach,
+    &kl_command_list,
+    &kl_command_report,
     &kl_command_keys,
     &kl_command_ports,
     &kl_command_check,
