@@ -11,12 +11,13 @@
 
 enum {
     KL_IMAGES_MAX = 64, /* files in a bundle */
-    KL_BUNDLE_PROBLEMS_MAX = 32
+    KL_BUNDLE_PROBLEMS_MAX = 32,
+    KL_BUNDLE_LINE_MAX = 2048, /* it holds paths, and what to type instead */
 };
 
 struct kl_bundle_options {
     const char *firmware; /* a program, a merged image, a build's folder, or its list of images */
-    const char *const *images; /* --image OFFSET:FILE, instead of firmware */
+    const char *const *images; /* --image OFFSET:FILE, beside firmware or without it (NULL) */
     unsigned image_count;
     enum kl_chip_id chip; /* --chip, NONE = from the images */
     int flash_mode;       /* header value, -1 = keep */
@@ -28,13 +29,13 @@ struct kl_bundle_options {
 /* Every problem is one sentence that names the file and says what to do. */
 struct kl_bundle_report {
     unsigned problem_count;
-    char problem[KL_BUNDLE_PROBLEMS_MAX][KL_TEXT_MAX * 2];
+    char problem[KL_BUNDLE_PROBLEMS_MAX][KL_BUNDLE_LINE_MAX];
     unsigned warning_count;
-    char warning[KL_BUNDLE_PROBLEMS_MAX][KL_TEXT_MAX * 2];
+    char warning[KL_BUNDLE_PROBLEMS_MAX][KL_BUNDLE_LINE_MAX];
     unsigned found_count; /* what was taken, for what, and why */
-    char found[KL_BUNDLE_PROBLEMS_MAX][KL_TEXT_MAX * 2];
+    char found[KL_BUNDLE_PROBLEMS_MAX][KL_BUNDLE_LINE_MAX];
     unsigned left_out_count; /* what lies beside it and is not flashed */
-    char left_out[KL_BUNDLE_PROBLEMS_MAX][KL_TEXT_MAX * 2];
+    char left_out[KL_BUNDLE_PROBLEMS_MAX][KL_BUNDLE_LINE_MAX];
 };
 
 /* NULL if there is any problem; all that are found are in the report. Free with kl_bundle_free. */

@@ -198,6 +198,7 @@ enum kl_note_kind {
 
 struct kl_attempt { /* one line of the ledger's history and of the event `result` */
     struct kl_mac mac;
+    struct kl_eui64 eui64;
     enum kl_chip_id chip;
     uint16_t revision;
     uint32_t flash_id, flash_size;
@@ -269,6 +270,7 @@ struct kl_snapshot {
 
 /* A key that may have been sent to a board that is not here: a person may have to look for it. */
 struct kl_in_doubt {
+    struct kl_fingerprint fingerprint;
     char label[KL_LABEL_MAX + 1];
     struct kl_mac mac;
 };

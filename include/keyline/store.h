@@ -134,7 +134,7 @@ struct kl_ledger_entry {
     const char *what;
     const char *mac, *label, *station, *bundle, *reason, *detail;
     /* of an attempt: */
-    const char *chip, *port, *slot, *result;
+    const char *chip, *port, *slot, *result, *eui64;
     uint32_t revision, flash_id, flash_size, baud, tries, chip_error;
     int64_t started, ended;
     bool already, acknowledged_only;
@@ -150,6 +150,23 @@ bool kl_store_keys(struct kl_store *s, bool (*each)(void *ctx, const struct kl_l
 bool kl_store_history(struct kl_store *s, const char *mac, const char *label,
                       bool (*each)(void *ctx, const struct kl_ledger_entry *entry), void *ctx,
                       char error[KL_TEXT_MAX]);
+enum kl_audit_kind {
+    KL_AUDIT_CERTAIN, /* counted, not told one by one: label and text are "" */
+    KL_AUDIT_NOTE,    /* worth knowing; nothing depends on it */
+    KL_AUDIT_DOUBT,   /* who has this key, or whether all is known, is not certain */
+};
+
+struct kl_audit_finding {
+    enum kl_audit_kind kind;
+    const char *label; /* "" = the pool as a whole */
+    struct kl_mac mac; /* all zero: none */
+    const char *text;  /* a sentence for the owner of the keys */
+};
+
+/* Opened for LOOK: holds list, marks, ledger and journal against each other. False if one of them
+   can't be read. */
+bool kl_store_audit(struct kl_store *s, void (*each)(void *ctx, const struct kl_audit_finding *f),
+                    void *ctx, char error[KL_TEXT_MAX]);
 /* Opened for MEND: a person says that this board did not get this reserved key. Durable, or false
    and `error`. */
 bool kl_store_release(struct kl_store *s, const struct kl_ledger_key *key, const char *reason,

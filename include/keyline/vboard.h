@@ -22,6 +22,7 @@ struct kl_vboard_config {
     uint64_t seed;        /* for random faults */
     bool paced;           /* bytes take their wire time, flash takes datasheet time */
     kl_us usb_latency;    /* when paced */
+    bool native_usb;      /* it is its own adapter: packets of 64 bytes, and no rate */
     unsigned fields;      /* how many fields the firmware expects; 0 = any */
     const char *firmware; /* which firmware side runs: "keyline" (code of firmware/, read back in
                              the clear), "digest" (the same, digests), "original" (the original

@@ -44,6 +44,8 @@ enum kl_talker {
 enum kl_stage {
     KL_STAGE_FRESH,
     KL_STAGE_SETTLED,      /* SETTLING: contacts are still, it only waits for its turn */
+    KL_STAGE_SECURED,      /* IDENTIFYING: locked, not to be flashed; it waits for its own key */
+    KL_STAGE_SECURED_HERE, /* IDENTIFYING: it has it; it must prove that it is still there */
     KL_STAGE_VERIFY_AGAIN, /* VERIFYING: it waited; it must prove that it is still there */
     KL_STAGE_LEFT,         /* RECORDING: unplugged already; it leaves when recorded */
 };

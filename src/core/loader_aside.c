@@ -23,7 +23,6 @@ enum {
 
 #define ANSWER_TIME KL_MS(500)
 #define GAP         KL_MS(5) /* between question and block: measured with a real stub */
-#define GAP_NETWORK KL_MS(10)
 
 void ldr_forget_proofs(struct kl_loader *l)
 {
@@ -162,9 +161,10 @@ static void choose_range(struct kl_loader *l)
     l->aside.from = l->flash.proved[l->aside.region];
 }
 
+/* However far apart question and block leave, they may come in one piece: bytes outside of any
+   frame keep them apart on the wire. */
 enum ldr_move ldr_ask_aside(struct kl_loader *l)
 {
-    bool network = l->setup.link == KL_LINK_RFC2217;
     uint8_t payload[16] = {0};
 
     KL_ASSERT(ldr_wants_aside(l) && !l->aside.out);
@@ -180,7 +180,7 @@ enum ldr_move ldr_ask_aside(struct kl_loader *l)
     ldr_tell(
         l,
         &(struct ldr_command){.code = CMD_MD5, .payload = payload, .payload_size = sizeof payload},
-        network ? GAP_NETWORK : GAP);
+        bytes_in(l, GAP), GAP);
     ldr_find_quiet(l, &l->stream);
     return MOVE_WAIT;
 }

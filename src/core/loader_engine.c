@@ -137,13 +137,16 @@ void ldr_hurry(struct kl_loader *l, kl_us work)
         l->deadline = by;
 }
 
-void ldr_tell(struct kl_loader *l, const struct ldr_command *c, kl_us gap)
+void ldr_tell(struct kl_loader *l, const struct ldr_command *c, size_t padding, kl_us gap)
 {
     KL_ASSERT(l->op.kind == KL_LOADER_OP_NONE);
     l->op = (struct kl_loader_op){.kind = KL_LOADER_OP_WAIT, .sent = 1};
     l->op.tx_size = build(l->wire.tx, c);
+    KL_ASSERT(padding <= sizeof l->wire.tx - l->op.tx_size);
+    memset(l->wire.tx + l->op.tx_size, 0x55, padding);
+    l->op.tx_size += padding;
     l->wire.pending = true;
-    l->deadline = l->now + wire_time(l, l->op.tx_size) + gap;
+    l->deadline = l->now + gap;
 }
 
 void ldr_read_reg(struct kl_loader *l, uint32_t address)

@@ -100,7 +100,7 @@ struct kl_loader_step {
    A rate or a stub that does not work comes back to ldr_identify_plan after a reset. */
 extern const struct kl_loader_step ldr_connect_plan[], ldr_identify_plan[], ldr_stub_plan[],
     ldr_rate_plan[], ldr_setup_plan[], ldr_flash_plan[], ldr_diff_plan[], ldr_verify_plan[],
-    ldr_run_plan[], ldr_peek_plan[];
+    ldr_run_plan[], ldr_peek_plan[], ldr_same_plan[];
 
 /* Where FLASH's two plans go to in each other. */
 enum {
@@ -149,9 +149,9 @@ struct ldr_command {
 };
 
 void ldr_command(struct kl_loader *l, const struct ldr_command *c);
-/* Sends a command whose answer is not waited for here; `gap` after it has left something else may
-   be sent. Its answer goes to ldr_take_aside. */
-void ldr_tell(struct kl_loader *l, const struct ldr_command *c, kl_us gap);
+/* Sends a command whose answer is not waited for here, and so many bytes behind it that belong to
+   no frame. After `gap` something else may be sent. The answer goes to ldr_take_aside. */
+void ldr_tell(struct kl_loader *l, const struct ldr_command *c, size_t padding, kl_us gap);
 /* The command under way needs no longer than so much work from now on. */
 void ldr_hurry(struct kl_loader *l, kl_us work);
 void ldr_read_reg(struct kl_loader *l, uint32_t address);

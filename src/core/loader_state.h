@@ -15,6 +15,8 @@
  *
  * VERIFY: MD5 of every region.
  *
+ * SAME: the MAC is read once more: it is still this chip.
+ *
  * RUN: rate back to 115200, hard reset into the program.
  *
  * How, and which traps are avoided: docs/loader.md. Facts: docs/esp-serial-protocol.md.
@@ -46,6 +48,7 @@ enum kl_loader_task {
     KL_LOADER_FLASH,
     KL_LOADER_VERIFY,
     KL_LOADER_RUN,
+    KL_LOADER_SAME, /* not one of the usual way */
 };
 
 enum kl_loader_status {

@@ -180,6 +180,12 @@ static enum ldr_move choose_stub(struct kl_loader *l)
     return l->stub.image ? MOVE_NEXT : ldr_go_to(l, ldr_setup_plan);
 }
 
+/* A ROM is quick to answer what concerns RAM; where it may not have heard, little time is lost. */
+static kl_us ram_time(const struct kl_loader *l)
+{
+    return l->identity.baud > FIRST_BAUD ? KL_MS(500) : COMMAND_TIME;
+}
+
 static enum ldr_move begin_part(struct kl_loader *l)
 {
     struct kl_span data = part(l);
@@ -193,17 +199,22 @@ static enum ldr_move begin_part(struct kl_loader *l)
                 l->stub.part == 0 ? l->stub.image->text_start : l->stub.image->data_start);
     l->stream.sequence = 0;
     l->stream.sent = 0;
-    ldr_command(l, &(struct ldr_command){
-                       .code = CMD_MEM_BEGIN, .payload = payload, .payload_size = sizeof payload});
+    ldr_command(l, &(struct ldr_command){.code = CMD_MEM_BEGIN,
+                                         .payload = payload,
+                                         .payload_size = sizeof payload,
+                                         .work = ram_time(l)});
     return MOVE_WAIT;
 }
 
-/* Once more from the start; then the ROM alone does the job too, only slower. */
+/* At a raised rate a ROM may keep pace with questions and not with blocks: the rate is to blame
+   first. Else once more from the start; then the ROM alone does the job too, only slower. */
 static enum ldr_move give_up(struct kl_loader *l, const char *why)
 {
     KL_ASSERT(ldr_is_rom(l));
     ldr_note(l, "the stub did not start (%s)", why);
-    if (++l->stub.failures >= FAILURES_MAX)
+    if (l->identity.baud > FIRST_BAUD)
+        l->rate.rom_failed = true;
+    else if (++l->stub.failures >= FAILURES_MAX)
         ldr_stub_died(l);
     else
         l->setup.memory.stub_deaths++;
@@ -232,7 +243,8 @@ static enum ldr_move send_part(struct kl_loader *l)
                                          .block = data.data + l->stream.sent,
                                          .block_size = l->stream.block_len,
                                          .sequence = l->stream.sequence,
-                                         .judge = true});
+                                         .judge = true,
+                                         .work = ram_time(l)});
     return MOVE_WAIT;
 }
 
@@ -267,12 +279,15 @@ static enum ldr_move start_stub(struct kl_loader *l)
 
     KL_ASSERT(ldr_is_rom(l) && l->stub.image);
     ldr_put_u32(payload + 4, l->stub.image->entry);
+    if (l->identity.baud > FIRST_BAUD) /* its greeting may come at another rate */
+        l->wire.hears = KL_HEARS_FRAMES;
     ldr_command(l, &(struct ldr_command){.code = CMD_MEM_END,
                                          .payload = payload,
                                          .payload_size = sizeof payload,
                                          .tries = 1,
                                          .judge = true,
-                                         .greets = !returns(l)});
+                                         .greets = !returns(l),
+                                         .work = ram_time(l)});
     return MOVE_WAIT;
 }
 
@@ -282,6 +297,7 @@ static enum ldr_move stub_started(struct kl_loader *l, enum kl_loader_outcome ou
     if (outcome == KL_OUT_REFUSED)
         return give_up(l, "MEM_END");
     if (outcome == KL_OUT_OK && !returns(l)) {
+        l->wire.hears = KL_HEARS_ALL;
         l->identity.stub = true;
         return ldr_go_to(l, &ldr_stub_plan[ALIVE]);
     }

@@ -156,7 +156,7 @@ static void take_new_port(struct kl_shell *sh, const struct seen_port *seen)
                   by_path ? seen->info.path : seen->info.topology, "");
     if (!p && !sh->too_many_said) {
         sh->too_many_said = true;
-        kl_shell_tell(sh, "there are more ports than slots: the rest is not used");
+        kl_shell_note(sh, "there are more ports than slots: the rest is not used");
     }
     if (p)
         kl_copy(p->path, sizeof p->path, seen->info.path);
@@ -198,13 +198,6 @@ bool add_port(struct kl_shell *sh, const char *target, char error[KL_TEXT_MAX])
     return true;
 }
 
-static void remove_place(struct kl_shell *sh, struct place *p)
-{
-    p->kind = PLACE_GONE;
-    p->removing = false;
-    push_event(sh, KL_EV_SLOT_GONE, (unsigned)(p - sh->place));
-}
-
 bool remove_port(struct kl_shell *sh, unsigned slot, char error[KL_TEXT_MAX])
 {
     struct place *p = slot < sh->place_count ? &sh->place[slot] : NULL;
@@ -217,8 +210,6 @@ bool remove_port(struct kl_shell *sh, unsigned slot, char error[KL_TEXT_MAX])
         return true;
     p->removing = true;
     unplug(sh, p);
-    if (!sh->line[slot])
-        remove_place(sh, p);
     return true;
 }
 
@@ -229,8 +220,24 @@ void place_opened(struct kl_shell *sh, unsigned slot)
         unplug(sh, &sh->place[slot]);
 }
 
-void place_closed(struct kl_shell *sh, unsigned slot)
+static bool has_line(const struct kl_shell *sh, unsigned slot)
 {
-    if (sh->place[slot].removing)
-        remove_place(sh, &sh->place[slot]);
+    for (const struct open_port *l = sh->open_ports; l; l = l->next)
+        if (l->slot == slot)
+            return true;
+    return false;
+}
+
+bool take_removed_place(struct kl_shell *sh, unsigned *slot)
+{
+    for (unsigned i = 0; i < sh->place_count; i++) {
+        struct place *p = &sh->place[i];
+        if (!p->removing || has_line(sh, i))
+            continue;
+        p->kind = PLACE_GONE;
+        p->removing = false;
+        *slot = i;
+        return true;
+    }
+    return false;
 }

@@ -15,6 +15,8 @@ enum {
     LINKS_WAIT_S = 3, /* a frozen adapter blocks closing for 20 s */
     WORDS_WAIT_S = 12,
 };
+/* After the second signal: so long for an orderly end, and so long for the last words. */
+static const kl_us HURRY = KL_MS(500), HURRY_WORDS = KL_MS(300);
 
 void kl_process_harden(void)
 {
@@ -26,6 +28,8 @@ void kl_process_harden(void)
     setenv("UV_THREADPOOL_SIZE", "128", 1);
 }
 
+static void on_end_timer(uv_timer_t *timer);
+
 static void on_signal(uv_signal_t *signal, int number)
 {
     struct kl_shell *sh = signal->data;
@@ -34,10 +38,14 @@ static void on_signal(uv_signal_t *signal, int number)
     char error[KL_TEXT_MAX];
 
     (void)number;
+    if (++sh->signals > 2)
+        _exit(sh->exit_status);
     if (sh->phase == PHASE_RUNNING)
         kl_shell_command(sh, &stop, error); /* the second time, the core rests at once */
-    else
-        _exit(sh->exit_status);
+    if (sh->signals == 2) {
+        sh->hurry_at = (kl_us)(uv_hrtime() / 1000);
+        uv_timer_start(&sh->end_timer, on_end_timer, 1, 5);
+    }
 }
 
 void catch_signals(struct kl_shell *sh)
@@ -70,13 +78,28 @@ static void say_last_words(struct kl_shell *sh)
             sh->listeners[i].listener->ending(sh->listeners[i].ctx, sh->exit_status);
 }
 
+/* A disk or a port may not answer any more. What is durable stays durable, and what is not was
+   never done: ending anywhere is safe. */
+static void end_in_a_hurry(struct kl_shell *sh, kl_us passed)
+{
+    if (passed > HURRY && sh->phase != PHASE_LAST_WORDS && sh->phase != PHASE_OVER) {
+        if (!sh->store_closed)
+            sh->exit_status = KL_EXIT_STORE;
+        say_last_words(sh);
+    }
+    if (passed > HURRY && (passed > HURRY + HURRY_WORDS || !faces_are_busy(sh)))
+        _exit(sh->exit_status);
+}
+
 static void on_end_timer(uv_timer_t *timer)
 {
     struct kl_shell *sh = timer->data;
     kl_us passed = (kl_us)(uv_hrtime() / 1000) - sh->ending_at;
 
+    if (sh->hurry_at > 0)
+        end_in_a_hurry(sh, (kl_us)(uv_hrtime() / 1000) - sh->hurry_at);
     if (sh->phase == PHASE_CLOSING && sh->store_closed &&
-        (!sh->lines || passed > KL_SEC(LINKS_WAIT_S)))
+        (!sh->open_ports || passed > KL_SEC(LINKS_WAIT_S)))
         say_last_words(sh);
     if (sh->phase == PHASE_LAST_WORDS && (!faces_are_busy(sh) || passed > KL_SEC(WORDS_WAIT_S)))
         sh->phase = PHASE_OVER;
@@ -97,7 +120,7 @@ void begin_ending(struct kl_shell *sh, int exit_status)
     sh->exit_status = exit_status;
     sh->ending_at = sh->now;
     stop_hotplug(sh);
-    close_lines(sh);
+    close_open_ports(sh);
     kl_store_close(sh->store, on_store_closed, sh);
     uv_timer_start(&sh->end_timer, on_end_timer, 1, 5);
 }

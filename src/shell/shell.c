@@ -45,11 +45,6 @@ void push_bytes(struct kl_shell *sh, struct item *item, const uint8_t *data, siz
     q->bytes_count += size;
 }
 
-static void drop_item(struct item *item)
-{
-    kl_secret_free(item->key, sizeof *item->key);
-}
-
 /* ---- one wake ---------------------------------------------------------------------------------
  */
 
@@ -79,7 +74,7 @@ static void feed(struct kl_shell *sh, struct kl_event *event)
     event->at = sh->now;
     event->wall = sh->wall;
     kl_station_feed(sh->station, event);
-    sh->told = true;
+    sh->is_changed = true;
     drain(sh);
 }
 
@@ -89,8 +84,6 @@ static void feed_item(struct kl_shell *sh, struct event_queue *q, struct item *i
 
     if (event->kind == KL_EV_RX)
         event->u.rx.data = q->bytes + item->bytes_at;
-    if (event->kind == KL_EV_STORED)
-        event->u.stored.key = item->key;
     feed(sh, event);
     if (item->memory) {
         kl_pool_memory_free(sh->memory);
@@ -110,11 +103,19 @@ static void feed_queued(struct kl_shell *sh)
                 feed_item(sh, q, &q->item[i]);
             else if (q->item[i].memory)
                 kl_pool_memory_free(q->item[i].memory);
-            drop_item(&q->item[i]);
         }
         kl_wipe(q->bytes, q->bytes_count);
         q->count = q->bytes_count = 0;
     }
+}
+
+void feed_now(struct kl_shell *sh)
+{
+    KL_ASSERT(!sh->pumping);
+    sh->pumping = true;
+    read_clocks(sh);
+    feed_queued(sh);
+    sh->pumping = false;
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -139,12 +140,21 @@ static void arm(struct kl_shell *sh)
 
 static void tell_changed(struct kl_shell *sh)
 {
-    if (!sh->told)
+    if (!sh->is_changed)
         return;
-    sh->told = false;
+    sh->is_changed = false;
     for (unsigned i = 0; i < sh->listener_count; i++)
         if (sh->listeners[i].listener->changed)
             sh->listeners[i].listener->changed(sh->listeners[i].ctx);
+}
+
+/* At once, and not by the queue: nothing may be opened in between. */
+static void free_removed(struct kl_shell *sh)
+{
+    struct kl_event gone = {.kind = KL_EV_SLOT_GONE};
+
+    while (sh->phase == PHASE_RUNNING && take_removed_place(sh, &gone.slot))
+        feed(sh, &gone);
 }
 
 void pump(struct kl_shell *sh)
@@ -159,7 +169,8 @@ void pump(struct kl_shell *sh)
     if (sh->phase == PHASE_RUNNING && kl_station_deadline(sh->station) <= sh->now)
         feed(sh, &tick);
     feed_queued(sh); /* what the actions answered at once */
-    if (sh->told || !uv_is_active((const uv_handle_t *)&sh->timer))
+    free_removed(sh);
+    if (sh->is_changed || !uv_is_active((const uv_handle_t *)&sh->timer))
         arm(sh);
     tell_changed(sh);
     sh->pumping = false;
@@ -182,7 +193,7 @@ static void on_check(uv_check_t *check)
 void tell(struct kl_shell *sh, const struct kl_note *note)
 {
     const struct place *place = note->slot < sh->place_count ? &sh->place[note->slot] : NULL;
-    struct kl_told told = {
+    struct kl_noted noted = {
         .wall = sh->wall,
         .slot_name = place ? place->name : "",
         .port = place ? place->path : "",
@@ -192,10 +203,10 @@ void tell(struct kl_shell *sh, const struct kl_note *note)
     KL_ASSERT(place || note->slot == KL_BENCH);
     for (unsigned i = 0; i < sh->listener_count; i++)
         if (sh->listeners[i].listener->note)
-            sh->listeners[i].listener->note(sh->listeners[i].ctx, &told);
+            sh->listeners[i].listener->note(sh->listeners[i].ctx, &noted);
 }
 
-void kl_shell_tell(struct kl_shell *sh, const char *text)
+void kl_shell_note(struct kl_shell *sh, const char *text)
 {
     struct kl_note note = {.kind = KL_NOTE_STATION, .slot = KL_BENCH, .label = "", .text = text};
 
@@ -280,7 +291,7 @@ bool kl_shell_destroy(struct kl_shell *sh)
     close_handles(sh);
     for (unsigned tries = 0; tries < 100 && uv_loop_alive(sh->loop); tries++)
         uv_run(sh->loop, UV_RUN_NOWAIT);
-    if (sh->lines || sh->hotplug.working)
+    if (sh->open_ports || sh->hotplug.working)
         return false;
     kl_station_finish(sh->station);
     kl_secret_free(sh->station, kl_station_size());

@@ -19,20 +19,19 @@ enum {
 };
 
 /* The open port of a slot; lives from KL_AC_OPEN until its link says closed. */
-struct line {
+struct open_port {
     struct kl_shell *sh;
     unsigned slot;
     uint32_t generation, request;
     struct kl_link *link;
     bool closing;
-    struct line *next;
+    struct open_port *next;
 };
 
 /* One event that waits to be fed. */
 struct item {
     struct kl_event event;
     size_t bytes_at;               /* RX: where its bytes begin in the queue's */
-    struct kl_key *key;            /* STORED: a copy, in secret memory until the feed */
     struct kl_pool_memory *memory; /* KEYS: the pool's from now on */
 };
 
@@ -101,8 +100,10 @@ struct kl_shell {
     uv_check_t check;
     uv_timer_t timer;
     uv_signal_t interrupt, terminate;
+    unsigned signals; /* that asked for the end */
+    kl_us hurry_at;   /* the second one came */
     uv_timer_t end_timer;
-    bool pumping, told; /* told: something changed since the faces were told */
+    bool pumping, is_changed; /* is_changed: something changed since the faces were told */
     kl_us now;
     int64_t wall;
     struct event_queue queue[2];
@@ -111,8 +112,8 @@ struct kl_shell {
 
     struct place place[KL_SLOTS_MAX];
     unsigned place_count;
-    struct line *line[KL_SLOTS_MAX];
-    struct line *lines; /* all, also those that are closing */
+    struct open_port *open_port[KL_SLOTS_MAX];
+    struct open_port *open_ports; /* all, also those that are closing */
     struct hotplug hotplug;
     bool too_many_said;
 
@@ -133,6 +134,8 @@ struct kl_shell {
 /* A new event at the end of the queue, zeroed but for kind and slot. */
 struct item *push_event(struct kl_shell *sh, enum kl_event_kind kind, unsigned slot);
 void push_bytes(struct kl_shell *sh, struct item *item, const uint8_t *data, size_t size);
+/* Feeds what waits, now: the key that it leads to is gone soon. Never from inside an action. */
+void feed_now(struct kl_shell *sh);
 /* Feeds what waits, does what the core asks, arms the timer. Never from inside an action. */
 void pump(struct kl_shell *sh);
 void tell(struct kl_shell *sh, const struct kl_note *note);
@@ -140,13 +143,14 @@ void tell(struct kl_shell *sh, const struct kl_note *note);
 /* perform.c */
 void perform(struct kl_shell *sh, const struct kl_action *action);
 void start_store(struct kl_shell *sh);
-void close_lines(struct kl_shell *sh);
+void close_open_ports(struct kl_shell *sh);
 
 /* bench.c */
 void add_known_places(struct kl_shell *sh);
 void bench_saw(struct kl_shell *sh, const struct seen_port *seen, unsigned count);
 void place_opened(struct kl_shell *sh, unsigned slot);
-void place_closed(struct kl_shell *sh, unsigned slot);
+/* A network port that was removed, and that nothing is open of any more: it is free for another. */
+bool take_removed_place(struct kl_shell *sh, unsigned *slot);
 /* False and a reason if it can't be. */
 bool add_port(struct kl_shell *sh, const char *target, char error[KL_TEXT_MAX]);
 bool remove_port(struct kl_shell *sh, unsigned slot, char error[KL_TEXT_MAX]);

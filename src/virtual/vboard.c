@@ -220,7 +220,8 @@ static void start(struct kl_vboard *b, enum reset_cause cause)
 /* EN has risen: the straps are sampled. */
 static void sample(struct kl_vboard *b)
 {
-    b->io0_latched = io0_low(b);
+    b->io0_latched = b->config.native_usb ? b->usb_wants_loader : io0_low(b);
+    b->usb_wants_loader = false;
     if (b->io0_latched && fault_takes(b, FAULT_ID_NO_AUTO_RESET))
         b->io0_latched = false;
     else if (!b->io0_latched && fault_takes(b, FAULT_ID_BOOT_HELD))
@@ -335,6 +336,10 @@ void kl_vboard_lines(struct kl_vboard *b, bool dtr, bool rts, kl_us now)
     rx_run(b, b->now, false);
     b->dtr = dtr;
     b->rts = rts;
+    if (io0_low(b))
+        b->usb_wants_loader = true;
+    else if (!dtr && !rts && b->mode != BOARD_HELD)
+        b->usb_wants_loader = false;
     if (b->mode == BOARD_OFF || en_low(b) == (b->mode == BOARD_HELD))
         return;
     if (en_low(b))

@@ -87,6 +87,7 @@ enum fault_argument {
  X(STUB_RETURNS,   "stub_returns",    FLAG,  0,      "the stub speaks at the rate that SYNC found, whatever the ROM was told") \
  X(STUB_DIES,      "stub_dies",       TIMES, 0,      "the first N stubs greet and say nothing more") \
  X(DEAF_AMID,      "deaf_amid",       VALUE, 20,     "asked for MD5 amid a stream, the stub hears nothing for N ms") \
+ X(ROM_OVERRUN,    "rom_overrun",     VALUE, 230400, "from N baud on the ROM loses a byte of every long frame") \
  X(CLOCK_OFF,      "clock_off",       VALUE, 48,     "an ESP32's ROM takes its crystal for N/1000 faster than it is") \
  X(CRYSTAL_26,     "crystal_26",      FLAG,  0,      "an ESP32 with a crystal of 26 MHz") \
  X(NO_FLASH,       "no_flash",        FLAG,  0,      "no flash chip answers") \
@@ -265,6 +266,7 @@ struct kl_vboard {
     uint32_t boot_offset;   /* of the program that was started last */
     enum reset_cause cause; /* … or else in a reset with this cause */
     bool io0_latched;       /* the strap as it was sampled last */
+    bool usb_wants_loader;  /* native USB: DTR alone was set before the reset (§5.2) */
     bool dead_wire_rx, dead_wire_tx;
 
     uint32_t host_baud, chip_baud;

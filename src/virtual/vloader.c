@@ -10,6 +10,7 @@ enum {
     WINDOW = 0x8000,
     REARM_US = 20,
     DEAF_BYTES = 8,
+    LONG_FRAME = 0x400,
 };
 
 uint32_t get_u32(const uint8_t *p)
@@ -104,6 +105,9 @@ static void frame_done(struct kl_vboard *b)
 
     if (l->frame.bad)
         return;
+    if (b->mode == BOARD_ROM && fault_is(b, FAULT_ID_ROM_OVERRUN) && l->frame.size > LONG_FRAME &&
+        b->chip_baud >= fault_figure(b, FAULT_ID_ROM_OVERRUN))
+        l->frame.size--;
     if (l->busy_until <= b->now && !l->next.waiting) {
         dispatch(b, l->frame.data, l->frame.size);
         return;

@@ -5,7 +5,9 @@
 #include "vboard_inside.h"
 
 enum {
-    RUN_MAX = 4096
+    RUN_MAX = 4096,
+    PACKET = 64,     /* bulk packets of a full-speed device … */
+    PACKET_US = 100, /* … that empties its one buffer by hand: ten a frame of 1 ms */
 };
 
 bool bauds_agree(uint32_t a, uint32_t b)
@@ -20,6 +22,8 @@ static kl_us passed(const struct kl_vboard *b, const struct stretch *s, size_t n
 {
     if (!b->config.paced)
         return s->start;
+    if (b->config.native_usb)
+        return s->start + (kl_us)(n / PACKET + 1) * PACKET_US;
     return s->start + (kl_us)((uint64_t)(n + 1) * 10000000u / s->baud);
 }
 
@@ -171,7 +175,7 @@ static uint8_t garble(uint8_t byte, uint32_t from, uint32_t to)
 static void chip_hears(struct kl_vboard *b, uint8_t *data, size_t size, uint32_t baud)
 {
     bool loading = b->mode == BOARD_ROM || b->mode == BOARD_STUB;
-    bool any_rate = b->mode == BOARD_ROM && !b->loader.locked;
+    bool any_rate = b->config.native_usb || (b->mode == BOARD_ROM && !b->loader.locked);
 
     if (b->dead_wire_rx || fault_is(b, FAULT_ID_DEAF))
         return;
@@ -283,7 +287,8 @@ size_t tx_take(struct kl_vboard *b, uint8_t *out, size_t size)
             break;
         memcpy(out + total, lane->bytes + lane->head, n);
         take_bytes(lane, n);
-        for (size_t i = total; !bauds_agree(heard_at, baud) && i < total + n; i++)
+        for (size_t i = total;
+             !b->config.native_usb && !bauds_agree(heard_at, baud) && i < total + n; i++)
             out[i] = garble(out[i], baud, heard_at);
         total += n;
     }

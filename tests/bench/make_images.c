@@ -1,5 +1,5 @@
-/* make_images.c: writes images for the benchmark into a folder, and prints how many bytes of them
-   go over the wire compressed, and how many they are. */
+/* make_images.c FOLDER [PAYLOAD [CHIP]]: writes images for the benchmark into a folder, and prints
+   how many bytes of them go over the wire compressed, and how many they are. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -14,9 +14,10 @@ int main(int argc, char **argv)
     struct kl_bundle *b;
     char path[1024];
 
-    if (argc == 3)
+    const struct kl_chip *chip = kl_chip_by_slug(argc > 3 ? argv[3] : "esp32");
+    if (argc > 2)
         app.payload = strtoul(argv[2], NULL, 10);
-    if (argc < 2 || !kl_demo_write(argv[1], KL_CHIP_ESP32, &app))
+    if (argc < 2 || !chip || !kl_demo_write(argv[1], chip->id, &app))
         return 2;
     snprintf(path, sizeof path, "%s/firmware.bin", argv[1]);
     o.firmware = path;

@@ -4,6 +4,7 @@
  *
  *   profile FIRMWARE STUBS               a table over rates, loaders and what the flash held before
  *   profile FIRMWARE STUBS BAUD          where each task's time goes at that rate
+ *   profile FIRMWARE STUBS usb           the same over native USB, which has no rate
  *   profile FIRMWARE STUBS BAUD own      ms: what connecting and identifying need for bytes and
  * chip, and what running waits; with the stub if there is one
  *   profile FIRMWARE STUBS BAUD flashing s: flashing a blank board behind a network port
@@ -104,6 +105,32 @@ static void print_table(struct lb_options o, const struct kl_bundle *bundle)
     lb_bundle_free(old);
 }
 
+/* Packets of 64 bytes, ten a frame; the flash sets the pace. */
+static void print_usb(struct lb_options o, const struct kl_bundle *bundle)
+{
+    static const enum kl_link_kind links[] = {KL_LINK_USB_JTAG, KL_LINK_USB_OTG};
+    struct kl_bundle *old = lb_bundle_another(bundle);
+    bool has_stub = o.stub;
+
+    printf("console  with  flash   flashing verify    sent worked   least  ratio\n");
+    for (unsigned i = 0; i < 8; i++) {
+        o.link = links[i / 4];
+        o.stub = i % 4 < 2;
+        if (o.stub && !has_stub)
+            continue;
+        struct flashed m = measure(&o, bundle, i % 2 ? old : NULL);
+        struct wp_row f = wp_sum(&profile, KL_LOADER_FLASH, WP_CAUSES);
+        struct wp_row v = wp_sum(&profile, KL_LOADER_VERIFY, WP_CAUSES);
+        kl_us sent = (kl_us)(m.sent / 64 * 100), all = f.wire + f.board + f.answer + f.pause;
+        kl_us least = o.stub ? more(sent, m.worked) : sent + m.worked;
+        printf("%-8s %-4s  %-7s %8.3f %6.3f %7.3f %6.3f %7.3f %6.3f\n", i < 4 ? "JTAG" : "OTG",
+               o.stub ? "stub" : "rom", i % 2 ? "another" : "blank", s(all),
+               s(v.wire + v.board + v.answer), s(sent), s(m.worked), s(least),
+               (double)all / (double)least);
+    }
+    lb_bundle_free(old);
+}
+
 static void print_own(const struct lb_options *o, const struct kl_bundle *bundle)
 {
     kl_us theirs = 0;
@@ -196,6 +223,8 @@ int main(int argc, char **argv)
                             .baud = argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 10) : 0};
     if (argc == 3) {
         print_table(lo, bundle);
+    } else if (strcmp(argv[3], "usb") == 0) {
+        print_usb(lo, bundle);
     } else if (argc == 5 && strcmp(argv[4], "cycle") == 0) {
         print_cycle(&lo, bundle);
     } else if (argc == 5 && strcmp(argv[4], "flashing") == 0) {

@@ -30,7 +30,7 @@ says "never_asks" keyline complete -- virtual --fault never
 ends 2 keyline complete
 ends 0 keyline complete -- keys release ""
 # Every option of every command is offered, and belongs to its help.
-for command in attach keys ports check config doctor demo virtual; do
+for command in $("$keyline" complete -- "" | cut -f1 | grep -vx help); do
     for option in $(keyline complete -- "$command" -- | cut -f1); do
         says "$option" keyline help "$command"
     done

@@ -27,7 +27,7 @@ lacks "left out" "$keyline" check --csv-file ../other.csv
 cd ..
 
 # Help, everywhere, on standard output.
-for command in attach keys ports check config doctor demo virtual; do
+for command in $("$keyline" complete -- "" | cut -f1 | grep -vx help); do
     ends 0 "$keyline" "$command" --help
     ends 0 "$keyline" "$command" -h
     ends 0 "$keyline" help "$command"

@@ -16,7 +16,7 @@ for source in "$pages"/*.scd; do
 done
 # Every exit status, every command and every variable is told.
 text=$(mandoc -T ascii -O width=200 keyline.1 | sed 's/.\x08//g')
-for command in attach keys ports check config doctor demo virtual help; do
+for command in $("$keyline" complete -- "" | cut -f1); do
     grep -q "keyline $command" <<<"$text" || { echo "FAILED: keyline(1) lacks $command"; failed=1; }
 done
 for name in $(grep -rhoE 'getenv\("[A-Z_]+"\)' "$here/../../src" --include='*.c' | sed 's/.*"\(.*\)".*/\1/' | sort -u); do
@@ -24,6 +24,6 @@ for name in $(grep -rhoE 'getenv\("[A-Z_]+"\)' "$here/../../src" --include='*.c'
     grep -q "$name" <<<"$text" || { echo "FAILED: keyline(1) lacks the variable $name"; failed=1; }
 done
 for status in $(sed -n 's/.*KL_EXIT_[A-Z_]* = \([0-9]\).*/\1/p' "$here/../../include/keyline/exit.h"); do
-    grep -qE "^ +$status( |\$)" <<<"$text" || { echo "FAILED: keyline(1) lacks the exit status $status"; failed=1; }
+    sed -n '/^EXIT STATUS/,/^SIGNALS/p' <<<"$text" | grep -xE " +$status" >/dev/null || { echo "FAILED: keyline(1) lacks the exit status $status"; failed=1; }
 done
 exit "$failed"

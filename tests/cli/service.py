@@ -1,7 +1,7 @@
 """service.py KEYLINE: a station as a service manager runs it: what it is told, what the journal gets,
 who may attach. Nothing here waits for a time; what does not come within 60 seconds is a failure."""
-import json
 import os
+import re
 import signal
 import socket
 import stat
@@ -14,6 +14,7 @@ keyline = sys.argv[1]
 folder = tempfile.mkdtemp(prefix="keyline-service-")
 os.chdir(folder)
 os.environ["KEYLINE_CONFIG"] = "none"
+os.environ["XDG_STATE_HOME"] = folder + "/state"  # journals of keys: not those of other tests
 PATIENCE = 60
 children = []
 
@@ -40,13 +41,14 @@ def until(what, look):
 
 
 def start_boards(count):
-    boards = subprocess.Popen([keyline, "virtual", "--boards", str(count), "--listen", "127.0.0.1:0", "--control"],
+    boards = subprocess.Popen([keyline, "virtual", "--boards", str(count), "--listen", "127.0.0.1:0",
+                               "--fault", "3:no_readback", "--control"],
                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     children.append(boards)
     urls = []
     for line in boards.stdout:
         if line == "ready\n":
-            return urls
+            return urls, boards
         urls.append(line.split()[2])
     fail("the virtual boards do not start")
 
@@ -61,7 +63,7 @@ def start_station(urls):
     environment = dict(os.environ, NOTIFY_SOCKET=folder + "/notify", WATCHDOG_USEC="200000",
                        JOURNAL_STREAM="%d:%d" % (at.st_dev, at.st_ino))
     with open("bench.conf", "w") as config:
-        config.write("csv-file = keys.csv\nfirmware = firmware.bin\nstub = none\nwarn-keys = 0\n"
+        config.write("csv-file = keys.csv\nfirmware = firmware.bin\nstub = none\nwarn-keys = 0\nretries = 0\nack-timeout = 1\n"
                      "on-result = env >hook.env\n")
         for url in urls:
             config.write("port = %s\n" % url)
@@ -77,6 +79,10 @@ def journal():
         return file.read()
 
 
+def complete(*words):
+    return subprocess.run([keyline, "complete", "--", *words], capture_output=True, text=True, check=True).stdout
+
+
 def can_attach(as_user):
     """Whether this user is sent the bench."""
     script = ("import socket,sys\ns=socket.socket(socket.AF_UNIX)\ns.settimeout(60)\n"
@@ -87,14 +93,14 @@ def can_attach(as_user):
 
 def main():
     with open("keys.csv", "w") as csv:
-        csv.write("dev-1,aa01,bb01\ndev-2,aa02,bb02\ndev-3,aa03,bb03\n")
+        csv.write("".join("dev-%d,aa0%d,bb0%d\n" % (n, n, n) for n in range(1, 5)))
     subprocess.run([keyline, "virtual", "--images", "."], check=True, stdout=subprocess.DEVNULL)
-    urls = start_boards(2)
+    urls, boards = start_boards(3)
     station, notify = start_station(urls)
 
     said = [notify.recv(4096).decode()]
     check(said[0] == "READY=1", "the first word is " + said[0])
-    while not any(word == "STATUS=2 slots, 2 with a board, 1 keys left" for word in said):
+    while not any(word == "STATUS=3 slots, 3 with a board, 1 keys left, 1 FAIL" for word in said):
         said.append(notify.recv(4096).decode())
     until("both boards", lambda: journal().count("PASS") == 2)
     watchdogs = 0
@@ -105,10 +111,13 @@ def main():
     mode = stat.S_IMODE(os.stat("bench.socket").st_mode)
     check(mode == 0o660, "the socket's mode is %o" % mode)
     check(os.readlink("keys.csv.socket") == folder + "/bench.socket", "no link beside the CSV")
-    answer = subprocess.run([keyline, "complete", "--", "keys", "release", ""], capture_output=True, text=True)
-    check(answer.returncode == 0, "complete: " + answer.stderr)
-    answer = subprocess.run([keyline, "complete", "--", "--exclude", "rfc"], capture_output=True, text=True)
-    check(urls[0] in answer.stdout, "the station's ports are not completed: " + answer.stdout)
+    boards.stdin.write("unplug 3\n")
+    boards.stdin.flush()
+    until("the key in doubt", lambda: re.match("dev-[1-3]\t", complete("keys", "release", "")))
+    check(re.match("dev-[1-3]\t", complete("keys", "release", "dev-")), "a label that is begun is not completed")
+    check(complete("keys", "release", "x") == "", "a label that there is not")
+    check(re.match("(..:){5}..\tdev-", complete("keys", "history", "--mac", "")), "no MAC of a key in doubt")
+    check(urls[0] in complete("--exclude", "rfc"), "the station's ports are not completed")
     check(can_attach([]), "its own user can't attach")
     if os.geteuid() == 0:
         os.chmod(folder, 0o711)

@@ -2,7 +2,7 @@
  * keyline_crash.c: the whole program on the disk of tests/support/fault_disk.h. It dies, as in a
  * power cut, at the durable step that KEYLINE_CRASH_AT names (KEYLINE_CRASH_SEED decides what is
  * lost). KEYLINE_FAIL_COUNT steps from KEYLINE_FAIL_AT on fail, in the way that KEYLINE_FAIL_KIND
- * names (0 full, 1 I/O error, 2 read-only).
+ * names (0 full, 1 I/O error, 2 read-only, 3 they never come back).
  */
 #include <stdlib.h>
 

@@ -81,8 +81,7 @@ static bool open_bench(struct store_bench *b, const char *csv)
 {
     for (int tries = 0; tries < 60; tries++)
         /* After a power cut the files are new ones, as after putting a copy back. */
-        if (bench_open_with(b, (struct kl_store_options){
-                                   .csv = csv, .answers = 1u << KL_DOUBT_MOVED}) == KL_STORE_OPENED)
+        if (bench_open_answered(b, csv, 1u << KL_DOUBT_MOVED) == KL_STORE_OPENED)
             return true;
     fprintf(stderr, "scenario: %s\n", b->error);
     return false;

@@ -284,6 +284,43 @@ static bool round_of_faults(struct world *w, unsigned n)
     return n < 150;
 }
 
+/* A disk that freezes is named, and a station that waits for it can be ended all the same. */
+static bool round_of_frozen(struct world *w, unsigned n)
+{
+    enum {
+        EXIT_STORE = 6
+    };
+    pid_t station;
+    int status = -1, left;
+
+    tell("KEYLINE_FAIL_AT", 45 + 5 * n);
+    tell("KEYLINE_FAIL_KIND", FAULT_FREEZE);
+    tell("KEYLINE_FAIL_COUNT", 1);
+    station = start_station(w, keyline_crash, 0, BOARDS);
+    for (left = PATIENCE * 20; left > 0; left--) {
+        if (has_said(w, "the disk of the keys does not answer"))
+            break;
+        if (waitpid(station, &status, WNOHANG) == station) {
+            if (n == 0 || status != 0)
+                give_up(w, "the station ended with %d before its disk froze", status);
+            return false; /* it does not take that many steps */
+        }
+        pause_us(50000);
+    }
+    if (left == 0)
+        give_up(w, "a frozen disk is not named");
+    check(w, "while the disk is frozen", false);
+    kill(station, SIGTERM);
+    pause_us(200000);
+    kill(station, SIGTERM);
+    for (left = 60; left > 0 && waitpid(station, &status, WNOHANG) != station; left--)
+        pause_us(50000); /* 1 s is promised, and three are given on a busy machine */
+    if (left == 0 || !WIFEXITED(status) || WEXITSTATUS(status) != EXIT_STORE)
+        give_up(w, "the second SIGTERM did not end it with 6 (%d, %d)", left, status);
+    check(w, "after the end beside a frozen disk", false);
+    return n < 3;
+}
+
 static bool round_of_race(struct world *w, unsigned n)
 {
     pid_t one = start_station(w, keyline, 0, BOARDS / 2);
@@ -304,7 +341,7 @@ struct mode {
 
 static const struct mode modes[] = {
     {"crash", round_of_crash},   {"twice", round_of_twice}, {"kill", round_of_kill},
-    {"faults", round_of_faults}, {"race", round_of_race},
+    {"faults", round_of_faults}, {"race", round_of_race},   {"frozen", round_of_frozen},
 };
 
 /* Every JOBS-th round. What a step does differs a little from run to run: three rounds that find

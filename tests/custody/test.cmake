@@ -2,14 +2,19 @@
 add_executable(store_crash custody/store_crash.c custody/scenario.c)
 target_link_libraries(store_crash PRIVATE kl_options kl_test_support)
 add_test(NAME custody.crash COMMAND store_crash crash)
-add_test(NAME custody.twice COMMAND store_crash twice 5)
-add_test(NAME custody.faults COMMAND store_crash faults 3)
+add_test(NAME custody.twice COMMAND store_crash twice 13)
+add_test(NAME custody.faults COMMAND store_crash faults 7)
 
 add_executable(store_race custody/store_race.c)
 target_link_libraries(store_race PRIVATE kl_options kl_test_support)
 add_test(NAME custody.race COMMAND store_race)
 
-set_tests_properties(custody.crash custody.twice custody.faults custody.race PROPERTIES
+# Ledger and journal, each lost or put back to any earlier state.
+add_executable(store_rollback custody/store_rollback.c)
+target_link_libraries(store_rollback PRIVATE kl_options kl_test_support)
+add_test(NAME custody.rollback COMMAND store_rollback)
+
+set_tests_properties(custody.crash custody.twice custody.faults custody.race custody.rollback PROPERTIES
   LABELS custody TIMEOUT 300)
 
 # The whole program on that disk; for tests that crash a station.
@@ -28,7 +33,7 @@ target_link_libraries(custody_checker PRIVATE kl_options PkgConfig::SQLITE PkgCo
 target_compile_definitions(custody_checker PRIVATE _GNU_SOURCE)
 add_executable(station_crash custody/station_crash.c)
 target_link_libraries(station_crash PRIVATE kl_options kl_test_support)
-foreach(mode crash twice kill faults race)
+foreach(mode crash twice kill faults race frozen)
   set(stride 1)
   if(mode MATCHES "twice|faults")
     set(stride 3)

@@ -389,6 +389,78 @@ test_restart() {
     retry "the station's end" station_gone
 }
 
+# Which stations there are, and what became of their boards.
+test_stations() {
+    start_bench 2
+    see s "done 2"
+    press s q
+    leave s
+    usable s
+    run s "clear; cd / && $program list"
+    see s "$dir/keys.csv"
+    see s "2 slots, 0 busy, 28 keys left, blinky 2.3, since "
+    run s "clear; $program attach" # the only one there is
+    see s "done 2"
+    press s i
+    see s "fails by reason"
+    press s q
+    press s w
+    see s "done 2 of 30"
+    press s q
+    see s "KEYS LEFT"
+    stop s
+    retry "the station's end" station_gone
+    see s "2 boards: 2 done, 0 failed; 100% done at the first try"
+    run s "clear; $program list"
+    see s "no station of this user runs"
+    run s "clear; $program report --csv-file $dir/keys.csv"
+    see s "2 boards: 2 done, 0 failed"
+}
+
+# The phrase comes from a file or a prompt; on the command line every user could read it.
+test_locked() {
+    echo xyzzy >"$dir/phrase"
+    chmod 600 "$dir/phrase"
+    boards 1
+    open s 24 80 "$keyline $with_images $ports --lock $dir/phrase"
+    see s "LOCKED (L)"
+    see s "done 1"
+    press s e
+    see s "locked: only retry and skip"
+    press s L
+    see s "Unlock:"
+    retry "the phrase typed" eval 't send-keys -t =s: BSpace BSpace BSpace BSpace BSpace; t send-keys -t =s: -l xyzzy; sleep 0.1; shows s "Unlock: *****_"'
+    press s Enter
+    gone s "LOCKED"
+    press s q
+    leave s
+    usable s
+    run s "clear; $keyline attach $on_files --lock ask"
+    see s "Phrase that will unlock"
+    run s "plugh"
+    see s "LOCKED (L)"
+    press s C-c
+    usable s
+    run s "clear; $keyline attach $on_files --lock-phrase plugh"
+    see s "belongs into a config file"
+}
+
+# A scanner types a label within milliseconds; the board in the chosen slot gets that key.
+test_scanned() {
+    boards 1 --fault slow_boot=4000
+    open s 24 80 "$keyline $with_images $ports"
+    see s "ESP32  4 MB"
+    press s b
+    see s "scan it"
+    sleep 0.4
+    t send-keys -t =s: -l 'dev-0017
+'
+    see s "key dev-0017"
+    see s "done 1"
+    press s l
+    see s "binds a label to the board: dev-0017"
+}
+
 # A terminal that nothing is known about: the station must not have begun without a dashboard.
 test_unknown_terminal() {
     boards 1

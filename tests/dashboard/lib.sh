@@ -3,6 +3,7 @@
 
 keyline=$1 write_images=$2
 here=$(dirname "$0")
+program=$(readlink -f "$keyline")
 
 for tool in tmux pgrep ps python3; do
     command -v $tool >/dev/null || {
@@ -12,7 +13,7 @@ for tool in tmux pgrep ps python3; do
 done
 
 dir=$(mktemp -d)
-export TMUX_TMPDIR=$dir LC_ALL=C.UTF-8 TMPDIR=$dir
+export TMUX_TMPDIR=$dir LC_ALL=C.UTF-8 TMPDIR=$dir XDG_STATE_HOME=$dir/state
 unset TMUX NO_COLOR XDG_RUNTIME_DIR
 
 t() {
@@ -30,6 +31,10 @@ finish() {
     fi
     t kill-server 2>/dev/null || true
     pid=$(station) && kill "$pid" && kill "$pid"
+    for _ in $(seq 50); do
+        station >/dev/null || break
+        sleep 0.1
+    done
     [ -n "${boards_pid:-}" ] && kill "$boards_pid" 2>/dev/null
     [ -n "${peer_pid:-}" ] && kill "$peer_pid" 2>/dev/null
     wait

@@ -14,6 +14,7 @@ import tempfile
 keyline = os.path.abspath(sys.argv[1])
 top = os.path.abspath(os.path.dirname(__file__) + "/../..")
 work = tempfile.mkdtemp(prefix="keyline-docs-")
+os.environ["XDG_STATE_HOME"] = work + "/here/state"
 PATIENCE = 120
 COMMANDS = (r"\$? ?(sudo |\./run |keyline(?!:)|build/release/keyline|jq |idf\.py |pio |arduino-cli |systemctl |install |"
             r"apt|cmake |git |printf |cat |cd |cp |mkdir |adduser |sqlite3 |journalctl |mosquitto|uhubctl |tests/|\.ci/)")
@@ -121,15 +122,16 @@ END
 
 
 def make_reader():
-    """The folder of somebody who has read on: one key is spent, one is reserved, one is free."""
-    folder = work + "/reader"
+    """The folder of somebody who has read on: one key is spent, one is reserved, others are free."""
+    folder = work + "/here"
+    shutil.rmtree(folder, ignore_errors=True)
     os.mkdir(folder)
     os.chdir(folder)
     os.mkdir("bins")
     for where in (".", "bins"):
         subprocess.run([keyline, "virtual", "--images", where], check=True, stdout=subprocess.DEVNULL)
     with open("keys.csv", "w") as file:
-        file.write("".join("sensor-%04d,%032x,%032x\n" % (n, n, n + 999) for n in range(1, 9)))
+        file.write("".join("sensor-%04d,%032x,%032x\n" % (n, n, n + 999) for n in range(1, 40)))
     for faults, status in (("no_readback", 1), ("slow=1", 0)):
         (port,) = free_ports(1)
         boards = start_boards(port, "--fault", faults, "--mac", "24:6f:28:00:0%d:01" % status)
@@ -139,7 +141,8 @@ def make_reader():
     os.makedirs("build/release")
     os.symlink(work + "/bin/keyline", "build/release/keyline")
     os.symlink(work + "/bin/run", "run")
-    return folder
+    os.chdir(work)
+    return set(os.listdir(folder))
 
 
 def start_boards(port, *more):
@@ -161,10 +164,16 @@ def as_script(lines):
         "/usr/share/keyline/hooks", top + "/src/packaging/hooks")
 
 
-def run(name, number, lines, reader):
+def run(name, number, lines):
+    """A ledger knows its file, so the folder is no copy: it is cleared of what a block built, and made anew after a
+    block that says something about the keys."""
     folder = work + "/here"
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(reader, folder, symlinks=True)
+    if not os.path.exists(folder):
+        run.names = make_reader()
+    for name_here in set(os.listdir(folder)) - run.names:
+        shutil.rmtree(folder + "/" + name_here, ignore_errors=True)
+        if os.path.lexists(folder + "/" + name_here):
+            os.unlink(folder + "/" + name_here)
     if any(">keys.csv" in line for line in lines):  # new keys: no ledger of others beside them
         for name_here in os.listdir(folder):
             if name_here.startswith("keys.csv"):
@@ -196,6 +205,8 @@ def run(name, number, lines, reader):
             pass
         shell.wait()
         stop(boards)
+        if any("keys.csv" in line or "keys release" in line for line in lines):
+            shutil.rmtree(folder)
         said.seek(0)
         if shell.returncode != 0:
             print("FAILED: %s:%d ends with %s:\n%s\n-- it says:\n%s" % (name, number, shell.returncode, script, said.read()))
@@ -205,14 +216,13 @@ def run(name, number, lines, reader):
 def main():
     os.mkdir(work + "/bin")
     make_stand_ins()
-    reader = make_reader()
     ran, good = 0, True
     for name in documents():
         for number, lines in blocks(name):
             if not any(re.match(r"\s*" + COMMANDS, line) for line in lines):
                 continue
             ran += 1
-            good &= run(name, number, lines, reader)
+            good &= run(name, number, lines)
     print("%d blocks of commands in %d documents" % (ran, len(documents())))
     if ran < 20:
         sys.exit("FAILED: too few blocks are found")

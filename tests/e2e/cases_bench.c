@@ -1,11 +1,16 @@
 /* cases_bench.c: the station as a program: signals, keys that run out, hooks, logs, the socket. */
+#include <dirent.h>
 #include <errno.h>
 #include <jansson.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "e2e.h"
@@ -368,6 +373,91 @@ static void socket_commands(void)
     bench_remove(&b);
 }
 
+static unsigned open_files(pid_t pid)
+{
+    struct dirent *e;
+    unsigned n = 0;
+    char path[64];
+    DIR *d;
+
+    snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
+    d = opendir(path);
+    CHECK(d, "%s: %s", path, strerror(errno));
+    while ((e = readdir(d)) != NULL)
+        n += e->d_name[0] != '.';
+    closedir(d);
+    return n;
+}
+
+/* A socket that takes connections and never says a word; its port. */
+static int silent_server(unsigned *port)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof a;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    CHECK(fd >= 0 && bind(fd, (struct sockaddr *)&a, size) == 0 && listen(fd, 64) == 0 &&
+              getsockname(fd, (struct sockaddr *)&a, &size) == 0,
+          "%s", strerror(errno));
+    *port = ntohs(a.sin_port);
+    return fd;
+}
+
+/* Added and removed in any state of being opened, again and again. */
+static void ports_come_and_go(void)
+{
+    enum {
+        PORTS = 20,
+        ROUNDS = 15,
+        SLACK = 5 /* what the store and the board that stays may open or close meanwhile */
+    };
+    static const char *const schemes[] = {"rfc2217", "socket"};
+    static const long pauses_ms[] = {0, 5, 40, 150};
+    unsigned port[PORTS], before, waited;
+    int fd, server[PORTS];
+    struct process p;
+    struct bench b;
+
+    make(&b, 5, 1, NULL);
+    station_start(&b, &p, NULL);
+    wait_for(&p, "PASS");
+    fd = open_socket(&b);
+    send_text(fd, kl_wire_client_hello("test"));
+    for (unsigned i = 0; i < PORTS; i++)
+        server[i] = silent_server(&port[i]);
+    before = open_files(p.pid) + SLACK;
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        struct timespec pause = {.tv_nsec = pauses_ms[round % 4] * 1000000};
+        struct kl_command remove = {.kind = KL_CMD_REMOVE_PORT};
+        char target[64];
+
+        for (unsigned i = 0; i < PORTS; i++) {
+            snprintf(target, sizeof target, "%s://127.0.0.1:%u", schemes[(round + i) % 2],
+                     (round + i) % 3 == 0 ? i + 1 : port[i]); /* nobody listens on the first ones */
+            send_command(fd, KL_CMD_ADD_PORT, target);
+        }
+        nanosleep(&pause, NULL);
+        for (remove.slot = 1; remove.slot < KL_SLOTS_MAX; remove.slot++)
+            send_text(fd, kl_wire_command(&remove));
+    }
+    for (waited = 0; open_files(p.pid) > before && waited < PATIENCE_S * 20; waited++) {
+        struct kl_command remove = {.kind = KL_CMD_REMOVE_PORT};
+
+        for (remove.slot = 1; remove.slot < KL_SLOTS_MAX; remove.slot++)
+            send_text(fd, kl_wire_command(&remove));
+        usleep(50000);
+    }
+    CHECK(open_files(p.pid) <= before, "%u files are open, %u were", open_files(p.pid),
+          before - SLACK);
+    send_command(fd, KL_CMD_STOP, "");
+    CHECK(finish(&p) == 0, "exit status %d", p.status);
+    for (unsigned i = 0; i < PORTS; i++)
+        close(server[i]);
+    close(fd);
+    forget(&p);
+    bench_remove(&b);
+}
+
 /* Whoever comes to a bench on which nothing happens is told which key is in doubt, and the others
    are when it no longer is. */
 static void doubts_on_a_quiet_bench(void)
@@ -508,6 +598,7 @@ const struct e2e_case cases_bench[] = {
     {"events_to_a_full_disk", events_to_a_full_disk},
     {"events_to_standard_output", events_to_standard_output},
     {"socket_commands", socket_commands},
+    {"ports_come_and_go", ports_come_and_go},
     {"doubts_on_a_quiet_bench", doubts_on_a_quiet_bench},
     {"operators_are_recorded", operators_are_recorded},
     {"ports_by_command", ports_by_command},

@@ -104,7 +104,7 @@ static void set_bench(const char *key, const char *value)
         {"connected", &model.connected}, {"ascii", &view.ascii},
         {"compact", &view.compact},      {"locked", &view.locked},
         {"read_only", &view.read_only},  {"stale", &model.build_stale},
-        {"by_state", &view.by_state},
+        {"console", &view.console},
     };
     struct {
         const char *name;
@@ -118,10 +118,19 @@ static void set_bench(const char *key, const char *value)
         {"chip", model.chip, sizeof model.chip},
         {"digest", model.digest, sizeof model.digest},
         {"since", model.since, sizeof model.since},
+        {"clock", model.clock, sizeof model.clock},
+        {"uptime", model.uptime, sizeof model.uptime},
+        {"last_slot", model.stats.last_slot, sizeof model.stats.last_slot},
         {"warning", s->warning, sizeof s->warning},
         {"phrase", view.phrase, sizeof view.phrase},
     };
 
+    if (strcmp(key, "last") == 0) {
+        model.stats.last_result = state_named(value);
+        model.stats.last_took = KL_SEC(8);
+    }
+    if (strcmp(key, "by_state") == 0)
+        view.order = n ? KL_ORDER_NEED : KL_ORDER_SLOT;
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         if (strcmp(key, numbers[i].name) == 0)
             *numbers[i].at = n;
@@ -131,6 +140,33 @@ static void set_bench(const char *key, const char *value)
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         if (strcmp(key, texts[i].name) == 0)
             kl_copy(texts[i].at, texts[i].size, value);
+}
+
+static void set_figure(struct kl_stats_slot *f, const char *key, const char *value)
+{
+    unsigned n = (unsigned)atoll(value);
+
+    if (strcmp(key, "name") == 0)
+        kl_copy(f->name, sizeof f->name, value);
+    else if (strcmp(key, "turns") == 0)
+        f->turns = n;
+    else if (strcmp(key, "done") == 0)
+        f->done = n;
+    else if (strcmp(key, "failed") == 0)
+        f->failed = n;
+    else if (strcmp(key, "first") == 0)
+        f->first_pass = n;
+    else if (strcmp(key, "median") == 0)
+        f->median = f->last = KL_SEC(n);
+    else if (strcmp(key, "baud") == 0)
+        f->baud = n;
+    else if (strcmp(key, "worse") == 0)
+        f->worse = n != 0;
+    else {
+        unsigned at = f->reason[0].count > 0;
+        f->reason[at].reason = reason_named(key);
+        f->reason[at].count = n;
+    }
 }
 
 /* key=value, where value may be "in quotes". Returns the rest, or NULL at the end. */
@@ -166,7 +202,8 @@ static void press(const char *keys, int rows, int cols)
                  {"<left>", KL_KEYCODE_LEFT},    {"<right>", KL_KEYCODE_RIGHT},
                  {"<enter>", KL_KEYCODE_ENTER},  {"<esc>", KL_KEYCODE_ESCAPE},
                  {"<pgup>", KL_KEYCODE_PAGE_UP}, {"<pgdn>", KL_KEYCODE_PAGE_DOWN},
-                 {"<end>", KL_KEYCODE_END},      {"<home>", KL_KEYCODE_HOME}};
+                 {"<tab>", KL_KEYCODE_TAB},      {"<end>", KL_KEYCODE_END},
+                 {"<home>", KL_KEYCODE_HOME}};
 
     while (*keys) {
         int code = *keys;
@@ -218,6 +255,10 @@ static void read_line(char *line, int rows, int cols)
         slot->since = s->at;
         for (at = line + 4; (at = next_pair(at, &key, &value));)
             set_slot(slot, key, value);
+    } else if (strncmp(line, "figures", 7) == 0) {
+        struct kl_stats_slot *f = &model.stats.slot[model.stats.slot_count++];
+        for (at = line + 7; (at = next_pair(at, &key, &value));)
+            set_figure(f, key, value);
     } else if (strncmp(line, "log ", 4) == 0) {
         control_bytes(line);
         kl_log_add(&model.log[s->slot_count - 1], line + 4);

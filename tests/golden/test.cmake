@@ -9,7 +9,8 @@ set(golden_cases
   trouble:24x80 trouble:12x60
   many:24x80 many:60x200
   ask-erase:16x80 ask-port:16x80 keys-pressed:12x80 doubt:14x90 help:32x80 help:24x80 zoom:24x80 ascii:24x80
-  locked:10x80 compact:10x110 lines:24x80)
+  locked:10x80 compact:10x110 lines:24x80 wall:24x80 wall:30x100 stats:24x80 stats:12x60 filter:24x80
+  bind:14x80 bind:12x40 ask-erase:12x40 empty:16x80 console:24x80)
 foreach(case ${golden_cases})
   string(REPLACE ":" ";" parts ${case})
   list(GET parts 0 name)

@@ -96,7 +96,7 @@ static struct kl_bundle *load(const char *args)
     return kl_bundle_load(&options, &bundle_report);
 }
 
-static bool says(char lines[][KL_TEXT_MAX * 2], unsigned count, const char *words)
+static bool says(char lines[][KL_BUNDLE_LINE_MAX], unsigned count, const char *words)
 {
     for (unsigned i = 0; i < count; i++)
         if (strstr(lines[i], words))

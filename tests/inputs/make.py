@@ -102,7 +102,8 @@ def pio_arduino_boot_app0():
 def pio_arduino_with_littlefs():
     beside()
     put('littlefs.bin', littlefs())
-    return ['args --firmware @', 'starts app0 0x10000', 'found littlefs.bin: a LittleFS']
+    return ['args --firmware @', 'starts app0 0x10000', 'found littlefs.bin: a LittleFS',
+            'found --image 0x290000:', 'does --firmware @ --image 0x290000:@/littlefs.bin']
 
 
 @case
@@ -112,7 +113,7 @@ def pio_espidf_stale_list():
         idf_args({'0x1000': 'bootloader/bootloader.bin', '0x8000': 'partition_table/x.bin',
                   '0x10000': 'demo.bin'}))
     return ['args --firmware @/.pio/build/esp32dev', 'starts factory 0x10000',
-            'found it names other files than the firmware.bin beside it']
+            'found it names other files than those beside firmware.bin']
 
 
 @case
@@ -122,6 +123,31 @@ def pio_espidf_old_files():
     put('flasher_args.json', idf_args({'0x1000': 'bootloader.bin', '0x8000': 'partitions.bin',
                                        '0x10000': 'demo.bin'}))
     return ['args --firmware @', 'starts factory 0x10000', 'same 0x10000 firmware.bin']
+
+
+@case
+def pio_espidf_list_with_its_own_names():
+    beside(rows=ONE)
+    put('flasher_args.json', idf_args({'0x1000': 'bootloader/bootloader.bin', '0x8000':
+                                       'partition_table/partition-table.bin',
+                                       '0x10000': 'firmware.bin'}))
+    return ['args --firmware @', 'starts factory 0x10000']
+
+
+@case
+def pio_with_a_merged_image():
+    beside()
+    put('firmware.factory.bin', whole(rows=TWO_SLOTS))
+    return ['args --firmware @', 'starts app0 0x10000', 'found firmware.factory.bin: a merged image',
+            'does --firmware @/firmware.factory.bin']
+
+
+@case
+def littlefs_for_a_fat_partition():
+    beside(rows=ONE + [('data', 1, 0x81, 0x110000, 0x10000)])
+    put('data.bin', littlefs())
+    return ['args --firmware @/firmware.bin --image 0x110000:@/data.bin',
+            'warning is a LittleFS, but partition data (0x110000) is for FAT']
 
 
 @case
@@ -213,7 +239,22 @@ def idf_from_windows():
     files = {at: 'C:\\work\\hello\\build\\' + name.replace('/', '\\')
              for at, name in idf('').items()}
     put('flasher_args.json', b'\xef\xbb\xbf' + idf_args(files).encode())
-    return ['args --firmware @/flasher_args.json', 'problem no such file']
+    return ['args --firmware @/flasher_args.json', 'starts factory 0x10000']
+
+
+@case
+def idf_from_another_computer():
+    files = {at: '/home/somebody/hello/build/' + name for at, name in idf('export/').items()}
+    put('export/flasher_args.json', idf_args(files))
+    return ['args --firmware @/export', 'starts factory 0x10000']
+
+
+@case
+def idf_file_missing():
+    files = idf('build/')
+    files['0x110000'] = 'storage.bin'
+    put('build/flasher_args.json', idf_args(files))
+    return ['args --firmware @', 'problem storage.bin: no such file']
 
 
 @case
@@ -423,6 +464,45 @@ def choice_without_a_partition():
 
 
 @case
+def choice_at_another_layouts_place():
+    beside(rows=FACTORY_AND_SLOTS)
+    put('boot_app0.bin', BOOT_APP0)
+    put('rest.bin', program('esp32'))
+    images = ' --image 0x1000:@/bootloader.bin --image 0x8000:@/partitions.bin' \
+             ' --image 0x110000:@/firmware.bin'
+    return ['args' + images + ' --image 0xe000:@/boot_app0.bin',
+            'problem chooses the program to start, but lies at 0xe000: partition otadata is at',
+            'remedy --image 0xd000:@/boot_app0.bin &' + images, 'does' + images]
+
+
+@case
+def choice_in_a_list_without_a_partition():
+    rows = [('nvs', 1, 2, 0x9000, 0x6000), ('app0', 0, 0x10, 0x10000, 0x100000)]
+    put('bootloader.bin', bootloader('esp32'))
+    put('partitions.bin', table(rows))
+    put('boot_app0.bin', BOOT_APP0)
+    put('demo.bin', program('esp32'))
+    put('flash_args', '--flash-mode dio\n0x1000 bootloader.bin\n0x8000 partitions.bin\n'
+        '0xe000 boot_app0.bin\n0x10000 demo.bin\n')
+    return ['args --firmware @', 'starts app0 0x10000',
+            'found the partition table has no otadata partition']
+
+
+@case
+def second_program_in_factory():
+    rows = [('nvs', 1, 2, 0x9000, 0x5000), ('otadata', 1, 0, 0xE000, 0x2000),
+            ('ota_0', 0, 0x10, 0x10000, 0x160000), ('ota_1', 0, 0x11, 0x170000, 0x160000),
+            ('uf2', 0, 0, 0x2D0000, 0x40000)]
+    put('bootloader.bin', bootloader('esp32s2'))
+    put('partitions.bin', table(rows))
+    put('tinyuf2.bin', program('esp32s2', project='TinyUF2', seed=9))
+    put('demo.ino.bin', program('esp32s2'))
+    put('flash_args', '--flash-mode dio\n0x1000 bootloader.bin\n0x8000 partitions.bin\n'
+        '0xe000 boot_app0.bin\n0x10000 demo.ino.bin\n0x2d0000 tinyuf2.bin\n')
+    return ['args --firmware @', 'starts ota_0 0x10000', 'same 0x2d0000 tinyuf2.bin']
+
+
+@case
 def slots_without_otadata():
     rows = [('nvs', 1, 2, 0x9000, 0x6000), ('a', 0, 0x10, 0x10000, 0x100000),
             ('b', 0, 0x11, 0x110000, 0x100000)]
@@ -605,6 +685,31 @@ def something_behind_the_program():
 
 
 @case
+def something_behind_the_bootloader():
+    beside(rows=M5STACK)
+    put('bootloader.bin', bootloader('esp32') + noise(3000, 60))
+    put('boot_app0.bin', BOOT_APP0)
+    return ['args --firmware @', 'starts ota_0 0x10000',
+            'warning 3000 bytes stand behind the bootloader\'s end']
+
+
+@case
+def table_as_text():
+    beside()
+    put('partitions.bin', 'nvs,data,nvs,0x9000,0x5000\n')
+    return ['args --firmware @', 'problem is no partition table but text']
+
+
+@case
+def program_at_another_layouts_place():
+    rows = [('nvs', 1, 2, 0x9000, 0x6000), ('factory', 0, 0, 0x20000, 0x100000)]
+    beside(rows=rows)
+    rest = ' --image 0x1000:@/bootloader.bin --image 0x8000:@/partitions.bin'
+    return ['args' + rest + ' --image 0x10000:@/firmware.bin',
+            'problem is in no app partition', 'remedy --image 0x20000:@/firmware.bin &' + rest]
+
+
+@case
 def padding_behind_the_program():
     beside(rows=ONE)
     put('firmware.bin', program('esp32').ljust(0x10000, b'\xff'))
@@ -682,7 +787,7 @@ def merged_with_the_table_elsewhere():
 def merged_that_starts_another_slot():
     put('all.bin', merged([(0x1000, bootloader('esp32')), (0x8000, table(TWO_SLOTS)),
                            (0xE000, otadata(record(2))), (0x10000, program('esp32'))]))
-    return ['args --firmware @/all.bin', 'problem the chip would start partition app1']
+    return ['args --firmware @/all.bin', 'problem would make the chip start partition app1 (0x150000), where it holds no']
 
 
 @case
@@ -691,6 +796,12 @@ def merged_without_otadata_bytes():
             ('app1', 0, 0x11, 0x110000, 0x100000), ('otadata', 1, 0, 0x210000, 0x2000)]
     put('all.bin', whole(rows=rows))
     return ['args --firmware @/all.bin', 'starts app0 0x10000', 'region 0x210000 0x2000']
+
+
+@case
+def merged_without_a_program():
+    put('all.bin', merged([(0x1000, bootloader('esp32')), (0x8000, table(ONE))]))
+    return ['args --firmware @/all.bin', 'warning holds no program', 'on-nothing']
 
 
 @case

@@ -170,6 +170,32 @@ def postgresql():
         subprocess.run(prefix + [binaries + "/pg_ctl", "-D", data, "-m", "immediate", "stop"], stdout=subprocess.DEVNULL)
 
 
+def usb_power():
+    stand_in("uhubctl", 'echo "$@" >>%s/uhubctl\n' % folder)
+    silent = dict(FAILED, slot="1-1.4.2")
+    counts = folder + "/counts"
+    os.mkdir(counts)
+
+    def asked(event, *words):
+        run("usb-power", event, "--state", counts, *words)
+        return said("uhubctl")
+
+    check(asked(silent) == "-l 1-1.4 -p 2 -a cycle -d 2\n", "uhubctl is called otherwise")
+    check(asked(dict(silent, slot="2-3"), "--seconds", "1") == "-l 2 -p 3 -a cycle -d 1\n", "a socket of the root hub")
+    check(asked(silent) != "", "the second time")
+    check(asked(silent) == "", "a third time")
+    check(asked(dict(DONE, slot="1-1.4.2")) == "", "for a board that passed")
+    check(asked(silent) != "", "not again after a board that passed")
+    for event in (dict(silent, reason="flash_encrypted"), dict(SKIPPED, slot="1-1.4.2"), FAILED,
+                  dict(silent, slot="127.0.0.1:4000")):
+        check(asked(event) == "", "for what is no silent board: %s" % event)
+    real = shutil.which("uhubctl", path=os.environ["PATH"] + ":/usr/sbin")
+    if real:
+        help_text = subprocess.run([real, "-h"], capture_output=True, text=True)
+        help_text = help_text.stdout + help_text.stderr
+        check(all(word in help_text for word in ("-l", "-p", "-a", "-d", "cycle")), "uhubctl has other options")
+
+
 try:
     for name in sorted(os.listdir(hooks)):
         if not name.endswith(".md"):
@@ -178,6 +204,7 @@ try:
             run(name, DONE, "--nonsense", status=2)
     zpl()
     gpio()
+    usb_power()
     mqtt()
     postgresql()
 finally:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# mutations.sh BUILD: builds the core with one deliberate bug after the other (mutations.txt) and plays
-# the simulation until it catches it. Exit status 1 if one survives.
+# mutations.sh BUILD: builds the core with one deliberate bug after the other (mutations.txt). The
+# simulation plays until it catches it; else a test of the station's rules must. Exit status 1 if one survives.
 set -euo pipefail
 here=$(dirname "$(readlink -f "$0")")
 root=$here/../..
@@ -10,9 +10,15 @@ trap 'rm -rf "$work"' EXIT
 survivors=0
 caught=0
 
-# The simulation's link line, with the mutated core in place of the real one.
-libraries=$(ninja -C "$build" -t commands tests/simulation | tail -1 | sed 's/.* -o tests\/simulation//; s/ && :$//')
-objects=$(ninja -C "$build" -t commands tests/simulation | tail -1 | grep -oE 'tests/[^ ]*simulation[^ ]*\.o')
+# link PROGRAM: as its build does it, with the mutated core in place of the real one.
+link() {
+    local line
+    line=$(ninja -C "$build" -t commands "tests/$1" | tail -1)
+    local libraries=${line#* -o tests/"$1"} objects
+    objects=$(grep -oE 'tests/[^ ]*simulation[^ ]*\.o' <<<"$line")
+    libraries=${libraries% && :}
+    gcc -o "$work/$1" $objects ${libraries//libkl_core.a/$work/libkl_core.a}
+}
 
 cp -r "$root/src/core" "$work/core"
 while IFS='|' read -r file from to rule; do
@@ -33,12 +39,18 @@ while IFS='|' read -r file from to rule; do
         survivors=$((survivors + 1))
     elif ! (cd "$build" && cp libkl_core.a "$work/libkl_core.a" && ar d "$work/libkl_core.a" "$name.o" &&
             ar r "$work/libkl_core.a" "$work/mutant.o" 2>/dev/null &&
-            gcc -o "$work/simulation" $objects ${libraries//libkl_core.a/$work/libkl_core.a}) 2>"$work/log"; then
+            link simulation && link test_station) 2>"$work/log"; then
         echo "BROKEN    $rule"; cat "$work/log"
         survivors=$((survivors + 1))
     elif (timeout 200 "$work/simulation" --from 1 --lives 40000 >"$work/log") 2>/dev/null; then
-        echo "SURVIVED  $rule"
-        survivors=$((survivors + 1))
+        # Rare on a random bench: there is a test for it.
+        if (timeout 60 "$work/test_station" >"$work/log" 2>&1) 2>/dev/null; then
+            echo "SURVIVED  $rule"
+            survivors=$((survivors + 1))
+        else
+            echo "caught    $rule: $(grep -oE '(RUN|FAILED ) +\] [a-z_]+' "$work/log" | tail -1)"
+            caught=$((caught + 1))
+        fi
     elif seed=$(grep -m1 -oE '^seed [0-9]+' "$work/log" | cut -d' ' -f2) && ! "$build/tests/simulation" --seed "$seed" >/dev/null; then
         echo "UNPROVED  $rule: seed $seed fails without the bug, too"
         survivors=$((survivors + 1))

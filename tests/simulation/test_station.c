@@ -45,6 +45,7 @@ static void wait_for(unsigned slot, enum kl_state state, unsigned seconds)
 
     do {
         step_until(w, w->now + KL_MS(5));
+        assert_string_equal(w->violation, ""); /* time stands still then */
         kl_station_look(w->st, &snap);
     } while (snap.slot[slot].state != state && w->now < until);
     assert_string_equal(kl_state_name(snap.slot[slot].state), kl_state_name(state));
@@ -339,6 +340,33 @@ static void keys_run_out_and_come(void **state)
     assert_int_equal(snap.first_pass, 2);
     assert_true(snap.median_board > 0 && snap.boards_per_hour > 0);
     assert_true(snap.keys_empty_in != KL_NEVER);
+}
+
+/* A key that another board shows is not sent to its owner any more: two would hold it then. */
+static void what_another_board_shows_is_spent(void **state)
+{
+    char faults[300];
+    int owner, other;
+
+    (void)state;
+    world_start(w, 2);
+    snprintf(faults, sizeof faults, "provisioned=%s", w->key[0].key.line);
+    for (char *c = faults; *c; c++)
+        if (*c == ',')
+            *c = '|';
+    owner = board_with(w, "");
+    other = board_with(w, faults);
+    w->board[other].planted = true;
+    w->key[0].reserved = true;
+    w->key[0].mac = w->board[owner].mac;
+    disk_load(w);
+    put_in(w, 1, other);
+    wait_for(1, KL_ST_FAILED, 20);
+    assert_int_equal(snap.slot[1].fault.reason, KL_FAULT_HOLDS_OTHER_KEY);
+    put_in(w, 0, owner);
+    wait_for(0, KL_ST_FAILED, 20);
+    assert_int_equal(snap.slot[0].fault.reason, KL_FAULT_KEY_CONFLICT);
+    assert_false(w->key[0].sent);
 }
 
 /* The store is asked for it by the bench: no board has anything to do with it. */
@@ -648,6 +676,7 @@ int main(void)
         ON_BENCH(erased_and_given_its_own_key),
         ON_BENCH(all_failed_are_tried_again),
         ON_BENCH(keys_run_out_and_come),
+        ON_BENCH(what_another_board_shows_is_spent),
         ON_BENCH(released_by_an_operator),
         ON_BENCH(a_key_given_back_serves_who_waits),
         ON_BENCH(empty_slots_are_given_up),

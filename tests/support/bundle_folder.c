@@ -111,7 +111,7 @@ struct kl_bundle *load_images(const char *const *images)
     return kl_bundle_load(&o, &bundle_report);
 }
 
-static bool says(char lines[][KL_TEXT_MAX * 2], unsigned count, const char *words)
+static bool says(char lines[][KL_BUNDLE_LINE_MAX], unsigned count, const char *words)
 {
     for (unsigned i = 0; i < count; i++)
         if (strstr(lines[i], words))

@@ -260,6 +260,8 @@ static int step(void)
         [FAULT_FULL] = ENOSPC, [FAULT_IO] = EIO, [FAULT_READ_ONLY] = EROFS};
 
     steps++;
+    while (fail_kind == FAULT_FREEZE && fail_at != 0 && steps >= fail_at)
+        pause();
     if (fail_at != 0 && steps >= fail_at && steps - fail_at < fail_count)
         return as_errno[fail_kind];
     return 0;

@@ -22,6 +22,7 @@ enum fault_kind {
     FAULT_FULL,
     FAULT_IO,
     FAULT_READ_ONLY,
+    FAULT_FREEZE, /* the step never comes back */
 };
 
 enum {

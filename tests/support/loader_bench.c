@@ -174,6 +174,7 @@ void lb_open(struct lb *b, const struct lb_options *o)
         .seed = 1,
         .paced = o->paced,
         .usb_latency = o->paced ? KL_MS(1) : 0,
+        .native_usb = o->link == KL_LINK_USB_JTAG || o->link == KL_LINK_USB_OTG,
     };
     struct kl_loader_setup setup = {
         .console = &b->console,
@@ -217,6 +218,26 @@ static bool is_garbled(const struct lb *b)
     return b->garbled_above && b->baud > b->garbled_above;
 }
 
+static void hold(struct lb *b, const struct kl_io *io)
+{
+    assert_true(b->held_size + io->size <= sizeof b->held);
+    memcpy(b->held + b->held_size, io->data, io->size);
+    if (b->held_size == 0)
+        b->held_until = (b->now / b->lump + 1) * b->lump;
+    b->held_size += io->size;
+}
+
+static bool deliver_held(struct lb *b)
+{
+    size_t size = b->held_size;
+
+    if (size == 0 || b->held_until > b->now)
+        return false;
+    b->held_size = 0;
+    kl_vboard_rx(b->board, b->held, size, b->now);
+    return true;
+}
+
 static bool perform(struct lb *b, const struct kl_io *io)
 {
     switch (io->kind) {
@@ -224,7 +245,9 @@ static bool perform(struct lb *b, const struct kl_io *io)
         b->sent += io->size;
         if (b->profile)
             wp_written(b->profile, io->size, b->baud, b->now);
-        if (!is_garbled(b))
+        if (b->lump > 0)
+            hold(b, io);
+        else if (!is_garbled(b))
             kl_vboard_rx(b->board, io->data, io->size, b->now);
         return true;
     case KL_IO_LINES:
@@ -306,11 +329,13 @@ enum kl_loader_status lb_run(struct lb *b, enum kl_loader_task task, const struc
     kl_loader_start(&b->loader, task, bundle, b->now);
     pull(b);
     while (kl_loader_status(&b->loader) == KL_LOADER_BUSY) {
-        if (complete(b) || listen(b))
+        if (deliver_held(b) || complete(b) || listen(b))
             continue;
         kl_us next = earlier(kl_loader_deadline(&b->loader), kl_vboard_deadline(b->board));
         if (b->pending_count > 0)
             next = earlier(next, b->due[0]);
+        if (b->held_size > 0)
+            next = earlier(next, b->held_until);
         assert_true(next < limit);
         if (b->profile)
             wp_passes(b->profile, &b->loader, kl_vboard_answers_at(b->board), b->now, next);

@@ -28,7 +28,11 @@ struct lb {
     kl_us due[8];
     unsigned pending_count;
     bool dtr, rts;
-    bool network;                 /* one line after the other */
+    bool network; /* one line after the other */
+    kl_us lump;   /* what is written arrives at multiples of this only; 0 = at once */
+    uint8_t held[2 * KL_LOADER_TX_MAX];
+    size_t held_size;
+    kl_us held_until;
     struct wire_profile *profile; /* NULL = nobody counts */
 };
 

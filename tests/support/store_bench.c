@@ -63,7 +63,8 @@ enum kl_store_open_result bench_open_with(struct store_bench *b, struct kl_store
     options.bundle_digest = "abcdef";
     options.doubt = &b->doubt;
     options.answers |= 1u << KL_DOUBT_STORAGE;
-    options.journal = bench_journal(options.csv);
+    if (options.journal == NULL)
+        options.journal = bench_journal(options.csv);
     memset(b, 0, sizeof *b);
     result = kl_store_open(&options, &b->store, b->error);
     if (result != KL_STORE_OPENED)
@@ -76,6 +77,12 @@ enum kl_store_open_result bench_open_with(struct store_bench *b, struct kl_store
 enum kl_store_open_result bench_open(struct store_bench *b, const char *csv)
 {
     return bench_open_with(b, (struct kl_store_options){.csv = csv});
+}
+
+enum kl_store_open_result bench_open_answered(struct store_bench *b, const char *csv,
+                                              uint32_t answers)
+{
+    return bench_open_with(b, (struct kl_store_options){.csv = csv, .answers = answers});
 }
 
 void bench_end(struct store_bench *b)
@@ -118,6 +125,7 @@ void bench_submit(struct store_bench *b, enum kl_store_op op, const struct kl_fi
                   unsigned board)
 {
     struct kl_attempt attempt = {.mac = bench_mac(board),
+                                 .eui64 = {{0x24, 0x0a, 0xc4, 0xff, 0xfe, 0, 0, (uint8_t)board}},
                                  .port = "/dev/ttyUSB0",
                                  .slot = "A1",
                                  .result = KL_ST_DONE,

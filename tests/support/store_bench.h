@@ -22,6 +22,9 @@ struct store_bench {
 /* Opens and, if that goes well, starts. */
 enum kl_store_open_result bench_open_with(struct store_bench *b, struct kl_store_options options);
 enum kl_store_open_result bench_open(struct store_bench *b, const char *csv);
+/* … and a person has said yes to these doubts: bits 1 << KL_DOUBT_…. */
+enum kl_store_open_result bench_open_answered(struct store_bench *b, const char *csv,
+                                              uint32_t answers);
 /* The folder of its journal, beside the CSV. */
 const char *bench_journal(const char *csv);
 /* Closes it; what it has to show stays until bench_close. */

@@ -462,6 +462,20 @@ static void the_esp8266s_second_form_is_read(void **state)
     expect_problem(NAMED("0:second.bin"), "is cut short");
 }
 
+/* What a message says to type is one word for the shell, whatever the folder's name. */
+static void advice_can_be_typed(void **state)
+{
+    struct kl_bundle_options o = {.flash_mode = -1};
+
+    (void)state;
+    assert_int_equal(mkdir(in_folder("my build"), 0700), 0);
+    put_app("my build/firmware.bin", KL_CHIP_ESP32);
+    put_image("my build/bootloader.bin", get_file("bootloader.bin"));
+    o.firmware = in_folder("my build/bootloader.bin");
+    expect_problem(kl_bundle_load(&o, &bundle_report), "my build/firmware.bin'");
+    assert_non_null(strstr(bundle_report.problem[0], "--firmware '/"));
+}
+
 static void what_is_missing_is_warned_of(void **state)
 {
     (void)state;
@@ -514,6 +528,7 @@ int main(void)
         TEST(merged_files_are_looked_into),
         TEST(the_esp8266s_header_names_its_flash_size),
         TEST(the_esp8266s_second_form_is_read),
+        TEST(advice_can_be_typed),
         TEST(what_is_missing_is_warned_of),
         TEST(pipes_are_named_and_not_waited_for),
     };

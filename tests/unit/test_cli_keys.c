@@ -223,13 +223,50 @@ static void export_is_for_the_customer(void **state)
     (void)state;
     write_ledger();
     assert_int_equal(keys("export", NULL), KL_EXIT_OK);
-    says("label,mac,provisioned,bundle,station,confirmed,fingerprint\ndev-2,24:0a:c4:00:00:02,20");
+    says("label,mac,provisioned,bundle,station,confirmed,fingerprint,eui64\n"
+         "dev-2,24:0a:c4:00:00:02,20");
     says(",abcdef,bench-1,readback,");
+    says(",24:0a:c4:ff:fe:00:00:02\n");
     assert_null(strstr(said, "dev-1"));
+    assert_int_equal(keys("history", "--csv", NULL), KL_EXIT_OK);
+    says(",bench-1,24:0a:c4:ff:fe:00:00:02\n");
+    assert_int_equal(keys("history", "--json", NULL), KL_EXIT_OK);
+    says("\"eui64\":\"24:0a:c4:ff:fe:00:00:02\"");
     assert_int_equal(keys("export", "--json", NULL), KL_EXIT_OK);
     json = answer();
     assert_int_equal(json_array_size(json), 1);
     json_decref(json);
+}
+
+static void audit_says_what_is_certain_and_what_is_not(void **state)
+{
+    char folder[400];
+    json_t *json;
+
+    (void)state;
+    write_ledger();
+    snprintf(folder, sizeof folder, "%s", bench_journal(csv));
+    assert_int_equal(keys("audit", "--journal", folder, NULL), KL_EXIT_DOUBT);
+    says("in doubt  dev-1, 24:0a:c4:00:00:01: it may be on this board");
+    says("in doubt  dev-5: it is marked as spent, and the ledger does not know which board has it");
+    says("certain   1 keys: their boards have read them back");
+    says("certain   1 keys are free");
+    says("in doubt  2 in all");
+    assert_null(strstr(said, "journal"));
+    /* without the journal nobody can know that the ledger is no old copy */
+    assert_int_equal(keys("audit", "--json", NULL), KL_EXIT_DOUBT);
+    json = answer();
+    assert_int_equal(json_array_size(json), 3);
+    json_decref(json);
+    says("there is no journal");
+}
+
+static void audit_of_fresh_keys_finds_nothing(void **state)
+{
+    (void)state;
+    file_put(csv, "label,a,b\ndev-1,5ecretA1,5ecretB1\n");
+    assert_int_equal(keys("audit", NULL), KL_EXIT_OK);
+    says("nothing is in doubt");
 }
 
 static void release_needs_a_label_and_a_reason(void **state)
@@ -321,6 +358,8 @@ int main(void)
         ON_DISK(history_tells_what_happened),
         ON_DISK(a_clock_that_jumps_back_changes_nothing),
         ON_DISK(export_is_for_the_customer),
+        ON_DISK(audit_says_what_is_certain_and_what_is_not),
+        ON_DISK(audit_of_fresh_keys_finds_nothing),
         ON_DISK(release_needs_a_label_and_a_reason),
         ON_DISK(while_a_station_runs_all_but_release_work),
         ON_DISK(lint_explains_and_mends_a_copy),

@@ -127,7 +127,7 @@ static void pastes_do_nothing(void **state)
 
     (void)state;
     for (int screen = KL_SCREEN_BENCH; screen <= KL_SCREEN_HELP; screen++) {
-        for (int q = KL_ASK_NOTHING; q <= KL_ASK_ADD_PORT; q++) {
+        for (int q = KL_ASK_NOTHING; q <= KL_ASK_BIND; q++) {
             for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
                 struct kl_input_event e = {
                     .kind = KL_INPUT_PASTE, .line_ends = 1, .ends_line = true, .whole = true};
@@ -136,6 +136,7 @@ static void pastes_do_nothing(void **state)
                 view.selected = 1;
                 view.asked = (struct kl_asked){.question = (enum kl_question)q, .slot = 1};
                 kl_copy(e.text, sizeof e.text, texts[i]);
+                e.bracketed = q == KL_ASK_BIND; /* else it is a scan: see below */
                 assert_int_equal(give(e).kind, KL_WANT_NOTHING);
                 assert_int_equal(view.asked.question, q);
                 assert_int_equal(view.screen, screen);
@@ -201,9 +202,11 @@ static void q_goes_back_and_asks_on_the_bench(void **state)
     for (int screen = KL_SCREEN_ZOOM; screen <= KL_SCREEN_HELP; screen++) {
         view.screen = (enum kl_screen)screen;
         assert_int_equal(press('q').kind, KL_WANT_NOTHING);
-        assert_int_equal(view.screen, KL_SCREEN_BENCH);
+        assert_int_equal(view.screen,
+                         screen == KL_SCREEN_STORY ? KL_SCREEN_IN_DOUBT : KL_SCREEN_BENCH);
         assert_int_equal(view.asked.question, KL_ASK_NOTHING);
     }
+    view.screen = KL_SCREEN_BENCH;
     press('q');
     assert_int_equal(view.asked.question, KL_ASK_QUIT);
     look(KL_SEC(1));
@@ -251,6 +254,133 @@ static void commands_and_answers_wait(void **state)
     assert_false(kl_view_is_at_once(&view, KL_KEYCODE_ESCAPE));
 }
 
+static struct kl_want scan(const char *text, bool bracketed)
+{
+    struct kl_input_event e = {.kind = KL_INPUT_PASTE,
+                               .line_ends = 1,
+                               .ends_line = true,
+                               .whole = true,
+                               .bracketed = bracketed};
+
+    kl_copy(e.text, sizeof e.text, text);
+    return give(e);
+}
+
+/* A scanner's line binds its label to the chosen slot's board, in the field for it and nowhere
+   else; text from the clipboard waits for Enter. */
+static void a_scanned_line_binds_a_label(void **state)
+{
+    struct kl_want w;
+
+    (void)state;
+    view.selected = 2;
+    assert_int_equal(scan("dev-0042", false).kind, KL_WANT_NOTHING);
+    press('b');
+    assert_int_equal(view.asked.question, KL_ASK_BIND);
+    assert_int_equal(scan("dev-0042", false).kind, KL_WANT_NOTHING); /* nobody has seen the field */
+    view.typed[0] = '\0';
+    look(KL_SEC(1));
+    w = scan("dev-0042", false);
+    expect_command(w, KL_CMD_BIND, 2);
+    assert_string_equal(w.command.argument, "dev-0042");
+    press('b');
+    look(KL_SEC(1));
+    assert_int_equal(scan("dev-0043", true).kind, KL_WANT_NOTHING);
+    w = press(KL_KEYCODE_ENTER);
+    expect_command(w, KL_CMD_BIND, 2);
+    assert_string_equal(w.command.argument, "dev-0043");
+    press('b');
+    look(KL_SEC(1));
+    model.snap.slot[2].identity.mac.b[5] = 99;
+    assert_int_equal(scan("dev-0044", false).kind, KL_WANT_NOTHING);
+    assert_non_null(strstr(view.message, "another board"));
+    view.selected = 1;
+    press('b');
+    assert_string_equal(view.message, "it has its key already");
+}
+
+static void a_filter_hides_and_is_shown(void **state)
+{
+    (void)state;
+    press('/');
+    type("sEnDing");
+    press(KL_KEYCODE_ENTER);
+    kl_view_follow(&view, &model);
+    assert_int_equal(view.selected, 4); /* nothing unseen is acted on */
+    press(KL_KEYCODE_UP);
+    assert_int_equal(view.selected, 4);
+    press(KL_KEYCODE_ESCAPE);
+    press(KL_KEYCODE_UP);
+    assert_int_not_equal(view.selected, 4);
+}
+
+static void tab_goes_to_who_needs_a_hand(void **state)
+{
+    (void)state;
+    view.selected = 3;
+    press(KL_KEYCODE_TAB);
+    assert_int_equal(view.selected, 0);
+    model.snap.slot[0].state = KL_ST_BOOTING;
+    press(KL_KEYCODE_TAB);
+    assert_int_equal(view.selected, 1); /* none has failed: take out what has passed */
+}
+
+static void orders_are_walked_and_said(void **state)
+{
+    (void)state;
+    for (int order = 1; order <= KL_ORDER_COUNT; order++) {
+        press('o');
+        assert_int_equal(view.order, order % KL_ORDER_COUNT);
+        assert_non_null(strstr(view.message, "order: by "));
+    }
+}
+
+static void a_click_chooses_and_the_wheel_scrolls(void **state)
+{
+    struct kl_input_event e = {.kind = KL_INPUT_CLICK, .row = 5, .col = 5};
+
+    (void)state;
+    view.selected = 4;
+    give(e);
+    assert_int_equal(view.selected, 0);
+    e.kind = KL_INPUT_WHEEL_DOWN;
+    give(e);
+    assert_int_not_equal(view.selected, 0);
+    view.screen = KL_SCREEN_ZOOM;
+    view.selected = 0;
+    for (int i = 0; i < 10; i++)
+        kl_log_add(&model.log[0], "line");
+    e.kind = KL_INPUT_WHEEL_UP;
+    give(e);
+    assert_int_equal(view.scroll, 3);
+}
+
+static void a_key_in_doubt_is_released_with_a_reason(void **state)
+{
+    struct kl_want w;
+
+    (void)state;
+    model.in_doubt_count = 2;
+    kl_copy(model.in_doubt[1].label, sizeof model.in_doubt[1].label, "dev-7");
+    model.in_doubt[1].fingerprint.b[0] = 77;
+    press('K');
+    press(KL_KEYCODE_DOWN);
+    assert_int_equal(press(KL_KEYCODE_ENTER).kind, KL_WANT_STORY);
+    assert_int_equal(view.screen, KL_SCREEN_STORY);
+    press('q');
+    assert_int_equal(view.screen, KL_SCREEN_IN_DOUBT);
+    press('u');
+    look(KL_SEC(1));
+    assert_int_equal(press(KL_KEYCODE_ENTER).kind, KL_WANT_NOTHING); /* no reason */
+    press('u');
+    look(KL_SEC(1));
+    type("it burnt");
+    w = press(KL_KEYCODE_ENTER);
+    expect_command(w, KL_CMD_RELEASE, 0);
+    assert_string_equal(w.command.argument, "it burnt");
+    assert_int_equal(w.command.fingerprint.b[0], 77);
+}
+
 /* The help page is whole on 80 columns, and so are its keys. */
 static void help_fits(void **state)
 {
@@ -275,6 +405,12 @@ int main(void)
         cmocka_unit_test_setup(q_goes_back_and_asks_on_the_bench, start),
         cmocka_unit_test_setup(what_can_not_be_done_says_why, start),
         cmocka_unit_test_setup(commands_and_answers_wait, start),
+        cmocka_unit_test_setup(a_scanned_line_binds_a_label, start),
+        cmocka_unit_test_setup(a_filter_hides_and_is_shown, start),
+        cmocka_unit_test_setup(tab_goes_to_who_needs_a_hand, start),
+        cmocka_unit_test_setup(orders_are_walked_and_said, start),
+        cmocka_unit_test_setup(a_click_chooses_and_the_wheel_scrolls, start),
+        cmocka_unit_test_setup(a_key_in_doubt_is_released_with_a_reason, start),
         cmocka_unit_test_setup(help_fits, start),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -75,8 +75,10 @@ static void check_boot_place(struct parts *p)
         if (part->is_image && at != right && !part->misplaced)
             problem(p,
                     "%s puts the bootloader at 0x%llx, but the %s looks for it at 0x%x; use that "
-                    "offset",
-                    part->path, (unsigned long long)at, kl_chip(p->chip)->name, right);
+                    "offset: --image 0x%x:%s",
+                    part->path, (unsigned long long)at, kl_chip(p->chip)->name, right,
+                    right > part->image_at ? right - (uint32_t)part->image_at : 0,
+                    as_word(p, part->path));
     }
 }
 
@@ -95,7 +97,7 @@ static void check_boot_contents(struct parts *p)
             problem(p,
                     "%s begins with a digest for Secure Boot V1, and the bootloader behind it: it "
                     "belongs at 0x0: --image 0x0:%s",
-                    part->path, part->path);
+                    part->path, as_word(p, part->path));
         else
             problem(p,
                     "%s is %s, but lies in the bootloader's place (0x%x): no board would start; "
@@ -205,7 +207,8 @@ static void check_nvs(struct parts *p, const struct part *part, const struct kl_
             p,
             "%s lies within the NVS partition (%s, 0x%x to 0x%x), where boards keep their keys; "
             "an image of the NVS has to begin where that begins: --image 0x%x:%s",
-            part->path, nvs->name, nvs->offset, nvs->offset + nvs->size, nvs->offset, part->path);
+            part->path, nvs->name, nvs->offset, nvs->offset + nvs->size, nvs->offset,
+            as_word(p, part->path));
     else
         problem(p,
                 "%s would write over the NVS partition (%s, 0x%x to 0x%x), where boards keep their "
@@ -254,13 +257,23 @@ static void check_neighbours(struct parts *p, const struct part *part)
 static void check_app(struct parts *p, const struct part *app)
 {
     const struct kl_partition *home = partition_at(p, app->offset);
+    const struct kl_partition *usual = kl_boot_choose(&p->table, NULL).row;
 
     if (!home || home->type != TYPE_APP)
-        problem(p, "%s at 0x%x is in no app partition of the partition table; correct the offset",
-                app->path, app->offset);
+        problem(p,
+                "%s at 0x%x is in no app partition of the partition table; correct the offset: "
+                "--image 0x%x:%s",
+                app->path, app->offset,
+                p->starts.row ? p->starts.row->offset
+                : usual       ? usual->offset
+                              : 0x10000,
+                as_word(p, app->path));
     else if (home->offset != app->offset)
-        problem(p, "%s at 0x%x does not begin where its partition %s begins; use offset 0x%x",
-                app->path, app->offset, home->name, home->offset);
+        problem(p,
+                "%s at 0x%x does not begin where its partition %s begins; use offset 0x%x: "
+                "--image 0x%x:%s",
+                app->path, app->offset, home->name, home->offset, home->offset,
+                as_word(p, app->path));
 }
 
 /* What begins in a partition has to end in it. */
@@ -276,6 +289,26 @@ static void check_room(struct parts *p, const struct part *part)
                 part->path, part->size, home->name, home->size);
 }
 
+/* A file system of another kind than its partition's would be formatted away at the first start. */
+static void check_file_system(struct parts *p, const struct part *part)
+{
+    const struct kl_partition *home = partition_at(p, part->offset);
+    enum kl_content is = part->content;
+    bool other;
+
+    if (!home || home->type != TYPE_DATA || part->role == ROLE_MERGED)
+        return;
+    other = (home->subtype == 0x81 && (is == KL_CONTENT_LITTLEFS || is == KL_CONTENT_SPIFFS)) ||
+            (home->subtype == 0x82 && is == KL_CONTENT_FAT) ||
+            (home->subtype == 0x83 && (is == KL_CONTENT_FAT || is == KL_CONTENT_SPIFFS));
+    if (other)
+        warning(p, "%s is %s, but partition %s (0x%x) is for %s", part->path, kl_content_name(is),
+                home->name, home->offset,
+                home->subtype == 0x81   ? "FAT"
+                : home->subtype == 0x82 ? "SPIFFS"
+                                        : "LittleFS");
+}
+
 static void check_contents(struct parts *p)
 {
     unsigned apps = 0;
@@ -288,6 +321,7 @@ static void check_contents(struct parts *p)
             check_app(p, part);
         if (p->have_table) {
             check_room(p, part);
+            check_file_system(p, part);
             check_neighbours(p, part);
         }
     }

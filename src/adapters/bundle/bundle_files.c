@@ -14,10 +14,10 @@ enum {
 };
 
 __attribute__((format(printf, 3, 0))) static void
-say(char lines[][KL_TEXT_MAX * 2], unsigned *count, const char *format, va_list args)
+say(char lines[][KL_BUNDLE_LINE_MAX], unsigned *count, const char *format, va_list args)
 {
     if (*count < KL_BUNDLE_PROBLEMS_MAX)
-        vsnprintf(lines[(*count)++], KL_TEXT_MAX * 2, format, args);
+        vsnprintf(lines[(*count)++], KL_BUNDLE_LINE_MAX, format, args);
 }
 
 void problem(struct parts *p, const char *format, ...)
@@ -54,6 +54,19 @@ void left_out(struct parts *p, const char *format, ...)
     va_start(args, format);
     say(p->report->left_out, &p->report->left_out_count, format, args);
     va_end(args);
+}
+
+const char *as_word(struct parts *p, const char *path)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "_./:+=@%,-";
+    char *out = p->word[p->next_word++ % 4];
+
+    if (path[strspn(path, plain)] == '\0' || strchr(path, '\''))
+        kl_copy(out, sizeof p->word[0], path);
+    else
+        snprintf(out, sizeof p->word[0], "'%s'", path);
+    return out;
 }
 
 const char *name_in(const char *path)

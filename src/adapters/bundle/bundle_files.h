@@ -74,13 +74,19 @@ struct parts {
     struct kl_partition_table table;
     uint32_t wanted; /* where the list says that the build's program goes, or OFFSET_UNKNOWN */
     struct kl_boot_choice starts;
-    bool encrypts; /* the build switches flash encryption on */
+    bool
+        wants_first_slot; /* the list names boot_app0.bin, which is not there: it would choose it */
+    bool named;           /* images were named with --image */
+    char folder[PATH_MAX]; /* of the firmware; "" = none */
+    bool encrypts;         /* the build switches flash encryption on */
     enum kl_chip_id chip;
     int flash_mode, flash_freq; /* wanted for the bootloader's header, -1 = keep */
     unsigned flash_mhz;         /* flash_freq, as it was asked for; 0 = keep */
     bool header_asked;          /* mode or frequency come from the command line */
     bool keep_size;
     struct kl_bundle_report *report;
+    char word[4][PATH_MAX + 2]; /* as_word's */
+    unsigned next_word;
 };
 
 void problem(struct parts *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -88,6 +94,9 @@ void warning(struct parts *p, const char *format, ...) __attribute__((format(pri
 /* What was found and why it was taken; what lies there and was not. */
 void found(struct parts *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void left_out(struct parts *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* A path as a shell takes it for one word; valid for the next few calls. */
+const char *as_word(struct parts *p, const char *path);
 
 /* ---- files (bundle_files.c) ---- */
 
@@ -130,6 +139,8 @@ void take_list(struct parts *p, const char *list, const struct kl_flasher_args *
 /* ---- finding, reading, placing, checking ---- */
 
 void find_parts(struct parts *p, const struct kl_bundle_options *options);
+/* What lies beside the firmware and is not flashed; once the table is known. */
+void tell_left_out(struct parts *p);
 
 /* Which of the ways that a file can hold all in one; SIZE_MAX at both if it is none. */
 bool looks_merged(struct part *part);

@@ -12,7 +12,8 @@
  */
 
 enum {
-    NAME_MAX_SHOWN = 200
+    NAME_MAX_SHOWN = 200,
+    LOOKED_MAX = 64 /* files of a folder that are looked into */
 };
 
 /* "X.ino" of "build/X.ino.bin". */
@@ -183,7 +184,7 @@ static bool only_program(const char *folder, char out[PATH_MAX])
     glob_t files;
 
     count = list_folder(folder, "*.bin", &files);
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < count && i < LOOKED_MAX; i++) {
         kind = kind_of_file(files.gl_pathv[i]);
         if (kind != FILE_OTHER && found[kind]++ == 0)
             kl_copy(path[kind], PATH_MAX, files.gl_pathv[i]);
@@ -204,7 +205,8 @@ static void refuse_as_firmware(struct parts *p, const char *path, const char *wh
 
     folder_of(path, folder);
     if (only_program(folder, program))
-        problem(p, "%s is %s, not a program; name the program: --firmware %s", path, what, program);
+        problem(p, "%s is %s, not a program; name the program: --firmware %s", path, what,
+                as_word(p, program));
     else
         problem(p,
                 "%s is %s, not a program; name the program's .bin, the build's folder, or each "
@@ -234,7 +236,7 @@ static void take_firmware(struct parts *p, const struct kl_bundle_options *optio
         problem(p,
                 "%s is a program for MCUboot, and does not say where that looks for it; name both: "
                 "--image OFFSET:mcuboot.bin --image OFFSET:%s",
-                app->path, app->path);
+                app->path, as_word(p, app->path));
     } else if (is_foreign(app->content)) {
         refuse_as_firmware(p, app->path, kl_content_name(app->content));
     } else if (app->is_image && kl_image_is_bootloader(&app->info)) {
@@ -287,29 +289,66 @@ static bool is_worth_telling(enum kl_content content)
            content == KL_CONTENT_FAT || content == KL_CONTENT_OTADATA;
 }
 
+/* Where a file system or storage would go; NULL if that is not certain. */
+static const struct kl_partition *home_of(const struct parts *p, enum kl_content content)
+{
+    const struct kl_partition *home = NULL;
+
+    for (unsigned i = 0; i < p->table.count; i++) {
+        const struct kl_partition *row = &p->table.row[i];
+        bool spiffs = row->subtype == 0x82, littlefs = row->subtype == 0x83;
+        bool fits = (content == KL_CONTENT_LITTLEFS && (littlefs || spiffs)) ||
+                    (content == KL_CONTENT_SPIFFS && spiffs) ||
+                    (content == KL_CONTENT_FAT && row->subtype == 0x81) ||
+                    (content == KL_CONTENT_NVS && row->subtype == DATA_NVS);
+        if (row->type != TYPE_DATA || !fits)
+            continue;
+        if (home)
+            return NULL;
+        home = row;
+    }
+    return home;
+}
+
+static void tell_one(struct parts *p, const char *path, enum kl_content content)
+{
+    const struct kl_partition *home = home_of(p, content);
+
+    if (kind_of_file(path) == FILE_MERGED)
+        left_out(p, "%s: a merged image; --firmware %s would flash it instead", path,
+                 as_word(p, path));
+    else if (home)
+        left_out(p, "%s: %s; --image 0x%x:%s would flash it too", path, kl_content_name(content),
+                 home->offset, as_word(p, path));
+    else
+        left_out(p, "%s: %s; --image OFFSET:FILE would flash it too", path,
+                 kl_content_name(content));
+}
+
 /* Said, so that nobody takes it for flashed. */
-static void tell_left_out(struct parts *p, const char *folder)
+void tell_left_out(struct parts *p)
 {
     unsigned count, told = 0, more = 0;
     glob_t files;
 
-    count = list_folder(folder, "*.bin", &files);
-    for (unsigned i = 0; i < count; i++) {
+    count = p->folder[0] ? list_folder(p->folder, "*.bin", &files) : 0;
+    for (unsigned i = 0; i < count && i < LOOKED_MAX; i++) {
         const char *wrong, *path = files.gl_pathv[i];
         size_t size = 0;
         uint8_t *data = is_taken(p, path) ? NULL : read_whole_file(path, &size, &wrong);
         enum kl_content content = data ? kl_content_of(data, size) : KL_CONTENT_UNKNOWN;
         free(data);
-        if (!is_worth_telling(content))
+        if (!data)
+            continue;
+        if (!is_worth_telling(content) && kind_of_file(path) != FILE_MERGED)
             continue;
         if (told++ < TOLD_MAX)
-            left_out(p, "%s: %s; --image OFFSET:FILE would flash it too", path,
-                     kl_content_name(content));
+            tell_one(p, path, content);
         else
             more++;
     }
     if (more > 0)
-        left_out(p, "%u more files in %s", more, folder);
+        left_out(p, "%u more files in %s", more, p->folder);
     if (count > 0)
         globfree(&files);
 }
@@ -317,15 +356,13 @@ static void tell_left_out(struct parts *p, const char *folder)
 static void take_named_list(struct parts *p, const char *list)
 {
     struct kl_flasher_args *args = malloc(sizeof *args);
-    char folder[PATH_MAX];
 
     if (!args)
         problem(p, "out of memory");
     else if (load_list(p, list, args))
         take_list(p, list, args);
     free(args);
-    folder_of(list, folder);
-    tell_left_out(p, folder);
+    folder_of(list, p->folder);
 }
 
 /* A program whose build's list names it is flashed with all that the list names. */
@@ -344,16 +381,13 @@ static bool take_list_of(struct parts *p, const char *firmware)
 
 static void find_by_path(struct parts *p, const char *path, const struct kl_bundle_options *options)
 {
-    char folder[PATH_MAX];
-
     if (is_list(path)) {
         take_named_list(p, path);
         return;
     }
     if (!take_list_of(p, path))
         find_beside(p, path, options);
-    folder_of(path, folder);
-    tell_left_out(p, folder);
+    folder_of(path, p->folder);
 }
 
 /* PlatformIO with ESP-IDF leaves a list that names files which it calls otherwise. */
@@ -365,13 +399,14 @@ static bool is_stale(struct parts *p, const char *folder, const char *list)
 
     snprintf(inside, sizeof inside, "%s/", folder);
     if (args && beside(firmware, inside, "firmware.bin") && is_file(firmware) &&
-        list_beside(list, other, args) && strcmp(other, list) == 0 &&
-        !list_names(args, "firmware.bin"))
-        stale =
-            !list_is_whole(list, args) || (companion(firmware, KL_CHIP_NONE, bootloaders, path) &&
-                                           companion(firmware, KL_CHIP_NONE, tables, path));
+        list_beside(list, other, args) && strcmp(other, list) == 0) {
+        bool whole = list_is_whole(list, args), names = list_names(args, "firmware.bin");
+        bool complete = companion(firmware, KL_CHIP_NONE, bootloaders, path) &&
+                        companion(firmware, KL_CHIP_NONE, tables, path);
+        stale = complete ? !whole || !names : !whole && !names;
+    }
     if (stale)
-        left_out(p, "%s: it names other files than the firmware.bin beside it", list);
+        left_out(p, "%s: it names other files than those beside firmware.bin", list);
     free(args);
     return stale;
 }
@@ -418,10 +453,6 @@ static unsigned find_builds(struct parts *p, const char *folder, glob_t *out)
 /* ---- Zephyr -----------------------------------------------------------------------------------
  */
 
-enum {
-    RUNNERS_MAX = 64 << 10 /* bytes; what is behind them is not looked at */
-};
-
 /* The value of one of Zephyr's options for its flasher, up to the line's end; false if it has none.
  */
 static bool runner_option(const char *text, const char *name, char out[PATH_MAX])
@@ -442,22 +473,15 @@ static void add_at(struct parts *p, const char *path, const char *address)
     add_named(p, ROLE_OTHER, path, (uint32_t)strtoul(address, NULL, 0));
 }
 
-/* One image of a Zephyr build: the file says where it goes. */
-static bool take_runner(struct parts *p, const char *runners)
+static void take_runner_text(struct parts *p, const char *runners, const char *text)
 {
-    static char text[RUNNERS_MAX + 1];
     char address[PATH_MAX], path[PATH_MAX], file[PATH_MAX];
-    FILE *in = fopen(runners, "rb");
-    size_t size = in ? fread(text, 1, RUNNERS_MAX, in) : 0;
 
-    if (in)
-        fclose(in);
-    text[size] = '\0';
     if (!runner_option(text, "--esp-app-address=", address) ||
         !beside(path, runners, "zephyr.signed.bin"))
-        return false;
+        return;
     if (!is_file(path) && !(beside(path, runners, "zephyr.bin") && is_file(path)))
-        return false;
+        return;
     add_at(p, path, address);
     if (runner_option(text, "--esp-flash-bootloader=", file) &&
         runner_option(text, "--esp-boot-address=", address) && is_file(file))
@@ -465,7 +489,23 @@ static bool take_runner(struct parts *p, const char *runners)
     if (runner_option(text, "--esp-flash-partition_table=", file) &&
         runner_option(text, "--esp-partition-table-address=", address) && is_file(file))
         add_at(p, file, address);
-    return true;
+}
+
+/* One image of a Zephyr build: the file says where it goes. */
+static void take_runner(struct parts *p, const char *runners)
+{
+    const char *wrong;
+    size_t size = 0;
+    uint8_t *bytes = read_whole_file(runners, &size, &wrong);
+    char *text = bytes ? malloc(size + 1) : NULL;
+
+    if (text) {
+        memcpy(text, bytes, size);
+        text[size] = '\0';
+        take_runner_text(p, runners, text);
+    }
+    free(bytes);
+    free(text);
 }
 
 static bool find_zephyr(struct parts *p, const char *folder)
@@ -533,12 +573,10 @@ static void add_image(struct parts *p, const char *text)
 
 void find_parts(struct parts *p, const struct kl_bundle_options *options)
 {
+    if (options->firmware && is_folder(options->firmware))
+        find_in_folder(p, options);
+    else if (options->firmware)
+        find_by_path(p, options->firmware, options);
     for (unsigned i = 0; i < options->image_count; i++)
         add_image(p, options->images[i]);
-    if (options->image_count > 0)
-        return;
-    if (is_folder(options->firmware))
-        find_in_folder(p, options);
-    else
-        find_by_path(p, options->firmware, options);
 }

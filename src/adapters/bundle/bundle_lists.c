@@ -59,14 +59,16 @@ bool list_beside(const char *path, char list[PATH_MAX], struct kl_flasher_args *
     return false;
 }
 
-/* Exports flatten the folders of a build, and lists come from other computers: then a file of the
-   same name beside the list is meant. */
+/* Lists come from other computers, and exports flatten the folders of a build: then the file is
+   looked for under as much of its path as there is beside the list, at last by its name alone. */
 bool file_of_list(const char *list, const char *name, char out[PATH_MAX])
 {
-    if (name[0] == '/' ? kl_copy(out, PATH_MAX, name) : beside(out, list, name))
-        if (is_file(out))
+    if (name[0] == '/' && kl_copy(out, PATH_MAX, name) && is_file(out))
+        return true;
+    for (const char *rest = name; rest; rest = strchr(rest, '/') ? strchr(rest, '/') + 1 : NULL)
+        if (rest[0] != '/' && rest[0] != '\0' && beside(out, list, rest) && is_file(out))
             return true;
-    return beside(out, list, name_in(name)) && is_file(out);
+    return false;
 }
 
 /* Arduino keeps this file in its package, and it always says the same. */
@@ -112,9 +114,10 @@ static void take_file(struct parts *p, const char *list, const struct kl_flasher
 
     if (file_of_list(list, file->name, path))
         add_named(p, ROLE_OTHER, path, file->offset);
-    else if (is_boot_app0(file->name))
+    else if (is_boot_app0(file->name)) {
+        p->wants_first_slot = true;
         found(p, "boot_app0.bin is not beside %s: keyline makes the choice that it holds", list);
-    else if (beside(path, list, file->name))
+    } else if (beside(path, list, file->name))
         add_named(p, ROLE_OTHER, file->name[0] == '/' ? file->name : path, file->offset);
 }
 

@@ -123,10 +123,12 @@ struct kl_bundle *kl_bundle_load(const struct kl_bundle_options *options,
     p->flash_freq = -1;
     p->header_asked = options->flash_mode >= 0 || options->flash_mhz > 0;
     p->wanted = OFFSET_UNKNOWN;
+    p->named = options->image_count > 0;
     p->keep_size = options->keep_size;
     find_parts(p, options);
     read_parts(p);
     check_parts(p);
+    tell_left_out(p);
     if (report->problem_count == 0)
         b = build(p, options);
     for (unsigned i = 0; i < PARTS_MAX; i++)

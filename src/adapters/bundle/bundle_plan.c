@@ -123,6 +123,34 @@ static void place(struct parts *p)
     }
 }
 
+/* A choice that lies elsewhere than otadata chooses nothing, and clears what lies there. */
+static void check_choices(struct parts *p)
+{
+    const struct kl_partition *ota = ota_row(p);
+
+    for (unsigned i = p->count; p->have_table && i-- > 0;) {
+        struct part *part = &p->part[i];
+        if (part->content != KL_CONTENT_OTADATA || part->role == ROLE_MERGED ||
+            (ota && part->offset == ota->offset))
+            continue;
+        if (ota) {
+            problem(p,
+                    "%s chooses the program to start, but lies at 0x%x: partition %s is at 0x%x. "
+                    "Give it as --image 0x%x:%s, or leave it out: keyline makes one",
+                    part->path, part->offset, ota->name, ota->offset, ota->offset,
+                    as_word(p, part->path));
+            part->misplaced = true;
+        } else if (p->named) {
+            problem(p,
+                    "%s chooses the program to start, but the partition table has no otadata "
+                    "partition for it: leave it out",
+                    part->path);
+        } else {
+            place_choice(p, i);
+        }
+    }
+}
+
 /* ---- which program is meant -------------------------------------------------------------------
  */
 
@@ -147,7 +175,10 @@ static const struct kl_partition *wanted_row(const struct parts *p)
     const struct kl_partition *row = NULL, *listed = partition_at(p, p->wanted);
     unsigned count = count_programs(p, &row);
     const struct kl_partition *usual = kl_boot_choose(&p->table, NULL).row;
+    const struct kl_partition *first = kl_partition_find(&p->table, TYPE_APP, 0x10);
 
+    if (p->wants_first_slot && first && program_at(p, first->offset, NULL))
+        return first;
     if (p->wanted != OFFSET_UNKNOWN && listed && program_at(p, listed->offset, NULL))
         return listed;
     if (count > 1 && usual && program_at(p, usual->offset, NULL))
@@ -252,22 +283,34 @@ static const char *path_at(const struct parts *p, uint32_t offset)
 static void refuse_other_start(struct parts *p, const struct kl_partition *wanted)
 {
     const struct kl_partition *row = p->starts.row;
-    const struct part *choice = part_with(p, ROLE_OTA_DATA);
+    const struct part *choice = part_with(p, ROLE_OTA_DATA), *all = part_with(p, ROLE_MERGED);
     char why[KL_TEXT_MAX];
 
-    if (choice && !choice->made && p->starts.why == KL_BOOT_CHOSEN)
+    if (all && p->starts.why == KL_BOOT_CHOSEN)
+        problem(p,
+                "%s would make the chip start partition %s (0x%x), where it holds no program: its "
+                "program is in %s (0x%x). Merge the files of a build again, with 0xFF at otadata "
+                "(0x%x)",
+                all->path, row->name, row->offset, wanted->name, wanted->offset,
+                ota_row(p)->offset);
+    else if (all)
+        problem(p,
+                "%s: the chip would start partition %s (0x%x), where it holds no program: its "
+                "program is in %s (0x%x). Merge it again, with the program at 0x%x",
+                all->path, row->name, row->offset, wanted->name, wanted->offset, row->offset);
+    else if (choice && !choice->made && p->starts.why == KL_BOOT_CHOSEN)
         problem(p,
                 "%s makes the chip start partition %s (0x%x), but the program is for %s (0x%x): "
                 "boards would run something else. Leave %s out, or give the program as --image "
                 "0x%x:%s",
                 choice->path, row->name, row->offset, wanted->name, wanted->offset,
-                file_name(choice), row->offset, path_at(p, wanted->offset));
+                file_name(choice), row->offset, as_word(p, path_at(p, wanted->offset)));
     else
         problem(p,
                 "the chip would start partition %s (0x%x), not the program given for %s (0x%x): "
                 "%s. Give the program as --image 0x%x:%s",
                 row->name, row->offset, wanted->name, wanted->offset, reason(p, why), row->offset,
-                path_at(p, wanted->offset));
+                as_word(p, path_at(p, wanted->offset)));
 }
 
 static void judge_start(struct parts *p, const struct kl_partition *wanted)
@@ -294,8 +337,10 @@ static void judge_start(struct parts *p, const struct kl_partition *wanted)
     if (row && p->starts.unsure)
         problem(p,
                 "%s holds a choice that waits to be confirmed: a bootloader with roll-back would "
-                "drop it and start another program. Leave it out: keyline makes a new one",
-                path_at(p, ota_row(p)->offset));
+                "drop it and start another program. %s",
+                path_at(p, ota_row(p)->offset),
+                part_with(p, ROLE_MERGED) ? "Merge the files of a build again"
+                                          : "Leave it out: keyline makes a new one");
 }
 
 static void plan_start(struct parts *p)
@@ -304,8 +349,14 @@ static void plan_start(struct parts *p)
     uint8_t both[KL_OTA_SIZE];
     bool has_ota = ota_row(p) != NULL;
 
+    for (unsigned i = 0; i < p->count; i++)
+        if (p->part[i].misplaced)
+            return; /* its place was a problem already */
+    if (!wanted && part_with(p, ROLE_MERGED))
+        warning(p, "%s holds no program: boards will run what they have",
+                part_with(p, ROLE_MERGED)->path);
     if (!wanted)
-        return; /* said elsewhere: no program is given */
+        return; /* said elsewhere otherwise */
     if (has_ota && !ota_data(p, both))
         make_choice(p, wanted);
     if (has_ota && !whole_choice(p))
@@ -317,6 +368,7 @@ static void plan_start(struct parts *p)
 void plan_parts(struct parts *p)
 {
     place(p);
+    check_choices(p);
     p->starts = (struct kl_boot_choice){0};
     if (p->have_table && !p->has_mcuboot && !p->alone)
         plan_start(p);

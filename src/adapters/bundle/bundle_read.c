@@ -135,7 +135,10 @@ static void read_table(struct parts *p, const struct part *part)
     char why[KL_TEXT_MAX];
 
     p->table_offset = part->offset + (uint32_t)at;
-    if (kl_partitions_read(part->data + at, part->size - at, &p->table, why))
+    if (part->content == KL_CONTENT_TEXT)
+        problem(p, "%s is no partition table but text; give the .bin that the build makes of it",
+                part->path);
+    else if (kl_partitions_read(part->data + at, part->size - at, &p->table, why))
         problem(p, "%s %s; build it again", part->path, why);
     else
         p->have_table = true;
@@ -244,7 +247,7 @@ static void refuse_program_as_bootloader(struct parts *p, const struct part *par
                 "%s is a program, not a bootloader: 0x%x is the bootloader's place. Give the "
                 "program as --image 0x%x:%s, and the build's bootloader in its place",
                 part->path, part->offset, p->starts.row ? p->starts.row->offset : 0x10000u,
-                part->path);
+                as_word(p, part->path));
 }
 
 static void read_image(struct parts *p, struct part *part)
@@ -266,7 +269,7 @@ static void read_image(struct parts *p, struct part *part)
     part->is_image = true;
     if (part->image_at)
         part->info.signature = KL_SIGNATURE_V1;
-    if (part->role == ROLE_BOOTLOADER && stands_alone(part))
+    if (part->role == ROLE_BOOTLOADER && stands_alone(part) && !p->have_table)
         p->alone = true;
     if (part->info.signature_odd)
         warning(p,
@@ -277,11 +280,13 @@ static void read_image(struct parts *p, struct part *part)
 /* What no chip looks at is no harm, but nobody meant to flash it. */
 static void check_behind(struct parts *p, const struct part *part)
 {
-    if (part->role == ROLE_APP && part->info.rest > 0)
+    bool boots = part->role == ROLE_BOOTLOADER && part->info.chip != KL_CHIP_ESP8266 && !p->alone;
+
+    if (part->is_image && part->info.rest > 0 && (boots || part->role == ROLE_APP))
         warning(p,
-                "%s: %zu bytes stand behind the program's end at 0x%zx, which no chip looks at; "
-                "was something appended?",
-                part->path, part->info.rest, part->info.end);
+                "%s: %zu bytes stand behind the %s's end at 0x%zx, which no chip looks at; was "
+                "something appended?",
+                part->path, part->info.rest, boots ? "bootloader" : "program", part->info.end);
 }
 
 static void read_merged(struct parts *p, struct part *part)
@@ -316,8 +321,8 @@ static void find_merged(struct parts *p)
         problem(p,
                 "%s is a whole flash image, with bootloader, partition table and program: it does "
                 "not belong at 0x%x, but at 0x%x: --image 0x%x:%s, or --firmware %s",
-                part->path, part->offset, merged_place(part), merged_place(part), part->path,
-                part->path);
+                part->path, part->offset, merged_place(part), merged_place(part),
+                as_word(p, part->path), as_word(p, part->path));
         part->offset = merged_place(part);
         part->misplaced = true;
     }

@@ -81,9 +81,6 @@ enum kl_store_status kl_ledger_note(struct kl_ledger *l, const char *what,
 /* The key's row has another label now, and a person says that this is right. */
 enum kl_store_status kl_ledger_rename(struct kl_ledger *l, const struct kl_ledger_change *c,
                                       char text[KL_TEXT_MAX]);
-/* What was answered to a doubt, or done about one. */
-enum kl_store_status kl_ledger_note(struct kl_ledger *l, const char *what,
-                                    const struct kl_ledger_change *c, char text[KL_TEXT_MAX]);
 /* A key whose fingerprint holds its label gets the one that it has now. Nothing happens if another
    key has that already. */
 bool kl_ledger_new_form(struct kl_ledger *l, const struct kl_fingerprint *old,

@@ -71,6 +71,12 @@ bool kl_store_history(struct kl_store *s, const char *mac, const char *label,
     return s->kind->history(s, mac, label, each, ctx, error);
 }
 
+bool kl_store_audit(struct kl_store *s, void (*each)(void *ctx, const struct kl_audit_finding *f),
+                    void *ctx, char error[KL_TEXT_MAX])
+{
+    return s->kind->audit(s, each, ctx, error);
+}
+
 bool kl_store_release(struct kl_store *s, const struct kl_ledger_key *key, const char *reason,
                       char error[KL_TEXT_MAX])
 {

@@ -18,6 +18,15 @@ enum {
 /* ---- storage ----------------------------------------------------------------------------------
  */
 
+static bool can_be_written(const char *csv)
+{
+    char folder[PATH_MAX];
+
+    kl_copy(folder, sizeof folder, csv);
+    strrchr(folder, '/')[1] = '\0'; /* a real path has one */
+    return access(folder, W_OK) == 0;
+}
+
 enum kl_store_open_result kl_store_settle_storage(struct kl_worker *w, bool answered,
                                                   char error[KL_TEXT_MAX])
 {
@@ -28,6 +37,11 @@ enum kl_store_open_result kl_store_settle_storage(struct kl_worker *w, bool answ
         kl_format(error, KL_TEXT_MAX,
                   "%s: the file itself is mounted here, so that it has two homes and two ledgers; "
                   "mount its folder instead",
+                  kl_shown(w->csv.named));
+        return KL_STORE_BROKEN;
+    }
+    if (w->look_only && !can_be_written(w->csv.real)) {
+        kl_format(error, KL_TEXT_MAX, "%s: its folder can't be written, so no key can be recorded",
                   kl_shown(w->csv.named));
         return KL_STORE_BROKEN;
     }

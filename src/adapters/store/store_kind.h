@@ -17,6 +17,8 @@ struct kl_store_kind {
     bool (*history)(struct kl_store *s, const char *mac, const char *label,
                     bool (*each)(void *ctx, const struct kl_ledger_entry *entry), void *ctx,
                     char error[KL_TEXT_MAX]);
+    bool (*audit)(struct kl_store *s, void (*each)(void *ctx, const struct kl_audit_finding *f),
+                  void *ctx, char error[KL_TEXT_MAX]);
     bool (*release)(struct kl_store *s, const struct kl_ledger_key *key, const char *reason,
                     char error[KL_TEXT_MAX]);
 };

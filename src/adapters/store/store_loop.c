@@ -6,8 +6,9 @@
 #include "store_state.h"
 
 enum {
-    TICK_MS = 500, /* how soon changes by others are noticed */
-    SOON_MS = 100, /* while marks wait */
+    TICK_MS = 500,    /* how soon changes by others are noticed */
+    SOON_MS = 100,    /* while marks wait */
+    FROZEN_MS = 5000, /* a job that takes longer waits for its disk */
 };
 
 /* ---- requests ---------------------------------------------------------------------------------
@@ -209,6 +210,7 @@ static void pump(struct kl_csv_store *s)
     job->last = s->closing && !marking && s->queue == NULL;
     s->look = false;
     job->work.data = s;
+    s->sent_at = uv_now(s->loop);
     rc = uv_queue_work(s->loop, &job->work, on_work, on_worked);
     KL_ASSERT(rc == 0);
 }
@@ -217,6 +219,8 @@ static void on_tick(uv_timer_t *timer)
 {
     struct kl_csv_store *s = timer->data;
 
+    if (s->worker == NULL && uv_now(s->loop) - s->sent_at >= FROZEN_MS)
+        tell_trouble(s, "the disk of the keys does not answer: boards wait, nothing is lost");
     s->look = true;
     pump(s);
 }

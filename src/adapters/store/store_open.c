@@ -18,6 +18,7 @@ static const struct kl_store_kind csv_store = {
     .has_record = kl_csv_store_has_record,
     .keys = kl_csv_store_keys,
     .history = kl_csv_store_history,
+    .audit = kl_csv_store_audit,
     .release = kl_csv_store_release,
 };
 
@@ -191,8 +192,8 @@ static enum kl_store_open_result open_to_work(struct kl_csv_store *s,
         (result = settle_all(s, o, &found, error)) == KL_STORE_OPENED &&
         (result = show(s, absent, error)) == KL_STORE_OPENED &&
         (result = settle_names(s, o, error)) == KL_STORE_OPENED &&
-        (result = kl_store_take_lease(w, error)) == KL_STORE_OPENED)
-        result = record_accepted(w, error);
+        (result = record_accepted(w, error)) == KL_STORE_OPENED)
+        result = kl_store_take_lease(w, error);
     kl_difference_free(&found);
     return result;
 }

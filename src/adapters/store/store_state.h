@@ -117,7 +117,8 @@ struct kl_csv_store {
     uv_timer_t tick;
     struct kl_job job;
     struct kl_marking_job marking;
-    bool look; /* even without requests, see what has changed */
+    uint64_t sent_at; /* ms by the loop's clock: the job went out */
+    bool look;        /* even without requests, see what has changed */
     bool closing;
     void (*closed)(void *ctx);
     void *closed_ctx;
@@ -145,6 +146,11 @@ bool kl_csv_store_history(struct kl_store *store, const char *mac, const char *l
                           char error[KL_TEXT_MAX]);
 bool kl_csv_store_release(struct kl_store *store, const struct kl_ledger_key *key,
                           const char *reason, char error[KL_TEXT_MAX]);
+
+/* store_audit.c */
+bool kl_csv_store_audit(struct kl_store *store,
+                        void (*each)(void *ctx, const struct kl_audit_finding *f), void *ctx,
+                        char error[KL_TEXT_MAX]);
 
 /* store_job.c */
 void kl_store_work(struct kl_job *job);

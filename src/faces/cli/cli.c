@@ -7,10 +7,13 @@
 #include <unistd.h>
 
 #include "commands.h"
+#include "faces/faces.h"
 
 const struct command *const kl_commands[] = {
     &kl_command_station,
     &kl_command_attach,
+    &kl_command_list,
+    &kl_command_report,
     &kl_command_keys,
     &kl_command_ports,
     &kl_command_check,
@@ -69,8 +72,10 @@ int command_wrong(const struct command *c, const char *text)
 {
     const char *between = c->name[0] ? " " : "";
 
-    fprintf(stderr, "keyline%s%s: %s\ntry: keyline%s%s --help\n", between, c->name, text, between,
-            c->name);
+    const char *level = headless_goes_to_journal(STDERR_FILENO) ? "<3>" : "";
+
+    fprintf(stderr, "%skeyline%s%s: %s\n%stry: keyline%s%s --help\n", level, between, c->name, text,
+            level, between, c->name);
     return KL_EXIT_USAGE;
 }
 

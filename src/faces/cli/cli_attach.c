@@ -8,20 +8,30 @@
 #include "config_files.h"
 #include "faces/dashboard/dashboard.h"
 #include "faces/dashboard/terminal.h"
+#include "lock_phrase.h"
+#include "stations.h"
 
 struct args {
-    const char *csv, *phrase, *config;
-    bool ascii, no_colour, read_only, bell, help;
-    int color;
+    const char *csv, *lock, *lock_phrase, *config;
+    bool ascii, no_colour, read_only, bell, wall, no_mouse, help;
+    int color, alert;
 };
 
 #define AT(member) offsetof(struct args, member)
 
 static const struct option options[] = {
-    TEXT("csv-file", csv, "FILE", "whose station (default keys.csv)"),
+    TEXT("csv-file", csv, "FILE",
+         "whose station (default: that of keys.csv, else the only one that runs)"),
+    FLAG("wall", wall, "numbers and large words only, for a second screen"),
     FLAG("read-only", read_only, "only watch"),
-    TEXT("lock", phrase, "PHRASE", "only retry and skip until PHRASE is typed"),
+    TEXT("lock", lock, "FILE|ask",
+         "only retry and skip until a phrase is typed: the first line of FILE, or asked\n"
+         "for at the start"),
+    TEXT("lock-phrase", lock_phrase, "PHRASE",
+         "that phrase, in a config file; never on the command line"),
     FLAG("bell", bell, "ring on a failure and on the last key"),
+    CHOICE("alert", alert, "off|bell|flash", "ring, or flash, at every result (default off)"),
+    FLAG("no-mouse", no_mouse, "the terminal keeps the mouse: it marks text as ever"),
     FLAG("ascii", ascii, "plain characters only"),
     CHOICE("color", color, "auto|always|never", "colours (default auto)"),
     FLAG("no-colour", no_colour, "no colours"),
@@ -63,9 +73,43 @@ static bool find_service(const char *name, char out[KL_PORT_MAX], char error[KL_
     return false;
 }
 
+/* No CSV was named: that of this folder, else the only station there is, else a person is asked. */
+static bool choose(const char **csv)
+{
+    static struct stations all;
+    static struct kl_wire_hello hello;
+    char answer[16];
+    unsigned n = 0;
+
+    *csv = "keys.csv";
+    if (stations_ask(*csv, &hello, NULL))
+        return true;
+    stations_find(&all);
+    if (all.count == 0)
+        return true; /* the usual words about keys.csv */
+    if (all.count == 1) {
+        *csv = all.item[0].csv;
+        return true;
+    }
+    for (unsigned i = 0; i < all.count; i++)
+        printf("  %u  %s: %u slots, %u keys left\n", i + 1, all.item[i].csv, all.item[i].slots,
+               all.item[i].keys_left);
+    if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)) {
+        fprintf(stderr, "keyline attach: several stations run: say which with --csv-file\n");
+        return false;
+    }
+    printf("Which one? ");
+    fflush(stdout);
+    if (!fgets(answer, sizeof answer, stdin) || sscanf(answer, "%u", &n) != 1 || n < 1 ||
+        n > all.count)
+        return false;
+    *csv = all.item[n - 1].csv;
+    return true;
+}
+
 static int show(struct kl_dashboard_options *o, char error[KL_TEXT_MAX])
 {
-    char note[256];
+    static char note[256]; /* `o` keeps pointing to it */
     enum kl_term_fitness fitness = kl_term_try(note);
 
     if (note[0])
@@ -80,10 +124,10 @@ static int show(struct kl_dashboard_options *o, char error[KL_TEXT_MAX])
 
 int kl_cli_attach(int argc, char **argv)
 {
-    struct args a = {.csv = "keys.csv"};
+    struct args a = {.csv = NULL};
     struct kl_dashboard_options o = {.wait_ms = 1000};
     struct option_list words = {.count = 0};
-    char error[KL_TEXT_MAX] = "", socket[KL_PORT_MAX];
+    char error[KL_TEXT_MAX] = "", socket[KL_PORT_MAX], phrase[LOCK_PHRASE_MAX];
     int status;
 
     if (!config_parse(kl_command_attach.options, argv + (argc > 0), &a, &words, error))
@@ -96,12 +140,20 @@ int kl_cli_attach(int argc, char **argv)
         fprintf(stderr, "keyline attach: %s\n", error);
         return KL_EXIT_FAILED;
     }
+    if (words.count == 0 && !a.csv && !choose(&a.csv))
+        return KL_EXIT_FAILED;
+    if (!lock_phrase(a.lock, a.lock_phrase, config_typed(kl_command_attach.options, "lock-phrase"),
+                     phrase, error))
+        return command_wrong(&kl_command_attach, error);
     o.csv = words.count == 1 ? socket : a.csv;
+    o.wall = a.wall;
+    o.no_mouse = a.no_mouse;
+    o.alert = (enum kl_alert)a.alert;
     o.ascii = a.ascii;
     o.mono = a.no_colour || a.color == 2;
     o.read_only = a.read_only;
     o.bell = a.bell;
-    o.phrase = a.phrase;
+    o.phrase = phrase[0] ? phrase : NULL;
     status = show(&o, error);
     if (error[0])
         fprintf(stderr, "keyline attach: %s\n", error);

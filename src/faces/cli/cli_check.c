@@ -56,7 +56,7 @@ static void add(struct check *c, const char *list, const char *text)
 static void tell(struct check *c, const char *kind, const char *list, const char *format,
                  va_list args)
 {
-    char text[KL_TEXT_MAX * 3];
+    char text[KL_BUNDLE_LINE_MAX];
 
     vsnprintf(text, sizeof text, format, args);
     if (c->root)
@@ -179,7 +179,8 @@ static void check_keys(struct check *c)
 {
     char error[KL_TEXT_MAX];
     struct pool_view v;
-    enum kl_exit opened = pool_view_open(c->args.csv, c->args.csv_header, &v, error);
+    enum kl_exit opened =
+        pool_view_open(c->args.csv, c->args.csv_header, c->args.journal, &v, error);
 
     line(c, "keys: %s\n", c->args.csv);
     if (opened != KL_EXIT_OK) {
@@ -258,7 +259,7 @@ static void bundle_as_json(json_t *images, const struct kl_bundle *b)
     json_object_set_new(images, "regions", regions_as_json(b));
 }
 
-static json_t *lines_as_json(char text[][KL_TEXT_MAX * 2], unsigned count)
+static json_t *lines_as_json(char text[][KL_BUNDLE_LINE_MAX], unsigned count)
 {
     json_t *all = json_array();
 
@@ -273,7 +274,7 @@ static void images_as_json(struct check *c, const struct kl_bundle_options *opti
     json_t *images = json_object();
 
     json_object_set_new(images, "firmware",
-                        options->image_count ? json_null() : kl_json_text(options->firmware));
+                        options->firmware ? kl_json_text(options->firmware) : json_null());
     json_object_set_new(images, "found", lines_as_json(report->found, report->found_count));
     json_object_set_new(images, "left_out",
                         lines_as_json(report->left_out, report->left_out_count));
@@ -285,10 +286,10 @@ static void images_as_json(struct check *c, const struct kl_bundle_options *opti
 static void images_as_lines(const struct kl_bundle_options *options, const struct kl_bundle *b,
                             const struct kl_bundle_report *report)
 {
-    if (options->image_count > 0)
-        printf("images: %u named ones\n", options->image_count);
+    if (options->firmware)
+        printf("images: %s%s\n", options->firmware, options->image_count ? " and named ones" : "");
     else
-        printf("images: %s\n", options->firmware);
+        printf("images: %u named ones\n", options->image_count);
     for (unsigned i = 0; i < report->found_count; i++)
         printf("  %s\n", report->found[i]);
     for (unsigned i = 0; i < report->left_out_count; i++)

@@ -115,16 +115,6 @@ static void offer_ports(const struct completing *c)
             offer_text(c, h.snap.slot[i].port, h.snap.slot[i].name);
 }
 
-static void offer_slots(const struct completing *c)
-{
-    static struct heard h;
-
-    if (!hear_station(c->csv, &h))
-        return;
-    for (unsigned i = 0; i < h.snap.slot_count; i++)
-        offer_text(c, h.snap.slot[i].name, kl_state_name(h.snap.slot[i].state));
-}
-
 /* Labels if `labels`, else MACs. */
 static void offer_doubts(const struct completing *c, bool labels)
 {
@@ -170,8 +160,6 @@ static void offer_value(const struct completing *c, const struct option *o)
         offer_choice(c, "keyline|digest|original|silent");
     else if (strcmp(value, "PORT") == 0)
         offer_ports(c);
-    else if (strcmp(value, "SLOT") == 0)
-        offer_slots(c);
     else if (strcmp(value, "LABEL") == 0 || strcmp(value, "MAC") == 0)
         offer_doubts(c, strcmp(value, "LABEL") == 0);
     else if (strcmp(value, "RATE") == 0)

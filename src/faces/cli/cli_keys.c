@@ -8,7 +8,7 @@
 #include "config_files.h"
 
 struct args {
-    const char *csv, *state, *mac, *label, *reason, *config;
+    const char *csv, *journal, *state, *mac, *label, *reason, *config;
     bool header, json, as_csv, fix, help;
 };
 
@@ -17,6 +17,7 @@ struct args {
 static const struct option options[] = {
     TEXT("csv-file", csv, "FILE", "the keys (default keys.csv); --csv_file too"),
     FLAG("csv-header", header, "its first row is a header"),
+    TEXT("journal", journal, "DIR", "where their second record is, if the station has --journal"),
     TYPED_FLAG("json", 0, json, "as JSON"),
     TYPED_FLAG("csv", 0, as_csv, "as CSV (history, export)"),
     TYPED_TEXT("state", state, "STATE", "list: only free, reserved, provisioned or blocked keys"),
@@ -33,7 +34,7 @@ const struct command kl_command_keys = {
     .run = kl_cli_keys,
     .options = OPTION_TABLE(options),
     .words = "WHAT [--csv-file FILE] [options]",
-    .verbs = "status|list|history|release|export|lint",
+    .verbs = "status|list|history|release|export|audit|lint",
     .summary = "what became of each key",
     .about = "  status            how many keys are free, reserved, provisioned, in doubt\n"
              "  list              every key and its state\n"
@@ -43,9 +44,10 @@ const struct command kl_command_keys = {
              "                    Be sure that the board it was reserved for did not get it.\n"
              "                    Refused while that board is on the bench.\n"
              "  export            who got what: label, MAC, time, bundle, station\n"
+             "  audit             what is certain, what is in doubt and why\n"
              "  lint [FILE]       rows that can't be keys, and why",
     .after = "exit status: 0 done, 2 usage, 3 no such key or a bad CSV, 4 the station refused,\n"
-             "             6 the ledger can't be read or written\n"
+             "             6 the ledger can't be read or written, 7 audit: something is in doubt\n"
              "\n"
              "What lint finds, and the station's --accept takes:\n"
 #define X(name, word, text, advice) "  " word ": " text "\n"
@@ -66,6 +68,7 @@ static const struct verb verbs[] = {
     {"history", keys_history, " json csv mac label "},
     {"release", keys_release, " mac reason label "},
     {"export", keys_export, " json csv "},
+    {"audit", keys_audit, " json "},
     {"lint", keys_lint, " fix "},
 };
 
@@ -114,6 +117,7 @@ static int run_verb(const struct args *args, const struct option_list *words)
 {
     const struct verb *verb = words->count ? find_verb(words->item[0]) : NULL;
     struct keys_args a = {.csv = args->csv,
+                          .journal = args->journal,
                           .header = args->header,
                           .format = args->as_csv ? KEYS_CSV
                                     : args->json ? KEYS_JSON
@@ -126,7 +130,7 @@ static int run_verb(const struct args *args, const struct option_list *words)
     if (args->mac && !take_mac(&a, args->mac))
         return wrong("this is no MAC like 24:0a:c4:00:00:01: ", args->mac);
     if (!verb)
-        return wrong("which? status, list, history, release, export or lint", "");
+        return wrong("which? status, list, history, release, export, audit or lint", "");
     if (verb->run == keys_release && words->count > 1) {
         if (words->count > 2 || a.label)
             return wrong("one label at a time", "");

@@ -13,7 +13,7 @@ enum keys_format {
 };
 
 struct keys_args {
-    const char *csv;
+    const char *csv, *journal;
     bool header, fix;
     enum keys_format format;
     const char *state, *label, *mac, *reason;
@@ -31,6 +31,8 @@ int keys_store_exit(enum kl_store_open_result result);
 int keys_open_record(const struct keys_args *a, struct kl_store **out);
 /* A word on stderr if nothing was ever recorded. */
 void keys_say_no_record(const struct keys_args *a, const struct kl_store *s);
+/* cli_keys_audit.c */
+int keys_audit(const struct keys_args *a);
 /* cli_keys_release.c */
 int keys_release(const struct keys_args *a);
 

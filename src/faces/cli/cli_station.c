@@ -13,6 +13,7 @@
 #include "about.h"
 #include "build_watch.h"
 #include "cli_answers.h"
+#include "config_files.h"
 #include "faces/dashboard/dashboard.h"
 #include "faces/dashboard/terminal.h"
 #include "faces/faces.h"
@@ -20,10 +21,12 @@
 #include "keyline/link.h"
 #include "keyline/notify.h"
 #include "keyline/slots_file.h"
+#include "lock_phrase.h"
 #include "patterns.h"
 #include "report.h"
 #include "restart.h"
 #include "station_options.h"
+#include "stations.h"
 
 /* Everything that the station works with. */
 struct station {
@@ -34,6 +37,7 @@ struct station {
     struct kl_bundle *bundle;
     struct kl_bundle_options images; /* what it was read from */
     uint64_t images_signature;
+    char phrase[LOCK_PHRASE_MAX]; /* that unlocks the dashboard; "" = no lock */
     struct kl_stubs *stubs;
     struct patterns patterns; /* the station keeps pointers into it */
     struct kl_store *store;
@@ -378,7 +382,7 @@ static void say_what_differs(const struct station *s)
 {
     static struct kl_wire_hello running, wanted;
 
-    if (!restart_ask(s->args.csv, &running))
+    if (!stations_ask(s->args.csv, &running, NULL))
         return;
     hello(s, s->bundle, &wanted);
     if (restart_compare(&running, &wanted, stderr) > 0)
@@ -396,9 +400,9 @@ static void tell_warnings(const struct station *s, struct kl_shell *sh)
 
     kl_report_lost_ledger(s->args.csv, content, text);
     if (text[0])
-        kl_shell_tell(sh, text);
+        kl_shell_note(sh, text);
     if (content->warning[0])
-        kl_shell_tell(sh, content->warning);
+        kl_shell_note(sh, content->warning);
 }
 
 static void build_changed(void *ctx, bool stale)
@@ -434,6 +438,8 @@ static int create_server(struct station *s, struct kl_shell *sh, struct faces *f
         if (s->ready >= 0 || a->socket)
             return KL_EXIT_STORE; /* nobody could reach this station */
     }
+    if (f->server)
+        stations_enter(a->csv);
     if (f->server)
         f->watch = build_watch_create(kl_shell_loop(sh), &s->images, s->bundle, s->images_signature,
                                       build_changed, f->server);
@@ -515,8 +521,10 @@ static int run_bench(struct station *s)
     if (s->ready >= 0)
         leave_terminal(s);
     status = kl_shell_run(sh);
-    if (faces.server)
+    if (faces.server) {
         server_close(faces.server);
+        stations_leave(s->args.csv);
+    }
     if (faces.watch)
         build_watch_close(faces.watch);
     kl_notify_close(faces.notify);
@@ -550,13 +558,16 @@ static int run_station(struct station *s)
 static int show_dashboard(const struct station *s, const char *note, bool dumb)
 {
     const struct station_args *a = &s->args;
+    const char *phrase = s->phrase;
     struct kl_dashboard_options options = {
         .csv = a->csv,
         .ascii = a->ascii,
         .mono = a->no_colour,
         .read_only = a->read_only,
         .bell = a->bell,
-        .phrase = a->phrase,
+        .phrase = phrase[0] ? phrase : NULL,
+        .no_mouse = a->no_mouse,
+        .alert = (enum kl_alert)a->alert,
         .demo = s->demo,
         .note = note[0] ? note : NULL,
         .wait_ms = 2000,
@@ -621,7 +632,7 @@ static int start_on_terminal(struct station *s)
         complain(note);
     if (fitness == KL_TERM_UNFIT)
         return KL_EXIT_USAGE;
-    if (restart_ask(s->args.csv, &running)) {
+    if (stations_ask(s->args.csv, &running, NULL)) {
         choice = s->demo ? RESTART_ATTACH : compare(s, &running);
         if (choice == RESTART_CANCEL)
             return KL_EXIT_HELD;
@@ -651,6 +662,9 @@ static int start(int argc, char **argv, bool demo)
         return about_version(s.args.stub, s.args.json);
     if (s.args.list_faults)
         return about_faults(s.args.color, s.args.json);
+    if (!lock_phrase(s.args.lock, s.args.lock_phrase,
+                     config_typed(&kl_station_options, "lock-phrase"), s.phrase, error))
+        return command_wrong(&kl_command_station, error);
     if (s.args.headless || s.human == stderr || !isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
         return run_station(&s);
     return start_on_terminal(&s);

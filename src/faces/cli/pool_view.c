@@ -17,10 +17,11 @@ static bool make_pool(struct pool_view *v)
     return true;
 }
 
-enum kl_exit pool_view_open(const char *csv, bool header, struct pool_view *v,
+enum kl_exit pool_view_open(const char *csv, bool header, const char *journal, struct pool_view *v,
                             char error[KL_TEXT_MAX])
 {
-    struct kl_store_options options = {.csv = csv, .header = header, .mode = KL_STORE_LOOK};
+    struct kl_store_options options = {
+        .csv = csv, .header = header, .journal = journal, .mode = KL_STORE_LOOK};
 
     memset(v, 0, sizeof *v);
     switch (kl_store_open(&options, &v->store, error)) {

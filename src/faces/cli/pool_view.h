@@ -13,7 +13,7 @@ struct pool_view {
 };
 
 /* KL_EXIT_OK, or the exit status and a sentence. Close it only after OK. */
-enum kl_exit pool_view_open(const char *csv, bool header, struct pool_view *v,
+enum kl_exit pool_view_open(const char *csv, bool header, const char *journal, struct pool_view *v,
                             char error[KL_TEXT_MAX]);
 void pool_view_close(struct pool_view *v);
 

@@ -11,7 +11,6 @@
 #include "keyline/store.h"
 
 enum {
-    HELLO_MS = 3000,
     GONE_MS = 10 * 1000, /* from its last word until the CSV is free */
     LOOK_MS = 50,
 };
@@ -22,8 +21,9 @@ enum {
 /* The dashboard's, and the CSV by which the station was found. */
 static bool is_the_stations(const struct option *o)
 {
-    static const char *const others[] = {"csv-file", "headless", "read-only", "lock",   "bell",
-                                         "ascii",    "color",    "no-colour", "accept", "renamed"};
+    static const char *const others[] = {
+        "csv-file", "headless", "read-only", "lock",      "lock-phrase", "alert",  "no-mouse",
+        "bell",     "ascii",    "color",     "no-colour", "accept",      "renamed"};
 
     if (o->type == OPT_HEADING || o->typed_only)
         return false;
@@ -165,38 +165,6 @@ unsigned restart_compare(const struct kl_wire_hello *running, const struct kl_wi
 
 /* ---- asking -----------------------------------------------------------------------------------
  */
-
-static bool read_line(int fd, char *line, size_t size)
-{
-    struct pollfd wait = {.fd = fd, .events = POLLIN};
-
-    for (size_t used = 0; used + 1 < size; used++) {
-        if (poll(&wait, 1, HELLO_MS) != 1 || read(fd, line + used, 1) != 1)
-            return false;
-        line[used + 1] = '\0';
-        if (line[used] == '\n')
-            return true;
-    }
-    return false;
-}
-
-bool restart_ask(const char *csv, struct kl_wire_hello *out)
-{
-    static struct kl_wire_message message;
-    static struct kl_snapshot snap;
-    char *line = malloc(KL_WIRE_LINE_MAX);
-    int fd = kl_wire_connect(csv);
-    bool good = line && fd >= 0 && read_line(fd, line, KL_WIRE_LINE_MAX) &&
-                kl_wire_decode(line, strlen(line) - 1, &snap, &message) &&
-                message.kind == KL_WIRE_HELLO;
-
-    if (good)
-        *out = message.u.hello;
-    if (fd >= 0)
-        close(fd);
-    free(line);
-    return good;
-}
 
 enum restart_choice restart_choose(const struct kl_wire_hello *running,
                                    const struct kl_wire_hello *wanted)

@@ -19,8 +19,6 @@ enum restart_choice {
 /* What a station works with, as lines of "option=value"; the options of the dashboard are none of
    it. Cut if there is no room. */
 void restart_settings(const struct station_args *a, char *out, size_t size);
-/* What the station on this CSV says of itself; false if none answers. */
-bool restart_ask(const char *csv, struct kl_wire_hello *out);
 /* Writes a line for each difference; returns how many there are. */
 unsigned restart_compare(const struct kl_wire_hello *running, const struct kl_wire_hello *wanted,
                          FILE *out);

@@ -32,7 +32,7 @@ static const struct option options[] = {
          "a program's .bin with bootloader and partition table beside it, a merged image,\n"
          "the folder of a build or of its project, or the build's list of images:\n"
          "flasher_args.json, flash_args (default firmware.bin); check tells what is taken"),
-    LIST("image", images, "OFFSET:FILE", "one image at one offset, any number of times, instead of --firmware"),
+    LIST("image", images, "OFFSET:FILE", "one image at one offset, up to 64 times, without --firmware or beside it"),
     TEXT("chip", chip, "CHIP", "esp32, esp32s3, esp32c3 …: refuse any other (default: the images' chip)"),
     CHOICE("flash-mode", flash_mode, "keep|qio|qout|dio|dout", "patched into the bootloader (default keep)"),
     CHOICE("flash-freq", flash_freq, "keep|80m|60m|48m|40m|30m|26m|24m|20m|16m|15m|12m", "the same"),
@@ -78,8 +78,13 @@ static const struct option options[] = {
     TEXT("metrics", metrics, "FILE", "how the bench stands, for Prometheus; its name ends in .prom"),
     TEXT("on-result", on_result, "CMD", "a shell command per result, with its event on standard input"),
     FLAG("read-only", read_only, "the dashboard only watches"),
-    TEXT("lock", phrase, "PHRASE", "the dashboard only retries and skips until PHRASE is typed"),
+    TEXT("lock", lock, "FILE|ask",
+         "the dashboard only retries and skips until a phrase is typed: the first line\n"
+         "of FILE, or asked for at the start"),
+    TEXT("lock-phrase", lock_phrase, "PHRASE", "that phrase, in a config file; never on the command line"),
     FLAG("bell", bell, "the dashboard rings on a failure and on the last key"),
+    CHOICE("alert", alert, "off|bell|flash", "the dashboard rings, or its screen flashes, at every result (default off)"),
+    FLAG("no-mouse", no_mouse, "the terminal keeps the mouse: it marks text as ever"),
     FLAG("ascii", ascii, "plain characters only"),
     CHOICE("color", color, "auto|always|never", "colours (default auto: on a terminal, unless NO_COLOR is set)"),
     FLAG("no-colour", no_colour, "no colours: the same as --color never"),
@@ -154,11 +159,7 @@ bool station_options_parse(char **argv, struct station_args *out, char error[KL_
         return false;
     if (out->color == 2)
         out->no_colour = true;
-    if (out->firmware && out->images.count > 0) {
-        kl_copy(error, KL_TEXT_MAX, "--firmware and --image exclude each other");
-        return false;
-    }
-    if (!out->firmware)
+    if (!out->firmware && out->images.count == 0)
         out->firmware = "firmware.bin";
     return take_accepted(out, error);
 }
@@ -168,7 +169,7 @@ struct kl_bundle_options station_bundle_options(const struct station_args *a, en
     static const unsigned mhz[] = {0, 80, 60, 48, 40, 30, 26, 24, 20, 16, 15, 12};
 
     return (struct kl_bundle_options){
-        .firmware = a->images.count ? NULL : a->firmware,
+        .firmware = a->firmware,
         .images = a->images.item,
         .image_count = a->images.count,
         .chip = chip,

@@ -9,7 +9,8 @@
 #include "keyline/shell.h"
 
 struct station_args {
-    const char *csv, *firmware, *chip, *stub, *events, *log_dir, *on_result, *slots, *phrase;
+    const char *csv, *firmware, *chip, *stub, *events, *log_dir, *on_result, *slots, *lock,
+        *lock_phrase;
     const char *socket, *metrics, *journal;
     const char *config; /* read already */
     const char *prompt, *ack, *field_names;
@@ -17,10 +18,10 @@ struct station_args {
     uint32_t accepted; /* by --accept: bits 1 << enum kl_csv_kind */
     bool csv_header, erase, once, fixture, headless, list_faults, version, help;
     bool renamed, moved, heal, volatile_storage; /* answers: KL_DOUBT_… */
-    bool ascii, no_colour, read_only, bell, json;
+    bool ascii, no_colour, read_only, bell, no_mouse, json;
     long baud, retries, count, max_flashing, warn_keys;
     kl_us prompt_timeout, ack_timeout, settle;
-    int secured, confirm, flash_mode, flash_freq, flash_size, color;
+    int secured, confirm, flash_mode, flash_freq, flash_size, color, alert;
 };
 
 /* Their names are the keys of the config files. */

@@ -19,6 +19,7 @@
 
 #include "faces/stream/wire.h"
 #include "keyline/cli.h"
+#include "story.h"
 #include "terminal.h"
 #include "view.h"
 
@@ -39,6 +40,7 @@ struct dashboard {
     uv_pipe_t socket;
     bool socket_open, connected_once, frame_due, ended, said_bye;
     unsigned path_tried; /* which socket path is tried next */
+    int64_t since;       /* wall clock: when the station began */
     uint64_t gives_up_at, drawn_at, snap_at, pause;
     int exit;
     char *input;
@@ -82,12 +84,31 @@ static kl_us clock_now(void)
 static void draw(uv_timer_t *timer);
 static void second_passed(uv_timer_t *timer);
 
+static void format_uptime(int64_t seconds, char *out, size_t size)
+{
+    long long s = seconds > 0 ? (long long)seconds : 0;
+
+    snprintf(out, size, "%lld:%02lld h", s / 3600, s / 60 % 60);
+}
+
 static void draw_after(struct dashboard *d, uint64_t pause)
 {
     uint64_t passed = uv_now(&d->loop) - d->drawn_at;
 
     d->frame_due = true;
     uv_timer_start(&d->frame, draw, passed >= pause ? 1 : pause - passed, 0);
+}
+
+/* For the wall only; nothing else tells the time of day. */
+static void set_clocks(struct dashboard *d)
+{
+    time_t now = time(NULL);
+    int64_t up = (int64_t)now - d->since / 1000000;
+    struct tm tm;
+
+    localtime_r(&now, &tm);
+    strftime(d->model.clock, sizeof d->model.clock, "%H:%M", &tm);
+    format_uptime(up, d->model.uptime, sizeof d->model.uptime);
 }
 
 static void draw(uv_timer_t *timer)
@@ -101,6 +122,7 @@ static void draw(uv_timer_t *timer)
     d->model.snap.at += (kl_us)passed * 1000;
     d->model.connected = d->socket_open;
     d->view.now = clock_now();
+    set_clocks(d);
     kl_view_follow(&d->view, &d->model);
     kl_view_draw(&d->model, &d->view, &d->grid);
     d->pause = kl_grid_cost(&d->on_screen, &d->grid) / PACE;
@@ -132,10 +154,11 @@ static void second_passed(uv_timer_t *timer)
     changed(timer->data);
 }
 
-/* Elapsed times are shown only while something moves; a bench at rest costs nothing. */
+/* Elapsed times are shown only while something moves; a bench at rest costs nothing. The wall has a
+   clock. */
 static void run_clock(struct dashboard *d)
 {
-    bool moving = is_moving(&d->snap);
+    bool moving = is_moving(&d->snap) || d->view.screen == KL_SCREEN_WALL;
 
     if (moving && !uv_is_active((uv_handle_t *)&d->clock))
         uv_timer_start(&d->clock, second_passed, 1000, 1000);
@@ -252,6 +275,9 @@ static void obey(struct dashboard *d, const struct kl_want *want)
     case KL_WANT_REDRAW:
         kl_term_redraw();
         break;
+    case KL_WANT_STORY:
+        dashboard_story(&d->model, d->view.chosen, d->options->csv);
+        break;
     case KL_WANT_LEAVE:
         leave(d);
         break;
@@ -263,8 +289,9 @@ static bool ends_demo(const struct dashboard *d, const struct kl_input_event *e)
 {
     return d->options->demo && e->kind == KL_INPUT_KEY &&
            d->view.asked.question == KL_ASK_NOTHING &&
-           ((e->key == 'q' && d->view.screen == KL_SCREEN_BENCH) || e->key == ' ' ||
-            !kl_view_is_bound(&d->view, e->key));
+           (((e->key == 'q' || (e->key == KL_KEYCODE_ESCAPE && !d->view.filter[0])) &&
+             d->view.screen == KL_SCREEN_BENCH) ||
+            e->key == ' ' || !kl_view_is_bound(&d->view, e->key));
 }
 
 static bool at_once(void *ctx, int key)
@@ -292,6 +319,7 @@ static void take_event(struct dashboard *d, const struct kl_input_event *e)
         kl_term_forget();
     }
     obey(d, &want);
+    run_clock(d);
     touched(d);
 }
 
@@ -340,10 +368,15 @@ static void on_keys(uv_poll_t *handle, int status, int events)
 
 static void ring(struct dashboard *d, const struct kl_snapshot *before)
 {
-    bool failed = d->snap.failed > before->failed;
+    bool failed = d->snap.failed > before->failed, done = d->snap.done > before->done;
     bool last_key = d->snap.keys.free == 0 && before->keys.free > 0;
 
-    if (d->options->bell && (failed || last_key))
+    if (before->version == 0)
+        return; /* what was there before this dashboard came is no news */
+    if (d->options->alert == KL_ALERT_FLASH && (failed || done))
+        kl_term_flash();
+    else if ((d->options->alert == KL_ALERT_BELL && (failed || done)) ||
+             (d->options->bell && (failed || last_key)))
         kl_term_bell();
 }
 
@@ -373,6 +406,7 @@ static void take_hello(struct dashboard *d, const struct kl_wire_hello *h)
     m->prompt_timeout = h->prompt_timeout;
     m->ack_timeout = h->ack_timeout;
     kl_copy(m->digest, 9, h->digest);
+    d->since = h->since;
     since_words(h->since, m->since, sizeof m->since);
     m->build_stale = false;
 }
@@ -533,6 +567,7 @@ static void forget_logs(struct dashboard *d)
         kl_log_finish(log_of(d, i));
         kl_log_init(log_of(d, i), LOG_LINES);
     }
+    memset(d->model.heard_at, 0, sizeof d->model.heard_at);
 }
 
 static void on_connected(uv_connect_t *request, int status)
@@ -617,7 +652,8 @@ static void start_handles(struct dashboard *d)
 static int work(const struct kl_dashboard_options *options, char error[256])
 {
     struct dashboard *d = calloc(1, sizeof *d);
-    struct kl_term_options term = {.ascii = options->ascii, .mono = options->mono};
+    struct kl_term_options term = {
+        .ascii = options->ascii, .mono = options->mono, .no_mouse = options->no_mouse};
     int status = KL_EXIT_USAGE;
 
     if (!d || !(d->input = malloc(KL_WIRE_LINE_MAX)) || uv_loop_init(&d->loop) != 0)
@@ -632,7 +668,8 @@ static int work(const struct kl_dashboard_options *options, char error[256])
                                .console = term.console,
                                .mono = term.mono,
                                .read_only = options->read_only,
-                               .locked = options->phrase != NULL};
+                               .locked = options->phrase != NULL,
+                               .screen = options->wall ? KL_SCREEN_WALL : KL_SCREEN_BENCH};
     if (options->phrase)
         kl_copy(d->view.phrase, sizeof d->view.phrase, options->phrase);
     d->view.now = clock_now();
@@ -655,6 +692,7 @@ static int work(const struct kl_dashboard_options *options, char error[256])
     kl_grid_finish(&d->on_screen);
     for (unsigned i = 0; i <= KL_SLOTS_MAX; i++)
         kl_log_finish(log_of(d, i));
+    kl_log_finish(&d->model.story);
     free(d->input);
     free(d);
     return status;

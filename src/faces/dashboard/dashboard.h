@@ -7,10 +7,20 @@
 
 #include <stdbool.h>
 
+/* At every result. */
+enum kl_alert {
+    KL_ALERT_NONE,
+    KL_ALERT_BELL,
+    KL_ALERT_FLASH, /* of the whole screen */
+};
+
 struct kl_dashboard_options {
-    const char *csv;    /* whose station */
-    bool ascii, mono;   /* plain characters, no colours */
-    bool read_only;     /* can't command */
+    const char *csv;  /* whose station */
+    bool ascii, mono; /* plain characters, no colours */
+    bool read_only;   /* can't command */
+    bool wall;        /* begins with the wall view */
+    bool no_mouse;    /* the terminal keeps the mouse */
+    enum kl_alert alert;
     bool bell;          /* on a failure and on the last key */
     const char *phrase; /* --lock: starts locked; NULL = no lock */
     bool demo;          /* q and Esc leave without a question */

@@ -74,6 +74,8 @@ static bool wants_no_colour(void)
 /* Terminals that do not know these pass over them. */
 #define BRACKETS_ON  "\033[?2004h"
 #define BRACKETS_OFF "\033[?2004l"
+#define MOUSE_ON     "\033[?1000h\033[?1006h"
+#define MOUSE_OFF    "\033[?1006l\033[?1000l"
 
 /* What ncurses has no word for; between two of its own. */
 static void tell(const char *sequence)
@@ -113,6 +115,8 @@ bool kl_term_open(struct kl_term_options *options, char error[256])
     }
     set_looks(options->mono);
     tell(BRACKETS_ON);
+    if (!options->no_mouse)
+        tell(MOUSE_ON);
     return true;
 }
 
@@ -121,7 +125,7 @@ void kl_term_close(void)
     if (!is_open)
         return;
     is_open = false;
-    tell(BRACKETS_OFF);
+    tell(BRACKETS_OFF MOUSE_OFF);
     tcflush(STDIN_FILENO, TCIFLUSH); /* the rest of a paste is not for the shell */
     endwin();
 }
@@ -166,6 +170,11 @@ void kl_term_draw(const struct kl_grid *g)
 void kl_term_redraw(void)
 {
     clearok(curscr, TRUE);
+}
+
+void kl_term_flash(void)
+{
+    flash();
 }
 
 void kl_term_bell(void)
@@ -281,7 +290,7 @@ void kl_term_restore(struct kl_term_saved *saved, bool killed)
             put_capability("cnorm");
         }
         fflush(stdout);
-        tell(BRACKETS_OFF);
+        tell(BRACKETS_OFF MOUSE_OFF);
     }
     free(saved);
 }

@@ -10,7 +10,8 @@
 struct kl_term_options {
     bool ascii;   /* no line drawing, no symbols beyond ASCII (also if the locale is not UTF-8) */
     bool console; /* set if the terminal is a Linux console: few glyphs */
-    bool mono;    /* no colours (also NO_COLOR and terminals without) */
+    bool no_mouse;
+    bool mono; /* no colours (also NO_COLOR and terminals without) */
 };
 
 enum kl_term_fitness {
@@ -34,6 +35,7 @@ void kl_term_draw(const struct kl_grid *g);
 /* Everything anew, as after a `wall` message. */
 void kl_term_redraw(void);
 void kl_term_bell(void);
+void kl_term_flash(void);
 /* What was typed, without waiting; 0 = nothing, -1 = the terminal is gone. */
 long kl_term_read(void *out, size_t size);
 /* Throws away what was typed and not read yet. */

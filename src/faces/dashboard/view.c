@@ -150,17 +150,67 @@ static int urgency(const struct kl_slot_view *s)
     return s->state == KL_ST_SKIPPED ? 4 : 3;
 }
 
-static void order_slots(struct layout *l, const struct kl_model *m, bool by_state)
+/* Does slot a come before slot b? */
+static bool comes_before(const struct kl_slot_view *a, const struct kl_slot_view *b,
+                         enum kl_order order)
 {
-    l->count = m->snap.slot_count;
-    for (unsigned i = 0; i < l->count; i++) {
-        unsigned at = i;
-        while (by_state && at > 0 &&
-               urgency(&m->snap.slot[i]) < urgency(&m->snap.slot[l->order[at - 1]])) {
+    if (order == KL_ORDER_NEED)
+        return urgency(a) < urgency(b);
+    if (order == KL_ORDER_AGE)
+        return a->since < b->since;
+    return order == KL_ORDER_FAILS && a->boards_failed > b->boards_failed;
+}
+
+static char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+}
+
+static bool contains(const char *text, const char *part)
+{
+    for (; *text; text++) {
+        size_t n = 0;
+        while (part[n] && lower(text[n]) == lower(part[n]))
+            n++;
+        if (!part[n])
+            return true;
+    }
+    return false;
+}
+
+/* By slot, MAC, label, state, reason. */
+static bool passes_filter(const struct kl_slot_view *s, unsigned slot, const char *filter)
+{
+    struct kl_fault_info info = kl_fault_info(s->fault.reason);
+    char mac[18] = "", text[1024];
+
+    if (!filter[0])
+        return true;
+    if (kl_mac_is_set(&s->identity.mac))
+        kl_mac_format(&s->identity.mac, mac);
+    snprintf(text, sizeof text, "%u %s %s %s %s %s %s %s %s", slot + 1, s->name, s->port, mac,
+             s->label, kl_state_name(s->state),
+             s->state == KL_ST_DONE     ? "PASS"
+             : s->state == KL_ST_FAILED ? "FAIL"
+                                        : "",
+             info.name, info.text);
+    return contains(text, filter);
+}
+
+static void order_slots(struct layout *l, const struct kl_model *m, const struct kl_view *v)
+{
+    l->count = 0;
+    for (unsigned i = 0; i < m->snap.slot_count; i++) {
+        unsigned at = l->count;
+        if (!passes_filter(&m->snap.slot[i], i, v->filter))
+            continue;
+        while (at > 0 &&
+               comes_before(&m->snap.slot[i], &m->snap.slot[l->order[at - 1]], v->order)) {
             l->order[at] = l->order[at - 1];
             at--;
         }
         l->order[at] = i;
+        l->count++;
     }
 }
 
@@ -203,6 +253,19 @@ static bool fit_panes(struct layout *l, int rows, int cols)
         l->pane_cols = width;
     }
     return best > 0;
+}
+
+int slot_at(const struct kl_model *m, const struct kl_view *v, int rows, int cols, int row, int col)
+{
+    struct layout l;
+    unsigned i;
+
+    lay_out(&l, m, v, rows, cols);
+    row -= HEADER_ROWS;
+    if (row < 0 || col < 0 || row / l.pane_rows >= l.rows || col / l.pane_cols >= l.columns)
+        return -1;
+    i = l.page * l.per_page + (unsigned)(row / l.pane_rows * l.columns + col / l.pane_cols);
+    return i < l.count ? (int)l.order[i] : -1;
 }
 
 unsigned position_of(const struct layout *l, unsigned slot)
@@ -269,7 +332,7 @@ void lay_out(struct layout *l, const struct kl_model *m, const struct kl_view *v
     int body = rows - HEADER_ROWS - FOOTER_ROWS;
 
     *l = (struct layout){.columns = 1, .rows = 1};
-    order_slots(l, m, v->by_state);
+    order_slots(l, m, v);
     if (body < 1)
         body = 1;
     l->compact = v->compact || l->count == 0 || !fit_panes(l, body, cols);
@@ -308,8 +371,11 @@ static void draw_body(const struct kl_model *m, const struct kl_view *v, struct 
 
     lay_out(&l, m, v, g->rows, g->cols);
     first = l.page * l.per_page;
-    if (l.count == 0)
+    if (m->snap.slot_count == 0)
         draw_empty_bench(g);
+    else if (l.count == 0)
+        kl_grid_text(g, HEADER_ROWS + 1, 2, g->cols - 3, KL_STYLE_STRONG,
+                     "No board matches the filter. Esc shows all.");
     for (unsigned i = 0; i < l.per_page && first + i < l.count; i++) {
         unsigned slot = l.order[first + i];
         int r = (int)i / l.columns, c = (int)i % l.columns;
@@ -319,7 +385,7 @@ static void draw_body(const struct kl_model *m, const struct kl_view *v, struct 
             draw_pane(m, v, g, slot, HEADER_ROWS + r * l.pane_rows, c * l.pane_cols, l.pane_rows,
                       l.pane_cols);
     }
-    if (l.detail_rows > 0)
+    if (l.detail_rows > 0 && l.count > 0)
         draw_detail(m, v, g, v->selected, g->rows - FOOTER_ROWS - l.detail_rows, l.detail_rows);
 }
 
@@ -342,7 +408,8 @@ void kl_view_draw(const struct kl_model *m, const struct kl_view *v, struct kl_g
         kl_grid_text(g, 0, 0, g->cols, KL_STYLE_PLAIN, "too small");
         return;
     }
-    draw_header(m, v, g);
+    if (v->screen != KL_SCREEN_WALL && v->screen != KL_SCREEN_HELP)
+        draw_header(m, v, g);
     switch (v->screen) {
     case KL_SCREEN_BENCH:
         draw_body(m, v, g);
@@ -355,6 +422,15 @@ void kl_view_draw(const struct kl_model *m, const struct kl_view *v, struct kl_g
         break;
     case KL_SCREEN_IN_DOUBT:
         draw_in_doubt(m, v, g);
+        break;
+    case KL_SCREEN_STORY:
+        draw_story(m, v, g);
+        break;
+    case KL_SCREEN_STATS:
+        draw_stats(m, v, g);
+        break;
+    case KL_SCREEN_WALL:
+        draw_wall(m, v, g);
         break;
     case KL_SCREEN_HELP:
         draw_help(v, g);

@@ -38,7 +38,8 @@ struct kl_model {
     kl_us prompt_timeout, ack_timeout;
     kl_us heard_at[KL_SLOTS_MAX]; /* when the board in it said something last; 0 = never */
     bool build_stale;             /* the images on disk are other ones */
-    struct kl_log log[KL_SLOTS_MAX], events;
+    struct kl_log log[KL_SLOTS_MAX], events, story;
+    char clock[8], uptime[24]; /* for the wall */
     struct kl_in_doubt in_doubt[KL_IN_DOUBT_MAX];
     unsigned in_doubt_count;
     struct kl_stats_view stats;
@@ -49,6 +50,9 @@ enum kl_screen {
     KL_SCREEN_ZOOM, /* one slot's whole log */
     KL_SCREEN_EVENTS,
     KL_SCREEN_IN_DOUBT,
+    KL_SCREEN_STORY, /* of a key in doubt */
+    KL_SCREEN_STATS, /* slot by slot */
+    KL_SCREEN_WALL,  /* large, for a screen that is read from afar */
     KL_SCREEN_HELP,
 };
 
@@ -61,8 +65,19 @@ enum kl_question {
     KL_ASK_REMOVE_PORT, /* the slot's number */
     KL_ASK_QUIT,        /* nothing: leave; "stop": stop the station too */
     KL_ASK_SEARCH,
+    KL_ASK_FILTER,
     KL_ASK_UNLOCK,
     KL_ASK_ADD_PORT,
+    KL_ASK_RELEASE, /* the reason */
+    KL_ASK_BIND,    /* a label, typed or scanned */
+};
+
+enum kl_order {
+    KL_ORDER_SLOT,
+    KL_ORDER_NEED,  /* what needs a hand first */
+    KL_ORDER_AGE,   /* longest in its state first */
+    KL_ORDER_FAILS, /* most failed boards first */
+    KL_ORDER_COUNT
 };
 
 /* An answer counts from so long after its question stood on the screen. */
@@ -73,8 +88,9 @@ enum kl_question {
 struct kl_asked {
     enum kl_question question;
     unsigned slot;
-    struct kl_mac mac; /* of the board that it is about */
-    kl_us stood_since; /* KL_NEVER: it was not drawn yet */
+    struct kl_mac mac;                 /* of the board that it is about */
+    struct kl_fingerprint fingerprint; /* RELEASE: of the key */
+    kl_us stood_since;                 /* KL_NEVER: it was not drawn yet */
 };
 
 struct kl_view {
@@ -83,7 +99,8 @@ struct kl_view {
     struct kl_asked asked;
     unsigned selected; /* slot index */
     bool compact;      /* one line per board, chosen by hand */
-    bool by_state;     /* sorted: what needs a hand first */
+    enum kl_order order;
+    unsigned chosen; /* of the keys in doubt */
     bool ascii, mono;
     bool console; /* only what the fonts of a Linux console have */
     bool read_only;
@@ -91,7 +108,8 @@ struct kl_view {
     char phrase[64]; /* what unlocks; "" = nothing is ever locked */
     unsigned shift;  /* of a log: columns to the right */
     unsigned scroll; /* lines from the newest upwards; 0 = follow */
-    char search[64], typed[64];
+    char search[64], filter[64];
+    char typed[192];
     char message[KL_TEXT_MAX]; /* in the footer until `message_until` */
     kl_us message_until;
     char number[4]; /* digits typed to jump */
@@ -103,6 +121,7 @@ enum kl_want_kind {
     KL_WANT_NOTHING,
     KL_WANT_COMMAND, /* `command`, of the station */
     KL_WANT_REDRAW,  /* the whole terminal */
+    KL_WANT_STORY,   /* the history of the key in doubt `chosen`, into the model */
     KL_WANT_LEAVE,   /* end the dashboard, the station goes on */
 };
 

@@ -26,12 +26,15 @@ void view_ask(struct kl_view *v, const struct kl_model *m, enum kl_question ques
         .mac = m->snap.slot[v->selected].identity.mac,
         .stood_since = KL_NEVER,
     };
+    if (question == KL_ASK_RELEASE && v->chosen < m->in_doubt_count)
+        v->asked.fingerprint = m->in_doubt[v->chosen].fingerprint;
     v->typed[0] = '\0';
 }
 
 bool kl_view_asks(const struct kl_view *v)
 {
-    return v->asked.question != KL_ASK_NOTHING && v->asked.question != KL_ASK_SEARCH;
+    return v->asked.question != KL_ASK_NOTHING && v->asked.question != KL_ASK_SEARCH &&
+           v->asked.question != KL_ASK_FILTER;
 }
 
 void kl_view_is_on_screen(struct kl_view *v)
@@ -61,7 +64,8 @@ static void paste(struct kl_view *v, const struct kl_input_event *e)
 {
     enum kl_question q = v->asked.question;
 
-    if (q == KL_ASK_SEARCH || q == KL_ASK_UNLOCK || q == KL_ASK_ADD_PORT)
+    if (q == KL_ASK_SEARCH || q == KL_ASK_FILTER || q == KL_ASK_UNLOCK || q == KL_ASK_ADD_PORT ||
+        q == KL_ASK_RELEASE || q == KL_ASK_BIND)
         for (const char *c = e->text; *c; c++)
             type(v, *c);
     else
@@ -117,6 +121,34 @@ static struct kl_want confirmed(struct kl_view *v, const struct kl_model *m)
     return view_command(kinds[a->question], a->slot);
 }
 
+static struct kl_want release(struct kl_view *v, const struct kl_model *m)
+{
+    struct kl_want w = view_command(KL_CMD_RELEASE, 0);
+
+    if (v->chosen >= m->in_doubt_count || strspn(v->typed, " ") == strlen(v->typed)) {
+        kl_view_say(v, KL_MESSAGE_FOR, "not released: a reason is needed");
+        return nothing();
+    }
+    w.command.fingerprint = v->asked.fingerprint;
+    kl_copy(w.command.argument, sizeof w.command.argument, v->typed);
+    return w;
+}
+
+/* The station says whether the label can be this board's. */
+static struct kl_want bind(struct kl_view *v, const struct kl_model *m)
+{
+    struct kl_want w = view_command(KL_CMD_BIND, v->asked.slot);
+
+    if (!v->typed[0])
+        return nothing();
+    if (!kl_mac_equal(&v->asked.mac, &m->snap.slot[v->asked.slot].identity.mac)) {
+        kl_view_say(v, KL_MESSAGE_FOR, "not bound: another board is there now");
+        return nothing();
+    }
+    kl_copy(w.command.argument, sizeof w.command.argument, v->typed);
+    return w;
+}
+
 static struct kl_want take(struct kl_view *v, const struct kl_model *m)
 {
     struct kl_want w = nothing();
@@ -134,8 +166,17 @@ static struct kl_want take(struct kl_view *v, const struct kl_model *m)
         w = add_port(v);
         break;
     case KL_ASK_SEARCH:
-        memcpy(v->search, v->typed, sizeof v->search);
+        kl_copy(v->search, sizeof v->search, v->typed);
         view_search(v, m, true);
+        break;
+    case KL_ASK_FILTER:
+        kl_copy(v->filter, sizeof v->filter, v->typed);
+        break;
+    case KL_ASK_RELEASE:
+        w = release(v, m);
+        break;
+    case KL_ASK_BIND:
+        w = bind(v, m);
         break;
     case KL_ASK_UNLOCK:
         v->locked = strcmp(v->typed, v->phrase) != 0;
@@ -150,14 +191,24 @@ static struct kl_want take(struct kl_view *v, const struct kl_model *m)
     return w;
 }
 
+/* One whole line, as a scanner types it: the only input that may come that fast. */
+static bool is_scanned(const struct kl_view *v, const struct kl_input_event *e)
+{
+    return v->asked.question == KL_ASK_BIND && !e->bracketed && e->ends_line && e->line_ends == 1 &&
+           e->whole;
+}
+
 struct kl_want view_answer(struct kl_view *v, const struct kl_model *m,
                            const struct kl_input_event *e)
 {
     kl_us stood = v->asked.stood_since;
     bool early = stood == KL_NEVER || e->at < stood + KL_ANSWER_AFTER;
 
-    if (e->kind == KL_INPUT_PASTE)
+    if (e->kind == KL_INPUT_PASTE) {
         paste(v, e);
+        if (is_scanned(v, e) && !early)
+            return take(v, m);
+    }
     if (e->kind != KL_INPUT_KEY || (early && kl_view_asks(v)))
         return nothing();
     if (e->key == KL_KEYCODE_ESCAPE) {
@@ -201,25 +252,40 @@ static void question_words(const struct kl_model *m, const struct kl_view *v, ch
     case KL_ASK_SKIP:
     case KL_ASK_REMOVE_PORT:
         words_about_slot(m, v, text, size);
-        snprintf(answers, answers_size, "Esc no    yes: type %u and Enter: %s_", v->asked.slot + 1,
-                 v->typed);
+        snprintf(answers, answers_size, "Esc no    yes: type %u and Enter: %.120s_",
+                 v->asked.slot + 1, v->typed);
         return;
     case KL_ASK_QUIT:
         snprintf(text, size, "%s",
                  v->read_only ? "Leave the dashboard? The station goes on."
                               : "Leave the dashboard? The station goes on. To stop it too, type "
                                 "stop first.");
-        snprintf(answers, answers_size, "Enter leave it running    Esc stay    %s_", v->typed);
+        snprintf(answers, answers_size, "Enter leave it running    Esc stay    %.120s_", v->typed);
         return;
     case KL_ASK_SEARCH:
-        snprintf(text, size, "Search: %s_", v->typed);
+        snprintf(text, size, "Search: %.120s_", v->typed);
+        break;
+    case KL_ASK_FILTER:
+        snprintf(text, size, "Show only boards with (slot, MAC, label, state, reason): %.120s_",
+                 v->typed);
+        break;
+    case KL_ASK_RELEASE:
+        snprintf(text, size,
+                 "Release key %.40s? Only if its board is lost for good: another board gets it. "
+                 "Why: %.160s_",
+                 v->chosen < m->in_doubt_count ? m->in_doubt[v->chosen].label : "", v->typed);
+        break;
+    case KL_ASK_BIND:
+        snprintf(text, size,
+                 "The board in %u %.40s gets the key with this label (scan it): %.160s_",
+                 v->asked.slot + 1, m->snap.slot[v->asked.slot].name, v->typed);
         break;
     case KL_ASK_UNLOCK:
         snprintf(text, size, "Unlock: %.*s_", (int)strlen(v->typed),
-                 "****************************************************************");
+                 "*******************************************************************************");
         break;
     case KL_ASK_ADD_PORT:
-        snprintf(text, size, "Network port (host:port): %s_", v->typed);
+        snprintf(text, size, "Network port (host:port): %.160s_", v->typed);
         break;
     case KL_ASK_NOTHING:
         text[0] = '\0';
@@ -229,7 +295,7 @@ static void question_words(const struct kl_model *m, const struct kl_view *v, ch
 
 void draw_question(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g)
 {
-    char text[256], answers[160];
+    char text[512], answers[256];
     int cols = g->cols < 66 ? g->cols : 66;
     int rows = g->rows < 8 ? g->rows : 8;
     int row = (g->rows - rows) / 2, col = (g->cols - cols) / 2, used;

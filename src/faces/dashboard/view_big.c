@@ -31,6 +31,8 @@ static const char *const fail_word[HEIGHT] = {
     "#   #  #    #  # #### ####  #   #",
 };
 
+static const char *const no_word[HEIGHT] = {"", "", "", "", ""};
+
 /* Where the crosses have no room. */
 static const char *const fail_alone[HEIGHT] = {
     "#### #### #### #   ", "#    #  #  ##  #   ", "###  ####  ##  #   ",
@@ -57,14 +59,14 @@ static int draw_bits(const struct canvas *c, int x, const char *const bits[HEIGH
 }
 
 int draw_big(struct kl_grid *g, int row, int col, int rows, int cols, enum kl_style style,
-             unsigned number, bool pass, bool ascii)
+             unsigned number, enum big_word what, bool ascii)
 {
-    const char *const *word = pass ? pass_word : fail_word;
+    const char *const *word = what == BIG_PASS ? pass_word : what == BIG_FAIL ? fail_word : no_word;
     char text[12];
     int dots, x = 0, count = snprintf(text, sizeof text, "%u", number);
     struct canvas c = {g, row, col, 0, 0, style, ascii};
 
-    if (!pass && count * 4 + 2 + (int)strlen(fail_word[0]) > cols)
+    if (what == BIG_FAIL && count * 4 + 2 + (int)strlen(fail_word[0]) > cols)
         word = fail_alone;
     dots = count * 4 + 2 + (int)strlen(word[0]);
     c.height = rows / HEIGHT < 4 ? rows / HEIGHT : 4;

@@ -27,10 +27,14 @@ struct layout {
 
 void lay_out(struct layout *l, const struct kl_model *m, const struct kl_view *v, int rows,
              int cols);
+/* The slot whose pane or line is there; -1 = none. */
+int slot_at(const struct kl_model *m, const struct kl_view *v, int rows, int cols, int row,
+            int col);
 /* Where the slot stands in the order. */
 unsigned position_of(const struct layout *l, unsigned slot);
 
 /* view_header.c */
+const char *order_word(enum kl_order order);
 void draw_header(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g);
 
 void draw_pane(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g, unsigned slot,
@@ -40,15 +44,24 @@ int framed_rows(int cols);
 /* The chosen board below the lines: a pane, or in few rows what happened and what to do. */
 void draw_detail(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g,
                  unsigned slot, int row, int rows);
+enum big_word {
+    BIG_NUMBER, /* it alone */
+    BIG_PASS,
+    BIG_FAIL
+};
 /* view_big.c: a number and PASS or FAIL in block letters, as large as fits in the area, in the
    middle of it; returns the rows used, 0 if there is no room. */
 int draw_big(struct kl_grid *g, int row, int col, int rows, int cols, enum kl_style style,
-             unsigned number, bool pass, bool ascii);
+             unsigned number, enum big_word what, bool ascii);
 void draw_line(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g, unsigned slot,
                int row, int name_cols);
 void draw_zoom(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g);
 void draw_events(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g);
 void draw_in_doubt(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g);
+void draw_story(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g);
+void draw_stats(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g);
+/* view_wall.c */
+void draw_wall(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g);
 void draw_help(const struct kl_view *v, struct kl_grid *g);
 void draw_question(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g);
 void draw_footer_keys(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g,
@@ -69,6 +82,8 @@ void view_move(struct kl_view *v, const struct kl_model *m, enum move move, int 
 /* A digit of a slot's number. */
 void view_jump(struct kl_view *v, const struct kl_model *m, int digit);
 /* The next line of the log that holds the search text, from the one below the screen's end. */
+/* The next board that needs a hand: failed, or, if none has, passed. */
+void view_next_in_need(struct kl_view *v, const struct kl_model *m, int rows, int cols);
 void view_search(struct kl_view *v, const struct kl_model *m, bool upwards);
 
 /* view_ask.c */

@@ -148,10 +148,18 @@ static int draw_pages(const struct kl_model *m, const struct kl_view *v, struct 
     return end - width - 2;
 }
 
+const char *order_word(enum kl_order order)
+{
+    static const char *const words[] = {"slot", "need", "age", "fails"};
+
+    return words[order];
+}
+
 static void draw_counts(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g)
 {
     const struct kl_snapshot *s = &m->snap;
     int end = draw_pages(m, v, g, g->cols);
+    char text[96];
     struct there t = {0};
     struct parts p = {0};
 
@@ -161,6 +169,14 @@ static void draw_counts(const struct kl_model *m, const struct kl_view *v, struc
     add_there(&p, &t);
     if (s->keys.in_doubt)
         add_number(&p, KL_STYLE_WAIT, "in doubt # (K)", s->keys.in_doubt);
+    if (v->filter[0]) {
+        snprintf(text, sizeof text, "filter: %s", v->filter);
+        add(&p, KL_STYLE_WARN, text);
+    }
+    if (v->order != KL_ORDER_SLOT) {
+        snprintf(text, sizeof text, "by %s", order_word(v->order));
+        add(&p, KL_STYLE_DIM, text);
+    }
     if (t.empty)
         add_number(&p, KL_STYLE_DIM, "empty #", t.empty);
     put_parts(g, 1, 0, end, &p);

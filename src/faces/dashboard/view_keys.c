@@ -26,6 +26,13 @@ enum deed {
     DO_SEARCH,
     DO_SEARCH_UP,
     DO_SEARCH_DOWN,
+    DO_FILTER,
+    DO_NEXT_IN_NEED,
+    DO_STATS,
+    DO_WALL,
+    DO_STORY,
+    DO_RELEASE,
+    DO_BIND,
     DO_LOCK,
     DO_HELP,
     DO_REDRAW,
@@ -37,7 +44,9 @@ enum {
     BENCH = 1,
     ZOOM = 2,
     LISTS = 4,
-    EVERYWHERE = BENCH | ZOOM | LISTS
+    KEYS = 8, /* the keys in doubt, and the story of one */
+    WALL = 16,
+    EVERYWHERE = BENCH | ZOOM | LISTS | KEYS | WALL
 };
 
 struct binding {
@@ -58,10 +67,13 @@ static const struct binding bindings[] = {
     {KL_KEYCODE_RIGHT, 0, DO_MOVE + MOVE_RIGHT, EVERYWHERE, false, true, NULL, NULL, NULL},
     {KL_KEYCODE_ENTER, 0, DO_ZOOM, BENCH, false, true, "Enter", "zoom",
      "the board's whole log; End follows it"},
-    {KL_KEYCODE_ESCAPE, 0, DO_BACK, ZOOM | LISTS, false, true, "Esc", "back", "back to the bench"},
+    {KL_KEYCODE_ENTER, 0, DO_STORY, KEYS, false, true, "Enter", "story", NULL},
+    {KL_KEYCODE_ESCAPE, 0, DO_BACK, EVERYWHERE, false, true, "Esc", NULL, "back to the bench; on the bench: shows all again"},
     {'r', 0, DO_RETRY, BENCH | ZOOM, true, true, "r", "retry",
      "try the chosen board again; R: all failed ones"},
     {'R', 0, DO_RETRY_FAILED, EVERYWHERE, true, false, "R", "retry failed", NULL},
+    {KL_KEYCODE_TAB, 0, DO_NEXT_IN_NEED, BENCH | ZOOM, false, true, "Tab", NULL,
+     "the next board that needs a hand"},
     {'s', 0, DO_SKIP, BENCH | ZOOM, true, true, "s", "skip",
      "put the board aside (asks if it is being given its key)"},
     {'e', 0, DO_ERASE, BENCH | ZOOM, true, false, "e", "erase",
@@ -73,14 +85,22 @@ static const struct binding bindings[] = {
      "add a network port: host:port, rfc2217:// or socket://"},
     {'x', 0, DO_REMOVE_PORT, BENCH, true, false, "x", NULL,
      "remove the chosen slot, if it is a network port (asks)"},
+    {'b', 0, DO_BIND, BENCH | ZOOM, true, false, "b", NULL,
+     "bind a label to the chosen board: scan it, or type it"},
     {'l', 0, DO_EVENTS, EVERYWHERE, false, true, "l", "events", "the bench's event log"},
     {'K', 0, DO_IN_DOUBT, EVERYWHERE, false, true, "K", "in doubt",
-     "the keys in doubt and what to do"},
+     "the keys in doubt; Enter: the story of one; u: release it"},
+    {'u', 0, DO_RELEASE, KEYS, true, false, "u", "release", NULL},
+    {'i', 0, DO_STATS, EVERYWHERE, false, true, "i", NULL,
+     "figures, slot by slot: fails, first pass, seconds, rate"},
+    {'w', 0, DO_WALL, EVERYWHERE, false, true, "w", NULL,
+     "the wall: large, for a second screen"},
     {'t', 0, DO_COMPACT, BENCH, false, true, "t", "compact",
-     "panes, or one line per board; o: what needs a hand first"},
+     "panes, or one line per board; o: by slot, need, age, fails"},
     {'o', 0, DO_ORDER, BENCH, false, true, "o", "order", NULL},
-    {'/', 0, DO_SEARCH, ZOOM | LISTS, false, true, "/", "search",
-     "search in a log; f: the next match above, F: below"},
+    {'/', 0, DO_FILTER, BENCH, false, true, "/", "filter",
+     "show only some boards; in a log search: f above, F below"},
+    {'/', 0, DO_SEARCH, ZOOM | LISTS | KEYS, false, true, "/", "search", NULL},
     {'f', 0, DO_SEARCH_UP, ZOOM | LISTS, false, true, "f", "above", NULL},
     {'F', KL_KEYCODE_F3, DO_SEARCH_DOWN, ZOOM | LISTS, false, true, "F", "below", NULL},
     {KL_KEYCODE_PAGE_UP, 0, DO_MOVE + MOVE_PAGE_UP, EVERYWHERE, false, true, "PgUp PgDn", NULL,
@@ -115,7 +135,19 @@ const char *kl_view_binding(unsigned i, const char **what)
 
 static unsigned screen_bit(enum kl_screen s)
 {
-    return s == KL_SCREEN_BENCH ? BENCH : s == KL_SCREEN_ZOOM ? ZOOM : LISTS;
+    switch (s) {
+    case KL_SCREEN_BENCH:
+        return BENCH;
+    case KL_SCREEN_ZOOM:
+        return ZOOM;
+    case KL_SCREEN_IN_DOUBT:
+    case KL_SCREEN_STORY:
+        return KEYS;
+    case KL_SCREEN_WALL:
+        return WALL;
+    default:
+        return LISTS;
+    }
 }
 
 static struct kl_want nothing(void)
@@ -159,6 +191,15 @@ static const char *why_no_erase(enum kl_state s)
                : "it is at work: skip it first, or wait";
 }
 
+static const char *why_no_bind(const struct kl_slot_view *s)
+{
+    if (s->state == KL_ST_EMPTY)
+        return "no board is there";
+    if (s->state == KL_ST_DONE)
+        return "it has its key already";
+    return kl_mac_is_set(&s->identity.mac) ? NULL : "it is not identified yet: wait for its MAC";
+}
+
 static bool any_failed(const struct kl_model *m)
 {
     for (unsigned i = 0; i < m->snap.slot_count; i++)
@@ -174,7 +215,7 @@ static const char *why_not(const struct kl_view *v, const struct kl_model *m, en
     const struct kl_slot_view *s = &m->snap.slot[v->selected];
 
     if (!some && (deed == DO_RETRY || deed == DO_SKIP || deed == DO_ERASE ||
-                  deed == DO_REMOVE_PORT || deed == DO_ZOOM))
+                  deed == DO_REMOVE_PORT || deed == DO_ZOOM || deed == DO_BIND))
         return "there is no slot yet";
     switch (deed) {
     case DO_RETRY:
@@ -191,12 +232,18 @@ static const char *why_not(const struct kl_view *v, const struct kl_model *m, en
         return m->snap.paused ? NULL : "it is not paused";
     case DO_REMOVE_PORT:
         return s->network ? NULL : "only a network port can be removed";
+    case DO_BIND:
+        return why_no_bind(s);
+    case DO_STORY:
+    case DO_RELEASE:
+        return v->chosen < m->in_doubt_count ? NULL : "no key is in doubt";
     case DO_LOCK:
         return v->phrase[0] ? NULL : "start with --lock to use the lock";
     case DO_SEARCH:
     case DO_SEARCH_UP:
     case DO_SEARCH_DOWN:
-        if (v->screen != KL_SCREEN_ZOOM && v->screen != KL_SCREEN_EVENTS)
+        if (v->screen != KL_SCREEN_ZOOM && v->screen != KL_SCREEN_EVENTS &&
+            v->screen != KL_SCREEN_STORY)
             return "there is no log to search on this page";
         return deed == DO_SEARCH || v->search[0] ? NULL : "nothing was searched for yet: /";
     default:
@@ -267,14 +314,33 @@ static struct kl_want skip(struct kl_view *v, const struct kl_model *m)
     return view_command(KL_CMD_SKIP, v->selected);
 }
 
+/* The story goes back to its list; on the bench the filter is lifted. */
+static void back(struct kl_view *v)
+{
+    if (v->screen == KL_SCREEN_STORY)
+        show(v, KL_SCREEN_IN_DOUBT);
+    else if (v->screen == KL_SCREEN_BENCH)
+        v->filter[0] = '\0';
+    else
+        show(v, v->screen);
+}
+
 static void show_screen(struct kl_view *v, const struct kl_model *m, enum deed deed)
 {
+    char text[64];
+
     switch (deed) {
     case DO_ZOOM:
         show(v, KL_SCREEN_ZOOM);
         break;
     case DO_BACK:
-        show(v, v->screen);
+        back(v);
+        break;
+    case DO_STATS:
+        show(v, KL_SCREEN_STATS);
+        break;
+    case DO_WALL:
+        show(v, KL_SCREEN_WALL);
         break;
     case DO_EVENTS:
         show(v, KL_SCREEN_EVENTS);
@@ -286,7 +352,9 @@ static void show_screen(struct kl_view *v, const struct kl_model *m, enum deed d
         show(v, KL_SCREEN_HELP);
         break;
     case DO_ORDER:
-        v->by_state = !v->by_state;
+        v->order = (enum kl_order)((v->order + 1) % KL_ORDER_COUNT);
+        snprintf(text, sizeof text, "order: by %s", order_word(v->order));
+        kl_view_say(v, KL_MESSAGE_FOR, text);
         break;
     case DO_COMPACT:
         v->compact = !v->compact;
@@ -327,6 +395,18 @@ static struct kl_want act(struct kl_view *v, const struct kl_model *m, enum deed
     case DO_SEARCH:
         view_ask(v, m, KL_ASK_SEARCH);
         break;
+    case DO_FILTER:
+        view_ask(v, m, KL_ASK_FILTER);
+        break;
+    case DO_BIND:
+        view_ask(v, m, KL_ASK_BIND);
+        break;
+    case DO_RELEASE:
+        view_ask(v, m, KL_ASK_RELEASE);
+        break;
+    case DO_STORY:
+        show(v, KL_SCREEN_STORY);
+        return (struct kl_want){.kind = KL_WANT_STORY};
     case DO_LOCK:
         if (v->locked)
             view_ask(v, m, KL_ASK_UNLOCK);
@@ -336,7 +416,7 @@ static struct kl_want act(struct kl_view *v, const struct kl_model *m, enum deed
         if (v->screen == KL_SCREEN_BENCH)
             view_ask(v, m, KL_ASK_QUIT);
         else
-            show(v, v->screen);
+            back(v);
         break;
     default:
         show_screen(v, m, deed);
@@ -401,11 +481,27 @@ static struct kl_want press(struct kl_view *v, const struct kl_model *m, int key
         kl_view_say(v, KL_MESSAGE_FOR, why);
         return nothing();
     }
+    if (b->deed == DO_NEXT_IN_NEED) {
+        view_next_in_need(v, m, rows, cols);
+        return nothing();
+    }
     if (b->deed <= DO_MOVE + MOVE_LAST) {
         view_move(v, m, (enum move)(b->deed - DO_MOVE), rows, cols);
         return nothing();
     }
     return act(v, m, b->deed);
+}
+
+/* The mouse: a click chooses, the wheel scrolls. */
+static void point(struct kl_view *v, const struct kl_model *m, const struct kl_input_event *e,
+                  int rows, int cols)
+{
+    int slot = v->screen == KL_SCREEN_BENCH ? slot_at(m, v, rows, cols, e->row, e->col) : -1;
+
+    if (e->kind == KL_INPUT_CLICK && slot >= 0)
+        v->selected = (unsigned)slot;
+    for (int i = 0; e->kind != KL_INPUT_CLICK && i < (v->screen == KL_SCREEN_BENCH ? 1 : 3); i++)
+        view_move(v, m, e->kind == KL_INPUT_WHEEL_UP ? MOVE_UP : MOVE_DOWN, rows, cols);
 }
 
 struct kl_want kl_view_input(struct kl_view *v, const struct kl_model *m,
@@ -417,11 +513,27 @@ struct kl_want kl_view_input(struct kl_view *v, const struct kl_model *m,
         return press(v, m, e->key, rows, cols);
     if (e->kind == KL_INPUT_PASTE)
         kl_view_say(v, KL_MESSAGE_FOR, "pasted text does nothing here");
+    else
+        point(v, m, e, rows, cols);
     return nothing();
+}
+
+/* A board that the filter hides is not chosen: nothing unseen is acted on. */
+static void follow_filter(struct kl_view *v, const struct kl_model *m)
+{
+    struct layout l;
+
+    lay_out(&l, m, v, 24, 80);
+    if (l.count > 0 && l.order[position_of(&l, v->selected)] != v->selected)
+        v->selected = l.order[0];
 }
 
 void kl_view_follow(struct kl_view *v, const struct kl_model *m)
 {
+    if (v->chosen >= m->in_doubt_count)
+        v->chosen = m->in_doubt_count ? m->in_doubt_count - 1 : 0;
+    if (v->filter[0])
+        follow_filter(v, m);
     if (v->selected >= m->snap.slot_count)
         v->selected = m->snap.slot_count ? m->snap.slot_count - 1 : 0;
 }

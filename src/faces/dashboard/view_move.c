@@ -22,6 +22,8 @@ static void move_to(struct kl_view *v, const struct layout *l, int position)
 
 static const struct kl_log *log_of(const struct kl_view *v, const struct kl_model *m)
 {
+    if (v->screen == KL_SCREEN_STORY)
+        return &m->story;
     if (v->screen == KL_SCREEN_ZOOM)
         return &m->log[v->selected];
     return v->screen == KL_SCREEN_EVENTS ? &m->events : NULL;
@@ -68,6 +70,42 @@ static void move_on_bench(struct kl_view *v, const struct kl_model *m, enum move
     }
 }
 
+static void choose_key(struct kl_view *v, const struct kl_model *m, int step)
+{
+    if (step < 0 && v->chosen > 0)
+        v->chosen--;
+    else if (step > 0 && v->chosen + 1 < m->in_doubt_count)
+        v->chosen++;
+    if (v->scroll > v->chosen)
+        v->scroll = v->chosen;
+    if (v->chosen >= v->scroll + 8)
+        v->scroll = v->chosen - 7;
+}
+
+static bool needs_a_hand(const struct kl_slot_view *s, bool passed)
+{
+    return passed ? s->state == KL_ST_DONE : s->state == KL_ST_FAILED && s->retry_at == KL_NEVER;
+}
+
+void view_next_in_need(struct kl_view *v, const struct kl_model *m, int rows, int cols)
+{
+    struct layout l;
+    unsigned here;
+
+    lay_out(&l, m, v, rows, cols);
+    here = position_of(&l, v->selected);
+    for (int passed = 0; passed < 2; passed++) {
+        for (unsigned i = 1; i <= l.count; i++) {
+            unsigned slot = l.order[(here + i) % l.count];
+            if (!needs_a_hand(&m->snap.slot[slot], passed != 0))
+                continue;
+            v->selected = slot;
+            return;
+        }
+    }
+    kl_view_say(v, KL_MESSAGE_FOR, "no board needs a hand");
+}
+
 void view_move(struct kl_view *v, const struct kl_model *m, enum move move, int rows, int cols)
 {
     int page = rows - HEADER_ROWS - FOOTER_ROWS - 2;
@@ -76,6 +114,10 @@ void view_move(struct kl_view *v, const struct kl_model *m, enum move move, int 
         page = 1;
     if (v->screen == KL_SCREEN_BENCH) {
         move_on_bench(v, m, move, rows, cols);
+        return;
+    }
+    if (v->screen == KL_SCREEN_IN_DOUBT && (move == MOVE_UP || move == MOVE_DOWN)) {
+        choose_key(v, m, move == MOVE_DOWN ? 1 : -1);
         return;
     }
     switch (move) {

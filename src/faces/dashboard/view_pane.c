@@ -176,8 +176,8 @@ static void put_big(struct area *a, unsigned number, bool pass, int text_rows, e
 {
     char word[16];
     int free_rows = a->rows - text_rows;
-    int used = draw_big(a->g, a->row, a->col, free_rows, a->cols, a->base, number, pass,
-                        glyphs == GLYPHS_ASCII);
+    int used = draw_big(a->g, a->row, a->col, free_rows, a->cols, a->base, number,
+                        pass ? BIG_PASS : BIG_FAIL, glyphs == GLYPHS_ASCII);
 
     a->row += used;
     a->rows -= used;

@@ -79,27 +79,62 @@ void draw_in_doubt(const struct kl_model *m, const struct kl_view *v, struct kl_
     row += 2;
     if (m->in_doubt_count == 0)
         kl_grid_text(g, row++, 3, g->cols - 4, KL_STYLE_PLAIN, "None.");
-    for (unsigned i = v->scroll; i < m->in_doubt_count && row < end - 6; i++, row++) {
+    for (unsigned i = v->scroll; i < m->in_doubt_count && row < end - 5; i++, row++) {
         char text[256], mac[18];
+        bool chosen = i == v->chosen;
         kl_mac_format(&m->in_doubt[i].mac, mac);
-        snprintf(text, sizeof text, "%-24s board %s", m->in_doubt[i].label, mac);
-        kl_grid_text(g, row, 3, g->cols - 4, KL_STYLE_WAIT, text);
+        snprintf(text, sizeof text, "%s %-24s board %s", chosen ? ">" : " ", m->in_doubt[i].label,
+                 mac);
+        kl_grid_text(g, row, 1, g->cols - 2, chosen ? KL_STYLE_SELECTED : KL_STYLE_WAIT, text);
     }
     row++;
     row += draw_wrapped(g, row, 1, end - row, g->cols - 2, KL_STYLE_PLAIN,
                         "Plug in the board with that MAC: it settles the key by itself, and nobody "
                         "else gets it.");
     draw_wrapped(g, row, 1, end - row, g->cols - 2, KL_STYLE_PLAIN,
-                 "If the board is lost for good: keyline keys release LABEL --reason TEXT");
+                 "Enter shows the key's story. Only if the board is lost for good: u releases it.");
 }
 
+void draw_story(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g)
+{
+    char text[128];
+
+    snprintf(text, sizeof text, "The story of key %s",
+             v->chosen < m->in_doubt_count ? m->in_doubt[v->chosen].label : "");
+    kl_grid_text(g, HEADER_ROWS, 1, g->cols - 2, KL_STYLE_STRONG, text);
+    draw_log(&m->story, v, g, HEADER_ROWS + 1, g->rows - HEADER_ROWS - FOOTER_ROWS - 1);
+}
+
+void draw_stats(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g)
+{
+    const struct kl_stats_view *f = &m->stats;
+    int row = HEADER_ROWS, name = 16;
+    char text[256];
+
+    kl_grid_text(g, row, 1, name, KL_STYLE_STRONG, "slot");
+    kl_grid_text(g, row++, 2 + name, g->cols - name - 3, KL_STYLE_STRONG, KL_STATS_HEADING);
+    if (f->slot_count == 0)
+        kl_grid_text(g, row, 1, g->cols - 2, KL_STYLE_PLAIN, "No result yet.");
+    for (unsigned i = v->scroll; i < f->slot_count && row < g->rows - FOOTER_ROWS; i++) {
+        const struct kl_stats_slot *s = &f->slot[i];
+        size_t room = (size_t)(g->cols - name - 3);
+        kl_stats_slot_text(s, text, room >= 44 && room < sizeof text ? room : sizeof text);
+        kl_grid_text(g, row, 1, name, s->worse ? KL_STYLE_WARN : KL_STYLE_STRONG, s->name);
+        kl_grid_text(g, row++, 2 + name, g->cols - name - 3, KL_STYLE_PLAIN, text);
+        if (s->worse && row < g->rows - FOOTER_ROWS)
+            kl_grid_text(g, row++, 3, g->cols - 4, KL_STYLE_WAIT,
+                         "worse than the others by more than chance: its cable, its needle?");
+    }
+}
+
+/* The page has the whole screen: all of it fits 24 rows. */
 void draw_help(const struct kl_view *v, struct kl_grid *g)
 {
-    int row = HEADER_ROWS;
+    int row = 0;
     const char *what, *keys;
 
-    kl_grid_text(g, row, 1, g->cols - 2, KL_STYLE_STRONG, "Keys");
-    row += 1;
+    kl_grid_fill(g, row, 0, 1, g->cols, KL_STYLE_BAR);
+    kl_grid_text(g, row++, 1, g->cols - 2, KL_STYLE_BAR, "Keys");
     for (unsigned i = v->scroll; (keys = kl_view_binding(i, &what)) && row < g->rows - 1; i++) {
         kl_grid_text(g, row, 3, 16, KL_STYLE_STRONG, keys);
         kl_grid_text(g, row++, 20, g->cols - 21, KL_STYLE_PLAIN, what);

@@ -254,13 +254,22 @@ char *kl_wire_log_gap(unsigned slot, uint64_t lines)
         json_pack("{s:{s:i,s:I}}", "gap", "slot", (int)slot, "lines", (json_int_t)lines));
 }
 
+static void hex_of(const struct kl_fingerprint *fp, char out[2 * KL_FINGERPRINT + 1])
+{
+    for (size_t i = 0; i < sizeof fp->b; i++)
+        kl_format(out + 2 * i, 3, "%02x", fp->b[i]);
+}
+
 char *kl_wire_in_doubt(const struct kl_in_doubt *item, unsigned count)
 {
     json_t *list = json_array();
+    char hex[2 * KL_FINGERPRINT + 1];
 
-    for (unsigned i = 0; i < count && i < KL_WIRE_IN_DOUBT_MAX; i++)
-        json_array_append_new(list, json_pack("{s:o,s:o}", "label", kl_json_text(item[i].label),
-                                              "mac", encode_mac(&item[i].mac)));
+    for (unsigned i = 0; i < count && i < KL_WIRE_IN_DOUBT_MAX; i++) {
+        hex_of(&item[i].fingerprint, hex);
+        json_array_append_new(list, json_pack("{s:o,s:o,s:s}", "label", kl_json_text(item[i].label),
+                                              "mac", encode_mac(&item[i].mac), "fingerprint", hex));
+    }
     return wire_line(json_pack("{s:o}", "in_doubt", list));
 }
 
@@ -284,12 +293,6 @@ char *kl_wire_client_hello(const char *operator_name)
 {
     return wire_line(json_pack("{s:{s:i,s:o}}", "hello", "protocol", KL_WIRE_PROTOCOL, "operator",
                                kl_json_text(operator_name)));
-}
-
-static void hex_of(const struct kl_fingerprint *fp, char out[2 * KL_FINGERPRINT + 1])
-{
-    for (size_t i = 0; i < sizeof fp->b; i++)
-        kl_format(out + 2 * i, 3, "%02x", fp->b[i]);
 }
 
 char *kl_wire_command(const struct kl_command *command)
@@ -438,6 +441,27 @@ static void decode_hello(const json_t *o, struct kl_wire_hello *h)
     kl_copy(h->settings, sizeof h->settings, wire_text(o, "settings"));
 }
 
+static int digit(char c)
+{
+    static const char digits[] = "0123456789abcdef";
+    const char *at = c ? strchr(digits, c) : NULL;
+
+    return at ? (int)(at - digits) : -1;
+}
+
+static bool decode_fingerprint(const char *hex, struct kl_fingerprint *out)
+{
+    if (strlen(hex) != 2 * sizeof out->b)
+        return false;
+    for (size_t i = 0; i < sizeof out->b; i++) {
+        int high = digit(hex[2 * i]), low = digit(hex[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        out->b[i] = (uint8_t)(high << 4 | low);
+    }
+    return true;
+}
+
 static void decode_in_doubt(const json_t *list, struct kl_wire_message *out)
 {
     size_t i;
@@ -452,6 +476,7 @@ static void decode_in_doubt(const json_t *list, struct kl_wire_message *out)
         *d = (struct kl_in_doubt){0};
         kl_copy(d->label, sizeof d->label, wire_text(item, "label"));
         kl_mac_parse(wire_text(item, "mac"), &d->mac);
+        decode_fingerprint(wire_text(item, "fingerprint"), &d->fingerprint);
         out->u.in_doubt.count++;
     }
 }
@@ -505,27 +530,6 @@ bool kl_wire_decode(const char *line, size_t size, struct kl_snapshot *snap,
     }
     decode_message(all, snap, out);
     json_decref(all);
-    return true;
-}
-
-static int digit(char c)
-{
-    static const char digits[] = "0123456789abcdef";
-    const char *at = c ? strchr(digits, c) : NULL;
-
-    return at ? (int)(at - digits) : -1;
-}
-
-static bool decode_fingerprint(const char *hex, struct kl_fingerprint *out)
-{
-    if (strlen(hex) != 2 * sizeof out->b)
-        return false;
-    for (size_t i = 0; i < sizeof out->b; i++) {
-        int high = digit(hex[2 * i]), low = digit(hex[2 * i + 1]);
-        if (high < 0 || low < 0)
-            return false;
-        out->b[i] = (uint8_t)(high << 4 | low);
-    }
     return true;
 }
 
