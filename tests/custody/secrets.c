@@ -256,9 +256,11 @@ static void start_on_terminal(const char *const *words)
 
 static void start_keyline(void)
 {
-    const char *words[256] = {KEYLINE, "--settle=0", "--retries=1", "--prompt-timeout=12"};
+    const char *words[256] = {KEYLINE, "--settle=0", "--retries=1", "--prompt-timeout=12",
+                              /* so that the patterns see all lines; they name what is so anyway */
+                              "--prompt=^Provisioning$", "--ack=^Provisioned$"};
     static char csv[256], firmware[256], events[256], logs[256], hook[512];
-    unsigned n = 4;
+    unsigned n = 6;
 
     snprintf(csv, sizeof csv, "%s", scratch_path(&bench.dir, "keys.csv"));
     snprintf(firmware, sizeof firmware, "%s", scratch_path(&bench.dir, "firmware.bin"));
