@@ -83,6 +83,7 @@ static enum kl_store_open_result weigh(struct kl_csv_store *s, const struct kl_s
         *o->doubt = what;
     if (result == KL_STORE_OPENED || !s->worker->look_only)
         return result;
+    KL_ASSERT(s->shown != NULL);
     if (s->shown->content.doubt[0] == '\0')
         kl_copy(s->shown->content.doubt, sizeof s->shown->content.doubt, error);
     error[0] = '\0';
