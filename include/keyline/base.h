@@ -50,6 +50,15 @@ void kl_mac_format(const struct kl_mac *mac, char out[18]);
 /* Reads the same, in either case; false if `text` is anything else. */
 bool kl_mac_parse(const char *text, struct kl_mac *mac);
 
+/* An IEEE EUI-64, as chips with an 802.15.4 radio have one beside their MAC. All zero means "none".
+ */
+struct kl_eui64 {
+    uint8_t b[8];
+};
+
+/* Writes "aa:bb:cc:ff:fe:dd:ee:ff" and a NUL; "" if there is none. */
+void kl_eui64_format(const struct kl_eui64 *eui, char out[24]);
+
 /* Copies as much of `text` as fits and always ends it with a NUL; true if all of it fitted. */
 bool kl_copy(char *out, size_t size, const char *text);
 
@@ -59,6 +68,12 @@ size_t kl_format(char *out, size_t size, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 size_t kl_vformat(char *out, size_t size, const char *format, va_list args)
     __attribute__((format(printf, 3, 0)));
+
+/* FNV-1a of 64 bits: for tables, and to tell whether something changed. It proves nothing: what
+   must not be forged has its SHA-256. kl_hash_more() goes on where another hash ended. */
+#define KL_HASH_START 0xcbf29ce484222325u
+uint64_t kl_hash_more(uint64_t hash, const void *data, size_t size);
+uint64_t kl_hash(const void *data, size_t size);
 
 /* Overwrites secrets in a way that the compiler can't drop. */
 void kl_wipe(void *data, size_t size);

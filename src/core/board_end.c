@@ -18,6 +18,7 @@ void kl_board_finish_attempt(struct kl_station *st, struct kl_board *b, enum kl_
     kl_attempts_spend(&b->attempts, b->state, st->now - b->since);
     a = kl_attempts_end(&b->attempts, result, st->now, st->wall);
     a->mac = b->identity.mac;
+    a->eui64 = b->identity.eui64;
     a->chip = b->identity.chip;
     a->revision = b->identity.revision;
     a->flash_id = b->identity.flash_id;
