@@ -83,6 +83,7 @@ static enum kl_store_open_result weigh(struct kl_csv_store *s, const struct kl_s
         *o->doubt = what;
     if (result == KL_STORE_OPENED || !s->worker->look_only)
         return result;
+    KL_ASSERT(s->shown != NULL);
     if (s->shown->content.doubt[0] == '\0')
         kl_copy(s->shown->content.doubt, sizeof s->shown->content.doubt, error);
     error[0] = '\0';
@@ -105,21 +106,37 @@ static enum kl_store_open_result open_ledger(struct kl_worker *w, enum kl_store_
 }
 
 /* What somebody let pass is part of what became of the keys. */
+static bool record(struct kl_worker *w, const char *what, const char *why, char error[KL_TEXT_MAX])
+{
+    struct kl_ledger_change c = {.label = "",
+                                 .reason = why,
+                                 .station = w->station,
+                                 .bundle = w->bundle,
+                                 .wall = kl_store_wall_clock()};
+
+    if (kl_ledger_begin(w->ledger, error) &&
+        kl_ledger_note(w->ledger, what, &c, error) == KL_STORE_OK &&
+        kl_ledger_commit(w->ledger, error))
+        return true;
+    kl_ledger_rollback(w->ledger);
+    return false;
+}
+
 static enum kl_store_open_result record_accepted(struct kl_worker *w, char error[KL_TEXT_MAX])
 {
     char kinds[KL_TEXT_MAX];
-    struct kl_ledger_change c = {
-        .label = "", .reason = kinds, .station = w->station, .bundle = w->bundle};
 
-    if (w->csv.table->verdict.count == 0)
-        return KL_STORE_OPENED;
-    kl_csv_verdict_words(&w->csv.table->verdict, kinds);
-    c.wall = kl_store_wall_clock();
-    if (kl_ledger_begin(w->ledger, error) &&
-        kl_ledger_note(w->ledger, "accepted", &c, error) == KL_STORE_OK &&
-        kl_ledger_commit(w->ledger, error))
-        return KL_STORE_OPENED;
-    return KL_STORE_BROKEN;
+    if (w->csv.table->verdict.count > 0) {
+        kl_csv_verdict_words(&w->csv.table->verdict, kinds);
+        if (!record(w, "accepted", kinds, error))
+            return KL_STORE_BROKEN;
+    }
+    if (w->witness.storage.kind >= KL_STORAGE_FORGETS &&
+        !record(w, "volatile", w->witness.storage.text, error))
+        return KL_STORE_BROKEN;
+    if (w->witness.healed[0] != '\0' && !record(w, "healed", w->witness.healed, error))
+        return KL_STORE_BROKEN;
+    return KL_STORE_OPENED;
 }
 
 static enum kl_store_open_result show(struct kl_csv_store *s, bool absent, char error[KL_TEXT_MAX])

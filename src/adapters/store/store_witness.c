@@ -140,6 +140,13 @@ static void name_some(const struct kl_worker *w, const struct kl_journal_record 
         kl_format(out + strlen(out), KL_TEXT_MAX - strlen(out), " and %zu more", count - 1);
 }
 
+/* What was asked about, and answered with yes, goes into the history. */
+static void take_answer(struct kl_worker *w, char error[KL_TEXT_MAX])
+{
+    kl_copy(w->witness.healed, sizeof w->witness.healed, error);
+    error[0] = '\0';
+}
+
 /* ---- a CSV without a ledger -------------------------------------------------------------------
  */
 
@@ -193,13 +200,16 @@ enum kl_store_open_result kl_store_ask_journals(struct kl_worker *w, bool answer
         kl_copy(error, KL_TEXT_MAX, "no memory for the journal");
         return KL_STORE_BROKEN;
     }
-    if (found->behind_count == 0 || answered)
+    if (found->behind_count == 0)
         return KL_STORE_OPENED;
     name_some(w, found->behind, found->behind_count, some);
     kl_format(error, KL_TEXT_MAX,
               "%s has no ledger, but keys of it were given out on this host from %s: %s",
               kl_shown(w->csv.named), kl_shown(a.of), some);
-    return KL_STORE_DOUBT;
+    if (!answered)
+        return KL_STORE_DOUBT;
+    take_answer(w, error);
+    return KL_STORE_OPENED;
 }
 
 /* ---- a ledger and its journal -----------------------------------------------------------------
@@ -225,8 +235,8 @@ failed:
     return false;
 }
 
-static enum kl_store_open_result say_old(struct kl_worker *w, const struct kl_difference *d,
-                                         char error[KL_TEXT_MAX])
+static void say_old(const struct kl_worker *w, const struct kl_difference *d,
+                    char error[KL_TEXT_MAX])
 {
     char some[KL_TEXT_MAX];
 
@@ -245,7 +255,6 @@ static enum kl_store_open_result say_old(struct kl_worker *w, const struct kl_di
                   "journal tells what it lacks",
                   kl_shown(w->csv.named));
     }
-    return KL_STORE_DOUBT;
 }
 
 /* The journal that there is, or NULL: then it is made anew. One that is damaged counts as lost. */
@@ -297,8 +306,10 @@ static enum kl_store_open_result weigh(struct kl_worker *w, bool answered,
 
     if (!suspicious)
         return KL_STORE_OPENED;
+    say_old(w, d, error);
     if (!answered)
-        return say_old(w, d, error);
+        return KL_STORE_DOUBT;
+    take_answer(w, error);
     return restore_all(w, d, j == NULL ? 0 : kl_journal_last_change(j), error) ? KL_STORE_OPENED
                                                                                : KL_STORE_BROKEN;
 }

@@ -403,6 +403,11 @@ static void tell_warnings(const struct station *s, struct kl_shell *sh)
         kl_shell_note(sh, text);
     if (content->warning[0])
         kl_shell_note(sh, content->warning);
+    if (content->forgets[0]) {
+        kl_format(text, sizeof text, "for demonstrations only: the keys lie on %s",
+                  content->forgets);
+        kl_shell_note(sh, text);
+    }
 }
 
 static void build_changed(void *ctx, bool stale)
