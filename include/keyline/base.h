@@ -69,6 +69,12 @@ size_t kl_format(char *out, size_t size, const char *format, ...)
 size_t kl_vformat(char *out, size_t size, const char *format, va_list args)
     __attribute__((format(printf, 3, 0)));
 
+/* FNV-1a of 64 bits: for tables, and to tell whether something changed. It proves nothing: what
+   must not be forged has its SHA-256. kl_hash_more() goes on where another hash ended. */
+#define KL_HASH_START 0xcbf29ce484222325u
+uint64_t kl_hash_more(uint64_t hash, const void *data, size_t size);
+uint64_t kl_hash(const void *data, size_t size);
+
 /* Overwrites secrets in a way that the compiler can't drop. */
 void kl_wipe(void *data, size_t size);
 

@@ -66,7 +66,7 @@ enum kl_policy {
  X(READBACK_DIFFERS, "readback_differs",  AGAIN,     "the board reads back something else than was sent", "press r to send the same key again; if it stays, its NVS is bad") \
  X(HOLDS_OTHER_KEY,  "holds_other_key",   STOP,      "the board holds another board's key", "put it aside: two boards may share this key; see keyline keys history") \
  X(HOLDS_UNKNOWN,    "holds_unknown_key", AGAIN,      "the board holds a key that is not in this CSV", "put it aside, or press e to erase it and give it a key of its own") \
- X(HOLDS_UNREADABLE, "holds_unreadable",  STOP,      "the board says it is provisioned but shows no key", "press e to erase it, or use firmware that reads its key back") \
+ X(HOLDS_UNREADABLE, "holds_unreadable",  STOP,      "the board says it is provisioned but shows no key", "use firmware that reads its key back, or --field-names; or press e to erase it") \
  X(KEY_CONFLICT,     "key_conflict",      STOP,      "this board's reserved key changed in the CSV", "see keyline keys status; restore the row, or release the key by label") \
  X(BOARD_CHANGED,    "board_changed",     RECONNECT, "another board may have taken this one's place", "nothing to do: the board is identified again") \
  X(NO_KEYS,          "no_keys",           WAIT,      "no free key is left", "add rows to the CSV; the board goes on by itself") \

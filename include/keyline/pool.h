@@ -184,5 +184,10 @@ bool kl_pool_operator_release(struct kl_pool *p, uint32_t key);
 uint32_t kl_pool_of_mac(const struct kl_pool *p, const struct kl_mac *mac);
 uint32_t kl_pool_find(const struct kl_pool *p, const struct kl_fingerprint *fp);
 const struct kl_pool_key *kl_pool_key(const struct kl_pool *p, uint32_t key);
+/* The label of this pool with that kl_hash() and that SHA-256, in the pool's own words; "" if there
+   is none. So a board's first value is named only if it is a label, and never in the board's words.
+ */
+const char *kl_pool_label(const struct kl_pool *p, uint64_t hash, const uint8_t digest[32],
+                          kl_sha256_fn *sha256);
 
 #endif

@@ -13,10 +13,15 @@
 #include "keyline/bundle.h"
 #include "keyline/command.h"
 #include "keyline/fault.h"
-#include "keyline/handover.h"
 #include "keyline/io.h"
 #include "keyline/loader.h"
 #include "keyline/pool.h"
+#include "keyline/words.h"
+
+enum kl_confirm {
+    KL_CONFIRM_READBACK, /* every field read back after the restart */
+    KL_CONFIRM_ACK,      /* the acknowledgement alone, for firmware that prints nothing back */
+};
 
 /* A board's life. The names are shown, logged and documented as they stand here (docs/states.md).
    X(NAME, "word", symbol for UTF-8, symbol for ASCII) */
@@ -279,6 +284,7 @@ struct kl_station_config {
     enum kl_chip_id chip;           /* --chip: refuse others; NONE = the bundle's */
     uint32_t baud_max;
     enum kl_confirm confirm;
+    struct kl_words words; /* match may be NULL if there are no patterns */
     kl_us prompt_timeout, ack_timeout, settle;
     int retries;           /* -1: the table's */
     bool once;             /* every slot handled once, then KL_AC_REST */

@@ -26,8 +26,11 @@ struct kl_vboard_config {
     unsigned fields;      /* how many fields the firmware expects; 0 = any */
     const char *firmware; /* which firmware side runs: "keyline" (code of firmware/, read back in
                              the clear), "digest" (the same, digests), "original" (the original
-                             tool's example, faults included), "silent"; NULL = "keyline" */
+                             tool's example, faults included), "silent", or one that prints things
+                             its own way (kl_vboard_firmware); NULL = "keyline". The caller's */
 };
+/* The names of all firmware; NULL past the last. */
+const char *kl_vboard_firmware(unsigned i);
 
 /* NULL only if `faults` is not a fault list. */
 struct kl_vboard *kl_vboard_create(const struct kl_vboard_config *config);

@@ -32,6 +32,8 @@ struct kl_vserver_config {
     uint16_t port;                /* of board 1; 0 = any free port for each */
     const enum kl_chip_id *chips; /* taken in turn */
     unsigned chip_count;
+    const char *const *firmware; /* taken in turn; none: what `board` says */
+    unsigned firmware_count;
     struct kl_mac mac;             /* of board 1, the next ones count up; unset = by chip */
     struct kl_vboard_config board; /* what all share: flash, pace, firmware, fields, seed */
     /* "drop_rx=5000,never_asks" for all boards, "2:boot_loop" for one; each also for the boards

@@ -108,6 +108,21 @@ size_t kl_format(char *text, size_t size, const char *format, ...)
     return used;
 }
 
+uint64_t kl_hash_more(uint64_t hash, const void *data, size_t size)
+{
+    const uint8_t *bytes = data;
+
+    KL_ASSERT(data || size == 0);
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ bytes[i]) * 0x100000001b3u;
+    return hash;
+}
+
+uint64_t kl_hash(const void *data, size_t size)
+{
+    return kl_hash_more(KL_HASH_START, data, size);
+}
+
 static void *(*const volatile wipe_with)(void *, int, size_t) = memset;
 
 void kl_wipe(void *data, size_t size)

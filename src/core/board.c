@@ -30,7 +30,8 @@ static const uint32_t edges[KL_ST_COUNT] = {
 
 static const uint32_t from_anywhere = BIT(FAILED) | BIT(SKIPPED) | BIT(CLOSING);
 
-void kl_board_init(struct kl_board *b, unsigned index, const char *name, bool network)
+void kl_board_init(struct kl_board *b, unsigned index, const char *name, bool network,
+                   const struct kl_words *words)
 {
     struct kl_port port = b->port;
 
@@ -44,6 +45,7 @@ void kl_board_init(struct kl_board *b, unsigned index, const char *name, bool ne
     b->deadline = b->attempts.retry_at = KL_NEVER;
     kl_presence_init(&b->presence);
     kl_custody_init(&b->custody);
+    kl_console_init(&b->console, &b->custody.key, words);
     kl_delivery_end(&b->delivery);
 }
 
@@ -177,6 +179,15 @@ void kl_board_forget(struct kl_station *st, struct kl_board *b)
 
 /* ---- what the link brings ---- */
 
+/* The only place where a board's words leave the core, as its console shows them. */
+void kl_board_tell_console(struct kl_station *st, struct kl_board *b)
+{
+    char text[KL_TEXT_MAX];
+
+    while (kl_console_next(&b->console, text))
+        kl_tell_text(st, b, KL_NOTE_LOG, text);
+}
+
 void kl_board_rx(struct kl_station *st, struct kl_board *b, const uint8_t *data, size_t size)
 {
     KL_ASSERT(b->port.state == KL_PORT_OPEN);
@@ -186,10 +197,9 @@ void kl_board_rx(struct kl_station *st, struct kl_board *b, const uint8_t *data,
         kl_board_loader_step(st, b);
         return;
     }
-    /* In portions, so that the news is taken before there is too much of it. */
+    /* Line by line: what one means may change who hears the next. */
     while (size > 0 && b->talker == KL_TALK_DELIVERY) {
-        size_t n = size < KL_DELIVERY_PORTION ? size : KL_DELIVERY_PORTION;
-        kl_delivery_rx(&b->delivery, data, n, st->now);
+        size_t n = kl_delivery_rx(&b->delivery, data, size, st->now);
         data += n;
         size -= n;
         kl_board_delivery_step(st, b);
@@ -231,6 +241,7 @@ static void state_overdue(struct kl_station *st, struct kl_board *b)
     case KL_ST_SETTLING:
         kl_board_try_start(st, b);
         break;
+    case KL_ST_IDENTIFYING:
     case KL_ST_VERIFYING: /* the store is slow: go on without comparing */
         b->deadline = KL_NEVER;
         kl_custody_go_on(&b->custody);

@@ -2,6 +2,7 @@
  * board.h: one place of the bench and the board in it, composed of rooms:
  *
  *   port.h       the port and the link through it
+ *   console.h    all that the board says, and what of it may be seen
  *   attempt.h    tries, retries, results
  *   custody.h    the hold on its key
  *   delivery.h   how the key gets in
@@ -24,6 +25,7 @@
 #define CORE_BOARD_H
 
 #include "attempt.h"
+#include "console.h"
 #include "custody.h"
 #include "delivery.h"
 #include "loader_state.h"
@@ -42,6 +44,8 @@ enum kl_talker {
 enum kl_stage {
     KL_STAGE_FRESH,
     KL_STAGE_SETTLED,      /* SETTLING: contacts are still, it only waits for its turn */
+    KL_STAGE_SECURED,      /* IDENTIFYING: locked, not to be flashed; it waits for its own key */
+    KL_STAGE_SECURED_HERE, /* IDENTIFYING: it has it; it must prove that it is still there */
     KL_STAGE_VERIFY_AGAIN, /* VERIFYING: it waited; it must prove that it is still there */
     KL_STAGE_LEFT,         /* RECORDING: unplugged already; it leaves when recorded */
 };
@@ -97,10 +101,7 @@ struct kl_board {
     struct kl_presence presence;
     struct kl_pace pace;
 
-    /* text of the loader, until its line is complete */
-    char line[KL_TEXT_MAX];
-    size_t line_size;
-
+    struct kl_console console;
     struct kl_loader loader;
     struct kl_delivery delivery;
 };
@@ -108,7 +109,9 @@ struct kl_board {
 struct kl_station;
 
 /* board.c */
-void kl_board_init(struct kl_board *b, unsigned index, const char *name, bool network);
+/* `words` outlives it. */
+void kl_board_init(struct kl_board *b, unsigned index, const char *name, bool network,
+                   const struct kl_words *words);
 /* The one place where a board changes its state. */
 void kl_board_enter(struct kl_station *st, struct kl_board *b, enum kl_state state);
 bool kl_state_is_live(enum kl_state state); /* CONNECTING … RECORDING */
@@ -125,6 +128,7 @@ void kl_board_begin(struct kl_station *st, struct kl_board *b, bool reset_done);
 void kl_board_identify_again(struct kl_station *st, struct kl_board *b, const char *why);
 /* Nothing of the board that was here stays. */
 void kl_board_forget(struct kl_station *st, struct kl_board *b);
+void kl_board_tell_console(struct kl_station *st, struct kl_board *b);
 void kl_board_rx(struct kl_station *st, struct kl_board *b, const uint8_t *data, size_t size);
 void kl_board_io_done(struct kl_station *st, struct kl_board *b, uint32_t request, bool ok);
 void kl_board_tick(struct kl_station *st, struct kl_board *b); /* everything that is due */

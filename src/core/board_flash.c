@@ -6,12 +6,11 @@
 
 #include <string.h>
 
-#include "keyline/mask.h"
-
 void kl_board_connect(struct kl_station *st, struct kl_board *b, bool reset_done)
 {
     uint32_t limit = b->place.baud_limit;
     struct kl_loader_setup setup = {
+        .console = &b->console,
         .link = b->port.kind,
         .memory = b->place.memory,
         .reset_done = reset_done,
@@ -22,6 +21,7 @@ void kl_board_connect(struct kl_station *st, struct kl_board *b, bool reset_done
 
     KL_ASSERT(b->state == KL_ST_CONNECTING);
     kl_board_forget_key(st, b);
+    kl_console_open(&b->console);
     kl_presence_stop(&b->presence);
     b->identity = (struct kl_identity){0};
     kl_port_new_talk(&b->port);
@@ -144,7 +144,26 @@ static void take_secured(struct kl_station *st, struct kl_board *b)
     }
     kl_board_recognise(st, b);
     kl_tell_text(st, b, KL_NOTE_LOG, "locked since it was flashed with these images: only its key");
-    start_task(st, b, KL_ST_BOOTING, KL_LOADER_RUN);
+    if (b->custody.state == KL_CUSTODY_ASKED) {
+        b->stage = KL_STAGE_SECURED;
+        b->deadline = st->now + KL_SEC(10);
+    } else {
+        start_task(st, b, KL_ST_BOOTING, KL_LOADER_RUN);
+    }
+}
+
+/* As in verified(): its own key must be known before it can print it, and after the wait it proves
+   once more that it is the one in the loader. */
+static void secured_goes_on(struct kl_station *st, struct kl_board *b)
+{
+    KL_ASSERT(b->state == KL_ST_IDENTIFYING);
+    if (b->stage == KL_STAGE_SECURED_HERE) {
+        start_task(st, b, KL_ST_BOOTING, KL_LOADER_RUN);
+    } else if (b->custody.state != KL_CUSTODY_ASKED) {
+        b->stage = KL_STAGE_SECURED_HERE;
+        b->deadline = KL_NEVER;
+        kl_loader_start(&b->loader, KL_LOADER_SAME, NULL, st->now);
+    }
 }
 
 static void identified(struct kl_station *st, struct kl_board *b)
@@ -205,7 +224,10 @@ static void loader_done(struct kl_station *st, struct kl_board *b)
         start_task(st, b, KL_ST_IDENTIFYING, KL_LOADER_IDENTIFY);
         break;
     case KL_ST_IDENTIFYING:
-        identified(st, b);
+        if (b->stage == KL_STAGE_FRESH)
+            identified(st, b);
+        else
+            secured_goes_on(st, b);
         break;
     case KL_ST_FLASHING:
         b->attempts.flashing = KL_FLASHING_WRITES;
@@ -250,34 +272,13 @@ static void note_progress(struct kl_station *st, struct kl_board *b)
     }
 }
 
-static void tell_line(struct kl_station *st, struct kl_board *b)
-{
-    if (b->line_size == 0)
-        return;
-    kl_mask_line(b->line, &b->line_size, sizeof b->line - 1, NULL);
-    b->line[b->line_size] = '\0';
-    kl_tell_text(st, b, KL_NOTE_LOG, b->line);
-    b->line_size = 0;
-}
-
 static void tell_loader_text(struct kl_station *st, struct kl_board *b)
 {
     char text[KL_TEXT_MAX];
-    size_t n;
 
     while (kl_loader_note(&b->loader, text))
         kl_tell_text(st, b, KL_NOTE_LOG, text);
-    while ((n = kl_loader_text(&b->loader, text, sizeof text)) > 0) {
-        for (size_t i = 0; i < n; i++) {
-            bool ends = text[i] == '\n' || text[i] == '\r';
-            if (!ends)
-                b->line[b->line_size++] = text[i];
-            if (ends || b->line_size == sizeof b->line - 1)
-                tell_line(st, b);
-        }
-    }
-    if (kl_loader_status(&b->loader) != KL_LOADER_BUSY)
-        tell_line(st, b);
+    kl_board_tell_console(st, b);
 }
 
 /* The record of a board that is refused for its locks says which board it was. */

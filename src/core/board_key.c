@@ -61,13 +61,15 @@ void kl_board_listen(struct kl_station *st, struct kl_board *b)
 {
     KL_ASSERT(b->port.state == KL_PORT_OPEN && kl_mac_is_set(&b->identity.mac));
     kl_board_talk(b, KL_TALK_DELIVERY);
-    if (b->state == KL_ST_CONFIRMING)
+    if (b->state == KL_ST_CONFIRMING) {
+        kl_console_open(&b->console);
         return; /* followed through its restart: the delivery goes on where it was */
+    }
     b->program.banner = KL_BANNER_UNSEEN;
     /* At a needle bed the time counts from the board's last word in its loader: that it is reset
        may be answered late. */
     b->program.since = st->config.fixture ? b->since : st->now;
-    kl_delivery_begin(&b->delivery, &st->config, st->fields, kl_custody_key(&b->custody), st->now);
+    kl_delivery_begin(&b->delivery, &st->config, &b->console, st->fields, &b->custody.key, st->now);
 }
 
 /* ---- the key's way out ---- */
@@ -237,9 +239,9 @@ static void proved(struct kl_station *st, struct kl_board *b, enum kl_proof proo
    bad. Read twice, it is erased, and asks again. What bears another label is not ours to erase. */
 static void holds_unknown(struct kl_station *st, struct kl_board *b, const char *label)
 {
-    bool own_label = label[0] && strcmp(label, b->custody.label) == 0;
+    bool own_label = kl_custody_key(&b->custody) && strcmp(label, pool_key(st, b)->label) == 0;
 
-    if (!kl_custody_key(&b->custody) || !own_label) {
+    if (!own_label || !label[0]) {
         kl_board_fail(st, b, KL_FAULT_HOLDS_UNKNOWN, label);
         return;
     }
@@ -286,7 +288,20 @@ static bool bears_another_label(const struct kl_station *st, const struct kl_boa
     if (!key || !kl_mac_equal(&key->mac, &b->identity.mac))
         return false;
     st->config.sha256(key->label, strlen(key->label), label);
-    return memcmp(label, news->label_digest, sizeof label) != 0;
+    return memcmp(label, news->label.digest, sizeof label) != 0;
+}
+
+/* Do these values begin with the label of the key whose secret follows? */
+static bool names_a_key(const struct kl_station *st, const struct kl_delivery_news *news)
+{
+    uint32_t at = kl_pool_find(&st->pool, &news->fingerprint);
+    uint8_t label[32];
+
+    if (at == NO_KEY)
+        return false;
+    const char *text = kl_pool_key(&st->pool, at)->label;
+    st->config.sha256(text, strlen(text), label);
+    return memcmp(label, news->label.digest, sizeof label) == 0;
 }
 
 /* The board showed a stored key without having been sent one by us in this try. */
@@ -294,11 +309,13 @@ static void settle_claim(struct kl_station *st, struct kl_board *b,
                          const struct kl_delivery_news *news)
 {
     uint32_t key = NO_KEY;
+    const char *label =
+        kl_pool_label(&st->pool, news->label.hash, news->label.digest, st->config.sha256);
 
     KL_ASSERT(was_just_started(b) && news->proof == KL_PROOF_READ_BACK);
     b->attempts.lived.already = true;
     if (bears_another_label(st, b, news)) {
-        kl_board_fail(st, b, KL_FAULT_HOLDS_UNKNOWN, news->label);
+        kl_board_fail(st, b, KL_FAULT_HOLDS_UNKNOWN, label);
         return;
     }
     switch (kl_pool_claim(&st->pool, &b->identity.mac, &news->fingerprint, &key)) {
@@ -309,10 +326,10 @@ static void settle_claim(struct kl_station *st, struct kl_board *b,
         adopt(st, b, key, news->proof);
         break;
     case KL_CLAIM_OTHERS:
-        kl_board_fail(st, b, KL_FAULT_HOLDS_OTHER_KEY, news->label);
+        kl_board_fail(st, b, KL_FAULT_HOLDS_OTHER_KEY, label);
         break;
     case KL_CLAIM_UNKNOWN:
-        holds_unknown(st, b, news->label);
+        holds_unknown(st, b, label);
         break;
     case KL_CLAIM_BUSY:
         kl_board_identify_again(st, b, "its key is still on its way in the store");
@@ -329,10 +346,11 @@ static bool key_is_own(const struct kl_station *st, const struct kl_board *b)
 
 /* It says that it has its key and shows nothing. Enough only where its word is, and only for a
    board that was sent its key by this CSV's stations. */
-static void holds_unreadable(struct kl_station *st, struct kl_board *b, enum kl_proof proof)
+static void holds_unreadable(struct kl_station *st, struct kl_board *b, enum kl_proof proof,
+                             const char *why)
 {
     if (proof == KL_PROOF_NONE || !key_is_own(st, b)) {
-        kl_board_fail(st, b, KL_FAULT_HOLDS_UNREADABLE, "");
+        kl_board_fail(st, b, KL_FAULT_HOLDS_UNREADABLE, why);
         return;
     }
     enum kl_key_state state = (enum kl_key_state)pool_key(st, b)->state;
@@ -348,7 +366,7 @@ static void holds_unreadable(struct kl_station *st, struct kl_board *b, enum kl_
 
 /* ---- what the board says ---- */
 
-static void on_start(struct kl_station *st, struct kl_board *b)
+static void on_start(struct kl_station *st, struct kl_board *b, const char *why)
 {
     bool late = st->now - b->program.since > banner_due(st);
 
@@ -365,7 +383,7 @@ static void on_start(struct kl_station *st, struct kl_board *b)
         kl_board_identify_again(st, b, "the board started again while it waited for its key");
         break;
     case KL_ST_SENDING:
-        kl_board_fail(st, b, KL_FAULT_NO_ACK, "it started again before it acknowledged");
+        kl_board_fail(st, b, KL_FAULT_NO_ACK, why);
         break;
     default:
         break; /* CONFIRMING: that is what it should do */
@@ -430,7 +448,7 @@ static bool is_somebody(const struct kl_station *st, const struct kl_board *b,
 
     return b->state == KL_ST_BOOTING && (again || unseen) &&
            (kind == KL_DELIVERY_WANTED || kind == KL_DELIVERY_CLAIMS ||
-            kind == KL_DELIVERY_CLAIMS_BLIND);
+            kind == KL_DELIVERY_MAY_CLAIM || kind == KL_DELIVERY_CLAIMS_BLIND);
 }
 
 static void handle(struct kl_station *st, struct kl_board *b, const struct kl_delivery_news *news)
@@ -440,11 +458,8 @@ static void handle(struct kl_station *st, struct kl_board *b, const struct kl_de
         return;
     }
     switch (news->kind) {
-    case KL_DELIVERY_LINE:
-        kl_tell_text(st, b, KL_NOTE_LOG, news->text);
-        break;
     case KL_DELIVERY_STARTED:
-        on_start(st, b);
+        on_start(st, b, news->text);
         break;
     case KL_DELIVERY_WANTED:
         on_wanted(st, b);
@@ -464,9 +479,13 @@ static void handle(struct kl_station *st, struct kl_board *b, const struct kl_de
         if (was_just_started(b))
             settle_claim(st, b, news);
         break;
+    case KL_DELIVERY_MAY_CLAIM:
+        if (was_just_started(b) && names_a_key(st, news))
+            settle_claim(st, b, news);
+        break;
     case KL_DELIVERY_CLAIMS_BLIND:
         if (was_just_started(b))
-            holds_unreadable(st, b, news->proof);
+            holds_unreadable(st, b, news->proof, news->text);
         break;
     case KL_DELIVERY_REFUSED:
         if (b->state == KL_ST_SENDING)
@@ -485,7 +504,7 @@ void kl_board_delivery_step(struct kl_station *st, struct kl_board *b)
 {
     struct kl_delivery_news news;
 
+    kl_board_tell_console(st, b);
     while (b->talker == KL_TALK_DELIVERY && kl_delivery_news(&b->delivery, &news))
         handle(st, b, &news);
-    kl_wipe(&news, sizeof news);
 }

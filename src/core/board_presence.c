@@ -25,6 +25,7 @@ static void start_look(struct kl_station *st, struct kl_board *b)
 {
     /* The ROM loader at the first rate is enough to read a MAC. */
     struct kl_loader_setup setup = {
+        .console = &b->console,
         .link = b->port.kind,
         .memory.reset = b->presence.misses % 2 ? KL_RESET_AUTO : b->place.memory.reset,
         .baud_max = 115200,
@@ -42,6 +43,7 @@ static void start_look(struct kl_station *st, struct kl_board *b)
 static void end_look(struct kl_station *st, struct kl_board *b)
 {
     KL_ASSERT(b->talker == KL_TALK_PRESENCE);
+    kl_console_open(&b->console); /* what a board says that is not at work concerns nobody */
     kl_board_talk(b, KL_TALK_NONE);
     kl_presence_wait(&b->presence, st->now + LOOK_EACH);
 }

@@ -1,4 +1,4 @@
-#include "keyline/bootlog.h"
+#include "bootlog.h"
 
 #include <string.h>
 
@@ -58,6 +58,7 @@ enum {
 /* The place behind the first `text` in the line; NULL if it is not there. */
 static const char *after(const char *line, const char *end, const char *text, size_t size)
 {
+    KL_ASSERT(line <= end);
     for (; (size_t)(end - line) >= size; line++)
         if (memcmp(line, text, size) == 0)
             return line + size;
@@ -81,10 +82,24 @@ static bool matches(const char *line, const char *end, const char *pattern)
     return line != NULL;
 }
 
+/* The line is the pattern's own, up to a stray byte, and not just one that holds it: bootloader and
+   ESP-IDF put a level and a time before theirs. */
+static bool is_near_begin(const char *line, const char *end, const char *pattern)
+{
+    size_t part = strcspn(pattern, "*");
+    KL_ASSERT(part > 0);
+    const char *found = after(line, end, pattern, part);
+
+    if (end - line > 3 && memchr("IWED", line[0], 4) && line[1] == ' ' && line[2] == '(')
+        return true;
+    return found && found - (ptrdiff_t)part - line <= 2;
+}
+
 /* ---- what was wrong ---- */
 
 static unsigned rank(enum kl_reason reason)
 {
+    KL_ASSERT(reason < KL_FAULT_COUNT);
     unsigned i = 0;
 
     while (i < PATTERNS && patterns[i].reason != reason)
@@ -92,24 +107,16 @@ static unsigned rank(enum kl_reason reason)
     return i;
 }
 
-static void keep_line(struct kl_bootlog *b, const char *line, size_t size)
+static void sight(struct kl_bootlog *b, const struct pattern *p)
 {
-    size_t n = size < sizeof b->detail - 1 ? size : sizeof b->detail - 1;
-
-    for (size_t i = 0; i < n; i++)
-        b->detail[i] = (uint8_t)line[i] < ' ' || (uint8_t)line[i] >= 0x7f ? '.' : line[i];
-    b->detail[n] = '\0';
-}
-
-static void sight(struct kl_bootlog *b, const struct pattern *p, const char *line, size_t size)
-{
+    KL_ASSERT(p >= patterns && p < patterns + PATTERNS);
     if (p->reason != b->reason) {
         if (rank(p->reason) > rank(b->reason))
             return;
         b->reason = p->reason;
         b->times = 0;
         b->conclusive = false;
-        keep_line(b, line, size);
+        b->named = true;
     } else if (p->per_start && b->times > 0 && b->at == b->banners) {
         return;
     }
@@ -118,16 +125,18 @@ static void sight(struct kl_bootlog *b, const struct pattern *p, const char *lin
     b->conclusive |= p->needed != LATE && b->times >= p->needed;
 }
 
-static void sight_reason(struct kl_bootlog *b, enum kl_reason reason, const char *line, size_t size)
+static void sight_reason(struct kl_bootlog *b, enum kl_reason reason)
 {
-    sight(b, &patterns[rank(reason)], line, size);
+    KL_ASSERT(rank(reason) < PATTERNS);
+    sight(b, &patterns[rank(reason)]);
 }
 
 static void look_for_faults(struct kl_bootlog *b, const char *line, size_t size)
 {
     for (unsigned i = 0; i < PATTERNS; i++) {
         if (patterns[i].text && matches(line, line + size, patterns[i].text)) {
-            sight(b, &patterns[i], line, size);
+            sight(b, &patterns[i]);
+            b->known = is_near_begin(line, line + size, patterns[i].text);
             b->waiting_for_download |= patterns[i].reason == KL_FAULT_STILL_IN_LOADER;
             return;
         }
@@ -167,6 +176,7 @@ static bool read_number(const char *s, const char *end, unsigned base, unsigned 
 {
     const char *first = s;
 
+    KL_ASSERT(s <= end && (base == 10 || base == 16));
     for (*value = 0; s < end; s++) {
         unsigned digit = is_digit(*s)                           ? (unsigned)(*s - '0')
                          : base == 16 && *s >= 'a' && *s <= 'f' ? (unsigned)(*s - 'a' + 10)
@@ -180,6 +190,7 @@ static bool read_number(const char *s, const char *end, unsigned base, unsigned 
 
 static enum kl_boot_mode mode_of_name(const char *name, const char *end)
 {
+    KL_ASSERT(name && name <= end);
     if (after_text(name, end, "DOWNLOAD") || after_text(name, end, "UART_BOOT"))
         return KL_BOOT_DOWNLOAD;
     if (after_text(name, end, "SPI_FAST_FLASH_BOOT"))
@@ -226,8 +237,9 @@ static struct reset_line read_esp8266_reset(const char *line, const char *end)
     return r;
 }
 
-static void note_start(struct kl_bootlog *b, const char *line, size_t size, kl_us now)
+static void note_start(struct kl_bootlog *b, kl_us now)
 {
+    KL_ASSERT(b->last_banner <= now);
     if (b->banners++ == 0)
         b->first_banner = now;
     b->last_banner = now;
@@ -240,7 +252,7 @@ static void note_start(struct kl_bootlog *b, const char *line, size_t size, kl_u
     if (b->starts[0] == KL_NEVER || now - b->starts[0] > KL_LOOP_TIME)
         return;
     if (b->reason == KL_FAULT_NONE)
-        sight_reason(b, KL_FAULT_BOOT_LOOP, line, size);
+        sight_reason(b, KL_FAULT_BOOT_LOOP);
     b->conclusive = true;
 }
 
@@ -252,6 +264,7 @@ static bool take_banner(struct kl_bootlog *b, const char *line, size_t size, kl_
     struct reset_line reset = read_reset(line, end);
     bool old_chip = !reset.found;
 
+    KL_ASSERT(!b->head_open || b->banners > 0);
     if (old_chip)
         reset = read_esp8266_reset(line, end);
     if (!head && !reset.found)
@@ -260,16 +273,16 @@ static bool take_banner(struct kl_bootlog *b, const char *line, size_t size, kl_
                   b->app_lines <= BANNER_LINES;
     *is_new = !second;
     if (!second)
-        note_start(b, line, size, now);
+        note_start(b, now);
     b->head_open = head && !reset.found;
     if (!reset.found)
         return true;
     b->reset_reason = (uint8_t)reset.reason;
     b->mode = reset.mode;
     if (!old_chip && reset.reason == 15)
-        sight_reason(b, KL_FAULT_BROWNOUT, line, size);
+        sight_reason(b, KL_FAULT_BROWNOUT);
     if (b->mode == KL_BOOT_OTHER)
-        sight_reason(b, KL_FAULT_BAD_STRAPS, line, size);
+        sight_reason(b, KL_FAULT_BAD_STRAPS);
     return true;
 }
 
@@ -282,7 +295,6 @@ void kl_bootlog_alive(struct kl_bootlog *b)
     b->reason = KL_FAULT_NONE;
     b->conclusive = false;
     b->times = 0;
-    b->detail[0] = '\0';
 }
 
 void kl_bootlog_reset(struct kl_bootlog *b)
@@ -295,7 +307,10 @@ bool kl_bootlog_line(struct kl_bootlog *b, const char *line, size_t size, kl_us 
 {
     bool is_new = false;
 
-    if (take_banner(b, line, size, now, &is_new))
+    KL_ASSERT(b && (line || size == 0));
+    b->named = b->known = false;
+    b->banner = take_banner(b, line, size, now, &is_new);
+    if (b->banner)
         return is_new;
     if (size > 0)
         b->app_lines++;

@@ -19,17 +19,18 @@
 #define CORE_DELIVERY_H
 
 #include "custody.h"
+#include "handover.h"
 #include "keyline/station.h"
 
 enum kl_delivery_news_kind {
-    KL_DELIVERY_LINE,         /* a line for the log, masked: text */
-    KL_DELIVERY_STARTED,      /* the chip started again */
+    KL_DELIVERY_STARTED,      /* the chip started again; text: if it was expected to acknowledge */
     KL_DELIVERY_WANTED,       /* the board waits for a key; said again for as long as it does */
     KL_DELIVERY_ACKNOWLEDGED, /* it took what was sent; `proof` if its word is enough */
     KL_DELIVERY_PROVED,       /* it holds what was sent: proof */
     KL_DELIVERY_DIFFERS,      /* it holds something else than was sent */
     KL_DELIVERY_CLAIMS,       /* it shows a key, and was sent none: fingerprint, label, proof */
-    KL_DELIVERY_CLAIMS_BLIND, /* it says that it has a key and shows none; `proof` as above */
+    KL_DELIVERY_MAY_CLAIM,    /* the same, if these were no lines of its log: more may come */
+    KL_DELIVERY_CLAIMS_BLIND, /* it says that it has a key and shows none: text; `proof` as above */
     KL_DELIVERY_REFUSED,      /* it does not take the key: text */
     KL_DELIVERY_TROUBLE,      /* it told why it can't go on: reason, text */
     KL_DELIVERY_SILENT,       /* what is waited for did not come in time: reason, text */
@@ -40,8 +41,7 @@ struct kl_delivery_news {
     enum kl_proof proof;
     enum kl_reason reason;
     struct kl_fingerprint fingerprint;
-    uint8_t label_digest[32]; /* CLAIMS: SHA-256 of the label that it shows */
-    char label[KL_LABEL_MAX + 1];
+    struct kl_handover_first label; /* CLAIMS, MAY_CLAIM: what it shows as its label */
     char text[KL_TEXT_MAX];
 };
 
@@ -60,10 +60,12 @@ struct kl_delivery {
 /* The state of a board's life whose end is this delivery's turn. */
 enum kl_state kl_delivery_after(const struct kl_delivery *d);
 
-/* A talk with the board begins. `known` is the key that the pool knows it by, to compare and mask
-   what it shows; NULL = none. `fields`: of a key of this CSV, 0 = unknown. */
+/* A talk with the board begins, through its console. `known` is where custody keeps the key that
+   the pool knows it by, to compare what it shows; empty as long as there is none. `fields`: of a
+   key of this CSV, 0 = unknown. */
 void kl_delivery_begin(struct kl_delivery *d, const struct kl_station_config *config,
-                       unsigned fields, const struct kl_key *known, kl_us now);
+                       struct kl_console *console, unsigned fields, const struct kl_key *known,
+                       kl_us now);
 /* Would the board take a key at this very moment? */
 bool kl_delivery_is_wanted(const struct kl_delivery *d);
 /* Only if it is wanted, and its reservation is durable. */
@@ -71,11 +73,8 @@ void kl_delivery_send(struct kl_delivery *d, const struct kl_key *key, kl_us now
 /* Nothing of the key is kept. Legal in every state. */
 void kl_delivery_end(struct kl_delivery *d);
 
-/* At most KL_DELIVERY_PORTION bytes; pull the news after each. */
-enum {
-    KL_DELIVERY_PORTION = 128
-};
-void kl_delivery_rx(struct kl_delivery *d, const uint8_t *data, size_t size, kl_us now);
+/* Takes bytes up to the end of one line and returns how many; pull the news after each call. */
+size_t kl_delivery_rx(struct kl_delivery *d, const uint8_t *data, size_t size, kl_us now);
 void kl_delivery_tick(struct kl_delivery *d, kl_us now);
 kl_us kl_delivery_deadline(const struct kl_delivery *d);
 bool kl_delivery_next(struct kl_delivery *d, struct kl_io *out); /* the only way of a key's bytes */

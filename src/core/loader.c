@@ -9,7 +9,7 @@
 static const struct kl_loader_step *const plans[] = {
     [KL_LOADER_CONNECT] = ldr_connect_plan, [KL_LOADER_IDENTIFY] = ldr_identify_plan,
     [KL_LOADER_FLASH] = ldr_flash_plan,     [KL_LOADER_VERIFY] = ldr_verify_plan,
-    [KL_LOADER_RUN] = ldr_run_plan,
+    [KL_LOADER_SAME] = ldr_same_plan,       [KL_LOADER_RUN] = ldr_run_plan,
 };
 
 /* ---- the walk ---- */
@@ -232,44 +232,28 @@ void ldr_note(struct kl_loader *l, const char *format, ...)
     va_end(args);
 }
 
-static void end_line(struct kl_loader *l)
-{
-    size_t size = l->said.line_size;
-
-    l->said.line_size = 0;
-    if (size > 0 && l->said.line[size - 1] == '\r')
-        size--;
-    if (kl_bootlog_line(&l->said.bootlog, l->said.line, size, l->now) && l->connect.connected)
-        ldr_fail(l, KL_FAULT_BOARD_CHANGED, "the chip restarted by itself");
-}
-
 void ldr_take_text(struct kl_loader *l, uint8_t byte)
 {
+    struct kl_said line;
+
     if (l->wire.hears == KL_HEARS_FRAMES)
         return;
-    if (l->said.text_size == KL_LOADER_TEXT_MAX) {
-        /* Nobody takes it: what is newest tells most. */
-        l->said.text_size = KL_LOADER_TEXT_MAX / 2;
-        memmove(l->said.text, l->said.text + KL_LOADER_TEXT_MAX / 2, KL_LOADER_TEXT_MAX / 2);
-    }
-    l->said.text[l->said.text_size++] = (char)byte;
-    if (byte != '\n' && l->said.line_size < KL_LOADER_LINE_MAX)
-        l->said.line[l->said.line_size++] = (char)byte;
-    if (byte == '\n')
-        end_line(l);
+    kl_console_take(l->setup.console, &byte, 1, l->now, &line);
+    if (line.restart && l->connect.connected)
+        ldr_fail(l, KL_FAULT_BOARD_CHANGED, "the chip restarted by itself");
 }
 
 void ldr_forget_text(struct kl_loader *l)
 {
-    kl_bootlog_reset(&l->said.bootlog);
-    l->said.line_size = 0;
+    kl_console_restart(l->setup.console);
+    kl_console_drop_line(l->setup.console);
 }
 
 /* ---- public ---- */
 
 void kl_loader_init(struct kl_loader *l, const struct kl_loader_setup *setup)
 {
-    KL_ASSERT(setup->baud_max >= FIRST_BAUD);
+    KL_ASSERT(setup->console && setup->baud_max >= FIRST_BAUD);
     memset(l, 0, offsetof(struct kl_loader, wire.tx));
     l->setup = *setup;
     l->stub.failed = l->setup.memory.stub_rests || l->setup.memory.stub_deaths >= DEATHS_MAX;
@@ -280,13 +264,12 @@ void kl_loader_init(struct kl_loader *l, const struct kl_loader_setup *setup)
     l->deadline = KL_NEVER;
     l->walk.status = KL_LOADER_DONE;
     kl_slip_reset(&l->wire.slip);
-    kl_bootlog_reset(&l->said.bootlog);
 }
 
 void kl_loader_start(struct kl_loader *l, enum kl_loader_task task, const struct kl_bundle *bundle,
                      kl_us now)
 {
-    KL_ASSERT(task > KL_LOADER_IDLE && task <= KL_LOADER_RUN);
+    KL_ASSERT(task > KL_LOADER_IDLE && task <= KL_LOADER_SAME);
     KL_ASSERT(l->walk.status != KL_LOADER_BUSY);
     KL_ASSERT(task == KL_LOADER_CONNECT || l->connect.connected);
     KL_ASSERT(bundle || (task != KL_LOADER_FLASH && task != KL_LOADER_VERIFY));
@@ -360,16 +343,6 @@ const struct kl_loader_progress *kl_loader_progress(const struct kl_loader *l)
 const struct kl_loader_memory *kl_loader_memory(const struct kl_loader *l)
 {
     return &l->setup.memory;
-}
-
-size_t kl_loader_text(struct kl_loader *l, char *out, size_t size)
-{
-    size_t n = l->said.text_size < size ? l->said.text_size : size;
-
-    memcpy(out, l->said.text, n);
-    memmove(l->said.text, l->said.text + n, l->said.text_size - n);
-    l->said.text_size = (uint16_t)(l->said.text_size - n);
-    return n;
 }
 
 bool kl_loader_note(struct kl_loader *l, char out[KL_TEXT_MAX])

@@ -68,7 +68,7 @@ bool ldr_is_ready_early(const struct kl_loader *l)
 
     return l->walk.step->begin == step_reset && l->op.kind == KL_LOADER_OP_WAIT &&
            r->kind == RESET_WAIT && r[1].kind == RESET_LINES && r[2].kind == RESET_END &&
-           l->said.bootlog.waiting_for_download;
+           kl_console_boot(l->setup.console)->waiting_for_download;
 }
 
 static enum ldr_move step_reset(struct kl_loader *l)
@@ -143,7 +143,7 @@ bool ldr_took_last_sync_reply(struct kl_loader *l, const uint8_t *frame, size_t 
 
 static void look_at_boot_text(struct kl_loader *l)
 {
-    const struct kl_bootlog *b = &l->said.bootlog;
+    const struct kl_bootlog *b = kl_console_boot(l->setup.console);
 
     l->connect.saw_download |= b->mode == KL_BOOT_DOWNLOAD || b->waiting_for_download;
     l->connect.saw_program |= b->mode == KL_BOOT_FLASH && !b->waiting_for_download;
@@ -159,7 +159,7 @@ static enum ldr_move fail_to_connect(struct kl_loader *l)
     if (l->connect.saw_program)
         return ldr_fail(l, KL_FAULT_WRONG_BOOT_MODE, "%u attempts", l->connect.attempt);
     if (l->connect.saw_other)
-        return ldr_fail(l, KL_FAULT_BAD_STRAPS, "%s", l->said.bootlog.detail);
+        return ldr_fail(l, KL_FAULT_BAD_STRAPS, "%s", kl_console_detail(l->setup.console));
     return ldr_fail(l, KL_FAULT_NO_SYNC, "%u attempts", l->connect.attempt);
 }
 
@@ -207,7 +207,7 @@ static enum ldr_move be_connected(struct kl_loader *l, enum kl_loader_outcome ou
     l->connect.connected = true;
     l->identity.stub = l->connect.looks_like_stub;
     l->setup.memory.reset = l->connect.strategy;
-    l->connect.resets = l->said.bootlog.banners > 0;
+    l->connect.resets = kl_console_boot(l->setup.console)->banners > 0;
     if (l->connect.attempt > 0)
         ldr_note(l, "connected at attempt %u, reset: %s", l->connect.attempt + 1,
                  kl_reset_name(l->connect.strategy));

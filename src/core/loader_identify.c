@@ -549,3 +549,41 @@ const struct kl_loader_step ldr_identify_plan[] = {
     [ON_TO_STUB] = {on_to_stub, NULL, {ldr_stub_plan}},
     PLAN_END,
 };
+
+/* ---- is it still the same? ---- */
+
+enum {
+    SAME_START,
+    SAME_REG,
+    SAME_JUDGE
+};
+
+/* The ESP8266 has nothing that could be locked. */
+static enum ldr_move start_same(struct kl_loader *l)
+{
+    KL_ASSERT(l->chip && l->chip->id != KL_CHIP_ESP8266);
+    l->identify.reg_count = 0;
+    l->identify.reg_index = 0;
+    add_reg(l, l->chip->mac_reg);
+    add_reg(l, l->chip->mac_reg + 4);
+    return MOVE_NEXT;
+}
+
+static enum ldr_move judge_same(struct kl_loader *l)
+{
+    struct kl_mac now = read_mac(l);
+    char text[18];
+
+    KL_ASSERT(kl_mac_is_set(&l->identity.mac));
+    if (kl_mac_equal(&now, &l->identity.mac))
+        return MOVE_DONE;
+    kl_mac_format(&now, text);
+    return ldr_fail(l, KL_FAULT_BOARD_CHANGED, "now %s", text);
+}
+
+const struct kl_loader_step ldr_same_plan[] = {
+    [SAME_START] = {start_same, NULL, {NULL}},
+    [SAME_REG] = {ask_reg, got_reg, {NULL}},
+    [SAME_JUDGE] = {judge_same, NULL, {NULL}},
+    PLAN_END,
+};

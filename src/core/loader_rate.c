@@ -259,7 +259,7 @@ static enum ldr_move rate_proved(struct kl_loader *l, enum kl_loader_outcome out
         if (++l->rate.proofs < wanted)
             return MOVE_AGAIN;
         l->wire.hears = KL_HEARS_ALL;
-        l->said.line_size = 0;
+        kl_console_drop_line(l->setup.console);
         if (l->identity.baud > FIRST_BAUD)
             ldr_note(l, "%u baud", l->identity.baud);
         return MOVE_DONE;

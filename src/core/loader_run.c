@@ -190,7 +190,7 @@ static enum ldr_move bite(struct kl_loader *l)
     if (!may_use_watchdog(l) || !(always || (l->leave.pin_is_low && !l->leave.is_forced)))
         return MOVE_NEXT;
     l->wire.hears = KL_HEARS_ALL;
-    l->said.text_size = 0;
+    kl_console_drop_line(l->setup.console);
     ldr_write_regs(l, writes, 4);
     l->op.tries = 1; /* the answer may not come any more */
     l->deadline = l->now + KL_MS(500) + ldr_link_allowance(l);
@@ -232,7 +232,7 @@ static enum ldr_move lines_stepped(struct kl_loader *l, enum kl_loader_outcome o
     }
     /* What came before the chip was held in reset is not of its program. */
     if (l->leave.reset->kind == RESET_LINES && l->leave.reset->rts)
-        l->said.text_size = 0;
+        kl_console_drop_line(l->setup.console);
     l->leave.reset++;
     return MOVE_AGAIN;
 }

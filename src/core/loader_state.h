@@ -15,6 +15,8 @@
  *
  * VERIFY: MD5 of every region.
  *
+ * SAME: the MAC is read once more: it is still this chip.
+ *
  * RUN: rate back to 115200, hard reset into the program.
  *
  * How, and which traps are avoided: docs/loader.md. Facts: docs/esp-serial-protocol.md.
@@ -22,22 +24,20 @@
 #ifndef KEYLINE_LOADER_STATE_H
 #define KEYLINE_LOADER_STATE_H
 
-#include "keyline/bootlog.h"
 #include "keyline/bundle.h"
 #include "keyline/efuse.h"
 #include "keyline/io.h"
 #include "keyline/loader.h"
 
+#include "console.h"
 #include "slip.h"
 
 enum {
     KL_BLOCK_MAX = 0x4000,
     /* header, data header and a block, every byte escaped, two delimiters and a spare one */
     KL_LOADER_TX_MAX = 2 * (8 + 16 + KL_BLOCK_MAX) + 3,
-    KL_LOADER_TEXT_MAX = 1024,
     KL_LOADER_NOTES = 4,
     KL_LOADER_NOTE_MAX = 96,
-    KL_LOADER_LINE_MAX = 160,
     KL_LOADER_REGS_MAX = 20,
 };
 
@@ -48,6 +48,7 @@ enum kl_loader_task {
     KL_LOADER_FLASH,
     KL_LOADER_VERIFY,
     KL_LOADER_RUN,
+    KL_LOADER_SAME, /* not one of the usual way */
 };
 
 enum kl_loader_status {
@@ -91,6 +92,7 @@ struct kl_loader_memory {
 };
 
 struct kl_loader_setup {
+    struct kl_console *console; /* hears what stands between frames; it outlives the loader */
     enum kl_link_kind link;
     struct kl_loader_memory memory;
     const struct kl_stubs *stubs; /* NULL: ROM loader alone */
@@ -297,14 +299,6 @@ struct kl_loader_leave {
     bool pin_is_low, is_forced;
 };
 
-/* Text outside of frames. */
-struct kl_loader_said {
-    uint16_t line_size, text_size;
-    struct kl_bootlog bootlog;
-    char line[KL_LOADER_LINE_MAX];
-    char text[KL_LOADER_TEXT_MAX];
-};
-
 struct kl_loader_notes {
     uint8_t first, count;
     char text[KL_LOADER_NOTES][KL_LOADER_NOTE_MAX];
@@ -331,7 +325,6 @@ struct kl_loader {
     struct kl_loader_aside aside;
     struct kl_loader_flash flash;
     struct kl_loader_leave leave;
-    struct kl_loader_said said;
     struct kl_loader_notes notes;
     struct kl_loader_wire wire;
 };
@@ -343,6 +336,8 @@ void kl_loader_init(struct kl_loader *l, const struct kl_loader_setup *setup);
 /* `bundle` is needed for FLASH and VERIFY and must outlive them; NULL otherwise. */
 void kl_loader_start(struct kl_loader *l, enum kl_loader_task task, const struct kl_bundle *bundle,
                      kl_us now);
+/* Text outside of frames (boot log, panics) goes to the console. After RUN is done, received bytes
+   are no longer the loader's: feed them to the handover. */
 void kl_loader_rx(struct kl_loader *l, const uint8_t *data, size_t size, kl_us now);
 /* The oldest LINES or BAUD request is done (or refused by the adapter: ok = false). WRITE
    completions are not reported here. */
@@ -360,9 +355,6 @@ const struct kl_identity *kl_loader_identity(const struct kl_loader *l);
 const struct kl_loader_progress *kl_loader_progress(const struct kl_loader *l);
 /* What to hand to the next kl_loader_init in this place; valid once a task has ended. */
 const struct kl_loader_memory *kl_loader_memory(const struct kl_loader *l);
-/* Takes up to `size` bytes of text seen outside of frames (boot log, panics); 0 if none. After RUN
-   is done, received bytes are no longer the loader's: feed them to the handover. */
-size_t kl_loader_text(struct kl_loader *l, char *out, size_t size);
 /* One line for the log about what was just done ("stub running", "921600 baud"); false if none. */
 bool kl_loader_note(struct kl_loader *l, char out[KL_TEXT_MAX]);
 

@@ -342,7 +342,7 @@ static enum ldr_move hail(struct kl_loader *l)
 static enum ldr_move hailed(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
     l->wire.hears = KL_HEARS_ALL;
-    l->said.line_size = 0;
+    kl_console_drop_line(l->setup.console);
     if (ldr_is_magic(l, outcome) && l->reply.status_size == 2) {
         l->identity.stub = true;
         l->setup.memory.stub_returns = l->chip->id;

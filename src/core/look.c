@@ -3,6 +3,7 @@
 #include "loader_state.h"
 
 struct kl_look {
+    struct kl_console console; /* what the board says meanwhile is told to nobody */
     struct kl_loader loader;
     enum kl_loader_task task;
     struct kl_fault fault;
@@ -44,10 +45,12 @@ static void go_on(struct kl_look *k, kl_us now)
 
 void kl_look_start(struct kl_look *k, enum kl_link_kind link, kl_us now)
 {
-    struct kl_loader_setup setup = {.link = link, .baud_max = 115200, .only_look = true};
+    struct kl_loader_setup setup = {
+        .console = &k->console, .link = link, .baud_max = 115200, .only_look = true};
 
     k->fault = (struct kl_fault){0};
     k->over = false;
+    kl_console_init(&k->console, NULL, NULL);
     kl_loader_init(&k->loader, &setup);
     run(k, KL_LOADER_CONNECT, now);
     go_on(k, now);

@@ -1,4 +1,4 @@
-#include "keyline/mask.h"
+#include "mask.h"
 
 #include <string.h>
 
@@ -45,11 +45,13 @@ static bool is_separator(char c)
 
 static unsigned hex_value(char c)
 {
+    KL_ASSERT(is_hex(c));
     return (unsigned)(is_digit(c) ? c - '0' : lower(c) - 'a' + 10);
 }
 
 static void hide(struct text *t, size_t from, size_t to)
 {
+    KL_ASSERT(from <= to && to <= t->size);
     for (size_t i = from; i < to; i++)
         t->hide[i] = !t->label[i];
 }
@@ -59,6 +61,7 @@ static size_t prefix_at(const char *s, size_t size, size_t i)
 {
     bool starts = i == 0 || !is_alnum(s[i - 1]);
 
+    KL_ASSERT(i <= size);
     if (starts && i + 2 < size && s[i] == '0' && lower(s[i + 1]) == 'x' && is_hex(s[i + 2]))
         return 2;
     if (i > 0 && s[i - 1] == '\\' && i + 1 < size && s[i] == 'x' && is_hex(s[i + 1]))
@@ -85,6 +88,7 @@ static unsigned gram(const char *s)
 
 static void compact(struct compact *c, const char *s, size_t size)
 {
+    KL_ASSERT(size <= LINE);
     c->size = 0;
     for (size_t i = 0; i < size; i++) {
         size_t prefix = prefix_at(s, size, i);
@@ -99,6 +103,7 @@ static void compact(struct compact *c, const char *s, size_t size)
 
 static void index_grams(struct compact *c)
 {
+    KL_ASSERT(c->size <= LINE);
     memset(c->grams, 0, sizeof c->grams);
     for (size_t i = 0; i + GRAM <= c->size; i++) {
         unsigned g = gram(c->text + i);
@@ -119,6 +124,7 @@ static void hide_parts_from(struct text *t, const struct compact *line, const ch
 {
     size_t enough = size < PART ? size : PART;
 
+    KL_ASSERT(from < size && enough >= GRAM);
     for (size_t i = 0; i + enough <= line->size; i++) {
         size_t run = 0;
         if (i > 0 && from > 0 && line->text[i - 1] == needle[from - 1])
@@ -134,6 +140,7 @@ static void hide_parts_from(struct text *t, const struct compact *line, const ch
 /* A needle of two or three characters counts only as a whole word. */
 static void hide_word(struct text *t, const char *word, size_t size)
 {
+    KL_ASSERT(size > 1 && size < GRAM);
     for (size_t i = 0; i + size <= t->size; i++) {
         size_t n = 0;
         if ((i > 0 && is_alnum(t->line[i - 1])) ||
@@ -148,6 +155,7 @@ static void hide_word(struct text *t, const char *word, size_t size)
 
 static void hide_needle(struct text *t, const struct compact *line, const char *needle, size_t size)
 {
+    KL_ASSERT(size <= NEEDLE && line->size <= t->size);
     if (size < GRAM) {
         if (size > 1)
             hide_word(t, needle, size);
@@ -164,6 +172,7 @@ typedef size_t spell_fn(const uint8_t *bytes, size_t size, char *out);
 
 static size_t spell_hex(const uint8_t *bytes, size_t size, char *out)
 {
+    KL_ASSERT(2 * size <= NEEDLE);
     for (size_t i = 0; i < size; i++) {
         out[2 * i] = HEX[bytes[i] >> 4];
         out[2 * i + 1] = HEX[bytes[i] & 15];
@@ -174,6 +183,7 @@ static size_t spell_hex(const uint8_t *bytes, size_t size, char *out)
 /* Least significant byte first, as LoRaWAN stacks print keys and EUIs. */
 static size_t spell_reversed(const uint8_t *bytes, size_t size, char *out)
 {
+    KL_ASSERT(2 * size <= NEEDLE);
     for (size_t i = 0; i < size; i++)
         spell_hex(bytes + size - 1 - i, 1, out + 2 * i);
     return 2 * size;
@@ -184,6 +194,7 @@ static size_t spell_unpadded(const uint8_t *bytes, size_t size, char *out)
 {
     size_t n = 0;
 
+    KL_ASSERT(2 * size <= NEEDLE);
     for (size_t i = 0; i < size; i++) {
         if (bytes[i] >> 4)
             out[n++] = HEX[bytes[i] >> 4];
@@ -196,6 +207,7 @@ static size_t spell_decimal(const uint8_t *bytes, size_t size, char *out)
 {
     size_t n = 0;
 
+    KL_ASSERT(3 * size <= NEEDLE);
     for (size_t i = 0; i < size; i++) {
         if (bytes[i] >= 100)
             out[n++] = (char)('0' + bytes[i] / 100);
@@ -255,6 +267,7 @@ static void hide_spellings(struct text *t, const struct compact *line, const uin
                      {spell_decimal, PART}};
     char needle[NEEDLE];
 
+    KL_ASSERT(size <= KL_LINE_MAX);
     for (size_t i = 0; i < sizeof spellings / sizeof spellings[0]; i++) {
         size_t length = spellings[i].spell(bytes, size, needle);
         if (length >= spellings[i].least)
@@ -268,6 +281,7 @@ static void hide_field(struct text *t, const struct compact *line, struct kl_spa
     struct compact plain;
     uint8_t bytes[KL_LINE_MAX];
 
+    KL_ASSERT(field.size > 0 && field.size <= KL_LINE_MAX);
     compact(&plain, (const char *)field.data, field.size);
     hide_needle(t, line, plain.text, plain.size);
     hide_spellings(t, line, field.data, field.size);
@@ -280,6 +294,7 @@ static void hide_key(struct text *t, const struct kl_key *key)
 {
     struct compact line;
 
+    KL_ASSERT(key->count > 0 && key->count <= KL_FIELDS_MAX);
     compact(&line, t->line, t->size);
     index_grams(&line);
     for (unsigned i = 1; i < key->count; i++)
@@ -348,6 +363,7 @@ static char separator_between(const struct text *t, size_t from, size_t to)
 {
     char kind = ' ';
 
+    KL_ASSERT(from <= to && to <= t->size);
     for (size_t i = from; i < to; i++) {
         if ((uint8_t)t->line[i] <= ' ' || t->line[i] == '\\')
             continue;
@@ -393,6 +409,7 @@ static void hide_character_column(struct text *t, size_t from)
 /* Follows a row from its first group and hides it if it is long. Returns where it ends. */
 static size_t hide_row(struct text *t, struct group first)
 {
+    KL_ASSERT(first.start < first.end && first.end <= t->size && first.digits > 0);
     struct group g = first, next;
     size_t bytes = (first.digits + 1) / 2;
     bool addresses = looks_like_address(&first);
@@ -458,6 +475,7 @@ static bool names_secret(const char *name, size_t size)
 /* "name: value" to the end of the line, "name=value" to the next blank. */
 static void hide_value(struct text *t, size_t sign)
 {
+    KL_ASSERT(sign < t->size);
     size_t i = sign + 1;
     size_t end = t->size;
 
@@ -489,6 +507,7 @@ static void hide_named_values(struct text *t)
 /* Length of the well-formed, printable UTF-8 character at s, or 0. */
 static size_t utf8_length(const uint8_t *s, size_t size)
 {
+    KL_ASSERT(size > 0);
     size_t length = s[0] < 0x80 ? 1 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
     static const uint32_t lowest[] = {0, 0, 0xa0, 0x800, 0x10000};
     uint32_t code = s[0] & (0xffu >> (length + 1));
@@ -518,6 +537,7 @@ static char printable(char c)
 
 static bool put_out(char *out, size_t *used, size_t capacity, const char *s, size_t size)
 {
+    KL_ASSERT(*used <= capacity && size > 0);
     if (size > capacity - *used)
         return false;
     memcpy(out + *used, s, size);
@@ -525,18 +545,16 @@ static bool put_out(char *out, size_t *used, size_t capacity, const char *s, siz
     return true;
 }
 
-/* True if there was something to hide. */
-static bool write_out(const struct text *t, char *out, size_t *used, size_t capacity)
+static size_t write_out(const struct text *t, char *out, size_t capacity)
 {
     static const char masked[] = "[masked]";
-    bool any = false;
+    size_t used = 0;
 
     for (size_t i = 0; i < t->size;) {
         if (t->hide[i]) {
-            any = true;
             while (i < t->size && t->hide[i])
                 i++;
-            if (!put_out(out, used, capacity, masked, sizeof masked - 1))
+            if (!put_out(out, &used, capacity, masked, sizeof masked - 1))
                 break;
             continue;
         }
@@ -545,20 +563,19 @@ static bool write_out(const struct text *t, char *out, size_t *used, size_t capa
             if (t->hide[i + n])
                 length = 0;
         char c = length == 0 ? '?' : printable(t->line[i]);
-        if (!put_out(out, used, capacity, length > 1 ? t->line + i : &c, length ? length : 1))
+        if (!put_out(out, &used, capacity, length > 1 ? t->line + i : &c, length ? length : 1))
             break;
         i += length ? length : 1;
     }
-    return any;
+    return used;
 }
 
-bool kl_mask_line(char *line, size_t *size, size_t capacity, const struct kl_key *key)
+size_t kl_mask_line(char *out, size_t capacity, const char *line, size_t size,
+                    const struct kl_key *key)
 {
-    struct text t = {.line = line, .size = *size < LINE ? *size : LINE};
-    char out[LINE + 64];
-    size_t used = 0;
+    struct text t = {.line = line, .size = size < LINE ? size : LINE};
 
-    KL_ASSERT(*size <= capacity);
+    KL_ASSERT(line + size <= out || out + capacity <= line);
     if (key) {
         note_label(&t, kl_key_field(key, 0));
         hide_key(&t, key);
@@ -566,10 +583,7 @@ bool kl_mask_line(char *line, size_t *size, size_t capacity, const struct kl_key
     hide_solid_hex(&t);
     hide_rows(&t);
     hide_named_values(&t);
-    bool any = write_out(&t, out, &used, capacity < sizeof out ? capacity : sizeof out);
-    memcpy(line, out, used);
-    *size = used;
-    return any;
+    return write_out(&t, out, capacity);
 }
 
 size_t kl_mask_strip_escapes(char *line, size_t size)

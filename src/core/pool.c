@@ -25,11 +25,7 @@ static uint32_t slot_of_fingerprint(const struct kl_pool *p, const struct kl_fin
 
 static uint32_t slot_of_mac(const struct kl_pool *p, const struct kl_mac *mac)
 {
-    uint32_t hash = 2166136261u;
-
-    for (size_t i = 0; i < sizeof mac->b; i++)
-        hash = (hash ^ mac->b[i]) * 16777619u;
-    return (hash ^ hash >> 15) & (p->memory.table_size - 1);
+    return kl_pool_fold(kl_hash(mac->b, sizeof mac->b)) & (p->memory.table_size - 1);
 }
 
 static uint32_t next_slot(const struct kl_pool *p, uint32_t slot)
@@ -583,4 +579,21 @@ bool kl_pool_operator_release(struct kl_pool *p, uint32_t key)
     leave_state(p, key);
     enter(p, key, KL_KEY_RELEASING);
     return true;
+}
+
+const char *kl_pool_label(const struct kl_pool *p, uint64_t hash, const uint8_t digest[32],
+                          kl_sha256_fn *sha256)
+{
+    uint8_t own[32];
+
+    KL_ASSERT(digest && sha256);
+    for (uint32_t i = 0; i < p->count; i++) {
+        const struct kl_pool_key *k = kl_pool_key(p, i);
+        if (k->label_hash != kl_pool_fold(hash) || !k->label[0])
+            continue;
+        sha256(k->label, strlen(k->label), own);
+        if (memcmp(own, digest, sizeof own) == 0)
+            return k->label;
+    }
+    return "";
 }

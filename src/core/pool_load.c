@@ -3,15 +3,6 @@
 
 #include <string.h>
 
-static uint32_t hash_label(const char *label)
-{
-    uint32_t hash = 2166136261u;
-
-    for (; *label; label++)
-        hash = (hash ^ (uint8_t)*label) * 16777619u;
-    return hash ^ hash >> 15;
-}
-
 static void take_memory(struct kl_pool *p, const struct kl_pool_memory *memory)
 {
     size_t table_bytes = (size_t)memory->table_size * sizeof(uint32_t);
@@ -75,7 +66,7 @@ static void name_key(struct kl_pool *p, struct kl_pool_key *k, const char *label
     KL_ASSERT(label != NULL);
     if (strcmp(k->label, label) != 0)
         k->label = keep_text(p, label);
-    k->label_hash = hash_label(label);
+    k->label_hash = kl_pool_fold(kl_hash(label, strlen(label)));
 }
 
 /* Several bad rows may have nothing to tell them apart by: they are only counted. */

@@ -16,6 +16,11 @@ enum { /* kl_pool_key.row */
                          Never forgotten while the pool lives */
 };
 
+static inline uint32_t kl_pool_fold(uint64_t hash)
+{
+    return (uint32_t)(hash ^ hash >> 32);
+}
+
 /* The ledger stands behind its state, or is being asked to. */
 static inline bool kl_pool_is_held(const struct kl_pool_key *k)
 {

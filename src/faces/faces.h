@@ -21,7 +21,7 @@ bool headless_goes_to_journal(int fd);
 bool note_line(const struct kl_note *n, char *out, size_t size);
 
 /* A note about a result, for the figures. */
-struct kl_stats_result stats_result(const struct kl_told *told);
+struct kl_stats_result stats_result(const struct kl_noted *noted);
 
 /* events.c: one JSON object per line (docs/events.md). */
 struct events;
@@ -29,7 +29,7 @@ struct events;
 struct events *events_create(struct kl_shell *sh, const char *file, char error[KL_TEXT_MAX]);
 bool events_free(struct events *e);
 /* The same object for other faces; NULL if there is nothing to tell. */
-json_t *event_object(const struct kl_told *told);
+json_t *event_object(const struct kl_noted *noted);
 
 /* logdir.c: what each board said, and what was done to it, in a file per board. */
 struct logdir;

@@ -22,13 +22,6 @@ enum {
 /* ---- on the worker ----------------------------------------------------------------------------
  */
 
-static uint64_t mix(uint64_t hash, const void *data, size_t size)
-{
-    for (size_t i = 0; i < size; i++)
-        hash = (hash ^ ((const uint8_t *)data)[i]) * 0x100000001b3u; /* FNV-1a */
-    return hash;
-}
-
 /* Tells one appearance of a device node from the next; 0 if there is none. */
 static uint64_t node_of(const char *path)
 {
@@ -36,7 +29,7 @@ static uint64_t node_of(const char *path)
 
     if (stat(path, &st) != 0 || !S_ISCHR(st.st_mode))
         return 0;
-    return mix(mix(1, &st.st_ino, sizeof st.st_ino), &st.st_rdev, sizeof st.st_rdev);
+    return kl_hash_more(kl_hash(&st.st_ino, sizeof st.st_ino), &st.st_rdev, sizeof st.st_rdev);
 }
 
 static uint64_t mix_device(uint64_t hash, const char *path)
@@ -44,8 +37,8 @@ static uint64_t mix_device(uint64_t hash, const char *path)
     uint64_t node = node_of(path);
     int access_now = access(path, R_OK | W_OK);
 
-    hash = mix(hash, &node, sizeof node);
-    return mix(hash, &access_now, sizeof access_now);
+    hash = kl_hash_more(hash, &node, sizeof node);
+    return kl_hash_more(hash, &access_now, sizeof access_now);
 }
 
 /* tty0, tty63: the consoles, of which there are many and none is a port. */
@@ -58,7 +51,7 @@ static bool is_console(const char *name)
 static uint64_t world_signature(const struct hotplug *h)
 {
     DIR *dir = opendir("/sys/class/tty");
-    uint64_t hash = 0xcbf29ce484222325u;
+    uint64_t hash = KL_HASH_START;
     char path[PATH_MAX], target[PATH_MAX];
 
     for (struct dirent *e; dir && (e = readdir(dir));) {
@@ -66,7 +59,7 @@ static uint64_t world_signature(const struct hotplug *h)
             continue;
         snprintf(path, sizeof path, "/sys/class/tty/%s", e->d_name);
         ssize_t size = readlink(path, target, sizeof target);
-        hash = mix(hash, target, size > 0 ? (size_t)size : 0);
+        hash = kl_hash_more(hash, target, size > 0 ? (size_t)size : 0);
         snprintf(path, sizeof path, "/dev/%s", e->d_name);
         hash = mix_device(hash, path);
     }

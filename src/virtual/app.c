@@ -13,16 +13,26 @@ enum {
     SEEN_MAX = 4096,
 };
 
+static const struct program *const programs[] = {&program_keyline, &program_digest,
+                                                 &program_original, &program_silent};
+
+enum {
+    PROGRAMS = sizeof programs / sizeof programs[0],
+};
+
 static const struct program *program_of(const struct kl_vboard *b)
 {
-    static const struct program *const programs[] = {&program_keyline, &program_digest,
-                                                     &program_original, &program_silent};
     const char *name = b->config.firmware ? b->config.firmware : "keyline";
 
-    for (size_t i = 0; i < sizeof programs / sizeof programs[0]; i++)
+    for (size_t i = 0; i < PROGRAMS; i++)
         if (strcmp(programs[i]->name, name) == 0)
             return programs[i];
-    return &program_silent;
+    return &program_dialect;
+}
+
+const char *kl_vboard_firmware(unsigned i)
+{
+    return i < PROGRAMS ? programs[i]->name : dialect_name(i - PROGRAMS);
 }
 
 /* ---- for checkers -----------------------------------------------------------------------------*/
@@ -119,9 +129,10 @@ static void doom(struct kl_vboard *b, enum doom what)
 
 /* ---- what the program prints ------------------------------------------------------------------*/
 
-static bool begins(const struct app *app, const char *word)
+/* Whatever stands around it, and in either case of its first letter. */
+static bool says(const struct app *app, const char *word)
 {
-    return app->out_size >= strlen(word) && memcmp(app->out, word, strlen(word)) == 0;
+    return memmem(app->out, app->out_size, word + 1, strlen(word) - 1) != NULL;
 }
 
 /* A field that is read back: "name: value". True if it is to be printed. */
@@ -146,12 +157,14 @@ static bool line_goes_out(struct kl_vboard *b)
 
     if (fault_is(b, FAULT_ID_SILENT_APP))
         return false;
-    if (begins(app, "Provisioning")) {
+    if (app->is_value)
+        return value_line(app);
+    if (says(app, "Provisioning")) {
         if (++app->asked >= 2 && fault_takes(b, FAULT_ID_RESTARTS))
             doom(b, DOOM_RESTART);
         return !fault_is(b, FAULT_ID_NEVER_ASKS);
     }
-    if (begins(app, "Provisioned")) {
+    if (says(app, "Provisioned")) {
         app->holding = true;
         return !(app->stored_now && fault_takes(b, FAULT_ID_ACK_LOST));
     }
@@ -355,6 +368,7 @@ void app_stop(struct kl_vboard *b)
     end_line(b);
     if (!b->app)
         return;
+    free(b->app->telling);
     free(b->app->own);
     free(b->app);
     b->app = NULL;

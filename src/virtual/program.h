@@ -19,6 +19,10 @@ struct program {
 };
 
 extern const struct program program_keyline, program_digest, program_original, program_silent;
+extern const struct program program_dialect; /* dialects.c: which one, the board's config says */
+const char *dialect_name(unsigned i);        /* NULL past the last */
+
+struct telling; /* dialects.c */
 
 enum doom {
     DOOM_NONE,
@@ -31,8 +35,10 @@ struct app {
     const struct program *program;
     char out[1024]; /* the line being printed */
     size_t out_size;
-    bool stored_now;                            /* it stored something since it started */
-    bool holding;                               /* it said that it holds a key */
+    bool stored_now; /* it stored something since it started */
+    bool holding;    /* it said that it holds a key */
+    bool is_value;   /* the line being printed is a field, read back */
+    struct telling *telling;
     bool wrong_value, short_value, hide_values; /* drawn once per start */
     unsigned values, asked;
     unsigned spelt; /* spells.c: lines so far */
@@ -50,6 +56,10 @@ struct app {
 /* spells.c: prints the stored key once more in another way, if the fault says so. */
 void spells_soon(struct kl_vboard *b);
 bool spells_tick(struct kl_vboard *b); /* false: the tick is the program's */
+
+/* provisioned.c: starts the code of firmware/provisioning, with a way to print. */
+void provisioned_start(struct kl_vboard *b,
+                       void (*print)(void *ctx, const char *text, size_t size));
 
 /* For programs. */
 void program_print(struct kl_vboard *b, const char *text, size_t size);

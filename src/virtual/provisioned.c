@@ -109,7 +109,8 @@ static void plan(struct kl_vboard *b)
     b->timer_at = own->base + KL_MS((kl_us)due);
 }
 
-static void start_with(struct kl_vboard *b, uint32_t digests)
+static void start_with(struct kl_vboard *b, uint32_t digests,
+                       void (*out)(void *ctx, const char *text, size_t size))
 {
     struct provisioned *own = calloc(1, sizeof *own);
     const struct kl_prov_config config = {
@@ -119,7 +120,7 @@ static void start_with(struct kl_vboard *b, uint32_t digests)
                   .write = store_write,
                   .read = store_read},
         .ctx = b,
-        .print = print,
+        .print = out,
         .restart = restart,
         .fields = b->config.fields,
         .digest_fields = digests,
@@ -135,13 +136,18 @@ static void start_with(struct kl_vboard *b, uint32_t digests)
 
 static void start_clear(struct kl_vboard *b)
 {
-    start_with(b, 0);
+    start_with(b, 0, print);
+}
+
+void provisioned_start(struct kl_vboard *b, void (*out)(void *ctx, const char *text, size_t size))
+{
+    start_with(b, 0, out);
 }
 
 /* The label stays readable. */
 static void start_digest(struct kl_vboard *b)
 {
-    start_with(b, UINT32_MAX - 1);
+    start_with(b, UINT32_MAX - 1, print);
 }
 
 static void rx(struct kl_vboard *b, const uint8_t *data, size_t size)

@@ -111,6 +111,8 @@ static void make_board(struct place *p, bool with_faults)
     config.chip = p->chip;
     config.mac = p->mac;
     config.faults = NULL;
+    if (s->config.firmware_count > 0)
+        config.firmware = s->config.firmware[p->index % s->config.firmware_count];
     config.seed = s->config.board.seed + p->index * 1000003u + p->mac.b[5];
     char faults[1024] = "";
     size_t used = 0;

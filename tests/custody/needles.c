@@ -58,6 +58,15 @@ static unsigned hash(const uint8_t *b)
     return ((word | 0x20202020u) * 2654435761u) >> 16;
 }
 
+/* Times, ports and process numbers look like that by chance. */
+static bool is_figures(const uint8_t *bytes, unsigned size)
+{
+    for (unsigned i = 0; i < size; i++)
+        if (!isdigit(bytes[i]))
+            return false;
+    return true;
+}
+
 static void add_windows(struct needles *n, const void *data, size_t size, unsigned width,
                         bool exact)
 {
@@ -65,6 +74,8 @@ static void add_windows(struct needles *n, const void *data, size_t size, unsign
 
     for (size_t at = 0; at + width <= size; at++) {
         struct needle *x;
+        if (!exact && is_figures(bytes + at, width))
+            continue;
         if (n->count >= n->room)
             n->item = realloc(n->item, (n->room = 2 * n->room + 64) * sizeof *n->item);
         x = &n->item[n->count];
@@ -185,7 +196,7 @@ static unsigned find(const struct needles *n, const uint8_t *data, size_t size, 
 const char *needles_in_text(const struct needles *n, const char *text, size_t size)
 {
     char *dense = malloc(size + 1);
-    size_t from = 0;
+    size_t from = 0, whole = size;
     unsigned x = find(n, (const uint8_t *)text, size, &from);
 
     if (!x) {
@@ -193,6 +204,9 @@ const char *needles_in_text(const struct needles *n, const char *text, size_t si
         from = 0;
         x = find(n, (const uint8_t *)dense, size, &from);
     }
+    if (x)
+        fprintf(stderr, "found at %zu, %u bytes: %.*s\n", from, n->item[x].size,
+                (int)(size - from < 60 ? size - from : 60), (size == whole ? text : dense) + from);
     free(dense);
     return x ? n->names[n->item[x].name] : NULL;
 }

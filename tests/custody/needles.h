@@ -14,7 +14,8 @@ struct needles;
 struct needles *needles_new(void);
 void needles_free(struct needles *n);
 /* Any eight characters of the field or eight digits of its bytes, in any case; twelve where it is
-   spelled reversed, without zeros, in decimal or in base64; `binary` of its bytes as they are. */
+   spelled reversed, without zeros, in decimal or in base64; `binary` of its bytes as they are. Rows
+   of figures alone are left out. */
 void needles_add(struct needles *n, const char *name, const char *field, unsigned binary);
 
 /* The name of a field of which a part is in there, also between separators; NULL = none. */

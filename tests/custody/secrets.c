@@ -2,9 +2,11 @@
  * secrets.c: keyline with its dashboard on a terminal, over boards that print their keys in every
  * way. Afterwards no field but the label is found
  *
- *   output  in anything that was written, shown, sent or answered
- *   memory  in what a core image of station or dashboard would hold, while keys are on their way
- *           and afterwards; needs the right to look into a process (exit 77 without it)
+ *   output    in anything that was written, shown, sent or answered
+ *   dialects  the same, with firmware of every kind: fresh, and over boards that hold a key
+ * already, known to this CSV or not, and print it while keyline still tries to connect memory    in
+ * what a core image of station or dashboard would hold, while keys are on their way and afterwards;
+ * needs the right to look into a process (exit 77 without it)
  */
 #include <dirent.h>
 #include <errno.h>
@@ -23,11 +25,12 @@
 #include <unistd.h>
 
 #include "../e2e/e2e.h"
+#include "keyline/vboard.h"
 #include "needles.h"
 #include "prng.h"
 
 enum {
-    ROWS = 12,
+    ROWS = 48,
     BOARDS = 8,
     ENTRIES_MAX = 4000,
 };
@@ -253,9 +256,9 @@ static void start_on_terminal(const char *const *words)
 
 static void start_keyline(void)
 {
-    const char *words[64] = {KEYLINE, "--settle=0", "--retries=1"};
+    const char *words[256] = {KEYLINE, "--settle=0", "--retries=1", "--prompt-timeout=12"};
     static char csv[256], firmware[256], events[256], logs[256], hook[512];
-    unsigned n = 3;
+    unsigned n = 4;
 
     snprintf(csv, sizeof csv, "%s", scratch_path(&bench.dir, "keys.csv"));
     snprintf(firmware, sizeof firmware, "%s", scratch_path(&bench.dir, "firmware.bin"));
@@ -517,45 +520,92 @@ static void start_all(unsigned boards, const char *const *faults)
     wait_for_station();
 }
 
-static const char *last_row(void)
+static const char *row_number(unsigned row)
 {
-    const char *row = bench.csv;
+    const char *text = bench.csv;
 
-    for (int i = 1; i < ROWS; i++)
-        row = strchr(row, '\n') + 1;
-    return row;
+    while (--row > 0)
+        text = strchr(text, '\n') + 1;
+    return text;
 }
 
-static void output(void)
+/* Watches all that the station writes and shows until `boards` have had their turn, and ends it. */
+static void watch(unsigned boards)
 {
     static const char *const keys[] = {"1", "\r",   "\033", "K",  "\033",
                                        "l", "\033", "2",    "\r", "\033"};
-    char row[400], stranger[400], six[410], seven[410];
 
-    make_bench(4);
-    snprintf(six, sizeof six, "6:%s", provisioned_with(last_row(), row));
-    snprintf(seven, sizeof seven, "7:%s", provisioned_with(foreign, stranger));
-    start_all(BOARDS, WORDS("--fault", "1:leaks,spells", "--fault", "2:misses_line=1,spells",
-                            "--fault", "3:chatty,spells", "--fault", "4:leaks,no_readback",
-                            "--fault", "5:reads_wrong=9", "--fault", six, "--fault", seven,
-                            "--fault", "8:leaks,refuses"));
-    for (int i = 0; i < PATIENCE_S * 4 && results() < BOARDS; i++) {
+    for (int i = 0; i < PATIENCE_S * 4 && results() < boards; i++) {
         press(keys[i % 10]);
         each_process(check_relative);
         check_folder(bench.dir.folder);
     }
+    CHECK(results() >= boards, "%u of %u boards have had their turn", results(), boards);
     press("1");
     press("\r");
     listen_ms(3000);
-    CHECK(check_folder(bench.dir.folder) >= 5 + BOARDS, "files are missing");
+    CHECK(check_folder(bench.dir.folder) >= 5 + boards, "files are missing");
     check_commands();
     stop();
     check_folder(bench.dir.folder);
     check_screen();
     check_clean("the socket", client.text, client.size);
-    CHECK(on_screen("[masked]") && strstr(client.text, "loop [masked]"), "nothing was masked");
+    CHECK(on_screen("[masked]") && strstr(client.text, "[masked]"), "nothing was masked");
     printf("%u results, %zu bytes of screen, %zu of the socket\n", results(), screen.size,
            client.size);
+}
+
+static void output(void)
+{
+    char row[400], stranger[400], six[410], seven[410];
+
+    make_bench(4);
+    snprintf(six, sizeof six, "6:%s", provisioned_with(row_number(ROWS), row));
+    snprintf(seven, sizeof seven, "7:%s", provisioned_with(foreign, stranger));
+    start_all(BOARDS, WORDS("--fault", "1:leaks,spells", "--fault", "2:misses_line=1,spells",
+                            "--fault", "3:chatty,spells", "--fault", "4:leaks,no_readback",
+                            "--fault", "5:reads_wrong=9", "--fault", six, "--fault", seven,
+                            "--fault", "8:leaks,refuses"));
+    watch(BOARDS);
+}
+
+/* All firmware but the silent one; returns how many. */
+static unsigned all_firmware(char *list, size_t size)
+{
+    const char *name;
+    unsigned n = 0;
+
+    list[0] = '\0';
+    for (unsigned i = 0; (name = kl_vboard_firmware(i)) != NULL; i++)
+        if (strcmp(name, "silent") != 0) {
+            size_t used = strlen(list);
+            snprintf(list + used, size - used, "%s%s", n++ ? "," : "", name);
+        }
+    return n;
+}
+
+/* The second half of the boards holds keys already, of this CSV and of none in turn, and its
+   program starts where the loader should. */
+static void dialects(void)
+{
+    static char faults[ROWS][440];
+    const char *words[2 * ROWS + 4] = {"--firmware"};
+    char list[512], fields[400];
+    unsigned kinds = all_firmware(list, sizeof list), n = 2;
+
+    make_bench(6);
+    CHECK(2 * kinds <= ROWS, "more rows are needed");
+    words[1] = list;
+    for (unsigned i = kinds + 1; i <= 2 * kinds; i++) {
+        const char *key = i % 2 ? row_number(i) : foreign;
+        snprintf(faults[i - 1], sizeof faults[0], "%u:no_auto_reset=3,%s", i,
+                 provisioned_with(key, fields));
+        words[n++] = "--fault";
+        words[n++] = faults[i - 1];
+    }
+    start_all(2 * kinds, words);
+    watch(2 * kinds);
+    CHECK(strstr(client.text, "holds_unknown_key"), "no board showed a key that is in no row");
 }
 
 /* What was seen in memory, by what some board was at just then. */
@@ -618,10 +668,16 @@ static void look_at_all(void)
 
 static void memory(void)
 {
+    char row[400], stranger[400], seven[440], eight[440];
+
     make_bench(6);
-    start_all(4, WORDS("--fault", "1:misses_line=1", "--fault", "2:misses_line=2,leaks", "--fault",
-                       "3:slow_boot=4000,spells", "--fault", "4:spells"));
-    for (int i = 0; i < PATIENCE_S * 10 && results() < 4; i++) {
+    snprintf(seven, sizeof seven, "7:no_auto_reset=3,%s", provisioned_with(row_number(ROWS), row));
+    snprintf(eight, sizeof eight, "8:no_auto_reset=3,%s", provisioned_with(foreign, stranger));
+    start_all(8, WORDS("--firmware", "keyline,keyline,keyline,keyline,backwards,echo,bare,json",
+                       "--fault", "1:misses_line=1", "--fault", "2:misses_line=2,leaks", "--fault",
+                       "3:slow_boot=4000,spells", "--fault", "4:spells", "--fault", seven,
+                       "--fault", eight));
+    for (int i = 0; i < PATIENCE_S * 10 && results() < 8; i++) {
         look_at_all();
         listen_ms(100);
     }
@@ -640,10 +696,12 @@ static void memory(void)
 
 int main(int argc, char **argv)
 {
-    CHECK(argc == 2, "usage: secrets output|memory");
+    CHECK(argc == 2, "usage: secrets output|dialects|memory");
     signal(SIGPIPE, SIG_IGN);
     if (strcmp(argv[1], "memory") == 0)
         memory();
+    else if (strcmp(argv[1], "dialects") == 0)
+        dialects();
     else
         output();
     bench_remove(&bench);

@@ -98,6 +98,46 @@ static void original_firmware(void)
     bench_remove(&b);
 }
 
+/* Each says it in its own way, and it is clear what it means (docs/firmware.md). */
+static void nearly_the_protocol(void)
+{
+    static const char names[] =
+        "fields,localised,quoted,prefixed,dots,coloured,nul,lowercase,chatty,"
+        "grumbling,echo";
+
+    all_done(11, KL_CHIP_ESP32, WORDS("--firmware", names), WORDS("--once"), 4);
+    all_done(1, KL_CHIP_ESP32, WORDS("--firmware", "foreign"),
+             WORDS("--once", "--prompt", "^READY FOR", "--ack", "^OK, stored$", "--field-names",
+                   "^cfg[.]"),
+             4);
+    all_done(1, KL_CHIP_ESP32, WORDS("--firmware", "json"),
+             WORDS("--once", "--field-names", "serial|user|wifi|pin"), 4);
+}
+
+/* What does not mean it for certain is named, and how to tell keyline. */
+static void not_the_protocol(void)
+{
+    struct bench b;
+    struct process p;
+
+    bench_make(&b);
+    bench_keys(&b, 3, 3);
+    bench_images(&b, KL_CHIP_ESP32);
+    bench_boards(&b, 1, WORDS("--firmware", "versioned"));
+    station_run(&b, &p, WORDS("--once", "--retries=0", "--prompt-timeout=2"));
+    CHECK(p.status == 1, "exit status %d", p.status);
+    CHECK(
+        strstr(p.text[0], "the board said \"Provisioning v2\"; that is no prompt; --prompt REGEX"),
+        "%s", p.text[0]);
+    forget(&p);
+    station_run(&b, &p,
+                WORDS("--once", "--retries=0", "--ack-timeout=2", "--prompt", "^Provisioning v2$"));
+    CHECK(strstr(p.text[0], "the board said \"Provisioned v2\"; that is no acknowledgement; --ack"),
+          "%s", p.text[0]);
+    forget(&p);
+    bench_remove(&b);
+}
+
 static void digests(void)
 {
     all_done(2, KL_CHIP_ESP32, WORDS("--firmware", "digest"), WORDS("--once"), 5);
@@ -171,6 +211,8 @@ const struct e2e_case cases_boards[] = {
     {"erased_first", erased_first},
     {"every_chip", every_chip},
     {"original_firmware", original_firmware},
+    {"nearly_the_protocol", nearly_the_protocol},
+    {"not_the_protocol", not_the_protocol},
     {"digests", digests},
     {"one_field_and_many", one_field_and_many},
     {"acknowledged_only", acknowledged_only},

@@ -6,7 +6,8 @@ target_compile_definitions(e2e PRIVATE KEYLINE="$<TARGET_FILE:keyline>")
 add_dependencies(e2e keyline)
 
 foreach(case one rom_loader eight_at_once sixty_four_at_once staggered erased_first every_chip
-    original_firmware digests one_field_and_many acknowledged_only again count usage all_at_once no_csv bad_csv
+    original_firmware nearly_the_protocol not_the_protocol digests one_field_and_many acknowledged_only
+    again count usage all_at_once no_csv bad_csv
     no_firmware truncated_images another_chip flash_too_small refused_port second_station
     ledger_unwritable ledger_gone full_disk no_keys_left csv_saved_over csv_replaced_again_and_again faults dead_boards shared_mac
     unplugged_and_back stopped_while_flashing

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/handover.h"
 #include "keyline/bundle_load.h"
-#include "keyline/handover.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -35,8 +35,9 @@ static const char *const texts[] = {
 };
 
 struct run {
+    struct kl_console console;
     struct kl_handover h;
-    struct kl_key key;
+    struct kl_key key;          /* as custody holds it */
     char line[KL_LINE_MAX + 2]; /* as it goes out */
     size_t written;             /* of it */
     kl_us now, last_write;
@@ -60,10 +61,16 @@ static void check_text(const char *text)
 static void pull(struct run *r)
 {
     struct kl_handover_event ev;
+    char text[KL_TEXT_MAX];
     struct kl_io io;
 
+    while (kl_console_next(&r->console, text))
+        check_text(text);
+    check_text(kl_console_detail(&r->console));
+    check_text(kl_console_near_prompt(&r->console));
+    check_text(kl_console_answer(&r->console));
+    check_text(kl_console_refusal(&r->console));
     while (kl_handover_event(&r->h, &ev)) {
-        check_text(ev.text);
         if (ev.kind == KL_HO_ACK && !r->wrote)
             abort();
         if (ev.kind == KL_HO_HOLDS && ev.matches &&
@@ -107,9 +114,9 @@ static void start(struct run *r, uint8_t how)
 {
     static const char *const fields[] = {"unit-7 and more than one piece of it", SECRET,
                                          "OpenSesame42xyz"};
-    struct kl_handover_setup setup = {.prompt_timeout = KL_SEC(20),
+    struct kl_handover_setup setup = {.console = &r->console,
+                                      .prompt_timeout = KL_SEC(20),
                                       .ack_timeout = KL_SEC(5),
-                                      .confirm = how & 1 ? KL_CONFIRM_ACK : KL_CONFIRM_READBACK,
                                       .fields = how & 2 ? 3 : how >> 4,
                                       .sha256 = kl_sha256};
     struct kl_span spans[3];
@@ -120,6 +127,7 @@ static void start(struct run *r, uint8_t how)
         abort();
     snprintf(r->line, sizeof r->line, "%s\n", r->key.line);
     r->now = KL_SEC(1);
+    kl_console_init(&r->console, &r->key, NULL);
     kl_handover_init(&r->h, &setup);
     kl_handover_listen(&r->h, &r->key, r->now);
 }
@@ -136,7 +144,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         uint8_t op = data[i];
         if (op >= 0xf0) {
             const char *text = texts[op & 15];
-            kl_handover_rx(&r.h, (const uint8_t *)text, strlen(text), r.now);
+            for (size_t at = 0; at < strlen(text);)
+                at += kl_handover_rx(&r.h, (const uint8_t *)text + at, strlen(text) - at, r.now);
         } else if (op >= 0xe0) {
             wait_until(&r, r.now + KL_MS(100) * (1 << (op & 7)));
         } else if (op >= 0xd8 && kl_handover_phase(&r.h) == KL_HO_ASKED) {

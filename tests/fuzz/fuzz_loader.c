@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/console.h"
 #include "core/loader_state.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -24,6 +25,7 @@ static uint8_t take(struct input *in)
 }
 
 struct run {
+    struct kl_console console;
     struct kl_loader loader;
     kl_us now;
     uint8_t last[24]; /* the beginning of the last request, unescaped */
@@ -88,8 +90,8 @@ static void pull(struct run *r)
     }
     while (kl_loader_note(&r->loader, text))
         KL_ASSERT(memchr(text, '\0', sizeof text));
-    while (kl_loader_text(&r->loader, text, sizeof text) > 0)
-        ;
+    while (kl_console_next(&r->console, text))
+        KL_ASSERT(memchr(text, '\0', sizeof text));
     bool busy = kl_loader_status(&r->loader) == KL_LOADER_BUSY;
     KL_ASSERT(busy == (kl_loader_deadline(&r->loader) != KL_NEVER));
     KL_ASSERT(!busy || kl_loader_deadline(&r->loader) <= r->now + KL_SEC(400));
@@ -229,6 +231,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct input in = {data, size};
     uint8_t how = take(&in);
     struct kl_loader_setup setup = {
+        .console = &r.console,
         .link = (enum kl_link_kind)(how % 5),
         .stubs = how & 0x20 ? &stubs : NULL,
         .baud_max = how & 0x40 ? 2000000 : 115200,
@@ -238,6 +241,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (int i = 1; i < KL_CHIP_COUNT; i++)
         stubs.chip[i] = &stub;
     r = (struct run){.now = KL_SEC(1), .chip = take(&in)};
+    kl_console_init(&r.console, NULL, NULL);
     kl_loader_init(&r.loader, &setup);
     for (int task = KL_LOADER_CONNECT; task <= KL_LOADER_RUN; task++) {
         prepare(&bundle, kl_loader_identity(&r.loader)->chip, how & 0x80);

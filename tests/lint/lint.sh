@@ -7,7 +7,7 @@ cd "$(dirname "$(readlink -f "$0")")/../.." || exit
 check=$1 build=${2:-build/release}
 
 # A public header belongs to the lowest layer that has its .c file, but for these.
-declare -A layer_of=([io]=core [exit]=core [handover_state]=core [virtual_server]=virtual)
+declare -A layer_of=([io]=core [exit]=core [words]=core [virtual_server]=virtual)
 layers="core adapters virtual shell faces"
 declare -A below=([core]="core" [adapters]="core adapters" [virtual]="core adapters virtual"
     [shell]="core adapters shell" [faces]="$layers")
@@ -109,6 +109,25 @@ lint_core() {
         END { for (s in wanted) if (!(s in have)) print s }' |
         grep -vE '^(mem(cpy|set|cmp|move|chr)|str(len|cmp|ncmp|chr|str|nlen|rchr|spn|cspn)|vsnprintf|__vsnprintf_chk|__stack_chk_(fail|guard)|_GLOBAL_OFFSET_TABLE_|__(memcpy|memset|memmove)_chk|__aeabi_.*|__u?(div|mod)[a-z]*[0-9]|__popcount.*)$' |
         finding "the core needs symbols that are not plain C:"
+    # Of stdio only the formatter that writes to a buffer, and that in one place.
+    nm -A "$library" | awk '$(NF-1) == "U" && $NF ~ /printf/ { print $1, $NF }' |
+        grep -vE ':base\.c\.o:? (__)?vsnprintf(_chk)?$' | finding "the core formats by kl_format() alone:"
+}
+
+# What a board says leaves the core through its console alone (src/core/console.h): only that masks,
+# only those that judge lines see them whole, and nobody else makes a note or a fault of what was heard.
+lint_text() {
+    local library=$build/libkl_core.a
+    [ -e "$library" ] || { echo "$library is not built"; exit 1; }
+    nm -A "$library" | awk '$(NF-1) == "U" && $NF ~ /^kl_(mask_|harmless|said_|bootlog_line)/ { print $1, $NF }' |
+        grep -vE ':(console|handover)\.c\.o:? ' | finding "only the console masks and judges what a board says:"
+    nm -A "$library" | awk '$(NF-1) == "U" && $NF ~ /^kl_(mask_|harmless)/ { print $1, $NF }' |
+        grep -vE ':console\.c\.o:? ' | finding "only the console shows what a board says:"
+    nm -A "$library" | awk '$(NF-1) == "U" && $NF ~ /^kl_console_(detail|near_prompt|answer|refusal|next)$/ { print $1, $NF }' |
+        grep -vE ':(board(_[a-z]+)?|delivery|loader_connect)\.c\.o:? ' | finding "only a board's life tells what its console shows:"
+    grep -nE '\.(text|value|name|word)\b|->(text|value|name|word)\b' src/core/loader*.c src/core/board*.c src/core/station*.c src/core/delivery.c |
+        grep -E '\bline(\.|->)' | finding "a line as it was heard, outside of the console:"
+    grep -nE 'rx\.(data|size)' src/core/*.c | grep -vE 'kl_board_rx\(' | finding "bytes of a board go to its console only:"
 }
 
 # ---- size and habit ----------------------------------------------------------------------------

@@ -65,6 +65,21 @@ static void misfit(struct world *w, struct sim_board *b, struct kl_vboard_config
     }
 }
 
+/* One of all those that are neither ours, nor the original tool's, nor silent. */
+static void take_dialect(struct sim_board *b, struct kl_vboard_config *c)
+{
+    unsigned first = 0, count;
+
+    while (strcmp(kl_vboard_firmware(first), "silent") != 0)
+        first++;
+    for (count = 0; kl_vboard_firmware(first + 1 + count);)
+        count++;
+    c->firmware = kl_vboard_firmware(first + 1 + (unsigned)(c->seed / 7 % count));
+    b->healthy = false;
+    b->odd = true;
+    saw(SIM_ODD_FIRMWARE);
+}
+
 static struct kl_mac own_mac(const struct world *w)
 {
     return (struct kl_mac){{0x24, 0x6f, 0x28, 0, 0, (uint8_t)w->board_count}};
@@ -72,7 +87,6 @@ static struct kl_mac own_mac(const struct world *w)
 
 static int finish_board(struct world *w, struct sim_board *b, struct kl_vboard_config *c)
 {
-    c->seed = draw(w);
     c->fields = FIELDS;
     b->mac = c->mac;
     b->v = kl_vboard_create(c);
@@ -108,6 +122,9 @@ int new_board(struct world *w)
         plant(w, b, faults);
     c.faults = faults;
     c.firmware = below(w, 4) == 0 ? "digest" : below(w, 3) == 0 ? "original" : "keyline";
+    c.seed = draw(w);
+    if (!w->calm && c.seed % 7 == 0)
+        take_dialect(b, &c);
     return finish_board(w, b, &c);
 }
 
@@ -119,6 +136,7 @@ int board_with(struct world *w, const char *faults)
                                  .firmware = "keyline",
                                  .mac = own_mac(w)};
 
+    c.seed = draw(w);
     w->board[w->board_count].fault = -1;
     return finish_board(w, &w->board[w->board_count], &c);
 }

@@ -287,6 +287,7 @@ static void look(struct world *w, struct kl_snapshot *snap)
     check_progress(w, snap);
     check_beds(w, snap);
     oracle_slots(w, snap);
+    oracle_snapshot(w, snap);
     clear_done(w, snap);
     end_if_rested(w, snap);
 }

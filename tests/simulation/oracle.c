@@ -27,13 +27,75 @@ static int key_in(struct world *w, const char *text, size_t size)
     return -1;
 }
 
-/* The same, and written as the hex of its characters. */
-static bool is_told(struct world *w, const char *text)
+/* ---- secrets in what is told ------------------------------------------------------------------
+ */
+
+enum {
+    TOLD = 8 /* characters of a secret that nobody may be told */
+};
+
+static char folded(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c + 'a' - 'A') : c;
+}
+
+static unsigned part_of(const char *text)
+{
+    uint32_t hash = 0;
+
+    for (int i = 0; i < TOLD; i++)
+        hash = hash * 31 + (uint8_t)folded(text[i]);
+    return (hash * 2654435761u) >> 16;
+}
+
+static bool same(const char *a, const char *b)
+{
+    for (int i = 0; i < TOLD; i++)
+        if (folded(a[i]) != folded(b[i]))
+            return false;
+    return true;
+}
+
+/* All that stands behind the label. */
+static const char *secrets_of(const struct sim_key *k)
+{
+    return strchr(k->key.line, ',') + 1;
+}
+
+void oracle_learn_key(struct world *w, const struct sim_key *k)
+{
+    const char *secret = secrets_of(k);
+
+    for (size_t i = 0; i + TOLD <= strlen(secret); i++) {
+        unsigned part = part_of(secret + i);
+        w->secret_parts[part / 8] |= (uint8_t)(1u << part % 8);
+    }
+}
+
+/* The key of which a part stands there; NULL = none. */
+static const struct sim_key *secret_in(const struct world *w, const char *text, size_t size)
+{
+    for (size_t at = 0; at + TOLD <= size; at++) {
+        unsigned part = part_of(text + at);
+        if (!(w->secret_parts[part / 8] >> part % 8 & 1))
+            continue;
+        for (unsigned k = 0; k < w->key_count; k++) {
+            const char *secret = secrets_of(&w->key[k]);
+            for (size_t i = 0; i + TOLD <= strlen(secret); i++)
+                if (same(secret + i, text + at))
+                    return &w->key[k];
+        }
+    }
+    return NULL;
+}
+
+/* As it stands there, and written as the hex of its characters. */
+static bool is_told(const struct world *w, const char *text)
 {
     size_t size = strlen(text);
     char plain[2 * KL_TEXT_MAX];
 
-    if (key_in(w, text, size) >= 0)
+    if (secret_in(w, text, size))
         return true;
     for (size_t from = 0; from < 2; from++) {
         size_t n = 0;
@@ -43,7 +105,7 @@ static bool is_told(struct world *w, const char *text)
                 value = ' ';
             plain[n++] = (char)value;
         }
-        if (key_in(w, plain, n) >= 0)
+        if (secret_in(w, plain, n))
             return true;
     }
     return false;
@@ -86,21 +148,41 @@ void oracle_bytes_out(struct world *w, unsigned slot, const struct kl_io *io, bo
     k->sent_to = to;
 }
 
-/* No secret in anything that is told, or written down. */
+/* No secret of any key in anything that a face is told, or that is written down. */
+static void check_attempt(struct world *w, const struct kl_attempt *attempt)
+{
+    if (attempt && (is_told(w, attempt->detail) || is_told(w, attempt->label)))
+        violated(w, "a record shows key material: %s, %s", attempt->label, attempt->detail);
+}
+
 void oracle_note(struct world *w, const struct kl_note *n)
 {
     if (is_told(w, n->text))
         violated(w, "a note shows key material: %s", n->text);
     if (n->fault && is_told(w, n->fault->detail))
-        violated(w, "a fault's detail shows key material");
+        violated(w, "a fault's detail shows key material: %s", n->fault->detail);
     if (is_told(w, n->label))
-        violated(w, "a label shows key material");
+        violated(w, "a label shows key material: %s", n->label);
+    check_attempt(w, n->attempt);
 }
 
 void oracle_action(struct world *w, const struct kl_action *a)
 {
-    if (a->kind == KL_AC_STORE && a->u.store.attempt && is_told(w, a->u.store.attempt->detail))
-        violated(w, "a record shows key material");
+    if (a->kind != KL_AC_STORE)
+        return;
+    check_attempt(w, a->u.store.attempt);
+    if (a->u.store.reason && is_told(w, a->u.store.reason))
+        violated(w, "a reason that the ledger keeps shows key material");
+}
+
+void oracle_snapshot(struct world *w, const struct kl_snapshot *snap)
+{
+    for (unsigned s = 0; s < snap->slot_count; s++)
+        if (is_told(w, snap->slot[s].fault.detail) || is_told(w, snap->slot[s].label))
+            violated(w, "the view of slot %u shows key material: %s, %s", s + 1,
+                     snap->slot[s].label, snap->slot[s].fault.detail);
+    if (is_told(w, snap->warning))
+        violated(w, "the station's warning shows key material");
 }
 
 void oracle_boards(struct world *w)
@@ -183,7 +265,7 @@ static const struct sim_key *shown_in(struct world *w, unsigned slot)
 {
     const struct sim_board *b = w->in_slot[slot] < 0 ? NULL : &w->board[w->in_slot[slot]];
 
-    for (unsigned k = 0; b && (b->healthy || b->planted) && k < w->key_count; k++)
+    for (unsigned k = 0; b && (b->healthy || b->planted) && !b->odd && k < w->key_count; k++)
         if (w->key[k].in_csv && strcmp(kl_vboard_stored(b->v), w->key[k].key.line) == 0)
             return &w->key[k];
     return NULL;

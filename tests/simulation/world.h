@@ -83,6 +83,7 @@ struct weights {
     X(SLOT_REMOVED, "a network port is removed")                                                   \
     X(SLOT_ADDED, "and added again")                                                               \
     X(CLONE, "a board with another one's MAC")                                                     \
+    X(ODD_FIRMWARE, "a board whose firmware prints things its own way")                            \
     X(PLANTED, "a board that holds a key of this CSV already")                                     \
     X(HALF_PLANTED, "a board that holds other fields under a label of this CSV")                   \
     X(OTHER_CHIP, "a board with another chip")                                                     \
@@ -144,6 +145,7 @@ struct sim_board {
     bool used;
     bool healthy; /* must reach done once faults stop */
     bool planted; /* came with a key of this CSV in it: not our doing */
+    bool odd;     /* its firmware prints things its own way: what it holds may not be understood */
     int fault;    /* of virtual boards, by number; -1 = none */
     int slot;     /* -1: in the drawer */
 };
@@ -208,6 +210,7 @@ struct world {
 
     struct sim_key key[KEYS_MAX];
     unsigned key_count;
+    uint8_t secret_parts[8192]; /* which parts of secrets exist, as a Bloom filter: oracle.c */
     struct kl_pool_memory *memory;
     struct store_request store[STORE_QUEUE];
     unsigned store_count;
@@ -290,6 +293,8 @@ void disk_operator_releases(struct world *w); /* while no station runs; its boar
 void oracle_bytes_out(struct world *w, unsigned slot, const struct kl_io *io, bool connected);
 void oracle_note(struct world *w, const struct kl_note *n);
 void oracle_action(struct world *w, const struct kl_action *a);
+void oracle_snapshot(struct world *w, const struct kl_snapshot *snap);
+void oracle_learn_key(struct world *w, const struct sim_key *k);
 void oracle_boards(struct world *w);
 void oracle_slots(struct world *w, const struct kl_snapshot *snap);
 /* A key becomes provisioned on disk. */

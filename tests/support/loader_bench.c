@@ -177,6 +177,7 @@ void lb_open(struct lb *b, const struct lb_options *o)
         .native_usb = o->link == KL_LINK_USB_JTAG || o->link == KL_LINK_USB_OTG,
     };
     struct kl_loader_setup setup = {
+        .console = &b->console,
         .link = o->link,
         .stubs = !o->stub   ? NULL
                  : o->stubs ? o->stubs
@@ -194,6 +195,7 @@ void lb_open(struct lb *b, const struct lb_options *o)
     assert_non_null(b->board);
     kl_vboard_power(b->board, true, b->now);
     kl_vboard_baud(b->board, 115200, b->now);
+    kl_console_init(&b->console, NULL, NULL);
     kl_loader_init(&b->loader, &setup);
 }
 
@@ -266,7 +268,6 @@ static void pull(struct lb *b)
 {
     struct kl_io io;
     char note[KL_TEXT_MAX];
-    size_t n;
 
     while (kl_loader_next(&b->loader, &io)) {
         if (io.kind == KL_IO_WRITE) {
@@ -282,10 +283,9 @@ static void pull(struct lb *b)
             strcat(b->notes, note);
             strcat(b->notes, "\n");
         }
-    while ((n = kl_loader_text(&b->loader, b->text + b->text_size,
-                               sizeof b->text - 1 - b->text_size)) > 0)
-        b->text_size += n;
-    b->text[b->text_size] = '\0';
+    while (kl_console_next(&b->console, note))
+        if (b->text_size + strlen(note) + 2 < sizeof b->text)
+            b->text_size += (size_t)sprintf(b->text + b->text_size, "%s\n", note);
 }
 
 static bool listen(struct lb *b)

@@ -3,12 +3,14 @@
 #ifndef KEYLINE_TEST_LOADER_BENCH_H
 #define KEYLINE_TEST_LOADER_BENCH_H
 
+#include "core/console.h"
 #include "core/loader_state.h"
 #include "keyline/vboard.h"
 
 #include "wire_profile.h"
 
 struct lb {
+    struct kl_console console;
     struct kl_loader loader;
     struct kl_vboard *board;
     kl_us now;
@@ -18,7 +20,7 @@ struct lb {
     uint32_t baud_limit;    /* above it the adapter refuses; 0 = none */
     uint32_t garbled_above; /* above it the cable turns every byte to rubbish; 0 = none */
     uint32_t baud;
-    char text[8192]; /* what kl_loader_text gave */
+    char text[8192]; /* what the board said, as the console shows it */
     size_t text_size;
     char notes[2048];
     uint64_t sent, received; /* bytes */

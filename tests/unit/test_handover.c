@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
+#include "core/handover.h"
 #include "keyline/bundle_load.h"
-#include "keyline/handover.h"
 
 #define SECRET1   "D56789ab00EF01230456C0fe11dd22ee"
 #define SECRET2   "correct horse"
@@ -19,10 +19,13 @@
 #define OTHER1    "00112233445566778899aabbccddeeff"
 
 static struct kl_handover h;
+static struct kl_console console;
 static struct kl_key key, other;
+static struct kl_key held; /* as custody holds it */
 static kl_us now;
 static char events[4096], text[16384];
 static struct kl_handover_event last;
+static char last_text[KL_TEXT_MAX]; /* what may be said of it */
 
 static void build(struct kl_key *k, const char *a, const char *b, const char *c)
 {
@@ -34,20 +37,24 @@ static void build(struct kl_key *k, const char *a, const char *b, const char *c)
     assert_true(kl_key_build(k, fields, 3, kl_sha256));
 }
 
-static void begin_with(enum kl_confirm confirm, unsigned fields, const struct kl_key *expected)
+static void begin_with(unsigned fields, const struct kl_key *expected)
 {
-    struct kl_handover_setup setup = {.prompt_timeout = KL_SEC(30),
+    struct kl_handover_setup setup = {.console = &console,
+                                      .prompt_timeout = KL_SEC(30),
                                       .ack_timeout = KL_SEC(10),
-                                      .confirm = confirm,
                                       .fields = fields,
                                       .sha256 = kl_sha256};
 
     memset(&h, 0xa5, sizeof h);
+    memset(&held, 0, sizeof held);
+    if (expected)
+        held = *expected;
+    kl_console_init(&console, &held, NULL);
     now = KL_SEC(100);
     text[0] = '\0';
     kl_handover_init(&h, &setup);
     assert_int_equal(kl_handover_deadline(&h), KL_NEVER);
-    kl_handover_listen(&h, expected, now);
+    kl_handover_listen(&h, &held, now);
 }
 
 static int begin(void **state)
@@ -55,7 +62,7 @@ static int begin(void **state)
     (void)state;
     build(&key, "dev-0001", SECRET1, SECRET2);
     build(&other, "dev-0002", OTHER1, "other");
-    begin_with(KL_CONFIRM_READBACK, 3, NULL);
+    begin_with(3, NULL);
     return 0;
 }
 
@@ -65,39 +72,62 @@ static void append(char *out, size_t size, const char *more)
     snprintf(out + used, size - used, "%s", more);
 }
 
-/* Takes the events: lines go to `text`, the others' names to `events`. */
-static void pull(void)
+/* Is this the first value that was read back? */
+static bool first_is(const char *label)
+{
+    uint8_t digest[32];
+
+    kl_sha256(label, strlen(label), digest);
+    return last.label.hash == kl_hash(label, strlen(label)) &&
+           memcmp(last.label.digest, digest, sizeof digest) == 0;
+}
+
+static void take_event(const struct kl_handover_event *ev)
 {
     static const char *const names[] = {
         [KL_HO_RESTART] = "restart", [KL_HO_ASKS] = "asks",       [KL_HO_ACK] = "ack",
         [KL_HO_HOLDS] = "holds",     [KL_HO_HOLDS_BARE] = "bare", [KL_HO_ERROR] = "error",
         [KL_HO_TROUBLE] = "trouble", [KL_HO_TIMEOUT] = "timeout",
     };
-    struct kl_handover_event ev;
 
-    while (kl_handover_event(&h, &ev)) {
-        if (ev.kind == KL_HO_LINE) {
-            append(text, sizeof text, ev.text);
-            append(text, sizeof text, "\n");
-            continue;
-        }
-        last = ev;
-        if (events[0])
-            append(events, sizeof events, " ");
-        append(events, sizeof events, names[ev.kind]);
-        if (ev.kind == KL_HO_HOLDS)
-            append(events, sizeof events, ev.matches ? "=" : "!");
-        if (ev.kind == KL_HO_TROUBLE || ev.kind == KL_HO_TIMEOUT) {
-            append(events, sizeof events, ":");
-            append(events, sizeof events, kl_fault_info(ev.reason).name);
-        }
+    last = *ev;
+    snprintf(last_text, sizeof last_text, "%s",
+             ev->kind == KL_HO_ERROR ? kl_console_refusal(&console)
+             : ev->why               ? ev->why
+                                     : kl_console_detail(&console));
+    if (events[0])
+        append(events, sizeof events, " ");
+    append(events, sizeof events, names[ev->kind]);
+    if (ev->kind == KL_HO_HOLDS)
+        append(events, sizeof events, ev->matches ? "=" : "!");
+    if (ev->kind == KL_HO_TROUBLE || ev->kind == KL_HO_TIMEOUT) {
+        append(events, sizeof events, ":");
+        append(events, sizeof events, kl_fault_info(ev->reason).name);
     }
+}
+
+/* Takes the events, and the console's lines into `text`. */
+static void pull(void)
+{
+    struct kl_handover_event ev;
+    char line[KL_TEXT_MAX];
+
+    while (kl_console_next(&console, line)) {
+        append(text, sizeof text, line);
+        append(text, sizeof text, "\n");
+    }
+    while (kl_handover_event(&h, &ev))
+        take_event(&ev);
 }
 
 static void feed_bytes(const char *bytes, size_t size)
 {
-    kl_handover_rx(&h, (const uint8_t *)bytes, size, now);
-    pull();
+    while (size > 0) {
+        size_t taken = kl_handover_rx(&h, (const uint8_t *)bytes, size, now);
+        bytes += taken;
+        size -= taken;
+        pull();
+    }
 }
 
 /* What these bytes make happen, as one string. */
@@ -140,10 +170,16 @@ static bool sends(const char *line)
     return true;
 }
 
+static void send(const struct kl_key *k)
+{
+    held = *k;
+    kl_handover_send(&h, &held, now);
+}
+
 static void send_key(void)
 {
     SAYS("Provisioning\r\n", "asks");
-    kl_handover_send(&h, &key, now);
+    send(&key);
     assert_int_equal(kl_handover_phase(&h), KL_HO_SENDING);
     assert_true(sends(LINE "\n"));
 }
@@ -164,21 +200,9 @@ static void the_whole_way(void **state)
     SAYS(VALUES, "holds=");
     assert_true(kl_fingerprint_equal(&last.fingerprint, &key.fingerprint));
     assert_int_equal(last.fields, 3);
-    assert_string_equal(last.label, "dev-0001");
+    assert_true(first_is("dev-0001"));
     assert_int_equal(kl_handover_phase(&h), KL_HO_REST);
     assert_int_equal(kl_handover_deadline(&h), KL_NEVER);
-}
-
-static void any_line_end_will_do(void **state)
-{
-    static const char *const ends[] = {"\n", "\r", "\r\n", "\n\r", "\r\r\n"};
-
-    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
-        char line[64];
-        begin(state);
-        snprintf(line, sizeof line, "Provisioning%s", ends[i]);
-        SAYS(line, "asks");
-    }
 }
 
 static void only_the_whole_word_asks(void **state)
@@ -221,7 +245,7 @@ static void the_same_byte_by_byte(void **state)
         feed_bytes(whole + i, 1);
     assert_string_equal(events, "restart holds!");
     assert_true(kl_fingerprint_equal(&last.fingerprint, &key.fingerprint));
-    assert_string_equal(last.label, "dev-0001");
+    assert_true(first_is("dev-0001"));
 }
 
 static void a_board_that_asks_must_go_on_asking(void **state)
@@ -258,7 +282,7 @@ static void a_restart_stops_everything_before_the_acknowledgement(void **state)
 
     begin(state);
     SAYS("Provisioning\n", "asks");
-    kl_handover_send(&h, &key, now);
+    send(&key);
     SAYS(BANNER, "restart"); /* before the link took the line */
     assert_false(kl_handover_next(&h, &io));
 
@@ -279,7 +303,7 @@ static void provisioned_without_being_sent_a_key_is_no_acknowledgement(void **st
 
     begin(state);
     SAYS("Provisioning\n", "asks");
-    kl_handover_send(&h, &key, now);
+    send(&key);
     SAYS("Provisioned\n", ""); /* the line has not left yet */
     assert_true(sends(LINE "\n"));
     SAYS("Provisioned\n", "ack");
@@ -290,7 +314,7 @@ static void values_of_before_are_not_its_answer(void **state)
     (void)state;
     send_key();
     SAYS(VALUES, "");
-    SAYS("It is Provisioned\nProvisioned.\n", "");
+    SAYS("It is Provisioned\nProvisioned by X\n", "");
     SAYS("Provisioned\n", "ack");
 }
 
@@ -333,7 +357,7 @@ static void a_long_line_leaves_in_pieces_that_a_fifo_holds(void **state)
     (void)state;
     build(&key, "dev-0001", SECRET1 SECRET1 SECRET1, SECRET2);
     SAYS("Provisioning\n", "asks");
-    kl_handover_send(&h, &key, now);
+    send(&key);
     takes_piece(&at, 64);
     WAIT(KL_MS(9), "");
     assert_false(sends(""));
@@ -352,7 +376,7 @@ static void a_restart_ends_a_line_half_way(void **state)
     (void)state;
     build(&key, "dev-0001", SECRET1 SECRET1 SECRET1, SECRET2);
     SAYS("Provisioning\n", "asks");
-    kl_handover_send(&h, &key, now);
+    send(&key);
     takes_piece(&at, 64);
     SAYS(BANNER, "restart");
     WAIT(KL_SEC(1), "");
@@ -403,17 +427,18 @@ static void a_refusal_counts_when_it_comes_twice(void **state)
         WAIT(KL_MS(500), "");
     }
     assert_true(sends(LINE "\n"));
-    SAYS("Error: 2 fields, 3 expected\n", "error");
-    assert_string_equal(last.text, "Error: 2 fields, 3 expected");
+    SAYS("Error: 2 fields, 3 expected\n", ""); /* it may be about something else … */
+    SAYS("Provisioning\n", "asks error");      /* … but the board asks again */
+    assert_string_equal(last_text, "Error: 2 fields, 3 expected");
 }
 
 static void a_refusal_shows_no_key(void **state)
 {
     (void)state;
     send_key();
-    SAYS("Error: bad line " SECRET2 " " SECRET1 "\nError: bad line " SECRET2 " " SECRET1 "\n",
-         "error");
-    assert_string_equal(last.text, "Error: bad line [masked] [masked]");
+    SAYS("Error: bad line " SECRET2 " " SECRET1 "\nProvisioning\n", "asks");
+    SAYS("Error: bad line " SECRET2 " " SECRET1 "\nProvisioning\n", "asks error");
+    assert_string_equal(last_text, "Error: bad line [masked] [masked]");
     assert_null(strstr(text, "horse"));
 }
 
@@ -479,7 +504,7 @@ static void a_lost_line_is_made_up_for_by_firmware_that_repeats(void **state)
 static void log_lines_in_between_do_not_count(void **state)
 {
     (void)state;
-    begin_with(KL_CONFIRM_READBACK, 3, &key);
+    begin_with(3, &key);
     SAYS("Provisioned\n"
          "I (523) wifi: mode: sta\n"
          "\x1b[0;33mW (530) app: low: 3\x1b[0m\n"
@@ -512,22 +537,22 @@ static void digests_are_as_good_as_values(void **state)
     }
     SAYS(lines, "holds!");
     assert_true(kl_fingerprint_equal(&last.fingerprint, &key.fingerprint));
-    assert_string_equal(last.label, "dev-0001");
-    begin_with(KL_CONFIRM_READBACK, 3, &key);
+    assert_true(first_is("dev-0001"));
+    begin_with(3, &key);
     SAYS(lines, "holds=");
 }
 
 static void a_board_that_has_a_key_shows_it(void **state)
 {
     (void)state;
-    begin_with(KL_CONFIRM_READBACK, 3, &key);
+    begin_with(3, &key);
     SAYS(BANNER "Provisioned\n" VALUES, "restart holds=");
-    begin_with(KL_CONFIRM_READBACK, 3, &key);
+    begin_with(3, &key);
     SAYS("Provisioned\nA: dev-0002\nB: " OTHER1 "\nC: other\n", "");
     WAIT(KL_MS(1500), "holds!");
     assert_true(kl_fingerprint_equal(&last.fingerprint, &other.fingerprint));
-    assert_string_equal(last.label, "dev-0002");
-    begin_with(KL_CONFIRM_READBACK, 0, NULL);
+    assert_true(first_is("dev-0002"));
+    begin_with(0, NULL);
     SAYS("Provisioned\nA: dev-0002\nB: " OTHER1 "\nC: other\n", "");
     WAIT(KL_MS(1500), "holds!");
     assert_int_equal(last.fields, 3);
@@ -574,7 +599,7 @@ static void silence_and_chatter_have_different_reasons(void **state)
     begin(state);
     SAYS("flash read err, 1000\n", "");
     WAIT(KL_SEC(30), "timeout:flash_read_err");
-    assert_string_equal(last.text, "flash read err, 1000");
+    assert_string_equal(last_text, "flash read err, 1000");
     begin(state);
     SAYS("rst:0x1 (POWERON_RESET),boot:0x3 (DOWNLOAD_BOOT(UART0/UART1/SDIO_REI_REO_V2))\n",
          "restart");
@@ -585,7 +610,7 @@ static void boot_text_that_tells_enough_is_trouble_at_once(void **state)
 {
     (void)state;
     SAYS(BANNER "waiting for download\n", "restart trouble:still_in_loader");
-    assert_string_equal(last.text, "waiting for download");
+    assert_string_equal(last_text, "waiting for download");
     begin(state);
     SAYS("invalid header: 0xffffffff\n", "");
     SAYS("invalid header: 0xffffffff\ninvalid header: 0xffffffff\n", "trouble:invalid_header");
@@ -610,53 +635,15 @@ static void every_phase_but_rest_has_a_deadline(void **state)
     assert_true(kl_handover_deadline(&h) == now + KL_SEC(9));
 }
 
-static void logs_show_the_label_and_nothing_else(void **state)
+/* Firmware may keep to another order: then what it shows first is a secret. */
+static void the_first_value_is_told_in_no_words(void **state)
 {
     (void)state;
-    begin_with(KL_CONFIRM_READBACK, 3, &key);
-    says("boot\nProvisioned\n" VALUES "Key3: later secret\nAt: home\n");
-    assert_string_equal(text, "boot\nProvisioned\nKey1: dev-0001\nKey2: [masked]\nKey3: [masked]\n"
-                              "Key3: [masked]\nAt: home\n");
-}
-
-static void a_key_that_nobody_knows_is_not_shown_either(void **state)
-{
-    (void)state;
-    says("Provisioned\nA: dev-0009\nB: " OTHER1 "\nC: open sesame\n");
-    assert_string_equal(last.label, "dev-0009");
-    for (int i = 0; i < 100; i++)
-        says("A: dev-0009\r\nB: " OTHER1 "\r\nC: open sesame\r\n");
-    assert_null(strstr(text, OTHER1));
-    assert_null(strstr(text, "sesame"));
-}
-
-static void a_label_that_looks_like_a_key_is_not_told(void **state)
-{
-    (void)state;
-    SAYS("Provisioned\nB: " OTHER1 "\nC: x\nA: y\n", "holds!");
-    assert_string_equal(last.label, "");
-}
-
-static void long_labels_end_in_an_ellipsis(void **state)
-{
-    char lines[256];
-
-    (void)state;
-    snprintf(lines, sizeof lines, "Provisioned\nA: %0100d\nB: x\nC: y\n", 0);
-    lines[20] = 'z'; /* not all digits */
-    for (int i = 30; i < 110; i += 10)
-        lines[i] = 'z';
-    SAYS(lines, "holds!");
-    assert_int_equal(strlen(last.label), KL_LABEL_MAX);
-    assert_string_equal(last.label + KL_LABEL_MAX - 3, "…");
-}
-
-static void the_key_is_masked_in_whatever_the_board_says(void **state)
-{
-    (void)state;
-    send_key();
-    says("got dev-0001," SECRET1 "," SECRET2 "\nD5 67 89 AB 00 EF 01 23 04 56\nCORRECT HORSE\n");
-    assert_string_equal(text, "Provisioning\ngot dev-0001,[masked],[masked]\n[masked]\n[masked]\n");
+    SAYS("Provisioned\nB: " SECRET2 "\nC: x\nA: y\n", "holds!");
+    assert_true(first_is(SECRET2));
+    for (size_t i = 0; i + 8 <= sizeof last; i++)
+        assert_memory_not_equal((const char *)&last + i, SECRET2, 8);
+    assert_null(strstr(text, "horse"));
 }
 
 static void overlong_lines_are_cut_and_mean_nothing(void **state)
@@ -667,12 +654,18 @@ static void overlong_lines_are_cut_and_mean_nothing(void **state)
     memset(line, 'z', sizeof line);
     memcpy(line + 480, SECRET1 SECRET1, 64);
     memcpy(line + sizeof line - 14, "\xffProvisioning\n", 14);
-    begin_with(KL_CONFIRM_READBACK, 3, &key);
+    begin_with(3, &key);
     events[0] = '\0';
     feed_bytes(line, sizeof line);
     assert_string_equal(events, "");
-    assert_int_equal(strlen(text), KL_TEXT_MAX);
+    assert_string_equal(text, "[masked]\n");
     SAYS("Provisioning\n", "asks");
+}
+
+static void feed_and_do_not_pull(const char *bytes, size_t size)
+{
+    for (size_t at = 0; at < size;)
+        at += kl_handover_rx(&h, (const uint8_t *)bytes + at, size - at, now);
 }
 
 static void a_flood_loses_lines_but_not_the_thread(void **state)
@@ -683,12 +676,12 @@ static void a_flood_loses_lines_but_not_the_thread(void **state)
     (void)state;
     while (n + 4 < sizeof lines)
         n += (size_t)snprintf(lines + n, sizeof lines - n, "x\n");
-    kl_handover_rx(&h, (const uint8_t *)lines, n, now);
+    feed_and_do_not_pull(lines, n);
     SAYS("Provisioning\n", "asks");
-    kl_handover_send(&h, &key, now);
+    send(&key);
     assert_true(sends(LINE "\n"));
     for (int i = 0; i < 200; i++)
-        kl_handover_rx(&h, (const uint8_t *)"x\nProvisioning\n", 15, now);
+        feed_and_do_not_pull("x\nProvisioning\n", 15);
     says("Provisioned\n" BANNER "Provisioned\n" VALUES);
     assert_string_equal(events + strlen(events) - 18, "ack restart holds=");
 }
@@ -697,7 +690,7 @@ static void a_flood_loses_lines_but_not_the_thread(void **state)
 static void garbage_before_a_word_does_not_hide_it(void **state)
 {
     (void)state;
-    begin_with(KL_CONFIRM_READBACK, 3, &key);
+    begin_with(3, &key);
     SAYS("bm\xe3\x81s\x92\xffi\x84oProvisioning\n", "asks");
     /* … but a sentence is no such word, in any language. */
     SAYS("not yet Provisioning\n", "");
@@ -709,7 +702,7 @@ static void noise_is_no_news(void **state)
     uint32_t seed = 1;
 
     (void)state;
-    begin_with(KL_CONFIRM_READBACK, 3, &key);
+    begin_with(3, &key);
     events[0] = '\0';
     for (int i = 0; i < 100000; i++) {
         seed = seed * 1664525u + 1013904223u;
@@ -721,17 +714,25 @@ static void noise_is_no_news(void **state)
     SAYS("\nProvisioning\n", "asks");
 }
 
+static void assert_bytes_hold_no_secret(const void *data, size_t size)
+{
+    const char *bytes = data;
+
+    for (size_t i = 0; i + 8 <= size; i++) {
+        assert_memory_not_equal(bytes + i, SECRET1, 8);
+        assert_memory_not_equal(bytes + i, SECRET2, 8);
+    }
+}
+
 static void finishing_leaves_no_secret_behind(void **state)
 {
     (void)state;
     send_key();
     says("Provisioned\n" BANNER "Provisioned\n" VALUES "partial " SECRET2);
     kl_handover_finish(&h);
-    const char *bytes = (const char *)&h;
-    for (size_t i = 0; i + 8 <= sizeof h; i++) {
-        assert_memory_not_equal(bytes + i, SECRET1, 8);
-        assert_memory_not_equal(bytes + i, SECRET2, 8);
-    }
+    kl_console_finish(&console);
+    assert_bytes_hold_no_secret(&h, sizeof h);
+    assert_bytes_hold_no_secret(&console, sizeof console);
     assert_int_equal(kl_handover_phase(&h), KL_HO_REST);
     SAYS("Provisioning\n", "");
 }
@@ -739,7 +740,7 @@ static void finishing_leaves_no_secret_behind(void **state)
 static void the_acknowledgement_comes_before_the_read_back_in_both_modes(void **state)
 {
     (void)state;
-    begin_with(KL_CONFIRM_ACK, 3, NULL);
+    begin_with(3, NULL);
     send_key();
     SAYS("Provisioned\n", "ack");
     WAIT(KL_SEC(10), "timeout:no_readback");
@@ -751,7 +752,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(the_whole_way),
-        CASE(any_line_end_will_do),
         CASE(only_the_whole_word_asks),
         CASE(the_same_byte_by_byte),
         CASE(a_board_that_asks_must_go_on_asking),
@@ -780,11 +780,7 @@ int main(void)
         CASE(silence_and_chatter_have_different_reasons),
         CASE(boot_text_that_tells_enough_is_trouble_at_once),
         CASE(every_phase_but_rest_has_a_deadline),
-        CASE(logs_show_the_label_and_nothing_else),
-        CASE(a_key_that_nobody_knows_is_not_shown_either),
-        CASE(a_label_that_looks_like_a_key_is_not_told),
-        CASE(long_labels_end_in_an_ellipsis),
-        CASE(the_key_is_masked_in_whatever_the_board_says),
+        CASE(the_first_value_is_told_in_no_words),
         CASE(overlong_lines_are_cut_and_mean_nothing),
         CASE(a_flood_loses_lines_but_not_the_thread),
         CASE(garbage_before_a_word_does_not_hide_it),

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "core/console.h"
 #include "core/loader_state.h"
 
 struct pair {
@@ -225,9 +226,11 @@ static struct fake *chip(enum kl_chip_id id, enum kl_link_kind link, uint32_t ba
 {
     static struct fake f;
     const struct kl_chip *c = kl_chip(id);
-    struct kl_loader_setup setup = {.link = link, .baud_max = baud};
+    static struct kl_console console;
+    struct kl_loader_setup setup = {.console = &console, .link = link, .baud_max = baud};
 
     memset(&f, 0, sizeof f);
+    kl_console_init(&console, NULL, NULL);
     kl_loader_init(&f.l, &setup);
     f.now = KL_SEC(1);
     f.sync_replies = 8;

@@ -36,7 +36,8 @@ static void next_board(struct lb *b, const struct lb_options *o)
     lb_close(b);
     lb_open(b, o);
     b->loader.setup.memory = memory;
-    kl_loader_init(&b->loader, &(struct kl_loader_setup){.link = o->link,
+    kl_loader_init(&b->loader, &(struct kl_loader_setup){.console = &b->console,
+                                                         .link = o->link,
                                                          .memory = memory,
                                                          .stubs = o->stub ? lb_stubs() : NULL,
                                                          .baud_max = o->baud});

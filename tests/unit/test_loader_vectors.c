@@ -102,8 +102,11 @@ static void send_reply(struct kl_loader *l, const char *hex, kl_us now)
 
 static void start(struct kl_loader *l, bool stub)
 {
-    struct kl_loader_setup setup = {.link = KL_LINK_SERIAL, .baud_max = 115200};
+    static struct kl_console console;
+    struct kl_loader_setup setup = {
+        .console = &console, .link = KL_LINK_SERIAL, .baud_max = 115200};
 
+    kl_console_init(&console, NULL, NULL);
     kl_loader_init(l, &setup);
     l->identity.stub = stub;
     l->walk.status = KL_LOADER_BUSY;

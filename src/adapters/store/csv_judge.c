@@ -102,10 +102,8 @@ static void merge(struct tally *to, const struct tally *from)
 
 static uint64_t hash_of(struct kl_span v)
 {
-    uint64_t h = UINT64_C(0xcbf29ce484222325);
+    uint64_t h = kl_hash(v.data, v.size);
 
-    for (size_t i = 0; i < v.size; i++)
-        h = (h ^ v.data[i]) * UINT64_C(0x100000001b3);
     h = (h ^ (h >> 32)) * UINT64_C(0x9e3779b97f4a7c15);
     return h ^ (h >> 29);
 }

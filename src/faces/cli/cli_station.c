@@ -22,6 +22,7 @@
 #include "keyline/notify.h"
 #include "keyline/slots_file.h"
 #include "lock_phrase.h"
+#include "patterns.h"
 #include "report.h"
 #include "restart.h"
 #include "station_options.h"
@@ -38,6 +39,7 @@ struct station {
     uint64_t images_signature;
     char phrase[LOCK_PHRASE_MAX]; /* that unlocks the dashboard; "" = no lock */
     struct kl_stubs *stubs;
+    struct patterns patterns; /* the station keeps pointers into it */
     struct kl_store *store;
     struct kl_shell_place places[KL_SLOTS_MAX];
     uint32_t usb_ids[OPTION_LIST_MAX];
@@ -298,8 +300,11 @@ static void say_what_differs(const struct station *s);
 static int prepare(struct station *s)
 {
     const struct kl_chip *chip;
+    char error[KL_TEXT_MAX];
     int status = find_chip(s, &chip);
 
+    if (!patterns_compile(&s->patterns, s->args.prompt, s->args.ack, s->args.field_names, error))
+        status = senseless(error);
     if (s->args.socket && !kl_wire_is_socket(s->args.socket))
         status = senseless("--socket: its name has to end in .socket");
     status = first_trouble(status, find_ports(s));
@@ -319,6 +324,7 @@ static int prepare(struct station *s)
         .chip = chip ? chip->id : KL_CHIP_NONE,
         .baud_max = (uint32_t)s->args.baud,
         .confirm = s->args.confirm ? KL_CONFIRM_ACK : KL_CONFIRM_READBACK,
+        .words = s->patterns.words,
         .prompt_timeout = s->args.prompt_timeout,
         .ack_timeout = s->args.ack_timeout,
         .settle = s->args.settle,
@@ -394,9 +400,9 @@ static void tell_warnings(const struct station *s, struct kl_shell *sh)
 
     kl_report_lost_ledger(s->args.csv, content, text);
     if (text[0])
-        kl_shell_tell(sh, text);
+        kl_shell_note(sh, text);
     if (content->warning[0])
-        kl_shell_tell(sh, content->warning);
+        kl_shell_note(sh, content->warning);
 }
 
 static void build_changed(void *ctx, bool stale)
@@ -542,6 +548,7 @@ static int run_station(struct station *s)
         kl_store_free(s->store);
     kl_stubs_free(s->stubs);
     kl_bundle_free(s->bundle);
+    patterns_free(&s->patterns);
     return status;
 }
 

@@ -17,6 +17,7 @@ struct app {
     struct kl_vserver *server;
     struct kl_vserver_config config;
     enum kl_chip_id chips[KL_VSERVER_BOARDS_MAX];
+    const char *firmware[KL_VSERVER_BOARDS_MAX];
     char host[64];
     bool control;
     uv_signal_t interrupt, terminate;
@@ -35,7 +36,7 @@ struct args {
     struct option_list faults;
     long boards, flash_size, fields, usb_latency, seed;
     kl_us replug;
-    bool pace, faults_stay, list_faults, control, help;
+    bool pace, faults_stay, list_faults, list_firmware, control, help;
 };
 
 #define AT(member) offsetof(struct args, member)
@@ -47,7 +48,10 @@ static const struct option options[] = {
     TEXT("chip", chip, "CHIPS", "esp32, or several, taken in turn: esp32,esp32s3,esp32c3"),
     NUMBER("flash-size", flash_size, "MB", 1, 128, "of each board's flash (default 4)"),
     TEXT("mac", mac, "MAC", "of board 1; the others count up"),
-    TEXT("firmware", firmware, "MODE", "keyline, digest, original or silent (default keyline)"),
+    TEXT("firmware", firmware, "NAMES",
+         "keyline, digest, original, silent or one that prints things its own way;\n"
+         "several are taken in turn (default keyline)"),
+    TYPED_FLAG("list-firmware", 0, list_firmware, "prints all names for --firmware"),
     NUMBER("fields", fields, "N", 1, KL_FIELDS_MAX,
            "fields that the firmware expects (default any)"),
     TEXT("state", state, "DIR", "keeps what the boards hold, and says it to checkers"),
@@ -149,16 +153,29 @@ static bool take_chips(struct app *a, const char *text)
     return a->config.chip_count > 0;
 }
 
+static const char *firmware_named(const char *text, size_t size)
+{
+    const char *name;
+
+    for (unsigned i = 0; (name = kl_vboard_firmware(i)) != NULL; i++)
+        if (strlen(name) == size && memcmp(name, text, size) == 0)
+            return name;
+    return NULL;
+}
+
 static bool take_firmware(struct app *a, const char *text)
 {
-    static const char *const modes[] = {"keyline", "digest", "original", "silent"};
-
-    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++)
-        if (strcmp(text, modes[i]) == 0) {
-            a->config.board.firmware = modes[i];
-            return true;
-        }
-    return false;
+    a->config.firmware_count = 0;
+    while (*text) {
+        size_t size = strcspn(text, ",");
+        const char *name = firmware_named(text, size);
+        if (!name || a->config.firmware_count == KL_VSERVER_BOARDS_MAX)
+            return false;
+        a->firmware[a->config.firmware_count++] = name;
+        text += size;
+        text += *text == ',';
+    }
+    return a->config.firmware_count > 0;
 }
 
 static bool take_replace(struct app *a, const char *text)
@@ -168,6 +185,13 @@ static bool take_replace(struct app *a, const char *text)
         return seconds(text, &a->config.replace_after);
     a->config.replace_after = KL_SEC(3);
     return true;
+}
+
+static int list_firmware(void)
+{
+    for (unsigned i = 0; kl_vboard_firmware(i); i++)
+        printf("%s\n", kl_vboard_firmware(i));
+    return KL_EXIT_OK;
 }
 
 static int list_faults(void)
@@ -243,6 +267,8 @@ static int parse(struct app *a, char **argv)
         return command_help(&kl_command_virtual);
     if (args.list_faults)
         return list_faults();
+    if (args.list_firmware)
+        return list_firmware();
     if (take_all(a, &args, error) && args.images)
         return write_images(a, args.images);
     return error[0] == '\0' ? -1 : command_wrong(&kl_command_virtual, error);
@@ -456,8 +482,12 @@ int kl_cli_virtual(int argc, char **argv)
     static struct app app; /* too large for some stacks; there is one command per process */
     struct app *a = &app;
 
-    *a = (struct app){
-        .config = {.port = 4000, .host = a->host, .chips = a->chips, .event = on_event, .ctx = a}};
+    *a = (struct app){.config = {.port = 4000,
+                                 .host = a->host,
+                                 .chips = a->chips,
+                                 .firmware = a->firmware,
+                                 .event = on_event,
+                                 .ctx = a}};
     kl_copy(a->host, sizeof a->host, "127.0.0.1");
     int status = parse(a, argv + (argc > 0));
     if (status >= 0)

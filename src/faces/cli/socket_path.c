@@ -13,15 +13,6 @@
 
 #include "faces/stream/wire.h"
 
-static unsigned long long hash_text(const char *text)
-{
-    unsigned long long h = 0xcbf29ce484222325u; /* FNV-1a */
-
-    for (; *text; text++)
-        h = (h ^ (unsigned char)*text) * 0x100000001b3u;
-    return h;
-}
-
 bool kl_wire_is_socket(const char *name)
 {
     static const char end[] = ".socket";
@@ -47,7 +38,8 @@ bool kl_wire_socket_path(const char *csv, unsigned i, char *out, size_t size)
     if (i == 0)
         kl_format(text, sizeof text, "%s.socket", real);
     else if (i == 1 && runtime && runtime[0] == '/')
-        kl_format(text, sizeof text, "%s/keyline/%016llx.socket", runtime, hash_text(real));
+        kl_format(text, sizeof text, "%s/keyline/%016llx.socket", runtime,
+                  (unsigned long long)kl_hash(real, strlen(real)));
     free(real);
     if (strlen(text) < sizeof((struct sockaddr_un *)0)->sun_path && strlen(text) < size)
         kl_copy(out, size, text);

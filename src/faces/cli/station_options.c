@@ -62,6 +62,12 @@ static const struct option options[] = {
     SECONDS("prompt-timeout", prompt_timeout, 0.1, 3600, "until the firmware asks for its key (default 30)"),
     SECONDS("ack-timeout", ack_timeout, 0.1, 3600, "until it acknowledges, and until it has read back (default 20)"),
 
+    HEADING("Firmware that says it in other words (docs/firmware.md)"),
+    TEXT("prompt", prompt, "REGEX", "a line that asks for a key, besides Provisioning"),
+    TEXT("ack", ack, "REGEX", "a line that says that a key is stored, besides Provisioned"),
+    TEXT("field-names", field_names, "REGEX",
+         "the name before a value that is read back; all other lines are its log"),
+
     HEADING("What is told"),
     FLAG("headless", headless, "one line per change, no dashboard (also without a terminal)"),
     TEXT("events", events, "FILE|-", "one JSON object per line (docs/events.md)"),

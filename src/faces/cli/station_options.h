@@ -13,6 +13,7 @@ struct station_args {
         *lock_phrase;
     const char *socket, *metrics, *journal;
     const char *config; /* read already */
+    const char *prompt, *ack, *field_names;
     struct option_list images, ports, usb_ids, exclude, accept;
     uint32_t accepted; /* by --accept: bits 1 << enum kl_csv_kind */
     bool csv_header, erase, once, fixture, headless, list_faults, version, help;

@@ -177,7 +177,7 @@ static json_t *new_object(int64_t wall, const char *event)
     return o;
 }
 
-json_t *event_object(const struct kl_told *told)
+json_t *event_object(const struct kl_noted *noted)
 {
     static const char *const names[] = {
         [KL_NOTE_PORT] = "port",       [KL_NOTE_STATE] = "state",
@@ -186,12 +186,12 @@ json_t *event_object(const struct kl_told *told)
         [KL_NOTE_LOG] = "log",         [KL_NOTE_STATION] = "station",
         [KL_NOTE_COMMAND] = "command",
     };
-    const struct kl_note *n = told->note;
-    json_t *o = new_object(told->wall, names[n->kind]);
+    const struct kl_note *n = noted->note;
+    json_t *o = new_object(noted->wall, names[n->kind]);
 
-    set_text(o, "slot", told->slot_name);
-    set_text(o, "port", told->port);
-    if (told->note->slot != KL_BENCH && n->identity)
+    set_text(o, "slot", noted->slot_name);
+    set_text(o, "port", noted->port);
+    if (noted->note->slot != KL_BENCH && n->identity)
         set_mac(o, &n->identity->mac);
     if (n->kind == KL_NOTE_STATE)
         state_object(o, n);
@@ -251,24 +251,24 @@ static void write_object(struct events *e, json_t *o)
 }
 
 /* What boards print is limited; what became of them is not. */
-static void on_note(void *ctx, const struct kl_told *told)
+static void on_note(void *ctx, const struct kl_noted *noted)
 {
     struct events *e = ctx;
-    struct log_rate *rate = &e->rate[told->note->slot];
+    struct log_rate *rate = &e->rate[noted->note->slot];
     char gap[KL_TEXT_MAX];
     json_t *o;
 
-    if (told->note->kind == KL_NOTE_LOG &&
-        !log_rate_take(rate, (kl_us)(uv_hrtime() / 1000), strlen(told->note->text) + LOG_HEAD))
+    if (noted->note->kind == KL_NOTE_LOG &&
+        !log_rate_take(rate, (kl_us)(uv_hrtime() / 1000), strlen(noted->note->text) + LOG_HEAD))
         return;
     if (log_rate_gap(rate, gap)) {
-        o = new_object(told->wall, "log");
-        set_text(o, "slot", told->slot_name);
-        set_text(o, "port", told->port);
+        o = new_object(noted->wall, "log");
+        set_text(o, "slot", noted->slot_name);
+        set_text(o, "port", noted->port);
         set_text(o, "text", gap);
         write_object(e, o);
     }
-    write_object(e, event_object(told));
+    write_object(e, event_object(noted));
 }
 
 static int64_t wall_now(void)
@@ -299,7 +299,7 @@ static void on_trouble(void *ctx, const char *text)
 {
     struct events *e = ctx;
 
-    kl_shell_tell(e->sh, text[0] ? text : "the events file is written again");
+    kl_shell_note(e->sh, text[0] ? text : "the events file is written again");
 }
 
 static const struct kl_listener listener = {

@@ -72,7 +72,7 @@ static void tell_failure(struct run *r)
             *c = '?';
     kl_format(text, sizeof text, "--on-result for %s %s%s%s", r->label, how,
               r->error[0] ? ": " : "", r->error);
-    kl_shell_tell(r->hook->sh, text);
+    kl_shell_note(r->hook->sh, text);
 }
 
 static void on_handle_closed(uv_handle_t *handle)
@@ -248,9 +248,9 @@ static void start_next(struct hook *h)
     start_run(r);
 }
 
-static char *json_line(const struct kl_told *told)
+static char *json_line(const struct kl_noted *noted)
 {
-    json_t *o = event_object(told);
+    json_t *o = event_object(noted);
     char *text = json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(9));
     size_t size = text ? strlen(text) : 0;
     char *line = text ? realloc(text, size + 2) : NULL;
@@ -261,22 +261,22 @@ static char *json_line(const struct kl_told *told)
     return line;
 }
 
-static void on_note(void *ctx, const struct kl_told *told)
+static void on_note(void *ctx, const struct kl_noted *noted)
 {
     struct hook *h = ctx;
-    const struct kl_attempt *t = told->note->attempt;
+    const struct kl_attempt *t = noted->note->attempt;
     struct waiting *w;
 
-    if (told->note->kind != KL_NOTE_RESULT)
+    if (noted->note->kind != KL_NOTE_RESULT)
         return;
     if (h->count >= WAITING_MAX) {
-        kl_shell_tell(h->sh, "--on-result is too slow: a result was not handed to it");
+        kl_shell_note(h->sh, "--on-result is too slow: a result was not handed to it");
         return;
     }
     w = calloc(1, sizeof *w);
     KL_ASSERT(w != NULL);
-    w->json = json_line(told);
-    kl_copy(w->label, sizeof w->label, t->label[0] ? t->label : told->slot_name);
+    w->json = json_line(noted);
+    kl_copy(w->label, sizeof w->label, t->label[0] ? t->label : noted->slot_name);
     *h->end = w;
     h->end = &w->next;
     h->count++;

@@ -16,10 +16,11 @@ enum {
     KL_MASK_LINE_MAX = 1024 /* longer lines are cut, so that no key can hide in the rest */
 };
 
-/* Replaces what must not be seen in line[0 … *size) by "[masked]" (the text may shrink or grow up
-   to `capacity`; what no longer fits is cut). Tabs become blanks, control and escape bytes '.',
-   broken UTF-8 '?'. `key` may be NULL. Returns true if something was masked. */
-bool kl_mask_line(char *line, size_t *size, size_t capacity, const struct kl_key *key);
+/* Writes the line to `out` (another place) with "[masked]" for what must not be seen, and returns
+   its size; what no longer fits into `capacity` is cut between two characters. Tabs become blanks,
+   control and escape bytes '.', broken UTF-8 '?'. `key` may be NULL. */
+size_t kl_mask_line(char *out, size_t capacity, const char *line, size_t size,
+                    const struct kl_key *key);
 /* Drops terminal control sequences (colours) from a line. Returns the new size. */
 size_t kl_mask_strip_escapes(char *line, size_t size);
 

@@ -23,11 +23,14 @@ struct kl_bootlog {
     kl_us first_banner, last_banner;
     enum kl_boot_mode mode; /* of the last one */
     bool waiting_for_download;
-    uint8_t reset_reason;     /* rst:0x.. of the last one */
-    uint32_t app_lines;       /* other lines since the last banner */
-    enum kl_reason reason;    /* the gravest thing seen since the last reset(), or KL_FAULT_NONE */
-    bool conclusive;          /* and waiting longer will not mend it */
-    char detail[KL_TEXT_MAX]; /* the line that told; printable, not masked */
+    uint8_t reset_reason;  /* rst:0x.. of the last one */
+    uint32_t app_lines;    /* other lines since the last banner */
+    enum kl_reason reason; /* the gravest thing seen since the last reset(), or KL_FAULT_NONE */
+    bool conclusive;       /* and waiting longer will not mend it */
+    /* of the last line */
+    bool named;  /* it named `reason` */
+    bool known;  /* it is one of those that tell of a fault */
+    bool banner; /* it belongs to a start-up banner */
     /* kl_bootlog_line's own */
     bool head_open;          /* the banner's second line is still due */
     unsigned times, at;      /* how often `reason` was seen; in which start the last time */
