@@ -282,7 +282,9 @@ bool kl_store_complete_journal(struct kl_worker *w, char error[KL_TEXT_MAX])
     if (v->journal == NULL || strcmp(kl_journal_of(v->journal), v->home.path) != 0)
         return make_journal(w, error);
     ok = kl_store_compare(w->ledger, v->journal, &d, error) &&
-         (kl_journal_append(v->journal, d.ahead, d.ahead_count, error) || make_journal(w, error));
+         ((kl_journal_append(v->journal, d.ahead, d.ahead_count, error) &&
+           kl_journal_sync(v->journal, error)) ||
+          make_journal(w, error));
     kl_difference_free(&d);
     return ok;
 }
@@ -333,15 +335,27 @@ bool kl_store_witness_ready(struct kl_worker *w, char error[KL_TEXT_MAX])
 }
 
 bool kl_store_witness_add(struct kl_worker *w, const struct kl_journal_record *records,
-                          size_t count, char error[KL_TEXT_MAX])
+                          size_t count, bool now, char error[KL_TEXT_MAX])
 {
     struct kl_witness *v = &w->witness;
 
     if (v->journal == NULL)
         return make_journal(w, error);
-    if (kl_journal_append(v->journal, records, count, error))
+    if (kl_journal_append(v->journal, records, count, error) &&
+        (!now || kl_journal_sync(v->journal, error)))
         return true;
     kl_journal_close(v->journal);
     v->journal = NULL; /* nobody knows what is on disk */
     return false;
+}
+
+void kl_store_witness_rest(struct kl_worker *w)
+{
+    struct kl_witness *v = &w->witness;
+    char error[KL_TEXT_MAX];
+
+    if (v->journal == NULL || kl_journal_sync(v->journal, error))
+        return;
+    kl_journal_close(v->journal);
+    v->journal = NULL;
 }
