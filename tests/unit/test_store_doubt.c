@@ -326,6 +326,71 @@ static void so_are_keys_that_were_renamed_and_copied_without_it(void **state)
     stops(KL_DOUBT_OLD, "has no ledger, but keys of it were given out");
 }
 
+/* A spreadsheet wrote the secrets of the copy in another spelling. */
+static void so_are_keys_in_another_spelling(void **state)
+{
+    struct store_bench b;
+
+    (void)state;
+    work_a_little();
+    reserve_one("dev-2", 2);
+    unlink(ledger);
+    file_put(csv, edited(rows, "8899AABBCCDDEEFF0011223344556602",
+                         "8899aabb:ccddeeff:00112233:44556602"));
+    stops(KL_DOUBT_OLD, "has no ledger, but keys of it were given out");
+    file_put(csv, edited("dev-2,0011223344556678,8899AABBCCDDEEFF0011223344556602\n", "8899AABB",
+                         "8899aabb"));
+    stops(KL_DOUBT_OLD, "dev-2 for ");
+    opens(&b, 1u << KL_DOUBT_OLD);
+    assert_int_equal(number("SELECT count(*) FROM keys WHERE state = 'reserved'"), 1);
+    bench_close(&b);
+}
+
+static void rows_of_another_list_are_known_to_be_given_out(void **state)
+{
+    char other[400], all[1024];
+    struct store_bench b;
+
+    (void)state;
+    work_a_little(); /* dev-1 */
+    snprintf(csv, sizeof csv, "%s", scratch_path(&dir, "other.csv"));
+    snprintf(ledger, sizeof ledger, "%s.ledger", csv);
+    snprintf(other, sizeof other, "new-1,00112233445566a0,8899AABBCCDDEEFF00112233445566A0\n");
+    file_put(csv, other);
+    opens(&b, 0);
+    assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "new-1", 7), KL_STORE_OK);
+    bench_close(&b);
+    /* The rest of the first list, as it was once, is put behind the second one. */
+    snprintf(all, sizeof all, "%s%s", other, rows);
+    file_put(csv, all);
+    stops(KL_DOUBT_OLD, "dev-1 for ");
+    opens(&b, 1u << KL_DOUBT_OLD);
+    assert_true(entry(&b, "dev-1")->provisioned);
+    assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-2", 8), KL_STORE_OK);
+    bench_close(&b);
+    opens(&b, 0); /* asked once */
+    bench_close(&b);
+}
+
+static void marked_rows_of_another_list_are_spent_without_a_question(void **state)
+{
+    char all[1024];
+    struct store_bench b;
+
+    (void)state;
+    work_a_little();
+    snprintf(csv, sizeof csv, "%s", scratch_path(&dir, "other.csv"));
+    snprintf(ledger, sizeof ledger, "%s.ledger", csv);
+    file_put(csv, "new-1,00112233445566a0,8899AABBCCDDEEFF00112233445566A0\n");
+    opens(&b, 0);
+    bench_close(&b);
+    snprintf(all, sizeof all, "%s%s", "new-1,00112233445566a0,8899AABBCCDDEEFF00112233445566A0\n",
+             edited(rows, "6601\n", "6601,Provisioned\n"));
+    file_put(csv, all);
+    opens(&b, 0);
+    bench_close(&b);
+}
+
 /* From here on the tests look at a copy of CSV and ledger. */
 static void use_copy(const char *name)
 {
@@ -664,6 +729,9 @@ int main(void)
         TEST(yesterdays_ledger_is_an_old_copy),
         TEST(a_ledger_that_is_gone_is_missed),
         TEST(so_are_keys_that_were_renamed_and_copied_without_it),
+        TEST(so_are_keys_in_another_spelling),
+        TEST(rows_of_another_list_are_known_to_be_given_out),
+        TEST(marked_rows_of_another_list_are_spent_without_a_question),
         TEST(a_copy_and_its_original_know_of_each_other),
         TEST(another_machine_is_noticed),
         TEST(half_a_copy_is_known_as_one),

@@ -168,6 +168,23 @@ settle_names(struct kl_csv_store *s, const struct kl_store_options *o, char erro
                  kl_store_settle_names(w, s->shown, answered(o, KL_DOUBT_RENAMED), error), error);
 }
 
+/* Rows that were given out from another CSV of this host, and came here since the last start. */
+static enum kl_store_open_result
+settle_others(struct kl_csv_store *s, const struct kl_store_options *o, char error[KL_TEXT_MAX])
+{
+    struct kl_worker *w = s->worker;
+    enum kl_store_open_result result;
+    struct kl_difference found;
+
+    result = kl_store_ask_journals(w, answered(o, KL_DOUBT_OLD), &found, error);
+    result = weigh(s, o, KL_DOUBT_OLD, result, error);
+    if (result == KL_STORE_OPENED && !w->look_only && found.behind_count > 0 &&
+        !kl_store_restore(w, &found, error))
+        result = KL_STORE_BROKEN;
+    kl_difference_free(&found);
+    return result;
+}
+
 /* For a station. */
 static enum kl_store_open_result open_to_work(struct kl_csv_store *s,
                                               const struct kl_store_options *o, const char *path,
@@ -190,6 +207,7 @@ static enum kl_store_open_result open_to_work(struct kl_csv_store *s,
     if ((result = weigh(s, o, KL_DOUBT_OLD, result, error)) == KL_STORE_OPENED &&
         (result = open_ledger(w, o->mode, path, error)) == KL_STORE_OPENED &&
         (result = settle_all(s, o, &found, error)) == KL_STORE_OPENED &&
+        (absent || (result = settle_others(s, o, error)) == KL_STORE_OPENED) &&
         (result = show(s, absent, error)) == KL_STORE_OPENED &&
         (result = settle_names(s, o, error)) == KL_STORE_OPENED &&
         (result = record_accepted(w, error)) == KL_STORE_OPENED)
@@ -218,7 +236,8 @@ static enum kl_store_open_result open_to_look(struct kl_csv_store *s,
     if ((result = show(s, absent, error)) != KL_STORE_OPENED)
         return result;
     weigh(s, o, KL_DOUBT_STORAGE, storage, trouble);
-    if (w->ledger != NULL && (result = settle_all(s, o, &none, error)) != KL_STORE_OPENED)
+    if ((w->ledger != NULL && (result = settle_all(s, o, &none, error)) != KL_STORE_OPENED) ||
+        (result = settle_others(s, o, error)) != KL_STORE_OPENED)
         return result;
     return settle_names(s, o, error);
 }
