@@ -252,6 +252,18 @@ static void copy_file(const char *from, const char *to)
     free(data);
 }
 
+static void sql(const char *text)
+{
+    sqlite3 *db;
+    char *error = NULL;
+
+    assert_int_equal(sqlite3_open(ledger, &db), SQLITE_OK);
+    sqlite3_busy_timeout(db, 5000);
+    if (sqlite3_exec(db, text, NULL, NULL, &error) != SQLITE_OK)
+        fail_msg("%s", error);
+    sqlite3_close(db);
+}
+
 /* One key reserved, one provisioned, and the store closed. */
 static void work_a_little(void)
 {
@@ -296,6 +308,79 @@ static void yesterdays_ledger_is_an_old_copy(void **state)
     assert_int_equal(number("SELECT count(*) FROM history WHERE what = 'restored'"), 1);
     assert_int_equal(number("SELECT count(*) FROM history WHERE what = 'moved'"), 1);
     opens(&b, 0); /* and nothing is left to ask */
+    bench_close(&b);
+}
+
+/* Releases by hand, as `keyline keys release` does. */
+static enum kl_store_open_result release_by_hand(const char *label, unsigned board,
+                                                 char text[KL_TEXT_MAX])
+{
+    struct kl_store_options o = {
+        .csv = csv, .mode = KL_STORE_MEND, .journal = bench_journal(csv), .station = "test"};
+    struct kl_ledger_key key = {.mac = bench_mac(board), .label = label};
+    enum kl_store_open_result result;
+    struct kl_store *store;
+    struct store_bench b;
+
+    opens(&b, 0);
+    key.fingerprint = bench_key(&b, label);
+    bench_close(&b);
+    if ((result = kl_store_open(&o, &store, text)) == KL_STORE_OPENED) {
+        assert_true(kl_store_release(store, &key, "it is lost", text));
+        kl_store_free(store);
+    }
+    return result;
+}
+
+/* Who releases a key that an old ledger knows as reserved does not know that a board has proved it
+   since; and however many changes are made to such a copy, it stays one. */
+static void on_an_old_copy_no_key_is_released(void **state)
+{
+    struct kl_store_options o = {.csv = csv, .mode = KL_STORE_MEND, .journal = bench_journal(csv)};
+    const char *kept = scratch_path(&dir, "kept.ledger");
+    char copy[220], text[KL_TEXT_MAX];
+    struct kl_store *store;
+    struct store_bench b;
+
+    (void)state;
+    file_put(csv, rows);
+    snprintf(copy, sizeof copy, "%s", kept);
+    reserve_one("dev-1", 1);
+    assert_int_equal(release_by_hand("dev-1", 1, text), KL_STORE_OPENED); /* is no copy */
+    reserve_one("dev-1", 1);
+    copy_file(ledger, copy);
+    opens(&b, 0);
+    assert_int_equal(bench_ask(&b, KL_OP_PROVISION, "dev-1", 1), KL_STORE_OK);
+    bench_close(&b);
+    copy_file(copy, ledger);
+    assert_int_equal(kl_store_open(&o, &store, text), KL_STORE_DOUBT);
+}
+
+static void a_proved_key_is_never_free_by_a_later_change_of_an_old_copy(void **state)
+{
+    struct store_bench b;
+    char copy[220];
+
+    (void)state;
+    file_put(csv, rows);
+    snprintf(copy, sizeof copy, "%s", scratch_path(&dir, "kept.ledger"));
+    reserve_one("dev-1", 1);
+    copy_file(ledger, copy);
+    opens(&b, 0);
+    assert_int_equal(bench_ask(&b, KL_OP_PROVISION, "dev-1", 1), KL_STORE_OK);
+    bench_close(&b);
+    unlink(ledger);
+    copy_file(copy, ledger);
+    file_put(csv, rows);
+    /* Whoever did it, with whatever tool: the copy's history is longer than the journal's. */
+    sql("INSERT INTO history (at, what, mac, label, station, bundle) SELECT 1, 'note', '', '', '', "
+        "''"
+        " FROM history LIMIT 3");
+    sql("UPDATE keys SET state = 'released', change = 99 WHERE label = 'dev-1'");
+    assert_int_equal(bench_open_answered(&b, csv, 1u << KL_DOUBT_MOVED), KL_STORE_DOUBT);
+    assert_int_equal(b.doubt, KL_DOUBT_OLD);
+    opens(&b, 1u << KL_DOUBT_MOVED | 1u << KL_DOUBT_OLD);
+    assert_true(entry(&b, "dev-1")->provisioned);
     bench_close(&b);
 }
 
@@ -545,18 +630,6 @@ static void what_is_no_ledger_of_ours_is_not_touched(void **state)
 
 /* ---- one station ---- */
 
-static void sql(const char *text)
-{
-    sqlite3 *db;
-    char *error = NULL;
-
-    assert_int_equal(sqlite3_open(ledger, &db), SQLITE_OK);
-    sqlite3_busy_timeout(db, 5000);
-    if (sqlite3_exec(db, text, NULL, NULL, &error) != SQLITE_OK)
-        fail_msg("%s", error);
-    sqlite3_close(db);
-}
-
 /* As another mount would show it, where the kernel's locks do not reach. */
 static void lease_to(const struct kl_process *p)
 {
@@ -727,6 +800,8 @@ int main(void)
         TEST(a_corrected_label_is_asked_about_and_recorded),
         TEST(another_spelling_of_a_held_secret_is_refused),
         TEST(yesterdays_ledger_is_an_old_copy),
+        TEST(on_an_old_copy_no_key_is_released),
+        TEST(a_proved_key_is_never_free_by_a_later_change_of_an_old_copy),
         TEST(a_ledger_that_is_gone_is_missed),
         TEST(so_are_keys_that_were_renamed_and_copied_without_it),
         TEST(so_are_keys_in_another_spelling),

@@ -69,7 +69,10 @@ static bool compare_key(void *ctx, const struct kl_ledger_key *key)
         return true; /* written down when it has its new form */
     if (r != NULL)
         c->seen[r - c->first] = true;
-    if (r != NULL && r->change > key->change) {
+    /* Nothing takes a proved key from its board: a later change that did was made on an old copy.
+     */
+    if (r != NULL && (r->change > key->change ||
+                      (r->kind == KL_JOURNAL_PROVISIONED && own.kind != KL_JOURNAL_PROVISIONED))) {
         c->failed = !add(&c->out->behind, &c->out->behind_count, r);
     } else if (r == NULL || r->change < key->change) {
         if (r != NULL && !kl_mac_equal(&r->mac, &key->mac) && contradicts(c, r))
@@ -137,6 +140,8 @@ static const char *label_of(const struct kl_worker *w, const struct kl_journal_r
 {
     uint32_t row = row_of(w, r);
 
+    if (w->csv.table == NULL)
+        return "a key";
     return row == UINT32_MAX ? "a key that is not in the CSV" : w->csv.table->row[row].label;
 }
 
