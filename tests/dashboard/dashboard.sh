@@ -270,6 +270,7 @@ test_terminals() {
     run s "clear; TERM=dumb $keyline attach $on_files"
     see s "PASS in"
     press s C-c
+    see s "The station goes on: keyline attach --csv-file"
     usable s
 }
 
@@ -361,6 +362,18 @@ test_says_what_goes_on() {
     kill -KILL "$(worker s)"
     see s "The dashboard was killed. The station goes on: keyline attach"
     usable s
+}
+
+# What the station tried again by itself is one turn, there as on the dashboard.
+test_report() {
+    start_bench 1 --fault write_fails
+    see s "failed 1"
+    tries=$("$program" keys history --csv-file "$dir/keys.csv" | grep -c "failed: write_failed")
+    [ "$tries" -gt 1 ] || fail "it was not tried again"
+    "$program" report --csv-file "$dir/keys.csv" >"$dir/report"
+    grep -Eq ' 1 +0 +1 +0% .*write_failed 1$' "$dir/report" || fail "all tries are one turn: $(cat "$dir/report")"
+    stop s
+    retry "the station's end" station_gone
 }
 
 # Another build or other options, and a station that works on this CSV already: it is asked about.
