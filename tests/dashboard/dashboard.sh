@@ -467,6 +467,30 @@ test_locked() {
     see s "belongs into a config file"
 }
 
+# A key in doubt tells its story, and is released on the spot, with a reason that is kept.
+test_in_doubt() {
+    boards 1 --fault ack_lost=9
+    open s 24 90 "$keyline $with_images $ports --ack-timeout 0.5 --retries 0"
+    see s "FAIL"
+    board unplug 1
+    see s "in doubt 1 (K)"
+    press s K
+    see s "> dev-0001"
+    press s Enter
+    see s "The story of key dev-0001"
+    see s "reserved dev-0001"
+    see s "attempt dev-0001 in slot"
+    see s "Its board is not on the bench."
+    press s q
+    see s "u releases it"
+    press s u
+    see s "Release key dev-0001?"
+    retry "a reason typed" eval 't send-keys -t =s: BSpace BSpace; t send-keys -t =s: -l ok; sleep 0.1; shows s "ok_"'
+    press s Enter
+    see s "None."
+    "$program" keys history $on_files | grep -q "release .* by .*: ok" || fail "not recorded"
+}
+
 # A scanner types a label within milliseconds; the board in the chosen slot gets that key.
 test_scanned() {
     boards 1 --fault slow_boot=4000
