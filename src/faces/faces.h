@@ -36,9 +36,11 @@ struct logdir;
 struct logdir *logdir_create(struct kl_shell *sh, const char *folder, char error[KL_TEXT_MAX]);
 bool logdir_free(struct logdir *l);
 
-/* hook.c: --on-result: a program per result, the event on its standard input. */
+/* hook.c: a program per note of one kind, the event on its standard input. `option` is the one that
+   asked for it, and stays the caller's. */
 struct hook;
-struct hook *hook_create(struct kl_shell *sh, const char *command);
+struct hook *hook_create(struct kl_shell *sh, const char *option, const char *command,
+                         enum kl_note_kind kind);
 bool hook_free(struct hook *h);
 
 /* metrics.c: --metrics: how the bench stands, for Prometheus. NULL is fine. */

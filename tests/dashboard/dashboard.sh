@@ -336,6 +336,15 @@ test_pasted() {
     station >/dev/null || fail "the station is gone"
 }
 
+# The same on a terminal whose bytes come in pieces, as over a slow line.
+test_pasted_in_pieces() {
+    boards 3
+    open s 24 80 "$keyline $with_images $ports --events $dir/events"
+    see s "done 3"
+    python3 "$here/pieces.py" "$dir/events" "$keyline" attach $on_files || fail "not typed, and done"
+    [ "$(grep -c '^event [0-9]* stored' "$dir/boards")" = 3 ] || fail "a board was erased"
+}
+
 # However a dashboard ends, its last line says what goes on and how to come back.
 test_says_what_goes_on() {
     start_bench 2
@@ -456,6 +465,30 @@ test_locked() {
     usable s
     run s "clear; $keyline attach $on_files --lock-phrase plugh"
     see s "belongs into a config file"
+}
+
+# A key in doubt tells its story, and is released on the spot, with a reason that is kept.
+test_in_doubt() {
+    boards 1 --fault ack_lost=9
+    open s 24 90 "$keyline $with_images $ports --ack-timeout 0.5 --retries 0"
+    see s "FAIL"
+    board unplug 1
+    see s "in doubt 1 (K)"
+    press s K
+    see s "> dev-0001"
+    press s Enter
+    see s "The story of key dev-0001"
+    see s "reserved dev-0001"
+    see s "attempt dev-0001 in slot"
+    see s "Its board is not on the bench."
+    press s q
+    see s "u releases it"
+    press s u
+    see s "Release key dev-0001?"
+    retry "a reason typed" eval 't send-keys -t =s: BSpace BSpace; t send-keys -t =s: -l ok; sleep 0.1; shows s "ok_"'
+    press s Enter
+    see s "None."
+    "$program" keys history $on_files | grep -q "release .* by .*: ok" || fail "not recorded"
 }
 
 # A scanner types a label within milliseconds; the board in the chosen slot gets that key.

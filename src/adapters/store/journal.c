@@ -176,6 +176,11 @@ int64_t kl_journal_last_change(const struct kl_journal *j)
     return j->last_change;
 }
 
+bool kl_journal_is_of(const struct kl_journal *j, const struct kl_pool_id *pool)
+{
+    return memcmp(j->pool.b, pool->b, sizeof pool->b) == 0;
+}
+
 const char *kl_journal_of(const struct kl_journal *j)
 {
     return j->of;

@@ -62,6 +62,7 @@ const struct kl_journal_record *kl_journal_records(const struct kl_journal *j, s
 const struct kl_journal_record *kl_journal_find(const struct kl_journal *j,
                                                 const struct kl_fingerprint *fp);
 int64_t kl_journal_last_change(const struct kl_journal *j);
+bool kl_journal_is_of(const struct kl_journal *j, const struct kl_pool_id *pool);
 /* Where its pool was when it was made. */
 const char *kl_journal_of(const struct kl_journal *j);
 

@@ -193,10 +193,14 @@ void kl_store_leave_home(struct kl_worker *w);
 void kl_store_rest(struct kl_worker *w);
 
 /* store_witness.c */
-/* Before a new ledger is made: a journal may know keys of this CSV. Answered, `found` gets them. */
+/* Journals of other pools may know keys of this CSV, in whatever spelling, that the ledger does not
+   know, or all of them before a ledger is made. `found` gets them. */
 enum kl_store_open_result kl_store_ask_journals(struct kl_worker *w, bool answered,
                                                 struct kl_difference *found,
                                                 char error[KL_TEXT_MAX]);
+/* Ledger and journal get what was found in other journals. */
+bool kl_store_restore(struct kl_worker *w, const struct kl_difference *found,
+                      char error[KL_TEXT_MAX]);
 /* Holds the ledger against its journal. DOUBT: it is an old copy; answered, what the journal knows
    goes into it. Then the journal gets what it lacks. */
 enum kl_store_open_result kl_store_settle_witness(struct kl_worker *w, bool answered,

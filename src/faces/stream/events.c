@@ -184,7 +184,7 @@ json_t *event_object(const struct kl_noted *noted)
         [KL_NOTE_CHIP] = "chip",       [KL_NOTE_PROGRESS] = "progress",
         [KL_NOTE_KEY] = "key",         [KL_NOTE_RESULT] = "result",
         [KL_NOTE_LOG] = "log",         [KL_NOTE_STATION] = "station",
-        [KL_NOTE_COMMAND] = "command",
+        [KL_NOTE_COMMAND] = "command", [KL_NOTE_POWER] = "power",
     };
     const struct kl_note *n = noted->note;
     json_t *o = new_object(noted->wall, names[n->kind]);

@@ -80,6 +80,7 @@ bool note_line(const struct kl_note *n, char *out, size_t size)
         result_line(n->attempt, out, size);
         return true;
     case KL_NOTE_PORT:
+    case KL_NOTE_POWER:
     case KL_NOTE_COMMAND:
     case KL_NOTE_STATION:
         snprintf(out, size, "%s", text);
