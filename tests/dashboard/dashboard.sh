@@ -372,6 +372,8 @@ test_report() {
     [ "$tries" -gt 1 ] || fail "it was not tried again"
     "$program" report --csv-file "$dir/keys.csv" >"$dir/report"
     grep -Eq ' 1 +0 +1 +0% .*write_failed 1$' "$dir/report" || fail "all tries are one turn: $(cat "$dir/report")"
+    "$program" report --csv-file "$dir/keys.csv" >/dev/full && fail "a report that nobody got"
+    "$program" list >/dev/full && fail "a list that nobody got"
     stop s
     retry "the station's end" station_gone
 }

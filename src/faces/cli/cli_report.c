@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli_keys.h"
 #include "commands.h"
 #include "config_files.h"
 #include "faces/stream/stats.h"
@@ -135,7 +136,7 @@ static int report(const char *csv)
         return KL_EXIT_STORE;
     if (view.slot_count == 0)
         printf("no result yet for %s\n", csv);
-    return view.slot_count ? KL_EXIT_OK : KL_EXIT_FAILED;
+    return keys_printed() == KL_EXIT_OK && view.slot_count ? KL_EXIT_OK : KL_EXIT_FAILED;
 }
 
 int kl_cli_report(int argc, char **argv)
