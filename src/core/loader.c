@@ -9,7 +9,7 @@
 static const struct kl_loader_step *const plans[] = {
     [KL_LOADER_CONNECT] = ldr_connect_plan, [KL_LOADER_IDENTIFY] = ldr_identify_plan,
     [KL_LOADER_FLASH] = ldr_flash_plan,     [KL_LOADER_VERIFY] = ldr_verify_plan,
-    [KL_LOADER_RUN] = ldr_run_plan,
+    [KL_LOADER_READ] = ldr_read_plan,       [KL_LOADER_RUN] = ldr_run_plan,
 };
 
 /* ---- the walk ---- */
@@ -178,6 +178,7 @@ static const char *command_name(uint8_t code)
         [CMD_READ_REG] = "READ_REG",
         [CMD_SPI_SET_PARAMS] = "SPI_SET_PARAMS",
         [CMD_SPI_ATTACH] = "SPI_ATTACH",
+        [CMD_READ_FLASH_SLOW] = "READ_FLASH_SLOW",
         [CMD_CHANGE_BAUDRATE] = "CHANGE_BAUDRATE",
         [CMD_DEFL_BEGIN] = "FLASH_DEFL_BEGIN",
         [CMD_DEFL_DATA] = "FLASH_DEFL_DATA",
@@ -188,6 +189,8 @@ static const char *command_name(uint8_t code)
 
     if (code == CMD_ERASE_FLASH)
         return "ERASE_FLASH";
+    if (code == CMD_READ_FLASH)
+        return "READ_FLASH";
     return code < sizeof names / sizeof names[0] && names[code] ? names[code] : "command";
 }
 
@@ -269,7 +272,7 @@ void kl_loader_init(struct kl_loader *l, const struct kl_loader_setup *setup)
 void kl_loader_start(struct kl_loader *l, enum kl_loader_task task, const struct kl_bundle *bundle,
                      kl_us now)
 {
-    KL_ASSERT(task > KL_LOADER_IDLE && task <= KL_LOADER_RUN);
+    KL_ASSERT(task > KL_LOADER_IDLE && task <= KL_LOADER_READ);
     KL_ASSERT(l->walk.status != KL_LOADER_BUSY);
     KL_ASSERT(task == KL_LOADER_CONNECT || l->connect.connected);
     KL_ASSERT(bundle || (task != KL_LOADER_FLASH && task != KL_LOADER_VERIFY));
