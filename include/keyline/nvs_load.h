@@ -7,6 +7,7 @@
 #ifndef KEYLINE_NVS_LOAD_H
 #define KEYLINE_NVS_LOAD_H
 
+#include "keyline/nvs_delivery.h"
 #include "keyline/nvs_schema.h"
 
 enum {
@@ -31,6 +32,14 @@ struct kl_nvs_row {
    can't be read to its end. */
 bool kl_nvs_rows(const char *csv, bool (*each)(void *ctx, const struct kl_nvs_row *row), void *ctx,
                  char error[KL_TEXT_MAX]);
+
+/* All that a station needs for --deliver nvs, in secret memory. NULL and `error` if the bundle's
+   partition table has no such partition, or none that can be written. The schema stays the
+   caller's. */
+struct kl_nvs_delivery *kl_nvs_delivery_new(const struct kl_bundle *bundle, const char *label,
+                                            const struct kl_nvs_schema *schema,
+                                            enum kl_nvs_policy policy, char error[KL_TEXT_MAX]);
+void kl_nvs_delivery_free(struct kl_nvs_delivery *d);
 
 /* A whole file, at most KL_NVS_FILE_MAX bytes, in secret memory: give it back with
    kl_secret_free(data, KL_NVS_FILE_MAX). NULL and `error`. */

@@ -312,6 +312,13 @@ void kl_loader_tick(struct kl_loader *l, kl_us now)
     ldr_engine_tick(l);
 }
 
+void kl_loader_wipe(struct kl_loader *l)
+{
+    kl_wipe(l->wire.tx, sizeof l->wire.tx);
+    kl_wipe(l->wire.slip.frame, sizeof l->wire.slip.frame);
+    kl_wipe(&l->reply, sizeof l->reply);
+}
+
 bool kl_loader_next(struct kl_loader *l, struct kl_io *out)
 {
     return l->walk.status == KL_LOADER_BUSY && ldr_engine_next(l, out);

@@ -229,7 +229,8 @@ bool ldr_engine_next(struct kl_loader *l, struct kl_io *out)
     *out = l->op.kind == KL_LOADER_OP_IO ? l->op.io
                                          : (struct kl_io){.kind = KL_IO_WRITE,
                                                           .data = l->wire.tx + spare,
-                                                          .size = l->op.tx_size - spare};
+                                                          .size = l->op.tx_size - spare,
+                                                          .secret = l->secret};
     return true;
 }
 

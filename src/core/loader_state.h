@@ -327,6 +327,7 @@ struct kl_loader {
     const struct kl_bundle *bundle;
     const struct kl_chip *chip;
     kl_us now, deadline;
+    bool secret; /* what is written holds a key: no link may trace it */
     struct kl_loader_walk walk;
     struct kl_loader_op op;
     struct kl_loader_reply reply;
@@ -354,6 +355,8 @@ void kl_loader_start(struct kl_loader *l, enum kl_loader_task task, const struct
                      kl_us now);
 /* For READ, before it is started: the memory must outlive it. */
 void kl_loader_read_into(struct kl_loader *l, const struct kl_loader_range *range);
+/* Nothing of what was written or read stays in its buffers. Between tasks, or after them. */
+void kl_loader_wipe(struct kl_loader *l);
 /* Text outside of frames (boot log, panics) goes to the console. After RUN is done, received bytes
    are no longer the loader's: feed them to the handover. */
 void kl_loader_rx(struct kl_loader *l, const uint8_t *data, size_t size, kl_us now);

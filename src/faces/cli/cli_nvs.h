@@ -21,6 +21,9 @@ int nvs_show(const struct nvs_args *a);
 int nvs_diff(const struct nvs_args *a);
 /* cli_nvs_make.c */
 int nvs_make(const struct nvs_args *a);
+/* "FILE line N, column M (namespace/name): why" */
+void nvs_say_misfit(const struct kl_nvs_schema *schema, const char *csv, uint32_t line,
+                    const struct kl_nvs_misfit *why, char out[KL_TEXT_MAX]);
 int nvs_check(const struct nvs_args *a);
 
 #endif

@@ -20,15 +20,15 @@ struct work {
     char error[KL_TEXT_MAX];
 };
 
-static void say_misfit(const struct work *w, uint32_t line, const struct kl_nvs_misfit *why,
-                       char out[KL_TEXT_MAX])
+void nvs_say_misfit(const struct kl_nvs_schema *schema, const char *csv, uint32_t line,
+                    const struct kl_nvs_misfit *why, char out[KL_TEXT_MAX])
 {
-    const struct kl_nvs_place *p = &w->schema->place[why->place];
+    const struct kl_nvs_place *p = &schema->place[why->place];
     char column[32] = "";
 
     if (p->column != KL_NVS_CONSTANT)
         kl_format(column, sizeof column, ", column %u", p->column + 1u);
-    kl_format(out, KL_TEXT_MAX, "%s line %u%s (%s/%s): %s", w->args->csv, (unsigned)line, column,
+    kl_format(out, KL_TEXT_MAX, "%s line %u%s (%s/%s): %s", csv, (unsigned)line, column,
               p->namespace, p->name, kl_nvs_verdict_text(why->verdict));
 }
 
@@ -44,7 +44,7 @@ static bool build(struct work *w, const struct kl_nvs_row *row, char error[KL_TE
         return false;
     }
     if (!kl_nvs_schema_build(w->schema, row->key, w->image, w->args->size, &why)) {
-        say_misfit(w, row->line, &why, error);
+        nvs_say_misfit(w->schema, w->args->csv, row->line, &why, error);
         return false;
     }
     KL_ASSERT(kl_nvs_look(image) == KL_NVS_IS_SOUND);
