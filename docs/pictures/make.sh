@@ -38,15 +38,22 @@ press() {
 t new-session -d -s demo -x 96 -y 26 "TERM=xterm-256color $keyline demo"
 t set-option -g status off
 t resize-window -t =demo: -x 96 -y 26
-take running 2 '[█]{4}.*[█]{4}'
+take running 2 '█[░]+.*█[░]+'
 press Enter
 take zoom 1 'PASS in'
 press Escape
-take result 1 '####   ##   ###   #  ' '###    ##    ###   ###'
+take result 1 '████ ████ ████' '███   █   ███ ███'
 press K
 take doubt 1 'Plug in the board'
 press Escape
 take low 1 'few keys left'
 press p
 take paused 1 'paused'
+press P
+press i
+take figures 1 'fails by reason' 'never_asked'
+press q
+press w
+take wall 1 'done [0-9]+ of' '███   █   ███ ███'
+press q
 press q

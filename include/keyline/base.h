@@ -50,6 +50,15 @@ void kl_mac_format(const struct kl_mac *mac, char out[18]);
 /* Reads the same, in either case; false if `text` is anything else. */
 bool kl_mac_parse(const char *text, struct kl_mac *mac);
 
+/* An IEEE EUI-64, as chips with an 802.15.4 radio have one beside their MAC. All zero means "none".
+ */
+struct kl_eui64 {
+    uint8_t b[8];
+};
+
+/* Writes "aa:bb:cc:ff:fe:dd:ee:ff" and a NUL; "" if there is none. */
+void kl_eui64_format(const struct kl_eui64 *eui, char out[24]);
+
 /* Copies as much of `text` as fits and always ends it with a NUL; true if all of it fitted. */
 bool kl_copy(char *out, size_t size, const char *text);
 

@@ -30,16 +30,25 @@ struct kl_efuse_key {
 };
 
 struct kl_efuse_facts {
-    uint8_t crypt_count; /* the bits as they are */
-    bool flash_encrypted;
-    bool release_mode; /* encryption can't be switched off: all its bits are set, or protected */
-    bool secure_boot, secure_boot_v1;
-    bool revoked[3]; /* digests 0 to 2 */
-    bool jtag_off, jtag_soft_off, usb_jtag_off, usb_serial_off;
-    bool download_off;       /* no download mode at all */
-    bool secure_download;    /* a few commands only: no MAC, no registers */
-    bool manual_encrypt_off; /* download mode does not encrypt what it writes */
-    unsigned key_count;      /* 0: not known, or the chip has no purposes */
+    struct {
+        uint8_t crypt_count; /* the bits as they are */
+        bool encrypted;
+        bool release_mode; /* can't be switched off: all its bits are set, or protected */
+    } flash;
+    struct {
+        bool secure, secure_v1;
+        bool revoked[3]; /* digests 0 to 2 */
+    } boot;
+    struct {
+        bool off, soft_off, usb_off;
+    } jtag;
+    struct {
+        bool off;                /* no download mode at all */
+        bool secure;             /* a few commands only: no MAC, no registers */
+        bool manual_encrypt_off; /* it does not encrypt what it writes */
+        bool usb_serial_off;
+    } download;
+    unsigned key_count; /* 0: not known, or the chip has no purposes */
     struct kl_efuse_key key[KL_EFUSE_KEYS_MAX];
 };
 

@@ -10,8 +10,9 @@
 /* What is known of the chip; zero until IDENTIFY is done. */
 struct kl_identity {
     enum kl_chip_id chip;
-    struct kl_mac mac;
-    uint16_t revision; /* major * 100 + minor */
+    struct kl_mac mac;     /* the base MAC: who it is */
+    struct kl_eui64 eui64; /* told beside it; proves nothing */
+    uint16_t revision;     /* major * 100 + minor */
     uint8_t package;
     uint8_t crystal_mhz;
     uint32_t flash_id;   /* RDID: byte 0 manufacturer, 1 type, 2 capacity */

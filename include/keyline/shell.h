@@ -29,8 +29,8 @@ struct kl_shell_options {
     struct kl_port_rules rules; /* which of them */
 };
 
-/* One thing worth telling. Its pointers are valid during the call only. */
-struct kl_told {
+/* A note, with where and when it was made. Its pointers are valid during the call only. */
+struct kl_noted {
     int64_t wall;          /* microseconds since 1970 */
     const char *slot_name; /* "" for the bench */
     const char *port;      /* path or URL; "" if none */
@@ -38,7 +38,7 @@ struct kl_told {
 };
 
 struct kl_listener {
-    void (*note)(void *ctx, const struct kl_told *told);
+    void (*note)(void *ctx, const struct kl_noted *noted);
     void (*changed)(void *ctx); /* the snapshot may differ: kl_shell_look */
     /* All links are closed and everything is durable; last words. */
     void (*ending)(void *ctx, int exit_status);
@@ -65,7 +65,7 @@ unsigned kl_shell_in_doubt(struct kl_shell *sh, struct kl_in_doubt *out, unsigne
 bool kl_shell_command(struct kl_shell *sh, const struct kl_command *command,
                       char error[KL_TEXT_MAX]);
 /* A note about the bench from a face (a hook failed, an events file is full). */
-void kl_shell_tell(struct kl_shell *sh, const char *text);
+void kl_shell_note(struct kl_shell *sh, const char *text);
 
 /* For kl_pool_load: room for `keys` keys. NULL if memory is out. */
 struct kl_pool_memory *kl_pool_memory_alloc(const struct kl_pool_size *size);

@@ -193,12 +193,14 @@ enum kl_note_kind {
     KL_NOTE_KEY,      /* reserved, sent, acknowledged, recorded, adopted …: text, label */
     KL_NOTE_RESULT,   /* a board's attempt ended: done, failed or skipped */
     KL_NOTE_LOG,      /* one line from board or loader, masked: text */
+    KL_NOTE_POWER,    /* the slot's socket is to be switched off and on: text */
     KL_NOTE_COMMAND,  /* what an operator did: command, text; from the shell */
     KL_NOTE_STATION,  /* about the bench, not one slot: text (hub trouble, few keys, paused) */
 };
 
 struct kl_attempt { /* one line of the ledger's history and of the event `result` */
     struct kl_mac mac;
+    struct kl_eui64 eui64;
     enum kl_chip_id chip;
     uint16_t revision;
     uint32_t flash_id, flash_size;
@@ -295,7 +297,8 @@ struct kl_station_config {
     bool secured_handover; /* a board that has locked itself since it was flashed with this bundle
                               is given its key without being flashed again */
     const struct kl_nvs_delivery
-        *nvs; /* keys are written there; NULL: by handover. Needs a bundle */
+        *nvs;   /* keys are written there; NULL: by handover. Needs a bundle */
+    bool power; /* somebody listens to KL_NOTE_POWER: a silent board's socket can be switched */
     kl_sha256_fn *sha256;
 };
 

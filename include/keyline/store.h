@@ -134,7 +134,7 @@ struct kl_ledger_entry {
     const char *what;
     const char *mac, *label, *station, *bundle, *reason, *detail;
     /* of an attempt: */
-    const char *chip, *port, *slot, *result;
+    const char *chip, *port, *slot, *result, *eui64;
     uint32_t revision, flash_id, flash_size, baud, tries, chip_error;
     int64_t started, ended;
     bool already, acknowledged_only;

@@ -29,6 +29,18 @@ bool kl_mac_equal(const struct kl_mac *a, const struct kl_mac *b)
     return memcmp(a->b, b->b, sizeof a->b) == 0;
 }
 
+void kl_eui64_format(const struct kl_eui64 *eui, char out[24])
+{
+    uint8_t any = 0;
+    size_t n = 0;
+
+    out[0] = '\0';
+    for (unsigned i = 0; i < sizeof eui->b; i++)
+        any |= eui->b[i];
+    for (unsigned i = 0; any != 0 && i < sizeof eui->b; i++)
+        n += kl_format(out + n, 24 - n, i == 0 ? "%02x" : ":%02x", eui->b[i]);
+}
+
 void kl_mac_format(const struct kl_mac *mac, char out[18])
 {
     kl_format(out, 18, "%02x:%02x:%02x:%02x:%02x:%02x", mac->b[0], mac->b[1], mac->b[2], mac->b[3],

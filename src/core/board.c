@@ -242,6 +242,7 @@ static void state_overdue(struct kl_station *st, struct kl_board *b)
     case KL_ST_SETTLING:
         kl_board_try_start(st, b);
         break;
+    case KL_ST_IDENTIFYING:
     case KL_ST_VERIFYING: /* the store is slow: go on without comparing */
         b->deadline = KL_NEVER;
         kl_custody_go_on(&b->custody);

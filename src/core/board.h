@@ -46,6 +46,8 @@ enum kl_talker {
 enum kl_stage {
     KL_STAGE_FRESH,
     KL_STAGE_SETTLED,      /* SETTLING: contacts are still, it only waits for its turn */
+    KL_STAGE_SECURED,      /* IDENTIFYING: locked, not to be flashed; it waits for its own key */
+    KL_STAGE_SECURED_HERE, /* IDENTIFYING: it has it; it must prove that it is still there */
     KL_STAGE_VERIFY_AGAIN, /* VERIFYING: it waited; it must prove that it is still there */
     KL_STAGE_LEFT,         /* RECORDING: unplugged already; it leaves when recorded */
 };
@@ -78,7 +80,8 @@ struct kl_place {
     struct kl_loader_memory memory; /* of its boards' loaders */
     uint32_t baud_limit;            /* fastest rate that is still trusted here */
     unsigned done, failed;
-    kl_us failed_at; /* 0 = its last board did not */
+    kl_us failed_at;  /* 0 = its last board did not */
+    kl_us powered_at; /* its socket was switched last; 0 = not since a board was done here */
 };
 
 /* How fast it is flashed. */
@@ -156,6 +159,11 @@ void kl_board_fail_with(struct kl_station *st, struct kl_board *b, const struct 
 void kl_board_give_up(struct kl_station *st, struct kl_board *b, enum kl_reason reason,
                       const char *detail);
 void kl_board_tell_failure(struct kl_station *st, struct kl_board *b);
+/* Was this place's socket switched off and on so shortly ago? */
+enum {
+    KL_POWER_CYCLE = 15 * 1000 * 1000 /* microseconds: until the board is tried again */
+};
+bool kl_board_was_switched(const struct kl_board *b, kl_us now, kl_us within);
 void kl_board_done(struct kl_station *st, struct kl_board *b);
 void kl_board_skip(struct kl_station *st, struct kl_board *b);
 void kl_board_retry(struct kl_station *st, struct kl_board *b, enum kl_flashing flashing);

@@ -18,6 +18,7 @@ void kl_board_finish_attempt(struct kl_station *st, struct kl_board *b, enum kl_
     kl_attempts_spend(&b->attempts, b->state, st->now - b->since);
     a = kl_attempts_end(&b->attempts, result, st->now, st->wall);
     a->mac = b->identity.mac;
+    a->eui64 = b->identity.eui64;
     a->chip = b->identity.chip;
     a->revision = b->identity.revision;
     a->flash_id = b->identity.flash_id;
@@ -40,6 +41,12 @@ void kl_board_tell_failure(struct kl_station *st, struct kl_board *b)
         kl_board_finished(st, b, KL_ST_FAILED);
 }
 
+bool kl_board_was_switched(const struct kl_board *b, kl_us now, kl_us within)
+{
+    KL_ASSERT(b->place.powered_at <= now || b->place.powered_at == 1);
+    return b->place.powered_at > 0 && now - b->place.powered_at < within;
+}
+
 /* ---- done ---- */
 
 void kl_board_done(struct kl_station *st, struct kl_board *b)
@@ -53,6 +60,7 @@ void kl_board_done(struct kl_station *st, struct kl_board *b)
     if (b->identity.baud && b->identity.baud < b->place.baud_limit)
         b->place.baud_limit = b->identity.baud; /* the fastest that was clean here */
     b->custody.ask_again_at = KL_NEVER;
+    b->place.powered_at = 0;
     kl_board_enter(st, b, KL_ST_DONE);
     kl_board_finish_attempt(st, b, KL_ST_DONE);
     kl_board_finished(st, b, KL_ST_DONE);
@@ -109,6 +117,27 @@ static bool is_about_the_link(enum kl_reason reason)
            reason == KL_FAULT_LINK_STUCK || reason == KL_FAULT_ADAPTER_SETTING;
 }
 
+/* What a board may recover from when it loses its power: it says nothing, or nothing sensible. */
+static bool is_silence(enum kl_reason reason)
+{
+    return reason == KL_FAULT_NO_SYNC || reason == KL_FAULT_LINK_STUCK ||
+           reason == KL_FAULT_TIMEOUT || reason == KL_FAULT_NO_BOOT_OUTPUT;
+}
+
+/* No retry is left: a silent board's socket is switched off and on, and it is tried once more. A
+   board that has been given its key's first bytes is no other for that: its key waits for it. */
+static kl_us switch_power(struct kl_station *st, struct kl_board *b, enum kl_reason reason)
+{
+    KL_ASSERT(b->attempts.state == KL_ATTEMPTS_BETWEEN);
+    if (!st->config.power || st->mode.stopping || !is_silence(reason) ||
+        kl_board_was_switched(b, st->now, KL_SEC(600)))
+        return KL_NEVER;
+    b->place.powered_at = st->now > 0 ? st->now : 1;
+    kl_tell_text(st, b, KL_NOTE_POWER,
+                 "silent after all retries: its socket is switched off and on");
+    return st->now + KL_POWER_CYCLE;
+}
+
 enum mercy {
     MERCY_BY_POLICY,
     MERCY_NONE, /* no retry by itself */
@@ -125,6 +154,8 @@ static void fail(struct kl_station *st, struct kl_board *b, const struct kl_faul
     if (kl_custody_has_key(&b->custody))
         kl_pool_leave(&st->pool, b->custody.index);
     again = mercy == MERCY_NONE ? KL_NEVER : next_try(st, b, fault->reason);
+    if (again == KL_NEVER && mercy == MERCY_BY_POLICY)
+        again = switch_power(st, b, fault->reason);
     if (b->talker != KL_TALK_DELIVERY)
         kl_board_talk(b, KL_TALK_NONE);
     kl_board_enter(st, b, KL_ST_FAILED);
@@ -217,6 +248,7 @@ void kl_board_retry(struct kl_station *st, struct kl_board *b, enum kl_flashing 
     KL_ASSERT(!kl_attempts_is_lived(&b->attempts));
     kl_attempts_renew(&b->attempts, flashing);
     b->place.had_turn = false;
+    b->place.powered_at = 0;
     kl_port_unfollow(&b->port);
     kl_port_renew(&b->port);
     kl_board_enter(st, b, KL_ST_SETTLING);

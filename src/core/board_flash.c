@@ -144,7 +144,26 @@ static void take_secured(struct kl_station *st, struct kl_board *b)
     }
     kl_board_recognise(st, b);
     kl_tell_text(st, b, KL_NOTE_LOG, "locked since it was flashed with these images: only its key");
-    start_task(st, b, KL_ST_BOOTING, KL_LOADER_RUN);
+    if (b->custody.state == KL_CUSTODY_ASKED) {
+        b->stage = KL_STAGE_SECURED;
+        b->deadline = st->now + KL_SEC(10);
+    } else {
+        start_task(st, b, KL_ST_BOOTING, KL_LOADER_RUN);
+    }
+}
+
+/* As in verified(): its own key must be known before it can print it, and after the wait it proves
+   once more that it is the one in the loader. */
+static void secured_goes_on(struct kl_station *st, struct kl_board *b)
+{
+    KL_ASSERT(b->state == KL_ST_IDENTIFYING);
+    if (b->stage == KL_STAGE_SECURED_HERE) {
+        start_task(st, b, KL_ST_BOOTING, KL_LOADER_RUN);
+    } else if (b->custody.state != KL_CUSTODY_ASKED) {
+        b->stage = KL_STAGE_SECURED_HERE;
+        b->deadline = KL_NEVER;
+        kl_loader_start(&b->loader, KL_LOADER_SAME, NULL, st->now);
+    }
 }
 
 static void identified(struct kl_station *st, struct kl_board *b)
@@ -210,7 +229,10 @@ static void loader_done(struct kl_station *st, struct kl_board *b)
         start_task(st, b, KL_ST_IDENTIFYING, KL_LOADER_IDENTIFY);
         break;
     case KL_ST_IDENTIFYING:
-        identified(st, b);
+        if (b->stage == KL_STAGE_FRESH)
+            identified(st, b);
+        else
+            secured_goes_on(st, b);
         break;
     case KL_ST_FLASHING:
         b->attempts.flashing = KL_FLASHING_WRITES;
@@ -264,6 +286,16 @@ static void tell_loader_text(struct kl_station *st, struct kl_board *b)
     kl_board_tell_console(st, b);
 }
 
+/* The record of a board that is refused for its locks says which board it was. */
+static void know_refused(struct kl_board *b)
+{
+    enum kl_reason reason = kl_loader_fault(&b->loader)->reason;
+
+    KL_ASSERT(reason != KL_FAULT_NONE);
+    if (reason == KL_FAULT_FLASH_ENCRYPTED || reason == KL_FAULT_SECURE_BOOT)
+        b->identity = *kl_loader_identity(&b->loader);
+}
+
 void kl_board_loader_step(struct kl_station *st, struct kl_board *b)
 {
     if (b->talker == KL_TALK_PRESENCE) {
@@ -281,6 +313,7 @@ void kl_board_loader_step(struct kl_station *st, struct kl_board *b)
             break;
         b->place.memory = *kl_loader_memory(&b->loader);
         if (kl_loader_status(&b->loader) == KL_LOADER_FAILED) {
+            know_refused(b);
             if (b->nvs_phase == KL_NVS_LOOKS)
                 kl_board_identify_again(st, b, "the board fell silent while its key was reserved");
             else

@@ -86,7 +86,11 @@ void kl_board_gone(struct kl_station *st, struct kl_board *b, const char *why)
         kl_board_finish_attempt(st, b, KL_ST_FAILED);
         kl_board_finished(st, b, KL_ST_FAILED);
     }
-    kl_board_tell_failure(st, b);
+    /* A board whose socket is being switched is expected back: it has not failed yet. */
+    if (kl_board_was_switched(b, st->now, KL_POWER_CYCLE) && kl_attempts_owe_failure(&b->attempts))
+        kl_attempts_tell(&b->attempts);
+    else
+        kl_board_tell_failure(st, b);
     kl_board_enter(st, b, KL_ST_CLOSING);
     kl_port_unfollow(&b->port);
     kl_board_close_port(st, b);

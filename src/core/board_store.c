@@ -62,10 +62,12 @@ static void reserve_answered(struct kl_station *st, struct kl_board *b, const st
         return;
     }
     kl_custody_miss(&b->custody);
-    if (ev->u.stored.status == KL_STORE_REFUSED)
-        kl_board_fail(st, b, KL_FAULT_KEY_CONFLICT, ev->u.stored.text);
-    else
+    /* The ledger knows more than the pool: a reservation that was told as failed is there after
+       all. The pool is about to hear of it, and then has another key for this board. */
+    if (ev->u.stored.status == KL_STORE_FAILED || kl_attempts_may_restart(&b->attempts))
         store_failed(st, b, ev->u.stored.text);
+    else
+        kl_board_fail(st, b, KL_FAULT_KEY_CONFLICT, ev->u.stored.text);
 }
 
 static void fetch_answered(struct kl_station *st, struct kl_board *b, const struct kl_event *ev,

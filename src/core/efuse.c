@@ -195,24 +195,25 @@ static void decode_block0(const struct kl_chip *chip, uint16_t revision,
     const struct layout *l = &layouts[chip->id];
     uint32_t all = (1u << l->crypt_count.size) - 1;
 
-    out->crypt_count = (uint8_t)bits(w, l->crypt_count);
-    out->flash_encrypted = is_odd(out->crypt_count);
-    out->release_mode = out->flash_encrypted &&
-                        (out->crypt_count == all || bits(w, l->crypt_count_locked) != 0) &&
-                        bits(w, l->manual_encrypt_off) != 0;
-    out->secure_boot_v1 = bits(w, l->secure_boot_v1) != 0;
+    out->flash.crypt_count = (uint8_t)bits(w, l->crypt_count);
+    out->flash.encrypted = is_odd(out->flash.crypt_count);
+    out->flash.release_mode =
+        out->flash.encrypted &&
+        (out->flash.crypt_count == all || bits(w, l->crypt_count_locked) != 0) &&
+        bits(w, l->manual_encrypt_off) != 0;
+    out->boot.secure_v1 = bits(w, l->secure_boot_v1) != 0;
     /* The ESP32 has V2 from revision 3.0 on; before, the bit means nothing. */
-    out->secure_boot = out->secure_boot_v1 || (bits(w, l->secure_boot) != 0 &&
+    out->boot.secure = out->boot.secure_v1 || (bits(w, l->secure_boot) != 0 &&
                                                (chip->id != KL_CHIP_ESP32 || revision >= 300));
     for (unsigned i = 0; i < 3; i++)
-        out->revoked[i] = (bits(w, l->revoke) >> i & 1) != 0;
-    out->jtag_off = bits(w, l->jtag_off) != 0;
-    out->jtag_soft_off = is_odd(bits(w, l->jtag_soft_off));
-    out->usb_jtag_off = bits(w, l->usb_jtag_off) != 0;
-    out->usb_serial_off = bits(w, l->usb_serial_off) != 0;
-    out->download_off = bits(w, l->download_off) != 0;
-    out->secure_download = bits(w, l->secure_download) != 0;
-    out->manual_encrypt_off = bits(w, l->manual_encrypt_off) != 0;
+        out->boot.revoked[i] = (bits(w, l->revoke) >> i & 1) != 0;
+    out->jtag.off = bits(w, l->jtag_off) != 0;
+    out->jtag.soft_off = is_odd(bits(w, l->jtag_soft_off));
+    out->jtag.usb_off = bits(w, l->usb_jtag_off) != 0;
+    out->download.usb_serial_off = bits(w, l->usb_serial_off) != 0;
+    out->download.off = bits(w, l->download_off) != 0;
+    out->download.secure = bits(w, l->secure_download) != 0;
+    out->download.manual_encrypt_off = bits(w, l->manual_encrypt_off) != 0;
     decode_keys(chip, revision, w, out);
 }
 
@@ -220,15 +221,15 @@ static void decode_block0(const struct kl_chip *chip, uint16_t revision,
 static void decode_info(const struct kl_chip *chip, const struct kl_efuse_words *w,
                         struct kl_efuse_facts *out)
 {
-    out->crypt_count = w->info_crypt_count;
-    out->flash_encrypted = is_odd(out->crypt_count);
-    out->secure_boot = (w->info_flags & 1) != 0;
-    out->secure_download = (w->info_flags >> 2 & 1) != 0;
+    out->flash.crypt_count = w->info_crypt_count;
+    out->flash.encrypted = is_odd(out->flash.crypt_count);
+    out->boot.secure = (w->info_flags & 1) != 0;
+    out->download.secure = (w->info_flags >> 2 & 1) != 0;
     for (unsigned i = 0; i < 3; i++)
-        out->revoked[i] = (w->info_flags >> (3 + i) & 1) != 0;
-    out->jtag_soft_off = (w->info_flags >> 6 & 1) != 0;
-    out->jtag_off = (w->info_flags >> 7 & 1) != 0;
-    out->usb_serial_off = (w->info_flags >> 8 & 1) != 0;
+        out->boot.revoked[i] = (w->info_flags >> (3 + i) & 1) != 0;
+    out->jtag.soft_off = (w->info_flags >> 6 & 1) != 0;
+    out->jtag.off = (w->info_flags >> 7 & 1) != 0;
+    out->download.usb_serial_off = (w->info_flags >> 8 & 1) != 0;
     for (unsigned i = 0; i < KL_EFUSE_KEYS_MAX && layouts[chip->id].purpose[i].size; i++)
         out->key[out->key_count++] =
             (struct kl_efuse_key){.purpose = purpose_name(chip->id, w->info_purpose[i])};

@@ -10,6 +10,7 @@ static const struct kl_loader_step *const plans[] = {
     [KL_LOADER_CONNECT] = ldr_connect_plan, [KL_LOADER_IDENTIFY] = ldr_identify_plan,
     [KL_LOADER_FLASH] = ldr_flash_plan,     [KL_LOADER_VERIFY] = ldr_verify_plan,
     [KL_LOADER_READ] = ldr_read_plan,       [KL_LOADER_RUN] = ldr_run_plan,
+    [KL_LOADER_SAME] = ldr_same_plan,
 };
 
 /* ---- the walk ---- */
@@ -272,7 +273,7 @@ void kl_loader_init(struct kl_loader *l, const struct kl_loader_setup *setup)
 void kl_loader_start(struct kl_loader *l, enum kl_loader_task task, const struct kl_bundle *bundle,
                      kl_us now)
 {
-    KL_ASSERT(task > KL_LOADER_IDLE && task <= KL_LOADER_READ);
+    KL_ASSERT(task > KL_LOADER_IDLE && task <= KL_LOADER_SAME);
     KL_ASSERT(l->walk.status != KL_LOADER_BUSY);
     KL_ASSERT(task == KL_LOADER_CONNECT || l->connect.connected);
     KL_ASSERT(bundle || (task != KL_LOADER_FLASH && task != KL_LOADER_VERIFY));

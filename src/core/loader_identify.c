@@ -382,6 +382,23 @@ static struct kl_mac read_mac(const struct kl_loader *l)
                             (uint8_t)(low >> 16), (uint8_t)(low >> 8), (uint8_t)low}};
 }
 
+/* The MAC with two more bytes in its middle. */
+static struct kl_eui64 read_eui64(const struct kl_loader *l, const struct kl_mac *mac)
+{
+    uint32_t high = ldr_reg_value(l, l->chip->mac_reg + 4);
+    struct kl_eui64 eui = {{0}};
+
+    KL_ASSERT(l->chip && kl_mac_equal(mac, &l->identity.mac));
+    if (l->chip->id != KL_CHIP_ESP32C5 && l->chip->id != KL_CHIP_ESP32C6 &&
+        l->chip->id != KL_CHIP_ESP32H2)
+        return eui;
+    memcpy(eui.b, mac->b, 3);
+    eui.b[3] = (uint8_t)(high >> 24);
+    eui.b[4] = (uint8_t)(high >> 16);
+    memcpy(eui.b + 5, mac->b + 3, 3);
+    return eui;
+}
+
 static uint16_t read_revision(const struct kl_loader *l)
 {
     static const uint8_t esp32_major[8] = {0, 1, 0, 2, 0, 0, 0, 3};
@@ -454,6 +471,7 @@ static enum ldr_move judge(struct kl_loader *l)
 
     KL_ASSERT(l->chip && !l->identify.regs_differ);
     id->mac = read_mac(l);
+    id->eui64 = read_eui64(l, &id->mac);
     id->revision = read_revision(l);
     id->package = read_package(l);
     read_security(l);
@@ -529,5 +547,43 @@ const struct kl_loader_step ldr_identify_plan[] = {
     [JUDGE] = {judge, NULL, {NULL}},
     [CONSOLE] = {ask_console, got_console, {NULL}},
     [ON_TO_STUB] = {on_to_stub, NULL, {ldr_stub_plan}},
+    PLAN_END,
+};
+
+/* ---- is it still the same? ---- */
+
+enum {
+    SAME_START,
+    SAME_REG,
+    SAME_JUDGE
+};
+
+/* The ESP8266 has nothing that could be locked. */
+static enum ldr_move start_same(struct kl_loader *l)
+{
+    KL_ASSERT(l->chip && l->chip->id != KL_CHIP_ESP8266);
+    l->identify.reg_count = 0;
+    l->identify.reg_index = 0;
+    add_reg(l, l->chip->mac_reg);
+    add_reg(l, l->chip->mac_reg + 4);
+    return MOVE_NEXT;
+}
+
+static enum ldr_move judge_same(struct kl_loader *l)
+{
+    struct kl_mac now = read_mac(l);
+    char text[18];
+
+    KL_ASSERT(kl_mac_is_set(&l->identity.mac));
+    if (kl_mac_equal(&now, &l->identity.mac))
+        return MOVE_DONE;
+    kl_mac_format(&now, text);
+    return ldr_fail(l, KL_FAULT_BOARD_CHANGED, "now %s", text);
+}
+
+const struct kl_loader_step ldr_same_plan[] = {
+    [SAME_START] = {start_same, NULL, {NULL}},
+    [SAME_REG] = {ask_reg, got_reg, {NULL}},
+    [SAME_JUDGE] = {judge_same, NULL, {NULL}},
     PLAN_END,
 };

@@ -103,7 +103,7 @@ struct kl_loader_step {
    A rate or a stub that does not work comes back to ldr_identify_plan after a reset. */
 extern const struct kl_loader_step ldr_connect_plan[], ldr_identify_plan[], ldr_stub_plan[],
     ldr_rate_plan[], ldr_setup_plan[], ldr_flash_plan[], ldr_diff_plan[], ldr_verify_plan[],
-    ldr_read_plan[], ldr_run_plan[], ldr_peek_plan[];
+    ldr_read_plan[], ldr_run_plan[], ldr_peek_plan[], ldr_same_plan[];
 
 /* Where FLASH's two plans go to in each other. */
 enum {

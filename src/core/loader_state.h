@@ -17,6 +17,8 @@
  *
  * READ: sectors, into the memory that kl_loader_read_into named.
  *
+ * SAME: the MAC is read once more: it is still this chip.
+ *
  * RUN: rate back to 115200, hard reset into the program.
  *
  * How, and which traps are avoided: docs/loader.md. Facts: docs/esp-serial-protocol.md.
@@ -48,7 +50,8 @@ enum kl_loader_task {
     KL_LOADER_FLASH,
     KL_LOADER_VERIFY,
     KL_LOADER_RUN,
-    KL_LOADER_READ,
+    KL_LOADER_READ, /* these two are no part of the usual way */
+    KL_LOADER_SAME,
 };
 
 enum kl_loader_status {

@@ -235,7 +235,7 @@ static bool is_field(struct kl_span s, struct kl_said_frame frame, const struct 
 struct kl_said kl_said_read(const char *line, size_t size, struct kl_said_frame frame,
                             const struct kl_words *words)
 {
-    KL_ASSERT(line || size == 0);
+    KL_ASSERT(line && size <= INT32_MAX);
     struct kl_span s = trimmed((struct kl_span){(const uint8_t *)line, size});
     struct kl_said text = {.kind = KL_SAID_OTHER, .text = line, .size = size};
 
@@ -282,7 +282,7 @@ static bool read_digest(struct kl_span value, uint8_t out[DIGEST])
 
 void kl_said_digest(struct kl_span value, kl_sha256_fn *sha256, uint8_t out[DIGEST])
 {
-    KL_ASSERT(sha256 && (value.data || value.size == 0));
+    KL_ASSERT(sha256 && value.data);
     if (!read_digest(value, out))
         sha256(value.data, value.size, out);
 }

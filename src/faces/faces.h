@@ -21,7 +21,7 @@ bool headless_goes_to_journal(int fd);
 bool note_line(const struct kl_note *n, char *out, size_t size);
 
 /* A note about a result, for the figures. */
-struct kl_stats_result stats_result(const struct kl_told *told);
+struct kl_stats_result stats_result(const struct kl_noted *noted);
 
 /* events.c: one JSON object per line (docs/events.md). */
 struct events;
@@ -29,16 +29,18 @@ struct events;
 struct events *events_create(struct kl_shell *sh, const char *file, char error[KL_TEXT_MAX]);
 bool events_free(struct events *e);
 /* The same object for other faces; NULL if there is nothing to tell. */
-json_t *event_object(const struct kl_told *told);
+json_t *event_object(const struct kl_noted *noted);
 
 /* logdir.c: what each board said, and what was done to it, in a file per board. */
 struct logdir;
 struct logdir *logdir_create(struct kl_shell *sh, const char *folder, char error[KL_TEXT_MAX]);
 bool logdir_free(struct logdir *l);
 
-/* hook.c: --on-result: a program per result, the event on its standard input. */
+/* hook.c: a program per note of one kind, the event on its standard input. `option` is the one that
+   asked for it, and stays the caller's. */
 struct hook;
-struct hook *hook_create(struct kl_shell *sh, const char *command);
+struct hook *hook_create(struct kl_shell *sh, const char *option, const char *command,
+                         enum kl_note_kind kind);
 bool hook_free(struct hook *h);
 
 /* metrics.c: --metrics: how the bench stands, for Prometheus. NULL is fine. */

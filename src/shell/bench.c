@@ -156,7 +156,7 @@ static void take_new_port(struct kl_shell *sh, const struct seen_port *seen)
                   by_path ? seen->info.path : seen->info.topology, "");
     if (!p && !sh->too_many_said) {
         sh->too_many_said = true;
-        kl_shell_tell(sh, "there are more ports than slots: the rest is not used");
+        kl_shell_note(sh, "there are more ports than slots: the rest is not used");
     }
     if (p)
         kl_copy(p->path, sizeof p->path, seen->info.path);
@@ -222,7 +222,7 @@ void place_opened(struct kl_shell *sh, unsigned slot)
 
 static bool has_line(const struct kl_shell *sh, unsigned slot)
 {
-    for (const struct line *l = sh->lines; l; l = l->next)
+    for (const struct open_port *l = sh->open_ports; l; l = l->next)
         if (l->slot == slot)
             return true;
     return false;

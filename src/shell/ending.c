@@ -99,7 +99,7 @@ static void on_end_timer(uv_timer_t *timer)
     if (sh->hurry_at > 0)
         end_in_a_hurry(sh, (kl_us)(uv_hrtime() / 1000) - sh->hurry_at);
     if (sh->phase == PHASE_CLOSING && sh->store_closed &&
-        (!sh->lines || passed > KL_SEC(LINKS_WAIT_S)))
+        (!sh->open_ports || passed > KL_SEC(LINKS_WAIT_S)))
         say_last_words(sh);
     if (sh->phase == PHASE_LAST_WORDS && (!faces_are_busy(sh) || passed > KL_SEC(WORDS_WAIT_S)))
         sh->phase = PHASE_OVER;
@@ -120,7 +120,7 @@ void begin_ending(struct kl_shell *sh, int exit_status)
     sh->exit_status = exit_status;
     sh->ending_at = sh->now;
     stop_hotplug(sh);
-    close_lines(sh);
+    close_open_ports(sh);
     kl_store_close(sh->store, on_store_closed, sh);
     uv_timer_start(&sh->end_timer, on_end_timer, 1, 5);
 }

@@ -9,7 +9,7 @@
 /* ---- links ------------------------------------------------------------------------------------
  */
 
-static struct item *push_line_event(struct line *l, enum kl_event_kind kind)
+static struct item *push_port_event(struct open_port *l, enum kl_event_kind kind)
 {
     struct item *item = push_event(l->sh, kind, l->slot);
 
@@ -20,23 +20,23 @@ static struct item *push_line_event(struct line *l, enum kl_event_kind kind)
 
 static void on_opened(void *ctx, enum kl_open_result result, const char *text)
 {
-    struct kl_event *ev = &push_line_event(ctx, KL_EV_OPENED)->event;
+    struct kl_event *ev = &push_port_event(ctx, KL_EV_OPENED)->event;
 
     ev->u.opened.result = result;
     kl_copy(ev->u.opened.text, sizeof ev->u.opened.text, text ? text : "");
-    place_opened(((struct line *)ctx)->sh, ((struct line *)ctx)->slot);
+    place_opened(((struct open_port *)ctx)->sh, ((struct open_port *)ctx)->slot);
 }
 
 static void on_rx(void *ctx, const uint8_t *data, size_t size)
 {
-    struct line *l = ctx;
+    struct open_port *l = ctx;
 
-    push_bytes(l->sh, push_line_event(l, KL_EV_RX), data, size);
+    push_bytes(l->sh, push_port_event(l, KL_EV_RX), data, size);
 }
 
 static void on_io_done(void *ctx, uint32_t request, bool ok)
 {
-    struct kl_event *ev = &push_line_event(ctx, KL_EV_IO_DONE)->event;
+    struct kl_event *ev = &push_port_event(ctx, KL_EV_IO_DONE)->event;
 
     ev->request = request;
     ev->u.io.ok = ok;
@@ -44,29 +44,29 @@ static void on_io_done(void *ctx, uint32_t request, bool ok)
 
 static void on_lost(void *ctx, const char *text)
 {
-    struct kl_event *ev = &push_line_event(ctx, KL_EV_LOST)->event;
+    struct kl_event *ev = &push_port_event(ctx, KL_EV_LOST)->event;
 
     kl_copy(ev->u.text, sizeof ev->u.text, text ? text : "");
 }
 
-static void forget_line(struct line *l)
+static void forget_open_port(struct open_port *l)
 {
-    struct line **at = &l->sh->lines;
+    struct open_port **at = &l->sh->open_ports;
 
     while (*at != l)
         at = &(*at)->next;
     *at = l->next;
-    if (l->sh->line[l->slot] == l)
-        l->sh->line[l->slot] = NULL;
+    if (l->sh->open_port[l->slot] == l)
+        l->sh->open_port[l->slot] = NULL;
     free(l);
 }
 
 static void on_closed(void *ctx)
 {
-    struct line *l = ctx;
+    struct open_port *l = ctx;
 
-    push_line_event(l, KL_EV_CLOSED);
-    forget_line(l);
+    push_port_event(l, KL_EV_CLOSED);
+    forget_open_port(l);
 }
 
 static const struct kl_link_events link_events = {
@@ -77,7 +77,7 @@ static const struct kl_link_events link_events = {
     .closed = on_closed,
 };
 
-static void close_line(struct line *l)
+static void close_open_port(struct open_port *l)
 {
     if (l->closing)
         return;
@@ -89,28 +89,28 @@ static void close_line(struct line *l)
     }
 }
 
-void close_lines(struct kl_shell *sh)
+void close_open_ports(struct kl_shell *sh)
 {
-    for (struct line *l = sh->lines, *next; l; l = next) {
+    for (struct open_port *l = sh->open_ports, *next; l; l = next) {
         next = l->next;
-        close_line(l);
+        close_open_port(l);
     }
 }
 
 static void do_open(struct kl_shell *sh, const struct kl_action *a)
 {
-    struct line *l = calloc(1, sizeof *l);
+    struct open_port *l = calloc(1, sizeof *l);
 
     KL_ASSERT(l != NULL);
-    *l = (struct line){
+    *l = (struct open_port){
         .sh = sh,
         .slot = a->slot,
         .generation = a->generation,
         .request = a->request,
-        .next = sh->lines,
+        .next = sh->open_ports,
     };
-    sh->lines = l;
-    sh->line[a->slot] = l;
+    sh->open_ports = l;
+    sh->open_port[a->slot] = l;
     l->link = kl_link_open(sh->loop, sh->place[a->slot].path, a->u.baud, &link_events, l);
     if (!l->link)
         on_opened(l, KL_OPEN_ERROR, "this is no port that keyline can open");
@@ -118,10 +118,10 @@ static void do_open(struct kl_shell *sh, const struct kl_action *a)
 
 static void do_close(struct kl_shell *sh, const struct kl_action *a)
 {
-    struct line *l = sh->line[a->slot];
+    struct open_port *l = sh->open_port[a->slot];
 
     if (l && l->generation == a->generation) {
-        close_line(l);
+        close_open_port(l);
     } else {
         /* It is closed already: the answer is due all the same. */
         push_event(sh, KL_EV_CLOSED, a->slot)->event.generation = a->generation;
@@ -130,7 +130,7 @@ static void do_close(struct kl_shell *sh, const struct kl_action *a)
 
 static void do_io(struct kl_shell *sh, const struct kl_action *a)
 {
-    struct line *l = sh->line[a->slot];
+    struct open_port *l = sh->open_port[a->slot];
 
     if (l && l->link && !l->closing && l->generation == a->generation)
         kl_link_io(l->link, a->request, &a->u.io);
@@ -146,7 +146,7 @@ static void on_stored(void *ctx, const struct kl_action *request, enum kl_store_
 
     if (request->u.store.op == KL_OP_COMMAND) {
         if (status != KL_STORE_OK)
-            kl_shell_tell(ctx, "what the operator did can't be kept in the history");
+            kl_shell_note(ctx, "what the operator did can't be kept in the history");
         return;
     }
     ev = &push_event(ctx, KL_EV_STORED, request->slot)->event;
@@ -191,8 +191,8 @@ static void on_trouble(void *ctx, const char *text)
 
     kl_copy(sh->trouble, sizeof sh->trouble, text);
     sh->troubles++;
-    sh->told = true;
-    kl_shell_tell(sh, text[0] ? text : "the CSV can be read and marked again");
+    sh->is_changed = true;
+    kl_shell_note(sh, text[0] ? text : "the CSV can be read and marked again");
 }
 
 static const struct kl_store_events store_events = {

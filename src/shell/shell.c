@@ -74,7 +74,7 @@ static void feed(struct kl_shell *sh, struct kl_event *event)
     event->at = sh->now;
     event->wall = sh->wall;
     kl_station_feed(sh->station, event);
-    sh->told = true;
+    sh->is_changed = true;
     drain(sh);
 }
 
@@ -140,9 +140,9 @@ static void arm(struct kl_shell *sh)
 
 static void tell_changed(struct kl_shell *sh)
 {
-    if (!sh->told)
+    if (!sh->is_changed)
         return;
-    sh->told = false;
+    sh->is_changed = false;
     for (unsigned i = 0; i < sh->listener_count; i++)
         if (sh->listeners[i].listener->changed)
             sh->listeners[i].listener->changed(sh->listeners[i].ctx);
@@ -170,7 +170,7 @@ void pump(struct kl_shell *sh)
         feed(sh, &tick);
     feed_queued(sh); /* what the actions answered at once */
     free_removed(sh);
-    if (sh->told || !uv_is_active((const uv_handle_t *)&sh->timer))
+    if (sh->is_changed || !uv_is_active((const uv_handle_t *)&sh->timer))
         arm(sh);
     tell_changed(sh);
     sh->pumping = false;
@@ -193,7 +193,7 @@ static void on_check(uv_check_t *check)
 void tell(struct kl_shell *sh, const struct kl_note *note)
 {
     const struct place *place = note->slot < sh->place_count ? &sh->place[note->slot] : NULL;
-    struct kl_told told = {
+    struct kl_noted noted = {
         .wall = sh->wall,
         .slot_name = place ? place->name : "",
         .port = place ? place->path : "",
@@ -203,10 +203,10 @@ void tell(struct kl_shell *sh, const struct kl_note *note)
     KL_ASSERT(place || note->slot == KL_BENCH);
     for (unsigned i = 0; i < sh->listener_count; i++)
         if (sh->listeners[i].listener->note)
-            sh->listeners[i].listener->note(sh->listeners[i].ctx, &told);
+            sh->listeners[i].listener->note(sh->listeners[i].ctx, &noted);
 }
 
-void kl_shell_tell(struct kl_shell *sh, const char *text)
+void kl_shell_note(struct kl_shell *sh, const char *text)
 {
     struct kl_note note = {.kind = KL_NOTE_STATION, .slot = KL_BENCH, .label = "", .text = text};
 
@@ -291,7 +291,7 @@ bool kl_shell_destroy(struct kl_shell *sh)
     close_handles(sh);
     for (unsigned tries = 0; tries < 100 && uv_loop_alive(sh->loop); tries++)
         uv_run(sh->loop, UV_RUN_NOWAIT);
-    if (sh->lines || sh->hotplug.working)
+    if (sh->open_ports || sh->hotplug.working)
         return false;
     kl_station_finish(sh->station);
     kl_secret_free(sh->station, kl_station_size());

@@ -19,13 +19,13 @@ enum {
 };
 
 /* The open port of a slot; lives from KL_AC_OPEN until its link says closed. */
-struct line {
+struct open_port {
     struct kl_shell *sh;
     unsigned slot;
     uint32_t generation, request;
     struct kl_link *link;
     bool closing;
-    struct line *next;
+    struct open_port *next;
 };
 
 /* One event that waits to be fed. */
@@ -103,7 +103,7 @@ struct kl_shell {
     unsigned signals; /* that asked for the end */
     kl_us hurry_at;   /* the second one came */
     uv_timer_t end_timer;
-    bool pumping, told; /* told: something changed since the faces were told */
+    bool pumping, is_changed; /* is_changed: something changed since the faces were told */
     kl_us now;
     int64_t wall;
     struct event_queue queue[2];
@@ -112,8 +112,8 @@ struct kl_shell {
 
     struct place place[KL_SLOTS_MAX];
     unsigned place_count;
-    struct line *line[KL_SLOTS_MAX];
-    struct line *lines; /* all, also those that are closing */
+    struct open_port *open_port[KL_SLOTS_MAX];
+    struct open_port *open_ports; /* all, also those that are closing */
     struct hotplug hotplug;
     bool too_many_said;
 
@@ -143,7 +143,7 @@ void tell(struct kl_shell *sh, const struct kl_note *note);
 /* perform.c */
 void perform(struct kl_shell *sh, const struct kl_action *action);
 void start_store(struct kl_shell *sh);
-void close_lines(struct kl_shell *sh);
+void close_open_ports(struct kl_shell *sh);
 
 /* bench.c */
 void add_known_places(struct kl_shell *sh);

@@ -63,8 +63,9 @@ static void fix_mac(struct kl_vboard *b)
     }
     if (b->chip->id == KL_CHIP_ESP32)
         extra = (uint32_t)mac_crc(&b->mac) << 16;
-    else if (b->chip->id == KL_CHIP_ESP32C6 || b->chip->id == KL_CHIP_ESP32H2)
-        extra = 0xFEFFu << 16; /* the middle of the EUI-64 */
+    else if (b->chip->id == KL_CHIP_ESP32C5 || b->chip->id == KL_CHIP_ESP32C6 ||
+             b->chip->id == KL_CHIP_ESP32H2)
+        extra = 0xFFFEu << 16; /* the middle of the EUI-64 */
     fix(b, b->chip->mac_reg,
         (uint32_t)m[2] << 24 | (uint32_t)m[3] << 16 | (uint32_t)m[4] << 8 | m[5], UINT32_MAX);
     fix(b, b->chip->mac_reg + 4, extra | (uint32_t)m[0] << 8 | m[1], UINT32_MAX);

@@ -212,6 +212,6 @@ print(f\"{statistics.median(x.get('reserving', 0) + x.get('recording', 0) for x 
 done
 
 if [ -n "$apart" ]; then
-    echo "bench: real and virtual time differ by more than 5 % in:$apart" >&2
+    echo "bench: real and virtual time differ by more than 5 % in:$apart (has this machine other work?)" >&2
     exit 1
 fi

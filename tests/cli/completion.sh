@@ -27,6 +27,7 @@ says "esp32s3" keyline complete -- --chip esp32s
 says "doctor" keyline complete -- help d
 says "csv-file" keyline complete -- config csv-f
 says "never_asks" keyline complete -- virtual --fault never
+says "original" keyline complete -- virtual --firmware ori
 ends 2 keyline complete
 ends 0 keyline complete -- keys release ""
 # Every option of every command is offered, and belongs to its help.

@@ -1,5 +1,6 @@
 # lib.sh: for tests of the program as typed. Needs $keyline.
 folder=$(mktemp -d)
+export XDG_STATE_HOME=$folder/state # journals of keys: not those of other tests
 trap 'rm -rf "$folder"' EXIT
 cd "$folder" || exit
 export HOME=$folder XDG_CONFIG_HOME=$folder/config XDG_STATE_HOME=$folder/state

@@ -14,7 +14,7 @@ keyline = sys.argv[1]
 folder = tempfile.mkdtemp(prefix="keyline-service-")
 os.chdir(folder)
 os.environ["KEYLINE_CONFIG"] = "none"
-os.environ["XDG_STATE_HOME"] = folder
+os.environ["XDG_STATE_HOME"] = folder + "/state"  # journals of keys: not those of other tests
 PATIENCE = 60
 children = []
 

@@ -59,3 +59,9 @@ foreach(where output dialects memory)
   set_tests_properties(custody.secrets_${where} PROPERTIES LABELS custody TIMEOUT 300
     SKIP_RETURN_CODE 77)
 endforeach()
+
+# What people do with files, against a real store.
+add_executable(people custody/people.c)
+target_link_libraries(people PRIVATE kl_options kl_test_support)
+add_test(NAME custody.people COMMAND people 8 7)
+set_tests_properties(custody.people PROPERTIES LABELS custody TIMEOUT 120)

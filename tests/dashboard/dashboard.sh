@@ -335,6 +335,15 @@ test_pasted() {
     station >/dev/null || fail "the station is gone"
 }
 
+# The same on a terminal whose bytes come in pieces, as over a slow line.
+test_pasted_in_pieces() {
+    boards 3
+    open s 24 80 "$keyline $with_images $ports --events $dir/events"
+    see s "done 3"
+    python3 "$here/pieces.py" "$dir/events" "$keyline" attach $on_files || fail "not typed, and done"
+    [ "$(grep -c '^event [0-9]* stored' "$dir/boards")" = 3 ] || fail "a board was erased"
+}
+
 # However a dashboard ends, its last line says what goes on and how to come back.
 test_says_what_goes_on() {
     start_bench 2

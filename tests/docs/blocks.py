@@ -82,6 +82,7 @@ for word; do
     esac
 done
 case " $* " in
+*" --prompt "*) exec "%(k)s" check "$@" ;; # for firmware with words of its own: no virtual board has it
 *" rfc2217://"*) exec "%(k)s" "$@" ;;
 *) exec "%(k)s" "$@" --headless --once --port "$KEYLINE_TEST_PORT" ;;
 esac

@@ -220,6 +220,29 @@ static void on_result_fails(void)
     bench_remove(&b);
 }
 
+/* After the retries, before the board is given up; the board is tried once more. */
+static void power_hook(void)
+{
+    struct bench b;
+    struct process p;
+    char command[512];
+    char *told;
+
+    make(&b, 5, 1, WORDS("--fault", "mute"));
+    snprintf(command, sizeof command, "cat >> %s", scratch_path(&b.dir, "told.json"));
+    station_run(&b, &p, WORDS("--once", "--retries", "0", "--power-hook", command));
+    CHECK(p.status == 1, "exit status %d", p.status);
+    told = file_read(scratch_path(&b.dir, "told.json"), NULL);
+    CHECK(told && strstr(told, "\"event\":\"power\""), "the command was not run: %s",
+          told ? told : "");
+    CHECK(strchr(told, '\n') == told + strlen(told) - 1, "it was run twice: %s", told);
+    CHECK(bench_events(&b, "result", NULL) == 1, "one board has one result");
+    CHECK(bench_events(&b, "power", NULL) == 1, "the event");
+    free(told);
+    forget(&p);
+    bench_remove(&b);
+}
+
 static void log_folder(void)
 {
     struct bench b;
@@ -594,6 +617,7 @@ const struct e2e_case cases_bench[] = {
     {"rows_added", rows_added},
     {"on_result", on_result},
     {"on_result_fails", on_result_fails},
+    {"power_hook", power_hook},
     {"log_folder", log_folder},
     {"events_to_a_full_disk", events_to_a_full_disk},
     {"events_to_standard_output", events_to_standard_output},

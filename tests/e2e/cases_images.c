@@ -103,6 +103,7 @@ static void run_secured(struct bench *b, const char *const *options, const char 
     bench_outcome(b, 1, &o);
     CHECK(strcmp(o.result, result) == 0 && strcmp(o.reason, reason) == 0, "%s [%s] not %s [%s]\n%s",
           o.result, o.reason, result, reason, p.text[0]);
+    CHECK(strcmp(o.mac, b->mac[1]) == 0, "it is recorded as '%s'", o.mac); /* refused or not */
     forget(&p);
 }
 

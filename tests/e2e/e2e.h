@@ -92,7 +92,7 @@ int station_run(struct bench *b, struct process *p, const char *const *options);
 
 /* The last result of a board in the run's events; empty strings if there was none. */
 struct outcome {
-    char result[16], reason[32], label[80];
+    char result[16], reason[32], label[80], mac[24];
     int tries;
     bool already;
 };

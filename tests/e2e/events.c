@@ -42,6 +42,7 @@ void bench_outcome(struct bench *b, unsigned n, struct outcome *out)
         snprintf(out->result, sizeof out->result, "%s", text(o, "result"));
         snprintf(out->reason, sizeof out->reason, "%s", text(o, "reason"));
         snprintf(out->label, sizeof out->label, "%s", text(o, "label"));
+        snprintf(out->mac, sizeof out->mac, "%s", text(o, "mac"));
         out->tries = (int)json_integer_value(json_object_get(o, "tries"));
         out->already = json_is_true(json_object_get(o, "already"));
     }

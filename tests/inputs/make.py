@@ -239,7 +239,22 @@ def idf_from_windows():
     files = {at: 'C:\\work\\hello\\build\\' + name.replace('/', '\\')
              for at, name in idf('').items()}
     put('flasher_args.json', b'\xef\xbb\xbf' + idf_args(files).encode())
-    return ['args --firmware @/flasher_args.json', 'problem no such file']
+    return ['args --firmware @/flasher_args.json', 'starts factory 0x10000']
+
+
+@case
+def idf_from_another_computer():
+    files = {at: '/home/somebody/hello/build/' + name for at, name in idf('export/').items()}
+    put('export/flasher_args.json', idf_args(files))
+    return ['args --firmware @/export', 'starts factory 0x10000']
+
+
+@case
+def idf_file_missing():
+    files = idf('build/')
+    files['0x110000'] = 'storage.bin'
+    put('build/flasher_args.json', idf_args(files))
+    return ['args --firmware @', 'problem storage.bin: no such file']
 
 
 @case
@@ -772,7 +787,7 @@ def merged_with_the_table_elsewhere():
 def merged_that_starts_another_slot():
     put('all.bin', merged([(0x1000, bootloader('esp32')), (0x8000, table(TWO_SLOTS)),
                            (0xE000, otadata(record(2))), (0x10000, program('esp32'))]))
-    return ['args --firmware @/all.bin', 'problem the chip would start partition app1']
+    return ['args --firmware @/all.bin', 'problem would make the chip start partition app1 (0x150000), where it holds no']
 
 
 @case
@@ -781,6 +796,12 @@ def merged_without_otadata_bytes():
             ('app1', 0, 0x11, 0x110000, 0x100000), ('otadata', 1, 0, 0x210000, 0x2000)]
     put('all.bin', whole(rows=rows))
     return ['args --firmware @/all.bin', 'starts app0 0x10000', 'region 0x210000 0x2000']
+
+
+@case
+def merged_without_a_program():
+    put('all.bin', merged([(0x1000, bootloader('esp32')), (0x8000, table(ONE))]))
+    return ['args --firmware @/all.bin', 'warning holds no program', 'on-nothing']
 
 
 @case

@@ -85,6 +85,47 @@ static void every_policy_is_kept(void **state)
     }
 }
 
+/* A silent board's socket is switched once its retries are used up, and then it is tried once more;
+   once, until a board is done there, ten minutes have passed, or a person asks. */
+static void a_silent_board_loses_its_power_for_a_moment(void **state)
+{
+    (void)state;
+    w->config.power = true;
+    world_start(w, 8);
+    put_in(w, 0, board_with(w, "mute"));
+    wait_for(0, KL_ST_FAILED, 60);
+    while (snap.slot[0].tries < 3 || snap.slot[0].state != KL_ST_FAILED)
+        pass(1);
+    assert_true(snap.slot[0].retry_at != KL_NEVER);
+    assert_int_equal(snap.failed, 0);
+    pass(60);
+    assert_int_equal(snap.slot[0].tries, 4);
+    assert_true(snap.slot[0].retry_at == KL_NEVER);
+    assert_int_equal(snap.failed, 1);
+
+    /* The same trouble again within ten minutes: nothing is switched. */
+    take_out(w, 0);
+    put_in(w, 0, board_with(w, "mute"));
+    pass(120);
+    assert_int_equal(snap.slot[0].tries, 3);
+    assert_int_equal(snap.failed, 2);
+
+    /* The switched socket's port goes and comes back: the board has not failed meanwhile. */
+    take_out(w, 0);
+    pass(700);
+    unsigned board = board_with(w, "mute");
+    put_in(w, 0, board);
+    do
+        pass(1);
+    while (snap.slot[0].tries < 3 || snap.slot[0].state != KL_ST_FAILED);
+    take_out(w, 0);
+    pass(2);
+    assert_int_equal(snap.failed, 2);
+    put_in(w, 0, board_with(w, ""));
+    wait_for(0, KL_ST_DONE, 60);
+    assert_int_equal(snap.done, 1);
+}
+
 static void back_off_doubles(void **state)
 {
     kl_us first, second;
@@ -663,6 +704,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         ON_BENCH(every_policy_is_kept),
+        ON_BENCH(a_silent_board_loses_its_power_for_a_moment),
         ON_BENCH(back_off_doubles),
         ON_BENCH(a_slot_remembers_its_rate),
         ON_BENCH(a_slot_remembers_its_reset),

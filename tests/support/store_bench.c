@@ -125,6 +125,7 @@ void bench_submit(struct store_bench *b, enum kl_store_op op, const struct kl_fi
                   unsigned board)
 {
     struct kl_attempt attempt = {.mac = bench_mac(board),
+                                 .eui64 = {{0x24, 0x0a, 0xc4, 0xff, 0xfe, 0, 0, (uint8_t)board}},
                                  .port = "/dev/ttyUSB0",
                                  .slot = "A1",
                                  .result = KL_ST_DONE,

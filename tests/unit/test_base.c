@@ -54,6 +54,18 @@ static void mac_round_trip(void **state)
     assert_false(kl_mac_parse("24-6f-28-aa-bb-0c", &mac));
 }
 
+static void an_eui64_is_written_like_a_mac(void **state)
+{
+    struct kl_eui64 eui = {{0x60, 0x55, 0xf9, 0xff, 0xfe, 0xf7, 0x2c, 0xa2}};
+    char text[24];
+
+    (void)state;
+    kl_eui64_format(&eui, text);
+    assert_string_equal(text, "60:55:f9:ff:fe:f7:2c:a2");
+    kl_eui64_format(&(struct kl_eui64){{0}}, text);
+    assert_string_equal(text, "");
+}
+
 static void wipe_leaves_nothing(void **state)
 {
     char secret[16] = "0123456789abcde";
@@ -70,6 +82,7 @@ int main(void)
         cmocka_unit_test(format_agrees_with_stdio),
         cmocka_unit_test(format_cuts_and_terminates),
         cmocka_unit_test(mac_round_trip),
+        cmocka_unit_test(an_eui64_is_written_like_a_mac),
         cmocka_unit_test(wipe_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -223,9 +223,15 @@ static void export_is_for_the_customer(void **state)
     (void)state;
     write_ledger();
     assert_int_equal(keys("export", NULL), KL_EXIT_OK);
-    says("label,mac,provisioned,bundle,station,confirmed,fingerprint\ndev-2,24:0a:c4:00:00:02,20");
+    says("label,mac,provisioned,bundle,station,confirmed,fingerprint,eui64\n"
+         "dev-2,24:0a:c4:00:00:02,20");
     says(",abcdef,bench-1,readback,");
+    says(",24:0a:c4:ff:fe:00:00:02\n");
     assert_null(strstr(said, "dev-1"));
+    assert_int_equal(keys("history", "--csv", NULL), KL_EXIT_OK);
+    says(",bench-1,24:0a:c4:ff:fe:00:00:02\n");
+    assert_int_equal(keys("history", "--json", NULL), KL_EXIT_OK);
+    says("\"eui64\":\"24:0a:c4:ff:fe:00:00:02\"");
     assert_int_equal(keys("export", "--json", NULL), KL_EXIT_OK);
     json = answer();
     assert_int_equal(json_array_size(json), 1);

@@ -36,18 +36,18 @@ static void locks_are_where_the_loader_looks_for_them(void **state)
         const struct kl_chip *chip = kl_chip((enum kl_chip_id)id);
         struct kl_efuse_words w = {.block0 = true};
         kl_efuse_decode(chip, 300, &w, &facts);
-        assert_false(facts.flash_encrypted || facts.secure_boot || facts.jtag_off ||
-                     facts.download_off || facts.secure_download);
+        assert_false(facts.flash.encrypted || facts.boot.secure || facts.jtag.off ||
+                     facts.download.off || facts.download.secure);
         set(chip, &w, chip->crypt_count.reg, chip->crypt_count.shift);
         kl_efuse_decode(chip, 300, &w, &facts);
-        assert_true(facts.flash_encrypted && !facts.secure_boot && !facts.release_mode);
+        assert_true(facts.flash.encrypted && !facts.boot.secure && !facts.flash.release_mode);
         set(chip, &w, chip->secure_boot.reg, chip->secure_boot.shift);
         kl_efuse_decode(chip, 300, &w, &facts);
-        assert_true(facts.flash_encrypted && facts.secure_boot);
+        assert_true(facts.flash.encrypted && facts.boot.secure);
         set(chip, &w, chip->crypt_count.reg, chip->crypt_count.shift + 1u);
         kl_efuse_decode(chip, 300, &w, &facts);
-        assert_false(facts.flash_encrypted);
-        assert_int_equal(facts.crypt_count, 3);
+        assert_false(facts.flash.encrypted);
+        assert_int_equal(facts.flash.crypt_count, 3);
     }
 }
 
@@ -62,10 +62,10 @@ static void figures_of_each_kind_are_decoded(void **state)
     w.word[3] = 10u | 1u << 20 | 1u << 22;
     w.word[4] = 1u << 5;
     kl_efuse_decode(kl_chip(KL_CHIP_ESP32S3), 1, &w, &facts);
-    assert_true(facts.flash_encrypted && facts.release_mode && facts.secure_boot);
-    assert_true(facts.revoked[1] && !facts.revoked[0]);
-    assert_true(facts.jtag_off && facts.jtag_soft_off && facts.usb_jtag_off);
-    assert_true(facts.secure_download && facts.manual_encrypt_off && !facts.download_off);
+    assert_true(facts.flash.encrypted && facts.flash.release_mode && facts.boot.secure);
+    assert_true(facts.boot.revoked[1] && !facts.boot.revoked[0]);
+    assert_true(facts.jtag.off && facts.jtag.soft_off && facts.jtag.usb_off);
+    assert_true(facts.download.secure && facts.download.manual_encrypt_off && !facts.download.off);
     assert_string_equal(facts.key[0].purpose, "XTS_AES_128_KEY");
     assert_true(facts.key[0].read_protected && !facts.key[1].read_protected);
     assert_string_equal(facts.key[1].purpose, "SECURE_BOOT_DIGEST0");
@@ -82,9 +82,9 @@ static void figures_of_each_kind_are_decoded(void **state)
     w = (struct kl_efuse_words){.block0 = true};
     w.word[6] = 1u << 5;
     kl_efuse_decode(kl_chip(KL_CHIP_ESP32), 100, &w, &facts);
-    assert_false(facts.secure_boot);
+    assert_false(facts.boot.secure);
     kl_efuse_decode(kl_chip(KL_CHIP_ESP32), 300, &w, &facts);
-    assert_true(facts.secure_boot && !facts.secure_boot_v1);
+    assert_true(facts.boot.secure && !facts.boot.secure_v1);
 }
 
 /* ---- on a board -------------------------------------------------------------------------------
@@ -163,7 +163,7 @@ static void every_chip_tells_its_locks(void **state)
         r = look_at((enum kl_chip_id)id, "flash_encrypted,secure_boot", &look);
         kl_efuse_decode(kl_chip((enum kl_chip_id)id), r.identity.revision, &r.words, &facts);
         assert_int_equal(r.fault->reason, KL_FAULT_NONE);
-        assert_true(facts.flash_encrypted && facts.secure_boot);
+        assert_true(facts.flash.encrypted && facts.boot.secure);
         assert_true(kl_mac_is_set(&r.identity.mac));
         free(look);
     }
@@ -179,7 +179,7 @@ static void secure_download_mode_tells_what_the_rom_tells(void **state)
     assert_int_equal(r.fault->reason, KL_FAULT_NONE);
     assert_false(r.words.block0);
     kl_efuse_decode(kl_chip(KL_CHIP_ESP32C3), 0, &r.words, &facts);
-    assert_true(facts.secure_download);
+    assert_true(facts.download.secure);
     assert_int_equal(facts.key_count, 6);
     free(look);
 }

@@ -562,6 +562,35 @@ static void only_what_differs_is_written(void **state)
     lb_bundle_free(bundle);
 }
 
+/* With every chip's stub: what stands right behind the image, and in sectors that are the same,
+ * stays. */
+static void parts_leave_their_neighbours_alone(void **state)
+{
+    uint8_t keep[4096];
+
+    (void)state;
+    memset(keep, 0x3C, sizeof keep);
+    for (int chip = 1; chip < KL_CHIP_COUNT; chip++) {
+        struct kl_bundle *bundle = lb_bundle((enum kl_chip_id)chip, 150000);
+        struct kl_bundle *old = previous_of(bundle, 12, chip % 2);
+        uint32_t behind = (PREVIOUS_AT + 150000 + 4095) / 4096 * 4096, size;
+        struct lb b;
+        lb_bundle_add(old, "behind", behind, keep, sizeof keep);
+        lb_open(&b, &(struct lb_options){
+                        .chip = (enum kl_chip_id)chip, .link = KL_LINK_SERIAL, .stub = true});
+        assert_int_equal(lb_whole(&b, old), KL_FAULT_NONE);
+        assert_int_equal(lb_whole(&b, bundle), KL_FAULT_NONE);
+        assert_true(lb_flash_is_right(&b, bundle));
+        assert_string_equal(kl_vboard_complaint(b.board), "");
+        assert_true(kl_loader_progress(&b.loader)->wire < 40000);
+        assert_int_equal(kl_loader_progress(&b.loader)->done, kl_loader_progress(&b.loader)->total);
+        assert_memory_equal(kl_vboard_flash(b.board, &size) + behind, keep, sizeof keep);
+        lb_close(&b);
+        lb_bundle_free(old);
+        lb_bundle_free(bundle);
+    }
+}
+
 /* One bad byte while parts are compared and written: the flash is right in the end, or a fault says
    so, and nothing beside the image is touched. */
 static void a_bad_byte_among_the_parts_is_noticed(void **state)
@@ -608,6 +637,7 @@ int main(void)
         cmocka_unit_test(a_blank_board_is_looked_at_once),
         cmocka_unit_test(what_was_just_compared_is_not_compared_again),
         cmocka_unit_test(only_what_differs_is_written),
+        cmocka_unit_test(parts_leave_their_neighbours_alone),
         cmocka_unit_test(a_bad_byte_among_the_parts_is_noticed),
         cmocka_unit_test(every_byte_is_verified),
         cmocka_unit_test(trouble_amid_a_stream_is_overcome),

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "keyline/bundle_load.h"
 #include "keyline/pool.h"
 
 enum {
@@ -512,6 +513,17 @@ static void a_key_seen_on_another_board_is_never_sent_again(void **state)
     assert_int_equal(reserve(1), find(2));
 }
 
+static void only_its_own_labels_are_named(void **state)
+{
+    uint8_t digest[32];
+
+    (void)state;
+    start((struct kl_pool_row[]){row(1, "a", 1), row(2, "bb", 2)}, 2, NULL, 0);
+    kl_sha256("bb", 2, digest);
+    assert_string_equal(kl_pool_label(&pool, kl_hash("bb", 2), digest, kl_sha256), "bb");
+    assert_string_equal(kl_pool_label(&pool, kl_hash("c", 1), digest, kl_sha256), "");
+}
+
 static void a_claim_waits_for_the_store(void **state)
 {
     uint32_t key, same;
@@ -781,6 +793,7 @@ int main(void)
         cmocka_unit_test(a_mark_by_another_tool_stops_an_unsent_key),
         cmocka_unit_test(an_empty_ledger_frees_nothing),
         cmocka_unit_test(keys_move_to_bigger_memory),
+        cmocka_unit_test(only_its_own_labels_are_named),
         cmocka_unit_test(a_thousand_failed_reservations_leave_no_trace),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -294,6 +294,9 @@ static void yesterdays_ledger_is_an_old_copy(void **state)
     assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-2", 9), KL_STORE_REFUSED);
     bench_close(&b);
     assert_int_equal(number("SELECT count(*) FROM history WHERE what = 'restored'"), 1);
+    assert_int_equal(number("SELECT count(*) FROM history WHERE what = 'healed' AND reason LIKE "
+                            "'%it lacks dev-2 for %'"),
+                     1);
     assert_int_equal(number("SELECT count(*) FROM history WHERE what = 'moved'"), 1);
     opens(&b, 0); /* and nothing is left to ask */
     bench_close(&b);
@@ -313,6 +316,7 @@ static void a_ledger_that_is_gone_is_missed(void **state)
     assert_true(entry(&b, "dev-1")->provisioned);
     assert_int_equal(entry(&b, "dev-2")->mac.b[5], 2);
     bench_close(&b);
+    assert_int_equal(number("SELECT count(*) FROM history WHERE what = 'healed'"), 1);
 }
 
 static void so_are_keys_that_were_renamed_and_copied_without_it(void **state)
@@ -646,6 +650,7 @@ static void storage_that_forgets_is_asked_about(void **state)
     assert_int_equal(kl_store_open(&options, &s, error), KL_STORE_OPENED);
     assert_string_equal(kl_store_content(s)->forgets, "memory");
     kl_store_free(s);
+    assert_int_equal(number("SELECT count(*) FROM history WHERE what = 'volatile'"), 1);
     disk.look = strange;
     assert_int_equal(kl_store_open(&options, &s, error), KL_STORE_BROKEN);
     kl_disk = &kl_disk_real;

@@ -80,6 +80,7 @@ struct bench {
     bool ended;
     unsigned drawn; /* bytes for the terminal */
     kl_us asked_at;
+    bool answered; /* the question that the dashboard asked then */
 };
 
 /* usbbench.c */

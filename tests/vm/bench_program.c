@@ -54,14 +54,22 @@ static void type(const struct bench *b, const char *keys)
         perror("the terminal");
 }
 
-/* "q" asks whether to leave; "s" answers: stop the station. */
+/* "q" asks whether to leave; "stop" answers: the station too. An answer that comes at once does not
+   count. */
 void bench_ask_to_end(struct bench *b, kl_us now)
 {
+    bool on_terminal = b->terminal_fd >= 0;
+
+    if (on_terminal && b->asked_at != 0 && !b->answered && now - b->asked_at > KL_SEC(1)) {
+        type(b, "stop\r");
+        b->answered = true;
+    }
     if (b->asked_at != 0 && now - b->asked_at < KL_SEC(ASK_AGAIN_S))
         return;
     b->asked_at = now;
-    if (b->terminal_fd >= 0)
-        type(b, "qs");
+    b->answered = false;
+    if (on_terminal)
+        type(b, "q");
     else
         kill(b->program, SIGTERM);
 }

@@ -84,5 +84,5 @@ said fine latency 'pass bytes on at once'
 said fine modemmanager 'udev rules keep it off'
 grep -q getty "$folder/said" && fails "there is no login prompt any more"
 
-su pi -c "keyline --headless --once --csv-file $folder/keys.csv --firmware $folder/firmware.bin" ||
+su pi -c "keyline --headless --once --volatile --journal $folder/journal --csv-file $folder/keys.csv --firmware $folder/firmware.bin" ||
     fails "a plain user can't run the bench"

@@ -35,7 +35,7 @@ passes() {
 # station WORD…: the program on this scenario's files.
 station() {
     echo "-- /bin/keyline --csv-file /tmp/$name/keys.csv --firmware /tmp/$name/firmware.bin" \
-        "--events /tmp/$name/events $stub $*"
+        "--volatile --journal /tmp/$name/journal --events /tmp/$name/events $stub $*"
 }
 
 # event PATTERN…: some event has all of them.

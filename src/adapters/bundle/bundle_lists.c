@@ -59,14 +59,16 @@ bool list_beside(const char *path, char list[PATH_MAX], struct kl_flasher_args *
     return false;
 }
 
-/* Exports flatten the folders of a build, and lists come from other computers: then a file of the
-   same name beside the list is meant. */
+/* Lists come from other computers, and exports flatten the folders of a build: then the file is
+   looked for under as much of its path as there is beside the list, at last by its name alone. */
 bool file_of_list(const char *list, const char *name, char out[PATH_MAX])
 {
-    if (name[0] == '/' ? kl_copy(out, PATH_MAX, name) : beside(out, list, name))
-        if (is_file(out))
+    if (name[0] == '/' && kl_copy(out, PATH_MAX, name) && is_file(out))
+        return true;
+    for (const char *rest = name; rest; rest = strchr(rest, '/') ? strchr(rest, '/') + 1 : NULL)
+        if (rest[0] != '/' && rest[0] != '\0' && beside(out, list, rest) && is_file(out))
             return true;
-    return beside(out, list, name_in(name)) && is_file(out);
+    return false;
 }
 
 /* Arduino keeps this file in its package, and it always says the same. */

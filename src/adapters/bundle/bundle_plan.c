@@ -283,10 +283,22 @@ static const char *path_at(const struct parts *p, uint32_t offset)
 static void refuse_other_start(struct parts *p, const struct kl_partition *wanted)
 {
     const struct kl_partition *row = p->starts.row;
-    const struct part *choice = part_with(p, ROLE_OTA_DATA);
+    const struct part *choice = part_with(p, ROLE_OTA_DATA), *all = part_with(p, ROLE_MERGED);
     char why[KL_TEXT_MAX];
 
-    if (choice && !choice->made && p->starts.why == KL_BOOT_CHOSEN)
+    if (all && p->starts.why == KL_BOOT_CHOSEN)
+        problem(p,
+                "%s would make the chip start partition %s (0x%x), where it holds no program: its "
+                "program is in %s (0x%x). Merge the files of a build again, with 0xFF at otadata "
+                "(0x%x)",
+                all->path, row->name, row->offset, wanted->name, wanted->offset,
+                ota_row(p)->offset);
+    else if (all)
+        problem(p,
+                "%s: the chip would start partition %s (0x%x), where it holds no program: its "
+                "program is in %s (0x%x). Merge it again, with the program at 0x%x",
+                all->path, row->name, row->offset, wanted->name, wanted->offset, row->offset);
+    else if (choice && !choice->made && p->starts.why == KL_BOOT_CHOSEN)
         problem(p,
                 "%s makes the chip start partition %s (0x%x), but the program is for %s (0x%x): "
                 "boards would run something else. Leave %s out, or give the program as --image "
@@ -325,8 +337,10 @@ static void judge_start(struct parts *p, const struct kl_partition *wanted)
     if (row && p->starts.unsure)
         problem(p,
                 "%s holds a choice that waits to be confirmed: a bootloader with roll-back would "
-                "drop it and start another program. Leave it out: keyline makes a new one",
-                path_at(p, ota_row(p)->offset));
+                "drop it and start another program. %s",
+                path_at(p, ota_row(p)->offset),
+                part_with(p, ROLE_MERGED) ? "Merge the files of a build again"
+                                          : "Leave it out: keyline makes a new one");
 }
 
 static void plan_start(struct parts *p)
@@ -338,8 +352,11 @@ static void plan_start(struct parts *p)
     for (unsigned i = 0; i < p->count; i++)
         if (p->part[i].misplaced)
             return; /* its place was a problem already */
+    if (!wanted && part_with(p, ROLE_MERGED))
+        warning(p, "%s holds no program: boards will run what they have",
+                part_with(p, ROLE_MERGED)->path);
     if (!wanted)
-        return; /* said elsewhere: no program is given */
+        return; /* said elsewhere otherwise */
     if (has_ota && !ota_data(p, both))
         make_choice(p, wanted);
     if (has_ota && !whole_choice(p))

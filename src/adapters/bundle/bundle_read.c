@@ -280,8 +280,10 @@ static void read_image(struct parts *p, struct part *part)
 /* What no chip looks at is no harm, but nobody meant to flash it. */
 static void check_behind(struct parts *p, const struct part *part)
 {
-    bool boots = part->role == ROLE_BOOTLOADER && part->info.chip != KL_CHIP_ESP8266 && !p->alone;
+    bool boots = part->role == ROLE_BOOTLOADER && !p->alone;
 
+    if (part->info.chip == KL_CHIP_ESP8266)
+        return; /* its first image is often followed by the rest of the program */
     if (part->is_image && part->info.rest > 0 && (boots || part->role == ROLE_APP))
         warning(p,
                 "%s: %zu bytes stand behind the %s's end at 0x%zx, which no chip looks at; was "

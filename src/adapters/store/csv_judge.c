@@ -413,6 +413,8 @@ void kl_csv_judge_bytes(struct kl_csv_judge *j, const void *data, size_t size)
 {
     size_t more = HEAD_MAX - j->head_size < size ? HEAD_MAX - j->head_size : size;
 
+    if (size == 0)
+        return;
     memcpy(j->head + j->head_size, data, more);
     j->head_size += more;
     j->binary |= memchr(data, '\0', size) != NULL;

@@ -35,6 +35,7 @@ struct kl_journal {
     uint32_t *index; /* fingerprint -> record + 1 */
     size_t index_size;
     int64_t last_change;
+    bool unsynced;
 };
 
 /* ---- bytes ------------------------------------------------------------------------------------
@@ -173,6 +174,11 @@ const struct kl_journal_record *kl_journal_find(const struct kl_journal *j,
 int64_t kl_journal_last_change(const struct kl_journal *j)
 {
     return j->last_change;
+}
+
+bool kl_journal_is_of(const struct kl_journal *j, const struct kl_pool_id *pool)
+{
+    return memcmp(j->pool.b, pool->b, sizeof pool->b) == 0;
 }
 
 const char *kl_journal_of(const struct kl_journal *j)
@@ -357,7 +363,8 @@ void kl_journal_each(const char *folder, bool (*each)(void *ctx, const struct kl
     while (more && dir != NULL && (entry = readdir(dir)) != NULL) {
         size_t length = strlen(entry->d_name);
         struct kl_journal *j;
-        if (length < sizeof suffix || strcmp(entry->d_name + length + 1 - sizeof suffix, suffix) ||
+        if (length < sizeof suffix ||
+            strcmp(entry->d_name + length + 1 - sizeof suffix, suffix) != 0 ||
             (size_t)snprintf(path, sizeof path, "%s/%s", folder, entry->d_name) >= sizeof path ||
             (j = read_file(path, error)) == NULL)
             continue;
@@ -401,7 +408,16 @@ bool kl_journal_append(struct kl_journal *j, const struct kl_journal_record *rec
     /* What a power cut left behind the last good record is written over. */
     if (lseek(j->fd, j->end, SEEK_SET) != j->end || !write_records(j, records, count))
         return cant(j, "can't be written", error);
-    return kl_disk->sync(j->fd) == 0 || cant(j, "can't be synced", error);
+    j->unsynced = true;
+    return true;
+}
+
+bool kl_journal_sync(struct kl_journal *j, char error[KL_TEXT_MAX])
+{
+    if (j->unsynced && kl_disk->sync(j->fd) != 0)
+        return cant(j, "can't be synced", error);
+    j->unsynced = false;
+    return true;
 }
 
 static bool fill(struct kl_journal *j, const char *name, const char *of,

@@ -49,9 +49,11 @@ struct kl_journal *kl_journal_make(const char *folder, const struct kl_pool_id *
                                    size_t count, char error[KL_TEXT_MAX]);
 void kl_journal_close(struct kl_journal *j);
 
-/* Synced when it returns. False and `error`: nobody knows what is on disk; make it anew. */
+/* Not durable before kl_journal_sync. False and `error`, of both: nobody knows what is on disk;
+   make it anew. */
 bool kl_journal_append(struct kl_journal *j, const struct kl_journal_record *records, size_t count,
                        char error[KL_TEXT_MAX]);
+bool kl_journal_sync(struct kl_journal *j, char error[KL_TEXT_MAX]);
 /* It is still the file that was read or made, and nobody else wrote to it. */
 bool kl_journal_is_whole(const struct kl_journal *j);
 
@@ -60,6 +62,7 @@ const struct kl_journal_record *kl_journal_records(const struct kl_journal *j, s
 const struct kl_journal_record *kl_journal_find(const struct kl_journal *j,
                                                 const struct kl_fingerprint *fp);
 int64_t kl_journal_last_change(const struct kl_journal *j);
+bool kl_journal_is_of(const struct kl_journal *j, const struct kl_pool_id *pool);
 /* Where its pool was when it was made. */
 const char *kl_journal_of(const struct kl_journal *j);
 

@@ -326,6 +326,7 @@ enum kl_store_status kl_ledger_attempt(struct kl_ledger *l, const struct kl_ledg
 {
     sqlite3_stmt *s = kl_ledger_sql(l, KL_SQL_ATTEMPT, text);
     const struct kl_chip *chip = kl_chip(a->chip);
+    char eui64[24];
 
     if (s == NULL)
         return KL_STORE_FAILED;
@@ -350,6 +351,8 @@ enum kl_store_status kl_ledger_attempt(struct kl_ledger *l, const struct kl_ledg
     sqlite3_bind_int64(s, 19, a->chip_error);
     sqlite3_bind_int(s, 20, a->already);
     sqlite3_bind_int(s, 21, a->acknowledged_only);
+    kl_eui64_format(&a->eui64, eui64);
+    bind_text(s, 22, eui64);
     return finish(l, s, text);
 }
 

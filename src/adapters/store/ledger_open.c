@@ -60,7 +60,8 @@ static const char schema[] =
     " reason TEXT NOT NULL DEFAULT '', detail TEXT NOT NULL DEFAULT '',"
     " chip TEXT, revision INTEGER, flash_id INTEGER, flash_size INTEGER,"
     " port TEXT, slot TEXT, started_at INTEGER, ended_at INTEGER, result TEXT,"
-    " tries INTEGER, baud INTEGER, chip_error INTEGER, already INTEGER, acknowledged_only INTEGER"
+    " tries INTEGER, baud INTEGER, chip_error INTEGER, already INTEGER, acknowledged_only INTEGER,"
+    " eui64 TEXT NOT NULL DEFAULT ''"
     ") STRICT;"
     "CREATE INDEX history_by_mac ON history (mac);"
     "CREATE INDEX history_by_label ON history (label);"
@@ -110,9 +111,9 @@ static const char *const statements[KL_SQL_COUNT] = {
                     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     [KL_SQL_ATTEMPT] = "INSERT INTO history (at, what, mac, label, station, bundle, reason, detail,"
                        " chip, revision, flash_id, flash_size, port, slot, started_at, ended_at,"
-                       " result, tries, baud, chip_error, already, acknowledged_only)"
+                       " result, tries, baud, chip_error, already, acknowledged_only, eui64)"
                        " VALUES (?1, 'attempt', ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"
-                       " ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)",
+                       " ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
 };
 /* clang-format on */
 
@@ -337,6 +338,7 @@ static bool upgrade(struct kl_ledger *l, char error[KL_TEXT_MAX])
              "ALTER TABLE keys ADD COLUMN kin BLOB NOT NULL DEFAULT x'';"
              "ALTER TABLE keys ADD COLUMN form INTEGER NOT NULL DEFAULT 2;"
              "ALTER TABLE keys ADD COLUMN change INTEGER NOT NULL DEFAULT 0;"
+             "ALTER TABLE history ADD COLUMN eui64 TEXT NOT NULL DEFAULT '';"
              "UPDATE keys SET form = 1;"
              "CREATE INDEX keys_by_kin ON keys (kin);" POOL_TABLES "PRAGMA user_version = 2;"
              "COMMIT",

@@ -82,13 +82,18 @@ bool kl_ledger_history(struct kl_ledger *l, const char *mac, const char *label,
                        bool (*each)(void *ctx, const struct kl_ledger_entry *entry), void *ctx,
                        char error[KL_TEXT_MAX])
 {
-    sqlite3_stmt *s = prepare(l,
-                              "SELECT id, at, what, mac, label, station, bundle, reason, detail,"
-                              " chip, port, slot, result, revision, flash_id, flash_size, baud,"
-                              " tries, chip_error, started_at, ended_at, already,"
-                              " acknowledged_only FROM history WHERE (?1 IS NULL OR mac = ?1)"
-                              " AND (?2 IS NULL OR label = ?2 OR label = ?3) ORDER BY id",
-                              error);
+#define ENTRY_COLUMNS                                                                              \
+    "SELECT id, at, what, mac, label, station, bundle, reason, detail, chip, port, slot, result, " \
+    "revision, flash_id, flash_size, baud, tries, chip_error, started_at, ended_at, already, "     \
+    "acknowledged_only, "
+#define ENTRY_FILTER                                                                               \
+    " FROM history WHERE (?1 IS NULL OR mac = ?1)"                                                 \
+    " AND (?2 IS NULL OR label = ?2 OR label = ?3) ORDER BY id"
+    static const char *const columns[] = {
+        [1] = ENTRY_COLUMNS "''" ENTRY_FILTER,
+        [KL_LEDGER_VERSION] = ENTRY_COLUMNS "eui64" ENTRY_FILTER,
+    };
+    sqlite3_stmt *s = prepare(l, columns[l->version], error);
     char cut[KL_LABEL_MAX + 1];
     int rc;
 
@@ -123,6 +128,7 @@ bool kl_ledger_history(struct kl_ledger *l, const char *mac, const char *label,
             .ended = sqlite3_column_int64(s, 20),
             .already = sqlite3_column_int(s, 21) != 0,
             .acknowledged_only = sqlite3_column_int(s, 22) != 0,
+            .eui64 = text_at(s, 23),
         };
 
         if (!each(ctx, &entry))

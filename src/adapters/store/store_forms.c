@@ -29,10 +29,11 @@ static bool collect(void *ctx, const struct kl_ledger_key *key)
     if (!key->old_form || strcmp(key->state, "released") == 0)
         return true;
     if ((f->count & (f->count + 1)) == 0) { /* 0, 1, 3, 7 …: room for as many again */
-        struct kl_old_form *more = reallocarray(f->item, 2 * (size_t)f->count + 1, sizeof *more);
-        c->failed = more == NULL;
-        if (c->failed)
+        struct kl_old_form *more = realloc(f->item, (2 * (size_t)f->count + 1) * sizeof *more);
+        if (more == NULL) {
+            c->failed = true;
             return false;
+        }
         f->item = more;
     }
     f->item[f->count] = (struct kl_old_form){.old = key->fingerprint};

@@ -201,6 +201,15 @@ static bool apply_all(struct kl_worker *w, struct kl_job *job, size_t *changed,
     return true;
 }
 
+/* A proof alone may wait for the next sync: its key is its board's by both witnesses already. */
+static bool gives_keys(const struct kl_job *job)
+{
+    for (const struct kl_request *r = job->first; r != NULL; r = r->next)
+        if (wants_key(r) || r->action.u.store.op == KL_OP_RELEASE)
+            return true;
+    return false;
+}
+
 /* Only one of the two witnesses knows of them, so no key leaves. The pool will see them reserved.
  */
 static void hold_keys_back(struct kl_worker *w, struct kl_job *job, const char *text)
@@ -236,7 +245,7 @@ static bool commit_requests(struct kl_worker *w, struct kl_job *job, char text[K
     w->witness.last_change = after.last_change;
     w->witness.uneasy = true;
     drop_late(w);
-    if (kl_store_witness_add(w, w->changed, changed, text))
+    if (kl_store_witness_add(w, w->changed, changed, gives_keys(job), text))
         return true;
     hold_keys_back(w, job, text);
     return false;
@@ -307,6 +316,7 @@ static void look_after_ledger(struct kl_worker *w, struct kl_job *job)
         kl_ledger_rollback(w->ledger);
     }
     kl_store_rest(w);
+    kl_store_witness_rest(w);
     kl_store_show_life(w);
 }
 
@@ -360,6 +370,7 @@ void kl_store_work(struct kl_job *job)
     if (!job->last)
         return;
     drop_late(w);
+    kl_store_witness_rest(w);
     kl_store_leave_home(w);
     kl_ledger_close(w->ledger); /* checkpoints and syncs: not on the loop's thread */
     w->ledger = NULL;

@@ -83,6 +83,7 @@ static enum kl_store_open_result weigh(struct kl_csv_store *s, const struct kl_s
         *o->doubt = what;
     if (result == KL_STORE_OPENED || !s->worker->look_only)
         return result;
+    KL_ASSERT(s->shown != NULL);
     if (s->shown->content.doubt[0] == '\0')
         kl_copy(s->shown->content.doubt, sizeof s->shown->content.doubt, error);
     error[0] = '\0';
@@ -105,21 +106,37 @@ static enum kl_store_open_result open_ledger(struct kl_worker *w, enum kl_store_
 }
 
 /* What somebody let pass is part of what became of the keys. */
+static bool record(struct kl_worker *w, const char *what, const char *why, char error[KL_TEXT_MAX])
+{
+    struct kl_ledger_change c = {.label = "",
+                                 .reason = why,
+                                 .station = w->station,
+                                 .bundle = w->bundle,
+                                 .wall = kl_store_wall_clock()};
+
+    if (kl_ledger_begin(w->ledger, error) &&
+        kl_ledger_note(w->ledger, what, &c, error) == KL_STORE_OK &&
+        kl_ledger_commit(w->ledger, error))
+        return true;
+    kl_ledger_rollback(w->ledger);
+    return false;
+}
+
 static enum kl_store_open_result record_accepted(struct kl_worker *w, char error[KL_TEXT_MAX])
 {
     char kinds[KL_TEXT_MAX];
-    struct kl_ledger_change c = {
-        .label = "", .reason = kinds, .station = w->station, .bundle = w->bundle};
 
-    if (w->csv.table->verdict.count == 0)
-        return KL_STORE_OPENED;
-    kl_csv_verdict_words(&w->csv.table->verdict, kinds);
-    c.wall = kl_store_wall_clock();
-    if (kl_ledger_begin(w->ledger, error) &&
-        kl_ledger_note(w->ledger, "accepted", &c, error) == KL_STORE_OK &&
-        kl_ledger_commit(w->ledger, error))
-        return KL_STORE_OPENED;
-    return KL_STORE_BROKEN;
+    if (w->csv.table->verdict.count > 0) {
+        kl_csv_verdict_words(&w->csv.table->verdict, kinds);
+        if (!record(w, "accepted", kinds, error))
+            return KL_STORE_BROKEN;
+    }
+    if (w->witness.storage.kind >= KL_STORAGE_FORGETS &&
+        !record(w, "volatile", w->witness.storage.text, error))
+        return KL_STORE_BROKEN;
+    if (w->witness.healed[0] != '\0' && !record(w, "healed", w->witness.healed, error))
+        return KL_STORE_BROKEN;
+    return KL_STORE_OPENED;
 }
 
 static enum kl_store_open_result show(struct kl_csv_store *s, bool absent, char error[KL_TEXT_MAX])
@@ -168,6 +185,23 @@ settle_names(struct kl_csv_store *s, const struct kl_store_options *o, char erro
                  kl_store_settle_names(w, s->shown, answered(o, KL_DOUBT_RENAMED), error), error);
 }
 
+/* Rows that were given out from another CSV of this host, and came here since the last start. */
+static enum kl_store_open_result
+settle_others(struct kl_csv_store *s, const struct kl_store_options *o, char error[KL_TEXT_MAX])
+{
+    struct kl_worker *w = s->worker;
+    enum kl_store_open_result result;
+    struct kl_difference found;
+
+    result = kl_store_ask_journals(w, answered(o, KL_DOUBT_OLD), &found, error);
+    result = weigh(s, o, KL_DOUBT_OLD, result, error);
+    if (result == KL_STORE_OPENED && !w->look_only && found.behind_count > 0 &&
+        !kl_store_restore(w, &found, error))
+        result = KL_STORE_BROKEN;
+    kl_difference_free(&found);
+    return result;
+}
+
 /* For a station. */
 static enum kl_store_open_result open_to_work(struct kl_csv_store *s,
                                               const struct kl_store_options *o, const char *path,
@@ -190,6 +224,7 @@ static enum kl_store_open_result open_to_work(struct kl_csv_store *s,
     if ((result = weigh(s, o, KL_DOUBT_OLD, result, error)) == KL_STORE_OPENED &&
         (result = open_ledger(w, o->mode, path, error)) == KL_STORE_OPENED &&
         (result = settle_all(s, o, &found, error)) == KL_STORE_OPENED &&
+        (absent || (result = settle_others(s, o, error)) == KL_STORE_OPENED) &&
         (result = show(s, absent, error)) == KL_STORE_OPENED &&
         (result = settle_names(s, o, error)) == KL_STORE_OPENED &&
         (result = record_accepted(w, error)) == KL_STORE_OPENED)
@@ -218,9 +253,31 @@ static enum kl_store_open_result open_to_look(struct kl_csv_store *s,
     if ((result = show(s, absent, error)) != KL_STORE_OPENED)
         return result;
     weigh(s, o, KL_DOUBT_STORAGE, storage, trouble);
-    if (w->ledger != NULL && (result = settle_all(s, o, &none, error)) != KL_STORE_OPENED)
+    if ((w->ledger != NULL && (result = settle_all(s, o, &none, error)) != KL_STORE_OPENED) ||
+        (result = settle_others(s, o, error)) != KL_STORE_OPENED)
         return result;
     return settle_names(s, o, error);
+}
+
+/* To release a key by what an old copy or another bench's ledger says would free it while a board
+   has it. A station asks what is to be done about such a ledger; here nobody is asked. */
+static enum kl_store_open_result open_to_mend(struct kl_csv_store *s,
+                                              const struct kl_store_options *o, const char *path,
+                                              char error[KL_TEXT_MAX])
+{
+    static const struct kl_difference none;
+    struct kl_worker *w = s->worker;
+    enum kl_store_open_result result;
+
+    kl_disk->look(path, false, &w->witness.storage);
+    if ((result = open_ledger(w, o->mode, path, error)) != KL_STORE_OPENED || w->ledger == NULL ||
+        (result = kl_store_ask_lease(w, error)) != KL_STORE_OPENED)
+        return result;
+    w->look_only = true;
+    if ((result = kl_store_settle_home(w, false, error)) == KL_STORE_OPENED)
+        result = kl_store_settle_witness(w, false, &none, error);
+    w->look_only = false;
+    return result;
 }
 
 static enum kl_store_open_result
@@ -246,10 +303,10 @@ open_parts(struct kl_csv_store *s, const struct kl_store_options *o, char error[
         return open_to_work(s, o, path, error);
     if (o->mode == KL_STORE_LOOK)
         return open_to_look(s, o, path, error);
+    if (o->mode == KL_STORE_MEND)
+        return open_to_mend(s, o, path, error);
     kl_disk->look(path, false, &w->witness.storage);
-    result = open_ledger(w, o->mode, path, error);
-    return result == KL_STORE_OPENED && o->mode == KL_STORE_MEND ? kl_store_ask_lease(w, error)
-                                                                 : result;
+    return open_ledger(w, o->mode, path, error);
 }
 
 enum kl_store_open_result kl_csv_store_open(const struct kl_store_options *options,

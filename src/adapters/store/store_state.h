@@ -193,10 +193,14 @@ void kl_store_leave_home(struct kl_worker *w);
 void kl_store_rest(struct kl_worker *w);
 
 /* store_witness.c */
-/* Before a new ledger is made: a journal may know keys of this CSV. Answered, `found` gets them. */
+/* Journals of other pools may know keys of this CSV, in whatever spelling, that the ledger does not
+   know, or all of them before a ledger is made. `found` gets them. */
 enum kl_store_open_result kl_store_ask_journals(struct kl_worker *w, bool answered,
                                                 struct kl_difference *found,
                                                 char error[KL_TEXT_MAX]);
+/* Ledger and journal get what was found in other journals. */
+bool kl_store_restore(struct kl_worker *w, const struct kl_difference *found,
+                      char error[KL_TEXT_MAX]);
 /* Holds the ledger against its journal. DOUBT: it is an old copy; answered, what the journal knows
    goes into it. Then the journal gets what it lacks. */
 enum kl_store_open_result kl_store_settle_witness(struct kl_worker *w, bool answered,
@@ -206,9 +210,11 @@ enum kl_store_open_result kl_store_settle_witness(struct kl_worker *w, bool answ
 bool kl_store_complete_journal(struct kl_worker *w, char error[KL_TEXT_MAX]);
 /* Before a key leaves: the journal can be written, and is the one that we left. */
 bool kl_store_witness_ready(struct kl_worker *w, char error[KL_TEXT_MAX]);
-/* After a commit: what it changed goes into the journal. */
+/* After a commit: what it changed goes into the journal; durable at once if a key leaves or is free
+   again, else with what comes next, at the latest when the bench is quiet. */
 bool kl_store_witness_add(struct kl_worker *w, const struct kl_journal_record *records,
-                          size_t count, char error[KL_TEXT_MAX]);
+                          size_t count, bool now, char error[KL_TEXT_MAX]);
+void kl_store_witness_rest(struct kl_worker *w);
 
 /* store_show.c */
 /* Loads ledger rows and finds the marks that are missing; NULL and `error` if the ledger can't be

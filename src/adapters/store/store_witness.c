@@ -69,7 +69,10 @@ static bool compare_key(void *ctx, const struct kl_ledger_key *key)
         return true; /* written down when it has its new form */
     if (r != NULL)
         c->seen[r - c->first] = true;
-    if (r != NULL && r->change > key->change) {
+    /* Nothing takes a proved key from its board: a later change that did was made on an old copy.
+     */
+    if (r != NULL && (r->change > key->change ||
+                      (r->kind == KL_JOURNAL_PROVISIONED && own.kind != KL_JOURNAL_PROVISIONED))) {
         c->failed = !add(&c->out->behind, &c->out->behind_count, r);
     } else if (r == NULL || r->change < key->change) {
         if (r != NULL && !kl_mac_equal(&r->mac, &key->mac) && contradicts(c, r))
@@ -121,10 +124,24 @@ void kl_difference_free(struct kl_difference *d)
 /* ---- saying it --------------------------------------------------------------------------------
  */
 
-static const char *label_of(const struct kl_worker *w, const struct kl_fingerprint *fp)
+/* The row of a key, in whatever spelling; UINT32_MAX if there is none. */
+static uint32_t row_of(const struct kl_worker *w, const struct kl_journal_record *r)
 {
-    uint32_t row = w->csv.table == NULL ? UINT32_MAX : kl_table_find(w->csv.table, fp);
+    const struct kl_table *t = w->csv.table;
+    uint32_t row = t == NULL ? UINT32_MAX : kl_table_find(t, &r->fingerprint);
 
+    for (uint32_t i = 0; t != NULL && row == UINT32_MAX && i < t->count; i++)
+        if (!t->row[i].bad && kl_fingerprint_equal(&t->row[i].kin, &r->kin))
+            row = i;
+    return row;
+}
+
+static const char *label_of(const struct kl_worker *w, const struct kl_journal_record *r)
+{
+    uint32_t row = row_of(w, r);
+
+    if (w->csv.table == NULL)
+        return "a key";
     return row == UINT32_MAX ? "a key that is not in the CSV" : w->csv.table->row[row].label;
 }
 
@@ -135,12 +152,19 @@ static void name_some(const struct kl_worker *w, const struct kl_journal_record 
     char mac[18];
 
     kl_mac_format(&list[0].mac, mac);
-    kl_format(out, KL_TEXT_MAX, "%.40s for %s", label_of(w, &list[0].fingerprint), mac);
+    kl_format(out, KL_TEXT_MAX, "%.40s for %s", label_of(w, &list[0]), mac);
     if (count > 1)
         kl_format(out + strlen(out), KL_TEXT_MAX - strlen(out), " and %zu more", count - 1);
 }
 
-/* ---- a CSV without a ledger -------------------------------------------------------------------
+/* What was asked about, and answered with yes, goes into the history. */
+static void take_answer(struct kl_worker *w, char error[KL_TEXT_MAX])
+{
+    kl_copy(w->witness.healed, sizeof w->witness.healed, error);
+    error[0] = '\0';
+}
+
+/* ---- keys that were given out from another CSV ------------------------------------------------
  */
 
 static const char *journal_option(const struct kl_worker *w)
@@ -148,18 +172,75 @@ static const char *journal_option(const struct kl_worker *w)
     return w->journal[0] == '\0' ? NULL : w->journal;
 }
 
+/* Secrets in order, in whatever spelling. */
+struct kins {
+    struct kl_fingerprint *kin;
+    size_t count;
+};
+
+static int by_bytes(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(struct kl_fingerprint));
+}
+
+static bool has_kin(const struct kins *k, const struct kl_fingerprint *kin)
+{
+    return k->count > 0 && bsearch(kin, k->kin, k->count, sizeof *k->kin, by_bytes) != NULL;
+}
+
 struct asking {
     const struct kl_worker *w;
     struct kl_difference *found;
+    struct kins free; /* of the rows that a board could get */
     char of[512];
     bool failed;
 };
 
-static bool is_ours(const struct kl_worker *w, const struct kl_journal_record *r)
+struct knowing {
+    struct kins *out;
+    size_t room;
+};
+
+static bool know_key(void *ctx, const struct kl_ledger_key *key)
+{
+    struct knowing *k = ctx;
+
+    if (k->out->count == k->room) {
+        size_t room = 2 * k->room + 64;
+        struct kl_fingerprint *more = reallocarray(k->out->kin, room, sizeof *more);
+        if (more == NULL)
+            return false;
+        k->out->kin = more;
+        k->room = room;
+    }
+    k->out->kin[k->out->count++] = key->kin;
+    return true;
+}
+
+/* Without a ledger a marked row is asked about too: the journal knows which board has it. */
+static bool find_free(struct kl_worker *w, struct kins *out, char error[KL_TEXT_MAX])
 {
     const struct kl_table *t = w->csv.table;
+    struct kins known = {0};
+    struct knowing k = {.out = &known};
 
-    return kl_table_find(t, &r->fingerprint) != UINT32_MAX;
+    error[0] = '\0';
+    out->kin = calloc((size_t)t->count + 1, sizeof *out->kin);
+    if (out->kin == NULL || (w->ledger != NULL && !kl_ledger_keys(w->ledger, know_key, &k, error)))
+        goto failed;
+    if (known.count > 0)
+        qsort(known.kin, known.count, sizeof *known.kin, by_bytes);
+    for (uint32_t i = 0; i < t->count; i++)
+        if (!t->row[i].bad && !(w->ledger != NULL && t->row[i].marked) &&
+            !has_kin(&known, &t->row[i].kin))
+            out->kin[out->count++] = t->row[i].kin;
+    if (out->count > 0)
+        qsort(out->kin, out->count, sizeof *out->kin, by_bytes);
+    free(known.kin);
+    return true;
+failed:
+    free(known.kin);
+    return false;
 }
 
 static bool ask_journal(void *ctx, const struct kl_journal *j)
@@ -168,8 +249,10 @@ static bool ask_journal(void *ctx, const struct kl_journal *j)
     size_t count;
     const struct kl_journal_record *r = kl_journal_records(j, &count);
 
+    if (a->w->ledger != NULL && kl_journal_is_of(j, &a->w->witness.home.id))
+        return true; /* held against the ledger for itself */
     for (size_t i = 0; i < count && !a->failed; i++) {
-        if (r[i].kind == KL_JOURNAL_RELEASED || !is_ours(a->w, &r[i]))
+        if (r[i].kind == KL_JOURNAL_RELEASED || !has_kin(&a->free, &r[i].kin))
             continue;
         if (a->found->behind_count == 0)
             kl_copy(a->of, sizeof a->of, kl_journal_of(j));
@@ -188,18 +271,28 @@ enum kl_store_open_result kl_store_ask_journals(struct kl_worker *w, bool answer
     memset(found, 0, sizeof *found);
     if (!kl_journal_folder(journal_option(w), false, w->witness.folder, some))
         return KL_STORE_OPENED; /* there are no journals */
-    kl_journal_each(w->witness.folder, ask_journal, &a);
+    a.failed = !find_free(w, &a.free, error);
+    if (!a.failed)
+        kl_journal_each(w->witness.folder, ask_journal, &a);
+    free(a.free.kin);
     if (a.failed) {
-        kl_copy(error, KL_TEXT_MAX, "no memory for the journal");
+        if (error[0] == '\0')
+            kl_copy(error, KL_TEXT_MAX, "no memory for the journal");
         return KL_STORE_BROKEN;
     }
-    if (found->behind_count == 0 || answered)
+    if (found->behind_count == 0)
         return KL_STORE_OPENED;
     name_some(w, found->behind, found->behind_count, some);
-    kl_format(error, KL_TEXT_MAX,
-              "%s has no ledger, but keys of it were given out on this host from %s: %s",
-              kl_shown(w->csv.named), kl_shown(a.of), some);
-    return KL_STORE_DOUBT;
+    kl_format(
+        error, KL_TEXT_MAX,
+        w->ledger == NULL
+            ? "%s has no ledger, but keys of it were given out on this host from %s: %s"
+            : "%s: keys that its ledger does not know were given out on this host from %s: %s",
+        kl_shown(w->csv.named), kl_shown(a.of), some);
+    if (!answered)
+        return KL_STORE_DOUBT;
+    take_answer(w, error);
+    return KL_STORE_OPENED;
 }
 
 /* ---- a ledger and its journal -----------------------------------------------------------------
@@ -215,8 +308,8 @@ static bool restore_all(struct kl_worker *w, const struct kl_difference *d, int6
     if (!kl_ledger_skip_to(w->ledger, last, error))
         goto failed;
     for (size_t i = 0; i < d->behind_count; i++)
-        if (!kl_ledger_restore(w->ledger, &d->behind[i], label_of(w, &d->behind[i].fingerprint),
-                               w->station, kl_store_wall_clock(), error))
+        if (!kl_ledger_restore(w->ledger, &d->behind[i], label_of(w, &d->behind[i]), w->station,
+                               kl_store_wall_clock(), error))
             goto failed;
     if (kl_ledger_commit(w->ledger, error))
         return true;
@@ -225,8 +318,8 @@ failed:
     return false;
 }
 
-static enum kl_store_open_result say_old(struct kl_worker *w, const struct kl_difference *d,
-                                         char error[KL_TEXT_MAX])
+static void say_old(const struct kl_worker *w, const struct kl_difference *d,
+                    char error[KL_TEXT_MAX])
 {
     char some[KL_TEXT_MAX];
 
@@ -245,7 +338,6 @@ static enum kl_store_open_result say_old(struct kl_worker *w, const struct kl_di
                   "journal tells what it lacks",
                   kl_shown(w->csv.named));
     }
-    return KL_STORE_DOUBT;
 }
 
 /* The journal that there is, or NULL: then it is made anew. One that is damaged counts as lost. */
@@ -282,9 +374,17 @@ bool kl_store_complete_journal(struct kl_worker *w, char error[KL_TEXT_MAX])
     if (v->journal == NULL || strcmp(kl_journal_of(v->journal), v->home.path) != 0)
         return make_journal(w, error);
     ok = kl_store_compare(w->ledger, v->journal, &d, error) &&
-         (kl_journal_append(v->journal, d.ahead, d.ahead_count, error) || make_journal(w, error));
+         ((kl_journal_append(v->journal, d.ahead, d.ahead_count, error) &&
+           kl_journal_sync(v->journal, error)) ||
+          make_journal(w, error));
     kl_difference_free(&d);
     return ok;
+}
+
+bool kl_store_restore(struct kl_worker *w, const struct kl_difference *found,
+                      char error[KL_TEXT_MAX])
+{
+    return restore_all(w, found, 0, error) && kl_store_complete_journal(w, error);
 }
 
 static enum kl_store_open_result weigh(struct kl_worker *w, bool answered,
@@ -295,8 +395,10 @@ static enum kl_store_open_result weigh(struct kl_worker *w, bool answered,
 
     if (!suspicious)
         return KL_STORE_OPENED;
+    say_old(w, d, error);
     if (!answered)
-        return say_old(w, d, error);
+        return KL_STORE_DOUBT;
+    take_answer(w, error);
     return restore_all(w, d, j == NULL ? 0 : kl_journal_last_change(j), error) ? KL_STORE_OPENED
                                                                                : KL_STORE_BROKEN;
 }
@@ -314,8 +416,7 @@ enum kl_store_open_result kl_store_settle_witness(struct kl_worker *w, bool answ
         result = KL_STORE_BROKEN;
     } else {
         result = weigh(w, answered, &d, error);
-        if (result == KL_STORE_OPENED && !w->look_only &&
-            (!restore_all(w, found, 0, error) || !kl_store_complete_journal(w, error)))
+        if (result == KL_STORE_OPENED && !w->look_only && !kl_store_restore(w, found, error))
             result = KL_STORE_BROKEN;
     }
     kl_difference_free(&d);
@@ -333,15 +434,27 @@ bool kl_store_witness_ready(struct kl_worker *w, char error[KL_TEXT_MAX])
 }
 
 bool kl_store_witness_add(struct kl_worker *w, const struct kl_journal_record *records,
-                          size_t count, char error[KL_TEXT_MAX])
+                          size_t count, bool now, char error[KL_TEXT_MAX])
 {
     struct kl_witness *v = &w->witness;
 
     if (v->journal == NULL)
         return make_journal(w, error);
-    if (kl_journal_append(v->journal, records, count, error))
+    if (kl_journal_append(v->journal, records, count, error) &&
+        (!now || kl_journal_sync(v->journal, error)))
         return true;
     kl_journal_close(v->journal);
     v->journal = NULL; /* nobody knows what is on disk */
     return false;
+}
+
+void kl_store_witness_rest(struct kl_worker *w)
+{
+    struct kl_witness *v = &w->witness;
+    char error[KL_TEXT_MAX];
+
+    if (v->journal == NULL || kl_journal_sync(v->journal, error))
+        return;
+    kl_journal_close(v->journal);
+    v->journal = NULL;
 }

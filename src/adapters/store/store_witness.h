@@ -16,11 +16,12 @@ struct kl_witness {
     struct kl_pool_home home;
     struct kl_lease lease; /* ours */
     struct kl_storage storage;
-    int64_t last_beat;   /* seconds */
-    int64_t last_change; /* of the ledger's history, as we left it */
-    bool holds;          /* the lease is ours: it is given back at the end */
-    bool cut;            /* the ledger was open when it was left, and its log is not here */
-    bool uneasy;         /* the log beside the ledger holds something */
+    int64_t last_beat;        /* seconds */
+    int64_t last_change;      /* of the ledger's history, as we left it */
+    char healed[KL_TEXT_MAX]; /* what a person was told, and answered with yes; "" = nothing */
+    bool holds;               /* the lease is ours: it is given back at the end */
+    bool cut;                 /* the ledger was open when it was left, and its log is not here */
+    bool uneasy;              /* the log beside the ledger holds something */
 };
 
 /* What a pool's two witnesses differ in; see kl_store_compare. */

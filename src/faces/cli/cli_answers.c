@@ -45,6 +45,7 @@ enum kl_exit answers_open(struct kl_store_options *options, bool ask, struct kl_
         KL_ASSERT((options->answers >> doubt & 1) == 0);
         options->answers |= 1u << doubt;
     }
+    options->doubt = NULL;
     if (result != KL_STORE_OPENED && result != KL_STORE_DOUBT)
         kl_report_error("%s", error);
     return statuses[result];

@@ -10,6 +10,7 @@
 #include "keyline/link.h"
 #include "keyline/look.h"
 #include "keyline/ports.h"
+#include "keyline/secret.h"
 
 struct args {
     const char *port, *config;
@@ -177,7 +178,7 @@ static bool look_at(struct session *s, const char *port)
         kl_copy(s->error, sizeof s->error, "there is no such port; keyline ports lists them");
         return false;
     }
-    if (uv_loop_init(&s->loop) != 0 || !(s->look = calloc(1, kl_look_size()))) {
+    if (uv_loop_init(&s->loop) != 0 || !(s->look = kl_secret_alloc(kl_look_size()))) {
         kl_copy(s->error, sizeof s->error, "out of memory");
         return false;
     }
@@ -203,25 +204,25 @@ static const char *yes(bool on)
 
 static void show_locks(const struct kl_efuse_facts *f)
 {
-    printf("flash encryption  %s", yes(f->flash_encrypted));
-    if (f->flash_encrypted)
-        fputs(f->release_mode ? " for good" : ", can be switched off", stdout);
-    printf(" (count 0x%x)\nsecure boot       %s%s\n", f->crypt_count, yes(f->secure_boot),
-           f->secure_boot_v1 ? " (V1)" : "");
+    printf("flash encryption  %s", yes(f->flash.encrypted));
+    if (f->flash.encrypted)
+        fputs(f->flash.release_mode ? " for good" : ", can be switched off", stdout);
+    printf(" (count 0x%x)\nsecure boot       %s%s\n", f->flash.crypt_count, yes(f->boot.secure),
+           f->boot.secure_v1 ? " (V1)" : "");
     for (unsigned i = 0; i < 3; i++)
-        if (f->revoked[i])
+        if (f->boot.revoked[i])
             printf("                  digest %u is revoked\n", i);
     printf("JTAG              %s%s\n",
-           f->jtag_off        ? "off for good"
-           : f->jtag_soft_off ? "off until a key opens it"
+           f->jtag.off        ? "off for good"
+           : f->jtag.soft_off ? "off until a key opens it"
                               : "open",
-           f->usb_jtag_off ? ", none over USB" : "");
+           f->jtag.usb_off ? ", none over USB" : "");
     printf("download mode     %s%s%s\n",
-           f->download_off      ? "off for good"
-           : f->secure_download ? "secure: few commands"
+           f->download.off      ? "off for good"
+           : f->download.secure ? "secure: few commands"
                                 : "open",
-           f->manual_encrypt_off ? ", does not encrypt" : "",
-           f->usb_serial_off ? ", no USB serial port" : "");
+           f->download.manual_encrypt_off ? ", does not encrypt" : "",
+           f->download.usb_serial_off ? ", no USB serial port" : "");
     for (unsigned i = 0; i < f->key_count; i++)
         printf("key block %u       %s%s\n", i, f->key[i].purpose,
                f->key[i].read_protected ? ", can't be read" : "");
@@ -260,12 +261,12 @@ static json_t *locks_as_json(const struct kl_efuse_facts *f)
     return json_pack(
         "{s:{s:b, s:b, s:i}, s:{s:b, s:b, s:[b,b,b]}, s:{s:b, s:b, s:b}, s:{s:b, s:b, s:b, s:b}, "
         "s:o}",
-        "flash_encryption", "on", f->flash_encrypted, "for_good", f->release_mode, "count",
-        (int)f->crypt_count, "secure_boot", "on", f->secure_boot, "v1", f->secure_boot_v1,
-        "revoked", f->revoked[0], f->revoked[1], f->revoked[2], "jtag", "off", f->jtag_off,
-        "soft_off", f->jtag_soft_off, "usb_off", f->usb_jtag_off, "download", "off",
-        f->download_off, "secure", f->secure_download, "encrypts", !f->manual_encrypt_off,
-        "usb_serial_off", f->usb_serial_off, "keys", keys_as_json(f));
+        "flash_encryption", "on", f->flash.encrypted, "for_good", f->flash.release_mode, "count",
+        (int)f->flash.crypt_count, "secure_boot", "on", f->boot.secure, "v1", f->boot.secure_v1,
+        "revoked", f->boot.revoked[0], f->boot.revoked[1], f->boot.revoked[2], "jtag", "off",
+        f->jtag.off, "soft_off", f->jtag.soft_off, "usb_off", f->jtag.usb_off, "download", "off",
+        f->download.off, "secure", f->download.secure, "encrypts", !f->download.manual_encrypt_off,
+        "usb_serial_off", f->download.usb_serial_off, "keys", keys_as_json(f));
 }
 
 static void show_json(const char *port, const struct kl_look_result *r,
@@ -327,6 +328,6 @@ int kl_cli_chip(int argc, char **argv)
         status = show(&a, &s);
     else
         fprintf(stderr, "keyline chip: %s: %s\n", a.port, s.error);
-    free(s.look);
+    kl_secret_free(s.look, kl_look_size());
     return status;
 }

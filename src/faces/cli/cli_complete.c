@@ -147,6 +147,12 @@ static void offer_virtual_faults(const struct completing *c)
         offer_text(c, info.name, info.text);
 }
 
+static void offer_virtual_firmware(const struct completing *c)
+{
+    for (unsigned i = 0; kl_vboard_firmware(i); i++)
+        offer_text(c, kl_vboard_firmware(i), "");
+}
+
 /* The name of what an option takes says what may stand there. */
 static void offer_value(const struct completing *c, const struct option *o)
 {
@@ -156,8 +162,8 @@ static void offer_value(const struct completing *c, const struct option *o)
         offer_choice(c, value);
     else if (strcmp(value, "STATE") == 0)
         offer_choice(c, "free|reserved|provisioned|blocked");
-    else if (strcmp(value, "MODE") == 0)
-        offer_choice(c, "keyline|digest|original|silent");
+    else if (strcmp(value, "NAMES") == 0)
+        offer_virtual_firmware(c);
     else if (strcmp(value, "PORT") == 0)
         offer_ports(c);
     else if (strcmp(value, "LABEL") == 0 || strcmp(value, "MAC") == 0)

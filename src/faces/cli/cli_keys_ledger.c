@@ -40,9 +40,14 @@ void keys_say_no_record(const struct keys_args *a, const struct kl_store *s)
 /* ---- history ----------------------------------------------------------------------------------
  */
 
+enum {
+    EUI64_SIZE = 24
+};
+
 struct printing {
     enum keys_format format;
     bool first;
+    struct kl_store *store; /* of an export: for what else is known of its boards */
 };
 
 static void history_text(const struct kl_ledger_entry *e)
@@ -71,7 +76,7 @@ static const char *const history_columns[] = {
     "time",    "event",    "mac",      "label",      "result",     "reason",  "detail",
     "chip",    "revision", "flash_id", "flash_size", "bundle",     "port",    "slot",
     "started", "ended",    "tries",    "baud",       "chip_error", "already", "acknowledged_only",
-    "station"};
+    "station", "eui64"};
 
 static void csv_number(bool attempt, uint64_t value)
 {
@@ -107,7 +112,8 @@ static void history_csv(const struct kl_ledger_entry *e)
     csv_number(attempt, e->chip_error);
     csv_number(attempt, e->already);
     csv_number(attempt, e->acknowledged_only);
-    keys_csv_field(e->station, true);
+    keys_csv_field(e->station, false);
+    keys_csv_field(e->eui64, true);
 }
 
 static void put_text(json_t *object, const char *name, const char *text)
@@ -143,6 +149,7 @@ static json_t *history_json(const struct kl_ledger_entry *e)
     put_text(o, "result", e->result);
     put_text(o, "detail", e->detail);
     put_text(o, "chip", e->chip);
+    put_text(o, "eui64", e->eui64);
     put_text(o, "flash_id", flash);
     put_text(o, "port", e->port);
     put_text(o, "slot", e->slot);
@@ -179,7 +186,7 @@ static void print_columns(const char *const *names, size_t count)
 
 int keys_history(const struct keys_args *a)
 {
-    struct printing p = {a->format, true};
+    struct printing p = {.format = a->format, .first = true};
     char error[KL_TEXT_MAX];
     struct kl_store *s;
     int exit = keys_open_record(a, &s);
@@ -202,7 +209,7 @@ int keys_history(const struct keys_args *a)
  */
 
 static const char *const export_columns[] = {"label",   "mac",       "provisioned", "bundle",
-                                             "station", "confirmed", "fingerprint"};
+                                             "station", "confirmed", "fingerprint", "eui64"};
 
 static void fingerprint_text(const struct kl_fingerprint *fp, char out[2 * KL_FINGERPRINT + 1])
 {
@@ -210,18 +217,28 @@ static void fingerprint_text(const struct kl_fingerprint *fp, char out[2 * KL_FI
         snprintf(out + 2 * i, 3, "%02x", fp->b[i]);
 }
 
+static bool take_eui64(void *ctx, const struct kl_ledger_entry *e)
+{
+    if (e->eui64[0] != '\0')
+        kl_copy(ctx, EUI64_SIZE, e->eui64);
+    return true;
+}
+
 static bool print_export(void *ctx, const struct kl_ledger_key *key)
 {
     struct printing *p = ctx;
-    char mac[18], when[32], fingerprint[2 * KL_FINGERPRINT + 1];
+    char mac[18], when[32], fingerprint[2 * KL_FINGERPRINT + 1], eui64[EUI64_SIZE] = "";
+    char error[KL_TEXT_MAX];
 
     if (strcmp(key->state, "provisioned") != 0)
         return true;
     kl_mac_format(&key->mac, mac);
+    if (!kl_store_history(p->store, mac, NULL, take_eui64, eui64, error))
+        fprintf(stderr, "keyline: %s\n", error);
     keys_time(key->provisioned, when);
     fingerprint_text(&key->fingerprint, fingerprint);
-    const char *const values[] = {key->label,   mac,      when,       key->bundle,
-                                  key->station, key->how, fingerprint};
+    const char *const values[] = {key->label,   mac,      when,        key->bundle,
+                                  key->station, key->how, fingerprint, eui64};
     const size_t count = sizeof values / sizeof values[0];
     if (p->format == KEYS_JSON) {
         json_t *o = json_object();
@@ -236,13 +253,14 @@ static bool print_export(void *ctx, const struct kl_ledger_key *key)
 
 int keys_export(const struct keys_args *a)
 {
-    struct printing p = {a->format, true};
+    struct printing p = {.format = a->format, .first = true};
     char error[KL_TEXT_MAX];
     struct kl_store *s;
     int exit = keys_open_record(a, &s);
 
     if (exit != KL_EXIT_OK)
         return exit;
+    p.store = s;
     if (a->format != KEYS_JSON)
         print_columns(export_columns, sizeof export_columns / sizeof export_columns[0]);
     if (!kl_store_keys(s, print_export, &p, error)) {

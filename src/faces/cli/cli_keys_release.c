@@ -186,8 +186,10 @@ static int release_in(struct kl_store *s, const struct keys_args *a, const char 
 
 int keys_release(const struct keys_args *a)
 {
-    struct kl_store_options options = {
-        .csv = a->csv, .mode = KL_STORE_MEND, .station = "keyline keys release"};
+    struct kl_store_options options = {.csv = a->csv,
+                                       .mode = KL_STORE_MEND,
+                                       .journal = a->journal,
+                                       .station = "keyline keys release"};
     char text[KL_TEXT_MAX], error[KL_TEXT_MAX];
     enum kl_store_open_result result;
     struct kl_store *s;
@@ -206,6 +208,9 @@ int keys_release(const struct keys_args *a)
     }
     if (result != KL_STORE_OPENED) {
         fprintf(stderr, "keyline: %s\n", held ? error : text);
+        if (result == KL_STORE_DOUBT)
+            fprintf(stderr,
+                    "keyline: not released: start the station first, which asks about that\n");
         return keys_store_exit(result);
     }
     keys_say_no_record(a, s);

@@ -343,6 +343,7 @@ static int prepare(struct station *s)
         .count = (uint32_t)s->args.count,
         .max_flashing = (unsigned)s->args.max_flashing,
         .warn_keys = (uint32_t)s->args.warn_keys,
+        .power = s->args.power_hook != NULL,
         .fixture = s->args.fixture,
         .secured_handover = s->args.secured == 1,
         .nvs = s->nvs.delivery,
@@ -358,7 +359,7 @@ struct faces {
     struct headless *headless;
     struct events *events;
     struct logdir *logdir;
-    struct hook *hook;
+    struct hook *hook, *power;
     struct server *server;
     struct build_watch *watch;
     struct kl_notify *notify;
@@ -411,9 +412,14 @@ static void tell_warnings(const struct station *s, struct kl_shell *sh)
 
     kl_report_lost_ledger(s->args.csv, content, text);
     if (text[0])
-        kl_shell_tell(sh, text);
+        kl_shell_note(sh, text);
     if (content->warning[0])
-        kl_shell_tell(sh, content->warning);
+        kl_shell_note(sh, content->warning);
+    if (content->forgets[0]) {
+        kl_format(text, sizeof text, "for demonstrations only: the keys lie on %s",
+                  content->forgets);
+        kl_shell_note(sh, text);
+    }
 }
 
 static void build_changed(void *ctx, bool stale)
@@ -474,7 +480,9 @@ static int create_faces(struct station *s, struct kl_shell *sh, struct faces *f)
         return KL_EXIT_USAGE;
     }
     if (a->on_result)
-        f->hook = hook_create(sh, a->on_result);
+        f->hook = hook_create(sh, "--on-result", a->on_result, KL_NOTE_RESULT);
+    if (a->power_hook)
+        f->power = hook_create(sh, "--power-hook", a->power_hook, KL_NOTE_POWER);
     if (s->ready < 0)
         f->headless = headless_create(sh, fileno(s->human));
     f->notify = kl_notify_create(sh);
@@ -493,6 +501,7 @@ static bool free_faces(struct faces *f)
     gone &= events_free(f->events);
     gone &= logdir_free(f->logdir);
     gone &= hook_free(f->hook);
+    gone &= hook_free(f->power);
     gone &= metrics_free(f->metrics);
     gone &= !f->watch || build_watch_free(f->watch);
     if (f->server)

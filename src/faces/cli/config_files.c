@@ -143,6 +143,14 @@ static bool read_open_file(struct reading *r)
     return r->error[0] == '\0';
 }
 
+/* No such file, or in a folder that this user can't even look into: another user's home. */
+static bool is_absent(const char *path)
+{
+    struct stat s;
+
+    return stat(path, &s) != 0 && (errno == ENOENT || errno == ENOTDIR || errno == EACCES);
+}
+
 static bool read_file(struct reading *r, const char *path, enum option_source source)
 {
     bool good;
@@ -154,9 +162,10 @@ static bool read_file(struct reading *r, const char *path, enum option_source so
     r->line = 0;
     r->file = fopen(path, "re");
     if (!r->file || !r->name) {
-        if (r->name && source != OPTION_FILE && (errno == ENOENT || errno == ENOTDIR))
+        int why = errno;
+        if (r->name && source != OPTION_FILE && is_absent(path))
             return true;
-        kl_format(r->error, KL_TEXT_MAX, "%s: %s", path, strerror(errno));
+        kl_format(r->error, KL_TEXT_MAX, "%s: %s", path, strerror(why));
         return false;
     }
     good = read_open_file(r);

@@ -114,6 +114,8 @@ bool kl_report_keys(FILE *out, const char *csv, const struct kl_store_content *c
     kl_report_lost_ledger(csv, content, lost);
     if (lost[0])
         fprintf(out, "%s\n", lost);
+    if (content->forgets[0])
+        fprintf(out, "%s: for demonstrations only: it lies on %s\n", csv, content->forgets);
     if (content->warning[0])
         fprintf(out, "%s: warning: %s\n", csv, content->warning);
     kl_pool_load(&pool, memory, content->rows, content->row_count, content->ledger,

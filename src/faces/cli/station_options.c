@@ -87,6 +87,9 @@ static const struct option options[] = {
          "members of this process's group may attach: keyline attach --csv-file FILE"),
     TEXT("log-dir", log_dir, "DIR", "a log file per board"),
     TEXT("metrics", metrics, "FILE", "how the bench stands, for Prometheus; its name ends in .prom"),
+    TEXT("power-hook", power_hook, "CMD",
+         "a shell command that switches a silent board's socket off and on, after its retries and\n"
+         "before it is given up; once, until a board passes there or ten minutes are over"),
     TEXT("on-result", on_result, "CMD", "a shell command per result, with its event on standard input"),
     FLAG("read-only", read_only, "the dashboard only watches"),
     TEXT("lock", lock, "FILE|ask",

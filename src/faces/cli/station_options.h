@@ -9,8 +9,8 @@
 #include "keyline/shell.h"
 
 struct station_args {
-    const char *csv, *firmware, *chip, *stub, *events, *log_dir, *on_result, *slots, *lock,
-        *lock_phrase;
+    const char *csv, *firmware, *chip, *stub, *events, *log_dir, *on_result, *power_hook, *slots,
+        *lock, *lock_phrase;
     const char *socket, *metrics, *journal;
     const char *config; /* read already */
     const char *prompt, *ack, *field_names;

@@ -289,8 +289,9 @@ static bool ends_demo(const struct dashboard *d, const struct kl_input_event *e)
 {
     return d->options->demo && e->kind == KL_INPUT_KEY &&
            d->view.asked.question == KL_ASK_NOTHING &&
-           ((e->key == 'q' && d->view.screen == KL_SCREEN_BENCH) || e->key == ' ' ||
-            !kl_view_is_bound(&d->view, e->key));
+           (((e->key == 'q' || (e->key == KL_KEYCODE_ESCAPE && !d->view.filter[0])) &&
+             d->view.screen == KL_SCREEN_BENCH) ||
+            e->key == ' ' || !kl_view_is_bound(&d->view, e->key));
 }
 
 static bool at_once(void *ctx, int key)

@@ -452,9 +452,10 @@ static void say_unbound(struct kl_view *v, int key)
 {
     char text[KL_TEXT_MAX];
 
-    if (key == KL_KEYCODE_ESCAPE || key > 0x7e)
-        return;
-    snprintf(text, sizeof text, "%c does nothing here; ? shows the keys", key);
+    if (key > 0x7e)
+        snprintf(text, sizeof text, "that key does nothing here; ? shows the keys");
+    else
+        snprintf(text, sizeof text, "%c does nothing here; ? shows the keys", key);
     kl_view_say(v, KL_MESSAGE_FOR, text);
 }
 

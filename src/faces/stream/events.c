@@ -65,6 +65,14 @@ static void set_mac(json_t *o, const struct kl_mac *mac)
     set_text(o, "mac", text);
 }
 
+static void set_eui64(json_t *o, const struct kl_eui64 *eui)
+{
+    char text[24];
+
+    kl_eui64_format(eui, text);
+    set_text(o, "eui64", text);
+}
+
 static void set_reason(json_t *o, enum kl_reason reason, const char *detail, uint16_t chip_error)
 {
     struct kl_fault_info info = kl_fault_info(reason);
@@ -110,6 +118,7 @@ static void chip_object(json_t *o, const struct kl_identity *id)
 {
     KL_ASSERT(id != NULL);
     set_chip(o, id->chip, id->revision, id->flash_id, id->flash_size);
+    set_eui64(o, &id->eui64);
     set_number(o, "crystal_mhz", id->crystal_mhz);
     set_text(o, "loader", id->stub ? "stub" : "rom");
     set_number(o, "baud", id->baud);
@@ -131,6 +140,7 @@ static void result_object(json_t *o, const struct kl_attempt *t)
 
     set_text(o, "result", kl_state_name(t->result));
     set_mac(o, &t->mac);
+    set_eui64(o, &t->eui64);
     set_text(o, "label", t->label);
     set_reason(o, t->reason, t->detail, t->chip_error);
     set_chip(o, t->chip, t->revision, t->flash_id, t->flash_size);
@@ -167,21 +177,21 @@ static json_t *new_object(int64_t wall, const char *event)
     return o;
 }
 
-json_t *event_object(const struct kl_told *told)
+json_t *event_object(const struct kl_noted *noted)
 {
     static const char *const names[] = {
         [KL_NOTE_PORT] = "port",       [KL_NOTE_STATE] = "state",
         [KL_NOTE_CHIP] = "chip",       [KL_NOTE_PROGRESS] = "progress",
         [KL_NOTE_KEY] = "key",         [KL_NOTE_RESULT] = "result",
         [KL_NOTE_LOG] = "log",         [KL_NOTE_STATION] = "station",
-        [KL_NOTE_COMMAND] = "command",
+        [KL_NOTE_COMMAND] = "command", [KL_NOTE_POWER] = "power",
     };
-    const struct kl_note *n = told->note;
-    json_t *o = new_object(told->wall, names[n->kind]);
+    const struct kl_note *n = noted->note;
+    json_t *o = new_object(noted->wall, names[n->kind]);
 
-    set_text(o, "slot", told->slot_name);
-    set_text(o, "port", told->port);
-    if (told->note->slot != KL_BENCH && n->identity)
+    set_text(o, "slot", noted->slot_name);
+    set_text(o, "port", noted->port);
+    if (noted->note->slot != KL_BENCH && n->identity)
         set_mac(o, &n->identity->mac);
     if (n->kind == KL_NOTE_STATE)
         state_object(o, n);
@@ -241,24 +251,24 @@ static void write_object(struct events *e, json_t *o)
 }
 
 /* What boards print is limited; what became of them is not. */
-static void on_note(void *ctx, const struct kl_told *told)
+static void on_note(void *ctx, const struct kl_noted *noted)
 {
     struct events *e = ctx;
-    struct log_rate *rate = &e->rate[told->note->slot];
+    struct log_rate *rate = &e->rate[noted->note->slot];
     char gap[KL_TEXT_MAX];
     json_t *o;
 
-    if (told->note->kind == KL_NOTE_LOG &&
-        !log_rate_take(rate, (kl_us)(uv_hrtime() / 1000), strlen(told->note->text) + LOG_HEAD))
+    if (noted->note->kind == KL_NOTE_LOG &&
+        !log_rate_take(rate, (kl_us)(uv_hrtime() / 1000), strlen(noted->note->text) + LOG_HEAD))
         return;
     if (log_rate_gap(rate, gap)) {
-        o = new_object(told->wall, "log");
-        set_text(o, "slot", told->slot_name);
-        set_text(o, "port", told->port);
+        o = new_object(noted->wall, "log");
+        set_text(o, "slot", noted->slot_name);
+        set_text(o, "port", noted->port);
         set_text(o, "text", gap);
         write_object(e, o);
     }
-    write_object(e, event_object(told));
+    write_object(e, event_object(noted));
 }
 
 static int64_t wall_now(void)
@@ -289,7 +299,7 @@ static void on_trouble(void *ctx, const char *text)
 {
     struct events *e = ctx;
 
-    kl_shell_tell(e->sh, text[0] ? text : "the events file is written again");
+    kl_shell_note(e->sh, text[0] ? text : "the events file is written again");
 }
 
 static const struct kl_listener listener = {

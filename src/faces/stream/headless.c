@@ -80,6 +80,7 @@ bool note_line(const struct kl_note *n, char *out, size_t size)
         result_line(n->attempt, out, size);
         return true;
     case KL_NOTE_PORT:
+    case KL_NOTE_POWER:
     case KL_NOTE_COMMAND:
     case KL_NOTE_STATION:
         snprintf(out, size, "%s", text);
@@ -93,20 +94,20 @@ bool note_line(const struct kl_note *n, char *out, size_t size)
     return false;
 }
 
-struct kl_stats_result stats_result(const struct kl_told *told)
+struct kl_stats_result stats_result(const struct kl_noted *noted)
 {
-    const struct kl_attempt *t = told->note->attempt;
+    const struct kl_attempt *t = noted->note->attempt;
 
-    KL_ASSERT(told->note->kind == KL_NOTE_RESULT && t != NULL);
+    KL_ASSERT(noted->note->kind == KL_NOTE_RESULT && t != NULL);
     return (struct kl_stats_result){
         .mac = t->mac,
-        .slot = told->slot_name,
+        .slot = noted->slot_name,
         .result = t->result,
         .reason = t->reason,
         .tries = t->tries,
         .baud = t->baud,
         .took = t->ended - t->started,
-        .wall = told->wall,
+        .wall = noted->wall,
     };
 }
 
@@ -117,24 +118,24 @@ static enum level level_of(const struct kl_note *n)
     return n->kind == KL_NOTE_STATION ? LEVEL_NOTICE : LEVEL_INFO;
 }
 
-static void on_note(void *ctx, const struct kl_told *told)
+static void on_note(void *ctx, const struct kl_noted *noted)
 {
     struct headless *h = ctx;
     char time[16], text[LINE_MAX_BYTES], line[LINE_MAX_BYTES + 128];
     int n;
 
-    if (told->note->kind == KL_NOTE_RESULT) {
-        struct kl_stats_result r = stats_result(told);
-        h->wall = told->wall;
+    if (noted->note->kind == KL_NOTE_RESULT) {
+        struct kl_stats_result r = stats_result(noted);
+        h->wall = noted->wall;
         kl_stats_add(h->stats, &r);
     }
-    if (told->note->kind == KL_NOTE_LOG || !note_line(told->note, text, sizeof text))
+    if (noted->note->kind == KL_NOTE_LOG || !note_line(noted->note, text, sizeof text))
         return;
-    kl_clock_time(told->wall, time);
+    kl_clock_time(noted->wall, time);
     if (h->journal)
-        snprintf(time, sizeof time, "<%d>", (int)level_of(told->note));
+        snprintf(time, sizeof time, "<%d>", (int)level_of(noted->note));
     n = snprintf(line, sizeof line, "%s%s%-16s %s\n", time, h->journal ? "" : "  ",
-                 told->note->slot == KL_BENCH ? "*" : told->slot_name, text);
+                 noted->note->slot == KL_BENCH ? "*" : noted->slot_name, text);
     kl_sink_write(h->sink, line, (size_t)n);
 }
 

@@ -1,7 +1,7 @@
 /*
- * hook.c: --on-result CMD: a shell command per result, with the result event as one line of JSON on
- * its standard input. It can't slow a board: a few run at a time, each for ten seconds at most, and
- * one that fails is only told.
+ * hook.c: --on-result CMD and --power-hook CMD: a shell command per result, or per board whose
+ * socket is to be switched, with the event as one line of JSON on its standard input. It can't slow
+ * a board: a few run at a time, each for ten seconds at most, and one that fails is only told.
  */
 #include <signal.h>
 #include <stdlib.h>
@@ -41,6 +41,8 @@ struct waiting {
 
 struct hook {
     struct kl_shell *sh;
+    enum kl_note_kind kind; /* what it is called for */
+    const char *option;
     char *command;
     struct run run[RUNNING_MAX];
     unsigned running;
@@ -70,9 +72,9 @@ static void tell_failure(struct run *r)
     for (char *c = r->error; *c; c++)
         if ((unsigned char)*c < ' ' || *c == 0x7f)
             *c = '?';
-    kl_format(text, sizeof text, "--on-result for %s %s%s%s", r->label, how,
+    kl_format(text, sizeof text, "%s for %s %s%s%s", r->hook->option, r->label, how,
               r->error[0] ? ": " : "", r->error);
-    kl_shell_tell(r->hook->sh, text);
+    kl_shell_note(r->hook->sh, text);
 }
 
 static void on_handle_closed(uv_handle_t *handle)
@@ -248,9 +250,9 @@ static void start_next(struct hook *h)
     start_run(r);
 }
 
-static char *json_line(const struct kl_told *told)
+static char *json_line(const struct kl_noted *noted)
 {
-    json_t *o = event_object(told);
+    json_t *o = event_object(noted);
     char *text = json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(9));
     size_t size = text ? strlen(text) : 0;
     char *line = text ? realloc(text, size + 2) : NULL;
@@ -261,22 +263,25 @@ static char *json_line(const struct kl_told *told)
     return line;
 }
 
-static void on_note(void *ctx, const struct kl_told *told)
+static void on_note(void *ctx, const struct kl_noted *noted)
 {
     struct hook *h = ctx;
-    const struct kl_attempt *t = told->note->attempt;
+    const struct kl_attempt *t = noted->note->attempt;
     struct waiting *w;
 
-    if (told->note->kind != KL_NOTE_RESULT)
+    if (noted->note->kind != h->kind)
         return;
     if (h->count >= WAITING_MAX) {
-        kl_shell_tell(h->sh, "--on-result is too slow: a result was not handed to it");
+        char text[KL_TEXT_MAX];
+        kl_format(text, sizeof text, "%s is too slow: %s was not handed to it", h->option,
+                  noted->slot_name);
+        kl_shell_note(h->sh, text);
         return;
     }
     w = calloc(1, sizeof *w);
     KL_ASSERT(w != NULL);
-    w->json = json_line(told);
-    kl_copy(w->label, sizeof w->label, t->label[0] ? t->label : told->slot_name);
+    w->json = json_line(noted);
+    kl_copy(w->label, sizeof w->label, t && t->label[0] ? t->label : noted->slot_name);
     *h->end = w;
     h->end = &w->next;
     h->count++;
@@ -293,12 +298,15 @@ static const struct kl_listener listener = {
     .busy = on_busy,
 };
 
-struct hook *hook_create(struct kl_shell *sh, const char *command)
+struct hook *hook_create(struct kl_shell *sh, const char *option, const char *command,
+                         enum kl_note_kind kind)
 {
     struct hook *h = calloc(1, sizeof *h);
 
     KL_ASSERT(h != NULL);
     h->sh = sh;
+    h->kind = kind;
+    h->option = option;
     h->command = strdup(command);
     KL_ASSERT(h->command != NULL);
     h->end = &h->first;

@@ -118,7 +118,7 @@ static void on_worked(uv_work_t *work, int status)
     if (l->error && l->error != l->told_error) {
         kl_format(text, sizeof text, "the log files can't be written: %s",
                   kl_reserve_error(l->error));
-        kl_shell_tell(l->sh, text);
+        kl_shell_note(l->sh, text);
     }
     l->told_error = l->error;
     start(l);
@@ -167,15 +167,15 @@ static void slot_file(const char *slot, char out[FILE_NAME_MAX])
             *c = '_';
 }
 
-static void release_kept(struct logdir *l, const struct kl_told *told, const struct kl_mac *mac)
+static void release_kept(struct logdir *l, const struct kl_noted *noted, const struct kl_mac *mac)
 {
-    struct kl_buffer *kept = &l->kept[told->note->slot];
+    struct kl_buffer *kept = &l->kept[noted->note->slot];
     char file[FILE_NAME_MAX];
 
     if (mac)
         mac_file(mac, file);
     else
-        slot_file(told->slot_name, file);
+        slot_file(noted->slot_name, file);
     queue(l, file, kept->data, kept->size);
     kept->size = 0;
 }
@@ -186,37 +186,37 @@ static bool ends(const struct kl_note *n)
     return n->kind == KL_NOTE_RESULT || (n->kind == KL_NOTE_STATE && n->state == KL_ST_EMPTY);
 }
 
-static void put_line(struct logdir *l, const struct kl_told *told, const char *text)
+static void put_line(struct logdir *l, const struct kl_noted *noted, const char *text)
 {
     char time[32], line[1200];
     int n;
 
-    kl_iso_time(told->wall, time);
-    n = snprintf(line, sizeof line, "%s %s%s%s\n", time, told->slot_name,
-                 told->slot_name[0] ? " " : "", text);
-    if (told->note->slot == KL_BENCH)
+    kl_iso_time(noted->wall, time);
+    n = snprintf(line, sizeof line, "%s %s%s%s\n", time, noted->slot_name,
+                 noted->slot_name[0] ? " " : "", text);
+    if (noted->note->slot == KL_BENCH)
         queue(l, "station.log", line, (size_t)n);
-    else if (l->kept[told->note->slot].size < SLOT_LIMIT)
-        kl_buffer_add(&l->kept[told->note->slot], line, (size_t)n);
+    else if (l->kept[noted->note->slot].size < SLOT_LIMIT)
+        kl_buffer_add(&l->kept[noted->note->slot], line, (size_t)n);
 }
 
-static void on_note(void *ctx, const struct kl_told *told)
+static void on_note(void *ctx, const struct kl_noted *noted)
 {
     struct logdir *l = ctx;
-    const struct kl_identity *id = told->note->identity;
+    const struct kl_identity *id = noted->note->identity;
     const struct kl_mac *mac = id && kl_mac_is_set(&id->mac) ? &id->mac : NULL;
-    struct log_rate *rate = &l->rate[told->note->slot];
+    struct log_rate *rate = &l->rate[noted->note->slot];
     char text[1024], gap[KL_TEXT_MAX];
 
-    if (!note_line(told->note, text, sizeof text) ||
-        (told->note->kind == KL_NOTE_LOG &&
+    if (!note_line(noted->note, text, sizeof text) ||
+        (noted->note->kind == KL_NOTE_LOG &&
          !log_rate_take(rate, (kl_us)(uv_hrtime() / 1000), strlen(text) + LINE_HEAD)))
         return;
     if (log_rate_gap(rate, gap))
-        put_line(l, told, gap);
-    put_line(l, told, text);
-    if (told->note->slot != KL_BENCH && (mac || ends(told->note)))
-        release_kept(l, told, mac);
+        put_line(l, noted, gap);
+    put_line(l, noted, text);
+    if (noted->note->slot != KL_BENCH && (mac || ends(noted->note)))
+        release_kept(l, noted, mac);
     start(l);
 }
 

@@ -230,7 +230,7 @@ static void tell_trouble(struct metrics *m)
         kl_format(text, sizeof text, "--metrics %s: %s", m->file, strerror(m->error));
     else
         kl_copy(text, sizeof text, "the metrics file is written again");
-    kl_shell_tell(m->sh, text);
+    kl_shell_note(m->sh, text);
 }
 
 static void begin_write(struct metrics *m);
@@ -288,17 +288,17 @@ static void measure(struct histogram *h, kl_us time)
     h->sum += seconds;
 }
 
-static void on_note(void *ctx, const struct kl_told *told)
+static void on_note(void *ctx, const struct kl_noted *noted)
 {
     struct metrics *m = ctx;
-    const struct kl_attempt *t = told->note->attempt;
-    unsigned slot = told->note->slot;
+    const struct kl_attempt *t = noted->note->attempt;
+    unsigned slot = noted->note->slot;
 
-    if (told->note->kind != KL_NOTE_RESULT || slot >= KL_SLOTS_MAX)
+    if (noted->note->kind != KL_NOTE_RESULT || slot >= KL_SLOTS_MAX)
         return;
-    if (strcmp(m->slot[slot], told->slot_name) != 0) /* another one has its place now */
+    if (strcmp(m->slot[slot], noted->slot_name) != 0) /* another one has its place now */
         memset(m->results[slot], 0, sizeof m->results[slot]);
-    kl_copy(m->slot[slot], KL_NAME_MAX, told->slot_name);
+    kl_copy(m->slot[slot], KL_NAME_MAX, noted->slot_name);
     m->results[slot][t->result == KL_ST_DONE      ? DONE
                      : t->result == KL_ST_SKIPPED ? SKIPPED
                                                   : (int)t->reason]++;

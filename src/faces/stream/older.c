@@ -33,7 +33,7 @@ static void on_change(uv_fs_event_t *watch, const char *name, int events, int st
     if (!is_replaced())
         return;
     uv_fs_event_stop(watch);
-    kl_shell_tell(
+    kl_shell_note(
         o->sh, "keyline was replaced by another version: this station goes on as " KEYLINE_VERSION
                " until it is started again");
 }

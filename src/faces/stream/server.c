@@ -348,7 +348,7 @@ void server_build_changed(struct server *sv, bool stale)
     sv->build_stale = stale;
     for (struct client *c = sv->clients; c; c = c->next)
         send_line(c, kl_wire_build(stale));
-    kl_shell_tell(sv->sh, stale ? "the images on disk are no longer the ones that are being flashed"
+    kl_shell_note(sv->sh, stale ? "the images on disk are no longer the ones that are being flashed"
                                 : "the images on disk are the ones that are being flashed");
 }
 
@@ -373,35 +373,35 @@ static void add_line(struct server *sv, unsigned log, const char *text)
     }
 }
 
-static void take_result(struct server *sv, const struct kl_told *told)
+static void take_result(struct server *sv, const struct kl_noted *noted)
 {
-    struct kl_stats_result r = stats_result(told);
+    struct kl_stats_result r = stats_result(noted);
 
-    sv->wall = told->wall;
+    sv->wall = noted->wall;
     sv->results++;
     kl_stats_add(sv->stats, &r);
 }
 
-static void on_note(void *ctx, const struct kl_told *told)
+static void on_note(void *ctx, const struct kl_noted *noted)
 {
-    enum kl_note_kind kind = told->note->kind;
+    enum kl_note_kind kind = noted->note->kind;
     char text[1024], line[1200], time[16];
 
     if (kind == KL_NOTE_RESULT)
-        take_result(ctx, told);
+        take_result(ctx, noted);
     if (kind == KL_NOTE_LOG) {
-        add_line(ctx, told->note->slot, told->note->text);
+        add_line(ctx, noted->note->slot, noted->note->text);
         return;
     }
-    if (!note_line(told->note, text, sizeof text))
+    if (!note_line(noted->note, text, sizeof text))
         return;
-    kl_clock_time(told->wall, time);
-    if (told->note->slot != KL_BENCH) {
+    kl_clock_time(noted->wall, time);
+    if (noted->note->slot != KL_BENCH) {
         snprintf(line, sizeof line, "-- %s %s", time, text);
-        add_line(ctx, told->note->slot, line);
+        add_line(ctx, noted->note->slot, line);
     }
     if (kind != KL_NOTE_STATE && kind != KL_NOTE_CHIP) {
-        snprintf(line, sizeof line, "%s %-12s %s", time, told->slot_name, text);
+        snprintf(line, sizeof line, "%s %-12s %s", time, noted->slot_name, text);
         add_line(ctx, KL_WIRE_BENCH, line);
     }
 }

@@ -1,0 +1,294 @@
+/* Tests of keys that were given out by another list, another spelling of it, or an old copy. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <sqlite3.h>
+
+#include "scratch.h"
+#include "store_bench.h"
+
+static struct scratch dir;
+static char csv[200], ledger[220];
+
+static int make_folder(void **state)
+{
+    (void)state;
+    scratch_make(&dir);
+    snprintf(csv, sizeof csv, "%s", scratch_path(&dir, "keys.csv"));
+    snprintf(ledger, sizeof ledger, "%s.ledger", csv);
+    return 0;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    scratch_remove(&dir);
+    return 0;
+}
+
+static const char rows[] = "dev-1,0011223344556677,8899AABBCCDDEEFF0011223344556601\n"
+                           "dev-2,0011223344556678,8899AABBCCDDEEFF0011223344556602\n"
+                           "dev-3,0011223344556679,8899AABBCCDDEEFF0011223344556603\n"
+                           "dev-4,001122334455667a,8899AABBCCDDEEFF0011223344556604\n";
+
+/* `text` with the first `from` replaced. */
+static const char *edited(const char *text, const char *from, const char *to)
+{
+    static char out[1024];
+    const char *at = strstr(text, from);
+
+    assert_non_null(at);
+    snprintf(out, sizeof out, "%.*s%s%s", (int)(at - text), text, to, at + strlen(from));
+    return out;
+}
+
+static int64_t number(const char *sql)
+{
+    sqlite3 *db;
+    sqlite3_stmt *s;
+    int64_t value;
+
+    assert_int_equal(sqlite3_open_v2(ledger, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &s, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(s), SQLITE_ROW);
+    value = sqlite3_column_int64(s, 0);
+    sqlite3_finalize(s);
+    sqlite3_close(db);
+    return value;
+}
+
+static void opens(struct store_bench *b, uint32_t answers)
+{
+    enum kl_store_open_result result = bench_open_answered(b, csv, answers);
+
+    if (result != KL_STORE_OPENED)
+        fail_msg("%s", b->error);
+}
+
+static void stops(enum kl_doubt doubt, const char *words)
+{
+    struct store_bench b;
+
+    assert_int_equal(bench_open(&b, csv), KL_STORE_DOUBT);
+    assert_int_equal(b.doubt, doubt);
+    if (strstr(b.error, words) == NULL)
+        fail_msg("%s", b.error);
+}
+
+static const struct kl_ledger_row *entry(const struct store_bench *b, const char *label)
+{
+    const struct kl_store_content *c = kl_store_content(b->store);
+    struct kl_fingerprint fp = bench_key(b, label);
+
+    for (uint32_t i = 0; i < c->ledger_count; i++)
+        if (kl_fingerprint_equal(&c->ledger[i].fingerprint, &fp))
+            return &c->ledger[i];
+    return NULL;
+}
+
+static void copy_file(const char *from, const char *to)
+{
+    size_t size;
+    char *data = file_read(from, &size);
+
+    assert_non_null(data);
+    unlink(to);
+    file_write(to, data, size);
+    free(data);
+}
+
+static void sql(const char *text)
+{
+    sqlite3 *db;
+    char *error = NULL;
+
+    assert_int_equal(sqlite3_open(ledger, &db), SQLITE_OK);
+    sqlite3_busy_timeout(db, 5000);
+    if (sqlite3_exec(db, text, NULL, NULL, &error) != SQLITE_OK)
+        fail_msg("%s", error);
+    sqlite3_close(db);
+}
+
+/* One key reserved, one provisioned, and the store closed. */
+static void work_a_little(void)
+{
+    struct store_bench b;
+
+    file_put(csv, rows);
+    opens(&b, 0);
+    assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-1", 1), KL_STORE_OK);
+    assert_int_equal(bench_ask(&b, KL_OP_PROVISION, "dev-1", 1), KL_STORE_OK);
+    bench_close(&b);
+}
+
+static void reserve_one(const char *label, unsigned board)
+{
+    struct store_bench b;
+
+    opens(&b, 0);
+    assert_int_equal(bench_ask(&b, KL_OP_RESERVE, label, board), KL_STORE_OK);
+    bench_close(&b);
+}
+
+/* ---- other lists ---- */
+
+/* A spreadsheet wrote the secrets of the copy in another spelling. */
+static void keys_in_another_spelling_are_known(void **state)
+{
+    struct store_bench b;
+
+    (void)state;
+    work_a_little();
+    reserve_one("dev-2", 2);
+    unlink(ledger);
+    file_put(csv, edited(rows, "8899AABBCCDDEEFF0011223344556602",
+                         "8899aabb:ccddeeff:00112233:44556602"));
+    stops(KL_DOUBT_OLD, "has no ledger, but keys of it were given out");
+    file_put(csv, edited("dev-2,0011223344556678,8899AABBCCDDEEFF0011223344556602\n", "8899AABB",
+                         "8899aabb"));
+    stops(KL_DOUBT_OLD, "dev-2 for ");
+    opens(&b, 1u << KL_DOUBT_OLD);
+    assert_int_equal(number("SELECT count(*) FROM keys WHERE state = 'reserved'"), 1);
+    bench_close(&b);
+}
+
+static void rows_of_another_list_are_known_to_be_given_out(void **state)
+{
+    char other[400], all[1024];
+    struct store_bench b;
+
+    (void)state;
+    work_a_little(); /* dev-1 */
+    snprintf(csv, sizeof csv, "%s", scratch_path(&dir, "other.csv"));
+    snprintf(ledger, sizeof ledger, "%s.ledger", csv);
+    snprintf(other, sizeof other, "new-1,00112233445566a0,8899AABBCCDDEEFF00112233445566A0\n");
+    file_put(csv, other);
+    opens(&b, 0);
+    assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "new-1", 7), KL_STORE_OK);
+    bench_close(&b);
+    /* The rest of the first list, as it was once, is put behind the second one. */
+    snprintf(all, sizeof all, "%s%s", other, rows);
+    file_put(csv, all);
+    stops(KL_DOUBT_OLD, "dev-1 for ");
+    opens(&b, 1u << KL_DOUBT_OLD);
+    assert_true(entry(&b, "dev-1")->provisioned);
+    assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-2", 8), KL_STORE_OK);
+    bench_close(&b);
+    opens(&b, 0); /* asked once */
+    bench_close(&b);
+}
+
+static void marked_rows_of_another_list_are_spent_without_a_question(void **state)
+{
+    char all[1024];
+    struct store_bench b;
+
+    (void)state;
+    work_a_little();
+    snprintf(csv, sizeof csv, "%s", scratch_path(&dir, "other.csv"));
+    snprintf(ledger, sizeof ledger, "%s.ledger", csv);
+    file_put(csv, "new-1,00112233445566a0,8899AABBCCDDEEFF00112233445566A0\n");
+    opens(&b, 0);
+    bench_close(&b);
+    snprintf(all, sizeof all, "%s%s", "new-1,00112233445566a0,8899AABBCCDDEEFF00112233445566A0\n",
+             edited(rows, "6601\n", "6601,Provisioned\n"));
+    file_put(csv, all);
+    opens(&b, 0);
+    bench_close(&b);
+}
+
+/* ---- old copies ---- */
+
+/* Releases by hand, as `keyline keys release` does. */
+static enum kl_store_open_result release_by_hand(const char *label, unsigned board,
+                                                 char text[KL_TEXT_MAX])
+{
+    struct kl_store_options o = {
+        .csv = csv, .mode = KL_STORE_MEND, .journal = bench_journal(csv), .station = "test"};
+    struct kl_ledger_key key = {.mac = bench_mac(board), .label = label};
+    enum kl_store_open_result result;
+    struct kl_store *store;
+    struct store_bench b;
+
+    opens(&b, 0);
+    key.fingerprint = bench_key(&b, label);
+    bench_close(&b);
+    if ((result = kl_store_open(&o, &store, text)) == KL_STORE_OPENED) {
+        assert_true(kl_store_release(store, &key, "it is lost", text));
+        kl_store_free(store);
+    }
+    return result;
+}
+
+/* Who releases a key that an old ledger knows as reserved does not know that a board has proved it
+   since; and however many changes are made to such a copy, it stays one. */
+static void on_an_old_copy_no_key_is_released(void **state)
+{
+    struct kl_store_options o = {.csv = csv, .mode = KL_STORE_MEND, .journal = bench_journal(csv)};
+    const char *kept = scratch_path(&dir, "kept.ledger");
+    char copy[220], text[KL_TEXT_MAX];
+    struct kl_store *store;
+    struct store_bench b;
+
+    (void)state;
+    file_put(csv, rows);
+    snprintf(copy, sizeof copy, "%s", kept);
+    reserve_one("dev-1", 1);
+    assert_int_equal(release_by_hand("dev-1", 1, text), KL_STORE_OPENED); /* is no copy */
+    reserve_one("dev-1", 1);
+    copy_file(ledger, copy);
+    opens(&b, 0);
+    assert_int_equal(bench_ask(&b, KL_OP_PROVISION, "dev-1", 1), KL_STORE_OK);
+    bench_close(&b);
+    copy_file(copy, ledger);
+    assert_int_equal(kl_store_open(&o, &store, text), KL_STORE_DOUBT);
+}
+
+static void a_proved_key_is_never_free_by_a_later_change_of_an_old_copy(void **state)
+{
+    struct store_bench b;
+    char copy[220];
+
+    (void)state;
+    file_put(csv, rows);
+    snprintf(copy, sizeof copy, "%s", scratch_path(&dir, "kept.ledger"));
+    reserve_one("dev-1", 1);
+    copy_file(ledger, copy);
+    opens(&b, 0);
+    assert_int_equal(bench_ask(&b, KL_OP_PROVISION, "dev-1", 1), KL_STORE_OK);
+    bench_close(&b);
+    unlink(ledger);
+    copy_file(copy, ledger);
+    file_put(csv, rows);
+    /* Whoever did it, with whatever tool: the copy's history is longer than the journal's. */
+    sql("INSERT INTO history (at, what, mac, label, station, bundle) SELECT 1, 'note', '', '', '', "
+        "''"
+        " FROM history LIMIT 3");
+    sql("UPDATE keys SET state = 'released', change = 99 WHERE label = 'dev-1'");
+    assert_int_equal(bench_open_answered(&b, csv, 1u << KL_DOUBT_MOVED), KL_STORE_DOUBT);
+    assert_int_equal(b.doubt, KL_DOUBT_OLD);
+    opens(&b, 1u << KL_DOUBT_MOVED | 1u << KL_DOUBT_OLD);
+    assert_true(entry(&b, "dev-1")->provisioned);
+    bench_close(&b);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, make_folder, remove_folder)
+        TEST(keys_in_another_spelling_are_known),
+        TEST(rows_of_another_list_are_known_to_be_given_out),
+        TEST(marked_rows_of_another_list_are_spent_without_a_question),
+        TEST(on_an_old_copy_no_key_is_released),
+        TEST(a_proved_key_is_never_free_by_a_later_change_of_an_old_copy),
+#undef TEST
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
