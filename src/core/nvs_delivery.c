@@ -46,7 +46,7 @@ static bool put_value(struct reading *r, struct kl_nvs_image image, const struct
                       enum kl_nvs_encoding encoding, bool capitals)
 {
     const char *digits = capitals ? "0123456789ABCDEF" : "0123456789abcdef";
-    uint8_t bytes[FIELD_MAX];
+    uint8_t bytes[FIELD_MAX] = {0};
     bool ok = item->size <= sizeof bytes && encoding != KL_NVS_AS_BASE64;
 
     if (ok)

@@ -104,7 +104,8 @@ struct header {
 /* One cell from `*at` on, with or without quotes; they are taken off in place. */
 static struct kl_span take_cell(uint8_t *text, size_t size, size_t *at)
 {
-    size_t from = *at, to = *at;
+    const size_t from = *at;
+    size_t to = from;
     bool inside = false;
 
     for (; *at < size; ++*at) {
