@@ -144,6 +144,11 @@ static int draw_pages(const struct kl_model *m, const struct kl_view *v, struct 
         width += kl_text_width(p.part[i].text) + (i > 0 ? 2 : 0);
     if (width > g->cols - 18) /* the keys that are left matter more */
         width = g->cols - 18;
+    if (p.count > 1 && kl_text_width(text) + 2 + kl_text_width(p.part[1].text) > width) {
+        p.count = 1; /* nothing can be counted there: what fails on all pages matters more */
+        snprintf(p.part[0].text, sizeof text, "page %u/%u", l.page + 1, l.pages);
+        width = kl_text_width(p.part[0].text) < width ? kl_text_width(p.part[0].text) : width;
+    }
     put_parts(g, 1, end - width, end, &p);
     return end - width - 2;
 }
