@@ -228,19 +228,22 @@ static bool whole_choice(struct parts *p)
 
     for (unsigned i = 0; i < p->count; i++) {
         struct part *part = &p->part[i];
-        uint64_t end = (uint64_t)ota->offset + KL_OTA_SIZE;
+        size_t whole;
         uint8_t *more;
         if (part->offset > ota->offset || ota->offset - part->offset >= part->size ||
-            part->offset + part->size >= end || ota->size < KL_OTA_SIZE)
+            ota->size < KL_OTA_SIZE)
             continue;
-        more = realloc(part->data, end - part->offset);
+        whole = (size_t)(ota->offset - part->offset) + KL_OTA_SIZE;
+        if (part->size >= whole)
+            continue;
+        more = realloc(part->data, whole);
         if (!more) {
             problem(p, "out of memory");
             return false;
         }
-        memset(more + part->size, 0xff, end - part->offset - part->size);
+        memset(more + part->size, 0xff, whole - part->size);
         part->data = more;
-        part->size = end - part->offset;
+        part->size = whole;
     }
     return true;
 }
