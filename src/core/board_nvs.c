@@ -162,7 +162,7 @@ bool kl_board_nvs_prepare(struct kl_station *st, struct kl_board *b, const struc
 void kl_board_nvs_send(struct kl_station *st, struct kl_board *b)
 {
     KL_ASSERT(b->state == KL_ST_SENDING && kl_custody_was_sent(&b->custody));
-    b->loader.secret = true;
+    b->loader.wire.secret = true;
     start(st, b, KL_NVS_WRITES);
     kl_board_loader_step(st, b);
 }

@@ -230,7 +230,7 @@ bool ldr_engine_next(struct kl_loader *l, struct kl_io *out)
                                          : (struct kl_io){.kind = KL_IO_WRITE,
                                                           .data = l->wire.tx + spare,
                                                           .size = l->op.tx_size - spare,
-                                                          .secret = l->secret};
+                                                          .secret = l->wire.secret};
     return true;
 }
 

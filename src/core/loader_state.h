@@ -177,6 +177,7 @@ enum kl_loader_hears {
 struct kl_loader_wire {
     enum kl_loader_hears hears;
     bool pending;     /* the operation's request waits to be pulled */
+    bool secret;      /* what is written holds a key: no link may trace it */
     uint32_t damaged; /* frames dropped since the command was first sent */
     kl_us round_trip; /* the slowest LINES so far: what the way to the adapter costs */
     struct kl_slip slip;
@@ -330,7 +331,6 @@ struct kl_loader {
     const struct kl_bundle *bundle;
     const struct kl_chip *chip;
     kl_us now, deadline;
-    bool secret; /* what is written holds a key: no link may trace it */
     struct kl_loader_walk walk;
     struct kl_loader_op op;
     struct kl_loader_reply reply;
