@@ -11,6 +11,7 @@
 enum {
     KL_PACK_STEP = 1024, /* resolution of kl_image.inflated_at, in packed bytes */
     KL_HEAD = 4096,      /* what is compared first: builds differ in their descriptor already */
+    KL_NVS_PARTITIONS_MAX = 8,
     KL_FLASH_SIZES = 10, /* 256 KB << n for n = 0 … 9 (128 MB) */
 };
 
@@ -44,8 +45,14 @@ struct kl_bundle {
     unsigned region_count;
     struct kl_region region[KL_REGIONS_MAX]; /* by offset */
     uint32_t flash_end;                      /* first byte past the last partition or image */
-    uint16_t rev_min, rev_max;        /* chip revision, major * 100 + minor; max 0xFFFF = any */
-    uint32_t nvs_offset, nvs_size;    /* 0, 0 if the partition table names none */
+    uint16_t rev_min, rev_max;     /* chip revision, major * 100 + minor; max 0xFFFF = any */
+    uint32_t nvs_offset, nvs_size; /* 0, 0 if the partition table names none */
+    unsigned nvs_count;            /* all that it names, and encrypted ones' keys */
+    struct {
+        char name[17];
+        bool keys; /* nvs_keys */
+        uint32_t offset, size;
+    } nvs[KL_NVS_PARTITIONS_MAX];
     bool erase_all;                   /* --erase */
     kl_md5_fn *md5;                   /* of parts of images; NULL = only whole ones are compared */
     uint8_t digest[32];               /* SHA-256 over offsets and raw images: what was flashed */

@@ -67,6 +67,9 @@ enum kl_policy {
  X(HOLDS_OTHER_KEY,  "holds_other_key",   STOP,      "the board holds another board's key", "put it aside: two boards may share this key; see keyline keys history") \
  X(HOLDS_UNKNOWN,    "holds_unknown_key", AGAIN,      "the board holds a key that is not in this CSV", "put it aside, or press e to erase it and give it a key of its own") \
  X(HOLDS_UNREADABLE, "holds_unreadable",  STOP,      "the board says it is provisioned but shows no key", "use firmware that reads its key back, or --field-names; or press e to erase it") \
+ X(NVS_HOLDS_MORE,   "nvs_holds_more",    STOP,      "the board's NVS holds something that is not keyline's", "--nvs merge keeps it, --nvs replace writes over it; or press e to erase the board") \
+ X(NVS_ENCRYPTED,    "nvs_encrypted",     STOP,      "the board's NVS is encrypted", "put it aside, or press e to erase it: keyline writes no encrypted NVS") \
+ X(NVS_NO_FIT,       "nvs_no_fit",        STOP,      "the key does not fit into the board's NVS", "use a larger partition, or --nvs replace instead of merge") \
  X(KEY_CONFLICT,     "key_conflict",      STOP,      "this board's reserved key changed in the CSV", "see keyline keys status; restore the row, or release the key by label") \
  X(BOARD_CHANGED,    "board_changed",     RECONNECT, "another board may have taken this one's place", "nothing to do: the board is identified again") \
  X(NO_KEYS,          "no_keys",           WAIT,      "no free key is left", "add rows to the CSV; the board goes on by itself") \

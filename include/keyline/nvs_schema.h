@@ -70,10 +70,10 @@ const char *kl_nvs_schema_error_text(const struct kl_nvs_schema_error *e);
 
 /* Does any cell look like a place? Then the row is a header and no key. */
 bool kl_nvs_is_header(const struct kl_span *cells, unsigned count);
-/* Reads the header's cells. `columns` is how many of them are columns of the rows. False: see
+/* Reads the header's cells. `column_count` is how many of them are columns of the rows. False: see
    `error`. */
 bool kl_nvs_schema_header(struct kl_nvs_schema *s, const struct kl_span *cells, unsigned count,
-                          unsigned *columns, struct kl_nvs_schema_error *error);
+                          unsigned *column_count, struct kl_nvs_schema_error *error);
 /* Reads a file in mfg_gen's form; the header's cells name the keys. */
 bool kl_nvs_schema_config(struct kl_nvs_schema *s, struct kl_span file, const struct kl_span *cells,
                           unsigned count, struct kl_nvs_schema_error *error);

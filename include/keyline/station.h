@@ -15,6 +15,7 @@
 #include "keyline/fault.h"
 #include "keyline/io.h"
 #include "keyline/loader.h"
+#include "keyline/nvs_delivery.h"
 #include "keyline/pool.h"
 #include "keyline/words.h"
 
@@ -295,6 +296,8 @@ struct kl_station_config {
     bool fixture;
     bool secured_handover; /* a board that has locked itself since it was flashed with this bundle
                               is given its key without being flashed again */
+    const struct kl_nvs_delivery
+        *nvs;   /* keys are written there; NULL: by handover. Needs a bundle */
     bool power; /* somebody listens to KL_NOTE_POWER: a silent board's socket can be switched */
     kl_sha256_fn *sha256;
 };

@@ -15,13 +15,14 @@ static const uint32_t edges[KL_ST_COUNT] = {
     [KL_ST_CONNECTING] = BIT(IDENTIFYING) | BIT(SETTLING),
     [KL_ST_IDENTIFYING] = BIT(FLASHING) | BIT(BOOTING) | BIT(CONNECTING),
     [KL_ST_FLASHING] = BIT(VERIFYING),
-    [KL_ST_VERIFYING] = BIT(BOOTING),
+    [KL_ST_VERIFYING] = BIT(BOOTING) | BIT(ASKING), /* --deliver nvs asks before the boot */
     [KL_ST_BOOTING] = BIT(ASKING) | BIT(RECORDING) | BIT(DONE) | BIT(CONNECTING) | BIT(SETTLING),
-    [KL_ST_ASKING] = BIT(RESERVING) | BIT(SENDING) | BIT(RECORDING) | BIT(DONE) | BIT(CONNECTING),
+    [KL_ST_ASKING] =
+        BIT(RESERVING) | BIT(SENDING) | BIT(RECORDING) | BIT(DONE) | BIT(CONNECTING) | BIT(BOOTING),
     [KL_ST_RESERVING] = BIT(SENDING) | BIT(CONNECTING) | BIT(ASKING),
     [KL_ST_SENDING] = BIT(CONFIRMING) | BIT(RECORDING) | BIT(DONE) | BIT(CONNECTING),
-    [KL_ST_CONFIRMING] = BIT(RECORDING) | BIT(DONE) | BIT(CONNECTING),
-    [KL_ST_RECORDING] = BIT(DONE),
+    [KL_ST_CONFIRMING] = BIT(BOOTING) | BIT(RECORDING) | BIT(DONE) | BIT(CONNECTING),
+    [KL_ST_RECORDING] = BIT(DONE) | BIT(BOOTING),
     [KL_ST_DONE] = BIT(EMPTY) | BIT(SETTLING),
     [KL_ST_FAILED] = BIT(CONNECTING) | BIT(SETTLING) | BIT(EMPTY),
     [KL_ST_SKIPPED] = BIT(CONNECTING) | BIT(SETTLING) | BIT(EMPTY),
@@ -246,6 +247,12 @@ static void state_overdue(struct kl_station *st, struct kl_board *b)
         b->deadline = KL_NEVER;
         kl_custody_go_on(&b->custody);
         kl_board_loader_step(st, b);
+        break;
+    case KL_ST_ASKING: /* --deliver nvs: it waits for a key, and must show that it is there */
+        kl_board_nvs_read_again(st, b);
+        break;
+    case KL_ST_BOOTING: /* --deliver nvs: it did not leave the bus */
+        kl_board_done(st, b);
         break;
     case KL_ST_CLOSING:
         b->deadline = st->now + KL_SEC(60);

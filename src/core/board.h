@@ -17,6 +17,7 @@
  *   board_port.c      the port opens, closes, goes away
  *   board_flash.c     the loader's part, from connecting to the start of the program
  *   board_key.c       from the board's first word to done: everything that touches a key
+ *   board_nvs.c       the same, where the key is written into its NVS instead
  *   board_store.c     what the store answers about a key
  *   board_end.c       a try ends: done, failed, skipped, stopped; and is tried again
  *   board_presence.c  boards that come and go at a needle bed
@@ -29,6 +30,7 @@
 #include "custody.h"
 #include "delivery.h"
 #include "loader_state.h"
+#include "nvs_judge.h"
 #include "port.h"
 #include "presence.h"
 
@@ -55,6 +57,17 @@ enum kl_banner {
     KL_BANNER_UNSEEN,
     KL_BANNER_SEEN,  /* the one that our own reset causes */
     KL_BANNER_AGAIN, /* another one, or one too late: perhaps another board's */
+};
+
+/* --deliver nvs: what the loader is doing about the key. */
+enum kl_nvs_phase {
+    KL_NVS_RESTS,
+    KL_NVS_READS,
+    KL_NVS_LOOKS, /* reads again, now that the key is its own */
+    KL_NVS_WRITES,
+    KL_NVS_VERIFIES,
+    KL_NVS_PROVES,
+    KL_NVS_STARTS,
 };
 
 struct kl_place {
@@ -105,6 +118,8 @@ struct kl_board {
     struct kl_console console;
     struct kl_loader loader;
     struct kl_delivery delivery;
+    enum kl_nvs_phase nvs_phase;
+    bool nvs_keeps; /* what was found beside the key stays */
 };
 
 struct kl_station;
@@ -174,12 +189,31 @@ void kl_board_recognise(struct kl_station *st, struct kl_board *b); /* after ide
 void kl_board_listen(struct kl_station *st, struct kl_board *b);    /* the delivery's turn begins */
 void kl_board_delivery_step(struct kl_station *st, struct kl_board *b);
 void kl_board_ask_pool(struct kl_station *st, struct kl_board *b);
+/* RESERVING, with the key's bytes here. */
+void kl_board_send(struct kl_station *st, struct kl_board *b);
 void kl_board_send_if_wanted(struct kl_station *st, struct kl_board *b);
+/* It holds this key of the pool, or of nobody here, and was sent none in this try. */
+void kl_board_settle(struct kl_station *st, struct kl_board *b, const struct kl_fingerprint *fp,
+                     const char *label);
+void kl_board_proved(struct kl_station *st, struct kl_board *b, enum kl_proof proof);
 void kl_board_record(struct kl_station *st, struct kl_board *b);
 /* The key with this label for this board and no other, if that can be. */
 void kl_board_bind(struct kl_station *st, struct kl_board *b, const char *label);
 void kl_board_give_back_unsent(struct kl_station *st, struct kl_board *b, const char *reason);
 void kl_board_forget_key(struct kl_station *st, struct kl_board *b);
+
+/* board_nvs.c */
+void kl_board_nvs_begin(struct kl_station *st, struct kl_board *b); /* the images are verified */
+void kl_board_nvs_read_again(struct kl_station *st, struct kl_board *b);
+/* False: its key can't be written; the board has failed. */
+bool kl_board_nvs_prepare(struct kl_station *st, struct kl_board *b, const struct kl_key *key);
+/* The key is durably its own: is the board still there? Then it is sent. */
+void kl_board_nvs_look(struct kl_station *st, struct kl_board *b);
+void kl_board_nvs_send(struct kl_station *st, struct kl_board *b);
+bool kl_board_nvs_starts(struct kl_station *st, struct kl_board *b);
+/* The loader has finished a task, or rests. False: the task was none of the delivery's. */
+bool kl_board_nvs_step(struct kl_station *st, struct kl_board *b);
+void kl_board_nvs_forget(struct kl_station *st, struct kl_board *b);
 
 /* board_store.c */
 void kl_board_stored(struct kl_station *st, const struct kl_event *ev);

@@ -54,6 +54,8 @@ void kl_board_done(struct kl_station *st, struct kl_board *b)
     bool left = b->stage == KL_STAGE_LEFT;
 
     KL_ASSERT(b->custody.state == KL_CUSTODY_RECORDED);
+    if (kl_board_nvs_starts(st, b))
+        return;
     KL_ASSERT(kl_pool_key(&st->pool, b->custody.index)->state == KL_KEY_PROVISIONED);
     if (b->identity.baud && b->identity.baud < b->place.baud_limit)
         b->place.baud_limit = b->identity.baud; /* the fastest that was clean here */
@@ -225,6 +227,8 @@ void kl_board_park(struct kl_station *st, struct kl_board *b)
     KL_ASSERT(st->mode.stopping);
     if (b->state == KL_ST_SENDING || b->state == KL_ST_CONFIRMING || b->state == KL_ST_RECORDING)
         return;
+    if (b->state == KL_ST_BOOTING && b->custody.state == KL_CUSTODY_RECORDED)
+        return; /* it has its key, and only starts */
     if (b->state == KL_ST_FAILED)
         kl_board_tell_failure(st, b);
     b->attempts.retry_at = KL_NEVER;

@@ -207,7 +207,10 @@ static void verified(struct kl_station *st, struct kl_board *b)
         kl_loader_start(&b->loader, KL_LOADER_VERIFY, bundle_of(st, b), st->now);
     } else {
         remember_flashed(st, &b->identity.mac);
-        start_task(st, b, KL_ST_BOOTING, KL_LOADER_RUN);
+        if (st->config.nvs)
+            kl_board_nvs_begin(st, b);
+        else
+            start_task(st, b, KL_ST_BOOTING, KL_LOADER_RUN);
     }
 }
 
@@ -215,6 +218,8 @@ static void verified(struct kl_station *st, struct kl_board *b)
 
 static void loader_done(struct kl_station *st, struct kl_board *b)
 {
+    if (st->config.nvs && kl_board_nvs_step(st, b))
+        return;
     if (b->state == kl_delivery_after(&b->delivery)) {
         kl_board_listen(st, b);
         return;
@@ -309,7 +314,10 @@ void kl_board_loader_step(struct kl_station *st, struct kl_board *b)
         b->place.memory = *kl_loader_memory(&b->loader);
         if (kl_loader_status(&b->loader) == KL_LOADER_FAILED) {
             know_refused(b);
-            kl_board_fail_with(st, b, kl_loader_fault(&b->loader));
+            if (b->nvs_phase == KL_NVS_LOOKS)
+                kl_board_identify_again(st, b, "the board fell silent while its key was reserved");
+            else
+                kl_board_fail_with(st, b, kl_loader_fault(&b->loader));
             break;
         }
         loader_done(st, b);

@@ -30,6 +30,7 @@ void kl_board_forget_key(struct kl_station *st, struct kl_board *b)
         kl_pool_leave(&st->pool, b->custody.index);
     kl_delivery_end(&b->delivery); /* it was lent the bytes: it lets go first */
     kl_custody_forget(&b->custody);
+    kl_board_nvs_forget(st, b);
 }
 
 static void take_key(struct kl_station *st, struct kl_board *b, uint32_t key)
@@ -74,16 +75,19 @@ void kl_board_listen(struct kl_station *st, struct kl_board *b)
 
 /* ---- the key's way out ---- */
 
-static void send(struct kl_station *st, struct kl_board *b)
+void kl_board_send(struct kl_station *st, struct kl_board *b)
 {
     const struct kl_key *key = kl_custody_key(&b->custody);
     const struct kl_pool_key *named = pool_key(st, b);
 
     /* Checked again at the last instant: the board is the one identified, it is waiting, and the
        key is durably its own. */
-    KL_ASSERT(key && b->talker == KL_TALK_DELIVERY && b->port.state == KL_PORT_OPEN);
+    KL_ASSERT(key && b->port.state == KL_PORT_OPEN);
+    KL_ASSERT(b->talker == (st->config.nvs ? KL_TALK_LOADER : KL_TALK_DELIVERY));
     KL_ASSERT(kl_mac_equal(&named->mac, &b->identity.mac));
     KL_ASSERT(kl_fingerprint_equal(&named->fingerprint, &key->fingerprint));
+    if (st->config.nvs && !kl_board_nvs_prepare(st, b, key))
+        return;
     if (!kl_pool_sending(&st->pool, b->custody.index)) {
         kl_board_fail(st, b, KL_FAULT_KEY_CONFLICT, b->custody.label);
         return;
@@ -91,7 +95,10 @@ static void send(struct kl_station *st, struct kl_board *b)
     kl_custody_send(&b->custody);
     kl_board_enter(st, b, KL_ST_SENDING);
     kl_tell_key(st, b, "sending", "");
-    kl_delivery_send(&b->delivery, key, st->now);
+    if (st->config.nvs)
+        kl_board_nvs_send(st, b);
+    else
+        kl_delivery_send(&b->delivery, key, st->now);
 }
 
 /* At a needle bed a board counts as waiting only for so long after its prompt; the next one will
@@ -101,8 +108,10 @@ void kl_board_send_if_wanted(struct kl_station *st, struct kl_board *b)
     bool fresh = !st->config.fixture || st->now - b->program.asked_at < KL_MS(700);
 
     KL_ASSERT(b->state == KL_ST_RESERVING);
-    if (fresh && kl_delivery_is_wanted(&b->delivery))
-        send(st, b);
+    if (st->config.nvs)
+        kl_board_nvs_look(st, b);
+    else if (fresh && kl_delivery_is_wanted(&b->delivery))
+        kl_board_send(st, b);
 }
 
 static void wait_for_keys(struct kl_station *st, struct kl_board *b)
@@ -137,6 +146,8 @@ void kl_board_ask_pool(struct kl_station *st, struct kl_board *b)
     uint32_t key;
 
     KL_ASSERT(b->state == KL_ST_ASKING && kl_mac_is_set(&b->identity.mac));
+    if (b->nvs_phase != KL_NVS_RESTS)
+        return; /* it is being read: asked for when that is known */
     switch (kl_pool_ask(&st->pool, &b->identity.mac, &key)) {
     case KL_POOL_GIVE:
         reserve(st, b, key);
@@ -150,6 +161,8 @@ void kl_board_ask_pool(struct kl_station *st, struct kl_board *b)
     case KL_POOL_BUSY:
         break; /* asked again with the board's next prompt */
     }
+    if (st->config.nvs && b->state == KL_ST_ASKING)
+        b->deadline = st->now + KL_SEC(2); /* it says nothing by itself: it is read again */
 }
 
 const char *kl_station_unbindable(const struct kl_station *st, unsigned slot, const char *label)
@@ -221,7 +234,7 @@ void kl_board_record(struct kl_station *st, struct kl_board *b)
 }
 
 /* The board has proved that it holds the key it was sent (or, as told, only acknowledged it). */
-static void proved(struct kl_station *st, struct kl_board *b, enum kl_proof proof)
+void kl_board_proved(struct kl_station *st, struct kl_board *b, enum kl_proof proof)
 {
     KL_ASSERT(kl_mac_equal(&pool_key(st, b)->mac, &b->identity.mac));
     kl_custody_prove(&b->custody, proof);
@@ -308,7 +321,6 @@ static bool names_a_key(const struct kl_station *st, const struct kl_delivery_ne
 static void settle_claim(struct kl_station *st, struct kl_board *b,
                          const struct kl_delivery_news *news)
 {
-    uint32_t key = NO_KEY;
     const char *label =
         kl_pool_label(&st->pool, news->label.hash, news->label.digest, st->config.sha256);
 
@@ -318,12 +330,22 @@ static void settle_claim(struct kl_station *st, struct kl_board *b,
         kl_board_fail(st, b, KL_FAULT_HOLDS_UNKNOWN, label);
         return;
     }
-    switch (kl_pool_claim(&st->pool, &b->identity.mac, &news->fingerprint, &key)) {
+    kl_board_settle(st, b, &news->fingerprint, label);
+}
+
+void kl_board_settle(struct kl_station *st, struct kl_board *b, const struct kl_fingerprint *fp,
+                     const char *label)
+{
+    uint32_t key = NO_KEY;
+
+    KL_ASSERT(was_just_started(b));
+    b->attempts.lived.already = true;
+    switch (kl_pool_claim(&st->pool, &b->identity.mac, fp, &key)) {
     case KL_CLAIM_OWN:
-        holds_own(st, b, key, news->proof);
+        holds_own(st, b, key, KL_PROOF_READ_BACK);
         break;
     case KL_CLAIM_ADOPT:
-        adopt(st, b, key, news->proof);
+        adopt(st, b, key, KL_PROOF_READ_BACK);
         break;
     case KL_CLAIM_OTHERS:
         kl_board_fail(st, b, KL_FAULT_HOLDS_OTHER_KEY, label);
@@ -356,7 +378,7 @@ static void holds_unreadable(struct kl_station *st, struct kl_board *b, enum kl_
     enum kl_key_state state = (enum kl_key_state)pool_key(st, b)->state;
     b->attempts.lived.already = true;
     if (state == KL_KEY_RESERVED) {
-        proved(st, b, proof);
+        kl_board_proved(st, b, proof);
     } else if (state == KL_KEY_PROVISIONED) {
         kl_custody_prove(&b->custody, proof);
         kl_custody_recorded(&b->custody);
@@ -416,7 +438,7 @@ static void on_acknowledged(struct kl_station *st, struct kl_board *b, enum kl_p
     kl_board_enter(st, b, KL_ST_CONFIRMING);
     kl_tell_key(st, b, "acknowledged", "");
     if (proof != KL_PROOF_NONE)
-        proved(st, b, proof);
+        kl_board_proved(st, b, proof);
 }
 
 static void on_trouble(struct kl_station *st, struct kl_board *b,
@@ -469,7 +491,7 @@ static void handle(struct kl_station *st, struct kl_board *b, const struct kl_de
         break;
     case KL_DELIVERY_PROVED:
         if (is_confirming(b))
-            proved(st, b, news->proof);
+            kl_board_proved(st, b, news->proof);
         break;
     case KL_DELIVERY_DIFFERS:
         if (is_confirming(b))
@@ -506,5 +528,6 @@ void kl_board_delivery_step(struct kl_station *st, struct kl_board *b)
 
     kl_board_tell_console(st, b);
     while (b->talker == KL_TALK_DELIVERY && kl_delivery_news(&b->delivery, &news))
-        handle(st, b, &news);
+        if (!st->config.nvs) /* a firmware that asks would be asking somebody else */
+            handle(st, b, &news);
 }

@@ -48,7 +48,7 @@ static bool may_be_followed(const struct kl_board *b)
     bool native = b->port.kind == KL_LINK_USB_JTAG || b->port.kind == KL_LINK_USB_OTG;
 
     return native && (b->state == KL_ST_CONNECTING || b->state == KL_ST_BOOTING ||
-                      b->state == KL_ST_CONFIRMING);
+                      (b->state == KL_ST_CONFIRMING && b->talker != KL_TALK_LOADER));
 }
 
 static bool is_proved_same(const struct kl_board *b)
@@ -60,6 +60,8 @@ static bool is_proved_same(const struct kl_board *b)
 
 static void follow(struct kl_station *st, struct kl_board *b)
 {
+    if (st->config.nvs && b->state == KL_ST_BOOTING)
+        b->deadline = KL_NEVER;
     KL_ASSERT(kl_state_is_live(b->state) && b->deadline == KL_NEVER);
     enum kl_port_verdict verdict = kl_port_leaves(&b->port, b->state != KL_ST_CONNECTING, st->now);
 

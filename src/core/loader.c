@@ -9,7 +9,8 @@
 static const struct kl_loader_step *const plans[] = {
     [KL_LOADER_CONNECT] = ldr_connect_plan, [KL_LOADER_IDENTIFY] = ldr_identify_plan,
     [KL_LOADER_FLASH] = ldr_flash_plan,     [KL_LOADER_VERIFY] = ldr_verify_plan,
-    [KL_LOADER_SAME] = ldr_same_plan,       [KL_LOADER_RUN] = ldr_run_plan,
+    [KL_LOADER_READ] = ldr_read_plan,       [KL_LOADER_RUN] = ldr_run_plan,
+    [KL_LOADER_SAME] = ldr_same_plan,
 };
 
 /* ---- the walk ---- */
@@ -178,6 +179,7 @@ static const char *command_name(uint8_t code)
         [CMD_READ_REG] = "READ_REG",
         [CMD_SPI_SET_PARAMS] = "SPI_SET_PARAMS",
         [CMD_SPI_ATTACH] = "SPI_ATTACH",
+        [CMD_READ_FLASH_SLOW] = "READ_FLASH_SLOW",
         [CMD_CHANGE_BAUDRATE] = "CHANGE_BAUDRATE",
         [CMD_DEFL_BEGIN] = "FLASH_DEFL_BEGIN",
         [CMD_DEFL_DATA] = "FLASH_DEFL_DATA",
@@ -188,6 +190,8 @@ static const char *command_name(uint8_t code)
 
     if (code == CMD_ERASE_FLASH)
         return "ERASE_FLASH";
+    if (code == CMD_READ_FLASH)
+        return "READ_FLASH";
     return code < sizeof names / sizeof names[0] && names[code] ? names[code] : "command";
 }
 
@@ -307,6 +311,13 @@ void kl_loader_tick(struct kl_loader *l, kl_us now)
         return;
     l->now = now;
     ldr_engine_tick(l);
+}
+
+void kl_loader_wipe(struct kl_loader *l)
+{
+    kl_wipe(l->wire.tx, sizeof l->wire.tx);
+    kl_wipe(l->wire.slip.frame, sizeof l->wire.slip.frame);
+    kl_wipe(&l->reply, sizeof l->reply);
 }
 
 bool kl_loader_next(struct kl_loader *l, struct kl_io *out)

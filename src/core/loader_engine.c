@@ -177,6 +177,22 @@ void ldr_write_regs(struct kl_loader *l, const struct ldr_write *writes, unsigne
                                          .work = COMMAND_TIME + delays});
 }
 
+void ldr_await_packet(struct kl_loader *l, bool acks, uint32_t count)
+{
+    uint8_t word[4];
+
+    KL_ASSERT(l->op.kind == KL_LOADER_OP_NONE);
+    l->op = (struct kl_loader_op){.kind = KL_LOADER_OP_PACKET, .code = CMD_READ_FLASH, .sent = 1};
+    l->deadline = l->now + COMMAND_TIME + wire_time(l, KL_SLIP_FRAME_MAX) + ldr_link_allowance(l);
+    if (!acks)
+        return;
+    ldr_put_u32(word, count);
+    l->wire.tx[0] = l->wire.tx[1] = 0xC0;
+    l->op.tx_size = kl_slip_escape(l->wire.tx, 2, KL_LOADER_TX_MAX - 1, word, sizeof word);
+    l->wire.tx[l->op.tx_size++] = 0xC0;
+    l->wire.pending = true;
+}
+
 static void start_io(struct kl_loader *l, const struct kl_io *io)
 {
     KL_ASSERT(l->op.kind == KL_LOADER_OP_NONE);
@@ -213,7 +229,8 @@ bool ldr_engine_next(struct kl_loader *l, struct kl_io *out)
     *out = l->op.kind == KL_LOADER_OP_IO ? l->op.io
                                          : (struct kl_io){.kind = KL_IO_WRITE,
                                                           .data = l->wire.tx + spare,
-                                                          .size = l->op.tx_size - spare};
+                                                          .size = l->op.tx_size - spare,
+                                                          .secret = l->secret};
     return true;
 }
 
@@ -262,6 +279,9 @@ void ldr_engine_tick(struct kl_loader *l)
 {
     switch ((enum kl_loader_op_kind)l->op.kind) {
     case KL_LOADER_OP_NONE:
+        break;
+    case KL_LOADER_OP_PACKET:
+        over(l, KL_OUT_SILENT);
         break;
     case KL_LOADER_OP_WAIT:
         over(l, KL_OUT_OK);
@@ -354,6 +374,11 @@ static void take_frame(struct kl_loader *l, const uint8_t *frame, size_t size)
 {
     bool waiting = l->op.kind == KL_LOADER_OP_COMMAND && !l->wire.pending;
 
+    if (l->op.kind == KL_LOADER_OP_PACKET) {
+        if (!l->wire.pending)
+            over(l, KL_OUT_OK);
+        return;
+    }
     if (size == 4 && memcmp(frame, "OHAI", 4) == 0) {
         if (waiting && l->op.greets && !l->op.decided)
             over(l, KL_OUT_OK);

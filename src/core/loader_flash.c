@@ -271,16 +271,15 @@ bool ldr_is_right_md5(const struct kl_loader *l, uint32_t from)
     return ldr_answer_is(l, md5);
 }
 
-static const uint8_t blank_md5[16] = {
-    0x6A, 0xE5, 0x9E, 0x64, 0x85, 0x03, 0x77, 0xEE,
-    0x54, 0x70, 0xC8, 0x54, 0x76, 0x15, 0x51, 0xEA}; /* of KL_HEAD 0xFF */
+const uint8_t ldr_blank_md5[16] = {0x6A, 0xE5, 0x9E, 0x64, 0x85, 0x03, 0x77, 0xEE, 0x54,
+                                   0x70, 0xC8, 0x54, 0x76, 0x15, 0x51, 0xEA}; /* of KL_HEAD 0xFF */
 
 /* Behind a region whose place is blank nothing will be there either, but what looks blank itself.
  */
 static bool may_be_there(const struct kl_loader *l)
 {
     return ldr_can_md5(l) && image(l)->raw_size > 0 &&
-           (!l->flash.looks_blank || memcmp(image(l)->head_md5, blank_md5, 16) == 0);
+           (!l->flash.looks_blank || memcmp(image(l)->head_md5, ldr_blank_md5, 16) == 0);
 }
 
 /* A look at the first sector spares a board the MD5 of all that it does not hold. */
@@ -300,7 +299,7 @@ static enum ldr_move glanced(struct kl_loader *l, enum kl_loader_outcome outcome
     if (outcome != KL_OUT_OK)
         return MOVE_NEXT;
     l->diff.on = ldr_answer_is(l, image(l)->head_md5);
-    l->flash.looks_blank = ldr_answer_is(l, blank_md5);
+    l->flash.looks_blank = ldr_answer_is(l, ldr_blank_md5);
     if (!l->flash.looks_blank && ldr_may_differ_in_parts(l))
         return ldr_go_to(l, ldr_diff_plan);
     if (l->diff.on) {

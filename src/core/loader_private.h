@@ -16,6 +16,7 @@
  *   loader_flash.c     erase, begin, blocks, end
  *   loader_diff.c      writing only what differs
  *   loader_aside.c     MD5 asked for while a stream goes on
+ *   loader_read.c      reading sectors
  *   loader_run.c       verify, and the reset into the program
  *   loader_peek.c      verify where the ROM has no MD5
  */
@@ -39,6 +40,7 @@ enum { /* (2.1) */
     CMD_READ_REG = 0x0A,
     CMD_SPI_SET_PARAMS = 0x0B,
     CMD_SPI_ATTACH = 0x0D,
+    CMD_READ_FLASH_SLOW = 0x0E,
     CMD_CHANGE_BAUDRATE = 0x0F,
     CMD_DEFL_BEGIN = 0x10,
     CMD_DEFL_DATA = 0x11,
@@ -46,6 +48,7 @@ enum { /* (2.1) */
     CMD_MD5 = 0x13,
     CMD_SECURITY_INFO = 0x14,
     CMD_ERASE_FLASH = 0xD0,
+    CMD_READ_FLASH = 0xD2,
 };
 
 enum { /* error bytes of a ROM (1.4); a stub's codes stand in the status byte */
@@ -100,7 +103,7 @@ struct kl_loader_step {
    A rate or a stub that does not work comes back to ldr_identify_plan after a reset. */
 extern const struct kl_loader_step ldr_connect_plan[], ldr_identify_plan[], ldr_stub_plan[],
     ldr_rate_plan[], ldr_setup_plan[], ldr_flash_plan[], ldr_diff_plan[], ldr_verify_plan[],
-    ldr_run_plan[], ldr_peek_plan[], ldr_same_plan[];
+    ldr_read_plan[], ldr_run_plan[], ldr_peek_plan[], ldr_same_plan[];
 
 /* Where FLASH's two plans go to in each other. */
 enum {
@@ -152,6 +155,9 @@ void ldr_command(struct kl_loader *l, const struct ldr_command *c);
 /* Sends a command whose answer is not waited for here, and so many bytes behind it that belong to
    no frame. After `gap` something else may be sent. The answer goes to ldr_take_aside. */
 void ldr_tell(struct kl_loader *l, const struct ldr_command *c, size_t padding, kl_us gap);
+/* A frame that is no answer, and before it, if `acks`, the word to the stub that `count` bytes are
+   here. It is in l->wire.slip when the operation is over. */
+void ldr_await_packet(struct kl_loader *l, bool acks, uint32_t count);
 /* The command under way needs no longer than so much work from now on. */
 void ldr_hurry(struct kl_loader *l, kl_us work);
 void ldr_read_reg(struct kl_loader *l, uint32_t address);
@@ -191,6 +197,7 @@ bool ldr_is_right_md5(const struct kl_loader *l, uint32_t from);
 void ldr_ask_md5_of(struct kl_loader *l, uint32_t from, uint32_t size);
 /* A ROM writes it in hex, a stub raw (2.2). */
 bool ldr_answer_is(const struct kl_loader *l, const uint8_t md5[16]);
+extern const uint8_t ldr_blank_md5[16]; /* of a sector of 0xFF */
 const struct kl_image *ldr_image(const struct kl_loader *l, unsigned region);
 
 /* ---- writing only what differs (loader_diff.c) ---- */

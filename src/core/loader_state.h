@@ -15,6 +15,8 @@
  *
  * VERIFY: MD5 of every region.
  *
+ * READ: sectors, into the memory that kl_loader_read_into named.
+ *
  * SAME: the MAC is read once more: it is still this chip.
  *
  * RUN: rate back to 115200, hard reset into the program.
@@ -48,7 +50,8 @@ enum kl_loader_task {
     KL_LOADER_FLASH,
     KL_LOADER_VERIFY,
     KL_LOADER_RUN,
-    KL_LOADER_SAME, /* not one of the usual way */
+    KL_LOADER_READ, /* these two are no part of the usual way */
+    KL_LOADER_SAME,
 };
 
 enum kl_loader_status {
@@ -125,6 +128,7 @@ enum kl_loader_op_kind {
     KL_LOADER_OP_NONE,
     KL_LOADER_OP_COMMAND, /* a request is out, its reply is due */
     KL_LOADER_OP_IO,      /* LINES or BAUD is out, its completion is due */
+    KL_LOADER_OP_PACKET,  /* a frame of a stub that is no reply is due */
     KL_LOADER_OP_WAIT,    /* only the time */
 };
 
@@ -293,6 +297,20 @@ struct kl_loader_flash {
     uint64_t done_before;
 };
 
+/* What READ is to read, and where to: whole sectors. `md5` as in struct kl_bundle. */
+struct kl_loader_range {
+    uint32_t offset, size;
+    uint8_t *out;
+    kl_md5_fn *md5;
+};
+
+struct kl_loader_read {
+    struct kl_loader_range range;
+    uint32_t at, got;  /* bytes of the range that are right, and of the sector behind them */
+    uint8_t asked[32]; /* the loader's MD5 of that sector, as it says it */
+    uint8_t tries;
+};
+
 /* The way out of the loader. */
 struct kl_loader_leave {
     const struct kl_reset_step *reset;
@@ -312,6 +330,7 @@ struct kl_loader {
     const struct kl_bundle *bundle;
     const struct kl_chip *chip;
     kl_us now, deadline;
+    bool secret; /* what is written holds a key: no link may trace it */
     struct kl_loader_walk walk;
     struct kl_loader_op op;
     struct kl_loader_reply reply;
@@ -324,6 +343,7 @@ struct kl_loader {
     struct kl_loader_diff diff;
     struct kl_loader_aside aside;
     struct kl_loader_flash flash;
+    struct kl_loader_read read;
     struct kl_loader_leave leave;
     struct kl_loader_notes notes;
     struct kl_loader_wire wire;
@@ -336,6 +356,10 @@ void kl_loader_init(struct kl_loader *l, const struct kl_loader_setup *setup);
 /* `bundle` is needed for FLASH and VERIFY and must outlive them; NULL otherwise. */
 void kl_loader_start(struct kl_loader *l, enum kl_loader_task task, const struct kl_bundle *bundle,
                      kl_us now);
+/* For READ, before it is started: the memory must outlive it. */
+void kl_loader_read_into(struct kl_loader *l, const struct kl_loader_range *range);
+/* Nothing of what was written or read stays in its buffers. Between tasks, or after them. */
+void kl_loader_wipe(struct kl_loader *l);
 /* Text outside of frames (boot log, panics) goes to the console. After RUN is done, received bytes
    are no longer the loader's: feed them to the handover. */
 void kl_loader_rx(struct kl_loader *l, const uint8_t *data, size_t size, kl_us now);

@@ -270,6 +270,7 @@ test_terminals() {
     run s "clear; TERM=dumb $keyline attach $on_files"
     see s "PASS in"
     press s C-c
+    see s "The station goes on: keyline attach --csv-file"
     usable s
 }
 
@@ -363,6 +364,20 @@ test_says_what_goes_on() {
     usable s
 }
 
+# What the station tried again by itself is one turn, there as on the dashboard.
+test_report() {
+    start_bench 1 --fault write_fails
+    see s "failed 1"
+    tries=$("$program" keys history --csv-file "$dir/keys.csv" | grep -c "failed: write_failed")
+    [ "$tries" -gt 1 ] || fail "it was not tried again"
+    "$program" report --csv-file "$dir/keys.csv" >"$dir/report"
+    grep -Eq ' 1 +0 +1 +0% .*write_failed 1$' "$dir/report" || fail "all tries are one turn: $(cat "$dir/report")"
+    "$program" report --csv-file "$dir/keys.csv" >/dev/full && fail "a report that nobody got"
+    "$program" list >/dev/full && fail "a list that nobody got"
+    stop s
+    retry "the station's end" station_gone
+}
+
 # Another build or other options, and a station that works on this CSV already: it is asked about.
 test_restart() {
     start_bench 2
@@ -452,6 +467,30 @@ test_locked() {
     usable s
     run s "clear; $keyline attach $on_files --lock-phrase plugh"
     see s "belongs into a config file"
+}
+
+# A key in doubt tells its story, and is released on the spot, with a reason that is kept.
+test_in_doubt() {
+    boards 1 --fault ack_lost=9
+    open s 24 90 "$keyline $with_images $ports --ack-timeout 0.5 --retries 0"
+    see s "FAIL"
+    board unplug 1
+    see s "in doubt 1 (K)"
+    press s K
+    see s "> dev-0001"
+    press s Enter
+    see s "The story of key dev-0001"
+    see s "reserved dev-0001"
+    see s "attempt dev-0001 in slot"
+    see s "Its board is not on the bench."
+    press s q
+    see s "u releases it"
+    press s u
+    see s "Release key dev-0001?"
+    retry "a reason typed" eval 't send-keys -t =s: BSpace BSpace; t send-keys -t =s: -l ok; sleep 0.1; shows s "ok_"'
+    press s Enter
+    see s "None."
+    "$program" keys history $on_files | grep -q "release .* by .*: ok" || fail "not recorded"
 }
 
 # A scanner types a label within milliseconds; the board in the chosen slot gets that key.

@@ -6,7 +6,8 @@ target_link_libraries(write_images PRIVATE kl_options kl_test_support)
 set(dashboard_cases
   opens keys attach read_only resize killed closed stalled_dashboard stalled_terminal
   stalled_client terminals
-  hostile_board stop demo traffic pasted pasted_in_pieces says_what_goes_on unknown_terminal restart stations locked scanned)
+  hostile_board stop demo traffic pasted pasted_in_pieces says_what_goes_on report
+  unknown_terminal restart stations locked in_doubt scanned)
 foreach(case ${dashboard_cases})
   add_test(NAME dashboard.${case} COMMAND ${CMAKE_CURRENT_LIST_DIR}/dashboard.sh ${case}
     $<TARGET_FILE:keyline> $<TARGET_FILE:write_images>)

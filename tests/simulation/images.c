@@ -1,5 +1,6 @@
 /* images.c: what all simulated benches flash. */
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "keyline/bundle_load.h"
@@ -63,6 +64,33 @@ void sim_images_free(void)
 {
     kl_bundle_free(bundle);
     bundle = NULL;
+}
+
+const struct kl_nvs_delivery *sim_nvs(void)
+{
+    static const char *const names[] = {"provision/key1:string", "provision/key2:string",
+                                        "provision/key3:string", "provision/done:u8=1"};
+    static struct kl_nvs_schema schema;
+    static struct kl_nvs_room room[KL_SLOTS_MAX];
+    static uint8_t bytes[KL_SLOTS_MAX][2][0x6000];
+    static struct kl_nvs_delivery delivery = {
+        .schema = &schema, .policy = KL_NVS_REFUSE, .room = room};
+    struct kl_nvs_schema_error error;
+    struct kl_span cells[4];
+    unsigned columns;
+
+    for (unsigned i = 0; i < 4; i++)
+        cells[i] = (struct kl_span){(const uint8_t *)names[i], strlen(names[i])};
+    if (!kl_nvs_schema_header(&schema, cells, 4, &columns, &error))
+        exit(2);
+    delivery.offset = sim_bundle()->nvs_offset;
+    delivery.size = sim_bundle()->nvs_size;
+    if (delivery.size > sizeof bytes[0][0])
+        exit(2);
+    memset(bytes, 0, sizeof bytes);
+    for (unsigned i = 0; i < KL_SLOTS_MAX; i++)
+        room[i] = (struct kl_nvs_room){.old = bytes[i][0], .image = bytes[i][1]};
+    return &delivery;
 }
 
 const struct kl_stubs *sim_stubs(void)

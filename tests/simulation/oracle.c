@@ -111,11 +111,39 @@ static bool is_told(const struct world *w, const char *text)
     return false;
 }
 
+/* Its firmware says what was handed over to it. What was written into its flash stands there, also
+   if it was never started since. */
+const char *board_holds(const struct world *w, const struct sim_board *b)
+{
+    static char line[FIELDS * 256];
+    uint32_t size;
+    const struct kl_nvs_delivery *d = w->config.nvs;
+    size_t used = 0;
+
+    if (!d)
+        return kl_vboard_stored(b->v);
+    const uint8_t *flash = kl_vboard_flash(b->v, &size);
+    struct kl_nvs_image image = {flash + d->offset, d->size};
+    for (int i = 0; i < FIELDS; i++) {
+        char name[8];
+        struct kl_nvs_item item;
+        kl_format(name, sizeof name, "key%d", i + 1);
+        if (size < d->offset + d->size || !kl_nvs_find(image, "provision", name, &item) ||
+            item.type != KL_NVS_STRING || item.size > 250)
+            return "";
+        line[used] = ',';
+        used += i > 0;
+        kl_nvs_read(image, &item, 0, (uint8_t *)line + used, item.size);
+        used += item.size - 1;
+    }
+    return line;
+}
+
 /* Bytes leave the host for whatever stands in the slot; through a link whose port has gone they
    reach nobody. */
 void oracle_bytes_out(struct world *w, unsigned slot, const struct kl_io *io, bool connected)
 {
-    int n = io->size <= 4096 ? key_in(w, (const char *)io->data, io->size) : -1;
+    int n = io->size <= 4096 || w->config.nvs ? key_in(w, (const char *)io->data, io->size) : -1;
     struct sim_key *k;
     struct kl_mac to;
 
@@ -193,7 +221,7 @@ void oracle_boards(struct world *w)
 
         for (unsigned b = 0; b < w->board_count; b++) {
             if (!w->board[b].used || w->board[b].planted ||
-                strcmp(kl_vboard_stored(w->board[b].v), key->key.line) != 0)
+                strcmp(board_holds(w, &w->board[b]), key->key.line) != 0)
                 continue;
             if (holder >= 0 &&
                 memcmp(&w->board[holder].mac, &w->board[b].mac, sizeof(struct kl_mac)) != 0)
@@ -225,7 +253,7 @@ static bool some_board_holds(struct world *w, const struct kl_mac *mac, const ch
 {
     for (unsigned b = 0; b < w->board_count; b++)
         if (memcmp(&w->board[b].mac, mac, sizeof *mac) == 0 &&
-            strcmp(kl_vboard_stored(w->board[b].v), line) == 0)
+            strcmp(board_holds(w, &w->board[b]), line) == 0)
             return true;
     return false;
 }
@@ -266,7 +294,7 @@ static const struct sim_key *shown_in(struct world *w, unsigned slot)
     const struct sim_board *b = w->in_slot[slot] < 0 ? NULL : &w->board[w->in_slot[slot]];
 
     for (unsigned k = 0; b && (b->healthy || b->planted) && !b->odd && k < w->key_count; k++)
-        if (w->key[k].in_csv && strcmp(kl_vboard_stored(b->v), w->key[k].key.line) == 0)
+        if (w->key[k].in_csv && strcmp(board_holds(w, b), w->key[k].key.line) == 0)
             return &w->key[k];
     return NULL;
 }

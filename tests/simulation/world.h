@@ -227,7 +227,10 @@ struct world {
 
 /* images.c: what all runs share */
 const struct kl_bundle *sim_bundle(void);
+const char *board_holds(const struct world *w, const struct sim_board *b);
 const struct kl_stubs *sim_stubs(void);
+/* Keys go into NVS: the same names as the virtual firmware has. Blank memory. */
+const struct kl_nvs_delivery *sim_nvs(void);
 void sim_images_free(void);
 
 /* life.c */

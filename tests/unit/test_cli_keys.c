@@ -330,6 +330,17 @@ static void lint_explains_and_mends_a_copy(void **state)
     says("\n  comment: begins with #");
 }
 
+/* A bench refuses such a list: whoever asks what is wrong with it is told of it. */
+static void lint_tells_what_stands_twice(void **state)
+{
+    (void)state;
+    file_put(csv, "id,key\ndev-1,5ecretA\ndev-2,5ecretA\ndev-3,5ecretB\ndev-3,5ecretC\n");
+    assert_int_equal(keys("lint", csv, NULL), KL_EXIT_INPUT);
+    says("lines 2 and 3 have one secret under two labels");
+    says("lines 4 and 5 have one label and different keys");
+    says("no station starts with this");
+}
+
 static void what_cannot_be_read_is_named(void **state)
 {
     (void)state;
@@ -363,6 +374,7 @@ int main(void)
         ON_DISK(release_needs_a_label_and_a_reason),
         ON_DISK(while_a_station_runs_all_but_release_work),
         ON_DISK(lint_explains_and_mends_a_copy),
+        ON_DISK(lint_tells_what_stands_twice),
         ON_DISK(what_cannot_be_read_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

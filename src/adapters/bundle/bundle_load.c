@@ -66,6 +66,15 @@ static void take_facts(struct kl_bundle *b, const struct parts *p)
     for (unsigned i = 0; i < p->table.count; i++)
         if (p->table.row[i].offset + p->table.row[i].size > b->flash_end)
             b->flash_end = p->table.row[i].offset + p->table.row[i].size;
+    for (unsigned i = 0; i < p->table.count && b->nvs_count < KL_NVS_PARTITIONS_MAX; i++) {
+        const struct kl_partition *row = &p->table.row[i];
+        if (row->type != TYPE_DATA || (row->subtype != DATA_NVS && row->subtype != DATA_NVS_KEYS))
+            continue;
+        kl_copy(b->nvs[b->nvs_count].name, sizeof b->nvs[0].name, row->name);
+        b->nvs[b->nvs_count].keys = row->subtype == DATA_NVS_KEYS;
+        b->nvs[b->nvs_count].offset = row->offset;
+        b->nvs[b->nvs_count++].size = row->size;
+    }
     if (nvs) {
         b->nvs_offset = nvs->offset;
         b->nvs_size = nvs->size;

@@ -11,6 +11,7 @@
 #include "cli_keys.h"
 #include "faces/stream/json_text.h"
 #include "keyline/bundle_load.h"
+#include "nvs_plan.h"
 #include "pool_view.h"
 #include "station_options.h"
 
@@ -298,6 +299,24 @@ static void images_as_lines(const struct kl_bundle_options *options, const struc
         show_bundle(b);
 }
 
+static void misfit(void *ctx, const char *text)
+{
+    problem(ctx, "%s", text);
+}
+
+/* --deliver nvs: schema, partition, and every row. */
+static void check_nvs(struct check *c, const struct kl_bundle *b)
+{
+    struct nvs_plan plan;
+
+    if (!nvs_plan_make(&plan, &c->args, b, misfit, c))
+        return;
+    if (plan.delivery)
+        line(c, "keys go into the partition %s: 0x%x bytes at 0x%x\n", c->args.nvs_partition,
+             (unsigned)plan.delivery->size, (unsigned)plan.delivery->offset);
+    nvs_plan_free(&plan);
+}
+
 static void check_images(struct check *c, enum kl_chip_id chip)
 {
     static struct kl_bundle_report report;
@@ -314,6 +333,8 @@ static void check_images(struct check *c, enum kl_chip_id chip)
         warning(c, "%s", report.warning[i]);
     if (!b && report.problem_count == 0)
         problem(c, "no memory");
+    if (b)
+        check_nvs(c, b);
     kl_bundle_free(b);
 }
 

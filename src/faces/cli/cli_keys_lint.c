@@ -5,6 +5,7 @@
 #include "cli_keys.h"
 #include "keyline/cli.h"
 #include "keyline/lint.h"
+#include "pool_view.h"
 
 static void say_kinds(const struct kl_csv_verdict *v)
 {
@@ -28,10 +29,36 @@ static void say_unfit(const struct kl_csv_lint *l)
         printf("  %u more lines like that\n", (unsigned)(l->unfit - named));
 }
 
+/* Whether one key stands under two labels, or one label on two keys, takes all rows together. */
+static bool say_doubles(const struct keys_args *a, const char *path)
+{
+    struct kl_pool_counts n;
+    struct pool_view v;
+    char error[KL_TEXT_MAX];
+
+    if (pool_view_open(path, a->header, a->journal, &v, error) != KL_EXIT_OK)
+        return false; /* then it is no list that these could be looked for in */
+    n = v.pool.counts;
+    pool_view_close(&v);
+    if (n.conflicts > 0)
+        printf(
+            "  lines %u and %u have one label and different keys%s: give each key a label of its "
+            "own\n",
+            (unsigned)n.conflict_line_a, (unsigned)n.conflict_line_b,
+            n.conflicts > 1 ? ", and they are not the only ones" : "");
+    if (n.twins > 0)
+        printf("  lines %u and %u have one secret under two labels%s: give each board a secret of "
+               "its own\n",
+               (unsigned)n.twin_line_a, (unsigned)n.twin_line_b,
+               n.twins > 1 ? ", and they are not the only ones" : "");
+    return n.conflicts > 0 || n.twins > 0;
+}
+
 /* True if nothing is wrong. */
-static bool say(const char *path, const struct kl_csv_lint *l)
+static bool say(const struct keys_args *a, const char *path, const struct kl_csv_lint *l)
 {
     char kinds[KL_TEXT_MAX];
+    bool doubles;
 
     if (l->broken[0] != '\0') {
         printf("%s\n", l->broken);
@@ -40,17 +67,20 @@ static bool say(const char *path, const struct kl_csv_lint *l)
     printf("%s: %u rows, keys of %u fields\n", path, (unsigned)l->rows, l->fields);
     say_kinds(&l->verdict);
     say_unfit(l);
+    doubles = say_doubles(a, path);
     if (l->verdict.count > 0) {
         kl_csv_verdict_words(&l->verdict, kinds);
         printf("no station starts with this. Correct it; or, if it is meant so, --accept each of: "
                "%s\n",
                kinds);
+    } else if (doubles) {
+        printf("no station starts with this. Correct it\n");
     } else if (l->unfit > 0) {
         printf("these rows are not handed out\n");
     } else {
         printf("nothing is wrong\n");
     }
-    return l->verdict.count == 0 && l->unfit == 0;
+    return l->verdict.count == 0 && l->unfit == 0 && !doubles;
 }
 
 static int complain(const char *error)
@@ -70,7 +100,7 @@ static int fix(const struct keys_args *a)
     if (!kl_csv_fix(a->csv, a->header, to, error) || !kl_csv_lint(to, a->header, &now, error))
         return complain(error);
     printf("\nwritten: ");
-    fine = say(to, &now);
+    fine = say(a, to, &now);
     printf("%s is as it was. Compare both; the new one holds your keys too, and has mode 0600.\n",
            a->csv);
     return fine ? keys_printed() : KL_EXIT_INPUT;
@@ -84,7 +114,7 @@ int keys_lint(const struct keys_args *a)
 
     if (!kl_csv_lint(a->csv, a->header, &l, error))
         return complain(error);
-    fine = say(a->csv, &l);
+    fine = say(a, a->csv, &l);
     if (fine || !a->fix)
         return keys_printed() != KL_EXIT_OK ? KL_EXIT_FAILED : fine ? KL_EXIT_OK : KL_EXIT_INPUT;
     return fix(a);

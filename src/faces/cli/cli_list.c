@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "cli_keys.h"
 #include "commands.h"
 #include "config_files.h"
 #include "faces/face_text.h"
@@ -81,5 +82,5 @@ int kl_cli_list(int argc, char **argv)
         printf("no station of this user runs\n");
     else
         print_text(&all);
-    return all.count > 0 ? KL_EXIT_OK : KL_EXIT_FAILED;
+    return keys_printed() == KL_EXIT_OK && all.count > 0 ? KL_EXIT_OK : KL_EXIT_FAILED;
 }

@@ -1,7 +1,9 @@
 /* cli_report.c: `keyline report`: what became of the boards, slot by slot, from the ledger. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "cli_keys.h"
 #include "commands.h"
 #include "config_files.h"
 #include "faces/stream/stats.h"
@@ -35,9 +37,15 @@ const struct command kl_command_report = {
         "be read\n",
 };
 
+struct attempt {
+    char slot[KL_NAME_MAX];
+    struct kl_stats_result result;
+    bool tried_again; /* by itself: the turn went on */
+};
+
 struct reading {
-    struct kl_stats *stats;
-    int64_t last;
+    struct attempt *attempts;
+    size_t count, room;
 };
 
 static enum kl_reason reason_named(const char *name)
@@ -46,6 +54,41 @@ static enum kl_reason reason_named(const char *name)
         if (strcmp(kl_fault_info((enum kl_reason)r).name, name) == 0)
             return (enum kl_reason)r;
     return KL_FAULT_NONE;
+}
+
+/* A turn is all attempts at a board until it is done or given up. They are numbered, and what came
+   of the last one is the turn's result. */
+static void take_attempt(struct reading *r, const struct kl_stats_result *result)
+{
+    struct attempt *a;
+    size_t before = r->count;
+
+    while (before > 0 && strcmp(r->attempts[before - 1].slot, result->slot) != 0)
+        before--;
+    if (before > 0)
+        r->attempts[before - 1].tried_again = result->tries > r->attempts[before - 1].result.tries;
+    if (r->count == r->room) {
+        r->room = r->room ? 2 * r->room : 256;
+        r->attempts = realloc(r->attempts, r->room * sizeof *r->attempts);
+        KL_ASSERT(r->attempts != NULL);
+    }
+    a = &r->attempts[r->count++];
+    *a = (struct attempt){.result = *result};
+    kl_copy(a->slot, sizeof a->slot, result->slot);
+}
+
+static void count_turns(struct reading *r, struct kl_stats_view *view)
+{
+    struct kl_stats *stats = kl_stats_create();
+
+    KL_ASSERT(stats != NULL);
+    for (size_t i = 0; i < r->count; i++) {
+        r->attempts[i].result.slot = r->attempts[i].slot;
+        if (!r->attempts[i].tried_again)
+            kl_stats_add(stats, &r->attempts[i].result);
+    }
+    kl_stats_look(stats, r->count ? r->attempts[r->count - 1].result.wall : 0, view);
+    kl_stats_free(stats);
 }
 
 static bool take(void *ctx, const struct kl_ledger_entry *e)
@@ -66,8 +109,7 @@ static bool take(void *ctx, const struct kl_ledger_entry *e)
     if (strcmp(e->what, "attempt") != 0)
         return true;
     kl_mac_parse(e->mac, &result.mac);
-    kl_stats_add(r->stats, &result);
-    r->last = e->wall;
+    take_attempt(r, &result);
     return true;
 }
 
@@ -75,27 +117,26 @@ static int report(const char *csv)
 {
     static struct kl_stats_view view;
     struct kl_store_options what = {.csv = csv, .mode = KL_STORE_RECORD};
-    struct reading r = {.stats = kl_stats_create()};
+    struct reading r = {.attempts = NULL};
     struct kl_store *store = NULL;
     char error[KL_TEXT_MAX] = "";
     bool good;
 
-    KL_ASSERT(r.stats != NULL);
     good = kl_store_open(&what, &store, error) == KL_STORE_OPENED &&
            kl_store_history(store, NULL, NULL, take, &r, error);
     kl_store_free(store);
     if (good) {
-        kl_stats_look(r.stats, r.last, &view);
+        count_turns(&r, &view);
         kl_stats_print(&view, stdout);
     } else {
         fprintf(stderr, "keyline report: %s\n", error);
     }
-    kl_stats_free(r.stats);
+    free(r.attempts);
     if (!good)
         return KL_EXIT_STORE;
     if (view.slot_count == 0)
         printf("no result yet for %s\n", csv);
-    return view.slot_count ? KL_EXIT_OK : KL_EXIT_FAILED;
+    return keys_printed() == KL_EXIT_OK && view.slot_count ? KL_EXIT_OK : KL_EXIT_FAILED;
 }
 
 int kl_cli_report(int argc, char **argv)

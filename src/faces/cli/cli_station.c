@@ -22,6 +22,7 @@
 #include "keyline/notify.h"
 #include "keyline/slots_file.h"
 #include "lock_phrase.h"
+#include "nvs_plan.h"
 #include "patterns.h"
 #include "report.h"
 #include "restart.h"
@@ -41,6 +42,7 @@ struct station {
     struct kl_stubs *stubs;
     struct patterns patterns; /* the station keeps pointers into it */
     struct kl_store *store;
+    struct nvs_plan nvs;
     struct kl_shell_place places[KL_SLOTS_MAX];
     uint32_t usb_ids[OPTION_LIST_MAX];
     const char *serial[OPTION_LIST_MAX]; /* --port, the serial ones */
@@ -50,6 +52,12 @@ struct station {
 static void complain(const char *text)
 {
     kl_report_error("%s", text);
+}
+
+static void complain_of(void *ctx, const char *text)
+{
+    (void)ctx;
+    complain(text);
 }
 
 /* Something that was asked for can't be meant; the rest is looked at too. */
@@ -310,6 +318,8 @@ static int prepare(struct station *s)
     status = first_trouble(status, find_ports(s));
     status = first_trouble(status, look_for_any_port(s));
     status = first_trouble(status, load_images(s, chip ? chip->id : KL_CHIP_NONE));
+    if (s->bundle && !nvs_plan_make(&s->nvs, &s->args, s->bundle, complain_of, NULL))
+        status = first_trouble(status, KL_EXIT_INPUT);
     status = first_trouble(status, status == KL_EXIT_OK ? open_store(s) : look_at_keys(s));
     if (status == KL_EXIT_HELD)
         say_what_differs(s);
@@ -336,6 +346,7 @@ static int prepare(struct station *s)
         .power = s->args.power_hook != NULL,
         .fixture = s->args.fixture,
         .secured_handover = s->args.secured == 1,
+        .nvs = s->nvs.delivery,
         .sha256 = kl_sha256,
     };
     return KL_EXIT_OK;
@@ -556,6 +567,7 @@ static int run_station(struct station *s)
     else if (s->store)
         kl_store_free(s->store);
     kl_stubs_free(s->stubs);
+    nvs_plan_free(&s->nvs);
     kl_bundle_free(s->bundle);
     patterns_free(&s->patterns);
     return status;

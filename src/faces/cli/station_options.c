@@ -21,6 +21,17 @@ static const struct option options[] = {
            "what proves that a board has its key (default readback);\n"
            "ack: the word Provisioned alone, for firmware that prints nothing back"),
 
+    CHOICE("deliver", deliver, "handover|nvs",
+           "how a key gets in (default handover): the running firmware asks for it, or it is\n"
+           "written into the board's NVS partition before that starts (docs/nvs.md)"),
+    TEXT("nvs-schema", nvs_schema, "FILE",
+         "nvs: where the columns go, as Espressif's mfg_gen has it (default: the CSV's\n"
+         "header row tells, as NAMESPACE/NAME:TYPE)"),
+    TEXT("nvs-partition", nvs_partition, "LABEL", "nvs: the partition's name in the table (default nvs)"),
+    CHOICE("nvs", nvs, "refuse|replace|merge",
+           "nvs: a partition that holds something else (default refuse); replace: writes\n"
+           "over all of it, also over keys that are not in this CSV; merge: keeps it"),
+
     HEADING("Answers to what stops a start"),
     TYPED_FLAG("moved", 0, moved, "the keys and their ledger were moved or put back; from now on they are here only"),
     TYPED_FLAG("heal", 0, heal, "the ledger is an old copy: go on with all that it and its journal know"),
@@ -146,6 +157,7 @@ void station_defaults(struct station_args *out)
     *out = (struct station_args){
         .csv = "keys.csv",
         .stub = "auto",
+        .nvs_partition = "nvs",
         .warn_keys = 10,
         .baud = 921600,
         .retries = -1,
@@ -162,6 +174,8 @@ bool station_options_parse(char **argv, struct station_args *out, char error[KL_
         return false;
     if (out->color == 2)
         out->no_colour = true;
+    if (out->deliver == 1)
+        out->csv_header = true; /* it names the columns, here or for the schema */
     if (!out->firmware && out->images.count == 0)
         out->firmware = "firmware.bin";
     return take_accepted(out, error);

@@ -14,6 +14,7 @@ struct station_args {
     const char *socket, *metrics, *journal;
     const char *config; /* read already */
     const char *prompt, *ack, *field_names;
+    const char *nvs_schema, *nvs_partition;
     struct option_list images, ports, usb_ids, exclude, accept;
     uint32_t accepted; /* by --accept: bits 1 << enum kl_csv_kind */
     bool csv_header, erase, once, fixture, headless, list_faults, version, help;
@@ -21,6 +22,7 @@ struct station_args {
     bool ascii, no_colour, read_only, bell, no_mouse, json;
     long baud, retries, count, max_flashing, warn_keys;
     kl_us prompt_timeout, ack_timeout, settle;
+    int deliver, nvs; /* nvs: enum kl_nvs_policy */
     int secured, confirm, flash_mode, flash_freq, flash_size, color, alert;
 };
 

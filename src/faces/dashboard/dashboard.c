@@ -725,18 +725,22 @@ int kl_dashboard_run(const struct kl_dashboard_options *options, char error[256]
     struct kl_term_saved *saved = kl_term_save();
     static const int numbers[] = {SIGHUP, SIGTERM, SIGINT, SIGQUIT};
     int words[2], status = 0;
+    pid_t elder;
     ssize_t n;
 
     error[0] = '\0';
     if (pipe(words) != 0)
         return KL_EXIT_USAGE;
     fflush(NULL);
+    elder = getpid();
     child = fork();
     if (child == 0) {
         char text[256] = "";
         int result;
         prctl(PR_SET_PDEATHSIG, SIGHUP); /* whoever waits for this one has the terminal then */
         result = work(options, text);
+        if (getppid() != elder && text[0]) /* nobody else is left to say it */
+            fprintf(stderr, "keyline: %s\n", text);
         n = write(words[1], text, strlen(text));
         _exit(n < 0 ? KL_EXIT_USAGE : result);
     }

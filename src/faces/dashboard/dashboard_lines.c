@@ -2,6 +2,7 @@
  * dashboard_lines.c: a station on a terminal that can only show lines: what happens, one line each.
  * It can't command.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,24 @@ struct watcher {
     struct kl_wire_message message;
     bool over;
 };
+
+static volatile sig_atomic_t asked_to_leave;
+
+static void on_signal(int number)
+{
+    (void)number;
+    asked_to_leave = 1;
+}
+
+/* Ctrl-C ends the watching, not the station; a read that waits returns. */
+static void catch_signals(void)
+{
+    static const int numbers[] = {SIGHUP, SIGTERM, SIGINT, SIGQUIT};
+    struct sigaction leave = {.sa_handler = on_signal};
+
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        sigaction(numbers[i], &leave, NULL);
+}
 
 static void take(struct watcher *w, char *error)
 {
@@ -50,17 +69,23 @@ static void take_lines(struct watcher *w, char *error)
     }
 }
 
-static void watch(struct watcher *w, char *error)
+static void watch(struct watcher *w, const char *csv, char *error)
 {
-    while (!w->over && w->used < KL_WIRE_LINE_MAX) {
+    while (!w->over && !asked_to_leave && w->used < KL_WIRE_LINE_MAX) {
         ssize_t n = read(w->fd, w->text + w->used, KL_WIRE_LINE_MAX - w->used);
         if (n <= 0)
             break;
         w->used += (size_t)n;
         take_lines(w, error);
     }
-    if (!w->over)
+    if (w->over)
+        return;
+    if (asked_to_leave) {
+        w->exit = KL_EXIT_OK;
+        snprintf(error, 256, "The station goes on: keyline attach --csv-file %.160s", csv);
+    } else {
         snprintf(error, 256, "the station is gone");
+    }
 }
 
 int kl_dashboard_lines(const struct kl_dashboard_options *options, char error[256])
@@ -77,7 +102,8 @@ int kl_dashboard_lines(const struct kl_dashboard_options *options, char error[25
                  options->csv, options->csv);
     } else {
         w->exit = KL_EXIT_FAILED;
-        watch(w, error);
+        catch_signals();
+        watch(w, options->csv, error);
         status = w->exit;
         close(w->fd);
     }

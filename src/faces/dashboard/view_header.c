@@ -82,11 +82,14 @@ static void draw_title(const struct kl_model *m, struct kl_grid *g)
 {
     const char *right = m->connected ? m->csv : "STATION NOT REACHED, trying again";
     int end = g->cols - 1, width = kl_text_width(right);
+    int room = g->cols / 2;
     struct parts p = {0};
 
     kl_grid_fill(g, 0, 0, 1, g->cols, KL_STYLE_BAR);
     build_words(m, &p);
-    if (width <= g->cols / 2)
+    if (m->build_stale && m->connected) /* what is flashed matters more than the list's name */
+        room = g->cols - kl_text_width(p.part[0].text) - kl_text_width(p.part[1].text) - 5;
+    if (width <= room)
         end = kl_grid_text_right(g, 0, g->cols - 1, width, KL_STYLE_BAR, right) - 2;
     put_parts(g, 0, 1, end, &p);
 }
@@ -144,6 +147,11 @@ static int draw_pages(const struct kl_model *m, const struct kl_view *v, struct 
         width += kl_text_width(p.part[i].text) + (i > 0 ? 2 : 0);
     if (width > g->cols - 18) /* the keys that are left matter more */
         width = g->cols - 18;
+    if (p.count > 1 && kl_text_width(text) + 2 + kl_text_width(p.part[1].text) > width) {
+        p.count = 1; /* nothing can be counted there: what fails on all pages matters more */
+        snprintf(p.part[0].text, sizeof text, "page %u/%u", l.page + 1, l.pages);
+        width = kl_text_width(p.part[0].text) < width ? kl_text_width(p.part[0].text) : width;
+    }
     put_parts(g, 1, end - width, end, &p);
     return end - width - 2;
 }

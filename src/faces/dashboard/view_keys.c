@@ -251,6 +251,21 @@ static const char *why_not(const struct kl_view *v, const struct kl_model *m, en
     }
 }
 
+/* Why panes and lines would look the same. */
+static const char *why_no_panes(const struct kl_view *v, const struct kl_model *m, int rows,
+                                int cols)
+{
+    struct kl_view with_panes = *v;
+    struct layout l;
+
+    with_panes.compact = false;
+    lay_out(&l, m, &with_panes, rows, cols);
+    if (l.count == 0)
+        return "there is no slot yet";
+    return l.compact ? "no room for panes: make the window larger, or filter the boards with /"
+                     : NULL;
+}
+
 static const char *forbidden(const struct kl_view *v, const struct binding *b)
 {
     if (b->commands && v->read_only)
@@ -288,6 +303,8 @@ void draw_footer_keys(const struct kl_model *m, const struct kl_view *v, struct 
         put_key(g, row, end + 8, end + 16, "q", leave);
     for (unsigned i = 0; i < BINDINGS; i++) {
         const struct binding *b = &bindings[i];
+        if (b->deed == DO_COMPACT && why_no_panes(v, m, g->rows, g->cols))
+            continue;
         if (b->footer && (b->screens & screen_bit(v->screen)) && !forbidden(v, b) &&
             !why_not(v, m, b->deed))
             col = put_key(g, row, col, end - 2, b->name, b->footer);
@@ -478,6 +495,8 @@ static struct kl_want press(struct kl_view *v, const struct kl_model *m, int key
     why = forbidden(v, b);
     if (!why)
         why = why_not(v, m, b->deed);
+    if (!why && b->deed == DO_COMPACT)
+        why = why_no_panes(v, m, rows, cols);
     if (why) {
         kl_view_say(v, KL_MESSAGE_FOR, why);
         return nothing();

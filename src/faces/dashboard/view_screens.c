@@ -69,17 +69,31 @@ void draw_events(const struct kl_model *m, const struct kl_view *v, struct kl_gr
     draw_log(&m->events, v, g, HEADER_ROWS + 1, g->rows - HEADER_ROWS - FOOTER_ROWS - 1);
 }
 
+/* Which keys there are, and which one is chosen, matters more than the advice below them. */
+static int rows_for_keys(const struct kl_model *m, int rows)
+{
+    int least = m->in_doubt_count < 3 ? (int)m->in_doubt_count : 3;
+    int some = rows - 5 > least ? rows - 5 : least;
+
+    return some < rows ? some : rows;
+}
+
 void draw_in_doubt(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g)
 {
     int row = HEADER_ROWS;
-    int end = g->rows - FOOTER_ROWS;
+    int end = g->rows - FOOTER_ROWS, rows, below;
+    unsigned first = v->scroll;
 
     kl_grid_text(g, row, 1, g->cols - 2, KL_STYLE_STRONG,
                  "Keys in doubt: reserved for a board that has not proved that it holds them");
-    row += 2;
+    row += end - row > 3 ? 2 : 1;
     if (m->in_doubt_count == 0)
         kl_grid_text(g, row++, 3, g->cols - 4, KL_STYLE_PLAIN, "None.");
-    for (unsigned i = v->scroll; i < m->in_doubt_count && row < end - 5; i++, row++) {
+    rows = rows_for_keys(m, end - row);
+    if (rows > 0 && v->chosen >= first + (unsigned)rows)
+        first = v->chosen - (unsigned)rows + 1;
+    below = row + rows;
+    for (unsigned i = first; i < m->in_doubt_count && row < below; i++, row++) {
         char text[256], mac[18];
         bool chosen = i == v->chosen;
         kl_mac_format(&m->in_doubt[i].mac, mac);

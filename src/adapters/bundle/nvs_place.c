@@ -1,0 +1,87 @@
+/* nvs_place.c: which partition --deliver nvs writes to, and the memory for it. See nvs_load.h. */
+#include "keyline/nvs_load.h"
+
+#include <string.h>
+
+#include "keyline/secret.h"
+
+/* A partition that can be written; 0 = it can't, and `error`. */
+static uint32_t find(const struct kl_bundle *b, const char *label, uint32_t *offset,
+                     char error[KL_TEXT_MAX])
+{
+    uint32_t size = 0;
+    bool encrypted = false;
+
+    for (unsigned i = 0; i < b->nvs_count; i++) {
+        encrypted |= b->nvs[i].keys;
+        if (b->nvs[i].keys || strcmp(b->nvs[i].name, label) != 0)
+            continue;
+        *offset = b->nvs[i].offset;
+        size = b->nvs[i].size / KL_NVS_PAGE * KL_NVS_PAGE;
+    }
+    if (size == 0)
+        kl_format(error, KL_TEXT_MAX,
+                  "the partition table has no NVS partition %s: name it with --nvs-partition",
+                  label);
+    else if (encrypted)
+        kl_format(error, KL_TEXT_MAX,
+                  "the partition table has nvs_keys: this firmware encrypts its NVS, and keyline "
+                  "writes plain ones only");
+    else if (size < KL_NVS_SIZE_MIN)
+        kl_format(error, KL_TEXT_MAX, "the partition %s is smaller than the 0x3000 bytes of an NVS",
+                  label);
+    else
+        return size;
+    return 0;
+}
+
+/* Images that lie there would be written before the partition is read. */
+static bool is_flashed(const struct kl_bundle *b, uint32_t offset, uint32_t size)
+{
+    for (unsigned r = 0; r < b->region_count; r++)
+        if (b->region[r].offset < offset + size &&
+            offset < b->region[r].offset + b->region[r].image[0].raw_size)
+            return true;
+    return false;
+}
+
+struct kl_nvs_delivery *kl_nvs_delivery_new(const struct kl_bundle *bundle, const char *label,
+                                            const struct kl_nvs_schema *schema,
+                                            enum kl_nvs_policy policy, char error[KL_TEXT_MAX])
+{
+    uint32_t offset = 0, size = find(bundle, label, &offset, error);
+
+    if (size == 0)
+        return NULL;
+    if (is_flashed(bundle, offset, size)) {
+        kl_format(error, KL_TEXT_MAX,
+                  "the images write to the partition %s themselves: leave that image out", label);
+        return NULL;
+    }
+    struct kl_nvs_delivery *d = kl_secret_alloc(sizeof *d);
+    struct kl_nvs_room *rooms = kl_secret_alloc(KL_SLOTS_MAX * sizeof *rooms);
+    uint8_t *bytes = kl_secret_alloc((size_t)KL_SLOTS_MAX * 2 * size);
+    if (!d || !rooms || !bytes) {
+        kl_secret_free(bytes, (size_t)KL_SLOTS_MAX * 2 * size);
+        kl_secret_free(rooms, KL_SLOTS_MAX * sizeof *rooms);
+        kl_secret_free(d, sizeof *d);
+        kl_copy(error, KL_TEXT_MAX, "out of memory");
+        return NULL;
+    }
+    *d = (struct kl_nvs_delivery){
+        .schema = schema, .offset = offset, .size = size, .policy = policy, .room = rooms};
+    for (unsigned i = 0; i < KL_SLOTS_MAX; i++) {
+        rooms[i].old = bytes + (size_t)2 * i * size;
+        rooms[i].image = rooms[i].old + size;
+    }
+    return d;
+}
+
+void kl_nvs_delivery_free(struct kl_nvs_delivery *d)
+{
+    if (!d)
+        return;
+    kl_secret_free(d->room[0].old, (size_t)KL_SLOTS_MAX * 2 * d->size);
+    kl_secret_free(d->room, KL_SLOTS_MAX * sizeof d->room[0]);
+    kl_secret_free(d, sizeof *d);
+}

@@ -1,0 +1,87 @@
+/* nvs_plan.c: schema, partition and rows for --deliver nvs. See nvs_plan.h. */
+#include "nvs_plan.h"
+
+#include "cli_nvs.h"
+
+enum {
+    NAMED_MAX = 20, /* rows that are told one by one */
+};
+
+struct rows {
+    const struct nvs_plan *plan;
+    const char *csv;
+    void (*complain)(void *ctx, const char *text);
+    void *ctx;
+    uint32_t misfits;
+};
+
+/* Rows that can't be keys at all are the store's to tell. */
+static bool look(void *ctx, const struct kl_nvs_row *row)
+{
+    struct rows *r = ctx;
+    struct kl_nvs_misfit why;
+    char text[KL_TEXT_MAX];
+
+    if (!row->key || row->marked || kl_nvs_schema_fits(r->plan->schema, row->key, &why))
+        return true;
+    if (++r->misfits > NAMED_MAX)
+        return true;
+    nvs_say_misfit(r->plan->schema, r->csv, row->line, &why, text);
+    r->complain(r->ctx, text);
+    return true;
+}
+
+static bool check_rows(const struct nvs_plan *plan, const char *csv,
+                       void (*complain)(void *ctx, const char *text), void *ctx)
+{
+    struct rows r = {.plan = plan, .csv = csv, .complain = complain, .ctx = ctx};
+    char text[KL_TEXT_MAX];
+
+    if (!kl_nvs_rows(csv, look, &r, text)) {
+        complain(ctx, text);
+        return false;
+    }
+    if (r.misfits > NAMED_MAX) {
+        kl_format(text, sizeof text, "%u more rows that can't be written",
+                  (unsigned)(r.misfits - NAMED_MAX));
+        complain(ctx, text);
+    }
+    return r.misfits == 0;
+}
+
+bool nvs_plan_make(struct nvs_plan *plan, const struct station_args *a, const struct kl_bundle *b,
+                   void (*complain)(void *ctx, const char *text), void *ctx)
+{
+    char error[KL_TEXT_MAX];
+
+    *plan = (struct nvs_plan){.schema = NULL};
+    if (a->deliver == 0)
+        return true;
+    if (a->secured == 1) {
+        complain(ctx,
+                 "--secured handover does not go with --deliver nvs: the loader of a locked board "
+                 "can't be trusted with its NVS");
+        return false;
+    }
+    plan->schema = kl_nvs_schema_load(a->csv, a->nvs_schema, error);
+    if (plan->schema)
+        plan->delivery = kl_nvs_delivery_new(b, a->nvs_partition, plan->schema,
+                                             (enum kl_nvs_policy)a->nvs, error);
+    if (!plan->delivery) {
+        complain(ctx, error);
+        nvs_plan_free(plan);
+        return false;
+    }
+    if (check_rows(plan, a->csv, complain, ctx))
+        return true;
+    nvs_plan_free(plan);
+    return false;
+}
+
+void nvs_plan_free(struct nvs_plan *plan)
+{
+    kl_nvs_delivery_free(plan->delivery);
+    if (plan->schema)
+        kl_nvs_schema_free(plan->schema);
+    *plan = (struct nvs_plan){.schema = NULL};
+}
