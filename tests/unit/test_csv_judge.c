@@ -112,6 +112,12 @@ static void headers_are_found(void **state)
          "header@3,0*1"},
         /* In words that no list has, but above columns that are all alike. */
         {"Pruefling,K_A\na1," K1 "\na2," K2 "\na3," K3 "\n", "header@1,0*1"},
+        /* No digit in the first row, and digits in every field of all others. */
+        {"Nr.,PIN\n1,4711\n2,0815\n3,2345\n", "header@1,0*1"},
+        {"Stk,Wert\nS1,a1\nS2,b2\nS3,c3\n", "header@1,0*1"},
+        {"anna,kiwi\nS1,a1\nS2,b2\n", ""},         /* too few to tell */
+        {"anna,kiwi\nS1,a1\nbob,b2\nS3,c3\n", ""}, /* others are words too */
+        {"S0,kiwi\nS1,a1\nS2,b2\nS3,c3\n", ""},
     };
 
     (void)state;

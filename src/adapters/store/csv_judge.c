@@ -57,7 +57,8 @@ struct candidate {
 };
 
 struct kl_csv_judge {
-    uint32_t rows; /* without those that are told from their looks alone */
+    uint32_t rows;  /* without those that are told from their looks alone */
+    uint32_t wordy; /* of these, without the first: with a field that has no digit */
     uint32_t shapes[STAGES][KL_FIELDS_MAX + 1]; /* rows by their fields; [1]: with an empty tail */
     uint32_t shape_line[STAGES][KL_FIELDS_MAX + 1];
     struct candidate header[HEADERS_MAX];
@@ -328,6 +329,15 @@ static bool look_at_fields(struct kl_csv_judge *j, const struct kl_csv_row_text 
     return true;
 }
 
+static bool has_digits(const struct row_look *l)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < l->fields; i++)
+        n += l->digit[i];
+    return n == l->fields;
+}
+
 bool kl_csv_judge_row(struct kl_csv_judge *j, const struct kl_csv_row_text *row)
 {
     bool tail = row->empty_tail > 0;
@@ -348,6 +358,8 @@ bool kl_csv_judge_row(struct kl_csv_judge *j, const struct kl_csv_row_text *row)
         return true;
     if (j->rows++ == 0)
         j->first = j->last;
+    else
+        j->wordy += !has_digits(&j->last);
     label = kl_csv_field(row, 0);
     if (label.size > 0 && label.data[0] == '#')
         count(&j->hash_mark, row->line);
@@ -469,8 +481,8 @@ static bool unlike_others(const struct kl_csv_judge *j, uint32_t fields)
 
 static void judge_headers(struct kl_csv_judge *j)
 {
-    uint32_t few = j->rows / 4 > 0 ? j->rows / 4 : 1;
-    bool odd = false;
+    uint32_t few = j->rows / 4 > 0 ? j->rows / 4 : 1, digits = 0;
+    bool odd;
 
     for (uint32_t i = 0; i < j->headers && j->headers <= HEADERS_MAX; i++) {
         const struct candidate *h = &j->header[i];
@@ -478,6 +490,9 @@ static void judge_headers(struct kl_csv_judge *j)
             (h->strict ? j->rows > 0 || j->headers == 1 : unlike_others(j, h->fields)))
             count(&j->found[KL_CSV_HEADER][0], h->line);
     }
+    for (unsigned i = 0; i < j->first.fields; i++)
+        digits += j->first.digit[i];
+    odd = j->first.fields > 1 && digits == 0 && j->rows >= 4 && j->wordy == 0;
     for (unsigned i = 0; i < j->first.fields; i++) {
         const struct column *c = &j->column[i];
         odd |= c->plain.count == 1 && c->plain.line[0] == j->first.line && !j->first.digit[i] &&
