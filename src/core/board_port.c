@@ -177,13 +177,17 @@ static void open_failed(struct kl_station *st, struct kl_board *b, enum kl_reaso
 static void returned(struct kl_station *st, struct kl_board *b)
 {
     KL_ASSERT(b->port.state == KL_PORT_OPEN && !kl_port_is_away(&b->port));
-    if (b->state == KL_ST_CONNECTING)
+    if (b->state == KL_ST_CONNECTING) {
         kl_board_begin(st, b, true);
-    else if (is_proved_same(b) && kl_state_is_live(b->state))
+    } else if (is_proved_same(b) && kl_state_is_live(b->state)) {
         kl_board_listen(st, b);
-    else if (kl_state_is_live(b->state)) /* not skipped meanwhile */
+        /* --deliver nvs: the key is recorded, and that reset started the program. */
+        if (b->state == KL_ST_BOOTING && b->custody.state == KL_CUSTODY_RECORDED)
+            kl_board_done(st, b);
+    } else if (kl_state_is_live(b->state)) { /* not skipped meanwhile */
         kl_board_identify_again(st, b,
                                 "the board left the bus and can't prove that it is the same");
+    }
 }
 
 static void usable(struct kl_station *st, struct kl_board *b)

@@ -175,10 +175,14 @@ def run(name, number, lines):
         shutil.rmtree(folder + "/" + name_here, ignore_errors=True)
         if os.path.lexists(folder + "/" + name_here):
             os.unlink(folder + "/" + name_here)
-    if any(">keys.csv" in line for line in lines):  # new keys: no ledger of others beside them
+    for_nvs = any("--deliver nvs" in line for line in lines)
+    if for_nvs or any(">keys.csv" in line for line in lines):  # new keys: no ledger of others beside them
         for name_here in os.listdir(folder):
             if name_here.startswith("keys.csv"):
                 os.unlink(folder + "/" + name_here)
+    if for_nvs:
+        with open(folder + "/keys.csv", "w") as file:
+            file.write("label,provision/key1:string,provision/done:u8=1\ndev-1,correct horse\ndev-2,battery staple\n")
     own, first, second = free_ports(3)
     script = as_script(lines).replace("127.0.0.1:4000", "127.0.0.1:%d" % first).replace("127.0.0.1:4001", "127.0.0.1:%d" % second)
     # Boards are served on one port after the other.

@@ -49,7 +49,9 @@ void options_unknown(const struct option_table *t, const char *name, size_t size
     for (size_t i = 0; i < t->count; i++) {
         const struct option *o = &t->row[i];
         unsigned d = o->type == OPT_HEADING ? 64 : distance(name, size, o->name);
-        if (d < best) {
+        /* Of names that are equally near, the one that begins in the same way. */
+        bool begins = size > 0 && nearest && o->name[0] == name[0] && nearest->name[0] != name[0];
+        if (d < best || (d == best && begins)) {
             best = d;
             nearest = o;
         }
