@@ -92,8 +92,7 @@ bool kl_csv_refused(const struct kl_csv_verdict *v, uint32_t accepted, char text
 /* "header, zeros": the kinds in it, each once. */
 void kl_csv_verdict_words(const struct kl_csv_verdict *v, char text[KL_TEXT_MAX]);
 
-/* ---- one file, blocking; it is only read ------------------------------------------------------
- */
+/* ---- one file, blocking; it is only read ---- */
 
 enum {
     KL_LINT_ROWS_MAX = 20 /* unfit rows that are named; all are counted */

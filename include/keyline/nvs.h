@@ -99,7 +99,7 @@ enum kl_nvs_verdict kl_nvs_check_name(struct kl_span name);
 /* Could `text` be stored so? Needs no image. */
 enum kl_nvs_verdict kl_nvs_check_value(enum kl_nvs_encoding e, struct kl_span text);
 
-/* ---- building -------------------------------------------------------------------------------- */
+/* ---- building ---- */
 
 struct kl_nvs_build {
     uint8_t *image;
@@ -132,8 +132,7 @@ enum kl_nvs_verdict kl_nvs_put_number(struct kl_nvs_build *b, const char *name,
 enum kl_nvs_verdict kl_nvs_put_bytes(struct kl_nvs_build *b, const char *name,
                                      enum kl_nvs_type type, const struct kl_nvs_source *source);
 
-/* ---- reading ----------------------------------------------------------------------------------
- */
+/* ---- reading ---- */
 
 /* What a partition's bytes are. X(NAME, "text") */
 #define KL_NVS_STATES(X)                                                                           \

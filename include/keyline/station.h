@@ -52,8 +52,7 @@ enum kl_state {
 };
 const char *kl_state_name(enum kl_state s);
 
-/* ---- what comes in ----------------------------------------------------------------------------
- */
+/* ---- what comes in ---- */
 
 enum kl_event_kind {
     KL_EV_TICK,      /* only the time */
@@ -148,8 +147,7 @@ struct kl_event {
     } u;
 };
 
-/* ---- what goes out ----------------------------------------------------------------------------
- */
+/* ---- what goes out ---- */
 
 enum kl_action_kind {
     KL_AC_OPEN, /* open the slot's port at u.baud */
@@ -182,8 +180,7 @@ struct kl_action {
     } u;
 };
 
-/* ---- what is told -----------------------------------------------------------------------------
- */
+/* ---- what is told ---- */
 
 enum kl_note_kind {
     KL_NOTE_PORT,     /* plugged, unplugged, opened, lost: text */
@@ -235,8 +232,7 @@ struct kl_note {
     const char *text;                          /* "" = none */
 };
 
-/* ---- what it looks like -----------------------------------------------------------------------
- */
+/* ---- what it looks like ---- */
 
 struct kl_slot_view {
     char name[KL_NAME_MAX], port[KL_PORT_MAX];
@@ -277,8 +273,7 @@ struct kl_in_doubt {
     struct kl_mac mac;
 };
 
-/* ---- the station ------------------------------------------------------------------------------
- */
+/* ---- the station ---- */
 
 struct kl_station_config {
     const struct kl_bundle *bundle; /* NULL: provision only, flash nothing */

@@ -112,8 +112,9 @@ void kl_store_free(struct kl_store *s);
 /* Who works on these keys; "" = nobody, as far as can be seen. Holds nothing. */
 void kl_store_holder(const char *csv, char text[KL_TEXT_MAX]);
 
-/* ---- the record -------------------------------------------------------------------------------
-   Blocking; not of a store that was started. Texts live until `each` returns; "" = none. */
+/* ---- the record ---- */
+
+/* Blocking; not of a store that was started. Texts live until `each` returns; "" = none. */
 
 struct kl_ledger_key {
     struct kl_fingerprint fingerprint;

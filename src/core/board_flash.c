@@ -110,8 +110,7 @@ static void flash_or_run(struct kl_station *st, struct kl_board *b)
     start_task(st, b, KL_ST_FLASHING, KL_LOADER_FLASH);
 }
 
-/* ---- boards that lock themselves --------------------------------------------------------------
- */
+/* ---- boards that lock themselves ---- */
 
 static void remember_flashed(struct kl_station *st, const struct kl_mac *mac)
 {

@@ -79,7 +79,7 @@ static bool matches(const char *line, const char *end, const char *pattern)
         line = after(line, end, pattern, part);
         pattern += part + (pattern[part] == '*');
     }
-    return line != NULL;
+    return line;
 }
 
 /* The line is the pattern's own, up to a stray byte, and not just one that holds it: bootloader and
@@ -166,10 +166,10 @@ static bool is_head(const char *line, const char *end)
 {
     const char *date = line;
 
-    while ((date = after_text(date, end, "ets ")) != NULL)
+    while ((date = after_text(date, end, "ets ")))
         if (is_date(date, end))
             return true;
-    return after_text(line, end, "ESP-ROM:esp") != NULL;
+    return after_text(line, end, "ESP-ROM:esp");
 }
 
 static bool read_number(const char *s, const char *end, unsigned base, unsigned *value)

@@ -23,7 +23,7 @@ static const struct kl_key *key_at_hand(const struct kl_console *c)
     return c->key && c->key->count > 0 ? c->key : NULL;
 }
 
-/* ---- what is told ----------------------------------------------------------------------------*/
+/* ---- what is told ---- */
 
 static char *add_told(struct kl_console *c)
 {
@@ -199,7 +199,7 @@ static void tell(struct kl_console *c, const struct kl_said *line)
     c->hides = all_hidden;
 }
 
-/* ---- what a line says of the board -----------------------------------------------------------*/
+/* ---- what a line says of the board ---- */
 
 /* "Provisioned" also where it is damaged or part of a sentence: hiding too much costs little. */
 static bool speaks_of_its_key(const struct kl_said *line)
@@ -274,7 +274,7 @@ static struct kl_said take_line(struct kl_console *c, kl_us now)
     return line;
 }
 
-/* ---- what is heard ---------------------------------------------------------------------------*/
+/* ---- what is heard ---- */
 
 static void forget_line(struct kl_console *c)
 {
@@ -313,7 +313,7 @@ size_t kl_console_take(struct kl_console *c, const uint8_t *data, size_t size, k
     return size;
 }
 
-/* ---- all of it -------------------------------------------------------------------------------*/
+/* ---- all of it ---- */
 
 void kl_console_init(struct kl_console *c, const struct kl_key *key, const struct kl_words *words)
 {

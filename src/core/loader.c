@@ -34,7 +34,7 @@ enum ldr_move ldr_go_to(struct kl_loader *l, const struct kl_loader_step *step)
 enum ldr_move ldr_call_plan(struct kl_loader *l, const struct kl_loader_step *plan,
                             const struct kl_loader_step *then)
 {
-    KL_ASSERT(l->walk.after == NULL);
+    KL_ASSERT(!l->walk.after);
     KL_ASSERT(leads_to(l->walk.step, then));
     l->walk.after = then;
     return ldr_go_to(l, plan);

@@ -110,8 +110,7 @@ struct kl_loader_setup {
     bool take_secured;
 };
 
-/* ---- the parts of struct kl_loader
- * -------------------------------------------------------------*/
+/* ---- the parts of struct kl_loader ---- */
 
 struct kl_loader_step;
 struct kl_reset_step;
@@ -349,8 +348,7 @@ struct kl_loader {
     struct kl_loader_wire wire;
 };
 
-/* ---- what the board calls
- * ----------------------------------------------------------------------*/
+/* ---- what the board calls ---- */
 
 void kl_loader_init(struct kl_loader *l, const struct kl_loader_setup *setup);
 /* `bundle` is needed for FLASH and VERIFY and must outlive them; NULL otherwise. */

@@ -40,7 +40,7 @@ static bool is_alnum(char c)
 
 static bool is_separator(char c)
 {
-    return (uint8_t)c <= ' ' || c == 0x7f || strchr(":-,._;|\\\"'[]{}()", c) != NULL;
+    return (uint8_t)c <= ' ' || c == 0x7f || strchr(":-,._;|\\\"'[]{}()", c);
 }
 
 static unsigned hex_value(char c)

@@ -101,7 +101,7 @@ static unsigned count_places(const struct kl_nvs_schema *s, struct kl_nvs_image 
 {
     unsigned there = 0;
 
-    *contradicts = own == NULL;
+    *contradicts = !own;
     for (unsigned i = 0; i < s->count; i++) {
         const struct kl_nvs_place *p = &s->place[i];
         struct kl_nvs_item item;

@@ -36,7 +36,7 @@ static void start_over(struct kl_pool *p)
 {
     for (uint32_t i = 0; i < p->count; i++) {
         struct kl_pool_key *k = &p->memory.key[i];
-        KL_ASSERT(k->label != NULL);
+        KL_ASSERT(k->label);
         k->label = keep_text(p, k->label);
         k->line = 0;
         k->marked = false;
@@ -63,7 +63,7 @@ static struct kl_pool_key *find_or_add(struct kl_pool *p, const struct kl_finger
 
 static void name_key(struct kl_pool *p, struct kl_pool_key *k, const char *label)
 {
-    KL_ASSERT(label != NULL);
+    KL_ASSERT(label);
     if (strcmp(k->label, label) != 0)
         k->label = keep_text(p, label);
     k->label_hash = kl_pool_fold(kl_hash(label, strlen(label)));

@@ -127,8 +127,7 @@ static bool is_frame(struct kl_span before)
 {
     struct kl_span s = trimmed(before);
 
-    return s.size > 0 && before.size <= FRAME_MAX &&
-           memchr(":>])|=-#", s.data[s.size - 1], 8) != NULL;
+    return s.size > 0 && before.size <= FRAME_MAX && memchr(":>])|=-#", s.data[s.size - 1], 8);
 }
 
 static bool is_trail(struct kl_span after)

@@ -148,8 +148,7 @@ void kl_board_finished(struct kl_station *st, struct kl_board *b, enum kl_state 
     kl_check_keys_left(st);
 }
 
-/* ---- the end ----------------------------------------------------------------------------------
- */
+/* ---- the end ---- */
 
 static bool slot_has_ended(const struct kl_station *st, const struct kl_board *b)
 {
