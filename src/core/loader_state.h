@@ -233,7 +233,7 @@ struct kl_loader_stub {
 
 struct kl_loader_rate {
     uint32_t next;    /* the rate that was asked for, not yet proved */
-    uint32_t ceiling; /* the rate that is tried first from now on */
+    uint32_t ceiling; /* the highest rate to try from now on */
     uint8_t proofs, misses;
     bool rom_failed; /* the ROM failed at this rate; a stub may work */
 };
