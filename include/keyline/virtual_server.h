@@ -32,7 +32,7 @@ struct kl_vserver_config {
     uint16_t port;                /* of board 1; 0 = any free port for each */
     const enum kl_chip_id *chips; /* taken in turn */
     unsigned chip_count;
-    const char *const *firmware; /* taken in turn; none: what `board` says */
+    const char *const *firmware; /* taken in turn; if none, `board` says it */
     unsigned firmware_count;
     struct kl_mac mac;             /* of board 1, the next ones count up; unset = by chip */
     struct kl_vboard_config board; /* what all share: flash, pace, firmware, fields, seed */
@@ -58,7 +58,7 @@ struct kl_vserver *kl_vserver_create(uv_loop_t *loop, const struct kl_vserver_co
 void kl_vserver_close(struct kl_vserver *s, void (*closed)(void *ctx), void *ctx);
 
 uint16_t kl_vserver_port(const struct kl_vserver *s, unsigned board);
-/* The board in this place: plugged in, or the last one that was. */
+/* The board that is plugged in here, or was last. */
 struct kl_vboard *kl_vserver_board(const struct kl_vserver *s, unsigned board);
 enum kl_chip_id kl_vserver_chip(const struct kl_vserver *s, unsigned board);
 bool kl_vserver_plugged(const struct kl_vserver *s, unsigned board);

@@ -40,8 +40,8 @@ struct kl_said {
 struct kl_said kl_said_read(const char *line, size_t size, struct kl_said_frame frame,
                             const struct kl_words *words);
 
-/* SHA-256 of a value as it was read back, or the one that it spells ("sha256:" and 64 hex digits).
- */
+/* SHA-256 of a value as it was read back, or the one that it spells ("sha256:" and 64 hex
+   digits). */
 void kl_said_digest(struct kl_span value, kl_sha256_fn *sha256, uint8_t out[32]);
 
 /* The value without the quotes around it; the same if there are none. */

@@ -108,8 +108,8 @@ struct kl_action *kl_ask(struct kl_station *st, const struct kl_board *b, enum k
    or an operator's, which is copied. */
 void kl_ask_store(struct kl_station *st, struct kl_board *b, enum kl_store_op op, uint32_t key,
                   const char *reason);
-/* `b` = NULL: about the bench. NULL if a log line or progress found no room: then it is not told.
- */
+/* `b` = NULL: about the bench. NULL if a log line or progress found no room: then it is not
+   told. */
 struct kl_noted *kl_tell(struct kl_station *st, const struct kl_board *b, enum kl_note_kind kind);
 void kl_tell_text(struct kl_station *st, const struct kl_board *b, enum kl_note_kind kind,
                   const char *text);
