@@ -238,7 +238,7 @@ struct kl_slot_view {
     bool network, plugged;
     enum kl_state state;
     kl_us since;           /* when the state was entered */
-    kl_us retry_at;        /* FAILED: when it is tried again by itself; KL_NEVER */
+    kl_us retry_at;        /* FAILED: when the next automatic try is due; KL_NEVER */
     struct kl_fault fault; /* FAILED, or why it waits */
     struct kl_identity identity;
     struct kl_loader_progress progress;

@@ -2,9 +2,8 @@
  * store.h: where the pool's decisions become durable. A handful of simple operations; the pool
  * decides.
  *
- * A store has a list of keys, with their secrets, and a record of what became of each. The one kind
- * of today is a CSV with a ledger beside it (docs/ledger.md); only the store knows what it is made
- * of.
+ * A store has a list of keys, with their secrets, and a record of what became of each. Today's only
+ * kind is a CSV with a ledger beside it (docs/ledger.md); only the store knows what it is made of.
  *
  * Opening blocks: open before the loop runs. From kl_store_start on everything is asynchronous: one
  * worker job at a time takes all waiting requests, makes them durable in one commit, and answers on
@@ -142,7 +141,7 @@ struct kl_ledger_entry {
     bool already, acknowledged_only;
 };
 
-/* Nothing was ever recorded for these keys: the functions below find nothing then. */
+/* False: nothing was ever recorded for these keys, and the functions below find nothing. */
 bool kl_store_has_record(const struct kl_store *s);
 /* In the order of their first record. `each` returns false to stop. False if the record can't be
    read. */

@@ -1,9 +1,9 @@
 /*
  * vboard.h: a simulated ESP board: reset circuit, strict ROM loader, flasher stub, flash, firmware.
  *
- * Sans-I/O too: the RFC 2217 server drives it in real time, the simulation in virtual time, the
- * emulated USB adapters of tests/vm behind a real kernel driver. It is written from the protocol
- * reference and the recorded answers of real ROMs, never from what keyline's own loader sends.
+ * Sans-I/O too: the RFC 2217 server drives it in real time, the simulation in virtual time, the USB
+ * adapters of tests/vm behind a real kernel driver. It is written from the protocol reference and
+ * the recorded answers of real ROMs, never from what keyline's own loader sends.
  */
 #ifndef KEYLINE_VBOARD_H
 #define KEYLINE_VBOARD_H

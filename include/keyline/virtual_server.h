@@ -42,10 +42,11 @@ struct kl_vserver_config {
     unsigned fault_count;
     bool faults_stay;
     const char *state; /* folder for durable state, created if missing; NULL = none */
-    /* A board that holds a key and has been in its program for `replace_after` is taken away, and a
-       fresh one (blank, next MAC) is plugged in `replace_gap` later; 0 = stays. */
+    /* The server takes away a board that holds a key and has been in its program for
+       `replace_after`, and plugs in a fresh one (blank, next MAC) `replace_gap` later; 0 =
+       stays. */
     kl_us replace_after, replace_gap;
-    kl_us replug_after; /* a board that a fault unplugged comes back after this; 0 = stays away */
+    kl_us replug_after; /* a board that a fault unplugged returns after this; 0 = stays away */
     void (*event)(void *ctx, unsigned board, enum kl_vserver_event_kind kind); /* may be NULL */
     void *ctx;
 };

@@ -9,8 +9,7 @@
  *   recording   that is made durable
  *   booting     the board is started; only then it is done
  *
- * Before `sending` the partition is read once more: only the loader that has answered so far
- * answers again.
+ * Before `sending` the partition is read once more: only the loader that we talked with can answer.
  */
 #include "station_state.h"
 

@@ -38,7 +38,7 @@ enum kl_handover_event_kind {
     KL_HO_HOLDS_BARE, /* it says Provisioned and prints no fields */
     KL_HO_ERROR,   /* our line was refused twice, and the board asks again: kl_console_refusal() */
     KL_HO_TROUBLE, /* boot text names a fault: `reason`; see kl_console_detail() */
-    KL_HO_TIMEOUT, /* nothing of what was waited for came in time; see kl_handover_phase */
+    KL_HO_TIMEOUT, /* nothing that it waited for came in time; see kl_handover_phase */
 };
 
 /* The first value of a read-back: the label, if the firmware keeps to the order. It may just as

@@ -185,7 +185,7 @@ bool ldr_took_last_sync_reply(struct kl_loader *l, const uint8_t *frame, size_t 
 
 /* ---- questions that several files ask ---- */
 
-/* A register that IDENTIFY read; 0 if it did not read that one. */
+/* The value of a register that IDENTIFY read; 0 if it did not read that one. */
 uint32_t ldr_reg_value(const struct kl_loader *l, uint32_t address);
 bool ldr_is_rom(const struct kl_loader *l);
 /* Megabytes of 10^6 bytes, as in the table of time-outs (3.1). */
@@ -226,7 +226,7 @@ void ldr_aside_failed(struct kl_loader *l, const char *why);
 kl_us ldr_aside_time(const struct kl_loader *l);
 /* The rate to begin with, from what worked here before. */
 uint32_t ldr_first_ceiling(const struct kl_loader_setup *setup);
-/* Is there a higher rate to be tried with the loader that runs? */
+/* Is there a higher rate to try with the loader that runs? */
 bool ldr_wants_rate(const struct kl_loader *l);
 /* The registers that have to be read before the rate is changed: n from 0, 0 = there is none. */
 enum {

@@ -189,7 +189,7 @@ struct kl_loader_connect {
     uint8_t attempt, sync_try, sync_replies;
     bool connected;
     bool looks_like_stub; /* all replies to SYNC so far */
-    bool resets;          /* the chip's banner was heard: these lines do reset it */
+    bool resets;          /* we heard the chip's banner: these lines do reset it */
     bool saw_download, saw_program, saw_other;
 };
 
@@ -225,7 +225,7 @@ struct kl_loader_identify {
 struct kl_loader_stub {
     const struct kl_stub *image;
     bool failed;  /* the stub did not start, or died: the ROM alone from now on */
-    bool hailed;  /* it was called at the first rate, because it was silent at the ROM's */
+    bool hailed;  /* we called it at the first rate, because it was silent at the ROM's */
     uint8_t part; /* 0 text, 1 data */
     uint8_t restarts, failures;
     uint8_t power_stage; /* of the flash's supply, before the stub */
@@ -247,7 +247,7 @@ struct kl_loader_spi {
 
 /* Blocks of the stub's upload or of a region. */
 struct kl_loader_stream {
-    uint32_t sequence, sent; /* blocks and bytes that were taken */
+    uint32_t sequence, sent; /* blocks and bytes that the loader took */
     uint32_t block_size;     /* as announced */
     uint32_t block_len;      /* of the block under way */
     bool packed;
@@ -272,7 +272,7 @@ struct kl_loader_diff {
     uint32_t looked, written; /* sectors so far */
 };
 
-/* A question that was asked while a stream goes on: MD5 of a part that is written. */
+/* A question that the loader asked amid a stream: MD5 of a part that is written. */
 struct kl_loader_aside {
     bool out;    /* its answer is due before the next block's answer */
     bool off;    /* a question led to trouble: ask no more */

@@ -22,7 +22,7 @@ enum {
 struct kl_actions {
     struct kl_action item[ACTIONS_MAX];
     unsigned head, count;
-    unsigned rotor;                /* board whose link is asked next */
+    unsigned rotor;                /* the board whose link is next to be asked */
     uint32_t request;              /* the last id of a request to the store about no board */
     char release_why[KL_TEXT_MAX]; /* an operator's reason, until it is pulled */
 };
