@@ -50,8 +50,8 @@ void kl_mac_format(const struct kl_mac *mac, char out[18]);
 /* Reads the same, in either case; false if `text` is anything else. */
 bool kl_mac_parse(const char *text, struct kl_mac *mac);
 
-/* An IEEE EUI-64, as chips with an 802.15.4 radio have one beside their MAC. All zero means "none".
- */
+/* An IEEE EUI-64, as chips with an 802.15.4 radio have one beside their MAC. All zero means
+   "none". */
 struct kl_eui64 {
     uint8_t b[8];
 };
@@ -69,8 +69,8 @@ size_t kl_format(char *out, size_t size, const char *format, ...)
 size_t kl_vformat(char *out, size_t size, const char *format, va_list args)
     __attribute__((format(printf, 3, 0)));
 
-/* FNV-1a of 64 bits: for tables, and to tell whether something changed. It proves nothing: what
-   must not be forged has its SHA-256. kl_hash_more() goes on where another hash ended. */
+/* FNV-1a of 64 bits: for tables, and to tell whether something changed. It proves nothing: where
+   nobody may forge, use SHA-256. kl_hash_more() goes on where another hash ended. */
 #define KL_HASH_START 0xcbf29ce484222325u
 uint64_t kl_hash_more(uint64_t hash, const void *data, size_t size);
 uint64_t kl_hash(const void *data, size_t size);
@@ -82,14 +82,15 @@ void kl_wipe(void *data, size_t size);
 typedef void kl_sha256_fn(const void *data, size_t size, uint8_t out[32]);
 
 /*
- * A broken caller, never bad input: checked in release builds too. Stopping at any instant is safe
- * (docs/custody.md), going on with a broken invariant is not.
+ * Fails only for a broken caller, never for bad input. Release builds check it too. Stopping at any
+ * instant is safe (docs/custody.md); going on with a broken invariant is not.
  */
 #define KL_ASSERT(condition)                                                                       \
     ((condition) ? (void)0 : kl_assert_failed(#condition, __FILE__, __LINE__))
 
 _Noreturn void kl_assert_failed(const char *condition, const char *file, int line);
-/* What to do with the text before the program ends; set once by main. The default does nothing. */
+/* Called with the failed condition before the program ends; main sets it once. The default does
+   nothing. */
 extern void (*kl_assert_report)(const char *condition, const char *file, int line);
 
 #endif

@@ -1,5 +1,5 @@
-/* buffer.h: bytes that wait to be written somewhere; grows as it must, ends the program if it
- * can't. */
+/* buffer.h: bytes that wait to be written somewhere. The buffer grows as it must, and ends the
+   program if it can't. */
 #ifndef KEYLINE_BUFFER_H
 #define KEYLINE_BUFFER_H
 

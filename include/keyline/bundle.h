@@ -10,7 +10,7 @@
 
 enum {
     KL_PACK_STEP = 1024, /* resolution of kl_image.inflated_at, in packed bytes */
-    KL_HEAD = 4096,      /* what is compared first: builds differ in their descriptor already */
+    KL_HEAD = 4096, /* bytes that the loader compares first: builds differ in their descriptor */
     KL_NVS_PARTITIONS_MAX = 8,
     KL_FLASH_SIZES = 10, /* 256 KB << n for n = 0 … 9 (128 MB) */
 };
@@ -33,7 +33,7 @@ struct kl_image {
 struct kl_region {
     char name[32];      /* "bootloader", "partition table", "firmware", a file's name */
     uint32_t offset;    /* flash address, a multiple of 0x1000 */
-    bool keep_if_keyed; /* NVS: left alone on a board that holds a key (kl_bundle_for_keyed) */
+    bool keep_if_keyed; /* NVS: not flashed on a board that holds a key (kl_bundle_for_keyed) */
     /* The bootloader's header names the flash size, so it has one image per size (index n: the
        flash is 256 KB << n); every other region has the same image in each place. Sizes that the
        chip's header can't name hold the unpatched image. */
@@ -47,7 +47,7 @@ struct kl_bundle {
     uint32_t flash_end;                      /* first byte past the last partition or image */
     uint16_t rev_min, rev_max;     /* chip revision, major * 100 + minor; max 0xFFFF = any */
     uint32_t nvs_offset, nvs_size; /* 0, 0 if the partition table names none */
-    unsigned nvs_count;            /* all that it names, and encrypted ones' keys */
+    unsigned nvs_count; /* all that the table names, and the nvs_keys of encrypted ones */
     struct {
         char name[17];
         bool keys; /* nvs_keys */
@@ -66,8 +66,8 @@ struct kl_bundle {
 /* The image of region `r` for a flash of `flash_size` bytes (rounded down to a power of two). */
 const struct kl_image *kl_bundle_image(const struct kl_bundle *b, unsigned r, uint32_t flash_size);
 
-/* What a board that holds a key already gets of `b`: all but what would overwrite that key, unless
-   all of its flash is erased anyway. The images stay b's. */
+/* The part of `b` for a board that already holds a key: all but what would overwrite that key,
+   unless all of the flash is erased anyway. The images stay b's. */
 void kl_bundle_for_keyed(const struct kl_bundle *b, struct kl_bundle *out);
 
 /* A flasher stub as the JSON file gives it (docs/esp-serial-protocol.md 8.1), decoded. */

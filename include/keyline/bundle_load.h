@@ -12,7 +12,7 @@
 enum {
     KL_IMAGES_MAX = 64, /* files in a bundle */
     KL_BUNDLE_PROBLEMS_MAX = 32,
-    KL_BUNDLE_LINE_MAX = 2048, /* it holds paths, and what to type instead */
+    KL_BUNDLE_LINE_MAX = 2048, /* a line holds paths, and what to type instead */
 };
 
 struct kl_bundle_options {
@@ -32,13 +32,13 @@ struct kl_bundle_report {
     char problem[KL_BUNDLE_PROBLEMS_MAX][KL_BUNDLE_LINE_MAX];
     unsigned warning_count;
     char warning[KL_BUNDLE_PROBLEMS_MAX][KL_BUNDLE_LINE_MAX];
-    unsigned found_count; /* what was taken, for what, and why */
+    unsigned found_count; /* lines that say which file was taken, for what, and why */
     char found[KL_BUNDLE_PROBLEMS_MAX][KL_BUNDLE_LINE_MAX];
-    unsigned left_out_count; /* what lies beside it and is not flashed */
+    unsigned left_out_count; /* lines about files beside it that are not flashed */
     char left_out[KL_BUNDLE_PROBLEMS_MAX][KL_BUNDLE_LINE_MAX];
 };
 
-/* NULL if there is any problem; all that are found are in the report. Free with kl_bundle_free. */
+/* NULL if there is any problem; the report holds all that were found. Free with kl_bundle_free. */
 struct kl_bundle *kl_bundle_load(const struct kl_bundle_options *options,
                                  struct kl_bundle_report *report);
 void kl_bundle_free(struct kl_bundle *b);

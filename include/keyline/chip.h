@@ -50,7 +50,7 @@ struct kl_chip_console {
 /* The watchdogs that outlive a reset over USB-Serial/JTAG (4.5). */
 struct kl_chip_watchdogs {
     uint32_t config0, wprotect; /* 0 = none; CONFIG1 follows CONFIG0 */
-    bool resets;                /* it may be used to reset the chip */
+    bool resets;                /* keyline may use it to reset the chip */
     uint32_t swd_conf, swd_wprotect, swd_key;
     uint8_t swd_auto_feed_bit;
 };

@@ -2,9 +2,9 @@
  * csv.h: reads CSV as a stream and says where each row lies in the file, byte for byte, so that a
  * mark can be put in without touching anything else.
  *
- * Pure: bytes in, rows out; no file is opened here. Taken as they come: RFC 4180 quotes with
- * commas, quotes and line ends inside them; LF, CRLF, CR and any mixture; a UTF-8 byte order mark;
- * a missing last line end; blanks around fields; empty lines.
+ * Pure: bytes in, rows out; no file is opened here. It accepts RFC 4180 quotes with commas, quotes
+ * and line ends inside them; LF, CRLF, CR and any mixture; a UTF-8 byte order mark; a missing last
+ * line end; blanks around fields; empty lines.
  *
  *     feed -> row_ready -> look at row -> feed the rest …  -> end -> row_ready?
  */
@@ -28,7 +28,7 @@ enum kl_csv_error {
 
 struct kl_csv_row_text {
     uint64_t start;      /* offset of its first byte in the file */
-    uint64_t size;       /* bytes up to its line end: here the mark goes */
+    uint64_t size;       /* bytes up to its line end: the mark goes there */
     uint32_t line;       /* where it begins, from 1 */
     uint32_t fields;     /* the key's fields: without empty ones at the end, and the mark */
     uint32_t empty_tail; /* empty fields between the last one and mark or line end */
@@ -50,14 +50,14 @@ struct kl_csv {
     uint8_t bom;      /* bytes of a byte order mark seen at the start */
     bool after_cr;    /* a line feed now belongs to the line end before it */
     bool quoted;      /* the field that is being read */
-    bool any;         /* the row has anything but blanks */
+    bool any;         /* the row has something besides blanks */
     uint32_t index;   /* of the field that is being read */
     uint32_t marks;   /* marks since the last field that is neither empty nor a mark */
     uint32_t mark_at; /* index of the first of them */
     size_t base;      /* where the field's value begins in row.value */
     size_t length;    /* its bytes so far, also those that did not fit */
     size_t solid;     /* its bytes without the blanks at the end */
-    size_t like_mark; /* of its first bytes, how many are the mark's */
+    size_t like_mark; /* how many of its first bytes equal the mark's */
     size_t high;      /* bytes of row.value that were written */
     uint32_t quote_line;
 };
@@ -80,7 +80,7 @@ enum kl_csv_unfit {
 #undef X
 };
 const char *kl_csv_unfit_text(enum kl_csv_unfit why);
-/* What keeps this row from being a key; NOTHING if it is one as far as can be seen alone. */
+/* What keeps this row from being a key; NOTHING if the row alone shows no reason. */
 enum kl_csv_unfit kl_csv_unfit(const struct kl_csv_row_text *row);
 
 void kl_csv_begin(struct kl_csv *c);

@@ -10,7 +10,7 @@
 
 enum kl_verdict {
     KL_FINE,
-    KL_UNKNOWN, /* could not be looked at: text says why */
+    KL_UNKNOWN, /* could not be checked: text says why */
     KL_NOTE,    /* good to know */
     KL_TROUBLE, /* the bench won't work well */
 };

@@ -33,7 +33,7 @@ struct kl_efuse_facts {
     struct {
         uint8_t crypt_count; /* the bits as they are */
         bool encrypted;
-        bool release_mode; /* can't be switched off: all its bits are set, or protected */
+        bool release_mode; /* encryption stays on: all its bits are set, or protected */
     } flash;
     struct {
         bool secure, secure_v1;
@@ -45,7 +45,7 @@ struct kl_efuse_facts {
     struct {
         bool off;                /* no download mode at all */
         bool secure;             /* a few commands only: no MAC, no registers */
-        bool manual_encrypt_off; /* it does not encrypt what it writes */
+        bool manual_encrypt_off; /* download mode does not encrypt what it writes */
         bool usb_serial_off;
     } download;
     unsigned key_count; /* 0: not known, or the chip has no purposes */

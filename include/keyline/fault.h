@@ -14,11 +14,11 @@
 #include "keyline/base.h"
 
 enum kl_policy {
-    KL_POLICY_STOP,      /* a person has to do something: no retry by itself */
+    KL_POLICY_STOP,      /* a person has to do something: no automatic retry */
     KL_POLICY_RECONNECT, /* try again from the start, next reset sequence */
     KL_POLICY_SLOWER,    /* try again one baud rate lower */
     KL_POLICY_AGAIN,     /* try again unchanged */
-    KL_POLICY_WAIT,      /* not the board's fault: waits visibly until it clears */
+    KL_POLICY_WAIT, /* not the board's fault: the board waits, and shows it, until this clears */
 };
 
 /* clang-format off */
@@ -90,7 +90,7 @@ struct kl_fault_info {
     const char *text;
     const char *advice;
     enum kl_policy policy;
-    uint8_t retries; /* automatic ones, when --retries says nothing */
+    uint8_t retries; /* automatic retries, when --retries says nothing */
     kl_us back_off;  /* before the first; doubled each time */
 };
 

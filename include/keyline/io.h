@@ -1,9 +1,9 @@
 /*
  * io.h: what the core asks of the open link to one board, and what it hears back.
  *
- * Requests are done strictly in order. LINES and BAUD are answered by KL_EV_IO_DONE with the
- * request's id once the far end has them (RFC 2217: once it said so); a BAUD takes hold only after
- * everything written before has left. WRITE is not answered.
+ * Requests are done strictly in order. The link answers LINES and BAUD by KL_EV_IO_DONE with the
+ * request's id once the far end has them (RFC 2217: once it said so). A BAUD takes hold only after
+ * everything written before has left. WRITE gets no answer.
  */
 #ifndef KEYLINE_IO_H
 #define KEYLINE_IO_H

@@ -1,8 +1,8 @@
 /*
  * key.h: one key, with its secrets, and its public fingerprint.
  *
- * A struct kl_key is secret: it has one owner at a time and is wiped when done with. What may be
- * kept, shown and compared is the label and the fingerprint.
+ * A struct kl_key is secret: it has one owner at a time, who wipes it in the end. Only the label
+ * and the fingerprint may be kept, shown and compared.
  */
 #ifndef KEYLINE_KEY_H
 #define KEYLINE_KEY_H
@@ -39,11 +39,11 @@ bool kl_key_build(struct kl_key *key, const struct kl_span *fields, unsigned cou
 /*
  * The fingerprint is the first 16 bytes of SHA-256 over the SHA-256 digests of the fields behind
  * the label, one after the other. So a board that reads back digests instead of fields gives the
- * same one. `digests`: of all fields, the label's too.
+ * same fingerprint. `digests`: of all fields, the label's too.
  */
 void kl_fingerprint_of_digests(struct kl_fingerprint *out, const uint8_t (*digests)[32],
                                unsigned count, kl_sha256_fn *sha256);
-/* As ledgers of the first format have it: the label's digest is the first of them. */
+/* The fingerprint in ledgers of the first format: the label's digest comes first. */
 void kl_fingerprint_with_label(struct kl_fingerprint *out, const uint8_t (*digests)[32],
                                unsigned count, kl_sha256_fn *sha256);
 /* Of every field's value, the label's too. */

@@ -2,10 +2,10 @@
  * link.h: the open byte stream to one board. Two families stand behind one interface: serial
  * devices (libserialport) and network ports (RFC 2217, raw TCP).
  *
- * Everything happens on one libuv loop; opening and closing serial devices is done by workers. A
- * link never blocks the loop and never calls back from inside one of its own functions. The program
- * ignores SIGPIPE, and gives libuv a worker for every link and some more (UV_THREADPOOL_SIZE,
- * docs/serial.md): closing a frozen adapter takes one for 20 s.
+ * Everything happens on one libuv loop; workers open and close serial devices. A link never blocks
+ * the loop and never calls back from inside one of its own functions. The program ignores SIGPIPE,
+ * and gives libuv a worker for every link and some more (UV_THREADPOOL_SIZE, docs/serial.md):
+ * closing a frozen adapter takes one for 20 s.
  */
 #ifndef KEYLINE_LINK_H
 #define KEYLINE_LINK_H
@@ -18,15 +18,15 @@
 struct kl_link;
 
 struct kl_link_events {
-    /* Once, after kl_link_open: the only callback if the result is not KL_OPEN_OK; the link then
-       still needs kl_link_close. */
+    /* Called once, after kl_link_open. If the result is not KL_OPEN_OK, no other callback follows
+       but closed; the link then still needs kl_link_close. */
     void (*opened)(void *ctx, enum kl_open_result result, const char *text);
     void (*rx)(void *ctx, const uint8_t *data, size_t size);
     /* A LINES or BAUD request is done, in order. ok = false: the adapter refused it. */
     void (*io_done)(void *ctx, uint32_t request, bool ok);
     /* The port vanished or the connection broke; nothing more comes but closed. */
     void (*lost)(void *ctx, const char *text);
-    /* Answer to kl_link_close, always comes; the link is freed after it returns. */
+    /* Answers kl_link_close, always; the link is freed after it returns. */
     void (*closed)(void *ctx);
 };
 

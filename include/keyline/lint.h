@@ -1,8 +1,8 @@
 /*
- * lint.h: what can be wrong with a list of keys, everything that is wrong with one CSV, and a copy
- * of it in which what can be mended is mended.
+ * lint.h: what can be wrong with a list of keys, everything that is wrong with one CSV, and a
+ * mended copy of it as far as it can be mended.
  *
- * Whatever a firmware could take is fine: a finding needs something that no key looks like, or one
+ * Whatever a firmware could take is fine. A finding needs something that no key looks like, or one
  * odd row among rows that are all alike. A finding has lines, columns and a kind; never a value.
  */
 #ifndef KEYLINE_LINT_H
@@ -85,15 +85,14 @@ struct kl_csv_verdict {
 
 /* "line 7, column 2: a spreadsheet's error, and 3 more lines" */
 void kl_csv_finding_text(const struct kl_csv_finding *f, char text[KL_TEXT_MAX]);
-/* What forbids to start: the first finding that `accepted` (bits 1 << kind) lacks, as a sentence
-   with the way out. False if there is none. */
+/* Writes what forbids a start: the first finding that `accepted` (bits 1 << kind) lacks, as a
+   sentence with the way out. False if nothing does. */
 bool kl_csv_refused(const struct kl_csv_verdict *v, uint32_t accepted, char text[KL_TEXT_MAX]);
 
 /* "header, zeros": the kinds in it, each once. */
 void kl_csv_verdict_words(const struct kl_csv_verdict *v, char text[KL_TEXT_MAX]);
 
-/* ---- one file, blocking; it is only read ------------------------------------------------------
- */
+/* ---- one file, blocking; it is only read ---- */
 
 enum {
     KL_LINT_ROWS_MAX = 20 /* unfit rows that are named; all are counted */
@@ -114,11 +113,10 @@ struct kl_csv_lint {
 bool kl_csv_lint(const char *path, bool header, struct kl_csv_lint *out, char error[KL_TEXT_MAX]);
 
 /*
- * Writes `to`, which must not exist: rows that are no keys are left out, characters that nobody
- * sees, spreadsheets' formulas and quotes are taken off, zeros that are missing in front are put
- * there; separators become commas and the encoding UTF-8. Marks, labels and the rows' order stay.
- * What can't be mended stays as it is: judge the new file. Mode 0600. False and `error`: there is
- * no new file.
+ * Writes `to`, which must not exist: it leaves out rows that are no keys, takes off invisible
+ * characters and spreadsheets' formulas and quotes, and puts back missing leading zeros. Separators
+ * become commas and the encoding UTF-8. Marks, labels and the rows' order stay. What can't be
+ * mended stays as it is: judge the new file. Mode 0600. False and `error`: there is no new file.
  */
 bool kl_csv_fix(const char *path, bool header, const char *to, char error[KL_TEXT_MAX]);
 

@@ -11,7 +11,7 @@
 struct kl_identity {
     enum kl_chip_id chip;
     struct kl_mac mac;     /* the base MAC: who it is */
-    struct kl_eui64 eui64; /* told beside it; proves nothing */
+    struct kl_eui64 eui64; /* shown beside the MAC; proves nothing */
     uint16_t revision;     /* major * 100 + minor */
     uint8_t package;
     uint8_t crystal_mhz;

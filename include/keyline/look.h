@@ -24,7 +24,7 @@ bool kl_look_next(struct kl_look *k, struct kl_io *out);
 kl_us kl_look_deadline(const struct kl_look *k); /* KL_NEVER once it is over */
 
 struct kl_look_result {
-    bool over;                    /* nothing more is asked of the link */
+    bool over;                    /* the look asks nothing more of the link */
     const struct kl_fault *fault; /* reason NONE: identity and words are valid */
     struct kl_identity identity;  /* MAC zero in secure download mode; no flash id, no size */
     struct kl_efuse_words words;

@@ -1,5 +1,5 @@
 /*
- * notify.h: what a service manager is told: ready, how the bench stands, still alive, stopping.
+ * notify.h: tells a service manager: ready, how the bench stands, still alive, stopping.
  *
  * One datagram each to the socket in $NOTIFY_SOCKET; nobody has to be there.
  */

@@ -7,9 +7,9 @@
  * entry holds a number, or begins a string or a piece of a blob whose bytes fill the entries
  * behind it.
  *
- * Builder and reader share no code but the constants here: the one is the proof of the other.
- * Nothing here allocates. An image holds secrets as soon as its values do: the caller keeps it in
- * secret memory and wipes it.
+ * Builder and reader share only the constants here, so that each proves the other. Nothing here
+ * allocates. An image holds secrets as soon as its values do: the caller keeps it in secret memory
+ * and wipes it.
  */
 #ifndef KEYLINE_NVS_H
 #define KEYLINE_NVS_H
@@ -94,18 +94,18 @@ enum kl_nvs_verdict {
 };
 const char *kl_nvs_verdict_text(enum kl_nvs_verdict v);
 
-/* Could this be the name of a key or a namespace? */
+/* Is this a valid name of a key or a namespace? */
 enum kl_nvs_verdict kl_nvs_check_name(struct kl_span name);
 /* Could `text` be stored so? Needs no image. */
 enum kl_nvs_verdict kl_nvs_check_value(enum kl_nvs_encoding e, struct kl_span text);
 
-/* ---- building -------------------------------------------------------------------------------- */
+/* ---- building ---- */
 
 struct kl_nvs_build {
     uint8_t *image;
-    uint32_t pages; /* that may be written to; the chip keeps one more free */
+    uint32_t pages; /* pages that the builder may fill; the chip keeps one more free */
     uint32_t page;  /* being filled */
-    unsigned entry; /* of it, the next free one */
+    unsigned entry; /* the next free entry of that page */
     uint8_t namespace_count;
     uint8_t namespace; /* of the values that follow; 0 = none yet */
 };
@@ -120,7 +120,7 @@ struct kl_nvs_source {
 /* Begins an image in `image`: `size` bytes, a multiple of KL_NVS_PAGE, at least KL_NVS_SIZE_MIN.
    After any verdict but OK the image is of no use. */
 void kl_nvs_begin(struct kl_nvs_build *b, uint8_t *image, uint32_t size);
-/* What is put from now on belongs to this namespace; it is added if it is new. */
+/* Values put from now on belong to this namespace; a new one is added. */
 enum kl_nvs_verdict kl_nvs_namespace(struct kl_nvs_build *b, const char *name);
 /* Adds a value that is written down as `text`. A namespace must have been named. */
 enum kl_nvs_verdict kl_nvs_put(struct kl_nvs_build *b, const char *name, enum kl_nvs_encoding e,
@@ -132,8 +132,7 @@ enum kl_nvs_verdict kl_nvs_put_number(struct kl_nvs_build *b, const char *name,
 enum kl_nvs_verdict kl_nvs_put_bytes(struct kl_nvs_build *b, const char *name,
                                      enum kl_nvs_type type, const struct kl_nvs_source *source);
 
-/* ---- reading ----------------------------------------------------------------------------------
- */
+/* ---- reading ---- */
 
 /* What a partition's bytes are. X(NAME, "text") */
 #define KL_NVS_STATES(X)                                                                           \
@@ -173,8 +172,8 @@ struct kl_nvs_walk {
 
 /* Looks at all of an image. SOUND: each item that counts is whole. */
 enum kl_nvs_state kl_nvs_look(struct kl_nvs_image image);
-/* The next item that counts: the newest of its name, with right checksums. Namespaces' own entries
-   and pieces of blobs are passed over. False after the last one. */
+/* The next item that counts: the newest of its name, with right checksums. It passes over
+   namespaces' own entries and pieces of blobs. False after the last one. */
 bool kl_nvs_next(struct kl_nvs_image image, struct kl_nvs_walk *walk, struct kl_nvs_item *out);
 /* The item `name` in the namespace `namespace`; false if there is none. */
 bool kl_nvs_find(struct kl_nvs_image image, const char *namespace, const char *name,

@@ -8,11 +8,11 @@
 #include "keyline/bundle.h"
 #include "keyline/nvs_schema.h"
 
-/* What is done with a partition that holds what is not keyline's. */
+/* What to do with a partition that holds what is not keyline's. */
 enum kl_nvs_policy {
     KL_NVS_REFUSE,
-    KL_NVS_REPLACE, /* the whole partition is written over, unknown keys too */
-    KL_NVS_MERGE,   /* it is kept beside the key's values */
+    KL_NVS_REPLACE, /* overwrite the whole partition, unknown keys too */
+    KL_NVS_MERGE,   /* keep it beside the key's values */
 };
 
 /* For one slot. */

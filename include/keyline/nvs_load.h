@@ -21,7 +21,7 @@ struct kl_nvs_schema *kl_nvs_schema_load(const char *csv, const char *file,
                                          char error[KL_TEXT_MAX]);
 void kl_nvs_schema_free(struct kl_nvs_schema *s); /* wipes it */
 
-/* A row behind the header. */
+/* A row after the header. */
 struct kl_nvs_row {
     uint32_t line;
     bool marked;

@@ -83,13 +83,13 @@ struct kl_nvs_misfit {
     unsigned place; /* index into the schema's places */
     enum kl_nvs_verdict verdict;
 };
-/* Could this key be written? False: see `why`. */
+/* Can this key be written? False: see `why`. */
 bool kl_nvs_schema_fits(const struct kl_nvs_schema *s, const struct kl_key *key,
                         struct kl_nvs_misfit *why);
 /* Writes a key's whole image; `size` bytes, as for kl_nvs_begin. False: see `why`. */
 bool kl_nvs_schema_build(const struct kl_nvs_schema *s, const struct kl_key *key, uint8_t *image,
                          uint32_t size, struct kl_nvs_misfit *why);
-/* The same, but what `old` holds beside the schema's places is kept. `old` must be sound, and other
+/* The same, but keeps what `old` holds beside the schema's places. `old` must be sound, and other
    memory than `image`. */
 bool kl_nvs_schema_merge(const struct kl_nvs_schema *s, const struct kl_key *key,
                          struct kl_nvs_image old, uint8_t *image, uint32_t size,

@@ -1,5 +1,5 @@
 /*
- * pool.h: all keys and what became of each; the only place that decides who gets which.
+ * pool.h: all keys and what became of each. Only the pool decides which board gets which key.
  *
  * Pure: the store does what the pool decided and says when it is durable. Promises 1 and 2 of
  * docs/custody.md live here. The caller owns all memory.
@@ -25,7 +25,7 @@ enum kl_key_trouble {
     KL_TROUBLE_COPY,     /* exact copy of an earlier row: counts as one key */
     KL_TROUBLE_CONFLICT, /* one label on two keys, or one key under two labels: stops the start */
     KL_TROUBLE_BAD_LINE, /* the firmware could not take it (length, characters, field count) */
-    KL_TROUBLE_FOREIGN,  /* marked Provisioned, but the ledger does not know by whom */
+    KL_TROUBLE_FOREIGN,  /* marked Provisioned, but the ledger does not know for which board */
     KL_TROUBLE_VANISHED, /* in the ledger, no longer in the CSV */
     KL_TROUBLE_CHANGED,  /* the ledger knows this label, or this secret in another spelling, with
                             other fields than the CSV has */
@@ -111,11 +111,11 @@ struct kl_pool {
 /*
  * Reconciles CSV and ledger into an empty pool (all zero), or into a running one whose CSV changed:
  * a key is spent if either says so. Keys keep their index and their state; live reservations are
- * never touched. A key that the ledger no longer has is not made free by that.
+ * never touched. A key does not become free because the ledger no longer has it.
  *
- * `memory` must hold what kl_pool_size_of says, and is another than before: keys and labels are
- * copied over, so the old one must stay valid until this returns. Rows and ledger are one snapshot,
- * taken after every answer of the store that the pool was told; nothing of them is kept.
+ * `memory` must be new and as large as kl_pool_size_of says. The pool copies keys and labels over,
+ * so the old memory must stay valid until this returns. Rows and ledger are one snapshot, taken
+ * after every answer of the store that the pool was told. The pool keeps nothing of them.
  */
 struct kl_pool_size kl_pool_size_of(const struct kl_pool *p, const struct kl_pool_row *rows,
                                     uint32_t row_count, const struct kl_ledger_row *ledger,
@@ -131,16 +131,15 @@ enum kl_pool_answer {
     KL_POOL_CONFLICT, /* this MAC's own key changed or vanished, or another board may hold it */
     KL_POOL_BUSY,     /* this MAC's key is on its way in the store: wait, then ask again */
 };
-/* The board with this MAC asks. Its own key comes back, whatever its state; a new one only if it
-   never had one. */
+/* The board with this MAC asks. It gets its own key again, whatever that key's state, and a new one
+   only if it never had one. */
 enum kl_pool_answer kl_pool_ask(struct kl_pool *p, const struct kl_mac *mac, uint32_t *key);
 
 /* Why the key with this label, in full, can't become this MAC's; NULL = it can: *key, which is
- * FREE.
- */
+   FREE. */
 const char *kl_pool_unbindable(const struct kl_pool *p, const struct kl_mac *mac, const char *label,
                                uint32_t *key);
-/* That key and no other for this MAC: FREE -> RESERVING, bound; KL_OP_RESERVE it. */
+/* Gives this MAC that key and no other: FREE -> RESERVING, bound; KL_OP_RESERVE it. */
 void kl_pool_bind(struct kl_pool *p, const struct kl_mac *mac, uint32_t key);
 
 enum kl_pool_claim {
@@ -155,8 +154,8 @@ enum kl_pool_claim {
 enum kl_pool_claim kl_pool_claim(struct kl_pool *p, const struct kl_mac *mac,
                                  const struct kl_fingerprint *fp, uint32_t *key);
 
-/* Completions and turns, each legal only from the states named; anything else is an assertion.
-   `durable` is false when nothing was made durable. */
+/* State changes, each legal only from the states named; anything else fails an assertion. `durable`
+   is false when nothing was made durable. */
 void kl_pool_reserved(struct kl_pool *p, uint32_t key,
                       bool durable); /* RESERVING -> RESERVED/FREE */
 /* RESERVED or PROVISIONED: the first byte is about to leave. False: another tool or another board
@@ -172,11 +171,11 @@ void kl_pool_recorded(struct kl_pool *p, uint32_t key,
 /* The store refused: what is durable says otherwise. RESERVING, RELEASING, RECORDING -> BLOCKED
    until the next load settles it. */
 void kl_pool_refused(struct kl_pool *p, uint32_t key);
-/* The board of this key left its slot or was given up: what is reserved is in doubt from now on.
-   Legal in every state; asking or claiming makes it live again. */
+/* The board of this key left its slot or was given up: a reserved key is in doubt from now on.
+   Legal in every state; asking or claiming makes the key live again. */
 void kl_pool_leave(struct kl_pool *p, uint32_t key);
-/* An operator releases it, with a reason that the ledger keeps: any reserved key that is not live,
-   also one that was sent. -> RELEASING; durable, it is free if it is in the CSV, else gone. */
+/* An operator releases any reserved key that is not live, even a sent one, with a reason that the
+   ledger keeps. -> RELEASING. Once durable, a key in the CSV is free; any other is gone. */
 bool kl_pool_may_release(const struct kl_pool *p, uint32_t key);
 bool kl_pool_operator_release(struct kl_pool *p, uint32_t key);
 
@@ -185,8 +184,8 @@ uint32_t kl_pool_of_mac(const struct kl_pool *p, const struct kl_mac *mac);
 uint32_t kl_pool_find(const struct kl_pool *p, const struct kl_fingerprint *fp);
 const struct kl_pool_key *kl_pool_key(const struct kl_pool *p, uint32_t key);
 /* The label of this pool with that kl_hash() and that SHA-256, in the pool's own words; "" if there
-   is none. So a board's first value is named only if it is a label, and never in the board's words.
- */
+   is none. So keyline names a board's first value only if it is a label, and never in the board's
+   words. */
 const char *kl_pool_label(const struct kl_pool *p, uint64_t hash, const uint8_t digest[32],
                           kl_sha256_fn *sha256);
 

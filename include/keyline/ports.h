@@ -29,8 +29,8 @@ struct kl_port_rules {
     unsigned only_count;
 };
 
-/* Fills up to `capacity` ports, sorted by topology, then path. Returns how many there are, or -1.
- */
+/* Fills up to `capacity` ports, sorted by topology, then path. Returns how many there are, or
+   -1. */
 int kl_ports_list(struct kl_port_info *out, int capacity, const struct kl_port_rules *rules);
 /* The table's word on one USB id and interface; false if it is no board. */
 bool kl_ports_known(uint16_t vid, uint16_t pid, int interface, enum kl_link_kind *kind,

@@ -1,6 +1,6 @@
 /*
- * reserve.h: logs and events stop well before their disk is full: what is left is for the ledger
- * and the CSV.
+ * reserve.h: logs and events stop well before their disk is full. The rest is for the ledger and
+ * the CSV.
  */
 #ifndef KEYLINE_RESERVE_H
 #define KEYLINE_RESERVE_H
@@ -8,7 +8,7 @@
 #include "keyline/base.h"
 
 enum {
-    KL_RESERVE_KEPT = -1, /* beside errno's: left out, so that the reserve is kept */
+    KL_RESERVE_KEPT = -1, /* beside errno's: not written, to keep the reserve */
 };
 
 /* Bytes that stay free on a disk of this size: a tenth, but 64 MiB at most. */

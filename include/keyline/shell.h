@@ -52,14 +52,14 @@ struct kl_shell *kl_shell_create(uv_loop_t *loop, const struct kl_shell_options 
 void kl_shell_listen(struct kl_shell *sh, const struct kl_listener *listener, void *ctx);
 /* Runs the bench until it rests or is stopped; returns the exit status. */
 int kl_shell_run(struct kl_shell *sh);
-/* False if a worker still hangs in a blocked port: the program can only _exit then. */
+/* False if a worker still hangs in a blocked port: then the program can only _exit. */
 bool kl_shell_destroy(struct kl_shell *sh);
 
 uv_loop_t *kl_shell_loop(struct kl_shell *sh);
 void kl_shell_look(struct kl_shell *sh, struct kl_snapshot *out);
 unsigned kl_shell_in_doubt(struct kl_shell *sh, struct kl_in_doubt *out, unsigned capacity);
 
-/* What an operator asks for; false and why it can't be done. RELEASE makes a reserved key free
+/* Does what an operator asks for; false and why it can't be done. RELEASE makes a reserved key free
    again, durably, some time after this. Network ports come and go by command, serial ones as they
    are plugged. */
 bool kl_shell_command(struct kl_shell *sh, const struct kl_command *command,

@@ -35,8 +35,8 @@ struct kl_teach {
 };
 /* `ports` is what is there now. Returns the slot where a board was plugged in since the last look:
    a new one, added with the next free number as its name, or (*known) one that the file had; -1 if
-   none. Call it again until then. Boards that were there at the first look don't count until they
-   are plugged in anew. */
+   none. Call it again until then. Boards that were there at the first look count only once they are
+   plugged in anew. */
 int kl_teach_look(struct kl_teach *t, const struct kl_port_info *ports, int count, bool *known);
 /* False if the name is taken or can't be one. */
 bool kl_teach_rename(struct kl_teach *t, unsigned slot, const char *name);

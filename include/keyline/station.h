@@ -2,10 +2,9 @@
  * station.h: slots + pool + policy: the program's model, with no screen and no I/O.
  *
  * Feed events (each with a time), then pull notes and actions until there are none, then ask for
- * the next deadline. feed never calls out. An action asks for something to be done and is answered;
- * a note only tells, to whoever listens. The pointers in both are valid until the next feed, and
- * until the next one is pulled. Equal inputs give equal outputs: no clock, no randomness, no
- * addresses.
+ * the next deadline. feed never calls out. An action asks for something and gets an answer. A note
+ * only tells whoever listens. The pointers in both are valid until the next feed, and until the
+ * next one is pulled. Equal inputs give equal outputs: no clock, no randomness, no addresses.
  */
 #ifndef KEYLINE_STATION_H
 #define KEYLINE_STATION_H
@@ -52,8 +51,7 @@ enum kl_state {
 };
 const char *kl_state_name(enum kl_state s);
 
-/* ---- what comes in ----------------------------------------------------------------------------
- */
+/* ---- what comes in ---- */
 
 enum kl_event_kind {
     KL_EV_TICK,      /* only the time */
@@ -94,7 +92,7 @@ enum kl_store_op {
     KL_OP_COMMAND, /* what an operator did: the shell's, never the core's */
 };
 
-/* In place of a slot: the bench, or a board that is not on it. */
+/* Instead of a slot number: the bench, or a board that is not on it. */
 enum {
     KL_BENCH = KL_SLOTS_MAX
 };
@@ -148,15 +146,14 @@ struct kl_event {
     } u;
 };
 
-/* ---- what goes out ----------------------------------------------------------------------------
- */
+/* ---- what goes out ---- */
 
 enum kl_action_kind {
     KL_AC_OPEN, /* open the slot's port at u.baud */
     KL_AC_CLOSE,
     KL_AC_IO,    /* u.io */
     KL_AC_STORE, /* u.store */
-    KL_AC_REST, /* everything rests as asked (--once, --count, stop): the program may end; u.exit */
+    KL_AC_REST,  /* all boards rest as asked (--once, --count, stop): the program may end; u.exit */
 };
 
 struct kl_action {
@@ -182,8 +179,7 @@ struct kl_action {
     } u;
 };
 
-/* ---- what is told -----------------------------------------------------------------------------
- */
+/* ---- what is told ---- */
 
 enum kl_note_kind {
     KL_NOTE_PORT,     /* plugged, unplugged, opened, lost: text */
@@ -215,12 +211,12 @@ struct kl_attempt { /* one line of the ledger's history and of the event `result
     uint16_t chip_error;
     unsigned tries; /* 1 = at once */
     uint32_t baud;
-    bool already;            /* the board held its key before this attempt */
+    bool already;            /* the board already held its key before this attempt */
     bool acknowledged_only;  /* --confirm ack */
     kl_us took[KL_ST_COUNT]; /* time spent in each state */
 };
 
-/* Something worth telling: to the event stream, log files, the dashboard. */
+/* Something worth telling to the event stream, log files, the dashboard. */
 struct kl_note {
     enum kl_note_kind kind;
     unsigned slot; /* KL_BENCH: about the bench */
@@ -235,15 +231,14 @@ struct kl_note {
     const char *text;                          /* "" = none */
 };
 
-/* ---- what it looks like -----------------------------------------------------------------------
- */
+/* ---- what it looks like ---- */
 
 struct kl_slot_view {
     char name[KL_NAME_MAX], port[KL_PORT_MAX];
     bool network, plugged;
     enum kl_state state;
     kl_us since;           /* when the state was entered */
-    kl_us retry_at;        /* FAILED: when it is tried again by itself; KL_NEVER */
+    kl_us retry_at;        /* FAILED: when the next automatic try is due; KL_NEVER */
     struct kl_fault fault; /* FAILED, or why it waits */
     struct kl_identity identity;
     struct kl_loader_progress progress;
@@ -270,15 +265,14 @@ struct kl_snapshot {
     uint64_t in_doubt_version; /* changes when kl_station_in_doubt may give another list */
 };
 
-/* A key that may have been sent to a board that is not here: a person may have to look for it. */
+/* A key that we may have sent to a board that is not here: a person may have to look for it. */
 struct kl_in_doubt {
     struct kl_fingerprint fingerprint;
     char label[KL_LABEL_MAX + 1];
     struct kl_mac mac;
 };
 
-/* ---- the station ------------------------------------------------------------------------------
- */
+/* ---- the station ---- */
 
 struct kl_station_config {
     const struct kl_bundle *bundle; /* NULL: provision only, flash nothing */
@@ -289,13 +283,13 @@ struct kl_station_config {
     struct kl_words words; /* match may be NULL if there are no patterns */
     kl_us prompt_timeout, ack_timeout, settle;
     int retries;           /* -1: the table's */
-    bool once;             /* every slot handled once, then KL_AC_REST */
+    bool once;             /* handle every slot once, then KL_AC_REST */
     uint32_t count;        /* boards to finish, then KL_AC_REST; 0 = go on */
     unsigned max_flashing; /* 0 = all */
     uint32_t warn_keys;
     bool fixture;
-    bool secured_handover; /* a board that has locked itself since it was flashed with this bundle
-                              is given its key without being flashed again */
+    bool secured_handover; /* a board that has locked itself since this bundle was flashed gets its
+                              key without being flashed again */
     const struct kl_nvs_delivery
         *nvs;   /* keys are written there; NULL: by handover. Needs a bundle */
     bool power; /* somebody listens to KL_NOTE_POWER: a silent board's socket can be switched */
@@ -308,8 +302,9 @@ void kl_station_init(struct kl_station *st, const struct kl_station_config *conf
 void kl_station_feed(struct kl_station *st, const struct kl_event *ev);
 /* The next action; false: none. */
 bool kl_station_next(struct kl_station *st, struct kl_action *out);
-/* The next note; false: none. What happened first is told first; after each feed all notes are
-   pulled before the actions are done, so that a result is told before the program may end. */
+/* The next note; false: none. Notes come in the order of what happened. After each feed the caller
+   pulls all notes before it does the actions, so that a result is told before the program may
+   end. */
 bool kl_station_note(struct kl_station *st, struct kl_note *out);
 kl_us kl_station_deadline(const struct kl_station *st);
 void kl_station_look(const struct kl_station *st, struct kl_snapshot *out);

@@ -1,13 +1,13 @@
 /*
- * store.h: where the pool's decisions become durable. A handful of dumb operations; deciding is the
- * pool's.
+ * store.h: where the pool's decisions become durable. A handful of simple operations; the pool
+ * decides.
  *
- * A store has a list of keys, with their secrets, and a record of what became of each. The one kind
- * of today is a CSV with a ledger beside it (docs/ledger.md); nobody else knows what it is made of.
+ * A store has a list of keys, with their secrets, and a record of what became of each. Today's only
+ * kind is a CSV with a ledger beside it (docs/ledger.md); only the store knows what it is made of.
  *
- * Opening blocks and is done before the loop runs. From kl_store_start on everything is
- * asynchronous: one worker job at a time takes all waiting requests, makes them durable in one
- * commit, and answers on the loop. Requests are answered in order, always.
+ * Opening blocks: open before the loop runs. From kl_store_start on everything is asynchronous: one
+ * worker job at a time takes all waiting requests, makes them durable in one commit, and answers on
+ * the loop. Answers always come in the order of the requests.
  */
 #ifndef KEYLINE_STORE_H
 #define KEYLINE_STORE_H
@@ -19,7 +19,7 @@
 
 struct kl_store;
 
-/* What makes it doubtful which keys are whose, so that a person has to answer before any leaves.
+/* What makes it doubtful which board has which key. A person has to answer before any key leaves.
    X(NAME, "option that answers it", "question") */
 #define KL_DOUBTS(X)                                                                               \
     X(NONE, "", "")                                                                                \
@@ -50,8 +50,8 @@ enum kl_store_open_result {
 enum kl_store_mode {
     KL_STORE_WORK,   /* for a station: holds the keys and changes what became of them */
     KL_STORE_LOOK,   /* list and record; holds nothing, writes nothing */
-    KL_STORE_RECORD, /* the record alone, whatever became of the list; holds and writes nothing */
-    KL_STORE_MEND,   /* the record alone, held as a station holds it: a person changes it */
+    KL_STORE_RECORD, /* the record alone, even without the list; holds and writes nothing */
+    KL_STORE_MEND,   /* the record alone, held as by a station: a person changes it */
 };
 
 struct kl_store_options {
@@ -73,12 +73,11 @@ struct kl_store_content {
     const struct kl_ledger_row *ledger;
     uint32_t ledger_count;
     unsigned fields;
-    bool lost_ledger; /* rows are marked, but there was no ledger: was it keyline that marked them?
-                       */
+    bool lost_ledger; /* rows are marked, but there was no ledger: did keyline mark them? */
     const struct kl_csv_verdict *verdict; /* what is suspicious about the list; never NULL */
     char warning[KL_TEXT_MAX];            /* the same in one sentence; "" = nothing */
     char forgets[KL_TEXT_MAX]; /* for demonstrations only, because it lies on …; "" = it keeps */
-    char doubt[KL_TEXT_MAX];   /* LOOK: what a station would have to be told first; "" = nothing */
+    char doubt[KL_TEXT_MAX];   /* LOOK: what a station would have to be told; "" = nothing */
 };
 
 /* `error` gets a sentence for a person, naming file and line. */
@@ -88,20 +87,20 @@ enum kl_store_open_result kl_store_open(const struct kl_store_options *options,
 const struct kl_store_content *kl_store_content(const struct kl_store *s);
 
 struct kl_store_events {
-    /* Answer to one request; `key` only for RESERVE and FETCH that went well, wiped afterwards. */
+    /* Answers one request; `key` only for RESERVE and FETCH that succeeded, wiped afterwards. */
     void (*stored)(void *ctx, const struct kl_action *request, enum kl_store_status status,
                    const struct kl_key *key, const char *text);
-    /* The list was changed by somebody else and has been read again: see kl_store_content. */
+    /* Somebody else changed the list, and the store has read it again: see kl_store_content. */
     void (*reloaded)(void *ctx);
     /* The list can't be marked or read, or can be again (text ""). Keys are still safe. */
     void (*trouble)(void *ctx, const char *text);
 };
 
-/* From here on requests are taken, and the list is watched for changes. Opened for WORK only. */
+/* From here on the store takes requests, and watches the list for changes. Opened for WORK only. */
 void kl_store_start(struct kl_store *s, uv_loop_t *loop, const struct kl_store_events *events,
                     void *ctx);
-/* A KL_AC_STORE action; copied. The answer's `request` has the same slot, generation, request id.
- */
+/* A KL_AC_STORE action; copied. The answer's `request` has the same slot, generation, request
+   id. */
 void kl_store_submit(struct kl_store *s, const struct kl_action *request);
 /* Makes everything durable, marks included, lets go of the keys, then calls `closed`. From here on
    there is no news; the content stays as it is until kl_store_free. */
@@ -112,13 +111,15 @@ void kl_store_free(struct kl_store *s);
 /* Who works on these keys; "" = nobody, as far as can be seen. Holds nothing. */
 void kl_store_holder(const char *csv, char text[KL_TEXT_MAX]);
 
-/* ---- the record -------------------------------------------------------------------------------
-   Blocking; not of a store that was started. Texts live until `each` returns; "" = none. */
+/* ---- the record ---- */
+
+/* These functions block; never call them on a started store. Texts live until `each` returns; "" =
+   none. */
 
 struct kl_ledger_key {
     struct kl_fingerprint fingerprint;
     struct kl_fingerprint kin; /* all zero: not known */
-    bool old_form;  /* the fingerprint holds the label: of a ledger of the first format */
+    bool old_form;  /* the fingerprint includes the label: from a ledger of the first format */
     int64_t change; /* number of its last change in the history; 0 = not known */
     const char *label;
     const char *state; /* "reserved", "provisioned", "released" */
@@ -140,10 +141,10 @@ struct kl_ledger_entry {
     bool already, acknowledged_only;
 };
 
-/* Nothing was ever recorded for these keys: the functions below find nothing then. */
+/* False: nothing was ever recorded for these keys, and the functions below find nothing. */
 bool kl_store_has_record(const struct kl_store *s);
-/* In the order in which they were first written down. `each` returns false to stop. False if the
-   record can't be read. */
+/* In the order of their first record. `each` returns false to stop. False if the record can't be
+   read. */
 bool kl_store_keys(struct kl_store *s, bool (*each)(void *ctx, const struct kl_ledger_key *key),
                    void *ctx, char error[KL_TEXT_MAX]);
 /* Oldest first; only this MAC's and this label's if they are given (NULL = all). */
@@ -151,9 +152,9 @@ bool kl_store_history(struct kl_store *s, const char *mac, const char *label,
                       bool (*each)(void *ctx, const struct kl_ledger_entry *entry), void *ctx,
                       char error[KL_TEXT_MAX]);
 enum kl_audit_kind {
-    KL_AUDIT_CERTAIN, /* counted, not told one by one: label and text are "" */
+    KL_AUDIT_CERTAIN, /* counted, not listed one by one: label and text are "" */
     KL_AUDIT_NOTE,    /* worth knowing; nothing depends on it */
-    KL_AUDIT_DOUBT,   /* who has this key, or whether all is known, is not certain */
+    KL_AUDIT_DOUBT,   /* it is not certain who has this key, or whether all is known */
 };
 
 struct kl_audit_finding {

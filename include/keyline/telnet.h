@@ -17,7 +17,7 @@ enum { /* option numbers and commands */
     KL_TELNET_WONT = 252,
     KL_TELNET_WILL = 251,
     KL_TELNET_SB_MAX = 64,   /* longest subnegotiation kept; the rest is dropped */
-    KL_TELNET_SB_END = 4096, /* one of this length is none: what follows is data again */
+    KL_TELNET_SB_END = 4096, /* at this length it was no subnegotiation: data follows again */
 };
 
 enum kl_com_port { /* client's command; the server's answer is + 100 */

@@ -1,9 +1,9 @@
 /*
  * vboard.h: a simulated ESP board: reset circuit, strict ROM loader, flasher stub, flash, firmware.
  *
- * Sans-I/O too: the RFC 2217 server drives it in real time, the simulation in virtual time, the
- * emulated USB adapters of tests/vm behind a real kernel driver. It is written from the protocol
- * reference and the recorded answers of real ROMs, never from what keyline's own loader sends.
+ * Sans-I/O too: the RFC 2217 server drives it in real time, the simulation in virtual time, the USB
+ * adapters of tests/vm behind a real kernel driver. It is written from the protocol reference and
+ * the recorded answers of real ROMs, never from what keyline's own loader sends.
  */
 #ifndef KEYLINE_VBOARD_H
 #define KEYLINE_VBOARD_H
@@ -22,7 +22,7 @@ struct kl_vboard_config {
     uint64_t seed;        /* for random faults */
     bool paced;           /* bytes take their wire time, flash takes datasheet time */
     kl_us usb_latency;    /* when paced */
-    bool native_usb;      /* it is its own adapter: packets of 64 bytes, and no rate */
+    bool native_usb;      /* the chip is its own adapter: packets of 64 bytes, and no rate */
     unsigned fields;      /* how many fields the firmware expects; 0 = any */
     const char *firmware; /* which firmware side runs: "keyline" (code of firmware/, read back in
                              the clear), "digest" (the same, digests), "original" (the original
@@ -36,8 +36,8 @@ const char *kl_vboard_firmware(unsigned i);
 struct kl_vboard *kl_vboard_create(const struct kl_vboard_config *config);
 void kl_vboard_destroy(struct kl_vboard *b);
 
-/* Faults by name: "drop_rx=5000,never_asks" (docs/virtual.md). They add up; false and a sentence in
-   `error` if the list has a mistake (those before it hold). */
+/* Faults by name: "drop_rx=5000,never_asks" (docs/virtual.md). They add up. False and a sentence in
+   `error` if the list has a mistake; faults before it hold. */
 bool kl_vboard_fault(struct kl_vboard *b, const char *list, char error[KL_TEXT_MAX]);
 bool kl_vboard_fault_check(const char *list, char error[KL_TEXT_MAX]);
 
@@ -68,7 +68,7 @@ const uint8_t *kl_vboard_flash(const struct kl_vboard *b, uint32_t *size);
 struct kl_mac kl_vboard_mac(const struct kl_vboard *b);
 /* The stored fields: "f1,f2,f3", or "" if the board holds no key. */
 const char *kl_vboard_stored(const struct kl_vboard *b);
-/* Where in the flash the program lies that its bootloader started last; 0 = none yet. */
+/* Where in the flash the program lies that the bootloader started last; 0 = none yet. */
 uint32_t kl_vboard_started(const struct kl_vboard *b);
 /* How many times anything was stored over the board's life, and every distinct line that reached
    its UART while the firmware ran. */
@@ -81,7 +81,8 @@ const char *kl_vboard_line_seen(const struct kl_vboard *b, unsigned i);
    byte of the answer that is under way left or will leave the chip (KL_NEVER: none is). */
 kl_us kl_vboard_flash_worked(const struct kl_vboard *b);
 kl_us kl_vboard_answers_at(const struct kl_vboard *b);
-/* What it refused as a real ROM would, for tests ("block of 0x2000 refused"); "" = nothing. */
+/* What the board refused as a real ROM would, for tests ("block of 0x2000 refused"); "" =
+   nothing. */
 const char *kl_vboard_complaint(const struct kl_vboard *b);
 /* Everything durable (flash, NVS, eFuses), to and from a file; false with errno. */
 bool kl_vboard_save(const struct kl_vboard *b, const char *path);

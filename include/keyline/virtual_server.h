@@ -32,7 +32,7 @@ struct kl_vserver_config {
     uint16_t port;                /* of board 1; 0 = any free port for each */
     const enum kl_chip_id *chips; /* taken in turn */
     unsigned chip_count;
-    const char *const *firmware; /* taken in turn; none: what `board` says */
+    const char *const *firmware; /* taken in turn; if none, `board` says it */
     unsigned firmware_count;
     struct kl_mac mac;             /* of board 1, the next ones count up; unset = by chip */
     struct kl_vboard_config board; /* what all share: flash, pace, firmware, fields, seed */
@@ -42,10 +42,11 @@ struct kl_vserver_config {
     unsigned fault_count;
     bool faults_stay;
     const char *state; /* folder for durable state, created if missing; NULL = none */
-    /* A board that holds a key and has been in its program for `replace_after` is taken away, and a
-       fresh one (blank, next MAC) is plugged in `replace_gap` later; 0 = stays. */
+    /* The server takes away a board that holds a key and has been in its program for
+       `replace_after`, and plugs in a fresh one (blank, next MAC) `replace_gap` later; 0 =
+       stays. */
     kl_us replace_after, replace_gap;
-    kl_us replug_after; /* a board that a fault unplugged comes back after this; 0 = stays away */
+    kl_us replug_after; /* a board that a fault unplugged returns after this; 0 = stays away */
     void (*event)(void *ctx, unsigned board, enum kl_vserver_event_kind kind); /* may be NULL */
     void *ctx;
 };
@@ -58,7 +59,7 @@ struct kl_vserver *kl_vserver_create(uv_loop_t *loop, const struct kl_vserver_co
 void kl_vserver_close(struct kl_vserver *s, void (*closed)(void *ctx), void *ctx);
 
 uint16_t kl_vserver_port(const struct kl_vserver *s, unsigned board);
-/* The board in this place: plugged in, or the last one that was. */
+/* The board that is plugged in here, or was last. */
 struct kl_vboard *kl_vserver_board(const struct kl_vserver *s, unsigned board);
 enum kl_chip_id kl_vserver_chip(const struct kl_vserver *s, unsigned board);
 bool kl_vserver_plugged(const struct kl_vserver *s, unsigned board);

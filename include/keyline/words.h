@@ -1,5 +1,5 @@
 /*
- * words.h: what an operator says of the words of a firmware that does not quite keep to
+ * words.h: what an operator says about the words of firmware that does not quite keep to
  * docs/firmware.md (--prompt, --ack, --field-names).
  */
 #ifndef KEYLINE_WORDS_H

@@ -4,7 +4,7 @@
 #include <string.h>
 
 enum {
-    RESTARTS_MAX = 3,  /* identified again because another board may have come */
+    RESTARTS_MAX = 3,  /* times a board is identified again because another may have come */
     DOUBLINGS_MAX = 6, /* of the wait before a retry */
 };
 

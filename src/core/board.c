@@ -103,7 +103,7 @@ void kl_board_plugged(struct kl_station *st, struct kl_board *b)
     if (kl_port_is_away(&b->port) || b->state != KL_ST_EMPTY)
         return;
     if (st->config.fixture && b->port.state == KL_PORT_CLOSED) {
-        /* The adapter is there; the board is looked for by talking. */
+        /* The adapter is there; only talking tells whether a board is. */
         kl_port_try_at(&b->port, st->now);
         return;
     }
@@ -198,7 +198,7 @@ void kl_board_rx(struct kl_station *st, struct kl_board *b, const uint8_t *data,
         kl_board_loader_step(st, b);
         return;
     }
-    /* Line by line: what one means may change who hears the next. */
+    /* Line by line: one line may change who hears the next. */
     while (size > 0 && b->talker == KL_TALK_DELIVERY) {
         size_t n = kl_delivery_rx(&b->delivery, data, size, st->now);
         data += n;
@@ -221,7 +221,7 @@ void kl_board_io_done(struct kl_station *st, struct kl_board *b, uint32_t reques
 
 /* ---- what is due ---- */
 
-/* The store always answers; until it does, the board waits visibly. */
+/* The store always answers; until then the board waits, and the screen shows it. */
 static void wait_for_store(struct kl_station *st, struct kl_board *b)
 {
     KL_ASSERT(st->store.pending > 0 || b->custody.ask_again_at != KL_NEVER);
@@ -236,7 +236,7 @@ static void wait_for_store(struct kl_station *st, struct kl_board *b)
 static void state_overdue(struct kl_station *st, struct kl_board *b)
 {
     switch (b->state) {
-    case KL_ST_EMPTY: /* --once is promised a result for every slot */
+    case KL_ST_EMPTY: /* --once promises a result for every slot */
         kl_board_give_up(st, b, KL_FAULT_PORT_ERROR, "nothing is plugged in here");
         break;
     case KL_ST_SETTLING:
@@ -248,10 +248,11 @@ static void state_overdue(struct kl_station *st, struct kl_board *b)
         kl_custody_go_on(&b->custody);
         kl_board_loader_step(st, b);
         break;
-    case KL_ST_ASKING: /* --deliver nvs: it waits for a key, and must show that it is there */
+    case KL_ST_ASKING: /* --deliver nvs: the board waits for a key and must prove that it is still
+                          there */
         kl_board_nvs_read_again(st, b);
         break;
-    case KL_ST_BOOTING: /* --deliver nvs: it did not leave the bus */
+    case KL_ST_BOOTING: /* --deliver nvs: the board did not leave the bus */
         kl_board_done(st, b);
         break;
     case KL_ST_CLOSING:

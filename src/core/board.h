@@ -9,9 +9,9 @@
  *   presence.h   needle beds: is somebody there?
  *   keyline/loader.h  the conversation with the chip's loader
  *
- * A room never calls out: it is told what happened and answers with a verdict. The files board*.c
- * turn verdicts into the life of a board; only they and station*.c speak to the pool, to the queues
- * and about other boards:
+ * A room never calls out: the board tells it what happened, and it answers with a verdict. The
+ * files board*.c turn verdicts into the life of a board; only they and station*.c speak to the
+ * pool, to the queues and about other boards:
  *
  *   board.c           the table of states, beginning a try, what is due
  *   board_port.c      the port opens, closes, goes away
@@ -45,25 +45,27 @@ enum kl_talker {
 /* Where within its state a board is; entering a state makes it FRESH. */
 enum kl_stage {
     KL_STAGE_FRESH,
-    KL_STAGE_SETTLED,      /* SETTLING: contacts are still, it only waits for its turn */
-    KL_STAGE_SECURED,      /* IDENTIFYING: locked, not to be flashed; it waits for its own key */
-    KL_STAGE_SECURED_HERE, /* IDENTIFYING: it has it; it must prove that it is still there */
-    KL_STAGE_VERIFY_AGAIN, /* VERIFYING: it waited; it must prove that it is still there */
-    KL_STAGE_LEFT,         /* RECORDING: unplugged already; it leaves when recorded */
+    KL_STAGE_SETTLED, /* SETTLING: the contacts are still; the board waits for its turn */
+    KL_STAGE_SECURED, /* IDENTIFYING: locked, so not flashed; the board waits for its own key */
+    KL_STAGE_SECURED_HERE, /* IDENTIFYING: its key is here; the board must prove that it is still
+                              there */
+    KL_STAGE_VERIFY_AGAIN, /* VERIFYING: the board waited for its key; it must prove that it is
+                              still there */
+    KL_STAGE_LEFT, /* RECORDING: unplugged already; the board leaves once its key is recorded */
 };
 
-/* The starts of the program that were heard of since our reset. */
+/* Which starts of the program we have heard since our reset. */
 enum kl_banner {
     KL_BANNER_UNSEEN,
     KL_BANNER_SEEN,  /* the one that our own reset causes */
-    KL_BANNER_AGAIN, /* another one, or one too late: perhaps another board's */
+    KL_BANNER_AGAIN, /* a second one, or a late one: perhaps another board's */
 };
 
 /* --deliver nvs: what the loader is doing about the key. */
 enum kl_nvs_phase {
     KL_NVS_RESTS,
     KL_NVS_READS,
-    KL_NVS_LOOKS, /* reads again, now that the key is its own */
+    KL_NVS_LOOKS, /* reads again, now that the key is reserved for the board */
     KL_NVS_WRITES,
     KL_NVS_VERIFIES,
     KL_NVS_PROVES,
@@ -76,12 +78,12 @@ struct kl_place {
     bool exists;   /* a network port may be removed */
     bool had_turn; /* --once */
 
-    /* what the place has taught us, kept from board to board */
-    struct kl_loader_memory memory; /* of its boards' loaders */
+    /* what we learned about the place, kept from board to board */
+    struct kl_loader_memory memory; /* of the loaders of the boards here */
     uint32_t baud_limit;            /* fastest rate that is still trusted here */
     unsigned done, failed;
-    kl_us failed_at;  /* 0 = its last board did not */
-    kl_us powered_at; /* its socket was switched last; 0 = not since a board was done here */
+    kl_us failed_at;  /* when the last board here failed; 0 = it did not */
+    kl_us powered_at; /* when its socket was last switched; 0 = not since a board was done here */
 };
 
 /* How fast it is flashed. */
@@ -105,7 +107,7 @@ struct kl_board {
     enum kl_talker talker;
     kl_us heard_at; /* the last byte from the board */
     struct {
-        kl_us since; /* listened to since */
+        kl_us since; /* when we began to listen */
         kl_us asked_at;
         enum kl_banner banner;
     } program;
@@ -119,7 +121,7 @@ struct kl_board {
     struct kl_loader loader;
     struct kl_delivery delivery;
     enum kl_nvs_phase nvs_phase;
-    bool nvs_keeps; /* what was found beside the key stays */
+    bool nvs_keeps; /* keep what the partition holds beside the key */
 };
 
 struct kl_station;
@@ -138,11 +140,11 @@ void kl_board_talk(struct kl_board *b, enum kl_talker talker);
 void kl_board_plugged(struct kl_station *st, struct kl_board *b);
 /* The board's turn, as soon as there is one. */
 void kl_board_try_start(struct kl_station *st, struct kl_board *b);
-/* A try, with the link open; `reset_done`: the board was reset into its loader already. */
+/* Begins a try on the open link; `reset_done`: the board is in its loader already. */
 void kl_board_begin(struct kl_station *st, struct kl_board *b, bool reset_done);
 /* Another board may have come: start from the beginning, without counting a failure. */
 void kl_board_identify_again(struct kl_station *st, struct kl_board *b, const char *why);
-/* Nothing of the board that was here stays. */
+/* Forgets the board that was here. */
 void kl_board_forget(struct kl_station *st, struct kl_board *b);
 void kl_board_tell_console(struct kl_station *st, struct kl_board *b);
 void kl_board_rx(struct kl_station *st, struct kl_board *b, const uint8_t *data, size_t size);
@@ -155,11 +157,11 @@ void kl_board_finish_attempt(struct kl_station *st, struct kl_board *b, enum kl_
 void kl_board_fail(struct kl_station *st, struct kl_board *b, enum kl_reason reason,
                    const char *detail);
 void kl_board_fail_with(struct kl_station *st, struct kl_board *b, const struct kl_fault *fault);
-/* … and is not tried again by itself, whatever the reason's policy says. */
+/* … and no automatic try follows, whatever the reason's policy says. */
 void kl_board_give_up(struct kl_station *st, struct kl_board *b, enum kl_reason reason,
                       const char *detail);
 void kl_board_tell_failure(struct kl_station *st, struct kl_board *b);
-/* Was this place's socket switched off and on so shortly ago? */
+/* Was this place's socket switched off and on within that time? */
 enum {
     KL_POWER_CYCLE = 15 * 1000 * 1000 /* microseconds: until the board is tried again */
 };
@@ -186,18 +188,18 @@ void kl_board_loader_step(struct kl_station *st, struct kl_board *b); /* it may 
 
 /* board_key.c */
 void kl_board_recognise(struct kl_station *st, struct kl_board *b); /* after identification */
-void kl_board_listen(struct kl_station *st, struct kl_board *b);    /* the delivery's turn begins */
+void kl_board_listen(struct kl_station *st, struct kl_board *b);    /* the delivery takes over */
 void kl_board_delivery_step(struct kl_station *st, struct kl_board *b);
 void kl_board_ask_pool(struct kl_station *st, struct kl_board *b);
 /* RESERVING, with the key's bytes here. */
 void kl_board_send(struct kl_station *st, struct kl_board *b);
 void kl_board_send_if_wanted(struct kl_station *st, struct kl_board *b);
-/* It holds this key of the pool, or of nobody here, and was sent none in this try. */
+/* The board holds this key, whether or not the pool knows it, and got none in this try. */
 void kl_board_settle(struct kl_station *st, struct kl_board *b, const struct kl_fingerprint *fp,
                      const char *label);
 void kl_board_proved(struct kl_station *st, struct kl_board *b, enum kl_proof proof);
 void kl_board_record(struct kl_station *st, struct kl_board *b);
-/* The key with this label for this board and no other, if that can be. */
+/* Reserves the key with this label for this board and no other, if the pool allows it. */
 void kl_board_bind(struct kl_station *st, struct kl_board *b, const char *label);
 void kl_board_give_back_unsent(struct kl_station *st, struct kl_board *b, const char *reason);
 void kl_board_forget_key(struct kl_station *st, struct kl_board *b);
@@ -205,13 +207,13 @@ void kl_board_forget_key(struct kl_station *st, struct kl_board *b);
 /* board_nvs.c */
 void kl_board_nvs_begin(struct kl_station *st, struct kl_board *b); /* the images are verified */
 void kl_board_nvs_read_again(struct kl_station *st, struct kl_board *b);
-/* False: its key can't be written; the board has failed. */
+/* False: the key can't be written; the board has failed. */
 bool kl_board_nvs_prepare(struct kl_station *st, struct kl_board *b, const struct kl_key *key);
-/* The key is durably its own: is the board still there? Then it is sent. */
+/* The key is durably reserved. Asks whether the board is still there; if so, the key is sent. */
 void kl_board_nvs_look(struct kl_station *st, struct kl_board *b);
 void kl_board_nvs_send(struct kl_station *st, struct kl_board *b);
 bool kl_board_nvs_starts(struct kl_station *st, struct kl_board *b);
-/* The loader has finished a task, or rests. False: the task was none of the delivery's. */
+/* The loader has finished a task, or rests. False: the delivery had not started the task. */
 bool kl_board_nvs_step(struct kl_station *st, struct kl_board *b);
 void kl_board_nvs_forget(struct kl_station *st, struct kl_board *b);
 

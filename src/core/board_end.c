@@ -1,6 +1,6 @@
 /*
- * board_end.c: how a try ends: done, failed, skipped or stopped; what is told of it, and how it is
- * tried again.
+ * board_end.c: how a try ends: done, failed, skipped or stopped; what the station tells, and when
+ * it tries again.
  */
 #include "station_state.h"
 
@@ -13,7 +13,7 @@ void kl_board_finish_attempt(struct kl_station *st, struct kl_board *b, enum kl_
     struct kl_attempt *a;
 
     if (!kl_attempts_is_lived(
-            &b->attempts)) /* it failed before it began: the port can't be opened */
+            &b->attempts)) /* the try failed before it began: the port can't be opened */
         kl_attempts_begin(&b->attempts, st->now, st->wall);
     kl_attempts_spend(&b->attempts, b->state, st->now - b->since);
     a = kl_attempts_end(&b->attempts, result, st->now, st->wall);
@@ -34,7 +34,7 @@ void kl_board_finish_attempt(struct kl_station *st, struct kl_board *b, enum kl_
     kl_ask_store(st, b, KL_OP_ATTEMPT, NO_KEY, NULL);
 }
 
-/* A board that was to be tried again will not be. */
+/* A failed board gets no other try after all: its failure is told now. */
 void kl_board_tell_failure(struct kl_station *st, struct kl_board *b)
 {
     if (kl_attempts_owe_failure(&b->attempts))
@@ -58,7 +58,7 @@ void kl_board_done(struct kl_station *st, struct kl_board *b)
         return;
     KL_ASSERT(kl_pool_key(&st->pool, b->custody.index)->state == KL_KEY_PROVISIONED);
     if (b->identity.baud && b->identity.baud < b->place.baud_limit)
-        b->place.baud_limit = b->identity.baud; /* the fastest that was clean here */
+        b->place.baud_limit = b->identity.baud; /* the fastest rate that was clean here */
     b->custody.ask_again_at = KL_NEVER;
     b->place.powered_at = 0;
     kl_board_enter(st, b, KL_ST_DONE);
@@ -81,7 +81,7 @@ static uint32_t lower_baud(uint32_t baud)
     return 115200;
 }
 
-/* What is done differently next time, as the fault's policy says. */
+/* Changes what the next try does, as the fault's policy says. */
 static void adapt(struct kl_station *st, struct kl_board *b, enum kl_policy policy)
 {
     char text[KL_TEXT_MAX];
@@ -97,7 +97,7 @@ static void adapt(struct kl_station *st, struct kl_board *b, enum kl_policy poli
     }
 }
 
-/* When it is tried again by itself; KL_NEVER = it is not. */
+/* When the board is tried again automatically; KL_NEVER = never. */
 static kl_us next_try(struct kl_station *st, struct kl_board *b, enum kl_reason reason)
 {
     kl_us at = KL_NEVER;
@@ -117,15 +117,15 @@ static bool is_about_the_link(enum kl_reason reason)
            reason == KL_FAULT_LINK_STUCK || reason == KL_FAULT_ADAPTER_SETTING;
 }
 
-/* What a board may recover from when it loses its power: it says nothing, or nothing sensible. */
+/* A board that says nothing, or nothing sensible, may recover when it loses its power. */
 static bool is_silence(enum kl_reason reason)
 {
     return reason == KL_FAULT_NO_SYNC || reason == KL_FAULT_LINK_STUCK ||
            reason == KL_FAULT_TIMEOUT || reason == KL_FAULT_NO_BOOT_OUTPUT;
 }
 
-/* No retry is left: a silent board's socket is switched off and on, and it is tried once more. A
-   board that has been given its key's first bytes is no other for that: its key waits for it. */
+/* No retry is left: switches a silent board's socket off and on, for one more try. This is safe
+   after the key's first bytes have left: the key stays reserved for the board. */
 static kl_us switch_power(struct kl_station *st, struct kl_board *b, enum kl_reason reason)
 {
     KL_ASSERT(b->attempts.state == KL_ATTEMPTS_BETWEEN);
@@ -207,7 +207,7 @@ void kl_board_skip(struct kl_station *st, struct kl_board *b)
 {
     if (b->state == KL_ST_EMPTY || b->state == KL_ST_CLOSING || b->state == KL_ST_DONE ||
         b->state == KL_ST_SKIPPED || b->state == KL_ST_RECORDING)
-        return; /* RECORDING: the board has proved its key; that can't be skipped any more */
+        return; /* RECORDING: the board has proved its key; it is too late to skip it */
     kl_board_give_back_unsent(st, b, "skipped before anything was sent");
     if (b->state != KL_ST_FAILED)
         kl_board_finish_attempt(st, b, KL_ST_SKIPPED);
@@ -218,17 +218,17 @@ void kl_board_skip(struct kl_station *st, struct kl_board *b)
     b->attempts.ended.reason = KL_FAULT_NONE;
     kl_board_finished(st, b, KL_ST_SKIPPED);
     kl_board_watch_port(st, b);
-    kl_port_look_now(&b->port, st->now); /* one that is away may still come back */
+    kl_port_look_now(&b->port, st->now); /* a board that left the bus may still come back */
 }
 
-/* Stop was asked for: a board that was not sent its key yet ends here, the others finish. */
+/* The operator asked for a stop: a board that got no key byte ends here, the others finish. */
 void kl_board_park(struct kl_station *st, struct kl_board *b)
 {
     KL_ASSERT(st->mode.stopping);
     if (b->state == KL_ST_SENDING || b->state == KL_ST_CONFIRMING || b->state == KL_ST_RECORDING)
         return;
     if (b->state == KL_ST_BOOTING && b->custody.state == KL_CUSTODY_RECORDED)
-        return; /* it has its key, and only starts */
+        return; /* it has its key and only has to start */
     if (b->state == KL_ST_FAILED)
         kl_board_tell_failure(st, b);
     b->attempts.retry_at = KL_NEVER;

@@ -49,9 +49,9 @@ static void start_task(struct kl_station *st, struct kl_board *b, enum kl_state 
 
 /* ---- identified ---- */
 
-/* The slot that shows this board's MAC too; NULL if there is none. A result whose port is gone is
-   no board that is there; nor is one at a needle bed, where it may outlive its board for a moment.
- */
+/* Another slot that shows this board's MAC; NULL if there is none. A slot that only shows a result
+   does not count if its port is gone. At a needle bed it never counts: a result may outlive its
+   board there. */
 static const struct kl_board *other_with_mac(const struct kl_station *st, const struct kl_board *b)
 {
     for (unsigned i = 0; i < st->board_count; i++) {
@@ -65,8 +65,8 @@ static const struct kl_board *other_with_mac(const struct kl_station *st, const 
     return NULL;
 }
 
-/* A board that hands have moved may be here before its old slot has heard that it is gone. If so,
-   nothing was heard there since this try began; two real boards both talk. */
+/* Someone may move a board to this slot before its old slot notices. The old slot has then heard
+   nothing since this try began, whereas two real boards both talk. */
 static bool is_alone(struct kl_station *st, struct kl_board *b)
 {
     const struct kl_board *other = other_with_mac(st, b);
@@ -79,8 +79,8 @@ static bool is_alone(struct kl_station *st, struct kl_board *b)
     return !other;
 }
 
-/* Where no port tells that a board leaves, the one tried before may have been another. It is given
-   up here; its tries, and what was wanted of it, are not this one's. */
+/* Where no port tells that a board leaves, the earlier tries may have been another board's. That
+   board is given up here: this one inherits neither its tries nor what was asked of it. */
 static void look_who_is_tried(struct kl_station *st, struct kl_board *b)
 {
     const struct kl_mac *seen = &b->presence.seen;
@@ -110,15 +110,14 @@ static void flash_or_run(struct kl_station *st, struct kl_board *b)
     start_task(st, b, KL_ST_FLASHING, KL_LOADER_FLASH);
 }
 
-/* ---- boards that lock themselves --------------------------------------------------------------
- */
+/* ---- boards that lock themselves ---- */
 
 static void remember_flashed(struct kl_station *st, const struct kl_mac *mac)
 {
     st->flashed[st->flashed_count++ % KL_FLASHED_MAX] = *mac;
 }
 
-/* In this run, or by what the ledger says of its key. */
+/* Did this run flash it, or does the ledger say so of its key? */
 static bool was_flashed(const struct kl_station *st, const struct kl_mac *mac)
 {
     uint32_t key = kl_pool_of_mac(&st->pool, mac);
@@ -129,8 +128,8 @@ static bool was_flashed(const struct kl_station *st, const struct kl_mac *mac)
     return key != NO_KEY && kl_pool_key(&st->pool, key)->same_bundle;
 }
 
-/* The firmware switched flash encryption or secure boot on when it first started: plain images
-   would stop the board for ever. What it was flashed with is what is to run. */
+/* The firmware switched on flash encryption or secure boot at its first start: plain images would
+   stop the board for ever. If it was flashed with this run's images, only its key is missing. */
 static void take_secured(struct kl_station *st, struct kl_board *b)
 {
     char mac[18];
@@ -152,8 +151,8 @@ static void take_secured(struct kl_station *st, struct kl_board *b)
     }
 }
 
-/* As in verified(): its own key must be known before it can print it, and after the wait it proves
-   once more that it is the one in the loader. */
+/* As in verified(): we must know the board's own key before it can print it. After the wait the
+   board proves once more that it is the one in the loader. */
 static void secured_goes_on(struct kl_station *st, struct kl_board *b)
 {
     KL_ASSERT(b->state == KL_ST_IDENTIFYING);
@@ -193,8 +192,8 @@ static void identified(struct kl_station *st, struct kl_board *b)
 
 /* ---- verified ---- */
 
-/* The board's own key must be known before the board can print it. Where that took time, the board
-   proves once more that it is the one in the loader: it is reset into its program at once then. */
+/* We must know the board's own key before the board can print it. If that took time, the board is
+   verified again, to prove that it is still the one in the loader. Then it is started at once. */
 static void verified(struct kl_station *st, struct kl_board *b)
 {
     KL_ASSERT(b->state == KL_ST_VERIFYING);
@@ -286,7 +285,7 @@ static void tell_loader_text(struct kl_station *st, struct kl_board *b)
     kl_board_tell_console(st, b);
 }
 
-/* The record of a board that is refused for its locks says which board it was. */
+/* The record of a board that the loader refused for its locks names that board. */
 static void know_refused(struct kl_board *b)
 {
     enum kl_reason reason = kl_loader_fault(&b->loader)->reason;
@@ -302,7 +301,7 @@ void kl_board_loader_step(struct kl_station *st, struct kl_board *b)
         kl_board_presence_step(st, b);
         return;
     }
-    /* Each task may end in the very call that starts it, so this goes on until one is busy. */
+    /* A task may end in the very call that starts it, so the loop runs until one is busy. */
     for (int steps = 0; b->talker == KL_TALK_LOADER; steps++) {
         enum kl_state state = b->state;
 
@@ -322,6 +321,6 @@ void kl_board_loader_step(struct kl_station *st, struct kl_board *b)
         }
         loader_done(st, b);
         if (b->state == state)
-            break; /* waits for its own key before it is started */
+            break; /* it waits for its own key before it starts */
     }
 }

@@ -3,21 +3,22 @@
  * store answers is in board_store.c.
  *
  * The order is fixed: the board asks -> the pool decides -> reserve durably -> send -> the board
- * acknowledges -> reads back after its restart -> record durably -> done. Whatever could mean that
- * another board stands there before the first byte is sent means: identify again.
+ * acknowledges -> reads back after its restart -> record durably -> done. Until the first byte is
+ * sent, any sign that another board may be there means: identify again.
  */
 #include "station_state.h"
 
 #include <string.h>
 
-/* A chip prints its banner at once; what comes later than this after our reset is another start. At
-   a needle bed hands need a second to exchange a board, and the adapter would not tell. */
+/* A chip prints its banner at once: a banner later than this after our reset is another start. At a
+   needle bed the limit is shorter: a person needs a second to exchange a board, and the adapter
+   does not tell. */
 static kl_us banner_due(const struct kl_station *st)
 {
     return st->config.fixture ? KL_MS(700) : KL_MS(1500);
 }
 
-/* … as may be a prompt that comes later than one lost prompt explains. */
+/* May this prompt be another board's? It comes later than one lost prompt explains. */
 static bool may_be_exchanged(const struct kl_station *st, const struct kl_board *b)
 {
     return st->config.fixture && (b->state == KL_ST_ASKING || b->state == KL_ST_RESERVING) &&
@@ -28,7 +29,7 @@ void kl_board_forget_key(struct kl_station *st, struct kl_board *b)
 {
     if (kl_custody_has_key(&b->custody))
         kl_pool_leave(&st->pool, b->custody.index);
-    kl_delivery_end(&b->delivery); /* it was lent the bytes: it lets go first */
+    kl_delivery_end(&b->delivery); /* the delivery borrowed the bytes: it lets go first */
     kl_custody_forget(&b->custody);
     kl_board_nvs_forget(st, b);
 }
@@ -44,8 +45,8 @@ static const struct kl_pool_key *pool_key(const struct kl_station *st, const str
     return kl_pool_key(&st->pool, b->custody.index);
 }
 
-/* The MAC is known now. If the pool knows it too, its own key is fetched: to mask it, to compare it
-   with what the board shows, and to send it again if the board asks. */
+/* If the pool has a key for this MAC, fetches it. The key serves to mask it, to compare it with
+   what the board shows, and to send it again if the board asks. */
 void kl_board_recognise(struct kl_station *st, struct kl_board *b)
 {
     uint32_t key = kl_pool_of_mac(&st->pool, &b->identity.mac);
@@ -64,11 +65,11 @@ void kl_board_listen(struct kl_station *st, struct kl_board *b)
     kl_board_talk(b, KL_TALK_DELIVERY);
     if (b->state == KL_ST_CONFIRMING) {
         kl_console_open(&b->console);
-        return; /* followed through its restart: the delivery goes on where it was */
+        return; /* the same board, after its restart: the delivery goes on where it was */
     }
     b->program.banner = KL_BANNER_UNSEEN;
-    /* At a needle bed the time counts from the board's last word in its loader: that it is reset
-       may be answered late. */
+    /* At a needle bed the time counts from the board's last word in its loader: the answer to the
+       reset may come late. */
     b->program.since = st->config.fixture ? b->since : st->now;
     kl_delivery_begin(&b->delivery, &st->config, &b->console, st->fields, &b->custody.key, st->now);
 }
@@ -80,8 +81,8 @@ void kl_board_send(struct kl_station *st, struct kl_board *b)
     const struct kl_key *key = kl_custody_key(&b->custody);
     const struct kl_pool_key *named = pool_key(st, b);
 
-    /* Checked again at the last instant: the board is the one identified, it is waiting, and the
-       key is durably its own. */
+    /* Checked again at the last instant: the board is the identified one, it waits, and the key is
+       durably reserved for it. */
     KL_ASSERT(key && b->port.state == KL_PORT_OPEN);
     KL_ASSERT(b->talker == (st->config.nvs ? KL_TALK_LOADER : KL_TALK_DELIVERY));
     KL_ASSERT(kl_mac_equal(&named->mac, &b->identity.mac));
@@ -101,8 +102,8 @@ void kl_board_send(struct kl_station *st, struct kl_board *b)
         kl_delivery_send(&b->delivery, key, st->now);
 }
 
-/* At a needle bed a board counts as waiting only for so long after its prompt; the next one will
-   tell whether it still does. */
+/* At a needle bed a board counts as waiting only this long after its prompt. The next prompt tells
+   whether it still waits. */
 void kl_board_send_if_wanted(struct kl_station *st, struct kl_board *b)
 {
     bool fresh = !st->config.fixture || st->now - b->program.asked_at < KL_MS(700);
@@ -147,7 +148,7 @@ void kl_board_ask_pool(struct kl_station *st, struct kl_board *b)
 
     KL_ASSERT(b->state == KL_ST_ASKING && kl_mac_is_set(&b->identity.mac));
     if (b->nvs_phase != KL_NVS_RESTS)
-        return; /* it is being read: asked for when that is known */
+        return; /* its NVS is being read: ask once that is known */
     switch (kl_pool_ask(&st->pool, &b->identity.mac, &key)) {
     case KL_POOL_GIVE:
         reserve(st, b, key);
@@ -159,10 +160,10 @@ void kl_board_ask_pool(struct kl_station *st, struct kl_board *b)
         kl_board_fail(st, b, KL_FAULT_KEY_CONFLICT, b->custody.label);
         break;
     case KL_POOL_BUSY:
-        break; /* asked again with the board's next prompt */
+        break; /* the board's next prompt asks again */
     }
     if (st->config.nvs && b->state == KL_ST_ASKING)
-        b->deadline = st->now + KL_SEC(2); /* it says nothing by itself: it is read again */
+        b->deadline = st->now + KL_SEC(2); /* the board says nothing by itself: read it again */
 }
 
 const char *kl_station_unbindable(const struct kl_station *st, unsigned slot, const char *label)
@@ -199,7 +200,7 @@ void kl_board_bind(struct kl_station *st, struct kl_board *b, const char *label)
     kl_ask_store(st, b, KL_OP_RESERVE, key, NULL);
 }
 
-/* A key of which nothing can have left the host goes back to the pool. */
+/* Gives a key back to the pool if no byte of it can have left the host. */
 void kl_board_give_back_unsent(struct kl_station *st, struct kl_board *b, const char *reason)
 {
     if (!kl_custody_has_key(&b->custody) || kl_custody_was_sent(&b->custody) ||
@@ -207,12 +208,12 @@ void kl_board_give_back_unsent(struct kl_station *st, struct kl_board *b, const 
         return;
     if (pool_key(st, b)->state == KL_KEY_RESERVED && kl_pool_release(&st->pool, b->custody.index))
         kl_ask_store(st, b, KL_OP_RELEASE, b->custody.index, reason);
-    /* A reservation that is still on its way is given back when it arrives (board_store.c). */
+    /* board_store.c gives back a reservation that is still on its way, once it arrives. */
 }
 
 /* ---- proof and record ---- */
 
-/* Nothing was sent to it in this talk, so a key that it shows is one that it held before. */
+/* We sent the board nothing in this talk, so a key that it shows is one that it held before. */
 static bool was_just_started(const struct kl_board *b)
 {
     return b->state == KL_ST_BOOTING || b->state == KL_ST_ASKING;
@@ -233,7 +234,8 @@ void kl_board_record(struct kl_station *st, struct kl_board *b)
     b->deadline = st->now + KL_SEC(5);
 }
 
-/* The board has proved that it holds the key it was sent (or, as told, only acknowledged it). */
+/* The board has proved that it holds the key we sent, or acknowledged it where --confirm ack takes
+   its word. */
 void kl_board_proved(struct kl_station *st, struct kl_board *b, enum kl_proof proof)
 {
     KL_ASSERT(kl_mac_equal(&pool_key(st, b)->mac, &b->identity.mac));
@@ -248,8 +250,9 @@ void kl_board_proved(struct kl_station *st, struct kl_board *b, enum kl_proof pr
     kl_board_record(st, b);
 }
 
-/* What it holds bears its own key's label and differs: bytes were lost on the way, or its flash is
-   bad. Read twice, it is erased, and asks again. What bears another label is not ours to erase. */
+/* If what the board holds bears its own key's label and differs, bytes were lost or its flash is
+   bad. After a second such reading we erase the board, and it asks again. We never erase what bears
+   another label. */
 static void holds_unknown(struct kl_station *st, struct kl_board *b, const char *label)
 {
     bool own_label = kl_custody_key(&b->custody) && strcmp(label, pool_key(st, b)->label) == 0;
@@ -265,7 +268,7 @@ static void holds_unknown(struct kl_station *st, struct kl_board *b, const char 
     kl_board_fail(st, b, KL_FAULT_READBACK_DIFFERS, label);
 }
 
-/* It holds its own key, which nobody had to send in this try. */
+/* The board already holds its own key; we sent none in this try. */
 static void holds_own(struct kl_station *st, struct kl_board *b, uint32_t key, enum kl_proof proof)
 {
     KL_ASSERT(kl_mac_equal(&kl_pool_key(&st->pool, key)->mac, &b->identity.mac));
@@ -289,8 +292,8 @@ static void adopt(struct kl_station *st, struct kl_board *b, uint32_t key, enum 
     kl_board_record(st, b);
 }
 
-/* The secret is its own, the label is not: bytes were lost on the way, or the row has a new label
-   since. Whether it is good as it is only a person can say. */
+/* The board holds its own secret under another label: bytes were lost, or the CSV row has a new
+   label since. Only a person can say whether that is good. */
 static bool bears_another_label(const struct kl_station *st, const struct kl_board *b,
                                 const struct kl_delivery_news *news)
 {
@@ -317,7 +320,7 @@ static bool names_a_key(const struct kl_station *st, const struct kl_delivery_ne
     return memcmp(label, news->label.digest, sizeof label) == 0;
 }
 
-/* The board showed a stored key without having been sent one by us in this try. */
+/* The board showed a stored key, and we sent it none in this try. */
 static void settle_claim(struct kl_station *st, struct kl_board *b,
                          const struct kl_delivery_news *news)
 {
@@ -366,8 +369,8 @@ static bool key_is_own(const struct kl_station *st, const struct kl_board *b)
     return key != NO_KEY && key == b->custody.index;
 }
 
-/* It says that it has its key and shows nothing. Enough only where its word is, and only for a
-   board that was sent its key by this CSV's stations. */
+/* The board says that it has its key and shows nothing. That is enough only with --confirm ack, and
+   only if a station of this CSV sent it its key. */
 static void holds_unreadable(struct kl_station *st, struct kl_board *b, enum kl_proof proof,
                              const char *why)
 {
@@ -395,8 +398,8 @@ static void on_start(struct kl_station *st, struct kl_board *b, const char *why)
     KL_ASSERT(b->program.since <= st->now);
     switch (b->state) {
     case KL_ST_BOOTING:
-        /* Our own reset prints one banner; a second is somebody else's, or another board's. As
-           long as it only starts, its boot log may still tell why; see is_somebody. */
+        /* Our own reset prints one banner. A second one comes from another reset or another board.
+           While the board only starts, its boot log may still tell why; see is_somebody. */
         b->program.banner =
             b->program.banner == KL_BANNER_UNSEEN && !late ? KL_BANNER_SEEN : KL_BANNER_AGAIN;
         break;
@@ -459,8 +462,8 @@ static void on_silence(struct kl_station *st, struct kl_board *b,
         kl_board_fail(st, b, news->reason, news->text);
 }
 
-/* A board that started more often than we made it start, or later than our reset can explain, wants
-   something: who is it? At a needle bed a board whose start is not seen at all must be quick. */
+/* A board that started more often than we reset it, or later than our reset explains, may be
+   another one: identify it. At a needle bed a board whose start we did not see must ask quickly. */
 static bool is_somebody(const struct kl_station *st, const struct kl_board *b,
                         enum kl_delivery_news_kind kind)
 {
@@ -528,6 +531,6 @@ void kl_board_delivery_step(struct kl_station *st, struct kl_board *b)
 
     kl_board_tell_console(st, b);
     while (b->talker == KL_TALK_DELIVERY && kl_delivery_news(&b->delivery, &news))
-        if (!st->config.nvs) /* a firmware that asks would be asking somebody else */
+        if (!st->config.nvs) /* with NVS delivery keyline does not answer firmware that asks */
             handle(st, b, &news);
 }

@@ -9,7 +9,7 @@
  *   recording   that is made durable
  *   booting     the board is started; only then it is done
  *
- * Before `sending` the partition is read once more: only the loader that was talked with answers.
+ * Before `sending` the partition is read once more: only the loader that we talked with can answer.
  */
 #include "station_state.h"
 
@@ -45,7 +45,7 @@ void kl_board_nvs_begin(struct kl_station *st, struct kl_board *b)
     start(st, b, KL_NVS_READS);
 }
 
-/* Nothing was heard of the board while it waited for a key: it is read again, whoever it is. */
+/* Reads the NVS again: the silent board waited for a key, so another may be there. */
 void kl_board_nvs_read_again(struct kl_station *st, struct kl_board *b)
 {
     KL_ASSERT(b->state == KL_ST_ASKING && b->nvs_phase == KL_NVS_RESTS);
@@ -128,8 +128,8 @@ static void found(struct kl_station *st, struct kl_board *b)
 
 /* ---- the key's way in ---- */
 
-/* Making it durable took time: only the loader that was talked with before can answer now. Until it
-   has, no key counts as sent. */
+/* Making the key durable took time, so the loader must answer once more: only the one that we
+   talked with can. Until it has, no key counts as sent. */
 void kl_board_nvs_look(struct kl_station *st, struct kl_board *b)
 {
     KL_ASSERT(b->state == KL_ST_RESERVING);
@@ -147,7 +147,7 @@ static void looked(struct kl_station *st, struct kl_board *b)
         kl_board_fail(st, b, KL_FAULT_KEY_CONFLICT, b->custody.label);
 }
 
-/* Called with all that board_key.c's send() has checked. */
+/* board_key.c's send() has checked all that must hold here. */
 bool kl_board_nvs_prepare(struct kl_station *st, struct kl_board *b, const struct kl_key *key)
 {
     KL_ASSERT(b->state == KL_ST_RESERVING && b->nvs_phase == KL_NVS_RESTS);
@@ -167,8 +167,7 @@ void kl_board_nvs_send(struct kl_station *st, struct kl_board *b)
     kl_board_loader_step(st, b);
 }
 
-/* Recorded: the program is started, and the board is done once that runs. True: it is on its way.
- */
+/* The key is recorded: starts the program; the board is done once that runs. True: it starts. */
 bool kl_board_nvs_starts(struct kl_station *st, struct kl_board *b)
 {
     if (!st->config.nvs || b->talker != KL_TALK_LOADER || b->port.state != KL_PORT_OPEN ||
@@ -185,7 +184,7 @@ static void started(struct kl_station *st, struct kl_board *b)
     bool native = b->port.kind == KL_LINK_USB_JTAG || b->port.kind == KL_LINK_USB_OTG;
 
     kl_board_listen(st, b);
-    if (native) /* it may leave the bus and come back */
+    if (native) /* a native-USB board may leave the bus and come back */
         b->deadline = st->now + KL_SEC(2);
     else
         kl_board_done(st, b);

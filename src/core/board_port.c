@@ -4,8 +4,7 @@
  */
 #include "station_state.h"
 
-/* A network port that rests while it is closed is tried now and then, to notice that its board has
-   gone. */
+/* Tries a closed network port now and then, to notice that its board has gone. */
 void kl_board_watch_port(struct kl_station *st, struct kl_board *b)
 {
     if (b->port.network && b->port.state != KL_PORT_OPEN && !st->config.once && !st->mode.stopping)
@@ -41,7 +40,7 @@ static void become_empty(struct kl_station *st, struct kl_board *b)
         kl_board_plugged(st, b);
 }
 
-/* A native-USB board may leave the bus while it resets; it is the same board only if its USB serial
+/* A native-USB board may leave the bus while it resets. It is the same board only if its USB serial
    number, which is its MAC, says so. */
 static bool may_be_followed(const struct kl_board *b)
 {
@@ -86,7 +85,7 @@ void kl_board_gone(struct kl_station *st, struct kl_board *b, const char *why)
         kl_board_finish_attempt(st, b, KL_ST_FAILED);
         kl_board_finished(st, b, KL_ST_FAILED);
     }
-    /* A board whose socket is being switched is expected back: it has not failed yet. */
+    /* We expect a board back whose socket is being switched: it has not failed yet. */
     if (kl_board_was_switched(b, st->now, KL_POWER_CYCLE) && kl_attempts_owe_failure(&b->attempts))
         kl_attempts_tell(&b->attempts);
     else
@@ -100,7 +99,7 @@ void kl_board_gone(struct kl_station *st, struct kl_board *b, const char *why)
         b->deadline = b->port.answer_due;
 }
 
-/* The board has proved its key; that it leaves now changes nothing, the key is still recorded. */
+/* The board has proved its key: though it leaves now, the key is still recorded. */
 static void leave_after_recording(struct kl_station *st, struct kl_board *b, const char *why)
 {
     KL_ASSERT(b->state == KL_ST_RECORDING);
@@ -156,14 +155,14 @@ static void open_failed(struct kl_station *st, struct kl_board *b, enum kl_reaso
     KL_ASSERT(p->state == KL_PORT_OPENING);
     kl_board_close_port(st, b);
     if (kl_port_is_away(p))
-        return; /* not yet back on the bus: it is looked for again */
+        return; /* not yet back on the bus: look again later */
     p->again.refused++;
     if (p->network && !st->config.once && b->state != KL_ST_EMPTY) {
         kl_board_gone(st, b, why); /* a port that refuses is an empty slot */
         return;
     }
     if (b->state == KL_ST_DONE || b->state == KL_ST_FAILED || b->state == KL_ST_SKIPPED)
-        return; /* its turn is over: a result stays what it is */
+        return; /* its turn is over: its result stays */
     if (b->state != KL_ST_EMPTY || (st->config.once && p->again.refused >= 3)) {
         kl_board_fail(st, b, reason, why);
         return;
@@ -199,7 +198,7 @@ static void usable(struct kl_station *st, struct kl_board *b)
         kl_board_plugged(st, b);
     else if (b->state == KL_ST_SETTLING)
         kl_board_begin(st, b, false);
-    /* Else a result is on screen, and the open link tells when its board is gone. */
+    /* Otherwise a result is on screen, and the open link tells when its board is gone. */
 }
 
 void kl_board_port_opened(struct kl_station *st, struct kl_board *b, const struct kl_event *ev)
@@ -244,7 +243,7 @@ static void blocked(struct kl_station *st, struct kl_board *b)
         b->deadline = b->port.answer_due;
 }
 
-/* What the port makes due. */
+/* Does what is due for the port. */
 void kl_board_port_tick(struct kl_station *st, struct kl_board *b)
 {
     enum kl_port_verdict verdict;

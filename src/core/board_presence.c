@@ -1,8 +1,8 @@
 /*
- * board_presence.c: needle beds. While a board rests or waits for its turn, the chip is reset into
- * its loader now and then and asked for its MAC: so a board that comes, leaves or is exchanged is
- * noticed. The reset comes first, and the board is left in its loader: what a running program would
- * make of a loader's bytes is not known.
+ * board_presence.c: needle beds. While a board rests or waits for its turn, the station now and
+ * then resets the chip into its loader and asks for its MAC. So it notices a board that comes,
+ * leaves or is exchanged. The reset comes first, and the board stays in its loader: nobody knows
+ * what a running program would make of a loader's bytes.
  */
 #include "station_state.h"
 
@@ -43,7 +43,7 @@ static void start_look(struct kl_station *st, struct kl_board *b)
 static void end_look(struct kl_station *st, struct kl_board *b)
 {
     KL_ASSERT(b->talker == KL_TALK_PRESENCE);
-    kl_console_open(&b->console); /* what a board says that is not at work concerns nobody */
+    kl_console_open(&b->console); /* the board is not at work: forget what it said */
     kl_board_talk(b, KL_TALK_NONE);
     kl_presence_wait(&b->presence, st->now + LOOK_EACH);
 }
@@ -62,7 +62,7 @@ static void left(struct kl_station *st, struct kl_board *b, const char *why)
 static void found(struct kl_station *st, struct kl_board *b, const struct kl_mac *mac)
 {
     bool same = kl_presence_saw(&b->presence, mac) == KL_PRESENCE_SAME;
-    /* A board that failed because nothing answered has been away. */
+    /* A board that failed because nothing answered counts as having been away. */
     bool was_away = b->state == KL_ST_FAILED && b->fault.reason == KL_FAULT_NO_SYNC;
 
     if (b->state != KL_ST_EMPTY && same && !was_away)
@@ -96,8 +96,8 @@ void kl_board_presence_step(struct kl_station *st, struct kl_board *b)
     }
     end_look(st, b);
     mac = kl_loader_identity(&b->loader)->mac;
-    /* A chip that answers without a MAC is there all the same, and its life tells why; but where
-       one with a MAC was, it may be a bad contact. */
+    /* A chip that answers without a MAC is there all the same; its try will tell why. But if the
+       last chip here showed a MAC, a bad contact may be the cause. */
     if (kl_mac_is_set(&mac) ||
         (answered && (b->state == KL_ST_EMPTY || !kl_mac_is_set(&b->presence.seen))))
         found(st, b, &mac);

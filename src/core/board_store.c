@@ -1,10 +1,10 @@
 /*
- * board_store.c: what the store answers. Its answers belong to the key: the pool hears them also
- * when the board that asked is long gone.
+ * board_store.c: what the store answers. An answer belongs to the key: the pool hears it even if
+ * the board that asked is long gone.
  */
 #include "station_state.h"
 
-/* Nothing was made durable: asked again soon, and shown meanwhile. */
+/* The store made nothing durable: the board asks again soon, and shows that it waits. */
 static void store_failed(struct kl_station *st, struct kl_board *b, const char *text)
 {
     KL_ASSERT(b->state == KL_ST_RESERVING || b->state == KL_ST_RECORDING);
@@ -15,7 +15,7 @@ static void store_failed(struct kl_station *st, struct kl_board *b, const char *
     b->custody.ask_again_at = st->now + KL_SEC(2);
 }
 
-/* A person chose this key for a board that has not asked yet: it keeps it, wherever it is. */
+/* A person chose this key for a board before it asked: the board keeps it, even unplugged. */
 static void bound_answered(struct kl_station *st, struct kl_board *b, const struct kl_event *ev,
                            bool awaits)
 {
@@ -50,7 +50,7 @@ static void reserve_answered(struct kl_station *st, struct kl_board *b, const st
         return;
     }
     if (!waiting) {
-        /* Its board has gone or failed meanwhile; nothing was sent. */
+        /* The board has gone or failed meanwhile; nothing was sent. */
         if (ok && kl_pool_release(&st->pool, key))
             kl_ask_store(st, b, KL_OP_RELEASE, key, "its board left before anything was sent");
         return;
@@ -62,8 +62,8 @@ static void reserve_answered(struct kl_station *st, struct kl_board *b, const st
         return;
     }
     kl_custody_miss(&b->custody);
-    /* The ledger knows more than the pool: a reservation that was told as failed is there after
-       all. The pool is about to hear of it, and then has another key for this board. */
+    /* The ledger knows more than the pool: a reservation that the store reported as failed is there
+       after all. The pool will hear of it soon, and then has another key for this board. */
     if (ev->u.stored.status == KL_STORE_FAILED || kl_attempts_may_restart(&b->attempts))
         store_failed(st, b, ev->u.stored.text);
     else
@@ -123,7 +123,7 @@ static void release_answered(struct kl_station *st, const struct kl_event *ev, u
         kl_pool_released(&st->pool, key, ev->u.stored.status == KL_STORE_OK);
 }
 
-/* Nobody may go on with a key that is not, or no longer, the one of its board's MAC. */
+/* A board must drop a key that does not, or no longer, belong to its MAC. */
 void kl_board_drop_lost_keys(struct kl_station *st)
 {
     for (unsigned i = 0; i < st->board_count; i++) {
@@ -134,7 +134,7 @@ void kl_board_drop_lost_keys(struct kl_station *st)
             continue;
         kl_custody_disown(&b->custody);
         if (waited)
-            kl_board_loader_step(st, b); /* it waited for this key's text */
+            kl_board_loader_step(st, b); /* the board waited for this key's text */
     }
 }
 
@@ -179,7 +179,7 @@ void kl_board_stored(struct kl_station *st, const struct kl_event *ev)
     }
 }
 
-/* A request that failed is made again. */
+/* Asks the store again after a failed request. */
 void kl_board_ask_store_again(struct kl_station *st, struct kl_board *b)
 {
     b->custody.ask_again_at = KL_NEVER;

@@ -2,13 +2,13 @@
 
 #include <string.h>
 
-/* The two lines of one banner come together, even if this host was busy; a second start does not
-   come this soon. */
+/* The two lines of one banner come within this time, even on a busy host. A second start comes
+   later. */
 #define BANNER_TIME KL_MS(500)
 
 enum {
     BANNER_LINES = 2, /* lines that may stand between them ("Build:…", a garbled one) */
-    LATE = 0,         /* never conclusive: only names the reason when the time is over */
+    LATE = 0,         /* never conclusive: names the reason only when the time is over */
 };
 
 struct pattern {
@@ -18,7 +18,7 @@ struct pattern {
     bool per_start; /* several lines of one start count once */
 };
 
-/* docs/esp-serial-protocol.md 6.2, gravest first. First letters are left out where a stray byte
+/* docs/esp-serial-protocol.md 6.2, gravest first. The texts omit first letters where a stray byte
    often eats them. */
 static const struct pattern patterns[] = {
     {"aiting for download", KL_FAULT_STILL_IN_LOADER, 1, false},
@@ -55,7 +55,7 @@ enum {
     PATTERNS = sizeof patterns / sizeof patterns[0]
 };
 
-/* The place behind the first `text` in the line; NULL if it is not there. */
+/* Where the line goes on behind the first `text`; NULL if `text` is not there. */
 static const char *after(const char *line, const char *end, const char *text, size_t size)
 {
     KL_ASSERT(line <= end);
@@ -79,11 +79,11 @@ static bool matches(const char *line, const char *end, const char *pattern)
         line = after(line, end, pattern, part);
         pattern += part + (pattern[part] == '*');
     }
-    return line != NULL;
+    return line;
 }
 
-/* The line is the pattern's own, up to a stray byte, and not just one that holds it: bootloader and
-   ESP-IDF put a level and a time before theirs. */
+/* Does the line begin with the pattern, but for a stray byte? Lines of bootloader and ESP-IDF may
+   hold it later: they begin with a level and a time. */
 static bool is_near_begin(const char *line, const char *end, const char *pattern)
 {
     size_t part = strcspn(pattern, "*");
@@ -161,15 +161,15 @@ static bool is_date(const char *s, const char *end)
     return s[0] >= 'A' && s[0] <= 'Z' && is_digit(s[5]);
 }
 
-/* A reset in the middle of a line puts the banner behind whatever stood there. */
+/* After a reset in the middle of a line the banner stands behind what was printed so far. */
 static bool is_head(const char *line, const char *end)
 {
     const char *date = line;
 
-    while ((date = after_text(date, end, "ets ")) != NULL)
+    while ((date = after_text(date, end, "ets ")))
         if (is_date(date, end))
             return true;
-    return after_text(line, end, "ESP-ROM:esp") != NULL;
+    return after_text(line, end, "ESP-ROM:esp");
 }
 
 static bool read_number(const char *s, const char *end, unsigned base, unsigned *value)

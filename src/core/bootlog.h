@@ -14,7 +14,8 @@ enum kl_boot_mode {
 };
 
 enum {
-    KL_STARTS = 4 /* this many starts within KL_LOOP_TIME are a loop: one by us, three by itself */
+    KL_STARTS = 4 /* this many starts within KL_LOOP_TIME are a loop: one by our reset, three by the
+                     board itself */
 };
 #define KL_LOOP_TIME KL_SEC(10)
 
@@ -26,11 +27,11 @@ struct kl_bootlog {
     uint8_t reset_reason;  /* rst:0x.. of the last one */
     uint32_t app_lines;    /* other lines since the last banner */
     enum kl_reason reason; /* the gravest thing seen since the last reset(), or KL_FAULT_NONE */
-    bool conclusive;       /* and waiting longer will not mend it */
+    bool conclusive;       /* waiting longer will not change `reason` */
     /* of the last line */
-    bool named;  /* it named `reason` */
-    bool known;  /* it is one of those that tell of a fault */
-    bool banner; /* it belongs to a start-up banner */
+    bool named;  /* the line named `reason` */
+    bool known;  /* the line is one of those that tell of a fault */
+    bool banner; /* the line belongs to a start-up banner */
     /* kl_bootlog_line's own */
     bool head_open;          /* the banner's second line is still due */
     unsigned times, at;      /* how often `reason` was seen; in which start the last time */
@@ -38,7 +39,7 @@ struct kl_bootlog {
 };
 
 void kl_bootlog_reset(struct kl_bootlog *b);
-/* The program runs and speaks: what was seen before did no harm. Banners stay counted. */
+/* The program runs and speaks, so what the boot text named did no harm. Banners stay counted. */
 void kl_bootlog_alive(struct kl_bootlog *b);
 /* Feeds one line (raw, without its newline). True if it is the first line of a new start: the chip
    was reset, and another board may stand in its place. */

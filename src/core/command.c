@@ -16,7 +16,7 @@ struct kl_command_info kl_command_info(enum kl_command_kind kind)
 
 bool kl_command_named(const char *name, enum kl_command_kind *out)
 {
-    KL_ASSERT(name != NULL && out != NULL);
+    KL_ASSERT(name && out);
     for (int k = 0; k < KL_CMD_COUNT; k++) {
         if (strcmp(commands[k].name, name) != 0)
             continue;

@@ -5,14 +5,14 @@
 #include "harmless.h"
 #include "mask.h"
 
-/* As long as a board that asked holds no key: then the next prompt is overdue, and another board
-   may stand there. */
+/* How long a board that asked counts as holding no key. Then its next prompt is overdue, and
+   another board may be there. */
 #define ASKED_FOR KL_SEC(2)
 
 enum {
     BANNER_MAX = 96,      /* no banner is longer */
-    PLAIN_WORD_MAX = 14,  /* of a line that looks like a prompt */
-    PLAIN_WORDS_MAX = 64, /* and of all its words */
+    PLAIN_WORD_MAX = 14,  /* longest word shown of a line that looks like a prompt */
+    PLAIN_WORDS_MAX = 64, /* and the most of all its words together */
 };
 
 static const char HIDDEN[] = "[masked]";
@@ -23,7 +23,7 @@ static const struct kl_key *key_at_hand(const struct kl_console *c)
     return c->key && c->key->count > 0 ? c->key : NULL;
 }
 
-/* ---- what is told ----------------------------------------------------------------------------*/
+/* ---- what is told ---- */
 
 static char *add_told(struct kl_console *c)
 {
@@ -65,7 +65,7 @@ static bool is_label_at_hand(const struct kl_console *c, struct kl_span value)
     return value.size == label.size && memcmp(value.data, label.data, label.size) == 0;
 }
 
-/* Of a hidden line only a well-known name stays, and the public label of the key at hand. */
+/* Hides a line but for a well-known name and the public label of the key at hand. */
 static void show_hidden(const struct kl_console *c, char out[KL_TEXT_MAX],
                         const struct kl_said *line)
 {
@@ -82,7 +82,8 @@ static void show_hidden(const struct kl_console *c, char out[KL_TEXT_MAX],
     }
 }
 
-/* Where in the line the banner begins: a reset in the middle of a line puts it behind that. */
+/* Where in the line the banner begins: after a reset in the middle of a line, other text precedes
+   it. */
 static size_t banner_start(const struct kl_said *line)
 {
     static const char *const heads[] = {"ets ", "ESP-ROM:esp", "rst:0x", ",boot:0x"};
@@ -103,7 +104,7 @@ static void show_banner(const struct kl_console *c, char out[KL_TEXT_MAX],
     show(c, out, line->text + at, size < BANNER_MAX ? size : BANNER_MAX);
 }
 
-/* Only the word itself: what stands before it may be the rest of a line that lost its end. */
+/* Shows only the word itself: what stands before it may belong to a line that lost its end. */
 static void show_word(const struct kl_console *c, char out[KL_TEXT_MAX], const struct kl_said *line)
 {
     KL_ASSERT(line->word.size > 0);
@@ -119,8 +120,8 @@ static bool may_be_shown(const struct kl_console *c, const struct kl_said *line)
     return c->state == KL_CONSOLE_STARTS && kl_harmless_at_start(line->text, line->size);
 }
 
-/* A word beside "Provisioning" in a line that may be any program's: short, and with hardly a
- * figure. */
+/* May a word beside "Provisioning" be shown? Any program may have printed it: it must be short and
+   hold hardly a digit. */
 static bool is_plain_word(const char *word, size_t size)
 {
     unsigned figures = 0;
@@ -130,8 +131,8 @@ static bool is_plain_word(const char *word, size_t size)
     return size <= PLAIN_WORD_MAX && figures <= 2;
 }
 
-/* The line looks like one of the protocol and is none: the operator is to see it, its plain words
-   at least. */
+/* The line looks like one of the protocol and is none: the operator shall see at least its plain
+   words. */
 static void show_plain_words(const struct kl_console *c, char out[KL_TEXT_MAX],
                              const struct kl_said *line)
 {
@@ -199,9 +200,9 @@ static void tell(struct kl_console *c, const struct kl_said *line)
     c->hides = all_hidden;
 }
 
-/* ---- what a line says of the board -----------------------------------------------------------*/
+/* ---- what a line says of the board ---- */
 
-/* "Provisioned" also where it is damaged or part of a sentence: hiding too much costs little. */
+/* Finds "Provisioned" also damaged or within a sentence: hiding too much costs little. */
 static bool speaks_of_its_key(const struct kl_said *line)
 {
     static const char word[] = "rovisioned";
@@ -212,7 +213,7 @@ static bool speaks_of_its_key(const struct kl_said *line)
     return false;
 }
 
-/* What is not the bare word is a prompt only if it comes again and again, as prompts do. */
+/* A prompt that is not the bare word counts only if it comes again soon, as prompts do. */
 static bool comes_again(struct kl_console *c, const struct kl_said *line, kl_us now)
 {
     struct kl_console_almost *a = &c->almost;
@@ -243,7 +244,8 @@ static void judge(struct kl_console *c, struct kl_said *line, kl_us now)
     }
 }
 
-/* Some firmware sends back what it hears, and the end of our line gets lost on the way. */
+/* The size of our own line at the line's beginning: some firmware echoes it, and its end may get
+   lost. */
 static size_t size_of_echo(const struct kl_console *c)
 {
     const struct kl_key *key = key_at_hand(c);
@@ -274,7 +276,7 @@ static struct kl_said take_line(struct kl_console *c, kl_us now)
     return line;
 }
 
-/* ---- what is heard ---------------------------------------------------------------------------*/
+/* ---- what is heard ---- */
 
 static void forget_line(struct kl_console *c)
 {
@@ -313,7 +315,7 @@ size_t kl_console_take(struct kl_console *c, const uint8_t *data, size_t size, k
     return size;
 }
 
-/* ---- all of it -------------------------------------------------------------------------------*/
+/* ---- all of it ---- */
 
 void kl_console_init(struct kl_console *c, const struct kl_key *key, const struct kl_words *words)
 {

@@ -28,9 +28,9 @@ enum {
     KL_CONSOLE_TOLD = 12,      /* lines that wait to be told; then the oldest goes */
 };
 
-/* What a board that talks may be talking of. */
+/* What the board may be talking of. */
 enum kl_console_state {
-    KL_CONSOLE_UNSURE, /* its key, for all we know: only known lines are shown */
+    KL_CONSOLE_UNSURE, /* perhaps its key: only known lines are shown */
     KL_CONSOLE_STARTS, /* it has started, and no program has spoken yet */
     KL_CONSOLE_ASKS,   /* it asked just now: it holds no key */
 };
@@ -40,16 +40,16 @@ struct kl_console_heard {
     char text[KL_CONSOLE_LINE_MAX];
     size_t size;
     bool overlong;
-    bool whole; /* it was handed out: the next byte begins another one */
+    bool whole; /* the line was handed out: the next byte begins another one */
 };
 
-/* What firmware that nearly speaks the protocol said, and what it is told then. */
+/* What firmware said that nearly speaks the protocol. The operator sees it when the try fails. */
 struct kl_console_almost {
     struct kl_said_frame frame; /* of the last loose prompt … */
     kl_us at;                   /* … and when it came; KL_NEVER = none */
     bool awaits_answer;         /* our line has left */
     char prompt[KL_TEXT_MAX];   /* a line that looks like a prompt and is none */
-    char answer[KL_TEXT_MAX];   /* the last line of the program's own behind our line */
+    char answer[KL_TEXT_MAX];   /* the program's last own line after ours */
     char refusal[KL_TEXT_MAX];  /* the last "Error: …" */
 };
 
@@ -62,7 +62,7 @@ struct kl_console {
     kl_us asked_at; /* ASKS */
     struct kl_bootlog boot;
     struct kl_console_heard heard;
-    bool hides; /* the last line told was hidden altogether: the next such line is not told */
+    bool hides; /* the last line told was all hidden: a second such line is not told */
     unsigned told_first, told_count;
     char told[KL_CONSOLE_TOLD][KL_TEXT_MAX];
     char detail[KL_TEXT_MAX]; /* the line that named boot.reason */
@@ -73,16 +73,16 @@ struct kl_console {
 void kl_console_init(struct kl_console *c, const struct kl_key *key, const struct kl_words *words);
 void kl_console_finish(struct kl_console *c);
 
-/* Bytes were lost, or another board may stand there: what was heard so far is forgotten, the lines
-   not yet told with it, and all is hidden until the board says where it stands. */
+/* Bytes were lost, or another board may be there. The console forgets what it heard so far and the
+   lines not yet told. It hides all until the board says what it is doing. */
 void kl_console_open(struct kl_console *c);
-/* The chip is being reset on purpose: what was seen of its earlier starts says nothing any more. */
+/* The chip is being reset on purpose: forgets its earlier starts. */
 void kl_console_restart(struct kl_console *c);
 /* The half line heard so far is noise. */
 void kl_console_drop_line(struct kl_console *c);
 /* Our line leaves now: what the program says next is its answer. */
 void kl_console_await_answer(struct kl_console *c);
-/* The program runs and speaks: what its boot text said did no harm. */
+/* The program runs and speaks, so what its boot text named did no harm. */
 void kl_console_alive(struct kl_console *c);
 
 /* Takes bytes up to the end of one line and returns how many. `out` is that line; without one (size
@@ -96,9 +96,9 @@ const struct kl_bootlog *kl_console_boot(const struct kl_console *c);
 /* As far as they may be shown; "" if there is none: the line that named kl_console_boot()->reason,
  * … */
 const char *kl_console_detail(const struct kl_console *c);
-/* … since the chip was reset on purpose a line that looks like a prompt and is none, … */
+/* … a line since our last reset that looks like a prompt and is none, … */
 const char *kl_console_near_prompt(const struct kl_console *c);
-/* … the last line of the program's own behind our line, … */
+/* … the program's last own line after ours, … */
 const char *kl_console_answer(const struct kl_console *c);
 /* … and the last "Error: …". */
 const char *kl_console_refusal(const struct kl_console *c);

@@ -1,13 +1,13 @@
 /*
  * custody.h: a board's hold on its key, from the pool's word to the durable record.
  *
- * It is the only owner of the key's bytes between the store and the wire: whoever sends, compares
- * or masks them is lent a pointer (kl_custody_key) and keeps no copy. The bytes come from the store
- * (kl_custody_bring), and leave only by kl_custody_forget, which wipes them; so a lent pointer is
- * good for as long as one talk with one board lasts.
+ * It is the only owner of the key's bytes between the store and the wire: custody lends a pointer
+ * (kl_custody_key) to whoever sends, compares or masks them; nobody keeps a copy. The bytes come
+ * from the store (kl_custody_bring), and leave only by kl_custody_forget, which wipes them; so a
+ * lent pointer is good for as long as one talk with one board lasts.
  *
  * A value that asks nobody: the pool's answers and the store's are brought by board_key.c, which
- * also asks for what the states say. How the key gets into the board is not known here
+ * also asks for what the states say. Custody does not know how the key gets into the board
  * (delivery.h).
  */
 #ifndef CORE_CUSTODY_H
@@ -19,16 +19,16 @@
 
 enum kl_custody_state {
     KL_CUSTODY_NONE,  /* no key is this board's */
-    KL_CUSTODY_NAMED, /* the pool has said which one it is; its bytes are not here */
+    KL_CUSTODY_NAMED, /* the pool has named the key; its bytes are not here */
     KL_CUSTODY_ASKED, /* the store was asked for them; the board waits */
-    KL_CUSTODY_LATE,  /* … and is slow: the board goes on without, the answer is still taken */
+    KL_CUSTODY_LATE,  /* … and is slow: the board goes on without, and still takes the answer */
     KL_CUSTODY_HELD,  /* the bytes are here, none has left the host */
     KL_CUSTODY_SENT,  /* some may have left */
     KL_CUSTODY_RECORDING, /* the board has proved that it holds its key; the store is told */
     KL_CUSTODY_RECORDED,  /* that is durable */
 };
 
-/* How it is known that the board holds its key. */
+/* How we know that the board holds its key. */
 enum kl_proof {
     KL_PROOF_NONE,
     KL_PROOF_ACKNOWLEDGED, /* by its word alone (--confirm ack) */
@@ -39,7 +39,7 @@ struct kl_custody {
     enum kl_custody_state state;
     uint32_t index;     /* in the pool; NO_KEY = none */
     uint32_t request;   /* ASKED, LATE: the one whose answer brings the bytes */
-    kl_us ask_again_at; /* the store failed and is asked again then; KL_NEVER */
+    kl_us ask_again_at; /* the store failed: ask it again then; KL_NEVER */
     enum kl_proof proof;
     struct kl_key key;            /* count 0 = not here */
     char label[KL_LABEL_MAX + 1]; /* "" = none */
@@ -60,8 +60,8 @@ void kl_custody_go_on(struct kl_custody *c);
 /* The store's answer: the bytes, or that there are none (a failure, or a refusal). */
 void kl_custody_bring(struct kl_custody *c, const struct kl_key *key);
 void kl_custody_miss(struct kl_custody *c);
-/* It turned out that the key is not this board's. Nothing of it is sent any more; the bytes stay
-   until kl_custody_forget, so that they are still masked. */
+/* The key turned out not to be this board's. No more of it is sent. The bytes stay until
+   kl_custody_forget, so that the console can still mask them. */
 void kl_custody_disown(struct kl_custody *c);
 
 /* HELD only: the first byte is about to leave. */

@@ -74,7 +74,7 @@ bool kl_delivery_next(struct kl_delivery *d, struct kl_io *out)
 
 /* ---- what its words mean ---- */
 
-/* The board's word alone. */
+/* What the board's word alone proves. */
 static enum kl_proof proof_by_word(const struct kl_delivery *d)
 {
     return d->confirm == KL_CONFIRM_ACK ? KL_PROOF_ACKNOWLEDGED : KL_PROOF_NONE;
@@ -95,8 +95,8 @@ static void holds(const struct kl_delivery *d, const struct kl_handover_event *e
         out->kind = KL_DELIVERY_MAY_CLAIM;
 }
 
-/* What the board said instead of what was waited for, and how to tell keyline what it means. False:
-   nothing that can be shown. */
+/* Writes what the board said instead of what we waited for, and how to tell keyline what it means.
+   False: there is nothing that may be shown. */
 static bool said_instead(const struct kl_console *console, enum kl_reason reason,
                          char out[KL_TEXT_MAX])
 {
@@ -114,7 +114,7 @@ static bool said_instead(const struct kl_console *console, enum kl_reason reason
     return true;
 }
 
-/* Only the console's words, and our own. */
+/* Uses only the console's words and our own. */
 static void explain(const struct kl_delivery *d, const struct kl_handover_event *ev,
                     struct kl_delivery_news *out)
 {

@@ -1,6 +1,6 @@
 /*
- * delivery.h: how a key gets into a board. Whatever the way, the station hears the same news, and
- * custody, pool, ledger and faces know no more than these.
+ * delivery.h: how a key gets into a board. Whatever the way, the station hears the same news.
+ * Custody, pool, ledger and faces know nothing beyond them.
  *
  * Today's one way is the handover to the running firmware (delivery.c, handover.h):
  *
@@ -23,17 +23,17 @@
 #include "keyline/station.h"
 
 enum kl_delivery_news_kind {
-    KL_DELIVERY_STARTED,      /* the chip started again; text: if it was expected to acknowledge */
-    KL_DELIVERY_WANTED,       /* the board waits for a key; said again for as long as it does */
+    KL_DELIVERY_STARTED,      /* the chip started again; text: if it had to acknowledge first */
+    KL_DELIVERY_WANTED,       /* the board waits for a key; repeated as long as it waits */
     KL_DELIVERY_ACKNOWLEDGED, /* it took what was sent; `proof` if its word is enough */
     KL_DELIVERY_PROVED,       /* it holds what was sent: proof */
     KL_DELIVERY_DIFFERS,      /* it holds something else than was sent */
     KL_DELIVERY_CLAIMS,       /* it shows a key, and was sent none: fingerprint, label, proof */
-    KL_DELIVERY_MAY_CLAIM,    /* the same, if these were no lines of its log: more may come */
+    KL_DELIVERY_MAY_CLAIM,    /* the same, unless these lines were its log: more may come */
     KL_DELIVERY_CLAIMS_BLIND, /* it says that it has a key and shows none: text; `proof` as above */
     KL_DELIVERY_REFUSED,      /* it does not take the key: text */
-    KL_DELIVERY_TROUBLE,      /* it told why it can't go on: reason, text */
-    KL_DELIVERY_SILENT,       /* what is waited for did not come in time: reason, text */
+    KL_DELIVERY_TROUBLE,      /* the board told why it can't go on: reason, text */
+    KL_DELIVERY_SILENT,       /* what we waited for did not come in time: reason, text */
 };
 
 struct kl_delivery_news {
@@ -57,27 +57,27 @@ struct kl_delivery {
     struct kl_handover handover;
 };
 
-/* The state of a board's life whose end is this delivery's turn. */
+/* The state after which this delivery takes over. */
 enum kl_state kl_delivery_after(const struct kl_delivery *d);
 
-/* A talk with the board begins, through its console. `known` is where custody keeps the key that
-   the pool knows it by, to compare what it shows; empty as long as there is none. `fields`: of a
-   key of this CSV, 0 = unknown. */
+/* Begins a talk with the board, through its console. `known` is where custody keeps the board's own
+   key, to compare it with what the board shows; empty as long as there is none. `fields`: how many
+   a key of this CSV has, 0 = unknown. */
 void kl_delivery_begin(struct kl_delivery *d, const struct kl_station_config *config,
                        struct kl_console *console, unsigned fields, const struct kl_key *known,
                        kl_us now);
 /* Would the board take a key at this very moment? */
 bool kl_delivery_is_wanted(const struct kl_delivery *d);
-/* Only if it is wanted, and its reservation is durable. */
+/* Sends the key. Only if the board wants it and its reservation is durable. */
 void kl_delivery_send(struct kl_delivery *d, const struct kl_key *key, kl_us now);
-/* Nothing of the key is kept. Legal in every state. */
+/* Ends the talk and lets go of the key. Legal in every state. */
 void kl_delivery_end(struct kl_delivery *d);
 
 /* Takes bytes up to the end of one line and returns how many; pull the news after each call. */
 size_t kl_delivery_rx(struct kl_delivery *d, const uint8_t *data, size_t size, kl_us now);
 void kl_delivery_tick(struct kl_delivery *d, kl_us now);
 kl_us kl_delivery_deadline(const struct kl_delivery *d);
-bool kl_delivery_next(struct kl_delivery *d, struct kl_io *out); /* the only way of a key's bytes */
+bool kl_delivery_next(struct kl_delivery *d, struct kl_io *out); /* a key's only way out */
 bool kl_delivery_news(struct kl_delivery *d, struct kl_delivery_news *out); /* until false */
 
 #endif

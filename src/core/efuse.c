@@ -24,7 +24,7 @@ struct layout {
             108, 4                                                                                 \
         }                                                                                          \
     }
-/* The S3 and the chips like it; what one of them has elsewhere comes behind it. */
+/* What the S3 and the chips like it share; a chip's own places follow and override it. */
 #define COMMON                                                                                     \
     .first_word = 11, .words = 6, .crypt_count = {82, 3}, .crypt_count_locked = {4, 1},            \
     .secure_boot = {116, 1}, .revoke = {85, 3}, .jtag_off = {51, 1}, .jtag_soft_off = {48, 3},     \
@@ -202,7 +202,7 @@ static void decode_block0(const struct kl_chip *chip, uint16_t revision,
         (out->flash.crypt_count == all || bits(w, l->crypt_count_locked) != 0) &&
         bits(w, l->manual_encrypt_off) != 0;
     out->boot.secure_v1 = bits(w, l->secure_boot_v1) != 0;
-    /* The ESP32 has V2 from revision 3.0 on; before, the bit means nothing. */
+    /* The ESP32 has V2 from revision 3.0 on; before that the bit means nothing. */
     out->boot.secure = out->boot.secure_v1 || (bits(w, l->secure_boot) != 0 &&
                                                (chip->id != KL_CHIP_ESP32 || revision >= 300));
     for (unsigned i = 0; i < 3; i++)
@@ -217,7 +217,7 @@ static void decode_block0(const struct kl_chip *chip, uint16_t revision,
     decode_keys(chip, revision, w, out);
 }
 
-/* (2.2) What the ROM itself tells, which is all that there is in secure download mode. */
+/* (2.2) What the ROM itself tells: in secure download mode there is nothing else. */
 static void decode_info(const struct kl_chip *chip, const struct kl_efuse_words *w,
                         struct kl_efuse_facts *out)
 {

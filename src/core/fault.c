@@ -1,6 +1,6 @@
 #include "keyline/fault.h"
 
-/* Retries by itself and the wait before the first, by policy; the wait doubles each time. */
+/* Automatic retries and the wait before the first, by policy; the wait doubles each time. */
 static const struct {
     uint8_t retries;
     kl_us back_off;

@@ -2,11 +2,11 @@
 
 #include <string.h>
 
-#define ASK_SILENCE KL_SEC(2)   /* prompts come every 500 ms: four missing means it is gone */
+#define ASK_SILENCE KL_SEC(2)   /* a prompt is due every 500 ms: this is four missing */
 #define SEND_AGAIN  KL_MS(1500) /* firmware gives a line one second to complete … */
 #define FIRST_VALUE KL_SEC(4)   /* some firmware waits three seconds before it reads back */
 #define NEXT_VALUE  KL_MS(1500)
-#define RESTART_DUE KL_SEC(5) /* it read its key back without a restart: it won't restart */
+#define RESTART_DUE KL_SEC(5) /* for the restart, after a read-back without one */
 #define PIECE_TIME  KL_MS(10)
 
 enum {
@@ -18,8 +18,8 @@ static const char NO_FIELDS[] =
 static const char MIXED[] =
     "other lines stand between those of its read-back: --field-names tells them apart";
 
-/* Firmware that is deaf at some point of its cycle must not be met there each time: where in the
-   500 ms after a prompt the line goes out again. */
+/* When in the 500 ms after a prompt the line goes out again. The times differ, because firmware may
+   be deaf at one point of its cycle. */
 static const kl_us again_after[] = {KL_MS(250), KL_MS(80), KL_MS(400), KL_MS(160), KL_MS(320), 0};
 
 /* ---- events ---- */
@@ -27,7 +27,7 @@ static const kl_us again_after[] = {KL_MS(250), KL_MS(80), KL_MS(400), KL_MS(160
 static struct kl_handover_event *add_event(struct kl_handover *h, enum kl_handover_event_kind kind)
 {
     if (h->event_count == KL_HO_EVENTS)
-        h->event_count--; /* nobody pulls them: the newest tells most */
+        h->event_count--; /* nobody pulls events: the newest replaces the last one */
     struct kl_handover_event *ev = &h->event[(h->event_first + h->event_count++) % KL_HO_EVENTS];
     *ev = (struct kl_handover_event){.kind = kind};
     return ev;
@@ -53,7 +53,7 @@ static void add_timeout(struct kl_handover *h, enum kl_reason reason, const char
     ev->why = why;
 }
 
-/* Custody may have lost the key meanwhile, or not yet have it. */
+/* The known key; NULL if custody does not have it yet or has lost it. */
 static const struct kl_key *known_key(const struct kl_handover *h)
 {
     return h->key && h->key->count > 0 ? h->key : NULL;
@@ -78,7 +78,7 @@ static void stop_sending(struct kl_handover *h)
     kl_wipe(h->line.piece, sizeof h->line.piece);
 }
 
-/* Nothing is waited for any more; what still comes is only passed on by the console. */
+/* Waits for nothing any more; the console only passes on what still comes. */
 static void rest(struct kl_handover *h)
 {
     enter(h, KL_HO_REST, KL_NEVER);
@@ -159,7 +159,7 @@ bool kl_handover_next(struct kl_handover *h, struct kl_io *out)
         return false;
     KL_ASSERT(h->phase == KL_HO_SENDING);
     h->line.due = false;
-    if (!key) /* it is no longer this board's: what has left is an unfinished line */
+    if (!key) /* the key is no longer this board's: only an unfinished line has left */
         return false;
     size_t size = cut_piece(h, key);
     *out = (struct kl_io){.kind = KL_IO_WRITE, .data = h->line.piece, .size = size, .secret = true};
@@ -192,7 +192,7 @@ static void start_reading(struct kl_handover *h, bool loose, kl_us now)
     struct kl_handover_values *v = &h->values;
     const struct kl_key *key = known_key(h);
 
-    /* "Provisioned" again and again without values must come to an end, too. */
+    /* A board that repeats "Provisioned" without values must not prolong the wait. */
     if (!v->reading || v->got > 0)
         v->read_by = now + FIRST_VALUE;
     v->reading = true;
@@ -255,8 +255,8 @@ static void tell_holds(struct kl_handover *h, const struct kl_fingerprint *fp,
         rest(h);
 }
 
-/* A complete read-back before the restart proves nothing about the flash; then the restart is all
-   that is still due. */
+/* Does a complete read-back count? Before the restart it proves nothing about the flash: then only
+   the restart is still due. */
 static bool counts_already(struct kl_handover *h, kl_us now)
 {
     if (h->phase != KL_HO_CONFIRMING || h->restarted)
@@ -290,15 +290,15 @@ static bool follows_key(struct kl_handover *h, const struct kl_key *key, struct 
     if (is_field(h, key, v->next, value))
         v->next++;
     else if (v->next > 0 && is_field(h, key, 0, value))
-        v->next = 1; /* it begins anew: a line was lost */
+        v->next = 1; /* the key begins anew: a line was lost */
     if (v->next < key->count)
         return false;
     v->next = 0;
     return true;
 }
 
-/* `due` values that are not the key's. That they are its read-back is certain only if it says the
-   very same again, or nothing more. */
+/* `due` values came that are not the key's. They are certainly the board's read-back only if it
+   repeats them exactly or says nothing more. */
 static void weigh_others(struct kl_handover *h, bool known, kl_us now)
 {
     struct kl_handover_values *v = &h->values;
@@ -342,7 +342,7 @@ static void take_value(struct kl_handover *h, struct kl_span value, kl_us now)
     weigh_others(h, key != NULL, now);
 }
 
-/* What it said can't be told apart from its log: nobody may call that a wrong key. */
+/* We can't tell the board's read-back from its log, so nobody may call it a wrong key. */
 static void tell_unclear(struct kl_handover *h, const char *why)
 {
     add_timeout(h, KL_FAULT_NO_READBACK, why);
@@ -379,7 +379,7 @@ static void end_reading(struct kl_handover *h, kl_us now)
 
 /* ---- what lines do ---- */
 
-/* The time for reading back starts anew, once. */
+/* Restarts the time for reading back, once. */
 static void note_restart(struct kl_handover *h, kl_us now)
 {
     if (!h->restarted)
@@ -394,11 +394,11 @@ static void take_restart(struct kl_handover *h, kl_us now)
     if (h->phase == KL_HO_CONFIRMING)
         note_restart(h, now);
     else if (h->phase != KL_HO_LISTENING)
-        rest(h); /* another board may stand there: not one more byte */
+        rest(h); /* another board may be there: not one more byte */
 }
 
-/* A garbled line is refused, too, and mended by sending it again: only the second time it is the
-   key that is refused. */
+/* Firmware also refuses a garbled line, and sending it again helps. Only a second refusal means the
+   key. */
 static void count_refusal(struct kl_handover *h)
 {
     KL_ASSERT(h->line.erred);
@@ -442,12 +442,12 @@ static void take_provisioned(struct kl_handover *h, bool loose, kl_us now)
     switch (h->phase) {
     case KL_HO_LISTENING:
         start_reading(h, loose, now);
-        if (h->deadline <= h->values.read_by) /* it spoke: that it shows nothing is the news then */
+        if (h->deadline <= h->values.read_by) /* it spoke: if it shows nothing, that is the news */
             h->deadline = h->values.read_by + 1;
         break;
     case KL_HO_ASKED:
         if (loose)
-            break; /* if it has stopped asking, that is told in time */
+            break; /* if the board has stopped asking, the deadline tells */
         add_timeout(h, KL_FAULT_BOARD_CHANGED, "it asked, and now says Provisioned unsent");
         rest(h);
         break;
@@ -455,7 +455,7 @@ static void take_provisioned(struct kl_handover *h, bool loose, kl_us now)
         take_ack(h, loose, now);
         break;
     case KL_HO_CONFIRMING:
-        note_restart(h, now); /* a USB console may swallow the banner */
+        note_restart(h, now); /* a USB console may lose the banner */
         start_reading(h, loose, now);
         break;
     case KL_HO_REST:
@@ -463,8 +463,8 @@ static void take_provisioned(struct kl_handover *h, bool loose, kl_us now)
     }
 }
 
-/* Errors of the program's own may come at any time. One that our own firmware prints means our
-   line; any other does if the board asks again behind it. */
+/* A program may print errors of its own at any time. An error that our own firmware prints means
+   our line. Any other means our line only if the board asks again after it. */
 static void take_error(struct kl_handover *h, bool known)
 {
     if (h->phase != KL_HO_SENDING || !h->line.sent)
@@ -519,7 +519,7 @@ size_t kl_handover_rx(struct kl_handover *h, const uint8_t *data, size_t size, k
 
 /* ---- time ---- */
 
-/* What boot text said is a better reason than silence. */
+/* If boot text named a fault, that is a better reason than silence. */
 static void time_out(struct kl_handover *h, enum kl_reason reason)
 {
     const struct kl_bootlog *boot = kl_console_boot(h->setup.console);

@@ -13,7 +13,7 @@ static const char *const tags[] = {
     "spiram",    "system_api",  "task_wdt",   "net80211",          "wifi_init",
 };
 
-/* How lines begin that tell of a crash, or that our own firmware refuses a line. */
+/* Beginnings of lines that tell of a crash, or with which our own firmware refuses a line. */
 static const char *const heads[] = {
     "***ERROR*** A stack overflow in task",
     "Backtrace: 0x",
@@ -97,7 +97,7 @@ static bool begins_with_one(const char *line, size_t size, const char *const *li
     return false;
 }
 
-/* Behind "I (1234) " or "I (12:00:01.123) "; 0 = the line does not begin so. */
+/* The size of a leading "I (1234) " or "I (12:00:01.123) "; 0 = there is none. */
 static size_t log_head(const char *line, size_t size)
 {
     size_t i = 3;
@@ -143,7 +143,7 @@ static char lower(uint8_t c)
     return (char)(c >= 'A' && c <= 'Z' ? c + 'a' - 'A' : c);
 }
 
-/* A number behind it does not count. */
+/* Ignores up to two digits at the name's end. */
 bool kl_harmless_name(struct kl_span name)
 {
     size_t size = name.size;

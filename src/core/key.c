@@ -53,7 +53,7 @@ static bool append_field(struct kl_key *key, size_t *used, struct kl_span field)
     return true;
 }
 
-/* What people and programs change when they mean to change nothing. */
+/* Bytes that people and programs add or drop without meaning another key. */
 static bool is_spelling(uint8_t c)
 {
     return is_blank(c) || c == ':' || c == '-' || c == '.' || c == '_';

@@ -34,7 +34,7 @@ enum ldr_move ldr_go_to(struct kl_loader *l, const struct kl_loader_step *step)
 enum ldr_move ldr_call_plan(struct kl_loader *l, const struct kl_loader_step *plan,
                             const struct kl_loader_step *then)
 {
-    KL_ASSERT(l->walk.after == NULL);
+    KL_ASSERT(!l->walk.after);
     KL_ASSERT(leads_to(l->walk.step, then));
     l->walk.after = then;
     return ldr_go_to(l, plan);
@@ -49,11 +49,11 @@ enum ldr_move ldr_start_over(struct kl_loader *l)
 }
 
 enum {
-    PATIENCE_MAX = 3, /* 2 << that boards go a slower way, then everything gets another chance */
-    DEATHS_MAX = 2,   /* stubs in a row, then the ROM alone is used */
+    PATIENCE_MAX = 3, /* after 2 << this many slow boards everything gets another chance */
+    DEATHS_MAX = 2,   /* after this many dead stubs in a row only the ROM is used */
 };
 
-/* A board is through. */
+/* A board has passed: keeps what helps the next one in this place. */
 static void remember_board(struct kl_loader *l)
 {
     struct kl_loader_memory *m = &l->setup.memory;
@@ -122,7 +122,7 @@ static void follow(struct kl_loader *l, enum ldr_move move)
 static void walk(struct kl_loader *l)
 {
     enum {
-        STEPS_MAX = 2048 /* a full bundle of regions that are all skipped stays far below */
+        STEPS_MAX = 2048 /* a full bundle whose regions are all skipped stays far below */
     };
 
     for (int steps = 0; l->walk.status == KL_LOADER_BUSY && l->op.kind == KL_LOADER_OP_NONE;
@@ -281,7 +281,7 @@ void kl_loader_start(struct kl_loader *l, enum kl_loader_task task, const struct
     l->walk.task = task;
     l->bundle = bundle;
     l->fault = (struct kl_fault){0};
-    if (task != KL_LOADER_VERIFY) /* only the task right behind FLASH may build on it */
+    if (task != KL_LOADER_VERIFY) /* only a VERIFY right after FLASH may use its proofs */
         l->flash.proved_for = NULL;
     l->walk.status = KL_LOADER_BUSY;
     l->walk.step = plans[task];

@@ -2,12 +2,12 @@
  * loader_aside.c: MD5 of what is written already, asked for while the rest of a stream still comes,
  * so that little is left to compare after the last byte.
  *
- * A stub has two buffers: one that it works on, one that bytes come into. A question needs one of
- * them, and a block that comes before the question is taken is lost. So it is asked only when the
- * stub is known to be idle: right after a block that completes no window, and after an answered
- * question. Then it takes the MD5 at once, and computes while the next block comes. At the first
- * sign of trouble it is given up; what is not proved by then is compared in the plain way.
- * (docs/esp-serial-protocol.md 3.3, tests/rom-vectors/esp32-stub-interleaved.jsonl)
+ * A stub has two buffers: it works on one while bytes come into the other. A question needs one of
+ * them, and the stub loses a block that comes before it has taken the question. So the loader asks
+ * only when it knows the stub to be idle: right after a block that completes no window, and after
+ * an answered question. Then the stub takes the question at once, and computes while the next block
+ * comes. At the first sign of trouble the loader stops asking, and compares the rest in the plain
+ * way. (docs/esp-serial-protocol.md 3.3, tests/rom-vectors/esp32-stub-interleaved.jsonl)
  */
 #include "loader_private.h"
 
@@ -15,7 +15,7 @@
 
 enum {
     ERASE_BLOCK = 0x10000,
-    WINDOW = 0x8000,  /* a stub writes in units of it: only whole ones are right amid a stream */
+    WINDOW = 0x8000,  /* a stub writes in such units: amid a stream only whole ones are written */
     UNIT_US = 40000,  /* what a stub needs for MD5 of a window, with some to spare */
     WRITE_US = 60000, /* and to write one */
     MD5_SECONDS = 8,  /* per MB, at most */
@@ -48,8 +48,8 @@ static uint32_t windows_at(const struct kl_image *i, uint32_t at)
     return i->inflated_at[at / KL_PACK_STEP] / WINDOW;
 }
 
-/* As many windows as a stub can sum up while one block comes; fewer near the end, so that less is
-   left after it. */
+/* How many windows a stub can sum up while one block comes. Near the end fewer, so that less is
+   left afterwards. */
 static uint32_t windows_a_question(const struct kl_loader *l, const struct kl_loader_stream *s)
 {
     kl_us time = (kl_us)s->block_size * 10000000 / l->identity.baud;
@@ -70,10 +70,10 @@ static void take_quiet(struct kl_loader_stream *s, uint32_t from, uint32_t to, u
     s->quiet_asked = windows < s->quiet_asked + most ? windows : s->quiet_asked + most;
 }
 
-/* A block of whole steps of the stream that completes no window, and long enough for the window
-   before it to be written while it comes: the first such with enough windows to ask for, or else
-   the last with any. After a question comes one whole block at least: the answer takes that long.
- */
+/* Finds the next quiet block: whole steps of the stream that complete no window and take long
+   enough for the stub to write the window before. Takes the first such block with enough windows to
+   ask for, or else the last with any. At least one whole block follows a question: the answer takes
+   that long. */
 void ldr_find_quiet(const struct kl_loader *l, struct kl_loader_stream *s)
 {
     const struct kl_image *i = ldr_image(l, l->flash.region);
@@ -98,7 +98,8 @@ void ldr_find_quiet(const struct kl_loader *l, struct kl_loader_stream *s)
     }
 }
 
-/* While a stub erases ahead its flash has no time for sums: one block starts the erase of 64 KB. */
+/* Where in the stream the stub has erased all: before that its flash has no time for sums. One
+   block starts the erase of 64 KB. */
 static uint32_t erased_by(const struct kl_loader *l)
 {
     uint32_t blocks = ldr_image(l, l->flash.region)->raw_size / ERASE_BLOCK + 2;
@@ -130,7 +131,7 @@ bool ldr_wants_aside(const struct kl_loader *l)
     return l->stream.quiet_to > 0 && l->stream.sent == l->stream.quiet_to;
 }
 
-/* Any question that changes nothing: once it is answered the stub has nothing to do. */
+/* Asks a question that changes nothing: once it has answered, the stub is idle. */
 enum ldr_move ldr_ask_idle(struct kl_loader *l)
 {
     uint8_t payload[4];
@@ -161,14 +162,14 @@ static void choose_range(struct kl_loader *l)
     l->aside.from = l->flash.proved[l->aside.region];
 }
 
-/* However far apart question and block leave, they may come in one piece: bytes outside of any
+/* Question and block may arrive in one piece, however far apart they leave. Bytes outside of any
    frame keep them apart on the wire. */
 enum ldr_move ldr_ask_aside(struct kl_loader *l)
 {
     uint8_t payload[16] = {0};
 
     KL_ASSERT(ldr_wants_aside(l) && !l->aside.out);
-    if (l->aside.off) { /* the stream stays divided as it was announced */
+    if (l->aside.off) { /* the stream keeps the blocks that BEGIN announced */
         ldr_find_quiet(l, &l->stream);
         return MOVE_NEXT;
     }
@@ -193,7 +194,7 @@ kl_us ldr_aside_time(const struct kl_loader *l)
 
 void ldr_aside_failed(struct kl_loader *l, const char *why)
 {
-    if (l->aside.off) /* a wrong sum, and silence behind it */
+    if (l->aside.off) /* this is the second trouble: silence after a wrong sum */
         return;
     ldr_note(l, "comparing only after writing from now on: %s", why);
     l->aside.out = false;
@@ -220,5 +221,5 @@ void ldr_take_aside(struct kl_loader *l, const uint8_t *data, size_t size)
     }
     l->aside.out = false;
     l->flash.proved[l->aside.region] = l->aside.to;
-    ldr_hurry(l, ANSWER_TIME); /* now the block is all that the stub has to do */
+    ldr_hurry(l, ANSWER_TIME); /* now the stub has only the block to do */
 }

@@ -61,7 +61,7 @@ static enum ldr_move choose_reset(struct kl_loader *l)
     return MOVE_NEXT;
 }
 
-/* A ROM that says that it waits has sampled its strap: there is nothing more to wait for. */
+/* A ROM that says that it waits has sampled its strap, so the reset need wait no longer. */
 bool ldr_is_ready_early(const struct kl_loader *l)
 {
     const struct kl_reset_step *r = l->connect.reset;
@@ -89,7 +89,7 @@ static enum ldr_move step_reset(struct kl_loader *l)
 static enum ldr_move reset_stepped(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
     if (outcome == KL_OUT_IO) {
-        /* Adapters without modem lines exist: the board may be in its loader all the same. */
+        /* Some adapters have no modem lines: the board may be in its loader all the same. */
         if (l->connect.attempt == 0)
             ldr_note(l, "the adapter can't move its modem lines: no reset");
         skip_reset(l);
@@ -125,7 +125,7 @@ static enum ldr_move sync(struct kl_loader *l)
     return MOVE_WAIT;
 }
 
-/* Replies of a stub have value 0, and all of them do; those of a ROM have not (1.6). */
+/* All replies of a stub have value 0; a ROM's have not (1.6). */
 static void look_at_sync_reply(struct kl_loader *l, uint32_t value, size_t status_size)
 {
     if (value != 0 || status_size != 2)

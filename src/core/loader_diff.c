@@ -1,10 +1,10 @@
 /*
- * loader_diff.c: a region of which much is there already: the previous version of a program.
+ * loader_diff.c: flashes a region of which much is there already: a program's previous version.
  *
- * A few sectors tell whether what is there is related to the image at all. If it is, pieces of 64
- * KB are compared, in those that differ sectors of 4 KB, and only sectors that differ are written,
- * in plain blocks. Whatever goes wrong on the way leads to the whole region being written. Only
- * stubs do this: a ROM sums up too slowly, and its end throws it out of its loader.
+ * A few sectors tell whether the flash holds something related to the image. If so, the loader
+ * compares pieces of 64 KB, and sectors of 4 KB in those that differ. It writes only sectors that
+ * differ, in plain blocks. If anything goes wrong, it writes the whole region. Only stubs do this:
+ * a ROM sums up too slowly, and its end throws it out of its loader.
  */
 #include "loader_private.h"
 
@@ -21,9 +21,9 @@ enum {
     PIECE_SIZE = 0x10000,
     SECTORS_A_PIECE = PIECE_SIZE / SECTOR,
     SAMPLES = 12,
-    ALIKE = 8,            /* of them: it is related */
-    UNLIKE = 5,           /* it is not, or too much of it changed */
-    REGION_MIN = 0x20000, /* smaller ones are compared and written as a whole */
+    ALIKE = 8,            /* this many equal samples: the region is related */
+    UNLIKE = 5,           /* this many unlike: it is not, or too much changed */
+    REGION_MIN = 0x20000, /* smaller regions are compared and written as a whole */
     ENOUGH_TO_JUDGE = 64, /* sectors looked at */
     DIFFERS_MAX_PERCENT = 30,
 };
@@ -52,7 +52,7 @@ static bool answer_is_of(const struct kl_loader *l, uint32_t from, uint32_t to)
     return ldr_answer_is(l, md5);
 }
 
-/* Nothing of this region counts as compared any more. */
+/* Forgets all comparisons of this region and writes it whole. */
 enum ldr_move ldr_write_all(struct kl_loader *l)
 {
     l->diff.on = false;
@@ -63,7 +63,7 @@ enum ldr_move ldr_write_all(struct kl_loader *l)
 
 /* ---- is it related? ---- */
 
-/* Sectors of one value alone would be the same in anything. */
+/* Does an equal sector prove anything? One of a single value may stand in any program. */
 static bool tells_something(const uint8_t *sector)
 {
     for (unsigned i = 1; i < SECTOR; i++)
@@ -161,7 +161,7 @@ static enum ldr_move ask_sector(struct kl_loader *l)
     return MOVE_WAIT;
 }
 
-/* With that much to write a compressed stream is faster. */
+/* Is so much to be written that a compressed stream is faster? */
 static bool is_too_much(const struct kl_loader *l)
 {
     return l->diff.looked >= ENOUGH_TO_JUDGE &&
@@ -189,7 +189,7 @@ static enum ldr_move sector_seen(struct kl_loader *l, enum kl_loader_outcome out
 
 /* ---- what is written ---- */
 
-/* The next run of sectors that differ; the flash plan writes it and comes back to CHECK. */
+/* Begins the next run of sectors that differ; the flash plan writes it and comes back to CHECK. */
 static enum ldr_move begin_run(struct kl_loader *l)
 {
     unsigned first = 0, count = 0;
@@ -227,7 +227,7 @@ static enum ldr_move run_seen(struct kl_loader *l, enum kl_loader_outcome outcom
     return ldr_write_all(l);
 }
 
-/* Every byte of the region was compared: what was right before, and what was written afterwards. */
+/* MD5 has proved every byte of the region: the old ones before, the written ones afterwards. */
 static enum ldr_move end_diff(struct kl_loader *l)
 {
     const char *name = l->bundle->region[l->flash.region].name;

@@ -16,11 +16,11 @@ enum {
     TRIES = 3,
 };
 
-#define IO_TIME         KL_SEC(10) /* a frozen adapter holds a call for 5 s before it gives an error */
+#define IO_TIME         KL_SEC(10)  /* a frozen adapter holds a call for 5 s before it fails */
 #define HANG_TIME       KL_MS(2500) /* a refusal comes sooner */
 #define UNKNOWN_TIME    KL_MS(200)  /* an unknown command may be answered eight times (1.6) */
 #define GREET_TIME      KL_SEC(1) /* for a stub to greet, once the ROM has said that it starts it */
-#define GREET_FAST_TIME KL_MS(300) /* at the ROM's rate: or it greets at another */
+#define GREET_FAST_TIME KL_MS(300) /* the same at the ROM's rate: the stub may greet at another */
 #define LATE_TIME       KL_MS(100) /* for the second answer to a command that was sent twice */
 #define WORK_MAX        KL_SEC(240)
 
@@ -223,8 +223,8 @@ bool ldr_engine_next(struct kl_loader *l, struct kl_io *out)
     if (!l->wire.pending)
         return false;
     l->wire.pending = false;
-    /* What is sent again begins with one more delimiter: the first one may only have ended the
-       frame before, if that lost its own end on the way. */
+    /* A repeated frame begins with one more delimiter. If the frame before lost its end on the way,
+       the first delimiter only ends that one. */
     size_t spare = l->op.sent > 1 ? 0 : 1;
     *out = l->op.kind == KL_LOADER_OP_IO ? l->op.io
                                          : (struct kl_io){.kind = KL_IO_WRITE,
@@ -244,8 +244,8 @@ static void over(struct kl_loader *l, enum kl_loader_outcome outcome)
     ldr_op_over(l, outcome);
 }
 
-/* A command that was sent more than once may be answered more than once, and the answers to two
-   commands of one kind look alike: the late one is let through before anything else is asked. */
+/* A chip may answer a repeated command twice, and answers to two commands of one kind look alike.
+   So the engine waits for the late answer before anything else is asked. */
 static void decide(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
     KL_ASSERT(l->op.kind == KL_LOADER_OP_COMMAND && !l->op.decided);
@@ -305,7 +305,7 @@ void ldr_engine_tick(struct kl_loader *l)
 void ldr_engine_io_done(struct kl_loader *l, bool ok)
 {
     if (l->op.kind != KL_LOADER_OP_IO || l->wire.pending)
-        return; /* of an operation that was given up */
+        return; /* it answers an operation that was given up */
     if (l->op.io.kind == KL_IO_LINES && l->now - l->op.began > l->wire.round_trip)
         l->wire.round_trip = l->now - l->op.began < KL_SEC(1) ? l->now - l->op.began : KL_SEC(1);
     if (!ok && l->now - l->op.began >= HANG_TIME)
@@ -326,7 +326,7 @@ static bool read_reply(struct kl_loader *l, const uint8_t *data, size_t size)
     const uint8_t *status = has_result ? data + result : data;
     if (size < 2 || result > sizeof r->result || (!has_result && status[0] == 0))
         return false;
-    /* An error byte beside a good status is left over from an earlier command. */
+    /* Beside a good status the error byte is an earlier command's. */
     r->error = (uint16_t)(status[0] == 0 ? 0 : status[0] << 8 | status[1]);
     r->size = has_result ? (uint8_t)result : 0;
     r->status_size = (uint8_t)(size - r->size);
@@ -334,7 +334,7 @@ static bool read_reply(struct kl_loader *l, const uint8_t *data, size_t size)
     return true;
 }
 
-/* A refusal may have been meant for the damaged first frame, and the good answer for the second. */
+/* The refusal may be of the damaged first frame, and this good answer of the second. */
 static void take_late_reply(struct kl_loader *l, const uint8_t *frame, size_t size)
 {
     struct kl_loader_reply refusal = l->reply;

@@ -1,5 +1,5 @@
 /*
- * loader_flash.c: what differs is erased and written, one block under way at a time.
+ * loader_flash.c: erases and writes what differs, one block under way at a time.
  *
  * What each loader makes of lost and damaged blocks decides what may be sent again and what needs a
  * new beginning. (docs/esp-serial-protocol.md 1.5, 1.7, 2.2 to 2.4, 3.1, 3.3)
@@ -26,10 +26,10 @@ enum {
 
 enum {
     RESTARTS_MAX = 3,
-    RESTART_EARNED = 0x2000, /* plain bytes that got through for one more */
+    RESTART_EARNED = 0x2000, /* each so many plain bytes written earn one more restart */
     BLOCK_TRIES = 3,
     BEGIN_TRIES = 4,
-    ROM_BLOCK_OLD = 0x400, /* every ROM takes it */
+    ROM_BLOCK_OLD = 0x400, /* every ROM takes this size */
     ROM_BLOCK = 0x1800,
     BLOCK_OTG = 0x800,
     SMALL_BLOCK = 0x800,
@@ -37,7 +37,7 @@ enum {
     ERASE_BLOCK = 0x10000,
     ERASE_PIECE = 0x40000,
     REACH_24_BITS = 16 << 20,
-    INFLATE_WINDOW = 64 << 10, /* a stub may have so much more to write than the block holds */
+    INFLATE_WINDOW = 64 << 10, /* a stub may write this much more than the block holds */
 };
 
 _Static_assert((int)BEGIN == (int)LDR_FLASH_BEGIN && (int)NEXT == (int)LDR_FLASH_NEXT,
@@ -126,7 +126,7 @@ static enum ldr_move check(struct kl_loader *l)
 
 /* ---- beginning: erase and announce ---- */
 
-/* The ESP8266's ROM erases too much: it is asked for less (2.4). */
+/* The ESP8266's ROM erases more than asked: ask for less (2.4). */
 static uint32_t erase_size_to_ask(const struct kl_loader *l, uint32_t offset, uint32_t size)
 {
     uint32_t sectors = (size + SECTOR - 1) / SECTOR;
@@ -274,15 +274,15 @@ bool ldr_is_right_md5(const struct kl_loader *l, uint32_t from)
 const uint8_t ldr_blank_md5[16] = {0x6A, 0xE5, 0x9E, 0x64, 0x85, 0x03, 0x77, 0xEE, 0x54,
                                    0x70, 0xC8, 0x54, 0x76, 0x15, 0x51, 0xEA}; /* of KL_HEAD 0xFF */
 
-/* Behind a region whose place is blank nothing will be there either, but what looks blank itself.
- */
+/* May the image be in the flash already? After a region whose place was blank only an image that
+   looks blank itself may be. */
 static bool may_be_there(const struct kl_loader *l)
 {
     return ldr_can_md5(l) && image(l)->raw_size > 0 &&
            (!l->flash.looks_blank || memcmp(image(l)->head_md5, ldr_blank_md5, 16) == 0);
 }
 
-/* A look at the first sector spares a board the MD5 of all that it does not hold. */
+/* Looks at the first sector: if it differs, the MD5 of the whole region is not needed. */
 static enum ldr_move glance(struct kl_loader *l)
 {
     if (!may_be_there(l) || image(l)->raw_size <= 2 * KL_HEAD)
@@ -342,8 +342,8 @@ static uint32_t largest_block(const struct kl_loader *l)
     return l->flash.rom_block ? l->flash.rom_block : ROM_BLOCK;
 }
 
-/* A stub writes in whole windows of what it inflates, and the rest at the end of the stream. This
-   is where that rest begins in the stream. */
+/* Where in the stream the tail begins. A stub writes whole windows of what it inflates; it writes
+   the tail only at the end of the stream. */
 static uint32_t find_tail(const struct kl_image *i)
 {
     uint32_t in_windows = (i->raw_size - 1) / STUB_WINDOW * STUB_WINDOW;
@@ -365,9 +365,9 @@ static uint32_t end_of_part(const struct kl_loader_stream *s, uint32_t size)
     return s->sent < s->tail_at ? s->tail_at : size;
 }
 
-/* The blocks of a part are of one size: a short one would be over before the one ahead of it is
-   written. The tail has blocks of its own: the last window is written while they come, and little
-   is left to write after them. */
+/* All blocks of a part have one size: a short one would arrive before the stub has written the one
+   ahead. The tail has blocks of its own: the stub writes the last window while they come, and has
+   little left to write after them. */
 static uint32_t next_len(const struct kl_loader_stream *s, uint32_t size)
 {
     uint32_t left = end_of_part(s, size) - s->sent;
@@ -380,8 +380,8 @@ static uint32_t next_len(const struct kl_loader_stream *s, uint32_t size)
     return left / blocks + (left % blocks > 0);
 }
 
-/* A stub starts one erase for each block: a stream that is nothing but tail comes in small ones,
-   unless there is nothing to erase. Returns how many blocks that makes. */
+/* Divides the stream and returns its number of blocks. A stub starts one erase for each block, so a
+   stream that is all tail comes in small blocks, unless the flash looks blank. */
 static uint32_t divide(struct kl_loader *l, uint32_t to_send)
 {
     struct kl_loader_stream *s = &l->stream, ahead;
@@ -390,7 +390,8 @@ static uint32_t divide(struct kl_loader *l, uint32_t to_send)
     KL_ASSERT(to_send > 0);
     s->tail_at = s->quiet_from = s->quiet_to = 0;
     s->block_size = s->tail_block = most;
-    /* Sectors are erased one by one, each while the next one comes; a piece of 64 KB at once. */
+    /* The stub erases single sectors one by one, each while the next one comes; it erases a piece
+       of 64 KB at once. */
     if (l->diff.on && to_send < ERASE_BLOCK)
         s->block_size = s->tail_block = SECTOR < most ? SECTOR : most;
     if (!ldr_is_rom(l) && s->packed) {
@@ -418,7 +419,8 @@ static enum ldr_move begin_region(struct kl_loader *l)
     if (raw == 0) {
         return ldr_go_to(l, ldr_flash_next);
     }
-    /* A ROM that inflates writes a whole window at the end of the stream, over its neighbours. */
+    /* Never packed for a ROM: it ends a stream with a whole window, which overwrites the
+       neighbours. */
     l->stream.packed = !ldr_is_rom(l) && !l->diff.on && i->packed && i->packed_size < i->raw_size;
     l->stream.sequence = 0;
     l->stream.sent = 0;
@@ -426,7 +428,7 @@ static enum ldr_move begin_region(struct kl_loader *l)
     l->flash.owed = 0;
     uint32_t to_send = l->stream.packed ? i->packed_size : raw;
     uint32_t blocks = divide(l, to_send);
-    if (ldr_is_rom(l)) /* it erases all of it before it answers */
+    if (ldr_is_rom(l)) /* a ROM erases all of it before it answers */
         work = ldr_time_per_mb(raw + SECTOR, WRITE_SECONDS);
     announce(l, l->stream.packed ? CMD_DEFL_BEGIN : CMD_FLASH_BEGIN,
              ldr_is_rom(l) ? erase_size_to_ask(l, offset, raw) : raw, blocks, offset, work);
@@ -436,8 +438,8 @@ static enum ldr_move begin_region(struct kl_loader *l)
 static enum ldr_move region_begun(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
     KL_ASSERT(l->flash.begin_tries < BEGIN_TRIES);
-    /* What was found in place is compared again once anything is written, and what was written once
-       a begin was sent twice: the first may have been damaged, and have erased elsewhere. */
+    /* The first write ends what was found in place: it is compared again. A begin sent twice ends
+       all proofs: a damaged first one may have erased elsewhere. */
     if (!l->flash.wrote || l->op.sent > 1)
         ldr_forget_proofs(l);
     l->flash.wrote = true;
@@ -452,7 +454,7 @@ static enum ldr_move region_begun(struct kl_loader *l, enum kl_loader_outcome ou
         return ldr_fail(l, KL_FAULT_REFUSED, "%s at 0x%x: error 0x%04x",
                         l->bundle->region[l->flash.region].name, region_offset(l), l->reply.error);
     }
-    /* Never go on after a refused begin (2.2); a ROM may know only the small blocks. */
+    /* Never go on after a refused begin (2.2); some ROMs take only small blocks. */
     if (ldr_is_rom(l) && (l->reply.error & 0xFF) == ROM_BAD_MESSAGE && l->flash.begin_tries > 1)
         l->flash.rom_block = ROM_BLOCK_OLD;
     return MOVE_AGAIN;
@@ -460,7 +462,7 @@ static enum ldr_move region_begun(struct kl_loader *l, enum kl_loader_outcome ou
 
 /* ---- blocks ---- */
 
-/* Raw bytes that are certainly out once `packed` bytes of the stream are in. */
+/* Raw bytes that are certainly out once `sent` bytes of the stream are in. */
 static uint32_t raw_after(const struct kl_loader *l, uint32_t sent)
 {
     const struct kl_image *i = image(l);
@@ -492,13 +494,14 @@ static enum ldr_move send_block(struct kl_loader *l)
         return ldr_go_to(l, &ldr_flash_plan[IDLE]);
     l->stream.block_len = next_len(&l->stream, size);
     work = work_of_block(l);
-    /* A stub acknowledges first and works then: the next command waits for it (3.1). */
+    /* A stub acknowledges first and works afterwards, so the next command waits for that work
+       (3.1). */
     ldr_command(
         l, &(struct ldr_command){
                .code = l->stream.packed ? CMD_DEFL_DATA : CMD_FLASH_DATA,
                .block = bytes + l->stream.sent,
                .block_size = l->stream.block_len,
-               /* plain: only the ESP32 and later are known to take a short one */
+               /* plain blocks: only the ESP32 and later are known to take a short one */
                .padded_size = !ldr_is_rom(l) || l->chip->rom_deflate ? 0 : l->stream.block_size,
                .sequence = l->stream.sequence,
                .judge = true,
@@ -514,7 +517,7 @@ static enum kl_reason reason_of(const struct kl_loader *l)
     uint8_t code = ldr_is_rom(l) ? (uint8_t)l->reply.error : (uint8_t)(l->reply.error >> 8);
 
     switch (code) {
-    case ROM_BAD_MESSAGE: /* it was well when it left */
+    case ROM_BAD_MESSAGE: /* the frame left intact */
     case ROM_BAD_CHECKSUM:
     case 0x0B: /* inflate, Adler-32, inflate parameter */
     case 0x0C:
@@ -535,7 +538,7 @@ static enum kl_reason reason_of(const struct kl_loader *l)
     }
 }
 
-/* A deflate stream has no way in but its beginning; plain blocks go on at the sector of the one
+/* A deflate stream can restart only from its beginning. Plain blocks go on at the sector of the one
    that failed (1.7). */
 static enum ldr_move start_over(struct kl_loader *l)
 {
@@ -554,7 +557,7 @@ static enum ldr_move start_over(struct kl_loader *l)
                         l->reply.error);
     }
     if (ldr_is_rom(l) && (l->reply.error & 0xFF) == ROM_BAD_CHECKSUM)
-        l->flash.rom_block = ROM_BLOCK_OLD; /* less is lost with one of them */
+        l->flash.rom_block = ROM_BLOCK_OLD; /* a small block loses less */
     l->flash.begin_tries = 0;
     l->flash.doubtful = true;
     l->progress.retries++;
@@ -571,7 +574,7 @@ static void block_taken(struct kl_loader *l)
     l->stream.sequence++;
     l->stream.block_tries = 0;
     done = l->flash.done_before + raw_after(l, l->stream.sent);
-    if (done > l->progress.done) /* a region that starts over does not take back what was shown */
+    if (done > l->progress.done) /* a restart does not move the shown progress back */
         l->progress.done = done;
 }
 
@@ -591,8 +594,8 @@ static enum ldr_move block_sent(struct kl_loader *l, enum kl_loader_outcome outc
         block_taken(l);
         return MOVE_AGAIN;
     }
-    /* A ROM that took the block before its answer was lost refuses to take it twice (1.7). But the
-       refusal may also be of the damaged first frame: only when it comes again is it certain. */
+    /* A ROM that took the block before its answer was lost refuses to take it twice (1.7). But it
+       may also be refusing the damaged first frame: only a second refusal is certain. */
     if (ldr_is_rom(l) && (error & 0xFF) == ROM_BAD_MESSAGE &&
         (again || l->stream.block_tries > 0)) {
         if (l->stream.block_tries++ > 0)
@@ -604,15 +607,15 @@ static enum ldr_move block_sent(struct kl_loader *l, enum kl_loader_outcome outc
     if (!ldr_is_rom(l) && error >> 8 == STUB_BAD_CHECKSUM &&
         ++l->stream.block_tries < BLOCK_TRIES) {
         l->progress.retries++;
-        return MOVE_AGAIN; /* nothing has moved in the stub */
+        return MOVE_AGAIN; /* the stub has not moved on */
     }
     return start_over(l);
 }
 
 /* ---- end ---- */
 
-/* A stub answers once the last block is in flash; a ROM has written before it answered, and would
-   leave its loader (2.3). */
+/* A stub answers END once the last block is in flash. A ROM needs no END: it writes before it
+   answers, and END would make it leave its loader (2.3). */
 static enum ldr_move barrier(struct kl_loader *l)
 {
     uint8_t payload[4];
@@ -637,7 +640,7 @@ static enum ldr_move barrier_passed(struct kl_loader *l, enum kl_loader_outcome 
         return ldr_fail_by(l, outcome);
     if (outcome != KL_OUT_OK && l->op.sent == 1)
         return start_over(l);
-    /* The second of two ENDs has nothing to end: whether the first was heard is for MD5 to tell. */
+    /* A second END is refused if the stub heard the first: MD5 tells which it was. */
     l->flash.doubtful |= outcome != KL_OUT_OK;
     return MOVE_NEXT;
 }
@@ -664,7 +667,7 @@ static enum ldr_move doubt_resolved(struct kl_loader *l, enum kl_loader_outcome 
         return MOVE_NEXT;
     }
     l->reply.error = 0;
-    l->stream.sent = 0; /* whichever block it was: all of it again */
+    l->stream.sent = 0; /* nobody knows which block failed: write them all again */
     l->flash.resume_at = 0;
     if (l->flash.restarts >= RESTARTS_MAX)
         return ldr_fail(l, KL_FAULT_VERIFY_FAILED, "%s at 0x%x",
@@ -674,7 +677,7 @@ static enum ldr_move doubt_resolved(struct kl_loader *l, enum kl_loader_outcome 
 
 /* ---- amid the stream ---- */
 
-/* A failure of the block before would be told here. */
+/* A refusal here is about the block before. */
 static enum ldr_move idle_seen(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
     KL_ASSERT(!ldr_is_rom(l) && !l->aside.out);

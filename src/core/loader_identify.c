@@ -1,8 +1,8 @@
 /*
  * loader_identify.c: which chip this is, and whether plain images may be written to it.
  *
- * Replies carry no checksum, and the MAC decides who gets which key: everything is read until two
- * rounds agree. (docs/esp-serial-protocol.md 2.2, 4.1, 4.2, 4.4, 4.5, 4.7)
+ * Replies carry no checksum, and the MAC decides who gets which key: the loader reads everything
+ * until two rounds agree. (docs/esp-serial-protocol.md 2.2, 4.1, 4.2, 4.4, 4.5, 4.7)
  */
 #include "loader_private.h"
 
@@ -51,8 +51,8 @@ static enum ldr_move start(struct kl_loader *l)
     return MOVE_NEXT;
 }
 
-/* A value that is a chip's magic has arrived as it was: 32 bits don't become another's by chance.
- */
+/* A chip's magic need not be read twice: noise does not turn 32 bits into another chip's by
+   chance. */
 static enum ldr_move ask_magic(struct kl_loader *l)
 {
     const struct kl_loader_answers *before = &l->identify.answers[l->identify.round ^ 1];
@@ -126,7 +126,7 @@ static bool same_answers(const struct kl_loader_answers *a, const struct kl_load
            a->chip_id == b->chip_id && a->crypt_count == b->crypt_count;
 }
 
-/* The first two chips have said all with their magic. */
+/* For the first two chips the magic says all. */
 static bool has_said_all(const struct kl_loader_answers *a)
 {
     const struct kl_chip *chip = a->has_magic ? kl_chip_by_magic(a->magic) : NULL;
@@ -159,7 +159,7 @@ static const struct kl_chip *chip_of(const struct kl_loader_answers *a)
     if (a->has_security)
         return a->has_id ? kl_chip_by_image_id((int)(a->chip_id & 0xFFFF))
                          : kl_chip(KL_CHIP_ESP32S2);
-    /* Neither registers nor security info: an S2 in secure download mode (4.1). */
+    /* A chip with neither registers nor security info is an S2 in secure download mode (4.1). */
     return a->has_magic ? kl_chip_by_magic(a->magic) : kl_chip(KL_CHIP_ESP32S2);
 }
 
@@ -224,7 +224,7 @@ static enum ldr_move choose_chip(struct kl_loader *l)
     l->identity.chip = l->chip->id;
     l->identity.secure_download = !a->has_magic || (a->flags & FLAG_SECURE_DOWNLOAD) != 0;
     if (l->identity.secure_download && l->setup.only_look)
-        return MOVE_DONE; /* it tells no more */
+        return MOVE_DONE; /* the chip tells no more */
     if (l->identity.secure_download) {
         return ldr_fail(l, KL_FAULT_SECURE_DOWNLOAD, "%s", l->chip->name);
     }
@@ -234,7 +234,8 @@ static enum ldr_move choose_chip(struct kl_loader *l)
 
 /* ---- registers ---- */
 
-/* At a rate that was raised before the ROM is left: every answer is one more proof of it. */
+/* Was the rate raised while the ROM still talks? Then every answer is one more proof of the
+   rate. */
 static bool is_raised(const struct kl_loader *l)
 {
     return l->identity.baud > FIRST_BAUD;
@@ -252,8 +253,8 @@ static void ask_one_reg(struct kl_loader *l)
                                          .work = is_raised(l) ? KL_MS(300) : COMMAND_TIME});
 }
 
-/* What the rate depends on is read at the first one, and once: whether it was read well is proved
-   by the rate. */
+/* Reads what the new rate depends on, once, at the first rate. The new rate proves whether that was
+   read well. */
 static enum ldr_move ask_clock(struct kl_loader *l)
 {
     KL_ASSERT(l->identity.baud == FIRST_BAUD);
@@ -382,7 +383,7 @@ static struct kl_mac read_mac(const struct kl_loader *l)
                             (uint8_t)(low >> 16), (uint8_t)(low >> 8), (uint8_t)low}};
 }
 
-/* The MAC with two more bytes in its middle. */
+/* The EUI-64: the MAC with two more bytes in its middle. */
 static struct kl_eui64 read_eui64(const struct kl_loader *l, const struct kl_mac *mac)
 {
     uint32_t high = ldr_reg_value(l, l->chip->mac_reg + 4);
@@ -409,7 +410,7 @@ static uint16_t read_revision(const struct kl_loader *l)
         major = esp32_major[(ldr_reg_value(l, ESP32_WORD3) >> 15 & 1) |
                             (ldr_reg_value(l, ESP32_WORD5) >> 20 & 1) << 1 |
                             (ldr_reg_value(l, ESP32_DATE) >> 31) << 2];
-    /* Early S3 carry a wrong version; their block versions give them away. */
+    /* Early S3 carry a wrong version; their block versions show it. */
     if (c->id == KL_CHIP_ESP32S3 && bits(l, &c->minor.low) == 0 &&
         (ldr_reg_value(l, S3_BLOCK2_WORD4) & 3) == 1 &&
         (ldr_reg_value(l, S3_BLOCK1_WORD3) >> 24 & 7) == 1)
@@ -493,7 +494,7 @@ static enum ldr_move judge(struct kl_loader *l)
 
 /* ---- the console: native USB has its own rules (4.5) ---- */
 
-/* A local port is known by its USB ids; behind a network the ROM has to tell. */
+/* USB ids tell about a local port; over a network the ROM has to tell. */
 static bool is_far(const struct kl_loader *l)
 {
     return l->setup.link == KL_LINK_RFC2217 || l->setup.link == KL_LINK_RAW;
@@ -519,7 +520,7 @@ static enum ldr_move got_console(struct kl_loader *l, enum kl_loader_outcome out
 
     KL_ASSERT(is_far(l));
     if (outcome != KL_OUT_OK)
-        return MOVE_NEXT; /* a UART is what it most likely is */
+        return MOVE_NEXT; /* most likely it is a UART */
     if (c->console.otg && console == c->console.otg)
         l->identify.console = KL_CONSOLE_OTG;
     else if (console != 0 && console == (later ? c->console.later_jtag : c->console.jtag))
@@ -558,7 +559,7 @@ enum {
     SAME_JUDGE
 };
 
-/* The ESP8266 has nothing that could be locked. */
+/* The ESP8266 has no locks. */
 static enum ldr_move start_same(struct kl_loader *l)
 {
     KL_ASSERT(l->chip && l->chip->id != KL_CHIP_ESP8266);

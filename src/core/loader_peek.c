@@ -1,7 +1,7 @@
 /*
  * loader_peek.c: verifying without MD5, which the ESP8266's ROM does not have. Reading all of the
- * flash through registers would take many minutes, so the first word of every sector stands for it:
- * the ROM compares each block that it writes by itself, but not where it lands.
+ * flash through registers would take many minutes, so the first word of every sector stands for it.
+ * The ROM itself compares each block that it writes, but does not notice a wrong place.
  * (docs/esp-serial-protocol.md 4.6)
  */
 #include "loader_private.h"
@@ -109,7 +109,7 @@ static enum ldr_move looked(struct kl_loader *l, enum kl_loader_outcome outcome)
     if (++l->flash.md5_tries == 2)
         return ldr_fail(l, KL_FAULT_VERIFY_FAILED, "%s at 0x%x", r->name,
                         r->offset + l->flash.peek_at);
-    l->spi.index = 0; /* what was asked may have been damaged too */
+    l->spi.index = 0; /* the question may have been damaged too */
     return ldr_go_to(l, &ldr_peek_plan[PREPARE]);
 }
 

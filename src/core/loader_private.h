@@ -4,7 +4,7 @@
  * A task is a plan: a list of steps, each of which starts one operation (a command, a change of the
  * lines or the rate, a wait) and judges its outcome. Plans are data, and name every step that a
  * step may jump to. The engine does one operation at a time, with its time-out and its repetitions,
- * and knows nothing of what it is for.
+ * and does not know its purpose.
  *
  *   loader.c           the public functions, the walk through plans, text and notes
  *   loader_engine.c    operations: requests, replies, time-outs, repetitions
@@ -105,7 +105,7 @@ extern const struct kl_loader_step ldr_connect_plan[], ldr_identify_plan[], ldr_
     ldr_rate_plan[], ldr_setup_plan[], ldr_flash_plan[], ldr_diff_plan[], ldr_verify_plan[],
     ldr_read_plan[], ldr_run_plan[], ldr_peek_plan[], ldr_same_plan[];
 
-/* Where FLASH's two plans go to in each other. */
+/* Steps at which FLASH's two plans enter each other. */
 enum {
     LDR_FLASH_BEGIN = 5,
     LDR_FLASH_NEXT = 9,
@@ -117,9 +117,9 @@ enum {
 
 /* ---- the walk (loader.c) ---- */
 
-/* Both only to what the present step's `to` names. */
+/* Both jump only to what the present step's `to` names. */
 enum ldr_move ldr_go_to(struct kl_loader *l, const struct kl_loader_step *step);
-/* From a reset, through IDENTIFY again; what a called plan would have returned to is forgotten. */
+/* Starts again from a reset, through IDENTIFY; a called plan does not return any more. */
 enum ldr_move ldr_start_over(struct kl_loader *l);
 /* Walks `plan`, then goes on at `then`. Not nested. */
 enum ldr_move ldr_call_plan(struct kl_loader *l, const struct kl_loader_step *plan,
@@ -131,7 +131,7 @@ enum ldr_move ldr_fail_by(struct kl_loader *l, enum kl_loader_outcome outcome);
 void ldr_note(struct kl_loader *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Called by the engine when the operation is over. */
 void ldr_op_over(struct kl_loader *l, enum kl_loader_outcome outcome);
-/* What `text` bytes outside of frames say. */
+/* Takes a byte that stands outside of frames. */
 void ldr_take_text(struct kl_loader *l, uint8_t byte);
 void ldr_forget_text(struct kl_loader *l);
 
@@ -141,9 +141,9 @@ struct ldr_command {
     uint8_t code;
     const void *payload;
     size_t payload_size;
-    const uint8_t *block; /* *_DATA: what follows the 16-byte header, which is made here */
+    const uint8_t *block; /* *_DATA: what follows the 16-byte header; ldr_command adds that */
     size_t block_size;
-    size_t padded_size; /* if more than block_size: filled up with 0xFF */
+    size_t padded_size; /* if more than block_size, 0xFF fills the rest */
     uint32_t sequence;
     uint8_t result, shorter; /* as in struct kl_loader_op */
     uint8_t tries;           /* 0 = 3 */
@@ -152,13 +152,13 @@ struct ldr_command {
 };
 
 void ldr_command(struct kl_loader *l, const struct ldr_command *c);
-/* Sends a command whose answer is not waited for here, and so many bytes behind it that belong to
-   no frame. After `gap` something else may be sent. The answer goes to ldr_take_aside. */
+/* Sends a command without waiting for its answer, and after it `padding` bytes that belong to no
+   frame. After `gap` something else may be sent. The answer goes to ldr_take_aside. */
 void ldr_tell(struct kl_loader *l, const struct ldr_command *c, size_t padding, kl_us gap);
-/* A frame that is no answer, and before it, if `acks`, the word to the stub that `count` bytes are
-   here. It is in l->wire.slip when the operation is over. */
+/* Waits for a frame that is no answer. If `acks`, first tells the stub that `count` bytes are here.
+   The frame is in l->wire.slip when the operation is over. */
 void ldr_await_packet(struct kl_loader *l, bool acks, uint32_t count);
-/* The command under way needs no longer than so much work from now on. */
+/* From now on the chip needs at most `work` for the command under way. */
 void ldr_hurry(struct kl_loader *l, kl_us work);
 void ldr_read_reg(struct kl_loader *l, uint32_t address);
 
@@ -185,7 +185,7 @@ bool ldr_took_last_sync_reply(struct kl_loader *l, const uint8_t *frame, size_t 
 
 /* ---- questions that several files ask ---- */
 
-/* One that IDENTIFY read; 0 if it did not. */
+/* The value of a register that IDENTIFY read; 0 if it did not read that one. */
 uint32_t ldr_reg_value(const struct kl_loader *l, uint32_t address);
 bool ldr_is_rom(const struct kl_loader *l);
 /* Megabytes of 10^6 bytes, as in the table of time-outs (3.1). */
@@ -203,30 +203,30 @@ const struct kl_image *ldr_image(const struct kl_loader *l, unsigned region);
 /* ---- writing only what differs (loader_diff.c) ---- */
 
 bool ldr_may_differ_in_parts(const struct kl_loader *l);
-/* All of the region after all, whatever was compared. */
+/* Writes all of the region, whatever was compared. */
 enum ldr_move ldr_write_all(struct kl_loader *l);
 
 /* ---- questions amid a stream (loader_aside.c) ---- */
 
-/* Something may have been written where it does not belong: all has to be compared again. */
+/* Something may have been written in a wrong place: all must be compared again. */
 void ldr_forget_proofs(struct kl_loader *l);
-/* A stream begins: where is its first quiet block? */
+/* A stream begins: finds its first quiet block. */
 void ldr_plan_asides(struct kl_loader *l);
-/* The next one, for the stream `s` of l; only by counting blocks ahead that is not l's own. */
+/* Finds the next quiet block of `s`. `s` is l's own stream, or a copy that counts blocks ahead. */
 void ldr_find_quiet(const struct kl_loader *l, struct kl_loader_stream *s);
-/* The block just taken was a quiet one: goes to `idle`, and comes back. */
+/* Was the block just taken a quiet one? Then the question is due. */
 bool ldr_wants_aside(const struct kl_loader *l);
 enum ldr_move ldr_ask_idle(struct kl_loader *l);
 enum ldr_move ldr_ask_aside(struct kl_loader *l);
-/* Its answer, from the engine. */
+/* The engine hands over the question's answer. */
 void ldr_take_aside(struct kl_loader *l, const uint8_t *data, size_t size);
-/* The answer did not come, or what came was wrong: the plain way from now on. */
+/* The answer did not come or was wrong: ask no more questions amid a stream. */
 void ldr_aside_failed(struct kl_loader *l, const char *why);
-/* How long a block may take because of it. */
+/* How long a block may take while a question is out. */
 kl_us ldr_aside_time(const struct kl_loader *l);
 /* The rate to begin with, from what worked here before. */
 uint32_t ldr_first_ceiling(const struct kl_loader_setup *setup);
-/* Is there a higher rate to be tried with the loader that runs? */
+/* Is there a higher rate to try with the loader that runs? */
 bool ldr_wants_rate(const struct kl_loader *l);
 /* The registers that have to be read before the rate is changed: n from 0, 0 = there is none. */
 enum {
@@ -234,18 +234,18 @@ enum {
 };
 uint32_t ldr_clock_reg(const struct kl_loader *l, unsigned n);
 uint32_t ldr_rate_to_try(const struct kl_loader *l);
-/* IDENTIFY is done: which way led there. */
+/* IDENTIFY is done: remembers which rate, ROM and stub led there. */
 void ldr_remember_rate(struct kl_loader *l);
-/* The rate in use does not work: from a reset, without it. */
+/* The rate in use does not work: starts again from a reset, without it. */
 enum ldr_move ldr_rate_failed(struct kl_loader *l);
-/* A stub did not start, or fell silent: the ROM loader alone at the next try. */
+/* A stub did not start, or fell silent: the next try uses the ROM loader alone. */
 void ldr_stub_died(struct kl_loader *l);
 /* The stub that could be loaded now; NULL = none. */
 const struct kl_stub *ldr_stub_for(const struct kl_loader *l);
-/* One question whose answer is known: both directions have to work. */
+/* Asks one question whose answer is known: both directions have to work. */
 void ldr_ask_magic(struct kl_loader *l, unsigned tries);
 bool ldr_is_magic(const struct kl_loader *l, enum kl_loader_outcome outcome);
-/* A line of text has come: did a ROM say that it is ready before its reset sequence is over? */
+/* A line of text has come: did the ROM say that it is ready before the reset sequence is over? */
 bool ldr_is_ready_early(const struct kl_loader *l);
 /* The flash's size; an unknown one counts as the smallest that ROMs assume. */
 uint32_t ldr_known_flash_size(const struct kl_loader *l);

@@ -1,8 +1,8 @@
 /*
  * loader_rate.c: a higher rate: which, what the chip is told, whether it works.
  *
- * Whoever answers, a rate is tried, proved by answers, and given up in bounded time. The ROM comes
- * first, so that the stub's upload is fast already; where it does not come along, a stub may.
+ * The loader tries a rate, proves it by answers, or gives it up in bounded time. It asks the ROM
+ * first, so that the stub's upload is fast already. Where the ROM fails at a rate, a stub may work.
  * (docs/esp-serial-protocol.md 2.2, 4.4)
  */
 #include "loader_private.h"
@@ -16,8 +16,8 @@ enum {
 };
 
 enum {
-    PROOFS_ROM = 3,  /* every register that IDENTIFY reads next is another one */
-    PROOFS_STUB = 8, /* nothing else is asked before it writes */
+    PROOFS_ROM = 3,  /* every register that IDENTIFY reads next is one more proof */
+    PROOFS_STUB = 8, /* a stub gets no other question before it writes */
     MISSES_MAX = 1,
     ESP32_CLOCK = 0x3FF5F06C,
     C5_CLOCK = 0x60096110,
@@ -62,8 +62,8 @@ bool ldr_wants_rate(const struct kl_loader *l)
 
 /* ---- what a ROM is told ---- */
 
-/* Some ROMs compute the divider with a clock that they guess: what they are told has to make up
-   for it. Dividers tell the crystal only as long as the rate is the one that SYNC found (4.4). */
+/* Some ROMs compute the divider from a clock that they guess: the rate that we tell them must make
+   up for it. A divider tells the crystal only at the rate that SYNC found (4.4). */
 uint32_t ldr_clock_reg(const struct kl_loader *l, unsigned n)
 {
     const struct kl_chip *c = l->chip;
@@ -79,7 +79,7 @@ uint32_t ldr_clock_reg(const struct kl_loader *l, unsigned n)
     return regs[n];
 }
 
-/* A measurement that is far off is none: the chip was not calibrated. */
+/* Ignores a measurement that is far off: the chip was not calibrated. */
 static uint32_t esp32_rate_to_tell(const struct kl_loader *l)
 {
     uint64_t count = ldr_reg_value(l, ESP32_CLOCK) >> 7 & 0x1FFFFFF;
@@ -120,8 +120,8 @@ enum ldr_move ldr_rate_failed(struct kl_loader *l)
     bool first = l->rate.ceiling == ldr_first_ceiling(&l->setup);
 
     ldr_note(l, "%u baud does not work here", l->rate.next);
-    /* Is it the ROM or the wire? A stub tells, if there is one; once a stub failed at a rate it is
-       the wire, and the ROM may try the next one. */
+    /* Is it the ROM or the wire? A stub tells, if there is one. If a stub fails too, it is the
+       wire, and the ROM may try the next rate. */
     if (ldr_is_rom(l) && first && ldr_stub_for(l)) {
         l->rate.rom_failed = true;
     } else {
@@ -141,7 +141,8 @@ void ldr_remember_rate(struct kl_loader *l)
         return;
     if (l->rate.ceiling < ldr_first_ceiling(&l->setup))
         m->baud = l->identity.baud;
-    /* Proved by a stub at a rate at which the ROM was silent, or by the ROM at the first one. */
+    /* A stub that works at a rate at which the ROM was silent proves it; so does the ROM at the
+       first rate. */
     if (l->rate.rom_failed && (!l->identity.stub || l->identity.baud > FIRST_BAUD))
         m->rom_stays = l->chip->id;
 }
@@ -180,14 +181,14 @@ static enum ldr_move rate_asked(struct kl_loader *l, enum kl_loader_outcome outc
         ldr_stub_died(l); /* its answer would have come at the old rate */
         return ldr_start_over(l);
     }
-    /* Unless the answer was damaged and the chip has switched all the same. */
+    /* PROVE comes next: the answer may be damaged, and the chip may have switched all the same. */
     ldr_note(l, "the loader refuses %u baud", l->rate.next);
     l->rate.rom_failed |= ldr_is_rom(l);
     l->rate.next = l->identity.baud;
     return ldr_go_to(l, &ldr_rate_plan[PROVE]);
 }
 
-/* A stub takes its time before it switches. */
+/* A stub needs some time before it switches. */
 static enum ldr_move pause_before_rate(struct kl_loader *l)
 {
     KL_ASSERT(l->rate.next > l->identity.baud);
@@ -206,7 +207,7 @@ static enum ldr_move set_rate(struct kl_loader *l)
 static enum ldr_move rate_set(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
     KL_ASSERT(l->wire.hears == KL_HEARS_FRAMES);
-    if (outcome != KL_OUT_OK) { /* the adapter's own limit: no loader could do better */
+    if (outcome != KL_OUT_OK) { /* the adapter's own limit: no other loader would help */
         l->rate.ceiling = l->rate.next - 1;
         ldr_note(l, "%u baud does not work here", l->rate.next);
         return ldr_start_over(l);
@@ -215,7 +216,7 @@ static enum ldr_move rate_set(struct kl_loader *l, enum kl_loader_outcome outcom
     return MOVE_NEXT;
 }
 
-/* Most adapters and chips are ready at once; after a miss they are given longer. */
+/* Most adapters and chips are ready at once; after a miss they get longer. */
 static enum ldr_move settle_rate(struct kl_loader *l)
 {
     KL_ASSERT(l->identity.baud == l->rate.next);
@@ -242,8 +243,8 @@ bool ldr_is_magic(const struct kl_loader *l, enum kl_loader_outcome outcome)
     return outcome == KL_OUT_OK && l->reply.value == l->identify.answers[0].magic;
 }
 
-/* Both directions must work at the new rate, and again and again, because a rate that works most of
-   the time is worse than a lower one. */
+/* Both directions must work at the new rate, several times: a rate that works most of the time is
+   worse than a lower one. */
 static enum ldr_move prove_rate(struct kl_loader *l)
 {
     KL_ASSERT(l->rate.misses <= MISSES_MAX);

@@ -1,6 +1,6 @@
 /*
- * loader_read.c: sectors of the flash are read. A sector's MD5 is asked for first: what is blank is
- * not read at all, and what was read is compared with it. A stub sends packets, each of which is
+ * loader_read.c: reads sectors of the flash. It asks for a sector's MD5 first. It does not read a
+ * blank sector, and compares the others with their MD5. A stub sends packets, each of which is
  * acknowledged; a ROM gives 64 bytes an answer. (docs/esp-serial-protocol.md 2.2)
  */
 #include "loader_private.h"
@@ -76,7 +76,7 @@ static enum ldr_move begin_sector(struct kl_loader *l)
     ldr_put_u32(payload + 4, SECTOR);
     ldr_put_u32(payload + 8, PACKET);
     ldr_put_u32(payload + 12, 1);
-    /* Once only: a stub that has heard it twice would send twice. */
+    /* Once only: a stub that hears the command twice sends twice. */
     ldr_command(l, &(struct ldr_command){.code = CMD_READ_FLASH,
                                          .payload = payload,
                                          .payload_size = sizeof payload,
@@ -111,7 +111,7 @@ static enum ldr_move piece_here(struct kl_loader *l, enum kl_loader_outcome outc
 
     if (outcome != KL_OUT_OK)
         return ldr_fail_by(l, outcome);
-    if (!ldr_is_rom(l) && l->read.got == SECTOR) /* its own sum ends the stream */
+    if (!ldr_is_rom(l) && l->read.got == SECTOR) /* the stub ends the stream with its own sum */
         return l->wire.slip.size == 16 ? MOVE_NEXT
                                        : ldr_fail(l, KL_FAULT_LINE_NOISE, "reading flash");
     if (!ldr_is_rom(l) && l->wire.slip.size != PACKET)

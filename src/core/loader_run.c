@@ -1,5 +1,5 @@
 /*
- * loader_run.c: the flash is compared with what was to be written, and the chip is reset into its
+ * loader_run.c: compares the flash with what was to be written, and resets the chip into its
  * program. (docs/esp-serial-protocol.md 4.5, 5.2)
  */
 #include "loader_private.h"
@@ -21,7 +21,7 @@ static enum ldr_move start_verify(struct kl_loader *l)
     l->flash.owed = 0;
     if (l->flash.proved_for != l->bundle)
         ldr_forget_proofs(l);
-    l->flash.proved_for = NULL; /* by answers that came just now, and so once only */
+    l->flash.proved_for = NULL; /* the proofs are from just now, so they count once only */
     return ldr_can_md5(l) ? MOVE_NEXT : ldr_go_to(l, ldr_peek_plan);
 }
 
@@ -82,7 +82,7 @@ enum {
     STRAP_BOOT = 1u << 3, /* clear = the boot pin is low */
 };
 
-/* Before the chip is let go, so that its first line can be read. */
+/* Sets the rate before the chip is let go, so that its first line can be read. */
 static enum ldr_move set_first_rate(struct kl_loader *l)
 {
     KL_ASSERT(l->connect.connected);
@@ -192,7 +192,7 @@ static enum ldr_move bite(struct kl_loader *l)
     l->wire.hears = KL_HEARS_ALL;
     kl_console_drop_line(l->setup.console);
     ldr_write_regs(l, writes, 4);
-    l->op.tries = 1; /* the answer may not come any more */
+    l->op.tries = 1; /* the chip may bite before it answers */
     l->deadline = l->now + KL_MS(500) + ldr_link_allowance(l);
     return MOVE_WAIT;
 }
@@ -230,7 +230,7 @@ static enum ldr_move lines_stepped(struct kl_loader *l, enum kl_loader_outcome o
         ldr_note(l, "the adapter can't move its modem lines: press EN");
         return MOVE_NEXT;
     }
-    /* What came before the chip was held in reset is not of its program. */
+    /* What came before the chip was held in reset is not its program's text. */
     if (l->leave.reset->kind == RESET_LINES && l->leave.reset->rts)
         kl_console_drop_line(l->setup.console);
     l->leave.reset++;

@@ -1,5 +1,5 @@
 /*
- * loader_setup.c: the flash behind the chip: attached, identified, its size told to the loader.
+ * loader_setup.c: attaches the chip's flash, identifies it, and tells the loader its size.
  * (docs/esp-serial-protocol.md 2.2, 4.6)
  */
 #include "loader_private.h"
@@ -23,7 +23,7 @@ enum {
     SMALLEST = 2 << 20,   /* what ROMs assume by themselves */
 };
 
-/* A stub that was loaded at the ROM's rate has it already. */
+/* A stub that was loaded at the raised rate has it already. */
 static enum ldr_move raise_rate(struct kl_loader *l)
 {
     KL_ASSERT(l->connect.connected && l->chip);
@@ -52,7 +52,7 @@ static enum ldr_move attach(struct kl_loader *l)
 
     KL_ASSERT(l->wire.hears == KL_HEARS_ALL);
     l->spi.rounds = 0;
-    l->spi.single = esp8266; /* several records in one packet are proved for newer ROMs only */
+    l->spi.single = esp8266; /* only newer ROMs are known to take several records in one packet */
     if (esp8266 && !ldr_is_rom(l))
         return MOVE_NEXT;
     if (esp8266) {
@@ -194,7 +194,7 @@ static enum ldr_move id_read(struct kl_loader *l, enum kl_loader_outcome outcome
     if (l->spi.rounds == ROUNDS_MAX)
         return ldr_fail(l, absent ? KL_FAULT_NO_FLASH : KL_FAULT_LINE_NOISE, "flash id 0x%06x", id);
     if (same)
-        l->spi.single = true; /* this loader may take but one record of a packet */
+        l->spi.single = true; /* this loader may take only one record of a packet */
     return ldr_go_to(l, &ldr_setup_plan[SPI_WRITE]);
 }
 

@@ -79,16 +79,16 @@ const char *kl_reset_name(enum kl_reset_strategy s);
 
 /* What one board taught about the place where it stood, for the next one there: kl_loader_setup
    carries it in, kl_loader_memory gives it out. All zero: nothing yet. It holds nothing of a chip's
-   identity or security state, and whatever it says is proved again or costs time only. */
+   identity or security state. What it says is proved again or only costs time. */
 struct kl_loader_memory {
-    enum kl_reset_strategy reset; /* that worked last; KL_RESET_AUTO = none yet */
+    enum kl_reset_strategy reset; /* the one that worked last; KL_RESET_AUTO = none yet */
     enum kl_chip_id rom_stays;    /* this chip's ROM failed at a rate at which a stub worked, or the
                                      ROM worked at 115200 only; 0 = none */
     enum kl_chip_id stub_returns; /* this chip's stub greets at 115200 even if its ROM was faster */
-    uint32_t baud;       /* what worked where something faster did not; 0 = nothing failed */
+    uint32_t baud;       /* the rate that worked where a faster one did not; 0 = none failed */
     bool plain_verify;   /* questions amid a stream led to trouble */
     uint8_t stub_deaths; /* stubs that did not start, or greeted and fell silent, in a row */
-    bool stub_rests;     /* the last one did, and the try failed: the next is the ROM's */
+    bool stub_rests;     /* the last stub did, and the try failed: the next try is the ROM's */
     uint8_t uses;        /* boards that went a slower way because of it: after two of them
                             everything gets another chance, … */
     uint8_t patience;    /* … if that fails too, after four, eight, sixteen */
@@ -101,7 +101,7 @@ struct kl_loader_setup {
     const struct kl_stubs *stubs; /* NULL: ROM loader alone */
     uint32_t baud_max;            /* fastest rate to try, 115200 = never change */
     unsigned connect_attempts;    /* resets before NO_SYNC; 0 = the default of 7 */
-    bool reset_done;              /* it was reset into its loader before: try to talk first */
+    bool reset_done; /* the board was reset into its loader before: try to talk first */
     /* IDENTIFY only reads: it refuses no chip, reads block 0 of the eFuses too, and leaves the ROM
        loader as it is. No FLASH after that. */
     bool only_look;
@@ -110,8 +110,7 @@ struct kl_loader_setup {
     bool take_secured;
 };
 
-/* ---- the parts of struct kl_loader
- * -------------------------------------------------------------*/
+/* ---- the parts of struct kl_loader ---- */
 
 struct kl_loader_step;
 struct kl_reset_step;
@@ -148,11 +147,11 @@ struct kl_loader_op {
     uint8_t shorter; /* … or this many, if not 0 */
     uint8_t sent;    /* how often */
     uint8_t tries;   /* how often at most */
-    bool judge;      /* refusals are not simply repeated: the step decides */
+    bool judge;      /* the engine does not repeat after a refusal: the step decides */
     bool greets;     /* OHAI is the answer, the reply is not */
     bool optional;   /* this loader may not know the command */
-    bool decided;    /* the outcome stands, late duplicates are let through until the deadline */
-    bool unknown;    /* answered as an unknown command; the line is let fall silent */
+    bool decided;    /* the outcome stands; until the deadline late duplicates may come */
+    bool unknown;    /* answered as an unknown command; wait until the line is silent */
     uint8_t outcome; /* enum kl_loader_outcome, once decided */
     kl_us wait;      /* from sending to giving up */
     size_t tx_size;
@@ -179,7 +178,7 @@ struct kl_loader_wire {
     bool pending;     /* the operation's request waits to be pulled */
     bool secret;      /* what is written holds a key: no link may trace it */
     uint32_t damaged; /* frames dropped since the command was first sent */
-    kl_us round_trip; /* the slowest LINES so far: what the way to the adapter costs */
+    kl_us round_trip; /* the slowest LINES so far: the cost of the way to the adapter */
     struct kl_slip slip;
     uint8_t tx[KL_LOADER_TX_MAX];
 };
@@ -190,11 +189,11 @@ struct kl_loader_connect {
     uint8_t attempt, sync_try, sync_replies;
     bool connected;
     bool looks_like_stub; /* all replies to SYNC so far */
-    bool resets;          /* the chip's banner was heard: these lines do reset it */
+    bool resets;          /* we heard the chip's banner: these lines do reset it */
     bool saw_download, saw_program, saw_other;
 };
 
-/* What the chip says of itself. */
+/* What the chip says about itself. */
 struct kl_loader_answers {
     bool has_magic, has_security, has_id;
     uint8_t crypt_count;
@@ -225,21 +224,21 @@ struct kl_loader_identify {
 
 struct kl_loader_stub {
     const struct kl_stub *image;
-    bool failed;  /* it did not start, or died: the ROM alone from now on */
-    bool hailed;  /* at the first rate, because nothing was heard at the ROM's */
+    bool failed;  /* the stub did not start, or died: the ROM alone from now on */
+    bool hailed;  /* we called it at the first rate, because it was silent at the ROM's */
     uint8_t part; /* 0 text, 1 data */
     uint8_t restarts, failures;
     uint8_t power_stage; /* of the flash's supply, before the stub */
 };
 
 struct kl_loader_rate {
-    uint32_t next;    /* asked for, not yet proved */
-    uint32_t ceiling; /* what is tried first from now on */
+    uint32_t next;    /* the rate that was asked for, not yet proved */
+    uint32_t ceiling; /* the highest rate to try from now on */
     uint8_t proofs, misses;
-    bool rom_failed; /* the ROM did not come along; a stub may */
+    bool rom_failed; /* the ROM failed at this rate; a stub may work */
 };
 
-/* Of the SPI controller that asks the flash for its id. */
+/* State of the SPI controller that asks the flash for its id. */
 struct kl_loader_spi {
     bool single; /* one register a packet */
     uint8_t index, polls, rounds;
@@ -248,7 +247,7 @@ struct kl_loader_spi {
 
 /* Blocks of the stub's upload or of a region. */
 struct kl_loader_stream {
-    uint32_t sequence, sent; /* blocks and bytes that were taken */
+    uint32_t sequence, sent; /* blocks and bytes that the loader took */
     uint32_t block_size;     /* as announced */
     uint32_t block_len;      /* of the block under way */
     bool packed;
@@ -256,28 +255,27 @@ struct kl_loader_stream {
     /* The next quiet block: it completes no window, so that a stub is idle right after it. 0, 0 =
        none is left. */
     uint32_t quiet_from, quiet_to;
-    uint32_t quiet_start; /* none before that */
-    uint32_t quiet_asked; /* windows of this region that will have been asked for with that one */
-    uint8_t quiet_soon;   /* earlier regions that are asked for first */
+    uint32_t quiet_start; /* no quiet block before that */
+    uint32_t quiet_asked; /* windows of this region asked for, once that block's question is out */
+    uint8_t quiet_soon;   /* earlier regions whose questions come first */
     uint8_t block_tries;
 };
 
-/* A region of which much is there already. */
+/* A region of which the flash holds much already. */
 struct kl_loader_diff {
-    bool on;   /* it is related to the image: only what differs is written */
-    bool deep; /* the piece before differed, and this one may too: its sectors are looked at at once
-                */
+    bool on;   /* the flash is related to the image: only what differs is written */
+    bool deep; /* the piece before differed: look at this one's sectors at once */
     uint8_t sample, alike, unlike; /* sectors looked at to find out */
     uint8_t sector;
     uint32_t differs;         /* sectors of the present piece, one bit each */
-    uint32_t at, run_from;    /* in the region: the piece, and what is being written of it */
+    uint32_t at, run_from;    /* where in the region: the piece, and the run being written */
     uint32_t looked, written; /* sectors so far */
 };
 
-/* A question that was asked while a stream goes on: MD5 of a part that is written. */
+/* A question that the loader asked amid a stream: MD5 of a part that is written. */
 struct kl_loader_aside {
-    bool out;    /* its answer is due before the next block's */
-    bool off;    /* it led to trouble: no more of them */
+    bool out;    /* its answer is due before the next block's answer */
+    bool off;    /* a question led to trouble: ask no more */
     bool behind; /* the next block, or the one under way, is the first one after it */
     uint8_t region;
     uint32_t from, to; /* in the region */
@@ -286,12 +284,12 @@ struct kl_loader_aside {
 struct kl_loader_flash {
     unsigned region;
     uint32_t rom_block;        /* the size that this ROM takes, 0 = not yet known to be smaller */
-    uint32_t resume_at, until; /* of the region: what is being written */
+    uint32_t resume_at, until; /* what is being written of the region */
     uint32_t erase_at, peek_at;
-    bool looks_blank;                   /* the first sector of a region that is not there */
-    bool doubtful;                      /* something was sent twice: MD5 has to tell */
-    bool wrote;                         /* anything since FLASH began */
-    const struct kl_bundle *proved_for; /* what FLASH ended with, for the VERIFY right behind it */
+    bool looks_blank; /* the first sector of a region that is not there is blank */
+    bool doubtful;    /* something was sent twice: MD5 must tell whether it is right */
+    bool wrote;       /* anything was written since FLASH began */
+    const struct kl_bundle *proved_for; /* what FLASH ended with, for the VERIFY after it */
     uint32_t proved[KL_REGIONS_MAX];    /* bytes from each region's start whose MD5 was right */
     uint8_t restarts, begin_tries, md5_tries;
     kl_us owed; /* stub: the work of the block before, which the next command waits for (3.1) */
@@ -307,8 +305,8 @@ struct kl_loader_range {
 
 struct kl_loader_read {
     struct kl_loader_range range;
-    uint32_t at, got;  /* bytes of the range that are right, and of the sector behind them */
-    uint8_t asked[32]; /* the loader's MD5 of that sector, as it says it */
+    uint32_t at, got;  /* bytes of the range that are right, and bytes of the sector after them */
+    uint8_t asked[32]; /* the loader's MD5 of that sector, as the loader writes it */
     uint8_t tries;
 };
 
@@ -324,7 +322,7 @@ struct kl_loader_notes {
 };
 
 struct kl_loader {
-    struct kl_loader_setup setup; /* its memory is kept up to date */
+    struct kl_loader_setup setup; /* the loader keeps setup.memory up to date */
     struct kl_identity identity;
     struct kl_loader_progress progress;
     struct kl_fault fault;
@@ -349,8 +347,7 @@ struct kl_loader {
     struct kl_loader_wire wire;
 };
 
-/* ---- what the board calls
- * ----------------------------------------------------------------------*/
+/* ---- what the board calls ---- */
 
 void kl_loader_init(struct kl_loader *l, const struct kl_loader_setup *setup);
 /* `bundle` is needed for FLASH and VERIFY and must outlive them; NULL otherwise. */
@@ -358,7 +355,7 @@ void kl_loader_start(struct kl_loader *l, enum kl_loader_task task, const struct
                      kl_us now);
 /* For READ, before it is started: the memory must outlive it. */
 void kl_loader_read_into(struct kl_loader *l, const struct kl_loader_range *range);
-/* Nothing of what was written or read stays in its buffers. Between tasks, or after them. */
+/* Wipes what was written or read from the buffers. Between tasks, or after them. */
 void kl_loader_wipe(struct kl_loader *l);
 /* Text outside of frames (boot log, panics) goes to the console. After RUN is done, received bytes
    are no longer the loader's: feed them to the handover. */

@@ -64,7 +64,7 @@ static const struct ldr_write p4_power[] = {
     {P4_POWER, 0, 1u << 27, 0},     {P4_TUNE, 0, 0xFFu << 23, 0},
     {P4_TUNE, 1u << 7, 1u << 7, 0}, {P4_TUNE, 0, 1u << 7, 0},
 };
-/* Records up to here go in one packet, then so much time. */
+/* Records up to `until` go in one packet; then the chip gets `wait_us`. */
 static const struct {
     uint8_t until;
     uint16_t wait_us;
@@ -103,7 +103,7 @@ static enum ldr_move power_seen(struct kl_loader *l, enum kl_loader_outcome outc
     if (l->op.code == CMD_WRITE_REG || (l->reply.value & 3) != 3)
         return MOVE_NEXT;
     ldr_write_regs(l, &clear, 1);
-    return MOVE_WAIT; /* its outcome comes back here */
+    return MOVE_WAIT; /* that operation's outcome comes back to this step */
 }
 
 static enum ldr_move power(struct kl_loader *l)
@@ -146,7 +146,7 @@ const struct kl_stub *ldr_stub_for(const struct kl_loader *l)
     switch (l->chip->id) {
     case KL_CHIP_ESP32C2:
         return revision == 0 ? NULL : stubs->chip[KL_CHIP_ESP32C2];
-    case KL_CHIP_ESP32C3: /* with secure boot it runs no code from RAM (4.7) */
+    case KL_CHIP_ESP32C3: /* with secure boot this chip runs no code from RAM (4.7) */
         return l->identity.secure_boot ? NULL : stubs->chip[KL_CHIP_ESP32C3];
     case KL_CHIP_ESP32P4:
         return revision < 300 ? stubs->p4_rev1 : stubs->chip[KL_CHIP_ESP32P4];
@@ -180,7 +180,8 @@ static enum ldr_move choose_stub(struct kl_loader *l)
     return l->stub.image ? MOVE_NEXT : ldr_go_to(l, ldr_setup_plan);
 }
 
-/* A ROM is quick to answer what concerns RAM; where it may not have heard, little time is lost. */
+/* A ROM answers quickly about RAM. At a raised rate it may not hear us, so we wait a short time
+   only. */
 static kl_us ram_time(const struct kl_loader *l)
 {
     return l->identity.baud > FIRST_BAUD ? KL_MS(500) : COMMAND_TIME;
@@ -206,8 +207,8 @@ static enum ldr_move begin_part(struct kl_loader *l)
     return MOVE_WAIT;
 }
 
-/* At a raised rate a ROM may keep pace with questions and not with blocks: the rate is to blame
-   first. Else once more from the start; then the ROM alone does the job too, only slower. */
+/* At a raised rate a ROM may keep pace with questions but not with blocks: blame the rate first.
+   Otherwise try once more from the start. Then the ROM alone does the job, only slower. */
 static enum ldr_move give_up(struct kl_loader *l, const char *why)
 {
     KL_ASSERT(ldr_is_rom(l));
@@ -248,8 +249,8 @@ static enum ldr_move send_part(struct kl_loader *l)
     return MOVE_WAIT;
 }
 
-/* A bad checksum moves the ROM's sequence on all the same, so that nothing but a new beginning
-   helps; a block that was taken and is sent again is refused as a bad message (1.7). */
+/* A bad checksum moves the ROM's sequence on all the same, so only a new beginning helps. The ROM
+   refuses a block that it took before as a bad message (1.7). */
 static enum ldr_move part_sent(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
     bool taken_before =
@@ -266,8 +267,8 @@ static enum ldr_move part_sent(struct kl_loader *l, enum kl_loader_outcome outco
     return ldr_go_to(l, &ldr_stub_plan[MEM_BEGIN]);
 }
 
-/* Some stubs greet at the rate that SYNC found, whatever the ROM was told since. Where one did, the
-   greeting is not waited for. */
+/* Some stubs greet at the rate that SYNC found, whatever rate the ROM has now. If one did so here,
+   we don't wait for the greeting. */
 static bool returns(const struct kl_loader *l)
 {
     return l->identity.baud > FIRST_BAUD && l->setup.memory.stub_returns == l->chip->id;
@@ -326,7 +327,7 @@ static enum ldr_move first_rate_set(struct kl_loader *l, enum kl_loader_outcome 
 static enum ldr_move wait_before_hail(struct kl_loader *l)
 {
     KL_ASSERT(l->stub.hailed);
-    ldr_wait_for(l, KL_MS(20)); /* for its greeting, which came at a rate that was not heard */
+    ldr_wait_for(l, KL_MS(20)); /* for the end of its greeting, at a rate that we did not hear */
     return MOVE_WAIT;
 }
 
@@ -337,8 +338,8 @@ static enum ldr_move hail(struct kl_loader *l)
     return MOVE_WAIT;
 }
 
-/* If not: once more from a reset, with the upload at the first rate. Which of ROM and stub was to
-   blame is not known yet. */
+/* If no stub answers, start again from a reset and upload at the first rate. We don't know yet
+   whether ROM or stub was to blame. */
 static enum ldr_move hailed(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
     l->wire.hears = KL_HEARS_ALL;
@@ -354,7 +355,7 @@ static enum ldr_move hailed(struct kl_loader *l, enum kl_loader_outcome outcome)
     return ldr_start_over(l);
 }
 
-/* One that greets and dies is not loaded again. */
+/* A stub that greets and dies is not loaded again. */
 static enum ldr_move ask_alive(struct kl_loader *l)
 {
     KL_ASSERT(l->identity.stub);
@@ -378,7 +379,7 @@ static enum ldr_move on_to_setup(struct kl_loader *l)
     return ldr_go_to(l, ldr_setup_plan);
 }
 
-/* A stub that does not start: from a reset. */
+/* If a stub does not start, begin again from a reset. */
 #define ONCE_MORE ldr_connect_plan
 
 const struct kl_loader_step ldr_stub_plan[] = {

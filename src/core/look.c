@@ -3,7 +3,7 @@
 #include "loader_state.h"
 
 struct kl_look {
-    struct kl_console console; /* what the board says meanwhile is told to nobody */
+    struct kl_console console; /* takes what the board says meanwhile; nobody reads it */
     struct kl_loader loader;
     enum kl_loader_task task;
     struct kl_fault fault;
@@ -23,7 +23,7 @@ static void run(struct kl_look *k, enum kl_loader_task task, kl_us now)
     kl_loader_start(&k->loader, task, NULL, now);
 }
 
-/* What was found stands, also if the reset into the program fails. */
+/* The findings stand even if the reset into the program fails. */
 static void go_on(struct kl_look *k, kl_us now)
 {
     while (!k->over && kl_loader_status(&k->loader) != KL_LOADER_BUSY) {

@@ -6,7 +6,7 @@
 enum {
     LINE = KL_MASK_LINE_MAX,
     NEEDLE = 3 * KL_LINE_MAX, /* the longest spelling of a field: its bytes in decimal */
-    PART = 8,                 /* characters of a spelling that are enough to hide them */
+    PART = 8,                 /* so many characters of a spelling in a row are hidden */
     GRAM = 4,                 /* characters looked up at once */
     RUN_BYTES = 8,            /* hex bytes in a row that no log needs */
 };
@@ -40,7 +40,7 @@ static bool is_alnum(char c)
 
 static bool is_separator(char c)
 {
-    return (uint8_t)c <= ' ' || c == 0x7f || strchr(":-,._;|\\\"'[]{}()", c) != NULL;
+    return (uint8_t)c <= ' ' || c == 0x7f || strchr(":-,._;|\\\"'[]{}()", c);
 }
 
 static unsigned hex_value(char c)
@@ -259,7 +259,7 @@ static void hide_spellings(struct text *t, const struct compact *line, const uin
 {
     static const struct {
         spell_fn *spell;
-        size_t least; /* what is shorter would hide figures by chance */
+        size_t least; /* a shorter needle would hide digits by chance */
     } spellings[] = {{spell_hex, 1},
                      {spell_base64, 1},
                      {spell_reversed, PART},
@@ -380,8 +380,8 @@ static unsigned width_of(const struct group *g)
     return g->digits <= 2 ? 1 : g->digits <= 4 ? 2 : g->digits <= 8 ? 4 : 8;
 }
 
-/* Code and data addresses of all chips, flash offsets and sizes: backtraces and partition tables
-   stay readable. */
+/* Code and data addresses of all chips, flash offsets and sizes stay visible, so that backtraces
+   and partition tables are readable. */
 static bool looks_like_address(const struct group *g)
 {
     return g->digits > 4 && g->digits <= 8 &&
@@ -435,7 +435,7 @@ static size_t hide_row(struct text *t, struct group first)
     return g.end;
 }
 
-/* A row ends where its separator changes, and the group there may start the next one. */
+/* A row ends where its separator changes; that group may start the next row. */
 static void hide_rows(struct text *t)
 {
     struct group g;

@@ -1,11 +1,11 @@
 /*
  * mask.h: takes key bytes out of text that came from a board, before anybody sees it.
  *
- * Three nets. One knows the key that is being handed over and finds its fields as stored, in the
- * other case, with separators, as bytes in hex with or without 0x, in decimal, reversed, in base64,
- * and parts of all these from eight characters on. The second knows no key: any run of eight or
- * more hex bytes goes (addresses and MACs stay). The third takes what follows a word like "key:" or
- * "password=". The public label of a known key stays readable.
+ * Three nets. The first knows the key that is being handed over and finds its fields as stored, in
+ * the other case, with separators, as bytes in hex with or without 0x, in decimal, reversed, in
+ * base64, and parts of all these from eight characters on. The second knows no key: any run of
+ * eight or more hex bytes goes (addresses and MACs stay). The third takes what follows a word like
+ * "key:" or "password=". The public label of a known key stays readable.
  */
 #ifndef KEYLINE_MASK_H
 #define KEYLINE_MASK_H

@@ -1,7 +1,7 @@
 /*
  * nvs_build.c: an NVS image, byte for byte what Espressif's generator makes of the same values in
- * the same order, where it makes one. Its habits that the format does not ask for are named where
- * they are followed.
+ * the same order, where it makes one. Where the builder follows a habit that the format does not
+ * ask for, a comment names it.
  */
 #include "nvs_value.h"
 
@@ -189,8 +189,8 @@ static void put_data(struct kl_nvs_build *b, const char *name, enum kl_nvs_type 
     take(b, span);
 }
 
-/* A string stands in one page. The generator leaves a page's last entry free; here a string takes
-   it where it would find no place otherwise. */
+/* A string must fit one page. The generator leaves a page's last entry free; the builder uses it
+   where the string would find no place otherwise. */
 static enum kl_nvs_verdict put_string(struct kl_nvs_build *b, const char *name,
                                       enum kl_nvs_type type, const struct kl_nvs_source *source)
 {
@@ -205,8 +205,8 @@ static enum kl_nvs_verdict put_string(struct kl_nvs_build *b, const char *name,
     return KL_NVS_OK;
 }
 
-/* A blob is cut where pages end, and an index behind its last piece says how many there are. As the
-   generator does, a piece is begun in a page's last entry too, where it holds nothing. */
+/* Cuts a blob where pages end; an index after its last piece says how many there are. Like the
+   generator it begins a piece even in a page's last entry, where the piece holds nothing. */
 static enum kl_nvs_verdict put_blob(struct kl_nvs_build *b, const char *name,
                                     const struct kl_nvs_source *source)
 {

@@ -70,7 +70,7 @@ static const struct kl_nvs_place *place_of(const struct kl_nvs_schema *s, unsign
     return NULL;
 }
 
-/* The row that would have given these values. False: they don't tell. */
+/* Builds the key whose row would have given these values. False: they don't tell. */
 static bool read_key(const struct kl_nvs_schema *s, struct kl_nvs_image image, bool capitals,
                      kl_sha256_fn *sha256, struct reading *r)
 {
@@ -85,7 +85,7 @@ static bool read_key(const struct kl_nvs_schema *s, struct kl_nvs_image image, b
         struct kl_nvs_item item;
         size_t from = r->used;
         bool named = p && kl_nvs_find(image, p->namespace, p->name, &item);
-        /* A label that is not written is no part of the fingerprint: any will do. */
+        /* The label is no part of the fingerprint: if none is written, any will do. */
         if (!named ? column > 0 || !put(r, "?", 1)
                    : !put_value(r, image, &item, p->encoding, capitals))
             return false;
@@ -101,7 +101,7 @@ static unsigned count_places(const struct kl_nvs_schema *s, struct kl_nvs_image 
 {
     unsigned there = 0;
 
-    *contradicts = own == NULL;
+    *contradicts = !own;
     for (unsigned i = 0; i < s->count; i++) {
         const struct kl_nvs_place *p = &s->place[i];
         struct kl_nvs_item item;

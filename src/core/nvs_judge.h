@@ -16,9 +16,10 @@
 #include "keyline/nvs_delivery.h"
 
 enum kl_nvs_holds {
-    KL_NVS_HOLDS_NOTHING, /* no key, and nothing that is in the way */
+    KL_NVS_HOLDS_NOTHING, /* no key, and nothing in the way of one */
     KL_NVS_HOLDS_OWN,     /* this key, whole */
-    KL_NVS_HOLDS_PART,    /* some of this key, and nothing that contradicts it: it was cut short */
+    KL_NVS_HOLDS_PART,    /* part of this key, and nothing that contradicts it: the writing was cut
+                             short */
     KL_NVS_HOLDS_KEY,     /* another key: its fingerprint, as far as it can be told */
     KL_NVS_HOLDS_OTHER,   /* what is not keyline's: kept by merge */
     KL_NVS_HOLDS_RUBBISH, /* it can't be read: damaged, or no NVS */
@@ -27,16 +28,16 @@ enum kl_nvs_holds {
 
 struct kl_nvs_finding {
     enum kl_nvs_holds holds;
-    /* KEY: as it is with hexadecimal values in small letters, and in capitals. Not set: its values
-       don't tell. */
+    /* KEY: with hexadecimal values in small letters, and in capitals. Not set: its values don't
+       tell. */
     struct kl_fingerprint fingerprint[2];
 };
 
 /* What room->old holds. `own`: the key that the pool knows the board by, NULL = none. */
 void kl_nvs_judge(const struct kl_nvs_delivery *d, const struct kl_nvs_room *room,
                   const struct kl_key *own, kl_sha256_fn *sha256, struct kl_nvs_finding *out);
-/* Makes room->image and room->bundle for this key. `keep`: what is not keyline's in room->old
-   stays; that must be sound then. False: it does not fit. */
+/* Makes room->image and room->bundle for this key. `keep`: keep what is not keyline's in room->old,
+   which must be sound then. False: it does not fit. */
 bool kl_nvs_prepare(const struct kl_nvs_delivery *d, struct kl_nvs_room *room,
                     const struct kl_key *key, enum kl_chip_id chip, kl_md5_fn *md5, bool keep);
 /* Does room->old, read anew, hold this key? */

@@ -1,7 +1,7 @@
 /*
- * nvs_read.c: reading an NVS image, by the rules of the chips' library: pages count in the order of
- * their sequence numbers, and of two entries with one name the later one does. It shares nothing
- * with the builder, whose work it proves.
+ * nvs_read.c: reading an NVS image, by the rules of the chips' library: pages follow in the order
+ * of their sequence numbers, and of two entries with one name the later one counts. The reader
+ * shares nothing with the builder, whose work it proves.
  */
 #include "keyline/nvs.h"
 
@@ -126,7 +126,7 @@ static bool type_is_known(uint8_t type)
     }
 }
 
-/* Does an entry begin here? What it says of itself is right then. */
+/* Does a valid entry begin here? */
 static bool head_is_sound(const uint8_t *page, unsigned entry)
 {
     const uint8_t *e = entry_at(page, entry);
@@ -139,7 +139,7 @@ static bool head_is_sound(const uint8_t *page, unsigned entry)
     return e[2] == (has_data_behind(e) ? 1 + (get16(e + 24) + KL_NVS_ENTRY - 1) / KL_NVS_ENTRY : 1);
 }
 
-/* Is what stands behind the entry `e` whole too? */
+/* Are the bytes that follow the entry `e` whole too? */
 static bool data_is_sound(const uint8_t *e)
 {
     return !has_data_behind(e) ||
@@ -206,7 +206,7 @@ static bool is_superseded(struct kl_nvs_image image, struct kl_nvs_walk walk, co
     return false;
 }
 
-/* The piece `chunk` of the blob whose index is `e`; the latest one. */
+/* The latest piece `chunk` of the blob whose index is `e`. */
 static const uint8_t *piece_of(struct kl_nvs_image image, const uint8_t *e, unsigned chunk)
 {
     struct kl_nvs_walk walk = {0};
@@ -293,14 +293,14 @@ bool kl_nvs_find(struct kl_nvs_image image, const char *namespace, const char *n
 
 /* ---- is it sound? ---- */
 
-/* What the bytes of one page say about the whole. */
+/* Counts a page's sound and broken entries. */
 static void look_at_page(const uint8_t *page, unsigned *sound, unsigned *broken)
 {
     for (unsigned i = 0; i < KL_NVS_ENTRIES;) {
         unsigned state = entry_state(page, i);
         bool is_sound =
             state == WRITTEN && head_is_sound(page, i) && data_is_sound(entry_at(page, i));
-        /* Where power was cut between an entry and its mark, the chip passes over it. */
+        /* If power failed between an entry and its mark, the chip skips the entry. */
         if (is_sound)
             ++*sound;
         else if (state == WRITTEN || (state == NEVER_WRITTEN && !is_blank(entry_at(page, i), 32)))
@@ -365,7 +365,7 @@ void kl_nvs_read(struct kl_nvs_image image, const struct kl_nvs_item *item, size
     KL_ASSERT(n == 0);
 }
 
-/* A value's bytes one after the other, without a look at the whole image for each. */
+/* Reads a value's bytes one after the other without searching the image for each. */
 struct bytes {
     struct kl_nvs_image image;
     const struct kl_nvs_item *item;

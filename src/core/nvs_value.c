@@ -185,7 +185,7 @@ static enum kl_nvs_verdict check_base64(struct kl_span text)
     for (size_t i = 0; i < n; i++)
         if (base64_digit(text.data[i]) < 0)
             return KL_NVS_NO_BASE64;
-    /* Bits behind the last whole byte would be lost. */
+    /* Bits after the last whole byte would be lost. */
     if (n % 4 == 2 && base64_digit(text.data[n - 1]) & 15)
         return KL_NVS_NO_BASE64;
     if (n % 4 == 3 && base64_digit(text.data[n - 1]) & 3)

@@ -1,4 +1,4 @@
-/* nvs_value.h: values as people write them down, as bytes. For the builder only. */
+/* nvs_value.h: turns values as people write them into bytes. For the builder only. */
 #ifndef CORE_NVS_VALUE_H
 #define CORE_NVS_VALUE_H
 

@@ -96,7 +96,7 @@ void kl_pool_index_mac(struct kl_pool *p, uint32_t key)
         *entry = key + 1;
 }
 
-/* Entries behind an emptied slot move up, so that no search ends too early. */
+/* Empties a MAC's slot and moves later entries up, so that no search ends too early. */
 static void unindex_mac(struct kl_pool *p, const struct kl_mac *mac)
 {
     uint32_t *table = p->memory.by_mac;
@@ -176,7 +176,7 @@ static enum kl_key_trouble trouble_of_held(const struct kl_pool_key *k)
     return k->row & ROW_COPY ? KL_TROUBLE_COPY : KL_TROUBLE_NONE;
 }
 
-/* Gravest first. A copy is only worth a word: the key itself can be handed out. */
+/* Gravest first. A copy only gets a remark: the key itself can be handed out. */
 static enum kl_key_trouble trouble_of_loose(const struct kl_pool_key *k)
 {
     KL_ASSERT(!kl_pool_is_held(k));
@@ -233,7 +233,7 @@ static bool is_in_the_way(const struct kl_pool_key *held, const struct kl_pool_k
     return kl_pool_same_label(held, k) || kl_pool_same_kin(held, k);
 }
 
-/* A key of the ledger that is not in the CSV, and forbids this one. */
+/* Does a key of the ledger that is not in the CSV forbid this one? */
 static bool is_blocked_by_any(const struct kl_pool *p, const struct kl_pool_key *k)
 {
     for (uint32_t i = 0; i < p->count; i++) {
@@ -244,8 +244,8 @@ static bool is_blocked_by_any(const struct kl_pool *p, const struct kl_pool_key 
     return false;
 }
 
-/* A key that was blocked only because this one had its label or its secret is free now. Rare: the
-   row changed under a reservation that came to nothing. */
+/* Frees keys that only `gone` blocked, because it had their label or secret. Rare: the row changed
+   under a reservation that came to nothing. */
 static void unblock(struct kl_pool *p, const struct kl_pool_key *gone)
 {
     KL_ASSERT(gone->line == 0 && !kl_pool_is_held(gone));
@@ -260,7 +260,7 @@ static void unblock(struct kl_pool *p, const struct kl_pool_key *gone)
     }
 }
 
-/* Nobody's any more: what becomes of it is the CSV's word. */
+/* Takes the key from its board; the CSV decides whether it is free. */
 static bool let_go(struct kl_pool *p, uint32_t key)
 {
     const struct kl_pool_key *k = leave_state(p, key);
@@ -383,8 +383,7 @@ enum kl_pool_answer kl_pool_ask(struct kl_pool *p, const struct kl_mac *mac, uin
     return KL_POOL_CONFLICT;
 }
 
-/* Another board shows it. Whatever the ledger says, sending it once more could only make it worse.
- */
+/* Another board shows this key. Whatever the ledger says, sending it again could only do harm. */
 static enum kl_pool_claim claim_of_others(struct kl_pool *p, uint32_t key)
 {
     if (proof(kl_pool_key(p, key)) < 2) {
@@ -441,7 +440,7 @@ enum kl_pool_claim kl_pool_claim(struct kl_pool *p, const struct kl_mac *mac,
 
     struct kl_pool_key *k = key_at(p, found);
     if (kl_pool_is_gone(k)) {
-        k->row |= ROW_SPENT; /* should its row come back, it must not be handed out */
+        k->row |= ROW_SPENT; /* if its row comes back, the key must not be handed out */
         return KL_CLAIM_UNKNOWN;
     }
     *key = found;
@@ -489,8 +488,8 @@ bool kl_pool_release(struct kl_pool *p, uint32_t key)
     return true;
 }
 
-/* A MAC with two keys lost the one that it would have got: the other takes its place. Rare, so it
-   may look at every key. */
+/* A MAC with two keys lost the one that it would have got: the other takes its place. This is rare,
+   so the search may look at every key. */
 static void index_other_key(struct kl_pool *p, const struct kl_mac *mac)
 {
     for (uint32_t i = 0; i < p->count; i++) {
@@ -533,7 +532,7 @@ void kl_pool_recorded(struct kl_pool *p, uint32_t key, bool durable)
         return;
     struct kl_pool_key *k = leave_state(p, key);
     k->row &= (uint8_t)~ROW_SPENT;
-    k->marked = k->line != 0; /* the store marks it by itself */
+    k->marked = k->line != 0; /* the store writes the mark by itself */
     enter(p, key, KL_KEY_PROVISIONED);
 }
 
@@ -547,7 +546,7 @@ void kl_pool_refused(struct kl_pool *p, uint32_t key)
               k->state == KL_KEY_RECORDING);
     leave_state(p, key);
     if (k->state == KL_KEY_RECORDING)
-        k->row |= ROW_SPENT; /* a board has shown it, whatever the ledger says */
+        k->row |= ROW_SPENT; /* a board has shown the key, whatever the ledger says */
     bool own = detach(p, key);
     k->state = KL_KEY_BLOCKED;
     k->trouble = KL_TROUBLE_REFUSED;

@@ -31,12 +31,12 @@ static const char *keep_text(struct kl_pool *p, const char *text)
     return kept;
 }
 
-/* What CSV and ledger said before is forgotten; what this run knows by itself is not. */
+/* Forgets what CSV and ledger said before, but not what this run knows by itself. */
 static void start_over(struct kl_pool *p)
 {
     for (uint32_t i = 0; i < p->count; i++) {
         struct kl_pool_key *k = &p->memory.key[i];
-        KL_ASSERT(k->label != NULL);
+        KL_ASSERT(k->label);
         k->label = keep_text(p, k->label);
         k->line = 0;
         k->marked = false;
@@ -63,13 +63,13 @@ static struct kl_pool_key *find_or_add(struct kl_pool *p, const struct kl_finger
 
 static void name_key(struct kl_pool *p, struct kl_pool_key *k, const char *label)
 {
-    KL_ASSERT(label != NULL);
+    KL_ASSERT(label);
     if (strcmp(k->label, label) != 0)
         k->label = keep_text(p, label);
     k->label_hash = kl_pool_fold(kl_hash(label, strlen(label)));
 }
 
-/* Several bad rows may have nothing to tell them apart by: they are only counted. */
+/* Nothing may tell several bad rows apart: they are only counted. */
 static void count_nameless(struct kl_pool_counts *counts)
 {
     counts->bad_lines++;
@@ -137,8 +137,8 @@ static void take_ledger(struct kl_pool *p, const struct kl_ledger_row *row)
         k->row &= (uint8_t)~ROW_SPENT;
 }
 
-/* A mark that the ledger does not account for. Who has the key is not known, so nobody gets it;
-   but a board that is at work with it is not disturbed. */
+/* A mark that the ledger does not explain: we don't know who has the key, so nobody gets it. A
+   board at work with it goes on. */
 static void weigh_mark(struct kl_pool_key *k)
 {
     if (k->marked && k->state != KL_KEY_PROVISIONED)

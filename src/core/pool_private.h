@@ -12,8 +12,8 @@ enum { /* kl_pool_key.row */
     ROW_CONFLICT = 4, /* another row of the file has its label, or its secret and another label */
     ROW_CHANGED = 8,  /* the ledger has its label or its secret with other fields, or the CSV has */
     ROW_RENAMED = 32, /* the ledger has it under another label */
-    ROW_SPENT = 16,   /* marked, or seen on a board, and not by what the ledger knows.
-                         Never forgotten while the pool lives */
+    ROW_SPENT = 16,   /* marked, or seen on a board, and the ledger does not explain it. Kept while
+                         the pool lives */
 };
 
 static inline uint32_t kl_pool_fold(uint64_t hash)
@@ -21,7 +21,7 @@ static inline uint32_t kl_pool_fold(uint64_t hash)
     return (uint32_t)(hash ^ hash >> 32);
 }
 
-/* The ledger stands behind its state, or is being asked to. */
+/* The ledger holds its state, or was asked to record it. */
 static inline bool kl_pool_is_held(const struct kl_pool_key *k)
 {
     return (k->state >= KL_KEY_RESERVING && k->state <= KL_KEY_RECORDING) ||
@@ -46,11 +46,11 @@ static inline bool kl_pool_same_kin(const struct kl_pool_key *a, const struct kl
 }
 
 void kl_pool_index_fingerprint(struct kl_pool *p, uint32_t key);
-/* A MAC that has more than one key gets the one that was proved, then the newer one. */
+/* If a MAC has several keys, a proved one goes first, then the newer one. */
 void kl_pool_index_mac(struct kl_pool *p, uint32_t key);
 /* Adds the key to the counts, or takes it out again. */
 void kl_pool_tally(struct kl_pool *p, const struct kl_pool_key *k, int sign);
-/* Sets trouble, and the state too of a key that nobody holds: FREE unless something speaks against
+/* Sets trouble. A key that nobody holds also gets its state: FREE unless something speaks against
    it. */
 void kl_pool_settle(struct kl_pool_key *k);
 

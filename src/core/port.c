@@ -66,7 +66,7 @@ bool kl_port_close(struct kl_port *p, kl_us now)
 enum kl_port_verdict kl_port_opened(struct kl_port *p, enum kl_open_result result)
 {
     if (p->state != KL_PORT_OPENING)
-        return KL_PORT_NOTHING; /* closed meanwhile: its CLOSED is on the way */
+        return KL_PORT_NOTHING; /* we closed it meanwhile: its CLOSED is on the way */
     if (result != KL_OPEN_OK)
         return KL_PORT_REFUSED;
     p->state = KL_PORT_OPEN;

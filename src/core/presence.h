@@ -1,7 +1,7 @@
 /*
  * presence.h: is somebody there, and is it the same? For needle beds (--fixture), whose adapter
- * stays while boards come and go: the chip is reset into its loader now and then and asked for its
- * MAC. Whose MAC was seen last is remembered on every bench.
+ * stays while boards come and go: now and then the station resets the chip into its loader and asks
+ * for its MAC. Every bench remembers which MAC it saw last.
  *
  * A value that asks nobody: board_presence.c lets the loader talk and acts on the verdicts.
  */
@@ -11,10 +11,10 @@
 #include "keyline/base.h"
 
 enum kl_presence_state {
-    KL_PRESENCE_IDLE,   /* not looked for */
+    KL_PRESENCE_IDLE,   /* nobody looks */
     KL_PRESENCE_WAITS,  /* the next look is due at `at` */
-    KL_PRESENCE_GREETS, /* the chip was reset into its loader and is called */
-    KL_PRESENCE_ASKS,   /* it answered, and is asked for its MAC */
+    KL_PRESENCE_GREETS, /* the station reset the chip into its loader and calls it */
+    KL_PRESENCE_ASKS,   /* it answered; the station asks for its MAC */
 };
 
 enum kl_presence_verdict {
@@ -38,8 +38,7 @@ void kl_presence_greet(struct kl_presence *p);
 void kl_presence_ask(struct kl_presence *p); /* GREETS only */
 bool kl_presence_is_looking(const struct kl_presence *p);
 
-/* SAME or OTHER; whom it takes for the board in its place the caller sets (kl_presence_remember).
- */
+/* SAME or OTHER. The caller then sets whose MAC counts as seen (kl_presence_remember). */
 enum kl_presence_verdict kl_presence_saw(struct kl_presence *p, const struct kl_mac *mac);
 enum kl_presence_verdict kl_presence_missed(struct kl_presence *p); /* UNSURE or NOBODY */
 void kl_presence_remember(struct kl_presence *p, const struct kl_mac *mac);

@@ -34,7 +34,7 @@ static const struct kl_reset_step classic[] = {
 static const struct kl_reset_step classic_long[] = {
     LINES(0, 0), LINES(0, 1), WAIT(100), LINES(1, 1), LINES(1, 0), WAIT(550), LINES(0, 0), END,
 };
-/* From boot-low to reset it must pass through both lines on, never through both off. */
+/* From boot-low to reset the lines must pass through both on, never through both off. */
 static const struct kl_reset_step usb_jtag[] = {
     LINES(0, 0), WAIT(100), LINES(1, 0), WAIT(100), LINES(1, 1),
     LINES(0, 1), WAIT(100), LINES(0, 0), END,
@@ -106,14 +106,14 @@ enum kl_reset_strategy kl_reset_choose(enum kl_link_kind link, enum kl_reset_str
     return order[(start + attempt) % count];
 }
 
-/* Into the program: the strap is released first, or the chip would come back into its loader. */
+/* Into the program: releases the strap first, or the chip would return to its loader. */
 static const struct kl_reset_step run_brief[] = {
     LINES(0, 0), LINES(0, 1), WAIT(20), LINES(0, 0), END,
 };
 static const struct kl_reset_step run_bridge[] = {
     LINES(0, 0), LINES(0, 1), WAIT(100), LINES(0, 0), END,
 };
-/* No wait afterwards: from here on the program may speak, and may say what counts only once. */
+/* No wait afterwards: the program may speak from here on, and may say what matters only once. */
 static const struct kl_reset_step run_native[] = {
     LINES(0, 0), LINES(0, 1), WAIT(200), LINES(0, 0), END,
 };

@@ -20,7 +20,7 @@ const struct kl_reset_step *kl_reset_steps(enum kl_reset_strategy s);
 /* The sequence for the nth attempt, beginning with `first` if the link has it. */
 enum kl_reset_strategy kl_reset_choose(enum kl_link_kind link, enum kl_reset_strategy first,
                                        unsigned attempt);
-/* `brief_works`: EN was low for as little in this place, and the chip was heard to start. */
+/* `brief_works`: in this place the chip started after EN was low for so short a time. */
 const struct kl_reset_step *kl_reset_run_steps(enum kl_link_kind link, bool brief_works);
 bool kl_reset_is_brief(enum kl_reset_strategy s);
 

@@ -4,7 +4,7 @@
 
 enum {
     NAME_MAX_SIZE = 48, /* longer ones are sentences */
-    FRAME_MAX = 48,     /* of what stands before a word */
+    FRAME_MAX = 48,     /* longest text that may stand before a word */
     DIGEST = 32,
 };
 
@@ -105,7 +105,7 @@ static struct kl_said_frame frame_of(struct kl_span before)
     return f;
 }
 
-/* Takes it off, if it stands there. */
+/* Takes the frame off if `s` begins with it. */
 static void strip_frame(struct kl_span *s, struct kl_said_frame frame)
 {
     struct kl_said_frame f = {0, 0};
@@ -121,14 +121,13 @@ static void strip_frame(struct kl_span *s, struct kl_said_frame frame)
 
 /* ---- words ---- */
 
-/* "I (312) app: ", "[main] ", "APP> ": it ends in a sign that parts it from the word. A sentence
-   ("Start ") is none. */
+/* "I (312) app: ", "[main] ", "APP> ": a frame ends in a sign that parts it from the word. A
+   sentence ("Start ") is no frame. */
 static bool is_frame(struct kl_span before)
 {
     struct kl_span s = trimmed(before);
 
-    return s.size > 0 && before.size <= FRAME_MAX &&
-           memchr(":>])|=-#", s.data[s.size - 1], 8) != NULL;
+    return s.size > 0 && before.size <= FRAME_MAX && memchr(":>])|=-#", s.data[s.size - 1], 8);
 }
 
 static bool is_trail(struct kl_span after)
@@ -144,9 +143,9 @@ static bool is_trail(struct kl_span after)
     return true;
 }
 
-/* The line is this word. Garbage before it does not count: an ESP8266 prints its boot log at 74880
-   baud, and what that looks like at 115200 ends in no newline. What else may stand around it makes
-   it a loose one. */
+/* Is the line this word? Garbage before it does not count: an ESP8266 prints its boot log at 74880
+   baud, which at 115200 is garbage without a newline. Anything else around the word makes it
+   loose. */
 static bool read_word(struct kl_span s, const char *word, struct kl_said *out)
 {
     size_t length = strlen(word), at = kl_said_find((const char *)s.data, s.size, word);
@@ -204,8 +203,8 @@ static bool read_field(struct kl_span s, struct kl_said *out)
     return out->name.size > 0 && out->name.size <= NAME_MAX_SIZE;
 }
 
-/* The operator has said what fields are called: such a name may stand behind anything, and a colon
-   or an equals sign behind it. */
+/* The operator has said what fields are called: anything may precede such a name, and a colon or an
+   equals sign follows it. */
 static bool read_named_field(struct kl_span s, const struct kl_words *words, struct kl_said *out)
 {
     size_t start = 0;
@@ -228,7 +227,7 @@ static bool is_field(struct kl_span s, struct kl_said_frame frame, const struct 
 {
     if (words && words->fields)
         return read_named_field(s, words, out);
-    strip_frame(&s, frame); /* or it stands before the words alone */
+    strip_frame(&s, frame); /* fields may lack the frame */
     return read_field(s, out);
 }
 

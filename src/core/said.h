@@ -18,21 +18,21 @@ enum kl_said_kind {
     KL_SAID_FIELD,       /* "name: value" */
 };
 
-/* What a firmware puts before each of its lines ("I (312) app: "), without figures and blanks, as a
-   hash. A count of 0: nothing. */
+/* What a firmware prints before each of its lines ("I (312) app: "), without digits and blanks, as
+   a hash. Count 0: nothing. */
 struct kl_said_frame {
     uint32_t hash, count;
 };
 
 struct kl_said {
     enum kl_said_kind kind;
-    const char *text; /* without terminal colours and its end; not NUL-terminated */
+    const char *text; /* without terminal colours and line end; not NUL-terminated */
     size_t size;
     struct kl_span name, value; /* FIELD: without blanks around; the value may be empty */
     struct kl_span word;        /* ASKS, PROVISIONED: without what stands around it */
     struct kl_said_frame frame; /* ASKS, PROVISIONED */
-    bool loose;                 /* ASKS, PROVISIONED: not the bare word, as the protocol has it */
-    bool known;                 /* the console: it is one of harmless.h */
+    bool loose;                 /* ASKS, PROVISIONED: not the bare word of the protocol */
+    bool known;                 /* set by the console: the line is one of harmless.h */
     bool restart;               /* the first line of a new start: see kl_bootlog_line() */
 };
 
@@ -40,8 +40,8 @@ struct kl_said {
 struct kl_said kl_said_read(const char *line, size_t size, struct kl_said_frame frame,
                             const struct kl_words *words);
 
-/* SHA-256 of a value as it was read back, or the one that it spells ("sha256:" and 64 hex digits).
- */
+/* SHA-256 of a value as it was read back, or the one that it spells ("sha256:" and 64 hex
+   digits). */
 void kl_said_digest(struct kl_span value, kl_sha256_fn *sha256, uint8_t out[32]);
 
 /* The value without the quotes around it; the same if there are none. */

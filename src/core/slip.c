@@ -69,7 +69,7 @@ enum kl_slip_result kl_slip_byte(struct kl_slip *s, uint8_t byte)
     case OUTSIDE:
         return KL_SLIP_TEXT;
     case INSIDE:
-        /* After a frame was handed out, its bytes stay until the next one begins. */
+        /* A frame that was handed out keeps its bytes until the next one begins. */
         if (byte == ESC) {
             s->state = ESCAPED;
             return KL_SLIP_MORE;

@@ -56,7 +56,7 @@ static void add_slot(struct kl_station *st, const struct kl_event *ev)
     kl_board_init(b, ev->slot, ev->u.slot.name, ev->u.slot.network, &st->config.words);
     b->place.baud_limit = st->config.baud_max;
     b->since = st->now;
-    /* --once is promised an answer for each slot, also where nothing is plugged in. */
+    /* --once promises an answer for each slot, even where nothing is plugged in. */
     if (st->config.once && !b->port.network)
         b->deadline = st->now + KL_SEC(5);
 }
@@ -163,7 +163,7 @@ static void slot_event(struct kl_station *st, struct kl_board *b, const struct k
         break;
     default:
         if (ev->generation != b->port.generation) {
-            return; /* for a board that is gone */
+            return; /* the event was for a board that is gone */
         } else if (ev->kind == KL_EV_OPENED) {
             kl_board_port_opened(st, b, ev);
         } else if (ev->kind == KL_EV_CLOSED) {
@@ -201,7 +201,7 @@ static void take_keys(struct kl_station *st, const struct kl_event *ev)
     kl_station_serve_waiting(st);
 }
 
-/* Whatever became possible or due through the event. */
+/* Does whatever the event made possible or due. */
 static void settle(struct kl_station *st)
 {
     if (st->warning.until <= st->now) {

@@ -41,7 +41,7 @@ static void ask_about_key(struct kl_station *st, struct kl_action *a, uint32_t k
     a->u.store.mac = k->mac;
 }
 
-/* For a key whose board is not here. */
+/* Releases a key whose board is not here. */
 static void ask_release(struct kl_station *st, struct kl_action *a, const char *reason)
 {
     struct kl_actions *q = &st->actions;
@@ -78,7 +78,7 @@ void kl_ask_store(struct kl_station *st, struct kl_board *b, enum kl_store_op op
     }
 }
 
-/* Bytes for the board come from whoever talks with it, and from nobody else. */
+/* Only whoever talks with the board may send it bytes. */
 static bool next_io(struct kl_board *b, struct kl_action *out)
 {
     struct kl_io io;

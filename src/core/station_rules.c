@@ -73,7 +73,7 @@ void kl_look_for_common_cause(struct kl_station *st)
     }
 }
 
-/* Of the boards done among the recent ones. */
+/* The median time of the boards done among the recent ones. */
 static kl_us median_of(const struct kl_figures *f)
 {
     kl_us sorted[RECENT_MAX];
@@ -148,8 +148,7 @@ void kl_board_finished(struct kl_station *st, struct kl_board *b, enum kl_state 
     kl_check_keys_left(st);
 }
 
-/* ---- the end ----------------------------------------------------------------------------------
- */
+/* ---- the end ---- */
 
 static bool slot_has_ended(const struct kl_station *st, const struct kl_board *b)
 {
@@ -162,7 +161,7 @@ static bool slot_has_ended(const struct kl_station *st, const struct kl_board *b
 
 static int exit_status(const struct kl_station *st)
 {
-    KL_ASSERT(st->store.pending == 0); /* nothing is left to be made durable */
+    KL_ASSERT(st->store.pending == 0); /* the store has nothing left to make durable */
     if (st->mode.stopping)
         return 0;
     if (st->figures.without_key)
@@ -190,7 +189,7 @@ void kl_rest_if_all_done(struct kl_station *st)
 void kl_station_stop(struct kl_station *st)
 {
     if (st->mode.stopping) {
-        /* The second time: at once. What is reserved or sent is safe as it is. */
+        /* A second stop ends at once. Reserved and sent keys are safe as they are. */
         if (!st->mode.rested) {
             st->mode.rested = true;
             kl_ask(st, NULL, KL_AC_REST)->u.exit = 0;

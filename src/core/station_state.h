@@ -15,14 +15,14 @@
 enum {
     ACTIONS_MAX = 8 * KL_SLOTS_MAX, /* waiting to be pulled: no event makes a board ask for more */
     NOTES_MAX = 8 * KL_SLOTS_MAX,
-    NOTES_SPARE = 2 * KL_SLOTS_MAX, /* kept free of log lines and progress */
-    RECENT_MAX = 512,               /* finished boards that the figures look back at */
+    NOTES_SPARE = 2 * KL_SLOTS_MAX, /* notes that log lines and progress leave free */
+    RECENT_MAX = 512,               /* how many finished boards the figures look back at */
 };
 
 struct kl_actions {
     struct kl_action item[ACTIONS_MAX];
     unsigned head, count;
-    unsigned rotor;                /* board whose link is asked next */
+    unsigned rotor;                /* the board whose link is next to be asked */
     uint32_t request;              /* the last id of a request to the store about no board */
     char release_why[KL_TEXT_MAX]; /* an operator's reason, until it is pulled */
 };
@@ -64,7 +64,7 @@ struct kl_station {
     struct kl_bundle erase_bundle;         /* the same images with erase_all */
     struct kl_mac flashed[KL_FLASHED_MAX]; /* boards of this run, the newest over the oldest */
     unsigned flashed_count;
-    struct kl_bundle keyed_bundle; /* what a board that holds a key gets of them */
+    struct kl_bundle keyed_bundle; /* the part of the images that a board with a key gets */
     kl_us now, began;
     int64_t wall;
     uint64_t version;
@@ -81,14 +81,14 @@ struct kl_station {
 
     struct {
         unsigned pending; /* answers outstanding */
-        bool trouble;     /* the last one told of trouble */
+        bool trouble;     /* the store's last answer told of trouble */
     } store;
 
     struct {
         bool paused;   /* nothing new is started */
-        bool stopping; /* what may end, ends */
+        bool stopping; /* boards end where they may */
         bool rested;   /* KL_AC_REST was asked for */
-        bool few_told; /* that few keys are left */
+        bool few_told; /* the operator was told that few keys are left */
     } mode;
 
     struct kl_figures figures;
@@ -108,8 +108,8 @@ struct kl_action *kl_ask(struct kl_station *st, const struct kl_board *b, enum k
    or an operator's, which is copied. */
 void kl_ask_store(struct kl_station *st, struct kl_board *b, enum kl_store_op op, uint32_t key,
                   const char *reason);
-/* `b` = NULL: about the bench. NULL if a log line or progress found no room: then it is not told.
- */
+/* `b` = NULL: about the bench. NULL if a log line or progress found no room: then it is not
+   told. */
 struct kl_noted *kl_tell(struct kl_station *st, const struct kl_board *b, enum kl_note_kind kind);
 void kl_tell_text(struct kl_station *st, const struct kl_board *b, enum kl_note_kind kind,
                   const char *text);
