@@ -30,8 +30,7 @@ static void print_number(const struct kl_prov *p, unsigned n)
     print(p, digits + at, sizeof digits - at);
 }
 
-/* ---- the printout of a provisioned board
- * -------------------------------------------------------*/
+/* ---- the printout of a provisioned board ---- */
 
 static void print_name(const struct kl_prov *p, unsigned field)
 {
@@ -95,8 +94,7 @@ static void print_fields(struct kl_prov *p, unsigned count)
     forget_line(p);
 }
 
-/* ---- what the product calls
- * --------------------------------------------------------------------*/
+/* ---- what the product calls ---- */
 
 static void announce(struct kl_prov *p, uint32_t now_ms)
 {
@@ -141,8 +139,7 @@ bool kl_prov_forget(struct kl_prov *p)
     return !s->erase || s->erase(s->ctx);
 }
 
-/* ---- a line
- * ------------------------------------------------------------------------------------*/
+/* ---- a line ---- */
 
 static void refuse(struct kl_prov *p, const char *what)
 {

@@ -106,8 +106,7 @@ void add_known_places(struct kl_shell *sh)
     }
 }
 
-/* ---- hotplug ----------------------------------------------------------------------------------
- */
+/* ---- hotplug ---- */
 
 static bool is_at(const struct place *p, const struct seen_port *seen)
 {
@@ -173,8 +172,7 @@ void bench_saw(struct kl_shell *sh, const struct seen_port *seen, unsigned count
             look_at_place(sh, &sh->place[i], seen, count);
 }
 
-/* ---- network ports by command -----------------------------------------------------------------
- */
+/* ---- network ports by command ---- */
 
 bool add_port(struct kl_shell *sh, const char *target, char error[KL_TEXT_MAX])
 {

@@ -19,8 +19,7 @@ enum {
     DENIED_S = 2,
 };
 
-/* ---- on the worker ----------------------------------------------------------------------------
- */
+/* ---- on the worker ---- */
 
 /* Tells one appearance of a device node from the next; 0 if there is none. */
 static uint64_t node_of(const char *path)
@@ -146,8 +145,7 @@ static void on_work(uv_work_t *work)
     h->listed_at = now;
 }
 
-/* ---- on the loop ------------------------------------------------------------------------------
- */
+/* ---- on the loop ---- */
 
 static void on_worked(uv_work_t *work, int status)
 {

@@ -56,7 +56,7 @@ static void tell_status(struct kl_notify *n)
     struct kl_snapshot *s = malloc(sizeof *s);
     char status[KL_TEXT_MAX], text[KL_TEXT_MAX + 16];
 
-    KL_ASSERT(s != NULL);
+    KL_ASSERT(s);
     kl_shell_look(n->sh, s);
     kl_notify_status(s, status);
     if (strcmp(status, n->said) != 0) {

@@ -6,8 +6,7 @@
 
 #include "shell_private.h"
 
-/* ---- links ------------------------------------------------------------------------------------
- */
+/* ---- links ---- */
 
 static struct item *push_port_event(struct open_port *l, enum kl_event_kind kind)
 {
@@ -101,7 +100,7 @@ static void do_open(struct kl_shell *sh, const struct kl_action *a)
 {
     struct open_port *l = calloc(1, sizeof *l);
 
-    KL_ASSERT(l != NULL);
+    KL_ASSERT(l);
     *l = (struct open_port){
         .sh = sh,
         .slot = a->slot,
@@ -136,8 +135,7 @@ static void do_io(struct kl_shell *sh, const struct kl_action *a)
         kl_link_io(l->link, a->request, &a->u.io);
 }
 
-/* ---- store ------------------------------------------------------------------------------------
- */
+/* ---- store ---- */
 
 static void on_stored(void *ctx, const struct kl_action *request, enum kl_store_status status,
                       const struct kl_key *key, const char *text)
@@ -169,7 +167,7 @@ static void push_keys(struct kl_shell *sh)
     struct item *item = push_event(sh, KL_EV_KEYS, 0);
 
     item->memory = kl_pool_memory_alloc(&size);
-    KL_ASSERT(item->memory != NULL);
+    KL_ASSERT(item->memory);
     item->event.u.keys.memory = item->memory;
     item->event.u.keys.rows = c->rows;
     item->event.u.keys.row_count = c->row_count;
@@ -207,8 +205,7 @@ void start_store(struct kl_shell *sh)
     push_keys(sh);
 }
 
-/* ---- all --------------------------------------------------------------------------------------
- */
+/* ---- all ---- */
 
 void perform(struct kl_shell *sh, const struct kl_action *a)
 {

@@ -9,8 +9,7 @@
 #include "keyline/secret.h"
 #include "shell_private.h"
 
-/* ---- events -----------------------------------------------------------------------------------
- */
+/* ---- events ---- */
 
 struct item *push_event(struct kl_shell *sh, enum kl_event_kind kind, unsigned slot)
 {
@@ -20,7 +19,7 @@ struct item *push_event(struct kl_shell *sh, enum kl_event_kind kind, unsigned s
     if (q->count == q->capacity) {
         q->capacity = q->capacity ? 2 * q->capacity : 64;
         q->item = realloc(q->item, q->capacity * sizeof *q->item);
-        KL_ASSERT(q->item != NULL);
+        KL_ASSERT(q->item);
     }
     item = &q->item[q->count++];
     memset(item, 0, sizeof *item);
@@ -36,7 +35,7 @@ void push_bytes(struct kl_shell *sh, struct item *item, const uint8_t *data, siz
     if (q->bytes_count + size > q->bytes_capacity) {
         size_t capacity = 2 * (q->bytes_count + size);
         q->bytes = kl_secret_grow(q->bytes, q->bytes_capacity, capacity);
-        KL_ASSERT(q->bytes != NULL);
+        KL_ASSERT(q->bytes);
         q->bytes_capacity = capacity;
     }
     memcpy(q->bytes + q->bytes_count, data, size);
@@ -45,8 +44,7 @@ void push_bytes(struct kl_shell *sh, struct item *item, const uint8_t *data, siz
     q->bytes_count += size;
 }
 
-/* ---- one wake ---------------------------------------------------------------------------------
- */
+/* ---- one wake ---- */
 
 static void read_clocks(struct kl_shell *sh)
 {
@@ -187,8 +185,7 @@ static void on_check(uv_check_t *check)
     pump(check->data);
 }
 
-/* ---- faces ------------------------------------------------------------------------------------
- */
+/* ---- faces ---- */
 
 void tell(struct kl_shell *sh, const struct kl_note *note)
 {
@@ -240,8 +237,7 @@ uv_loop_t *kl_shell_loop(struct kl_shell *sh)
     return sh->loop;
 }
 
-/* ---- the whole --------------------------------------------------------------------------------
- */
+/* ---- the whole ---- */
 
 struct kl_shell *kl_shell_create(uv_loop_t *loop, const struct kl_shell_options *options)
 {

@@ -5,8 +5,7 @@
 
 #include "bundle_files.h"
 
-/* ---- the chip ---------------------------------------------------------------------------------
- */
+/* ---- the chip ---- */
 
 static void settle_chip(struct parts *p)
 {
@@ -60,8 +59,7 @@ static void check_revisions(struct parts *p)
                 min / 100u, min % 100u, max / 100u, max % 100u);
 }
 
-/* ---- places -----------------------------------------------------------------------------------
- */
+/* ---- places ---- */
 
 static void check_boot_place(struct parts *p)
 {
@@ -140,8 +138,7 @@ static void check_overlaps(struct parts *p)
         }
 }
 
-/* ---- the partition table ----------------------------------------------------------------------
- */
+/* ---- the partition table ---- */
 
 static bool touches(const struct kl_partition *row, uint64_t start, uint64_t end)
 {
@@ -353,8 +350,7 @@ static void check_table_missing(struct parts *p)
         warning(p, "no partition table is among the images: nothing keeps them off the NVS");
 }
 
-/* ---- signatures -------------------------------------------------------------------------------
- */
+/* ---- signatures ---- */
 
 static void check_header(struct parts *p)
 {
@@ -372,8 +368,7 @@ static void check_header(struct parts *p)
     }
 }
 
-/* ---- the flash --------------------------------------------------------------------------------
- */
+/* ---- the flash ---- */
 
 static void check_flash_size(struct parts *p)
 {

@@ -8,8 +8,7 @@
 
 #include "bundle_files.h"
 
-/* ---- beside the firmware ----------------------------------------------------------------------
- */
+/* ---- beside the firmware ---- */
 
 enum {
     NAME_MAX_SHOWN = 200,
@@ -260,8 +259,7 @@ static void find_beside(struct parts *p, const char *firmware,
     take_firmware(p, options);
 }
 
-/* ---- folders ----------------------------------------------------------------------------------
- */
+/* ---- folders ---- */
 
 /* "./firmware.bin" -> "firmware.bin" */
 static const char *without_dot(const char *path)
@@ -450,8 +448,7 @@ static unsigned find_builds(struct parts *p, const char *folder, glob_t *out)
     return 0;
 }
 
-/* ---- Zephyr -----------------------------------------------------------------------------------
- */
+/* ---- Zephyr ---- */
 
 /* The value of one of Zephyr's options for its flasher, up to the line's end; false if it has none.
  */
@@ -554,8 +551,7 @@ static void find_in_folder(struct parts *p, const struct kl_bundle_options *opti
         globfree(&builds);
 }
 
-/* ---- OFFSET:FILE ------------------------------------------------------------------------------
- */
+/* ---- OFFSET:FILE ---- */
 
 static void add_image(struct parts *p, const char *text)
 {

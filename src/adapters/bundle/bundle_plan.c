@@ -10,8 +10,7 @@
 
 #include "bundle_files.h"
 
-/* ---- what will stand where --------------------------------------------------------------------
- */
+/* ---- what will stand where ---- */
 
 const uint8_t *bytes_at(const struct parts *p, uint32_t offset, size_t *size)
 {
@@ -56,11 +55,10 @@ static bool ota_data(const struct parts *p, uint8_t out[KL_OTA_SIZE])
     memset(out, 0xff, KL_OTA_SIZE);
     if (data)
         memcpy(out, data, size < KL_OTA_SIZE ? size : KL_OTA_SIZE);
-    return data != NULL;
+    return data;
 }
 
-/* ---- places -----------------------------------------------------------------------------------
- */
+/* ---- places ---- */
 
 /* With slots before the factory partition the build flashes the first slot, as Arduino does; a
    program that is too large for factory can't be meant for it either. */
@@ -151,8 +149,7 @@ static void check_choices(struct parts *p)
     }
 }
 
-/* ---- which program is meant -------------------------------------------------------------------
- */
+/* ---- which program is meant ---- */
 
 static unsigned count_programs(const struct parts *p, const struct kl_partition **only)
 {
@@ -186,8 +183,7 @@ static const struct kl_partition *wanted_row(const struct parts *p)
     return count > 0 ? row : NULL;
 }
 
-/* ---- the choice of the program ----------------------------------------------------------------
- */
+/* ---- the choice of the program ---- */
 
 static struct part *new_part(struct parts *p, const char *name, uint32_t offset, uint32_t size)
 {
@@ -248,8 +244,7 @@ static bool whole_choice(struct parts *p)
     return true;
 }
 
-/* ---- is it the one that starts? ---------------------------------------------------------------
- */
+/* ---- is it the one that starts? ---- */
 
 static const char *reason(const struct parts *p, char out[KL_TEXT_MAX])
 {
@@ -350,7 +345,7 @@ static void plan_start(struct parts *p)
 {
     const struct kl_partition *wanted = wanted_row(p);
     uint8_t both[KL_OTA_SIZE];
-    bool has_ota = ota_row(p) != NULL;
+    bool has_ota = ota_row(p);
 
     for (unsigned i = 0; i < p->count; i++)
         if (p->part[i].misplaced)

@@ -6,8 +6,7 @@
 #include "bundle_files.h"
 #include "bytes.h"
 
-/* ---- merged files -----------------------------------------------------------------------------
- */
+/* ---- merged files ---- */
 
 enum {
     TABLE_REACH = 1 << 20, /* how far into a file a partition table is looked for */
@@ -126,8 +125,7 @@ static void read_merged_app(struct parts *p, struct part *part, const struct kl_
                 part->path, at);
 }
 
-/* ---- tables -----------------------------------------------------------------------------------
- */
+/* ---- tables ---- */
 
 static void read_table(struct parts *p, const struct part *part)
 {
@@ -201,8 +199,7 @@ bool is_nvs_row(const struct kl_partition *row)
     return row->type == TYPE_DATA && (row->subtype == DATA_NVS || row->subtype == DATA_NVS_KEYS);
 }
 
-/* ---- what each file is ------------------------------------------------------------------------
- */
+/* ---- what each file is ---- */
 
 /* The ESP32's first Secure Boot keeps a digest in the flash's first sector, before the bootloader.
  */

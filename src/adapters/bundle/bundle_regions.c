@@ -73,7 +73,7 @@ static void cut(const struct parts *p, const struct part *part, struct pieces *a
         add_piece(all, part, at, boot, NULL);
         at = boot;
     }
-    while (part->role == ROLE_MERGED && (nvs = next_nvs(p, at)) != NULL && nvs->offset < end) {
+    while (part->role == ROLE_MERGED && (nvs = next_nvs(p, at)) && nvs->offset < end) {
         add_piece(all, part, at, nvs->offset, NULL);
         add_piece(all, part, nvs->offset, nvs->offset + (uint64_t)nvs->size, nvs);
         at = nvs->offset + (uint64_t)nvs->size;
@@ -91,8 +91,7 @@ static void sort_pieces(struct pieces *all)
         }
 }
 
-/* ---- one region -------------------------------------------------------------------------------
- */
+/* ---- one region ---- */
 
 static const char *name_of(const struct piece *piece)
 {
@@ -183,8 +182,7 @@ static bool pack_sizes(const struct parts *p, const struct piece *piece, unsigne
     return true;
 }
 
-/* ---- all regions ------------------------------------------------------------------------------
- */
+/* ---- all regions ---- */
 
 static uint64_t sector_after(uint64_t offset)
 {
@@ -211,7 +209,7 @@ static bool make_region(const struct parts *p, struct kl_bundle *b, const struct
 
     kl_copy(region->name, sizeof region->name, name_of(piece));
     region->offset = piece->offset / SECTOR * SECTOR;
-    region->keep_if_keyed = piece->nvs != NULL;
+    region->keep_if_keyed = piece->nvs;
     if (!pack_sizes(p, piece, count, (uint32_t)((end - region->offset + 3) / 4 * 4), region))
         return false;
     b->raw_total += region->image[KL_FLASH_SIZES - 1].raw_size;
@@ -222,7 +220,7 @@ static bool make_region(const struct parts *p, struct kl_bundle *b, const struct
 bool make_regions(struct parts *p, struct kl_bundle *b)
 {
     struct pieces *all = calloc(1, sizeof *all);
-    bool ok = all != NULL;
+    bool ok = all;
 
     for (unsigned i = 0; ok && i < p->count; i++)
         cut(p, &p->part[i], all);

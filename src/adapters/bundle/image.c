@@ -13,8 +13,7 @@ static const char *say(char why[KL_TEXT_MAX], const char *text)
     return why;
 }
 
-/* ---- images -----------------------------------------------------------------------------------
- */
+/* ---- images ---- */
 
 /* Where a chip maps its flash into memory: programs have a segment there, bootloaders have none. */
 static bool is_mapped(enum kl_chip_id chip, uint32_t address)

@@ -101,7 +101,7 @@ struct kl_stub *kl_stub_parse(const char *json, size_t size, char error[KL_TEXT_
         snprintf(error, KL_TEXT_MAX, "is no JSON (line %d): %.150s", where.line, where.text);
     else if (!stub)
         kl_copy(error, KL_TEXT_MAX, "can't be read: out of memory");
-    else if ((lacks = read_stub(root, stub)) != NULL)
+    else if ((lacks = read_stub(root, stub)))
         snprintf(error, KL_TEXT_MAX, "is no flasher stub: it has no %s that makes sense", lacks);
     json_decref(root);
     if (error[0] == '\0')

@@ -69,7 +69,7 @@ unsigned kl_doctor_run(const struct kl_doctor *asked)
     };
     char sysfs[PATH_MAX];
     struct doctor *d = calloc(1, sizeof *d);
-    KL_ASSERT(d != NULL);
+    KL_ASSERT(d);
     d->asked = asked;
     kl_format(sysfs, sizeof sysfs, "%s/sys", asked->root);
     int count =

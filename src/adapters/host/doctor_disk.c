@@ -17,7 +17,7 @@ static void folder_of(const char *csv, char *out, size_t size)
 {
     kl_copy(out, size, csv);
     char *slash = strrchr(out, '/');
-    if (slash == NULL)
+    if (!slash)
         kl_copy(out, size, ".");
     else
         slash[slash == out ? 1 : 0] = '\0';

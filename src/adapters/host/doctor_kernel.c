@@ -9,8 +9,7 @@
 
 #include "doctor_private.h"
 
-/* ---- the log ---------------------------------------------------------------------------------
- */
+/* ---- the log ---- */
 
 static const struct mark {
     const char *pattern, *text, *advice;
@@ -42,7 +41,7 @@ enum {
 static void count_marks(const char *text, unsigned counts[MARKS])
 {
     for (unsigned i = 0; i < MARKS; i++)
-        for (const char *at = strstr(text, marks[i].pattern); at != NULL;
+        for (const char *at = strstr(text, marks[i].pattern); at;
              at = strstr(at + 1, marks[i].pattern))
             counts[i]++;
 }
@@ -88,8 +87,7 @@ void doctor_kernel_log(struct doctor *d)
         doctor_tell(d, "kernel_log", KL_FINE, "no USB or supply trouble in the kernel's log", "");
 }
 
-/* ---- the Raspberry Pi's supply ---------------------------------------------------------------
- */
+/* ---- the Raspberry Pi's supply ---- */
 
 void doctor_power(struct doctor *d)
 {
@@ -111,8 +109,7 @@ void doctor_power(struct doctor *d)
         doctor_tell(d, "supply", KL_FINE, "the Raspberry Pi's supply was never too low", "");
 }
 
-/* ---- drivers ---------------------------------------------------------------------------------
- */
+/* ---- drivers ---- */
 
 /* Before Linux 5.8 the ch341 driver missed fast rates on several chips. */
 void doctor_drivers(struct doctor *d)

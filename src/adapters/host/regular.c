@@ -53,7 +53,7 @@ FILE *kl_fopen_regular(const char *path, const char **trouble)
     int fd = kl_open_regular(path, trouble);
     FILE *file = fd < 0 ? NULL : fdopen(fd, "rb");
 
-    if (fd >= 0 && file == NULL) {
+    if (fd >= 0 && !file) {
         *trouble = strerror(errno);
         close(fd);
     }

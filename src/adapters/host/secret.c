@@ -31,7 +31,7 @@ void *kl_secret_alloc(size_t size)
 
 void kl_secret_free(void *memory, size_t size)
 {
-    if (memory == NULL)
+    if (!memory)
         return;
     kl_wipe(memory, size);
     munmap(memory, size);
@@ -41,9 +41,9 @@ void *kl_secret_grow(void *memory, size_t size, size_t new_size)
 {
     void *larger = kl_secret_alloc(new_size);
 
-    if (larger == NULL)
+    if (!larger)
         return NULL;
-    if (memory != NULL)
+    if (memory)
         memcpy(larger, memory, size);
     kl_secret_free(memory, size);
     return larger;

@@ -93,8 +93,7 @@ struct rfc2217_link {
 
 static void timed_out(uv_timer_t *timer);
 
-/* ---- sending ---------------------------------------------------------------------------------
- */
+/* ---- sending ---- */
 
 /* Answers that nobody reads pile up here. */
 static bool is_read(const struct rfc2217_link *r)
@@ -105,7 +104,7 @@ static bool is_read(const struct rfc2217_link *r)
 static bool transmit(struct rfc2217_link *r, const uint8_t *data, size_t size)
 {
     struct kl_tcp_write *w = kl_tcp_write_new(size, false);
-    if (w == NULL)
+    if (!w)
         return false;
     memcpy(w->data, data, size);
     w->size = size;
@@ -158,8 +157,7 @@ static void add_lines(struct rfc2217_link *r, struct batch *b, bool dtr, bool rt
     r->lines_known = true;
 }
 
-/* ---- waiting for answers ---------------------------------------------------------------------
- */
+/* ---- waiting for answers ---- */
 
 static unsigned patience(const struct rfc2217_link *r)
 {
@@ -246,7 +244,7 @@ static void answered(struct rfc2217_link *r, uint8_t command, const uint8_t *val
     if (!r->waiting || command >= COMMANDS)
         return;
     struct awaited *a = find_awaited(r, command, size > 0 ? value[0] : 0);
-    if (a == NULL)
+    if (!a)
         return;
     a->answered = true;
     r->mute[command] = command == KL_COM_SET_CONTROL && r->target.ign_set_control;
@@ -258,8 +256,7 @@ static void answered(struct rfc2217_link *r, uint8_t command, const uint8_t *val
     finish_waiting(r);
 }
 
-/* ---- opening ---------------------------------------------------------------------------------
- */
+/* ---- opening ---- */
 
 static void fail_open(struct rfc2217_link *r, enum kl_open_result result, const char *why)
 {
@@ -374,8 +371,7 @@ static void negotiate(struct rfc2217_link *r, uint8_t verb, uint8_t option)
         fail_open(r, KL_OPEN_ERROR, "this Telnet server refuses RFC 2217 (the COM-PORT option)");
 }
 
-/* ---- receiving -------------------------------------------------------------------------------
- */
+/* ---- receiving ---- */
 
 static void data_byte(struct rfc2217_link *r, uint8_t byte, uint8_t *out, size_t *n)
 {
@@ -428,24 +424,23 @@ static void lost(void *owner, const char *text)
         return;
     else if (text == UNREAD)
         fail_open(r, KL_OPEN_ERROR, text);
-    else if (strstr(r->said, "in use") != NULL) /* ser2net's "Port already in use" */
+    else if (strstr(r->said, "in use")) /* ser2net's "Port already in use" */
         fail_open(r, KL_OPEN_BUSY, "the server says that the port is in use");
-    else if (strstr(r->said, "open failure") != NULL) /* ser2net's "Device open failure" */
+    else if (strstr(r->said, "open failure")) /* ser2net's "Device open failure" */
         fail_open(r, KL_OPEN_ABSENT, "the server can't open its device");
     else
         fail_open(r, KL_OPEN_ABSENT, "the server closed the connection at once (port in use?)");
     r->phase = ENDED;
 }
 
-/* ---- requests --------------------------------------------------------------------------------
- */
+/* ---- requests ---- */
 
 static void write_data(struct rfc2217_link *r, const struct kl_link_op *op)
 {
     struct kl_tcp_write *w = kl_tcp_write_new(2 * op->size, op->secret);
-    if (w != NULL)
+    if (w)
         w->size = kl_telnet_escape(w->data, op->data, op->size);
-    if (w != NULL && kl_tcp_write(&r->tcp, w))
+    if (w && kl_tcp_write(&r->tcp, w))
         kl_link_op_done(&r->base, true);
     else
         kl_link_lost(&r->base, CANT_SEND);
@@ -469,8 +464,7 @@ static void begin(struct kl_link *link, struct kl_link_op *op)
     begin_waiting(r, &b);
 }
 
-/* ---- life ------------------------------------------------------------------------------------
- */
+/* ---- life ---- */
 
 static void open_link(struct kl_link *link)
 {
@@ -512,7 +506,7 @@ struct kl_link *kl_link_rfc2217_create(uv_loop_t *loop, const struct kl_net_targ
                                        void *ctx)
 {
     struct rfc2217_link *r = kl_link_new(sizeof *r, &class, loop, events, ctx);
-    if (r == NULL)
+    if (!r)
         return NULL;
     kl_tcp_init(&r->tcp, loop, &stream_events, r);
     kl_telnet_init(&r->telnet);

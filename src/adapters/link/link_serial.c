@@ -48,8 +48,7 @@ struct serial_link {
 static void start_closing(struct serial_link *s);
 static void start_opening(struct serial_link *s);
 
-/* ---- reading and writing ---------------------------------------------------------------------
- */
+/* ---- reading and writing ---- */
 
 static void lose(struct serial_link *s, const char *why)
 {
@@ -118,14 +117,13 @@ static void poll_ready(uv_poll_t *poll, int status, int events)
     if ((events & UV_WRITABLE) == 0 || !kl_link_live(&s->base))
         return;
     struct kl_link_op *op = s->base.first;
-    if (op != NULL && s->base.begun && op->kind == KL_IO_WRITE)
+    if (op && s->base.begun && op->kind == KL_IO_WRITE)
         write_more(s, op);
     else
         listen_for(s, false);
 }
 
-/* ---- requests that ask the adapter -----------------------------------------------------------
- */
+/* ---- requests that ask the adapter ---- */
 
 static void job_io(uv_work_t *work)
 {
@@ -191,8 +189,7 @@ static void begin(struct kl_link *link, struct kl_link_op *op)
     }
 }
 
-/* ---- opening ---------------------------------------------------------------------------------
- */
+/* ---- opening ---- */
 
 static void job_open(uv_work_t *work)
 {
@@ -245,8 +242,7 @@ static void open_link(struct kl_link *link)
     start_opening((struct serial_link *)link);
 }
 
-/* ---- closing ---------------------------------------------------------------------------------
- */
+/* ---- closing ---- */
 
 static void part_closed(uv_handle_t *handle)
 {
@@ -301,7 +297,7 @@ struct kl_link *kl_link_serial_create(uv_loop_t *loop, const char *path, uint32_
                                       const struct kl_link_events *events, void *ctx)
 {
     struct serial_link *s = kl_link_new(sizeof *s, &class, loop, events, ctx);
-    if (s == NULL)
+    if (!s)
         return NULL;
     kl_copy(s->path, sizeof s->path, path);
     s->ops = ops;

@@ -93,8 +93,7 @@ static bool set_low_latency(int fd, bool on)
     return ioctl(fd, TIOCSSERIAL, &info) == 0;
 }
 
-/* ---- opening ---------------------------------------------------------------------------------
- */
+/* ---- opening ---- */
 
 static enum kl_open_result explain(const char *path, int error, char text[KL_TEXT_MAX], bool *again)
 {
@@ -149,7 +148,7 @@ static int open_device(const char *path, struct kl_serial_device *out)
 
 static void release(struct kl_serial_device *d)
 {
-    if (d->port != NULL) {
+    if (d->port) {
         sp_close(d->port);
         sp_free_port(d->port);
     } else {
@@ -184,7 +183,7 @@ static enum kl_open_result system_open(const char *path, uint32_t baud,
     char holder[64];
     *out = (struct kl_serial_device){.fd = -1};
     char *real = realpath(path, NULL); /* /dev/serial/by-id/… */
-    if (real == NULL)
+    if (!real)
         return explain(path, errno, text, again);
     /* Before opening: a second open raises both lines under the first owner's feet, and root is
        stopped by nobody. */

@@ -73,7 +73,7 @@ static void lose(struct kl_tcp *t, int error)
                                     : uv_strerror(error));
 }
 
-/* ---- floods ---------------------------------------------------------------------------------- */
+/* ---- floods ---- */
 
 static void received(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer);
 
@@ -200,7 +200,7 @@ static void attempt_timed_out(uv_timer_t *timer)
 static void try_next(struct kl_tcp *t)
 {
     struct addrinfo *address = t->next;
-    if (address == NULL) {
+    if (!address) {
         bool ours = t->error == UV_EMFILE || t->error == UV_ENFILE || t->error == UV_ENOMEM;
         say_opened(t, ours ? KL_OPEN_ERROR : KL_OPEN_ABSENT, uv_strerror(t->error));
         return;
@@ -215,8 +215,7 @@ static void try_next(struct kl_tcp *t)
     if (error != 0)
         attempt_failed(t, error);
     else
-        uv_timer_start(&t->timer, attempt_timed_out, t->next == NULL ? LAST_ADDRESS_MS : ADDRESS_MS,
-                       0);
+        uv_timer_start(&t->timer, attempt_timed_out, !t->next ? LAST_ADDRESS_MS : ADDRESS_MS, 0);
 }
 
 static void resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *found)
@@ -271,7 +270,7 @@ struct kl_tcp_write *kl_tcp_write_new(size_t capacity, bool secret)
 {
     size_t size = sizeof(struct kl_tcp_write) + capacity;
     struct kl_tcp_write *w = secret ? kl_secret_alloc(size) : malloc(size);
-    if (w != NULL) {
+    if (w) {
         memset(w, 0, sizeof *w);
         w->secret = secret ? size : 0;
     }

@@ -49,7 +49,7 @@ static void put(struct fixing *x, const void *data, size_t size)
     if (t->size + size > t->room) {
         size_t room = (t->size + size) * 2 + 4096;
         uint8_t *more = kl_secret_grow(t->data, t->room, room);
-        if (more == NULL) {
+        if (!more) {
             x->failed = true;
             return;
         }
@@ -94,8 +94,7 @@ static void put_code_point(struct fixing *x, uint32_t c)
     put_byte(x, (uint8_t)(0x80 | (c & 0x3f)));
 }
 
-/* ---- encoding and separators ------------------------------------------------------------------
- */
+/* ---- encoding and separators ---- */
 
 /* 0, or which byte of each pair is the high one, plus 1. */
 static unsigned utf16_order(const struct text *t)
@@ -213,8 +212,7 @@ static void make_plain(struct fixing *x)
     }
 }
 
-/* ---- values -----------------------------------------------------------------------------------
- */
+/* ---- values ---- */
 
 static struct kl_span inside(struct kl_span v, size_t front, size_t back)
 {
@@ -303,8 +301,7 @@ static struct kl_span mend(struct fixing *x, unsigned column, struct kl_span v)
     return v;
 }
 
-/* ---- rows -------------------------------------------------------------------------------------
- */
+/* ---- rows ---- */
 
 static void put_value(struct fixing *x, struct kl_span v)
 {
@@ -431,7 +428,7 @@ static bool judge(struct fixing *x, char error[KL_TEXT_MAX])
     struct kl_csv_judge *j = kl_csv_judge_new();
     bool fine;
 
-    if (j == NULL) {
+    if (!j) {
         x->failed = true;
         return false;
     }
@@ -466,8 +463,7 @@ static bool mend_all(struct fixing *x, char error[KL_TEXT_MAX])
     return !x->failed;
 }
 
-/* ---- files ------------------------------------------------------------------------------------
- */
+/* ---- files ---- */
 
 static bool read_all(struct fixing *x, const char *path, char error[KL_TEXT_MAX])
 {
@@ -479,7 +475,7 @@ static bool read_all(struct fixing *x, const char *path, char error[KL_TEXT_MAX]
     if (fd < 0 || fstat(fd, &st) != 0)
         goto failed;
     x->now.room = (size_t)st.st_size + 1;
-    if ((x->now.data = kl_secret_alloc(x->now.room)) == NULL) {
+    if (!(x->now.data = kl_secret_alloc(x->now.room))) {
         trouble = "too large for this machine's memory";
         goto failed;
     }
@@ -526,7 +522,7 @@ bool kl_csv_fix(const char *path, bool header, const char *to, char error[KL_TEX
     bool ok = false;
 
     error[0] = '\0';
-    if (x == NULL) {
+    if (!x) {
         kl_copy(error, KL_TEXT_MAX, "no memory");
         return false;
     }

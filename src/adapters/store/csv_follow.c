@@ -37,8 +37,7 @@ static kl_us now_us(clockid_t clock)
     return KL_SEC(t.tv_sec) + t.tv_nsec / 1000;
 }
 
-/* ---- the file ---------------------------------------------------------------------------------
- */
+/* ---- the file ---- */
 
 bool kl_csv_file_init(struct kl_csv_file *f, const char *csv, bool header, struct kl_lock *lock,
                       char error[KL_TEXT_MAX])
@@ -52,7 +51,7 @@ bool kl_csv_file_init(struct kl_csv_file *f, const char *csv, bool header, struc
     f->owed.took = -1;
     uv_mutex_init(&f->guard);
     kl_copy(f->named, sizeof f->named, csv);
-    if (realpath(csv, f->real) == NULL || (csv[0] != '/' && getcwd(here, sizeof here) == NULL)) {
+    if (!realpath(csv, f->real) || (csv[0] != '/' && !getcwd(here, sizeof here))) {
         kl_format(error, KL_TEXT_MAX, "%s: %s", kl_shown(csv), strerror(errno));
         return false;
     }
@@ -62,7 +61,7 @@ bool kl_csv_file_init(struct kl_csv_file *f, const char *csv, bool header, struc
 
 void kl_csv_file_free(struct kl_csv_file *f)
 {
-    KL_ASSERT(f->out == NULL);
+    KL_ASSERT(!f->out);
     kl_table_free(f->table);
     if (f->old_fd >= 0)
         close(f->old_fd);
@@ -86,7 +85,7 @@ enum kl_table_result kl_csv_file_load(struct kl_csv_file *f, char error[KL_TEXT_
 {
     enum kl_table_result result = KL_TABLE_CHANGED;
 
-    KL_ASSERT(f->table == NULL);
+    KL_ASSERT(!f->table);
     for (int tries = 0; tries < LOAD_TRIES; tries++) {
         result = kl_table_load(f->real, f->header, &f->table, error);
         if (result != KL_TABLE_CHANGED)
@@ -120,8 +119,7 @@ bool kl_csv_file_is_spent(struct kl_csv_file *f, uint32_t row)
     return spent;
 }
 
-/* ---- changes by others ------------------------------------------------------------------------
- */
+/* ---- changes by others ---- */
 
 static bool look_at(struct kl_csv_file *f, struct stat *st, char text[KL_TEXT_MAX])
 {
@@ -300,7 +298,7 @@ static bool leads_elsewhere(struct kl_csv_file *f, char text[KL_TEXT_MAX])
 {
     char real[PATH_MAX];
 
-    if (realpath(f->watched, real) == NULL || strcmp(real, f->real) == 0)
+    if (!realpath(f->watched, real) || strcmp(real, f->real) == 0)
         return false;
     kl_format(text, KL_TEXT_MAX, "%s: the name leads to another file now: stop and start keyline",
               kl_shown(f->named));
@@ -330,7 +328,7 @@ bool kl_csv_file_refresh(struct kl_csv_file *f, char text[KL_TEXT_MAX])
         return true;
     if (!there)
         return false;
-    if (f->out != NULL) {
+    if (f->out) {
         /* The marks that are being put in are for the file as it was: they will find that out. */
         kl_format(text, KL_TEXT_MAX, "%s: another program is writing to it", kl_shown(f->named));
         return false;
@@ -342,8 +340,7 @@ bool kl_csv_file_refresh(struct kl_csv_file *f, char text[KL_TEXT_MAX])
     return settled(f, &st, text) && reload(f, &st, text);
 }
 
-/* ---- marks ------------------------------------------------------------------------------------
- */
+/* ---- marks ---- */
 
 static bool wants_mark(const struct kl_table *t, const struct kl_fingerprint *fp)
 {
@@ -371,7 +368,7 @@ bool kl_csv_file_want_mark(struct kl_csv_file *f, const struct kl_fingerprint *f
     if (f->owed.count == f->owed.capacity) {
         uint32_t capacity = f->owed.capacity == 0 ? 64 : f->owed.capacity * 2;
         struct kl_fingerprint *more = reallocarray(f->owed.key, capacity, sizeof *more);
-        if (more == NULL)
+        if (!more)
             return false;
         f->owed.key = more;
         f->owed.capacity = capacity;
@@ -406,7 +403,7 @@ static uint32_t unmarked_rows(const struct kl_csv_file *f, uint32_t *rows)
             uint32_t one = k == 0 ? row : t->copy[at + k - 1].row;
             if (t->spent[one])
                 continue;
-            if (rows != NULL)
+            if (rows)
                 rows[n] = one;
             n++;
         }
@@ -438,7 +435,7 @@ static uint32_t *take_rows(const struct kl_csv_file *f, uint32_t *count)
 
     *count = unmarked_rows(f, NULL);
     rows = calloc((size_t)*count + 1, sizeof *rows);
-    KL_ASSERT(rows != NULL);
+    KL_ASSERT(rows);
     unmarked_rows(f, rows);
     *count = sort_rows(rows, *count);
     return rows;
@@ -452,7 +449,7 @@ void kl_marking_run(struct kl_marking *m)
     m->fd = -1;
     m->result = KL_TABLE_ABSENT;
     file = kl_csv_mark_write(m->table, m->rows, m->count, m->text);
-    if (file != NULL) {
+    if (file) {
         uv_mutex_lock(m->guard);
         m->was = m->table->id;
         kl_csv_mark_place(file, m->table, m->text);
@@ -514,7 +511,7 @@ void kl_csv_file_mark_here(struct kl_csv_file *f, bool busy, bool must)
 
     if (busy)
         f->owed.last_request = now_us(CLOCK_MONOTONIC);
-    if (f->out != NULL)
+    if (f->out)
         return;
     if (f->owed.count == 0)
         f->owed.trouble[0] = '\0';
@@ -534,7 +531,7 @@ struct kl_marking *kl_csv_file_mark_due(struct kl_csv_file *f)
 {
     struct kl_marking m;
 
-    KL_ASSERT(f->out == NULL);
+    KL_ASSERT(!f->out);
     if (f->owed.count == 0 || is_cheap(f) || !may_mark(f) ||
         now_us(CLOCK_MONOTONIC) - f->owed.asked < GATHER)
         return NULL;
@@ -544,7 +541,7 @@ struct kl_marking *kl_csv_file_mark_due(struct kl_csv_file *f)
         return NULL;
     }
     f->out = malloc(sizeof *f->out);
-    KL_ASSERT(f->out != NULL);
+    KL_ASSERT(f->out);
     *f->out = m;
     return f->out;
 }

@@ -72,8 +72,7 @@ struct kl_csv_judge {
     struct tally found[KL_CSV_KIND_COUNT][KL_FIELDS_MAX + 1];
 };
 
-/* ---- counting ---------------------------------------------------------------------------------
- */
+/* ---- counting ---- */
 
 static void count(struct tally *t, uint32_t line)
 {
@@ -126,7 +125,7 @@ static bool remember(struct column *c, struct kl_span v, uint32_t label, uint32_
     if (c->seen_count == c->seen_capacity) {
         uint32_t capacity = c->seen_capacity == 0 ? 64 : c->seen_capacity * 2;
         struct seen *more = reallocarray(c->seen, capacity, sizeof *more);
-        if (more == NULL)
+        if (!more)
             return false;
         c->seen = more;
         c->seen_capacity = capacity;
@@ -198,9 +197,7 @@ static bool look_at_value(struct kl_csv_judge *j, unsigned at, struct kl_span v,
     return remember(c, v, label, line);
 }
 
-/* ---- rows that are told from their looks
- * ----------------------------------------------------------
- */
+/* ---- rows that are told from their looks ---- */
 
 static bool begins(struct kl_span v, const char *text)
 {
@@ -215,7 +212,7 @@ static bool is_ruler(const struct kl_csv_row_text *row)
         if (v.size < 3)
             return false;
         for (size_t k = 0; k < v.size; k++)
-            if (memchr("-=_+", v.data[k], 4) == NULL)
+            if (!memchr("-=_+", v.data[k], 4))
                 return false;
     }
     return true;
@@ -368,8 +365,7 @@ bool kl_csv_judge_row(struct kl_csv_judge *j, const struct kl_csv_row_text *row)
     return look_at_fields(j, row);
 }
 
-/* ---- the file as a whole ----------------------------------------------------------------------
- */
+/* ---- the file as a whole ---- */
 
 static bool is_error_page(struct kl_span v)
 {
@@ -414,7 +410,7 @@ static void look_at_head(struct kl_csv_judge *j)
     }
     for (size_t i = 0; i < sizeof other_files / sizeof other_files[0]; i++)
         j->binary |= begins(v, other_files[i]);
-    while (v.size > 0 && memchr(" \t\r\n", v.data[0], 4) != NULL)
+    while (v.size > 0 && memchr(" \t\r\n", v.data[0], 4))
         v = (struct kl_span){v.data + 1, v.size - 1};
     for (size_t i = 0; i < sizeof pages / sizeof pages[0]; i++)
         j->markup |= begins_as(v, pages[i]);
@@ -432,8 +428,7 @@ void kl_csv_judge_bytes(struct kl_csv_judge *j, const void *data, size_t size)
     j->binary |= memchr(data, '\0', size) != NULL;
 }
 
-/* ---- the verdict ------------------------------------------------------------------------------
- */
+/* ---- the verdict ---- */
 
 static void judge_file(struct kl_csv_judge *j)
 {
@@ -563,8 +558,7 @@ static void judge_last(struct kl_csv_judge *j, bool open_end)
         count(&j->found[KL_CSV_TRUNCATED][0], l->line);
 }
 
-/* ---- columns ----------------------------------------------------------------------------------
- */
+/* ---- columns ---- */
 
 /* Values that are wrong only where most others are different. */
 static bool needs_others(unsigned kind)
@@ -621,7 +615,7 @@ static bool is_key_size(unsigned size)
 {
     static const uint8_t sizes[] = {8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64, 96, 128};
 
-    return memchr(sizes, (int)size, sizeof sizes) != NULL;
+    return memchr(sizes, (int)size, sizeof sizes);
 }
 
 static void judge_odd(struct kl_csv_judge *j, unsigned at)
@@ -695,8 +689,7 @@ static void judge_repeats(struct kl_csv_judge *j)
     }
 }
 
-/* ---- from outside -----------------------------------------------------------------------------
- */
+/* ---- from outside ---- */
 
 struct kl_csv_judge *kl_csv_judge_new(void)
 {
@@ -741,7 +734,7 @@ void kl_csv_judge_end(struct kl_csv_judge *j, bool open_end, struct kl_csv_verdi
 
 void kl_csv_judge_free(struct kl_csv_judge *j)
 {
-    if (j == NULL)
+    if (!j)
         return;
     for (unsigned i = 0; i < KL_FIELDS_MAX; i++)
         free(j->column[i].seen);

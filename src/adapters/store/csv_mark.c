@@ -80,8 +80,7 @@ static enum kl_table_result failed(const char *path, const char *what, char erro
     return KL_TABLE_ABSENT;
 }
 
-/* ---- copying ----------------------------------------------------------------------------------
- */
+/* ---- copying ---- */
 
 static bool flush(struct kl_csv_marking *w)
 {
@@ -149,8 +148,7 @@ static enum kl_table_result copy_and_mark(struct kl_csv_marking *w, char error[K
     return result;
 }
 
-/* ---- putting it in place ----------------------------------------------------------------------
- */
+/* ---- putting it in place ---- */
 
 static enum kl_table_result is_still(const struct kl_table *t, char error[KL_TEXT_MAX])
 {
@@ -289,8 +287,8 @@ struct kl_csv_marking *kl_csv_mark_write(const struct kl_table *t, const uint32_
 
     KL_ASSERT(count > 0);
     error[0] = '\0';
-    if (w == NULL || !new_name(t->path, w->name)) {
-        errno = w == NULL ? ENOMEM : ENAMETOOLONG;
+    if (!w || !new_name(t->path, w->name)) {
+        errno = !w ? ENOMEM : ENAMETOOLONG;
         kl_secret_free(w, sizeof *w);
         failed(t->path, "starting", error);
         return NULL;
@@ -421,7 +419,7 @@ enum kl_table_result kl_csv_mark(struct kl_table *t, const uint32_t *rows, uint3
     struct kl_csv_marking *w = kl_csv_mark_write(t, rows, count, error);
 
     *fd = -1;
-    if (w == NULL)
+    if (!w)
         return KL_TABLE_ABSENT;
     kl_csv_mark_place(w, t, error);
     return kl_csv_mark_end(w, fd, error);

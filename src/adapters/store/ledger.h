@@ -92,8 +92,7 @@ struct kl_journal_record;
 bool kl_ledger_record(struct kl_ledger *l, const struct kl_fingerprint *fp,
                       struct kl_journal_record *out, char error[KL_TEXT_MAX]);
 
-/* ---- looking ----------------------------------------------------------------------------------
- */
+/* ---- looking ---- */
 
 /* In the order in which they were first written down. `each` returns false to stop. False if the
    ledger can't be read. */

@@ -120,7 +120,7 @@ static const char *const statements[KL_SQL_COUNT] = {
 void kl_ledger_say(struct kl_ledger *l, int rc, char error[KL_TEXT_MAX])
 {
     const char *advice = "";
-    bool ours = l->db != NULL && (sqlite3_errcode(l->db) & 0xff) == (rc & 0xff);
+    bool ours = l->db && (sqlite3_errcode(l->db) & 0xff) == (rc & 0xff);
     const char *says = ours ? sqlite3_errmsg(l->db) : sqlite3_errstr(rc);
 
     switch (rc & 0xff) {
@@ -169,7 +169,7 @@ sqlite3_stmt *kl_ledger_sql(struct kl_ledger *l, enum kl_ledger_statement which,
 {
     int rc;
 
-    if (l->sql[which] == NULL &&
+    if (!l->sql[which] &&
         (rc = sqlite3_prepare_v3(l->db, statements[which], -1, SQLITE_PREPARE_PERSISTENT,
                                  &l->sql[which], NULL)) != SQLITE_OK) {
         kl_ledger_say(l, rc, error);
@@ -186,7 +186,7 @@ bool kl_ledger_path(const char *csv, char out[4096])
     char real[PATH_MAX];
 
     /* Without the CSV there may still be its ledger to look at. */
-    if (realpath(csv, real) == NULL && !kl_copy(real, sizeof real, csv))
+    if (!realpath(csv, real) && !kl_copy(real, sizeof real, csv))
         return false;
     if (strlen(real) + sizeof suffix > 4096)
         return false;
@@ -194,8 +194,7 @@ bool kl_ledger_path(const char *csv, char out[4096])
     return kl_copy(out + strlen(real), sizeof suffix, suffix);
 }
 
-/* ---- making -----------------------------------------------------------------------------------
- */
+/* ---- making ---- */
 
 /* 0600, and root leaves it to whoever owns the folder's CSV. */
 static bool make_file(const char *path, const char *like)
@@ -245,9 +244,9 @@ static bool make(struct kl_ledger *l, sqlite3 *copy_of, char error[KL_TEXT_MAX])
     if (rc != SQLITE_OK) {
         kl_ledger_say(&new, rc, error);
         ok = false;
-    } else if (copy_of != NULL) {
+    } else if (copy_of) {
         sqlite3_backup *backup = sqlite3_backup_init(new.db, "main", copy_of, "main");
-        rc = backup == NULL ? SQLITE_ERROR : sqlite3_backup_step(backup, -1);
+        rc = !backup ? SQLITE_ERROR : sqlite3_backup_step(backup, -1);
         sqlite3_backup_finish(backup);
         if (!(ok = rc == SQLITE_DONE))
             kl_ledger_say(&new, rc, error);
@@ -266,8 +265,7 @@ static bool make(struct kl_ledger *l, sqlite3 *copy_of, char error[KL_TEXT_MAX])
     return ok;
 }
 
-/* ---- opening ----------------------------------------------------------------------------------
- */
+/* ---- opening ---- */
 
 static bool number(struct kl_ledger *l, const char *sql, int64_t *out, char error[KL_TEXT_MAX])
 {
@@ -420,7 +418,7 @@ static int open_db(struct kl_ledger *l)
     snprintf(wal, sizeof wal, "%s-wal", l->path);
     n += (size_t)snprintf(uri, sizeof uri, "file:");
     for (const char *p = l->path; *p != '\0'; p++)
-        n += (size_t)snprintf(uri + n, sizeof uri - n, strchr("?#%", *p) != NULL ? "%%%02x" : "%c",
+        n += (size_t)snprintf(uri + n, sizeof uri - n, strchr("?#%", *p) ? "%%%02x" : "%c",
                               (unsigned char)*p);
     if (stat(wal, &st) != 0)
         snprintf(uri + n, sizeof uri - n, "?immutable=1");
@@ -472,7 +470,7 @@ struct kl_ledger *kl_ledger_open(const char *path, enum kl_ledger_mode mode, boo
     bool there;
 
     error[0] = '\0';
-    if (l == NULL || !kl_copy(l->path, sizeof l->path, path)) {
+    if (!l || !kl_copy(l->path, sizeof l->path, path)) {
         kl_format(error, KL_TEXT_MAX, "%s: no memory, or the path is too long", kl_shown(path));
         free(l);
         return NULL;
@@ -508,14 +506,13 @@ const char *kl_ledger_file_path(const struct kl_ledger *l)
 
 void kl_ledger_close(struct kl_ledger *l)
 {
-    if (l == NULL)
+    if (!l)
         return;
     close_db(l);
     free(l);
 }
 
-/* ---- healing ----------------------------------------------------------------------------------
- */
+/* ---- healing ---- */
 
 static bool has_moved(struct kl_ledger *l)
 {
@@ -529,7 +526,7 @@ bool kl_ledger_heal(struct kl_ledger *l, char error[KL_TEXT_MAX])
 {
     struct stat st;
 
-    if (l->db != NULL) {
+    if (l->db) {
         kl_ledger_rollback(l);
         if (has_moved(l)) {
             if (stat(l->path, &st) == 0) {
@@ -559,7 +556,7 @@ bool kl_ledger_begin(struct kl_ledger *l, char error[KL_TEXT_MAX])
         kl_format(error, KL_TEXT_MAX, "%s: the ledger was deleted or replaced", kl_shown(l->path));
         return false;
     }
-    if ((s = kl_ledger_sql(l, KL_SQL_BEGIN, error)) == NULL)
+    if (!(s = kl_ledger_sql(l, KL_SQL_BEGIN, error)))
         return false;
     if ((rc = sqlite3_step(s)) != SQLITE_DONE)
         kl_ledger_say(l, rc, error);
@@ -572,7 +569,7 @@ bool kl_ledger_commit(struct kl_ledger *l, char error[KL_TEXT_MAX])
     sqlite3_stmt *s = kl_ledger_sql(l, KL_SQL_COMMIT, error);
     int rc;
 
-    if (s == NULL)
+    if (!s)
         return false;
     if ((rc = sqlite3_step(s)) != SQLITE_DONE)
         kl_ledger_say(l, rc, error);
@@ -582,7 +579,7 @@ bool kl_ledger_commit(struct kl_ledger *l, char error[KL_TEXT_MAX])
 
 void kl_ledger_rollback(struct kl_ledger *l)
 {
-    if (l->db == NULL || sqlite3_get_autocommit(l->db))
+    if (!l->db || sqlite3_get_autocommit(l->db))
         return;
     sqlite3_exec(l->db, "ROLLBACK", NULL, NULL, NULL);
 }

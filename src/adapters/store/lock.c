@@ -41,7 +41,7 @@ static void say_who(int fd)
     localtime_r(&now, &local);
     strftime(since, sizeof since, "%Y-%m-%d %H:%M:%S", &local);
     size = snprintf(line, sizeof line, "pid %ld, user %s, host %s, since %s\n", (long)getpid(),
-                    user == NULL ? "?" : user->pw_name, host, since);
+                    !user ? "?" : user->pw_name, host, since);
     /* For people only: a lock whose holder can't be named is still a lock. */
     if (ftruncate(fd, 0) != 0 || pwrite(fd, line, (size_t)size, 0) != size)
         return;
@@ -117,14 +117,14 @@ static long holder_of(int fd)
     FILE *locks = fopen("/proc/locks", "re");
     long pid = 0;
 
-    if (locks == NULL)
+    if (!locks)
         return 0;
     if (fstat(fd, &st) == 0) {
         snprintf(wanted, sizeof wanted, " %02x:%02x:%llu ", major(st.st_dev), minor(st.st_dev),
                  (unsigned long long)st.st_ino);
-        while (pid == 0 && fgets(line, sizeof line, locks) != NULL) {
+        while (pid == 0 && fgets(line, sizeof line, locks)) {
             const char *write = strstr(line, "WRITE ");
-            if (strstr(line, " FLOCK ") != NULL && write != NULL && strstr(line, wanted) != NULL)
+            if (strstr(line, " FLOCK ") && write && strstr(line, wanted))
                 pid = strtol(write + strlen("WRITE "), NULL, 10);
         }
     }

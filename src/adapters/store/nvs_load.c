@@ -19,8 +19,7 @@ enum {
     CHUNK = 1 << 14,
 };
 
-/* ---- files ------------------------------------------------------------------------------------
- */
+/* ---- files ---- */
 
 /* As much of `path` as fits into `room`; -1 and `error` if it can't be read. */
 static ssize_t read_start(const char *path, uint8_t *out, size_t room, char error[KL_TEXT_MAX])
@@ -91,8 +90,7 @@ bool kl_nvs_file_write(const char *path, const uint8_t *data, size_t size, char 
     return false;
 }
 
-/* ---- the header -------------------------------------------------------------------------------
- */
+/* ---- the header ---- */
 
 /* The first row, taken apart in its own memory. */
 struct header {
@@ -192,8 +190,7 @@ void kl_nvs_schema_free(struct kl_nvs_schema *s)
     kl_secret_free(s, sizeof *s);
 }
 
-/* ---- the rows ---------------------------------------------------------------------------------
- */
+/* ---- the rows ---- */
 
 struct reading {
     struct kl_csv csv;

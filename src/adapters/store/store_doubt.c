@@ -4,8 +4,7 @@
 #include "adapters/host/disk.h"
 #include "store_state.h"
 
-/* ---- labels -----------------------------------------------------------------------------------
- */
+/* ---- labels ---- */
 
 /* The next row of the ledger, from `i` on, whose key has another label in the CSV. */
 static uint32_t next_renamed(const struct kl_worker *w, const struct kl_shown *shown, uint32_t i,

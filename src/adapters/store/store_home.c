@@ -15,8 +15,7 @@ enum {
     BEATS_WATCHED = 14, /* 7 s: a station on a network file system shows life every 2 s */
 };
 
-/* ---- storage ----------------------------------------------------------------------------------
- */
+/* ---- storage ---- */
 
 static bool can_be_written(const char *csv)
 {
@@ -58,8 +57,7 @@ enum kl_store_open_result kl_store_settle_storage(struct kl_worker *w, bool answ
     return KL_STORE_DOUBT;
 }
 
-/* ---- home -------------------------------------------------------------------------------------
- */
+/* ---- home ---- */
 
 static void find_home(struct kl_worker *w, struct kl_pool_home *home)
 {
@@ -142,8 +140,7 @@ enum kl_store_open_result kl_store_settle_home(struct kl_worker *w, bool answere
     return write_home(w, &is, why, error) ? KL_STORE_OPENED : KL_STORE_BROKEN;
 }
 
-/* ---- who works with it ------------------------------------------------------------------------
- */
+/* ---- who works with it ---- */
 
 static bool is_somebodys(const struct kl_lease *lease)
 {
@@ -193,7 +190,7 @@ static void make_lease(struct kl_lease *lease)
     localtime_r(&now, &local);
     strftime(since, sizeof since, "%Y-%m-%d %H:%M:%S", &local);
     kl_format(lease->who, sizeof lease->who, "pid %lld, user %s, host %s, since %s",
-              (long long)lease->process.pid, user == NULL ? "?" : user->pw_name, host, since);
+              (long long)lease->process.pid, !user ? "?" : user->pw_name, host, since);
 }
 
 static bool write_lease(struct kl_worker *w, const struct kl_lease *lease, bool open,
@@ -301,7 +298,7 @@ void kl_store_leave_home(struct kl_worker *w)
     static const struct kl_lease nobody;
     char error[KL_TEXT_MAX];
 
-    if (!w->witness.holds || w->ledger == NULL || w->sick || !kl_ledger_begin(w->ledger, error))
+    if (!w->witness.holds || !w->ledger || w->sick || !kl_ledger_begin(w->ledger, error))
         return;
     w->witness.holds = false;
     if (kl_store_still_ours(w, error) && kl_ledger_set_lease(w->ledger, &nobody, error) &&

@@ -24,8 +24,7 @@ int64_t kl_store_wall_clock(void)
     return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
-/* ---- requests ---------------------------------------------------------------------------------
- */
+/* ---- requests ---- */
 
 static void settle(struct kl_request *r, enum kl_store_status status, const char *text)
 {
@@ -39,11 +38,11 @@ static bool keep_for_later(struct kl_worker *w, const struct kl_request *r)
 {
     struct kl_late *late, **end = &w->late;
 
-    if (w->late_count == LATE_MAX || (late = calloc(1, sizeof *late)) == NULL)
+    if (w->late_count == LATE_MAX || !(late = calloc(1, sizeof *late)))
         return false;
     late->attempt = r->attempt;
     late->wall = kl_store_wall_clock();
-    while (*end != NULL)
+    while (*end)
         end = &(*end)->next;
     *end = late;
     w->late_count++;
@@ -52,7 +51,7 @@ static bool keep_for_later(struct kl_worker *w, const struct kl_request *r)
 
 static void fail_all(struct kl_worker *w, struct kl_job *job, const char *text)
 {
-    for (struct kl_request *r = job->first; r != NULL; r = r->next) {
+    for (struct kl_request *r = job->first; r; r = r->next) {
         bool later = r->action.u.store.op == KL_OP_ATTEMPT && keep_for_later(w, r);
         settle(r, later ? KL_STORE_OK : KL_STORE_FAILED, later ? "" : text);
     }
@@ -124,8 +123,7 @@ static enum kl_store_status apply(struct kl_worker *w, struct kl_request *r)
     return KL_STORE_FAILED;
 }
 
-/* ---- the batch --------------------------------------------------------------------------------
- */
+/* ---- the batch ---- */
 
 static bool heal(struct kl_worker *w, char text[KL_TEXT_MAX])
 {
@@ -148,7 +146,7 @@ static bool begin(struct kl_worker *w, char text[KL_TEXT_MAX])
 
 static bool apply_late(struct kl_worker *w, char text[KL_TEXT_MAX])
 {
-    for (const struct kl_late *late = w->late; late != NULL; late = late->next) {
+    for (const struct kl_late *late = w->late; late; late = late->next) {
         struct kl_ledger_change c = {
             .station = w->station, .bundle = w->bundle, .wall = late->wall};
         if (kl_ledger_attempt(w->ledger, &c, &late->attempt, text) != KL_STORE_OK)
@@ -159,7 +157,7 @@ static bool apply_late(struct kl_worker *w, char text[KL_TEXT_MAX])
 
 static void drop_late(struct kl_worker *w)
 {
-    while (w->late != NULL) {
+    while (w->late) {
         struct kl_late *next = w->late->next;
         free(w->late);
         w->late = next;
@@ -187,7 +185,7 @@ static bool note_change(struct kl_worker *w, const struct kl_request *r, size_t 
 static bool apply_all(struct kl_worker *w, struct kl_job *job, size_t *changed,
                       char text[KL_TEXT_MAX])
 {
-    for (struct kl_request *r = job->first; r != NULL; r = r->next) {
+    for (struct kl_request *r = job->first; r; r = r->next) {
         if (r->settled)
             continue;
         r->status = apply(w, r);
@@ -204,7 +202,7 @@ static bool apply_all(struct kl_worker *w, struct kl_job *job, size_t *changed,
 /* A proof alone may wait for the next sync: its key is its board's by both witnesses already. */
 static bool gives_keys(const struct kl_job *job)
 {
-    for (const struct kl_request *r = job->first; r != NULL; r = r->next)
+    for (const struct kl_request *r = job->first; r; r = r->next)
         if (wants_key(r) || r->action.u.store.op == KL_OP_RELEASE)
             return true;
     return false;
@@ -214,7 +212,7 @@ static bool gives_keys(const struct kl_job *job)
  */
 static void hold_keys_back(struct kl_worker *w, struct kl_job *job, const char *text)
 {
-    for (struct kl_request *r = job->first; r != NULL; r = r->next)
+    for (struct kl_request *r = job->first; r; r = r->next)
         if (wants_key(r) && r->status == KL_STORE_OK)
             settle(r, KL_STORE_FAILED, text);
     w->healed = true;
@@ -253,8 +251,8 @@ static bool commit_requests(struct kl_worker *w, struct kl_job *job, char text[K
 
 static void drop_keys_of_failed(struct kl_job *job)
 {
-    for (struct kl_request *r = job->first; r != NULL; r = r->next) {
-        if (r->key == NULL || r->status == KL_STORE_OK)
+    for (struct kl_request *r = job->first; r; r = r->next) {
+        if (!r->key || r->status == KL_STORE_OK)
             continue;
         kl_wipe(r->key, sizeof *r->key);
         r->key = NULL;
@@ -263,7 +261,7 @@ static void drop_keys_of_failed(struct kl_job *job)
 
 static void want_marks(struct kl_worker *w, struct kl_job *job)
 {
-    for (struct kl_request *r = job->first; r != NULL; r = r->next)
+    for (struct kl_request *r = job->first; r; r = r->next)
         if (r->action.u.store.op == KL_OP_PROVISION && r->status == KL_STORE_OK &&
             !kl_csv_file_want_mark(&w->csv, &r->action.u.store.fingerprint))
             w->unseen = true; /* then it is found in the ledger again */
@@ -275,7 +273,7 @@ static void do_requests(struct kl_worker *w, struct kl_job *job, bool usable, co
     bool witnessed = kl_store_witness_ready(w, job->trouble);
     size_t i = 0;
 
-    for (struct kl_request *r = job->first; r != NULL; r = r->next, i++) {
+    for (struct kl_request *r = job->first; r; r = r->next, i++) {
         KL_ASSERT(i < KL_BATCH);
         if (wants_key(r) && !witnessed)
             settle(r, KL_STORE_FAILED, job->trouble);
@@ -309,7 +307,7 @@ static bool still_alone(struct kl_worker *w, char text[KL_TEXT_MAX])
    so is one that somebody else has taken over. */
 static void look_after_ledger(struct kl_worker *w, struct kl_job *job)
 {
-    if (w->late != NULL) {
+    if (w->late) {
         commit_requests(w, job, job->trouble);
     } else if (begin(w, job->trouble)) {
         kl_store_still_ours(w, job->trouble);
@@ -331,7 +329,7 @@ static void look_for_news(struct kl_worker *w, struct kl_job *job)
         (!kl_store_find_forms(w, text) || !kl_store_keep_forms(w, text)))
         return;
     news = kl_store_show(w, text);
-    if (news == NULL)
+    if (!news)
         return;
     if (w->csv.fresh || w->unseen || !kl_store_same_ledger(&news->content, job->shown))
         job->news = news;
@@ -349,13 +347,13 @@ static void work(struct kl_worker *w, struct kl_job *job)
         return;
     }
     usable = kl_csv_file_refresh(&w->csv, job->trouble);
-    if (job->first != NULL)
+    if (job->first)
         do_requests(w, job, usable, job->trouble);
     else
         look_after_ledger(w, job);
     if ((w->csv.fresh || w->unseen || w->healed) && !w->sick)
         look_for_news(w, job);
-    kl_csv_file_mark_here(&w->csv, job->first != NULL, job->last);
+    kl_csv_file_mark_here(&w->csv, job->first, job->last);
     if (job->trouble[0] == '\0')
         kl_copy(job->trouble, sizeof job->trouble, w->csv.owed.trouble);
     if (job->trouble[0] == '\0')

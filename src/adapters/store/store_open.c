@@ -49,7 +49,7 @@ void kl_csv_store_holder(const char *csv, char text[KL_TEXT_MAX])
     char real[PATH_MAX];
 
     text[0] = '\0';
-    if (realpath(csv, real) != NULL)
+    if (realpath(csv, real))
         kl_lock_holder(real, text);
 }
 
@@ -79,11 +79,11 @@ static enum kl_store_open_result weigh(struct kl_csv_store *s, const struct kl_s
                                        enum kl_doubt what, enum kl_store_open_result result,
                                        char error[KL_TEXT_MAX])
 {
-    if (result == KL_STORE_DOUBT && o->doubt != NULL)
+    if (result == KL_STORE_DOUBT && o->doubt)
         *o->doubt = what;
     if (result == KL_STORE_OPENED || !s->worker->look_only)
         return result;
-    KL_ASSERT(s->shown != NULL);
+    KL_ASSERT(s->shown);
     if (s->shown->content.doubt[0] == '\0')
         kl_copy(s->shown->content.doubt, sizeof s->shown->content.doubt, error);
     error[0] = '\0';
@@ -102,7 +102,7 @@ static enum kl_store_open_result open_ledger(struct kl_worker *w, enum kl_store_
 
     w->ledger =
         kl_ledger_open(path, how[mode], w->witness.storage.kind == KL_STORAGE_SHARED, error);
-    return w->ledger == NULL && error[0] != '\0' ? KL_STORE_BROKEN : KL_STORE_OPENED;
+    return !w->ledger && error[0] != '\0' ? KL_STORE_BROKEN : KL_STORE_OPENED;
 }
 
 /* What somebody let pass is part of what became of the keys. */
@@ -145,7 +145,7 @@ static enum kl_store_open_result show(struct kl_csv_store *s, bool absent, char 
     const struct kl_table *t = w->csv.table;
 
     s->shown = kl_store_show(w, error);
-    if (s->shown == NULL)
+    if (!s->shown)
         return KL_STORE_BROKEN;
     for (uint32_t i = 0; absent && i < t->count; i++)
         s->shown->content.lost_ledger |= t->row[i].marked;
@@ -253,7 +253,7 @@ static enum kl_store_open_result open_to_look(struct kl_csv_store *s,
     if ((result = show(s, absent, error)) != KL_STORE_OPENED)
         return result;
     weigh(s, o, KL_DOUBT_STORAGE, storage, trouble);
-    if ((w->ledger != NULL && (result = settle_all(s, o, &none, error)) != KL_STORE_OPENED) ||
+    if ((w->ledger && (result = settle_all(s, o, &none, error)) != KL_STORE_OPENED) ||
         (result = settle_others(s, o, error)) != KL_STORE_OPENED)
         return result;
     return settle_names(s, o, error);
@@ -270,7 +270,7 @@ static enum kl_store_open_result open_to_mend(struct kl_csv_store *s,
     enum kl_store_open_result result;
 
     kl_disk->look(path, false, &w->witness.storage);
-    if ((result = open_ledger(w, o->mode, path, error)) != KL_STORE_OPENED || w->ledger == NULL ||
+    if ((result = open_ledger(w, o->mode, path, error)) != KL_STORE_OPENED || !w->ledger ||
         (result = kl_store_ask_lease(w, error)) != KL_STORE_OPENED)
         return result;
     w->look_only = true;
@@ -318,7 +318,7 @@ enum kl_store_open_result kl_csv_store_open(const struct kl_store_options *optio
 
     *out = NULL;
     error[0] = '\0';
-    if (s == NULL || w == NULL) {
+    if (!s || !w) {
         free(s);
         free(w);
         kl_copy(error, KL_TEXT_MAX, "no memory");
@@ -329,18 +329,17 @@ enum kl_store_open_result kl_csv_store_open(const struct kl_store_options *optio
     s->queue_end = &s->queue;
     kl_lock_init(&w->lock);
     w->look_only = !holds(options->mode);
-    if (options->doubt != NULL)
+    if (options->doubt)
         *options->doubt = KL_DOUBT_NONE;
-    if (options->journal != NULL)
+    if (options->journal)
         kl_copy(w->journal, sizeof w->journal, options->journal);
-    if (options->station != NULL)
+    if (options->station)
         kl_copy(w->station, sizeof w->station, options->station);
     else
         gethostname(w->station, sizeof w->station - 1);
-    if (options->bundle_digest != NULL)
+    if (options->bundle_digest)
         kl_copy(w->bundle, sizeof w->bundle, options->bundle_digest);
-    if (options->mode == KL_STORE_WORK &&
-        (w->secret = kl_secret_alloc(sizeof *w->secret)) == NULL) {
+    if (options->mode == KL_STORE_WORK && !(w->secret = kl_secret_alloc(sizeof *w->secret))) {
         kl_copy(error, KL_TEXT_MAX, "no memory");
         result = KL_STORE_BROKEN;
     } else {
@@ -357,7 +356,7 @@ void kl_csv_store_free(struct kl_store *store)
 {
     struct kl_csv_store *s = (struct kl_csv_store *)store;
 
-    KL_ASSERT(s->worker != NULL && s->marking.marks == NULL);
+    KL_ASSERT(s->worker && !s->marking.marks);
     kl_shown_free(s->shown);
     kl_csv_file_free(&s->worker->csv);
     kl_store_leave_home(s->worker);
