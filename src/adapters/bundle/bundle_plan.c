@@ -2,8 +2,9 @@
  * bundle_plan.c: puts each image in its place, and answers by the bootloader's own rules which
  * program the chip will start once all of them are written.
  *
- * What these images leave alone stays as it is on the board, and nobody knows what that is. So the
- * choice of the program (otadata) is always written: the images' own, or one that keyline makes.
+ * What these images leave alone stays as it is on the board, and nobody knows what that is. So
+ * keyline always writes the choice of the program (otadata): the images' own, or one that keyline
+ * makes.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +25,7 @@ const uint8_t *bytes_at(const struct parts *p, uint32_t offset, size_t *size)
     return NULL;
 }
 
-/* A whole program at this address; `out` may be NULL. */
+/* A whole program lies at this address; `out` may be NULL. */
 static bool program_at(const struct parts *p, uint32_t offset, struct kl_image_info *out)
 {
     struct kl_image_info info;
@@ -44,8 +45,8 @@ static const struct kl_partition *ota_row(const struct parts *p)
     return kl_partition_find(&p->table, TYPE_DATA, DATA_OTA);
 }
 
-/* Both records as they will stand in the flash; false if these images bring none of them. What
-   belongs to a sector that is erased and is not written is 0xFF. */
+/* Both records as they will stand in the flash; false if these images bring none of them. Bytes
+   that the erase clears and no image writes are 0xFF. */
 static bool ota_data(const struct parts *p, uint8_t out[KL_OTA_SIZE])
 {
     const struct kl_partition *ota = ota_row(p);
@@ -60,8 +61,8 @@ static bool ota_data(const struct parts *p, uint8_t out[KL_OTA_SIZE])
 
 /* ---- places ---- */
 
-/* With slots before the factory partition the build flashes the first slot, as Arduino does; a
-   program that is too large for factory can't be meant for it either. */
+/* If the first slot lies before the factory partition, builds flash that slot, as Arduino does. A
+   program that is too large for factory goes there too. */
 static const struct kl_partition *usual_place(const struct parts *p, const struct part *app)
 {
     const struct kl_partition *factory = kl_partition_find(&p->table, TYPE_APP, 0);
@@ -73,7 +74,7 @@ static const struct kl_partition *usual_place(const struct parts *p, const struc
     return kl_boot_choose(&p->table, NULL).row;
 }
 
-/* Where the choice of slot beside it starts it; else where builds put it. */
+/* The slot that the otadata among the images chooses; else the place where builds put a program. */
 static uint32_t app_place(struct parts *p, const struct part *app)
 {
     const struct part *choice = part_with(p, ROLE_OTA_DATA);
@@ -121,7 +122,8 @@ static void place(struct parts *p)
     }
 }
 
-/* A choice that lies elsewhere than otadata chooses nothing, and clears what lies there. */
+/* A choice that lies outside the otadata partition chooses nothing, and overwrites what lies
+   there. */
 static void check_choices(struct parts *p)
 {
     const struct kl_partition *ota = ota_row(p);
@@ -200,8 +202,8 @@ static struct part *new_part(struct parts *p, const char *name, uint32_t offset,
     return part;
 }
 
-/* No image brings the choice: what stands on a board that was updated over the air would start its
-   other program. */
+/* No image brings the choice. On a board that was updated over the air, the old choice would start
+   its other program. */
 static void make_choice(struct parts *p, const struct kl_partition *wanted)
 {
     const struct kl_partition *ota = ota_row(p);
@@ -217,7 +219,7 @@ static void make_choice(struct parts *p, const struct kl_partition *wanted)
           ota->offset, wanted->name);
 }
 
-/* A file that ends within the choice leaves half of it as it stands on the board. */
+/* A file that ends within otadata leaves the rest of it as it stands on the board. */
 static bool whole_choice(struct parts *p)
 {
     const struct kl_partition *ota = ota_row(p);
@@ -349,12 +351,12 @@ static void plan_start(struct parts *p)
 
     for (unsigned i = 0; i < p->count; i++)
         if (p->part[i].misplaced)
-            return; /* its place was a problem already */
+            return; /* a problem with its place is reported already */
     if (!wanted && part_with(p, ROLE_MERGED))
         warning(p, "%s holds no program: boards will run what they have",
                 part_with(p, ROLE_MERGED)->path);
     if (!wanted)
-        return; /* said elsewhere otherwise */
+        return; /* without a merged file, another check reports that */
     if (has_ota && !ota_data(p, both))
         make_choice(p, wanted);
     if (has_ota && !whole_choice(p))

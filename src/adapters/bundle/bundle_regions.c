@@ -2,8 +2,8 @@
  * bundle_regions.c: cuts and joins the files to stretches of flash.
  *
  * A merged file is cut where an NVS begins and ends, so that boards keep their key, and behind the
- * bootloader, which alone has an image for each flash size. What shares a sector is joined, because
- * the flash is erased by the sector.
+ * bootloader, which alone has an image for each flash size. Pieces that share a sector are joined,
+ * because the flash is erased by the sector.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +20,7 @@ struct piece {
     size_t from;   /* in the file */
     uint32_t size; /* in the flash: what the file lacks is 0xFF */
     uint32_t offset;
-    const struct kl_partition *nvs; /* it is this one's contents */
+    const struct kl_partition *nvs; /* the NVS partition whose contents this is */
 };
 
 struct pieces {
@@ -114,7 +114,7 @@ static const char *name_of(const struct piece *piece)
 }
 
 /* The header that the ROM reads says how the flash is used; the second form of the ESP8266's images
-   has none at its beginning (7.2). What is signed is not touched. */
+   has none at its beginning (7.2). keyline does not change a signed image. */
 static bool is_patched(const struct piece *piece)
 {
     const struct part *part = piece->part;

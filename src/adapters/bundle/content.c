@@ -52,7 +52,7 @@ static bool is_littlefs(const uint8_t *data, size_t size)
     return is_at(data, size, 8, "littlefs", 8) || is_at(data, size, 0x1008, "littlefs", 8);
 }
 
-/* With wear levelling a sector of its own may come first. */
+/* Wear levelling may put a sector of its own before the file system. */
 static bool is_fat(const uint8_t *data, size_t size)
 {
     for (size_t at = 0; at <= 0x1000; at += 0x1000)

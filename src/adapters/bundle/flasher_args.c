@@ -88,7 +88,8 @@ static const char *read_files(json_t *files, struct kl_flasher_args *out, char w
     return NULL;
 }
 
-/* Each part stands in the list a second time under its own name, with a word on encryption. */
+/* The list holds each part a second time, under its own name. There it says whether to encrypt
+   it. */
 static bool any_encrypted(const json_t *root)
 {
     const char *key;

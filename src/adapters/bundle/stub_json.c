@@ -63,7 +63,7 @@ static bool fits_memory(uint32_t start, size_t size)
     return size <= UINT32_MAX - start;
 }
 
-/* What it lacks, or NULL. */
+/* What the file lacks, or NULL. */
 static const char *read_stub(const json_t *root, struct kl_stub *stub)
 {
     const char *text = json_string_value(json_object_get(root, "text"));
@@ -131,7 +131,7 @@ static char *read_text(const char *path, size_t *size, const char **trouble)
     return text;
 }
 
-/* NULL if there is none there, or it is no stub: then `bad` tells. */
+/* NULL if the folder has no such file. NULL too if the file is no stub: then `bad` tells why. */
 static struct kl_stub *load_one(const char *folder, const char *slug, char bad[KL_TEXT_MAX])
 {
     char path[PATH_MAX], error[KL_TEXT_MAX];
