@@ -143,8 +143,8 @@ void find_parts(struct parts *p, const struct kl_bundle_options *options);
 /* What lies beside the firmware and is not flashed; once the table is known. */
 void tell_left_out(struct parts *p);
 
-/* Finds bootloader and table in a file that holds all in one: image_at and table_at. SIZE_MAX in
-   both if the file is no such one. */
+/* True if the file holds all in one. Then image_at and table_at say where its bootloader and its
+   table are. */
 bool looks_merged(struct part *part);
 uint32_t merged_place(struct part *part);   /* where in the flash it belongs */
 bool stands_alone(const struct part *part); /* the ROM starts it, and it needs no other file */

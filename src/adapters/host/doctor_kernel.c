@@ -1,4 +1,4 @@
-/* doctor_kernel.c: what the kernel noticed of the USB bus and the supply. */
+/* doctor_kernel.c: what the kernel noticed about the USB bus and the supply. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -57,7 +57,7 @@ static int read_log(const struct doctor *d, const char *path, unsigned counts[MA
     for (;;) {
         ssize_t n = read(fd, record, sizeof record - 1);
         if (n < 0 && errno == EPIPE)
-            continue; /* overwritten while we read: the next one is there */
+            continue; /* the kernel overwrote this record while we read: the next one is there */
         if (n <= 0)
             break;
         record[n] = '\0';

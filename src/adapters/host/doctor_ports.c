@@ -34,7 +34,7 @@ void doctor_ports(struct doctor *d)
 
 /* ---- rights ---- */
 
-/* Whether a line like "dialout:x:20:pi" is this group's; its number. */
+/* Finds this group's line, like "dialout:x:20:pi", and its number. */
 static bool find_group(const char *text, const char *name, unsigned long *number)
 {
     size_t size = strlen(name);
@@ -111,8 +111,8 @@ struct program {
     char name[32], pid[16];
 };
 
-/* A getty, or the login that it becomes as soon as a board says a word, has its port as terminal.
-   Its arguments need not name it. */
+/* A getty has its port as terminal, and so has the login that it becomes once a board says a word.
+   Their arguments need not name the port. */
 static bool prompts_on(const struct doctor *d, const struct program *p, char tty[PORT_NAME])
 {
     enum {
@@ -125,7 +125,7 @@ static bool prompts_on(const struct doctor *d, const struct program *p, char tty
     if ((!strstr(p->name, "getty") && strcmp(p->name, "login") != 0) ||
         !doctor_read(d, path, text, sizeof text))
         return false;
-    /* "72 (agetty) S 1 72 72 48128 …": the name may hold anything. */
+    /* "72 (agetty) S 1 72 72 48128 …": the name in brackets may hold any character. */
     const char *at = strrchr(text, ')');
     if (!at || sscanf(at, ") %*c %*d %*d %*d %u", &device) != 1)
         return false;

@@ -19,8 +19,8 @@ static void read_word(const char *path, char out[KL_MACHINE_TEXT])
     fclose(file);
 }
 
-/* The start is the 22nd word; the second one, in brackets, may hold anything, and the third tells
-   whether it is dead and only waits for its parent. 0 = it does not run. */
+/* When the process started: the 22nd word; 0 = it does not run. The second word, in brackets, may
+   hold any character. The third tells whether the process is dead and only waits for its parent. */
 static int64_t started(int64_t pid)
 {
     char path[64], line[1024];

@@ -1,6 +1,6 @@
 /*
- * ports_sysfs.c: what the kernel says of a tty (docs/serial.md). Read here rather than asked of
- * libserialport, whose list has no topology and opens on-board ports to see whether they exist.
+ * ports_sysfs.c: what the kernel says of a tty (docs/serial.md). keyline reads it here because
+ * libserialport's list has no topology and opens on-board ports to see whether they exist.
  */
 #include <ctype.h>
 #include <fcntl.h>
@@ -25,7 +25,7 @@ static void read_attribute(const char *folder, const char *name, char *out, size
     close(fd);
     out[n > 0 ? n : 0] = '\0';
     out[strcspn(out, "\n")] = '\0';
-    /* Descriptors can hold anything; on a screen it must not. */
+    /* A descriptor can hold control characters, which must not reach a screen. */
     for (char *c = out; *c != '\0'; c++)
         if (iscntrl((unsigned char)*c))
             *c = '?';

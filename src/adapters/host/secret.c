@@ -58,7 +58,8 @@ void kl_secret_stack(void)
 
     if (done || pthread_getattr_np(pthread_self(), &attributes) != 0)
         return;
-    /* The first thread's stack is not all there yet: what it grows into is left out with it. */
+    /* The first thread's stack still grows. The kernel leaves what it grows into out of core dumps
+       too. */
     if (pthread_attr_getstack(&attributes, &lowest, &size) == 0)
         madvise(lowest, size, MADV_DONTDUMP);
     pthread_attr_destroy(&attributes);

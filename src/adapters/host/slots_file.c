@@ -132,7 +132,8 @@ bool kl_slots_parse(const char *text, size_t size, struct kl_slots_file *out,
         const char *end = memchr(text, '\n', size);
         size_t whole = end ? (size_t)(end - text) + 1 : size;
         const char *comment = memchr(text, '#', whole);
-        /* A '#' within a place is an interface's second port: a comment has a space before it. */
+        /* A '#' within a place names an interface's second port. The '#' of a comment has a space
+           before it. */
         while (comment && comment > text && !is_space(comment[-1]))
             comment = memchr(comment + 1, '#', whole - (size_t)(comment + 1 - text));
         size_t length = comment ? (size_t)(comment - text) : whole;

@@ -20,7 +20,7 @@ enum {
     LINE = 4096,
     PROBES = 5,
 };
-static const kl_us AT_ONCE = 40; /* no disk that turns, and no card, is as fast as that */
+static const kl_us AT_ONCE = 40; /* no spinning disk and no card is that fast */
 
 static const struct kind {
     unsigned long magic;
@@ -70,7 +70,7 @@ struct mount {
     char point[LINE], type[64], options[LINE];
 };
 
-/* Blanks in a mount point are written as \\040. */
+/* The kernel writes blanks in a mount point as \\040. */
 static void unescape(char *text)
 {
     char *out = text;
@@ -119,7 +119,7 @@ static bool is_below(const char *path, const char *point)
            (path[size] == '\0' || path[size] == '/' || (size == 1 && point[0] == '/'));
 }
 
-/* The mount that a real path lies in: the longest point, the last one of equals. */
+/* The mount that a real path lies in: the longest mount point, and of equal ones the last. */
 static bool find_mount(const char *real, struct mount *out)
 {
     FILE *file = fopen("/proc/self/mountinfo", "re");
@@ -157,8 +157,8 @@ static void forgets(struct kl_storage *out, const char *text)
     kl_copy(out->text, sizeof out->text, text);
 }
 
-/* A new file in this folder that has no name. Older overlays can't make one; then it has a name for
-   an instant, if it `may`. */
+/* Makes a file without a name in this folder. Older overlays can't: then, if it `may`, the file has
+   a name for an instant. */
 static int open_nameless(const char *folder, bool may)
 {
     int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
@@ -172,7 +172,7 @@ static int open_nameless(const char *folder, bool may)
     return fd;
 }
 
-/* A file that is written here gets no place on any disk. */
+/* A file that we write here gets no blocks on any disk. */
 static bool has_no_blocks(const char *folder, bool may)
 {
     int fd = open_nameless(folder, may);
@@ -185,8 +185,8 @@ static bool has_no_blocks(const char *folder, bool may)
     return none;
 }
 
-/* Raspberry Pi OS offers an upper layer that is memory, in its settings. Where that layer lies can
-   often not be reached any more. */
+/* Raspberry Pi OS offers, in its settings, an upper layer in memory. Often no path leads to that
+   layer any more. */
 static void look_at_overlay(const char *folder, bool probe, const struct mount *m,
                             struct kl_storage *out)
 {
@@ -251,7 +251,7 @@ static bool read_line(const char *path, char *out, size_t size)
     return ok;
 }
 
-/* A disk that turns, or a card: such a one needs milliseconds. */
+/* A spinning disk or a card: its sync takes milliseconds. */
 static bool is_slow_disk(dev_t dev)
 {
     char path[128], real[PATH_MAX], word[16] = "";
@@ -262,7 +262,7 @@ static bool is_slow_disk(dev_t dev)
     if (strstr(real, "/mmcblk"))
         return true;
     if (strstr(real, "/virtio"))
-        return false; /* whatever is behind it */
+        return false; /* whatever disk is behind it */
     for (int up = 0; up < 2; up++) {
         char name[PATH_MAX + 32];
         snprintf(name, sizeof name, "%s/queue/rotational", real);
@@ -283,7 +283,7 @@ static kl_us now_us(void)
     return KL_SEC(t.tv_sec) + t.tv_nsec / 1000;
 }
 
-/* The longest of a few syncs of something new. */
+/* Writes a few new blocks and syncs each; returns the longest sync. */
 static kl_us slowest_sync(const char *folder)
 {
     int fd = open_nameless(folder, false);

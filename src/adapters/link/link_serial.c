@@ -15,8 +15,8 @@ enum {
     OPEN_TRIES = 10, /* a device node just plugged in gets its rights a moment later */
     OPEN_AGAIN_MS = 100,
     DRAIN_MS = 1,
-    STUCK_MS = 3000, /* output that does not get less for so long never will */
-    READS = 16,      /* before other links have their turn */
+    STUCK_MS = 3000, /* output that does not shrink for so long never will */
+    READS = 16,      /* reads before other links have their turn */
 };
 
 struct serial_link {
@@ -59,8 +59,8 @@ static void lose(struct serial_link *s, const char *why)
     kl_link_lost(&s->base, text);
 }
 
-/* False when the device is gone: an end of file, or an error. `hung_up`: no poll comes after this,
-   so everything that is left is read, and silence is the end. */
+/* False when the device is gone: an end of file, or an error. `hung_up`: no poll comes after this
+   one, so read all that is left; silence is the end. */
 static bool read_all(struct serial_link *s, bool hung_up)
 {
     for (unsigned i = 0; (hung_up || i < READS) && kl_link_live(&s->base); i++) {
@@ -156,8 +156,8 @@ static void run_job(struct serial_link *s, uv_work_cb job, uv_after_work_cb over
     uv_queue_work(s->base.loop, &s->work, job, over);
 }
 
-/* Waits on the loop, not in the driver, until it holds no more output: that wait has no end on a
-   frozen adapter. */
+/* Waits on the loop until the driver holds no more output. A wait in the driver would have no end
+   on a frozen adapter. */
 static void drain(uv_timer_t *timer)
 {
     struct serial_link *s = timer->data;
@@ -268,8 +268,8 @@ static void close_over(uv_work_t *work, int status)
     close_timer(work->data);
 }
 
-/* The poll goes before the descriptor: its number may be another's at once. The timer goes last,
-   and `parts` is above zero until then. */
+/* The poll closes before the descriptor, because another file may get the descriptor's number at
+   once. The timer closes last, and `parts` is above zero until then. */
 static void start_closing(struct serial_link *s)
 {
     if (s->poll_taken)
@@ -287,7 +287,7 @@ static void close_link(struct kl_link *link)
     if (!s->working)
         start_closing(s);
     else if (s->poll_taken)
-        uv_poll_stop(&s->poll); /* the job's end goes on */
+        uv_poll_stop(&s->poll); /* the end of the running job goes on with closing */
 }
 
 static const struct kl_link_class class = {.open = open_link, .begin = begin, .close = close_link};

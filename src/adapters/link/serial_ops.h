@@ -12,14 +12,14 @@
 struct kl_serial_device {
     int fd;
     void *port;       /* libserialport's; NULL for a pseudo-terminal */
-    bool low_latency; /* was set by us: put back at close */
+    bool low_latency; /* we set it, and put it back at close */
 };
 
 struct kl_serial_ops {
     /* These may block for seconds and are called by workers. All but open return 0 or -errno. */
 
-    /* 8N1, raw, no flow control, locked against others, both lines off. `text` says why not;
-       `again`: it may just have been plugged in, and work a moment later. */
+    /* Opens it 8N1, raw, no flow control, locked against others, both lines off. `text` says why
+       not. `again`: somebody may just have plugged it in, and it may work a moment later. */
     enum kl_open_result (*open)(const char *path, uint32_t baud, struct kl_serial_device *out,
                                 char text[KL_TEXT_MAX], bool *again);
     int (*lines)(const struct kl_serial_device *d, bool dtr, bool rts);
