@@ -1,8 +1,8 @@
 /*
- * csv_fix.c: a copy of a CSV in which what can be mended is mended.
+ * csv_fix.c: makes a copy of a CSV and mends in it what it can.
  *
- * The text is first made UTF-8 with commas, in secret memory. Then it is rewritten row by row as
- * the judge's findings say, and judged again, until nothing more can be done.
+ * It first makes the text UTF-8 with commas, in secret memory. Then it rewrites the text row by row
+ * as the judge's findings say, and has it judged again, until it can do nothing more.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +19,7 @@
 #include "keyline/secret.h"
 
 enum {
-    ROUNDS_MAX = 200, /* each takes away a few rows of each kind */
+    ROUNDS_MAX = 200, /* each round takes away a few rows of each kind */
     SIZES = KL_LINE_MAX + 1,
 };
 
@@ -38,7 +38,7 @@ struct fixing {
     struct kl_csv_verdict verdict;
     uint32_t kinds;                         /* in the verdict */
     uint32_t size_of[KL_FIELDS_MAX][SIZES]; /* hex values, by column and size */
-    struct kl_csv csv;                      /* secret, as all of this */
+    struct kl_csv csv;                      /* secret, like this whole struct */
     uint8_t value[KL_CSV_VALUES_MAX];
 };
 
@@ -65,7 +65,7 @@ static void put_byte(struct fixing *x, uint8_t byte)
     put(x, &byte, 1);
 }
 
-/* What was written is what is read next. */
+/* The text just written is the one to read next. */
 static void turn(struct fixing *x)
 {
     struct text old = x->now;
@@ -132,7 +132,7 @@ static void from_utf16(struct fixing *x, unsigned order)
     }
 }
 
-/* Bytes that are no UTF-8 are taken for what Windows writes in the west. */
+/* Takes bytes that are no UTF-8 for what Windows writes in the west. */
 static void to_utf8(struct fixing *x)
 {
     static const uint16_t windows[32] = {
@@ -219,7 +219,8 @@ static struct kl_span inside(struct kl_span v, size_t front, size_t back)
     return (struct kl_span){v.data + front, v.size - front - back};
 }
 
-/* Without what nobody sees; in a label blanks of all kinds become plain ones. */
+/* Copies a value without invisible characters. In a label, blanks of all kinds become plain
+   ones. */
 static struct kl_span visible(struct fixing *x, struct kl_span v, bool label)
 {
     size_t n = 0;
@@ -349,7 +350,7 @@ static void put_row(struct fixing *x)
     bool marked = row->marked, first = true;
     uint64_t end = row->start + row->size;
 
-    if (row->cut || row->fields > KL_FIELDS_MAX) { /* no key: nothing to be mended */
+    if (row->cut || row->fields > KL_FIELDS_MAX) { /* no key: nothing to mend */
         put(x, x->now.data + row->start, (size_t)(end - row->start));
         put_byte(x, '\n');
         return;

@@ -14,7 +14,7 @@ enum {
 
 struct tally {
     uint32_t count;
-    uint32_t line[KL_CSV_LINES_MAX]; /* the first ones */
+    uint32_t line[KL_CSV_LINES_MAX]; /* the first lines */
 };
 
 /* One value that is long enough to be a secret, to find it again in another row. */
@@ -24,14 +24,14 @@ struct seen {
 };
 
 struct column {
-    uint32_t rows;  /* that have a value here */
+    uint32_t rows;  /* rows that have a value here */
     uint32_t words; /* of them, those that look like a column's name */
     struct tally empty;
     struct tally kind[KL_CSV_KIND_COUNT];
-    struct tally plain;          /* neither hex nor anything that is wrong */
+    struct tally plain;          /* neither hex nor wrong in any way */
     struct tally hex[SIZES];     /* hex digits only, by size */
-    struct tally bare[SIZES];    /* of them: decimal digits only, no zero in front */
-    uint32_t letters[SIZES];     /* of them: with letters */
+    struct tally bare[SIZES];    /* of these: decimal digits only, no zero in front */
+    uint32_t letters[SIZES];     /* of `hex`: with letters */
     uint32_t any[SIZES];         /* all values */
     struct tally rounded;        /* 16 or more decimal digits, zeros from the 16th on … */
     uint32_t precise, excess;    /* … not so; digits from the 16th on */
@@ -57,9 +57,9 @@ struct candidate {
 };
 
 struct kl_csv_judge {
-    uint32_t rows;  /* without those that are told from their looks alone */
-    uint32_t wordy; /* of these, without the first: with a field that has no digit */
-    uint32_t shapes[STAGES][KL_FIELDS_MAX + 1]; /* rows by their fields; [1]: with an empty tail */
+    uint32_t rows;  /* without rows whose looks alone tell that they are no keys */
+    uint32_t wordy; /* of these, but for the first: rows with a field that has no digit */
+    uint32_t shapes[STAGES][KL_FIELDS_MAX + 1]; /* rows by field count; [1]: last fields empty */
     uint32_t shape_line[STAGES][KL_FIELDS_MAX + 1];
     struct candidate header[HEADERS_MAX];
     uint32_t headers;
@@ -465,7 +465,7 @@ static unsigned uniform_size(const struct column *c, uint32_t but)
     return size >= 8 && rows + but >= c->rows && rows >= (size >= 16 ? 3u : 5u) ? size : 0;
 }
 
-/* Names that are not as numbered or worded as what stands below them. */
+/* In each of these columns most values do not look like a column's name. */
 static bool unlike_others(const struct kl_csv_judge *j, uint32_t fields)
 {
     for (unsigned i = 0; i < fields; i++)
@@ -560,7 +560,7 @@ static void judge_last(struct kl_csv_judge *j, bool open_end)
 
 /* ---- columns ---- */
 
-/* Values that are wrong only where most others are different. */
+/* Kinds of values that are wrong only where most values are of another kind. */
 static bool needs_others(unsigned kind)
 {
     return kind == KL_CSV_DATE || kind == KL_CSV_BOOLEAN || kind == KL_CSV_PLACEHOLDER;
@@ -577,8 +577,8 @@ static void judge_kinds(struct kl_csv_judge *j, unsigned at)
     }
 }
 
-/* A number loses the zeros in front of it. It takes a column of one width that has other values
-   than numbers, or numbers with such zeros, and shorter ones that are all numbers without. */
+/* A spreadsheet strips the zeros in front of a number. Suspicious is a column of one width, with
+   letters or with such zeros, whose shorter values are all numbers without them. */
 static void judge_zeros(struct kl_csv_judge *j, unsigned at)
 {
     const struct column *c = &j->column[at];
@@ -601,7 +601,7 @@ static void judge_zeros(struct kl_csv_judge *j, unsigned at)
         j->found[KL_CSV_ZEROS][at + 1] = found;
 }
 
-/* 15 digits are all that a spreadsheet keeps of a number. */
+/* A spreadsheet keeps only 15 digits of a number. */
 static void judge_rounded(struct kl_csv_judge *j, unsigned at)
 {
     const struct column *c = &j->column[at];
@@ -647,8 +647,8 @@ static int by_value(const void *a, const void *b)
     return (x->line > y->line) - (x->line < y->line);
 }
 
-/* Rows that repeat the long value of another one; exact copies of a row, which have its label, are
-   one key. */
+/* Rows that repeat the long value of another row. Exact copies of a row have its label too: they
+   are one key. */
 static struct tally repeats(struct column *c)
 {
     struct tally t = {0};
@@ -665,8 +665,8 @@ static struct tally repeats(struct column *c)
     return t;
 }
 
-/* What many rows share may be meant so: a network's key, an application's id. It is suspected in a
-   column whose values are different but for a few, or where nothing else is secret. */
+/* People may mean a value that many rows share: a network's key, an application's id. The judge
+   suspects it in a column whose other values differ, or where nothing else is secret. */
 static void judge_repeats(struct kl_csv_judge *j)
 {
     struct tally found[KL_FIELDS_MAX] = {0};
@@ -698,7 +698,7 @@ struct kl_csv_judge *kl_csv_judge_new(void)
 
 static void give(const struct kl_csv_judge *j, struct kl_csv_verdict *out)
 {
-    bool other_file = j->binary || j->markup; /* what its rows look like means nothing then */
+    bool other_file = j->binary || j->markup; /* then its rows' looks mean nothing */
 
     out->count = 0;
     for (unsigned kind = 0; kind < (other_file ? KL_CSV_CONFLICT : KL_CSV_KIND_COUNT); kind++)

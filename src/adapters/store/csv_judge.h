@@ -1,5 +1,6 @@
 /*
- * csv_judge.h: does a CSV hold rows that can't be keys, or that a program damaged on the way?
+ * csv_judge.h: tells whether a CSV holds rows that can't be keys, or that a program damaged on the
+ * way.
  *
  * Pure: rows in, findings out. The judge keeps no value: per column it counts what kinds of values
  * there are and how wide they are, and of long values it keeps a hash while the file is read. So

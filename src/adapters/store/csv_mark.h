@@ -5,17 +5,17 @@
 #include "csv_table.h"
 
 /*
- * Marks `count` rows (ascending, none of them spent). Every other byte, owner and mode stay as they
- * are. OK: the table describes the new file, and *fd is it, open, locked (flock) before it got its
- * name. CHANGED: somebody else wrote the file; nothing was done. ABSENT: it can't be done, `error`
- * says why, and the old file stands untouched.
+ * Marks `count` rows (ascending, none of them spent). Changes no other byte, nor owner and mode.
+ * OK: the table describes the new file, and *fd is it, open, locked (flock) before it got its name.
+ * CHANGED: somebody else wrote the file; nothing was done. ABSENT: it can't be done, `error` says
+ * why, and the old file stands untouched.
  */
 enum kl_table_result kl_csv_mark(struct kl_table *t, const uint32_t *rows, uint32_t count, int *fd,
                                  char error[KL_TEXT_MAX]);
 
 /*
- * The same in three parts, because with a large file only the middle one is quick: it alone changes
- * the table, and whoever reads rows meanwhile has to be kept out of it.
+ * The same in three parts, because with a large file only the middle one is quick. Only that one
+ * changes the table, and nobody may read rows while it runs.
  */
 struct kl_csv_marking;
 /* Writes and syncs the new file. NULL and `error` if there is no memory. `rows` must stay. */

@@ -31,8 +31,8 @@ struct reading {
     struct kl_csv_judge *judge;
     uint32_t of_count[2][KL_FIELDS_MAX + 1]; /* rows that could be keys, by number of fields; [1]:
                                                 those with empty fields at the end */
-    uint32_t separated; /* rows of one field with what its author may have taken for a comma … */
-    char separator;     /* … in the first of them */
+    uint32_t separated;                      /* rows of one field with a ';', '|' or tab … */
+    char separator;                          /* … in the first of them */
     uint32_t separator_line;
     uint8_t *shape; /* per row: its number of fields, 0 = unfit */
     uint8_t *tail;  /* per row: it has empty fields at the end */
@@ -173,7 +173,7 @@ static bool is_separator(uint8_t c)
     return c < ' ' || c == 0x7f || c == ',' || c == ';' || c == '|';
 }
 
-/* The label is public. In a row that is no key, or has one field only, that is what stands before
+/* The label is public. In a row that is no key, or has one field only, the label ends before
    anything that its author may have taken for a comma. */
 static const char *label_of(struct kl_table *t, const struct reading *r, bool bad)
 {
@@ -212,8 +212,8 @@ static void look_for_separator(struct reading *r)
     }
 }
 
-/* Where most rows are separated by something else, each is one field, the label, and that is shown.
- */
+/* If most rows use another separator, each row is one field: all of it would be the label, which
+   faces show. */
 static bool has_commas(const struct kl_table *t, const struct reading *r, char error[KL_TEXT_MAX])
 {
     if (r->separated <= t->count / 2)
@@ -294,10 +294,9 @@ static unsigned most_common(const uint32_t of_count[KL_FIELDS_MAX + 1])
     return best;
 }
 
-/* Most rows decide how many fields a key has. Empty fields at the end are forgiven where the rest
-   fits: spreadsheets put them there once some rows have a mark and others have none, and they stay
-   when the marks are gone. Rows without such fields say best what fits, unless they are the fewer.
- */
+/* Most rows decide how many fields a key has. Empty fields at the end do no harm where the rest
+   fits. Spreadsheets put them there once only some rows have a mark, and they stay when the marks
+   are gone. Rows without such fields tell the number best, unless they are fewer. */
 static void judge_shapes(struct kl_table *t, const struct reading *r)
 {
     unsigned best = most_common(r->of_count[0]), tailed = most_common(r->of_count[1]);
@@ -390,7 +389,7 @@ static enum kl_table_result read_rows(struct kl_table *t, int fd, struct reading
     return KL_TABLE_BROKEN;
 }
 
-/* A web page, or a file of another kind, is told as such and not by the quotes in it. */
+/* Reports a web page, or a file of another kind, as such, and not by the quotes in it. */
 static void judge_all(struct kl_table *t, struct reading *r, enum kl_table_result result,
                       char error[KL_TEXT_MAX])
 {

@@ -17,7 +17,7 @@ enum kl_table_result {
     KL_TABLE_CHANGED, /* the file is no longer (or not yet) the one that was read */
 };
 
-/* Equal as long as nobody writes to the file or puts another one in its place. */
+/* Stays equal as long as nobody writes to the file or puts another one in its place. */
 struct kl_file_id {
     dev_t dev;
     ino_t ino;

@@ -119,7 +119,7 @@ static unsigned look_at_characters(struct kl_span v, bool label, uint32_t *kinds
             *kinds |= 1u << KL_CSV_INVISIBLE;
         i += length == 0 ? 1 : length;
     }
-    /* The old encodings' no-break space, where a blank would have been dropped. */
+    /* The no-break space of old encodings, where the parser would have dropped a blank. */
     if ((traits & KL_VALUE_NOT_UTF8) && (v.data[0] == 0xa0 || v.data[v.size - 1] == 0xa0))
         *kinds |= 1u << KL_CSV_INVISIBLE;
     return traits;
@@ -451,7 +451,7 @@ static size_t plain_name(struct kl_span v, char out[NAME_MAX])
     return n;
 }
 
-/* Of The Things Stack, ChirpStack, AWS and their like, and what people write. */
+/* Names that The Things Stack, ChirpStack, AWS and their like use, and that people write. */
 static const char *const names[] = {
     "id",
     "deviceid",

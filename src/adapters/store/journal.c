@@ -55,7 +55,7 @@ static uint64_t get_number(const uint8_t *bytes)
     return value;
 }
 
-/* Of the pool's id and what stands before it: a record of another pool is none. */
+/* The checksum covers the pool's id too, so a record of another pool never fits. */
 static void checksum(const struct kl_pool_id *pool, const uint8_t *bytes, size_t size,
                      uint8_t out[8])
 {
@@ -263,7 +263,7 @@ static bool read_header(struct kl_journal *j)
     return true;
 }
 
-/* A torn record is passed over: the one that was being written when the power went. */
+/* Skips a torn record: the station was writing it when the power went. */
 static bool read_records(struct kl_journal *j)
 {
     static const size_t chunk = 1024 * (size_t)RECORD;
@@ -400,7 +400,7 @@ bool kl_journal_append(struct kl_journal *j, const struct kl_journal_record *rec
 {
     if (count == 0)
         return true;
-    /* What a power cut left behind the last good record is written over. */
+    /* We write over what a power cut left behind the last good record. */
     if (lseek(j->fd, j->end, SEEK_SET) != j->end || !write_records(j, records, count))
         return cant(j, "can't be written", error);
     j->unsynced = true;
