@@ -1,4 +1,4 @@
-/* ledger.c: what changes in the ledger, and the rules that hold whoever asks. */
+/* ledger.c: what changes in the ledger, and the rules that hold for every caller. */
 #include "ledger.h"
 
 #include <string.h>
@@ -143,7 +143,8 @@ static enum kl_store_status has_no_kin(struct kl_ledger *l, const struct kl_ledg
     return status;
 }
 
-/* Goes into the history before the key changes: the key keeps the number of its last change. */
+/* Adds a change to the history before the key changes: the key keeps the number of its last
+   change. */
 enum kl_store_status kl_ledger_note(struct kl_ledger *l, const char *what,
                                     const struct kl_ledger_change *c, char text[KL_TEXT_MAX])
 {
@@ -216,7 +217,8 @@ enum kl_store_status kl_ledger_provision(struct kl_ledger *l, const struct kl_le
         return belongs_to(&e, text);
     if (e.provisioned)
         return KL_STORE_OK;
-    /* Whatever else this board was promised: a key that it has shown must never go to another. */
+    /* Whatever else we promised this board: a key that it has shown must never go to another
+       board. */
     status = kl_ledger_note(l, e.active ? "provisioned" : "adopted", c, text);
     return status == KL_STORE_OK ? put(l, KL_SQL_PROVISION, c, text) : status;
 }

@@ -13,7 +13,7 @@
 
 enum {
     APPLICATION_ID = 0x6b6c6e65, /* "klne" */
-    BUSY_MS = 5000,              /* readers of `keyline keys` are gone long before */
+    BUSY_MS = 5000,              /* a reader like `keyline keys` is gone long before */
     QUICK_CHECK_MAX = 64 << 20,
 };
 
@@ -48,7 +48,7 @@ static const char schema[] =
     " change INTEGER NOT NULL DEFAULT 0"
     ") STRICT;"
     "CREATE INDEX keys_by_kin ON keys (kin);"
-    /* A board is promised one key at most, whatever any program believes. */
+    /* The ledger promises a board one key at most, whatever any program believes. */
     "CREATE UNIQUE INDEX one_promise_per_board ON keys (mac) WHERE state = 'reserved';"
     "CREATE INDEX keys_by_mac ON keys (mac);"
     "CREATE TABLE history ("
@@ -185,7 +185,7 @@ bool kl_ledger_path(const char *csv, char out[4096])
     static const char suffix[] = ".ledger";
     char real[PATH_MAX];
 
-    /* Without the CSV there may still be its ledger to look at. */
+    /* A person may look at a ledger whose CSV is gone. */
     if (!realpath(csv, real) && !kl_copy(real, sizeof real, csv))
         return false;
     if (strlen(real) + sizeof suffix > 4096)
@@ -196,7 +196,7 @@ bool kl_ledger_path(const char *csv, char out[4096])
 
 /* ---- making ---- */
 
-/* 0600, and root leaves it to whoever owns the folder's CSV. */
+/* Makes the file with mode 0600. Root gives it to the owner of the folder's CSV. */
 static bool make_file(const char *path, const char *like)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -205,7 +205,7 @@ static bool make_file(const char *path, const char *like)
     if (fd < 0)
         return false;
     if (geteuid() == 0 && stat(like, &st) == 0 && fchown(fd, st.st_uid, st.st_gid) != 0)
-        errno = 0; /* then it is root's */
+        errno = 0; /* then it stays root's */
     fchmod(fd, 0600);
     close(fd);
     return true;
@@ -223,8 +223,8 @@ static void csv_of(const char *ledger, char out[4096])
     out[strlen(out) - strlen(".ledger")] = '\0';
 }
 
-/* Fills a new database at `name` and gives it the ledger's name, whole. An empty ledger is thus
-   always a damaged one, never one that is just being made. */
+/* Fills a new database at `name` and gives it the ledger's name, whole. So an empty ledger is
+   always a damaged one, never one that a station is just making. */
 static bool make(struct kl_ledger *l, sqlite3 *copy_of, char error[KL_TEXT_MAX])
 {
     struct kl_ledger new = {.mode = KL_LEDGER_CREATE};
@@ -325,8 +325,8 @@ static bool is_sound(struct kl_ledger *l, off_t size, char error[KL_TEXT_MAX])
     return ok;
 }
 
-/* A ledger of the first format gets what the second one has. Its keys keep their form until the
-   CSV tells their secrets: see kl_ledger_new_form. */
+/* Upgrades a ledger of the first format to the second. Its keys keep their form until the CSV tells
+   their secrets: see kl_ledger_new_form. */
 static bool upgrade(struct kl_ledger *l, char error[KL_TEXT_MAX])
 {
     if (l->mode == KL_LEDGER_READ || l->version == KL_LEDGER_VERSION)
@@ -360,7 +360,7 @@ static bool settings(struct kl_ledger *l, char error[KL_TEXT_MAX])
                error);
 }
 
-/* What the first bytes of the file say, before anything of it is changed or locked. */
+/* Looks at the file's first bytes, before anything changes or locks it. */
 static bool looks_like_ours(struct kl_ledger *l, char error[KL_TEXT_MAX])
 {
     enum {
@@ -389,9 +389,9 @@ static bool looks_like_ours(struct kl_ledger *l, char error[KL_TEXT_MAX])
     return false;
 }
 
-/* Moves what the log holds into the database and syncs it. A log whose sync failed once, in this
-   process or an earlier one, is not trusted with anything new: the kernel may have forgotten what
-   it could not write, and still show it. */
+/* Moves what the log holds into the database and syncs it. We give nothing new to a log whose sync
+   failed once, in this process or an earlier one: the kernel may have dropped what it could not
+   write, and still show it. */
 static bool bring_to_rest(struct kl_ledger *l, char error[KL_TEXT_MAX])
 {
     int64_t busy = 0;
@@ -414,7 +414,7 @@ static int open_db(struct kl_ledger *l)
     if (l->mode != KL_LEDGER_READ)
         return sqlite3_open_v2(l->path, &l->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_EXRESCODE,
                                NULL);
-    /* With no write-ahead log nobody is writing: read it without leaving a trace. */
+    /* Without a write-ahead log nobody writes: we read the file without leaving a trace. */
     snprintf(wal, sizeof wal, "%s-wal", l->path);
     n += (size_t)snprintf(uri, sizeof uri, "file:");
     for (const char *p = l->path; *p != '\0'; p++)

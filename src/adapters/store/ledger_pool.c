@@ -267,7 +267,7 @@ bool kl_ledger_restore(struct kl_ledger *l, const struct kl_journal_record *r, c
     number = sqlite3_last_insert_rowid(l->db);
     if (!put_state(l, r, label, states[r->kind], number, &twice, error))
         return false;
-    /* Its board has another promise by now: the key is spent, whoever has it. */
+    /* The ledger has promised the board another key by now: this one is spent, whoever has it. */
     return !twice || put_state(l, r, label, "provisioned", number, &twice, error);
 }
 

@@ -102,7 +102,7 @@ bool kl_ledger_history(struct kl_ledger *l, const char *mac, const char *label,
     kl_copy(cut, sizeof cut, !label ? "" : label);
     bind_filter(s, 1, mac);
     bind_filter(s, 2, label);
-    bind_filter(s, 3, cut); /* attempts carry it as it is shown */
+    bind_filter(s, 3, cut); /* the history keeps attempts' labels as faces show them */
     while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
         struct kl_ledger_entry entry = {
             .id = sqlite3_column_int64(s, 0),

@@ -221,7 +221,7 @@ static bool tell_row(struct reading *r, bool (*each)(void *, const struct kl_nvs
     return each(ctx, &row);
 }
 
-/* False: stop, there is an error or nobody wants more. */
+/* False if the reader must stop: there is an error, or nobody wants more. */
 static bool take_chunk(struct reading *r, size_t size,
                        bool (*each)(void *, const struct kl_nvs_row *), void *ctx)
 {

@@ -1,5 +1,4 @@
-/* store_audit.c: CSV, marks, ledger and journal held against each other, for the owner of the keys.
- */
+/* store_audit.c: compares CSV, marks, ledger and journal, for the owner of the keys. */
 #include <stdlib.h>
 #include <string.h>
 

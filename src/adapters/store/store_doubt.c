@@ -1,4 +1,5 @@
-/* store_doubt.c: what is asked of a person before a key leaves, and what becomes of the answer. */
+/* store_doubt.c: what the store asks a person before a key leaves, and what it does with the
+   answer. */
 #include <string.h>
 
 #include "adapters/host/disk.h"

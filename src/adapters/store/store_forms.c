@@ -1,7 +1,7 @@
 /*
  * store_forms.c: keys of a ledger of the first format. There a key's fingerprint holds its label,
- * so that a corrected label made another key of it. The CSV's rows tell which of today's keys each
- * of them is: under their own label, or under the one that the ledger has.
+ * so a corrected label made another key of it. The CSV's rows tell which of today's keys each of
+ * them is: we try a row with its own label, and with the ledger's labels.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 
 enum {
     DIGEST = 32,
-    GUESSES_MAX = 20 * 1000 * 1000, /* labels tried on rows */
+    GUESSES_MAX = 20 * 1000 * 1000, /* so many labels we try on rows */
 };
 
 struct collecting {

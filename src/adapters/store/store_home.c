@@ -67,7 +67,7 @@ static void find_home(struct kl_worker *w, struct kl_pool_home *home)
     kl_copy(home->machine, sizeof home->machine, self.machine);
     kl_copy(home->path, sizeof home->path, w->csv.real);
     kl_ledger_file(kl_ledger_file_path(w->ledger), home->file);
-    /* Inodes of network file systems are no file's own. */
+    /* On a network file system an inode does not stand for one file. */
     if (w->witness.storage.kind == KL_STORAGE_SHARED)
         home->file[0] = '\0';
 }
@@ -79,7 +79,7 @@ static bool is_set(const struct kl_pool_id *id)
     return memcmp(id, &none, sizeof none) != 0;
 }
 
-/* What is not as it was left; false if nothing. */
+/* Tells what is not as a station left it; false if all is. */
 static bool has_moved(const struct kl_pool_home *was, const struct kl_pool_home *is,
                       char why[KL_TEXT_MAX])
 {
@@ -149,7 +149,7 @@ static bool is_somebodys(const struct kl_lease *lease)
     return memcmp(lease->token, none.token, sizeof none.token) != 0;
 }
 
-/* On another machine, or in another container: it shows life, or it does not. */
+/* Watches whether a station on another machine, or in another container, shows life. */
 static bool shows_life(struct kl_worker *w, const struct kl_lease *was)
 {
     char error[KL_TEXT_MAX];
@@ -173,7 +173,7 @@ static bool is_held(struct kl_worker *w, const struct kl_lease *lease)
     kl_process_self(&self);
     if (kl_process_lives(&lease->process))
         return lease->process.pid != self.pid;
-    /* On a disk of this host the lock is the kernel's: whoever holds it not is gone. */
+    /* On this host's disk the kernel keeps the lock: a station that does not hold it is gone. */
     return w->witness.storage.kind == KL_STORAGE_SHARED && shows_life(w, lease);
 }
 
@@ -311,7 +311,7 @@ void kl_store_rest(struct kl_worker *w)
 {
     char error[KL_TEXT_MAX];
 
-    /* A reader may be in the way; then it is tried again. */
+    /* If a reader is in the way, the next round tries again. */
     if (w->witness.uneasy && !w->sick && kl_ledger_rest(w->ledger, error))
         w->witness.uneasy = false;
 }

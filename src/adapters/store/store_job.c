@@ -3,7 +3,7 @@
  *
  *   still the only station? -> CSV as it is now -> keys read from it -> one commit -> marks
  *
- * Nothing is answered before all of it is done.
+ * The worker answers nothing before all of it is done.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +33,7 @@ static void settle(struct kl_request *r, enum kl_store_status status, const char
     kl_copy(r->text, sizeof r->text, text);
 }
 
-/* Nobody asks for an attempt to be written again, so it waits here. */
+/* Nobody asks a second time to write an attempt, so it waits here. */
 static bool keep_for_later(struct kl_worker *w, const struct kl_request *r)
 {
     struct kl_late *late, **end = &w->late;
@@ -62,8 +62,8 @@ static bool wants_key(const struct kl_request *r)
     return r->action.u.store.op == KL_OP_RESERVE || r->action.u.store.op == KL_OP_FETCH;
 }
 
-/* The secret is read before anything is written: a reservation of a key that can't be read helps
-   nobody. */
+/* Reads the secret before the round writes anything: a reservation helps nobody if we can't read
+   its key. */
 static void read_key(struct kl_worker *w, struct kl_request *r, struct kl_key *key, bool usable,
                      const char *trouble)
 {
@@ -76,7 +76,7 @@ static void read_key(struct kl_worker *w, struct kl_request *r, struct kl_key *k
         return;
     }
     if (row == UINT32_MAX) {
-        /* A new key is not owed to anybody: the pool picks another when it knows the new CSV. */
+        /* We owe a new key to nobody: the pool picks another when it knows the new CSV. */
         settle(r, r->action.u.store.op == KL_OP_RESERVE ? KL_STORE_FAILED : KL_STORE_REFUSED,
                "the key's row is no longer in the CSV");
         return;
@@ -130,7 +130,7 @@ static bool heal(struct kl_worker *w, char text[KL_TEXT_MAX])
     if (!kl_ledger_heal(w->ledger, text) || !kl_store_relearn(w, text))
         return false;
     w->sick = false;
-    w->healed = true; /* what was reported as failed may be there */
+    w->healed = true; /* the ledger may hold what we reported as failed */
     return true;
 }
 
@@ -165,7 +165,7 @@ static void drop_late(struct kl_worker *w)
     w->late_count = 0;
 }
 
-/* What the round has changed of this request's key goes into the journal, too. */
+/* Notes for the journal what the round has changed about this request's key. */
 static bool note_change(struct kl_worker *w, const struct kl_request *r, size_t *count,
                         char text[KL_TEXT_MAX])
 {
@@ -190,7 +190,7 @@ static bool apply_all(struct kl_worker *w, struct kl_job *job, size_t *changed,
             continue;
         r->status = apply(w, r);
         if (r->status == KL_STORE_REFUSED)
-            w->unseen = true; /* the pool believes something else than what is durable */
+            w->unseen = true; /* what the pool believes is not what is durable */
         if (r->status == KL_STORE_FAILED)
             kl_copy(text, KL_TEXT_MAX, r->text);
         if (r->status == KL_STORE_FAILED || !note_change(w, r, changed, text))
@@ -199,7 +199,8 @@ static bool apply_all(struct kl_worker *w, struct kl_job *job, size_t *changed,
     return true;
 }
 
-/* A proof alone may wait for the next sync: its key is its board's by both witnesses already. */
+/* A proof alone may wait for the next sync: both witnesses say already that the key is its
+   board's. */
 static bool gives_keys(const struct kl_job *job)
 {
     for (const struct kl_request *r = job->first; r; r = r->next)
@@ -208,8 +209,8 @@ static bool gives_keys(const struct kl_job *job)
     return false;
 }
 
-/* Only one of the two witnesses knows of them, so no key leaves. The pool will see them reserved.
- */
+/* Only the ledger knows of these reservations, and the journal does not. So no key leaves. The pool
+   will see the keys reserved. */
 static void hold_keys_back(struct kl_worker *w, struct kl_job *job, const char *text)
 {
     for (struct kl_request *r = job->first; r; r = r->next)
@@ -218,7 +219,7 @@ static void hold_keys_back(struct kl_worker *w, struct kl_job *job, const char *
     w->healed = true;
 }
 
-/* False and `text` if nothing came of it; the requests have their answers in any case. */
+/* False and `text` if it failed. The requests have their answers in any case. */
 static bool commit_requests(struct kl_worker *w, struct kl_job *job, char text[KL_TEXT_MAX])
 {
     struct kl_pool_guard after;
@@ -264,7 +265,7 @@ static void want_marks(struct kl_worker *w, struct kl_job *job)
     for (struct kl_request *r = job->first; r; r = r->next)
         if (r->action.u.store.op == KL_OP_PROVISION && r->status == KL_STORE_OK &&
             !kl_csv_file_want_mark(&w->csv, &r->action.u.store.fingerprint))
-            w->unseen = true; /* then it is found in the ledger again */
+            w->unseen = true; /* then the next look at the ledger finds it */
 }
 
 static void do_requests(struct kl_worker *w, struct kl_job *job, bool usable, const char *trouble)
@@ -303,8 +304,8 @@ static bool still_alone(struct kl_worker *w, char text[KL_TEXT_MAX])
     }
 }
 
-/* A ledger that was deleted is noticed and written again even while no board asks for anything, and
-   so is one that somebody else has taken over. */
+/* Notices, even while no board asks for anything, that somebody deleted the ledger, and writes it
+   again. Notices too if another station has taken it over. */
 static void look_after_ledger(struct kl_worker *w, struct kl_job *job)
 {
     if (w->late) {
@@ -318,7 +319,7 @@ static void look_after_ledger(struct kl_worker *w, struct kl_job *job)
     kl_store_show_life(w);
 }
 
-/* A disk that fails again and again is no news as long as nothing came of it. */
+/* A disk that fails again and again is no news as long as the contents stay. */
 static void look_for_news(struct kl_worker *w, struct kl_job *job)
 {
     char text[KL_TEXT_MAX];

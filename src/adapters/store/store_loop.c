@@ -66,8 +66,8 @@ static void tell_trouble(struct kl_csv_store *s, const char *text)
     s->events->trouble(s->ctx, s->trouble);
 }
 
-/* Answers come first: the pool takes in the news knowing what became of its own wishes. At the end
-   nobody takes in anything, and what was shown before may still be looked at. */
+/* Answers go out first: the pool takes in the news when it knows what became of its own wishes.
+   While the store closes, nobody takes in news, and people may still look at the old contents. */
 static void tell_news(struct kl_csv_store *s, struct kl_shown *news)
 {
     struct kl_shown *old = s->shown;
@@ -118,9 +118,9 @@ static void on_marking_done(uv_work_t *work, int status)
     KL_ASSERT(status == 0);
     s->marking.done = true;
     if (!s->worker)
-        return; /* taken in when its job is done */
+        return; /* the end of the running job takes the marks in */
     take_in_marks(s);
-    s->look = true; /* tells what went wrong, if anything did */
+    s->look = true; /* the next round tells what went wrong, if anything did */
     pump(s);
 }
 
@@ -163,7 +163,7 @@ static void on_worked(uv_work_t *work, int status)
     tell_trouble(s, job.trouble);
     answer_requests(s, job.first);
     tell_news(s, job.news);
-    s->worker = job.worker; /* not before: answers bring new requests */
+    s->worker = job.worker; /* not earlier: answers bring new requests */
     if (job.last) {
         uv_close((uv_handle_t *)&s->tick, closed_all);
         return;

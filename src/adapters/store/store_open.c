@@ -74,7 +74,7 @@ static bool answered(const struct kl_store_options *o, enum kl_doubt doubt)
     return (o->answers >> doubt & 1) != 0;
 }
 
-/* A station stops for what is in doubt; who only looks is told of the first thing. */
+/* A doubt stops a station. A person who only looks learns of the first doubt. */
 static enum kl_store_open_result weigh(struct kl_csv_store *s, const struct kl_store_options *o,
                                        enum kl_doubt what, enum kl_store_open_result result,
                                        char error[KL_TEXT_MAX])
@@ -105,7 +105,7 @@ static enum kl_store_open_result open_ledger(struct kl_worker *w, enum kl_store_
     return !w->ledger && error[0] != '\0' ? KL_STORE_BROKEN : KL_STORE_OPENED;
 }
 
-/* What somebody let pass is part of what became of the keys. */
+/* Records in the history what somebody let pass: it is part of what became of the keys. */
 static bool record(struct kl_worker *w, const char *what, const char *why, char error[KL_TEXT_MAX])
 {
     struct kl_ledger_change c = {.label = "",
@@ -155,8 +155,8 @@ static enum kl_store_open_result show(struct kl_csv_store *s, bool absent, char 
     return KL_STORE_OPENED;
 }
 
-/* What stands in the way of a station, in the order in which it is asked about. Nothing is written
-   before it is known that nobody else works here and that this ledger is at home. */
+/* What may stop a station, in the order in which the store asks about it. The store writes nothing
+   before it knows that nobody else works here and that this ledger is at home. */
 static enum kl_store_open_result settle_all(struct kl_csv_store *s,
                                             const struct kl_store_options *o,
                                             const struct kl_difference *found,
@@ -185,7 +185,8 @@ settle_names(struct kl_csv_store *s, const struct kl_store_options *o, char erro
                  kl_store_settle_names(w, s->shown, answered(o, KL_DOUBT_RENAMED), error), error);
 }
 
-/* Rows that were given out from another CSV of this host, and came here since the last start. */
+/* Rows that came here since the last start, and that a station gave out from another CSV of this
+   host. */
 static enum kl_store_open_result
 settle_others(struct kl_csv_store *s, const struct kl_store_options *o, char error[KL_TEXT_MAX])
 {
@@ -233,7 +234,7 @@ static enum kl_store_open_result open_to_work(struct kl_csv_store *s,
     return result;
 }
 
-/* For people: nothing is written, and what a station would stop for is only told. */
+/* Opens for people: writes nothing, and only tells what would stop a station. */
 static enum kl_store_open_result open_to_look(struct kl_csv_store *s,
                                               const struct kl_store_options *o, const char *path,
                                               char error[KL_TEXT_MAX])
@@ -259,8 +260,8 @@ static enum kl_store_open_result open_to_look(struct kl_csv_store *s,
     return settle_names(s, o, error);
 }
 
-/* To release a key by what an old copy or another bench's ledger says would free it while a board
-   has it. A station asks what is to be done about such a ledger; here nobody is asked. */
+/* An old copy, or another bench's ledger, may not know that a board has a key: a release would free
+   it. A station asks a person about such a ledger. This refuses it, because it asks nobody. */
 static enum kl_store_open_result open_to_mend(struct kl_csv_store *s,
                                               const struct kl_store_options *o, const char *path,
                                               char error[KL_TEXT_MAX])
@@ -287,7 +288,7 @@ open_parts(struct kl_csv_store *s, const struct kl_store_options *o, char error[
     enum kl_store_open_result result;
     char path[PATH_MAX];
 
-    /* The record may be looked at even if there is no list any more. */
+    /* A person may look at the record even if the CSV is gone. */
     if (!kl_csv_file_init(&w->csv, o->csv, o->header, &w->lock, error) &&
         o->mode != KL_STORE_RECORD)
         return KL_STORE_BAD_CSV;

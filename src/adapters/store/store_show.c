@@ -101,7 +101,7 @@ struct kl_shown *kl_store_show(struct kl_worker *w, char error[KL_TEXT_MAX])
     const struct kl_table *t = w->csv.table;
 
     error[0] = '\0';
-    w->csv.owed.count = 0; /* found again in the ledger */
+    w->csv.owed.count = 0; /* the look at the ledger finds them again */
     if (shown) {
         shown->table = kl_table_hold(w->csv.table);
         if (w->ledger && !kl_ledger_keys(w->ledger, collect, &c, error))

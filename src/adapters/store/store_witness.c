@@ -1,4 +1,4 @@
-/* store_witness.c: the ledger and its journal held against each other. */
+/* store_witness.c: compares the ledger and its journal. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,7 +48,8 @@ struct comparing {
     char *error;
 };
 
-/* The journal knows an earlier change of this key, with another board: was it ever in here? */
+/* The journal knows an earlier change of this key, with another board. Did this ledger ever have
+   that change? */
 static bool contradicts(struct comparing *c, const struct kl_journal_record *r)
 {
     bool tells = true;
@@ -65,11 +66,10 @@ static bool compare_key(void *ctx, const struct kl_ledger_key *key)
     struct kl_journal_record own = record_of(key);
 
     if (key->old_form)
-        return true; /* written down when it has its new form */
+        return true; /* the journal gets the key when it has its new form */
     if (r)
         c->seen[r - c->first] = true;
-    /* Nothing takes a proved key from its board: a later change that did was made on an old copy.
-     */
+    /* Nothing takes a proved key from its board. If a later change did, an old copy made it. */
     if (r && (r->change > key->change ||
               (r->kind == KL_JOURNAL_PROVISIONED && own.kind != KL_JOURNAL_PROVISIONED))) {
         c->failed = !add(&c->out->behind, &c->out->behind_count, r);
@@ -155,7 +155,7 @@ static void name_some(const struct kl_worker *w, const struct kl_journal_record 
         kl_format(out + strlen(out), KL_TEXT_MAX - strlen(out), " and %zu more", count - 1);
 }
 
-/* What was asked about, and answered with yes, goes into the history. */
+/* Keeps for the history what a person was asked and answered with yes. */
 static void take_answer(struct kl_worker *w, char error[KL_TEXT_MAX])
 {
     kl_copy(w->witness.healed, sizeof w->witness.healed, error);
@@ -188,7 +188,7 @@ static bool has_kin(const struct kins *k, const struct kl_fingerprint *kin)
 struct asking {
     const struct kl_worker *w;
     struct kl_difference *found;
-    struct kins free; /* of the rows that a board could get */
+    struct kins free; /* secrets of the rows that a board could get */
     char of[512];
     bool failed;
 };
@@ -214,7 +214,7 @@ static bool know_key(void *ctx, const struct kl_ledger_key *key)
     return true;
 }
 
-/* Without a ledger a marked row is asked about too: the journal knows which board has it. */
+/* Without a ledger we ask about marked rows too: the journal knows which board has the key. */
 static bool find_free(struct kl_worker *w, struct kins *out, char error[KL_TEXT_MAX])
 {
     const struct kl_table *t = w->csv.table;
@@ -246,7 +246,7 @@ static bool ask_journal(void *ctx, const struct kl_journal *j)
     const struct kl_journal_record *r = kl_journal_records(j, &count);
 
     if (a->w->ledger && kl_journal_is_of(j, &a->w->witness.home.id))
-        return true; /* held against the ledger for itself */
+        return true; /* kl_store_settle_witness compares our own journal */
     for (size_t i = 0; i < count && !a->failed; i++) {
         if (r[i].kind == KL_JOURNAL_RELEASED || !has_kin(&a->free, &r[i].kin))
             continue;
@@ -335,7 +335,8 @@ static void say_old(const struct kl_worker *w, const struct kl_difference *d,
     }
 }
 
-/* The journal that there is, or NULL: then it is made anew. One that is damaged counts as lost. */
+/* Opens the journal, or leaves NULL: then another function makes it anew. A damaged one counts as
+   lost. */
 static bool open_journal(struct kl_worker *w, char error[KL_TEXT_MAX])
 {
     struct kl_witness *v = &w->witness;
