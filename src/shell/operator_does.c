@@ -1,6 +1,6 @@
 /*
- * operator_does.c: what an operator asks for: done, or refused in words; and what was done is told
- * to the faces and kept in the history, with the operator's name.
+ * operator_does.c: does what an operator asks for, or refuses it in words. Tells the faces what it
+ * did, and keeps that in the history with the operator's name.
  */
 #include <stdlib.h>
 #include <string.h>

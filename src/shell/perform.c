@@ -1,5 +1,5 @@
 /*
- * perform.c: doing what the core asks of links and store, and queueing what they answer.
+ * perform.c: does what the core asks of links and store, and queues what they answer.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -122,7 +122,7 @@ static void do_close(struct kl_shell *sh, const struct kl_action *a)
     if (l && l->generation == a->generation) {
         close_open_port(l);
     } else {
-        /* It is closed already: the answer is due all the same. */
+        /* The port is closed already, and the core still waits for the answer. */
         push_event(sh, KL_EV_CLOSED, a->slot)->event.generation = a->generation;
     }
 }
@@ -156,7 +156,7 @@ static void on_stored(void *ctx, const struct kl_action *request, enum kl_store_
     kl_copy(ev->u.stored.text, sizeof ev->u.stored.text, text ? text : "");
     ev->u.stored.key = key;
     if (key)
-        feed_now(ctx); /* into custody: no copy is made on the way */
+        feed_now(ctx); /* now, so that the key goes into custody without another copy */
 }
 
 static void push_keys(struct kl_shell *sh)

@@ -1,6 +1,6 @@
 /*
- * shell.c: the loop's wake. Callbacks only queue events; once the loop is about to wait again, all
- * of them are fed with one time, what the core asks is done, and one timer is armed.
+ * shell.c: the loop's wake. Callbacks only queue events. When the loop is about to wait again, the
+ * shell feeds all of them with one time, does what the core asks, and arms one timer.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -95,8 +95,8 @@ static void feed_queued(struct kl_shell *sh)
         struct event_queue *q = &sh->queue[sh->filling];
         sh->filling = !sh->filling;
         for (size_t i = 0; i < q->count; i++) {
-            /* At the end nothing is fed any more: what is durable stays, what is not was never
-               done. */
+            /* At the end the shell feeds nothing any more: what is durable stays, and the rest
+               never happened. */
             if (sh->phase == PHASE_RUNNING)
                 feed_item(sh, q, &q->item[i]);
             else if (q->item[i].memory)
@@ -146,7 +146,7 @@ static void tell_changed(struct kl_shell *sh)
             sh->listeners[i].listener->changed(sh->listeners[i].ctx);
 }
 
-/* At once, and not by the queue: nothing may be opened in between. */
+/* Feeds at once, without the queue: nothing may open a port in between. */
 static void free_removed(struct kl_shell *sh)
 {
     struct kl_event gone = {.kind = KL_EV_SLOT_GONE};
@@ -166,7 +166,7 @@ void pump(struct kl_shell *sh)
     feed_queued(sh);
     if (sh->phase == PHASE_RUNNING && kl_station_deadline(sh->station) <= sh->now)
         feed(sh, &tick);
-    feed_queued(sh); /* what the actions answered at once */
+    feed_queued(sh); /* feed what the actions answered at once */
     free_removed(sh);
     if (sh->is_changed || !uv_is_active((const uv_handle_t *)&sh->timer))
         arm(sh);

@@ -81,7 +81,7 @@ static bool is_large(const struct kl_sink *s)
            open_one.st_dev == named_one.st_dev && open_one.st_ino == named_one.st_ino;
 }
 
-/* If anything goes wrong, it grows on. */
+/* If anything goes wrong, the file just grows on. */
 static void rotate(struct kl_sink *s)
 {
     char from[PATH_MAX + 16], to[PATH_MAX + 16];
