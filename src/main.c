@@ -1,4 +1,4 @@
-/* main.c: hands the command line to the face that was asked for (src/faces/cli/cli.c). */
+/* main.c: hands the command line to the face that it asks for (src/faces/cli/cli.c). */
 #include <signal.h>
 
 #include "keyline/cli.h"

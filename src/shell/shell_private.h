@@ -76,7 +76,8 @@ struct hotplug {
     kl_us listed_at, changed_at;
     bool look_again; /* a port was not ready yet */
     const struct kl_port_rules *rules;
-    char (*paths)[KL_PORT_MAX]; /* named device files, looked for even if they are not listed */
+    char (*paths)[KL_PORT_MAX]; /* named device files: hotplug looks for them even if no list has
+                                   them */
     unsigned path_count;
     struct seen_port *seen; /* the worker's until `working` is false */
     int count;              /* -1: nothing new */
@@ -103,7 +104,7 @@ struct kl_shell {
     unsigned signals; /* how many signals asked for the end */
     kl_us hurry_at;   /* when the second signal came */
     uv_timer_t end_timer;
-    bool pumping, is_changed; /* is_changed: something changed since the faces were told */
+    bool pumping, is_changed; /* is_changed: something has changed since we told the faces */
     kl_us now;
     int64_t wall;
     struct event_queue queue[2];

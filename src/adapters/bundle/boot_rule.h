@@ -24,7 +24,7 @@ enum kl_boot_why {
 struct kl_boot_choice {
     const struct kl_partition *row; /* NULL: the bootloader starts nothing */
     enum kl_boot_why why;
-    bool unsure; /* a record waits to be confirmed: a bootloader with roll-back drops it */
+    bool unsure; /* nobody has confirmed the record yet: a bootloader with roll-back drops it */
 };
 
 /* `otadata`: KL_OTA_SIZE bytes as they will stand in the flash; NULL if the table names none. */

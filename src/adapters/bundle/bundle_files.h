@@ -66,7 +66,7 @@ struct part {
 struct parts {
     unsigned count;
     struct part part[PARTS_MAX];
-    bool found_beside; /* the images were looked for, not named one by one */
+    bool found_beside; /* keyline looked for the images; nobody named them one by one */
     bool has_mcuboot;  /* MCUboot starts the program, by rules of its own */
     bool alone;        /* the ROM starts the program itself */
     bool have_table;
@@ -76,7 +76,7 @@ struct parts {
     struct kl_boot_choice starts;
     bool wants_first_slot; /* the list names boot_app0.bin, which is missing: it would choose the
                               first slot */
-    bool named;            /* images were named with --image */
+    bool named;            /* a person named images with --image */
     char folder[PATH_MAX]; /* of the firmware; "" = none */
     bool encrypts;         /* the build switches flash encryption on */
     enum kl_chip_id chip;
@@ -131,7 +131,8 @@ bool list_beside(const char *path, char list[PATH_MAX], struct kl_flasher_args *
 bool is_list(const char *path);
 /* Reads the list; false and a problem if it is none. */
 bool load_list(struct parts *p, const char *list, struct kl_flasher_args *args);
-/* Where a file of the list is, moved or flattened as exports do it; false if nowhere. */
+/* Finds a file of the list, even where an export moved it or flattened its folders; false if it is
+   nowhere. */
 bool file_of_list(const char *list, const char *name, char out[PATH_MAX]);
 bool list_is_whole(const char *list, const struct kl_flasher_args *args);
 bool list_names(const struct kl_flasher_args *args, const char *name);
@@ -140,7 +141,7 @@ void take_list(struct parts *p, const char *list, const struct kl_flasher_args *
 /* ---- finding, reading, placing, checking ---- */
 
 void find_parts(struct parts *p, const struct kl_bundle_options *options);
-/* What lies beside the firmware and is not flashed; once the table is known. */
+/* Tells what lies beside the firmware and stays unflashed. Call it once the table is known. */
 void tell_left_out(struct parts *p);
 
 /* True if the file holds all in one. Then image_at and table_at say where its bootloader and its
@@ -152,7 +153,8 @@ void read_parts(struct parts *p);
 
 const struct kl_partition *partition_at(const struct parts *p, uint32_t offset);
 bool is_nvs_row(const struct kl_partition *row);
-/* The bytes that these images put at a flash address, and how many from there on; NULL. */
+/* The bytes that these images put at a flash address, and how many follow; NULL if they put
+   none. */
 const uint8_t *bytes_at(const struct parts *p, uint32_t offset, size_t *size);
 void plan_parts(struct parts *p);
 

@@ -363,7 +363,7 @@ static void take_named_list(struct parts *p, const char *list)
     folder_of(list, p->folder);
 }
 
-/* A program whose build's list names it is flashed with all that the list names. */
+/* If the build's list names the program, keyline flashes all that the list names. */
 static bool take_list_of(struct parts *p, const char *firmware)
 {
     struct kl_flasher_args *args = malloc(sizeof *args);

@@ -5,7 +5,7 @@
 
 #include "bundle_files.h"
 
-/* In the order in which they are looked for. */
+/* keyline looks for them in this order. */
 static const char *const list_files[] = {"flasher_args.json", "flash_args", "flash_project_args",
                                          "download.config", NULL};
 

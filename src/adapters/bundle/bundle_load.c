@@ -81,7 +81,7 @@ static void take_facts(struct kl_bundle *b, const struct parts *p)
     }
 }
 
-/* What was flashed, in one figure: SHA-256 over each image's place, length and digest. */
+/* What keyline flashes, in one figure: SHA-256 over each image's place, length and digest. */
 static void digest(struct kl_bundle *b, const struct parts *p)
 {
     uint8_t all[PARTS_MAX][40];

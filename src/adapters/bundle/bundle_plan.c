@@ -167,8 +167,8 @@ static unsigned count_programs(const struct parts *p, const struct kl_partition 
     return count;
 }
 
-/* The program that is to run: the list says so, or there is only one, or the one that the chip
-   starts by itself. NULL if none is given. */
+/* The program that people want to run: the one that the list names, or the only one, or the one
+   that the chip starts by itself. NULL if the images hold none. */
 static const struct kl_partition *wanted_row(const struct parts *p)
 {
     const struct kl_partition *row = NULL, *listed = partition_at(p, p->wanted);

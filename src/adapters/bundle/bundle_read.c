@@ -144,8 +144,8 @@ static void read_table(struct parts *p, const struct part *part)
         p->have_table = true;
 }
 
-/* The board's table, if several files look like one: the file that is named as the table, else the
-   one at the usual place, else the lowest. The others are data if they lie in one of its
+/* The board's table, if several files look like one: the file that somebody named as the table,
+   else the one at the usual place, else the lowest. The others are data if they lie in one of its
    partitions. */
 static struct part *main_table(struct parts *p)
 {

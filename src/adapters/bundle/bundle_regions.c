@@ -1,9 +1,9 @@
 /*
  * bundle_regions.c: cuts and joins the files to stretches of flash.
  *
- * A merged file is cut where an NVS begins and ends, so that boards keep their key, and behind the
- * bootloader, which alone has an image for each flash size. Pieces that share a sector are joined,
- * because the flash is erased by the sector.
+ * It cuts a merged file where an NVS begins and ends, so that boards keep their key. It cuts it
+ * behind the bootloader too, which alone has an image for each flash size. It joins pieces that
+ * share a sector, because the flash is erased by the sector.
  */
 #include <stdlib.h>
 #include <string.h>

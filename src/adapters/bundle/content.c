@@ -71,8 +71,8 @@ static bool is_text(const uint8_t *data, size_t size)
     return true;
 }
 
-/* In 4096 random bytes nearly no value is missing and none is frequent; programs and data have
-   zeros. */
+/* Random bytes: of 4096 nearly no value is missing and none is frequent. Programs and data have
+   many zeros. */
 static bool is_secret(const uint8_t *data, size_t size)
 {
     unsigned seen[256] = {0}, missing = 0, most = 0;

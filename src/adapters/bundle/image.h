@@ -41,7 +41,8 @@ struct kl_image_info {
 const char *kl_image_read(const uint8_t *data, size_t size, struct kl_image_info *info,
                           char why[KL_TEXT_MAX]);
 
-/* It looks like a second-stage bootloader: no program's descriptor, nothing mapped from flash. */
+/* The image looks like a second-stage bootloader: no program's descriptor, nothing mapped from
+   flash. */
 bool kl_image_is_bootloader(const struct kl_image_info *info);
 
 struct kl_partition {

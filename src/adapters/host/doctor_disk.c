@@ -1,4 +1,4 @@
-/* doctor_disk.c: can the place of the CSV and its ledger keep what is written there? */
+/* doctor_disk.c: can the place of the CSV and its ledger keep what keyline writes there? */
 #include <errno.h>
 #include <limits.h>
 #include <string.h>

@@ -46,7 +46,7 @@ static void count_marks(const char *text, unsigned counts[MARKS])
             counts[i]++;
 }
 
-/* Each read gives one record of the kernel's buffer; -1 if it may not be read. */
+/* Each read gives one record of the kernel's buffer; -1 if this user may not read it. */
 static int read_log(const struct doctor *d, const char *path, unsigned counts[MARKS])
 {
     char whole[PATH_MAX], record[RECORD_MAX];

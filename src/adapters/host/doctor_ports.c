@@ -70,7 +70,7 @@ static bool status_has(const char *status, const char *field, unsigned long numb
     return false;
 }
 
-/* The first port that would be used and can't be opened by this user; NULL if all can. */
+/* The first port that keyline would use and that this user can't open; NULL if there is none. */
 static const char *first_denied(const struct doctor *d)
 {
     char path[PATH_MAX];

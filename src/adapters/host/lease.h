@@ -16,7 +16,7 @@ enum kl_lease {
     KL_LEASE_UNKNOWN, /* this file system, or this user, can't tell */
 };
 
-/* `fd` is open for reading, and this process has the file nowhere open for writing. */
+/* `fd` is open for reading, and this process must not have the file open for writing anywhere. */
 enum kl_lease kl_lease_take(int fd);
 /* Somebody waits to open the file for writing. */
 bool kl_lease_wanted(int fd);

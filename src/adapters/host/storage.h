@@ -1,4 +1,4 @@
-/* storage.h: does the place where a file lies keep what is written there? */
+/* storage.h: does the place where a file lies keep what we write there? */
 #ifndef KEYLINE_ADAPTERS_STORAGE_H
 #define KEYLINE_ADAPTERS_STORAGE_H
 

@@ -1,6 +1,6 @@
 /*
- * link_private.h: what the kinds of link share: the queue of requests, and the callbacks, which are
- * always made from the loop and never from inside a kl_link function.
+ * link_private.h: what the kinds of link share: the queue of requests, and the callbacks. The loop
+ * always makes the callbacks, never a kl_link function.
  */
 #ifndef KEYLINE_ADAPTERS_LINK_PRIVATE_H
 #define KEYLINE_ADAPTERS_LINK_PRIVATE_H
@@ -38,7 +38,7 @@ struct kl_link {
     uv_idle_t kick; /* does what is due in the loop's next turn, not in the caller's */
     struct kl_link_op *first, *last;
     bool open, lost, closing;
-    bool begun;          /* the first op was begun */
+    bool begun;          /* the first op has begun */
     const char *trouble; /* why the link is lost; the kick tells the owner */
 };
 
@@ -60,7 +60,8 @@ void kl_link_rx(struct kl_link *link, const uint8_t *data, size_t size);
 /* The first request is done: frees it and wipes its data. */
 void kl_link_op_done(struct kl_link *link, bool ok);
 void kl_link_lost(struct kl_link *link, const char *text);
-/* All of the kind's own handles are closed. Ends the link: `link` is gone afterwards. */
+/* The kind calls this when all of its own handles are closed. It ends the link: `link` is gone
+   afterwards. */
 void kl_link_closed(struct kl_link *link);
 /* True while the owner wants to hear of this link. */
 bool kl_link_live(const struct kl_link *link);

@@ -1,8 +1,9 @@
 /*
  * link_serial.c: a serial device on this machine (docs/serial.md).
  *
- * Data moves on the loop, without blocking. Whatever asks the adapter something (opening, lines,
- * rate, closing) can block for seconds when it is frozen, and runs on a worker, one job at a time.
+ * Data moves on the loop, without blocking. A call that asks the adapter something (opening, lines,
+ * rate, closing) can block for seconds when the adapter is frozen. So it runs on a worker, one job
+ * at a time.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -56,7 +56,7 @@ void kl_tcp_limit(struct kl_tcp *t, uint32_t bytes_per_second);
 /* Answers by `opened`, later. */
 void kl_tcp_open(struct kl_tcp *t, const char *host, const char *port);
 
-/* Fill data and size (up to what was asked for), then hand it over. */
+/* Fill data and size (up to the capacity that you asked for), then hand it over. */
 struct kl_tcp_write {
     uv_write_t request;
     struct kl_tcp *stream;
@@ -65,7 +65,7 @@ struct kl_tcp_write {
     uint8_t data[];
 };
 struct kl_tcp_write *kl_tcp_write_new(size_t capacity, bool secret); /* NULL if memory is out */
-/* False if the connection is broken; the write is freed either way. */
+/* False if the connection is broken. Frees the write either way. */
 bool kl_tcp_write(struct kl_tcp *t, struct kl_tcp_write *write);
 /* Answers by `closed`, later. */
 void kl_tcp_close(struct kl_tcp *t);

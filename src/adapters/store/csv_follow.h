@@ -19,14 +19,14 @@ struct kl_marking {
     struct kl_table *table;
     uv_mutex_t *guard; /* of what a replacement changes in the table */
     uint32_t *rows, count;
-    struct kl_file_id was; /* the file that is replaced */
+    struct kl_file_id was; /* the file that the new one replaces */
     int fd;
     enum kl_table_result result;
     kl_us took;
     char text[KL_TEXT_MAX];
 };
 
-/* Marks that are owed to the file, and how its replacements went. */
+/* Marks that we owe the file, and how its replacements went. */
 struct kl_owed_marks {
     struct kl_fingerprint *key; /* provisioned, not marked yet */
     uint32_t count, capacity;
@@ -48,16 +48,16 @@ struct kl_csv_file {
     struct kl_table *table;
     bool fresh; /* the table has been replaced since somebody cleared this */
 
-    struct kl_file_id bad_id; /* a changed CSV that can't be used, so it is not read again */
+    struct kl_file_id bad_id; /* a changed CSV that we can't use, so we do not read it again */
     char bad_text[KL_TEXT_MAX];
     int old_fd;                /* the file that the last marks replaced, and … */
     struct kl_file_id old_id;  /* … how it looked then */
-    struct kl_file_id rest_id; /* a changed CSV that has to rest before it is believed, and … */
+    struct kl_file_id rest_id; /* a changed CSV that has to rest before we believe it, and … */
     kl_us rest_since;          /* … since when it looks like that, by a clock that never jumps */
 
     struct kl_owed_marks owed;
     uv_mutex_t guard;
-    struct kl_marking *out; /* a large file's marks, being put in by somebody else */
+    struct kl_marking *out; /* a large file's marks, which somebody else is putting in */
 };
 
 /* Finds the file; NULL table. False and `error` if it is not there. */
@@ -67,10 +67,10 @@ void kl_csv_file_free(struct kl_csv_file *f);
 /* The first reading. */
 enum kl_table_result kl_csv_file_load(struct kl_csv_file *f, char error[KL_TEXT_MAX]);
 
-/* Reads it again if it changed. False and `text`: it can't be used now; the table is the old one.
- */
+/* Reads it again if it changed. False and `text`: we can't use it now, and the table is the old
+   one. */
 bool kl_csv_file_refresh(struct kl_csv_file *f, char text[KL_TEXT_MAX]);
-/* Somebody who keeps the CSV open went on writing to it after marks replaced it. */
+/* A program that keeps the CSV open went on writing to the old file after marks replaced it. */
 bool kl_csv_file_lost_rows(const struct kl_csv_file *f, char text[KL_TEXT_MAX]);
 enum kl_table_result kl_csv_file_fetch(struct kl_csv_file *f, uint32_t row, struct kl_key *key,
                                        char text[KL_TEXT_MAX]);
@@ -83,8 +83,8 @@ bool kl_csv_file_want_mark(struct kl_csv_file *f, const struct kl_fingerprint *f
 /* Marks at once if that is quick, or if it `must`. owed.trouble says what failed. `busy`: the bench
    asked for something just now. */
 void kl_csv_file_mark_here(struct kl_csv_file *f, bool busy, bool must);
-/* Marks of a large file that are due, to be put in with kl_marking_run by any thread and given back
-   with kl_csv_file_marked; NULL = none are. */
+/* Marks of a large file that are due; NULL = none are. Any thread may put them in with
+   kl_marking_run. Give them back with kl_csv_file_marked. */
 struct kl_marking *kl_csv_file_mark_due(struct kl_csv_file *f);
 void kl_marking_run(struct kl_marking *m);
 /* Takes in the result of `m`, and frees it. */

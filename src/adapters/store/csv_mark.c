@@ -22,7 +22,7 @@ static const char mark[] = "," KL_CSV_MARK;
 
 struct kl_csv_marking { /* secret: bytes of the file pass through */
     char chunk[CHUNK];
-    size_t held; /* bytes in chunk that are not written yet */
+    size_t held; /* bytes in chunk that we have not written yet */
     struct kl_key key;
     const struct kl_table *table;
     const uint32_t *rows;

@@ -25,9 +25,9 @@ struct kl_csv_marking *kl_csv_mark_write(const struct kl_table *t, const uint32_
 void kl_csv_mark_place(struct kl_csv_marking *m, struct kl_table *t, char error[KL_TEXT_MAX]);
 /* Syncs the folder, cleans up, frees `m`, and says how it went. */
 enum kl_table_result kl_csv_mark_end(struct kl_csv_marking *m, int *fd, char error[KL_TEXT_MAX]);
-/* Removes what a crash in the middle of that may have left behind: the new file, or the old one
-   after they have changed places. False and `error` if it has rows that the table lacks: then it
-   may be somebody's work, and stays. */
+/* Removes what a crash in the middle of that may have left behind: the new file, or after the
+   exchange the old one. False and `error` if that file has rows that the table lacks: it may be
+   somebody's work, so it stays. */
 bool kl_csv_mark_clean(const struct kl_table *t, char error[KL_TEXT_MAX]);
 
 #endif

@@ -24,7 +24,7 @@ struct kl_label_block {
     char text[LABEL_BLOCK];
 };
 
-/* What only lives while a file is read. */
+/* What lives only while we read a file. */
 struct reading {
     struct kl_csv csv;
     struct kl_key key;

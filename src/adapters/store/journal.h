@@ -3,8 +3,8 @@
  * to the pool by its id. Stations only ever append records; the last one of a key counts. No
  * secrets. The format is in docs/ledger.md.
  *
- * Blocking; one thread at a time. The ledger is written first: a journal that knows more than its
- * ledger stands beside an old copy.
+ * Blocking; one thread at a time. Stations write the ledger first. So a journal that knows more
+ * than its ledger stands beside an old copy.
  */
 #ifndef KEYLINE_ADAPTERS_JOURNAL_H
 #define KEYLINE_ADAPTERS_JOURNAL_H
@@ -63,10 +63,11 @@ const struct kl_journal_record *kl_journal_find(const struct kl_journal *j,
                                                 const struct kl_fingerprint *fp);
 int64_t kl_journal_last_change(const struct kl_journal *j);
 bool kl_journal_is_of(const struct kl_journal *j, const struct kl_pool_id *pool);
-/* Where its pool was when it was made. */
+/* Where its pool was when a station made the journal. */
 const char *kl_journal_of(const struct kl_journal *j);
 
-/* Every journal of this folder. `each` returns false to stop; the journal is closed afterwards. */
+/* Every journal of this folder. `each` returns false to stop. This closes each journal
+   afterwards. */
 void kl_journal_each(const char *folder, bool (*each)(void *ctx, const struct kl_journal *j),
                      void *ctx);
 

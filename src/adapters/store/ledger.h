@@ -15,7 +15,7 @@ struct kl_ledger;
 enum kl_ledger_mode {
     KL_LEDGER_READ,   /* writes nothing; NULL without an error text if there is no ledger yet */
     KL_LEDGER_CHANGE, /* must be there */
-    KL_LEDGER_CREATE, /* a new one is made if there is none: the caller holds the CSV's lock */
+    KL_LEDGER_CREATE, /* makes a new one if there is none: the caller holds the CSV's lock */
 };
 
 /* Where the ledger of this CSV is: beside the real file, behind any symbolic link. False if the
@@ -55,7 +55,7 @@ struct kl_ledger_change {
     const char *how;     /* PROVISION: "readback", "ack" */
     const char *reason;  /* RELEASE; RENAME: what a person said */
     const char *station; /* name of the bench */
-    const char *bundle;  /* digest of what was flashed, "" = none */
+    const char *bundle;  /* digest of what keyline flashed, "" = none */
     int64_t wall;        /* microseconds since 1970 */
 };
 

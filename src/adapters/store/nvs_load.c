@@ -99,7 +99,7 @@ struct header {
     unsigned count;
 };
 
-/* One cell from `*at` on, with or without quotes; they are taken off in place. */
+/* One cell from `*at` on, with or without quotes. Takes the quotes off in place. */
 static struct kl_span take_cell(uint8_t *text, size_t size, size_t *at)
 {
     const size_t from = *at;

@@ -6,7 +6,7 @@
 #include "store_state.h"
 
 enum {
-    TICK_MS = 500,    /* how soon changes by others are noticed */
+    TICK_MS = 500,    /* how soon we notice changes by others */
     SOON_MS = 100,    /* while marks wait */
     FROZEN_MS = 5000, /* a job that takes longer waits for its disk */
 };

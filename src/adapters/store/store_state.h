@@ -39,7 +39,7 @@ struct kl_request {
     struct kl_key *key; /* one of the round's keys; NULL = none */
 };
 
-/* What kl_store_content gives out: a table, and the ledger as it was when it was read. */
+/* What kl_store_content gives out: a table, and the ledger as it was when we read it. */
 struct kl_shown {
     struct kl_store_content content;
     struct kl_table *table;
@@ -77,11 +77,11 @@ struct kl_worker {
     struct kl_lock lock;    /* WORK, MEND */
     struct kl_ledger *ledger;
     struct kl_batch_keys *secret;               /* WORK; blank between rounds */
-    struct kl_journal_record changed[KL_BATCH]; /* by the round */
+    struct kl_journal_record changed[KL_BATCH]; /* what the round has changed */
     bool look_only;                             /* LOOK, RECORD */
     bool sick;                                  /* nobody knows what the last commit left on disk */
     bool unseen; /* the loop does not show what is durable: the job has to bring news */
-    bool healed; /* the ledger may have news */
+    bool healed; /* the ledger may hold news */
     struct kl_old_forms forms;
     struct kl_witness witness; /* WORK */
     char journal[PATH_MAX];    /* --journal; "" = the usual place */
@@ -94,7 +94,7 @@ struct kl_worker {
 struct kl_job {
     uv_work_t work;
     struct kl_worker *worker;
-    const struct kl_store_content *shown; /* what the loop shows now, to be compared with */
+    const struct kl_store_content *shown; /* what the loop shows now, to compare with */
     struct kl_request *first;
     bool last;             /* the store closes: marks are due now */
     struct kl_shown *news; /* NULL = nothing new */
@@ -196,7 +196,7 @@ void kl_store_rest(struct kl_worker *w);
 
 /* store_witness.c */
 /* Journals of other pools may know keys of this CSV, in whatever spelling, that the ledger does not
-   know, or all of them before a ledger is made. `found` gets them. */
+   know. Before there is a ledger, those are all that they know. `found` gets these keys. */
 enum kl_store_open_result kl_store_ask_journals(struct kl_worker *w, bool answered,
                                                 struct kl_difference *found,
                                                 char error[KL_TEXT_MAX]);
