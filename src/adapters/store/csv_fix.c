@@ -309,7 +309,7 @@ static void put_value(struct fixing *x, struct kl_span v)
     bool quotes = v.size == 0 || v.data[0] == ' ' || v.data[v.size - 1] == ' ';
 
     for (size_t i = 0; i < v.size; i++)
-        quotes |= strchr(",\"\r\n", v.data[i]) != NULL && v.data[i] != '\0';
+        quotes |= strchr(",\"\r\n", v.data[i]) && v.data[i] != '\0';
     if (!quotes || v.size == 0) {
         put(x, v.data, v.size);
         return;
