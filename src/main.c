@@ -1,4 +1,4 @@
-/* main.c: hands the command line to the face that was asked for (src/faces/cli/cli.c). */
+/* main.c: hands the command line to the face that it asks for (src/faces/cli/cli.c). */
 #include <signal.h>
 
 #include "keyline/cli.h"
@@ -6,9 +6,9 @@
 
 int main(int argc, char **argv)
 {
-    /* A peer that left is an error of that write, not the end of the program. */
+    /* If a peer leaves, the write to it fails, and the program goes on. */
     signal(SIGPIPE, SIG_IGN);
-    /* A file that may not grow is a full disk: the store waits for it. */
+    /* A file at its size limit counts as a full disk: the store waits for room. */
     signal(SIGXFSZ, SIG_IGN);
     kl_secret_process();
     return kl_cli_main(argc, argv);

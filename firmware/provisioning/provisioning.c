@@ -30,8 +30,7 @@ static void print_number(const struct kl_prov *p, unsigned n)
     print(p, digits + at, sizeof digits - at);
 }
 
-/* ---- the printout of a provisioned board
- * -------------------------------------------------------*/
+/* ---- the printout of a provisioned board ---- */
 
 static void print_name(const struct kl_prov *p, unsigned field)
 {
@@ -78,8 +77,8 @@ static void forget_line(struct kl_prov *p)
     p->in_line = false;
 }
 
-/* A field that can't be read gets its line all the same, without a value, which no key has: whoever
-   compares sees at once which one it is. */
+/* A field that the store can't read still gets its line, without a value. No key has an empty
+   value, so a reader sees at once which field is lost. */
 static void print_fields(struct kl_prov *p, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
@@ -95,8 +94,7 @@ static void print_fields(struct kl_prov *p, unsigned count)
     forget_line(p);
 }
 
-/* ---- what the product calls
- * --------------------------------------------------------------------*/
+/* ---- what the product calls ---- */
 
 static void announce(struct kl_prov *p, uint32_t now_ms)
 {
@@ -141,8 +139,7 @@ bool kl_prov_forget(struct kl_prov *p)
     return !s->erase || s->erase(s->ctx);
 }
 
-/* ---- a line
- * ------------------------------------------------------------------------------------*/
+/* ---- a line ---- */
 
 static void refuse(struct kl_prov *p, const char *what)
 {
@@ -226,8 +223,8 @@ static bool check(struct kl_prov *p, const char *const *fields, unsigned count)
     return true;
 }
 
-/* An earlier call may have failed and stored its count all the same: nothing is written under a
-   count that says that the fields are whole. */
+/* An earlier call may have failed and still stored its count. So this never writes fields under a
+   count that says that they are whole. */
 static bool store(struct kl_prov *p, const char *const *fields, unsigned count)
 {
     const struct kl_prov_store *s = &p->config.store;
@@ -264,7 +261,8 @@ static void take_line(struct kl_prov *p)
     }
 }
 
-/* What comes of it later must not pass for a line of its own: part of a key would be stored. */
+/* The rest of this line must not pass for a line of its own: the board would store part of a
+   key. */
 static void give_up(struct kl_prov *p, const char *why)
 {
     refuse(p, why);
@@ -278,7 +276,7 @@ static void give_up_if_late(struct kl_prov *p, uint32_t now_ms)
         give_up(p, "line incomplete");
 }
 
-/* Blanks, and what an adapter or a floating wire sends while it wakes up. */
+/* Blanks, and bytes that an adapter or a floating wire sends while it wakes up. */
 static bool is_no_beginning(uint8_t byte)
 {
     return byte <= ' ' || byte == 0x7f || byte == 0xff;

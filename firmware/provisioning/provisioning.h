@@ -32,9 +32,9 @@ enum {
 };
 
 /*
- * Where the fields live. Each call is durable when it returns true. set_count is what makes a board
- * provisioned: it is called last, and first when a key goes, so a power cut at any moment leaves
- * nothing or all.
+ * Where the fields live. Each call is durable when it returns true. set_count makes a board
+ * provisioned. kl_prov calls it last, and first when a key goes, so a power cut at any moment
+ * leaves nothing or all.
  */
 struct kl_prov_store {
     void *ctx;
@@ -42,7 +42,7 @@ struct kl_prov_store {
     unsigned (*count)(void *ctx);
     bool (*set_count)(void *ctx, unsigned count);
     bool (*write)(void *ctx, unsigned field, const char *text, size_t size);
-    /* Puts the field and a NUL into `out`; false if it is not there or longer than size - 1. */
+    /* Puts the field and a NUL into `out`; false if it is missing or longer than size - 1. */
     bool (*read)(void *ctx, unsigned field, char *out, size_t size);
     /* Removes every field, for kl_prov_forget. NULL = they stay, unused, until overwritten. */
     bool (*erase)(void *ctx);
@@ -74,7 +74,7 @@ struct kl_prov {
     uint32_t announced_ms, line_ms;
     uint16_t size; /* bytes of the line so far */
     bool in_line;
-    bool dropping; /* the rest of a line that was given up, up to its end */
+    bool dropping; /* drops what is left of a line that it gave up */
     char line[KL_PROV_LINE_MAX + 1];
 };
 

@@ -1,6 +1,6 @@
 /*
  * bench.c: which slot is where. A slot is a place: a USB socket by its topology path, a named
- * device file, or a network port; what hotplug saw is told to the core in these terms.
+ * device file, or a network port; the bench tells the core in these terms what hotplug saw.
  */
 #include <string.h>
 
@@ -68,7 +68,7 @@ static void unplug(struct kl_shell *sh, struct place *p)
     push_event(sh, KL_EV_UNPLUGGED, (unsigned)(p - sh->place));
 }
 
-/* A network port counts as plugged always; the core tries again to open it. */
+/* A network port always counts as plugged; the core tries again and again to open it. */
 static struct place *add_network(struct kl_shell *sh, const char *target, const char *name)
 {
     struct kl_port_info info = {.link = KL_LINK_RFC2217};
@@ -106,8 +106,7 @@ void add_known_places(struct kl_shell *sh)
     }
 }
 
-/* ---- hotplug ----------------------------------------------------------------------------------
- */
+/* ---- hotplug ---- */
 
 static bool is_at(const struct place *p, const struct seen_port *seen)
 {
@@ -133,8 +132,8 @@ static void look_at_place(struct kl_shell *sh, struct place *p, const struct see
     for (unsigned i = 0; i < count && !now; i++)
         if (is_at(p, &seen[i]))
             now = &seen[i];
-    /* The same socket with another node is another plugging, however quick it was; so is a port
-       that may be opened at last. Rights that are taken away don't matter to one that is open. */
+    /* The same socket with another node is another plugging, however quick it was. So is a port
+       that we may open at last. An open port does not mind losing its rights. */
     if (p->plugged && (!now || now->node != p->node || strcmp(now->info.path, p->path) != 0 ||
                        (p->denied && !now->denied)))
         unplug(sh, p);
@@ -173,8 +172,7 @@ void bench_saw(struct kl_shell *sh, const struct seen_port *seen, unsigned count
             look_at_place(sh, &sh->place[i], seen, count);
 }
 
-/* ---- network ports by command -----------------------------------------------------------------
- */
+/* ---- network ports by command ---- */
 
 bool add_port(struct kl_shell *sh, const char *target, char error[KL_TEXT_MAX])
 {
@@ -213,7 +211,7 @@ bool remove_port(struct kl_shell *sh, unsigned slot, char error[KL_TEXT_MAX])
     return true;
 }
 
-/* A port that was removed while it was being opened is still to be closed, by the core. */
+/* An operator removed this port while it was opening: tell the core, which closes it. */
 void place_opened(struct kl_shell *sh, unsigned slot)
 {
     if (sh->place[slot].removing)

@@ -13,7 +13,7 @@ void kl_buffer_add(struct kl_buffer *b, const void *data, size_t size)
     if (b->size + size > b->capacity) {
         b->capacity = 2 * (b->size + size);
         b->data = realloc(b->data, b->capacity);
-        KL_ASSERT(b->data != NULL);
+        KL_ASSERT(b->data);
     }
     memcpy(b->data + b->size, data, size);
     b->size += size;

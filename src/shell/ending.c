@@ -15,7 +15,7 @@ enum {
     LINKS_WAIT_S = 3, /* a frozen adapter blocks closing for 20 s */
     WORDS_WAIT_S = 12,
 };
-/* After the second signal: so long for an orderly end, and so long for the last words. */
+/* After the second signal: the time for an orderly end, and then for the last words. */
 static const kl_us HURRY = KL_MS(500), HURRY_WORDS = KL_MS(300);
 
 void kl_process_harden(void)
@@ -24,7 +24,8 @@ void kl_process_harden(void)
     umask(077);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
-    /* Each open port may block a worker of libuv. It reads this when the first job is queued. */
+    /* Each open port may block a worker of libuv. libuv reads this variable when it gets its first
+       job. */
     setenv("UV_THREADPOOL_SIZE", "128", 1);
 }
 
@@ -41,7 +42,7 @@ static void on_signal(uv_signal_t *signal, int number)
     if (++sh->signals > 2)
         _exit(sh->exit_status);
     if (sh->phase == PHASE_RUNNING)
-        kl_shell_command(sh, &stop, error); /* the second time, the core rests at once */
+        kl_shell_command(sh, &stop, error); /* at the second stop the core rests at once */
     if (sh->signals == 2) {
         sh->hurry_at = (kl_us)(uv_hrtime() / 1000);
         uv_timer_start(&sh->end_timer, on_end_timer, 1, 5);
@@ -78,8 +79,8 @@ static void say_last_words(struct kl_shell *sh)
             sh->listeners[i].listener->ending(sh->listeners[i].ctx, sh->exit_status);
 }
 
-/* A disk or a port may not answer any more. What is durable stays durable, and what is not was
-   never done: ending anywhere is safe. */
+/* A disk or a port may not answer any more. Ending anywhere is safe: what is durable stays durable,
+   and the rest never happened. */
 static void end_in_a_hurry(struct kl_shell *sh, kl_us passed)
 {
     if (passed > HURRY && sh->phase != PHASE_LAST_WORDS && sh->phase != PHASE_OVER) {

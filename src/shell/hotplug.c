@@ -1,7 +1,7 @@
 /*
  * hotplug.c: every 250 ms, on a worker: did anything about the serial ports change, and if so, what
- * is there now? Listing them costs 20 ms and more, so it is done only when the tty devices of sysfs
- * or their nodes in /dev look different than before, and now and then to be sure.
+ * is there now? Listing them costs 20 ms and more. So hotplug lists them only when the tty devices
+ * of sysfs or their nodes in /dev look different than before, and now and then to be sure.
  */
 #include <dirent.h>
 #include <limits.h>
@@ -19,8 +19,7 @@ enum {
     DENIED_S = 2,
 };
 
-/* ---- on the worker ----------------------------------------------------------------------------
- */
+/* ---- on the worker ---- */
 
 /* Tells one appearance of a device node from the next; 0 if there is none. */
 static uint64_t node_of(const char *path)
@@ -75,7 +74,8 @@ static bool is_denied(const char *path)
     return access(path, R_OK | W_OK) != 0;
 }
 
-/* udev gives a new node its group a moment after it appeared: until then it is not there yet. */
+/* udev gives a new node its group a moment after the node has appeared. Until then we wait with the
+   port. */
 static bool is_ready(struct hotplug *h, bool denied, kl_us now)
 {
     if (!denied || now - h->changed_at > KL_SEC(DENIED_S))
@@ -100,7 +100,7 @@ static int see_listed(struct hotplug *h, kl_us now)
     return listed < 0 ? -1 : count;
 }
 
-/* A device file that the operator named is used whatever it is, also through a symbolic link. */
+/* We use a device file that the operator named, whatever it is, also through a symbolic link. */
 static bool see_named(struct hotplug *h, int named, int listed, kl_us now, struct seen_port *out)
 {
     char real[PATH_MAX];
@@ -146,8 +146,7 @@ static void on_work(uv_work_t *work)
     h->listed_at = now;
 }
 
-/* ---- on the loop ------------------------------------------------------------------------------
- */
+/* ---- on the loop ---- */
 
 static void on_worked(uv_work_t *work, int status)
 {

@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 enum {
-    STATUS_MS = 1000, /* at most once in so long */
+    STATUS_MS = 1000, /* at most one status in so long */
 };
 
 struct kl_notify {
@@ -56,7 +56,7 @@ static void tell_status(struct kl_notify *n)
     struct kl_snapshot *s = malloc(sizeof *s);
     char status[KL_TEXT_MAX], text[KL_TEXT_MAX + 16];
 
-    KL_ASSERT(s != NULL);
+    KL_ASSERT(s);
     kl_shell_look(n->sh, s);
     kl_notify_status(s, status);
     if (strcmp(status, n->said) != 0) {
@@ -124,7 +124,8 @@ static bool set_address(struct kl_notify *n, const char *name)
     return true;
 }
 
-/* Half of the time after which this process would be taken for dead; 0 = nobody watches. */
+/* Half of the time after which the service manager takes this process for dead; 0 = it does not
+   watch. */
 static uint64_t watchdog_ms(void)
 {
     const char *us = getenv("WATCHDOG_USEC"), *pid = getenv("WATCHDOG_PID");

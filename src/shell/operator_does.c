@@ -1,6 +1,6 @@
 /*
- * operator_does.c: what an operator asks for: done, or refused in words; and what was done is told
- * to the faces and kept in the history, with the operator's name.
+ * operator_does.c: does what an operator asks for, or refuses it in words. Tells the faces what it
+ * did, and keeps that in the history with the operator's name.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -21,8 +21,7 @@ static bool is_possible(struct kl_shell *sh, const struct kl_command *c, char er
     return !why;
 }
 
-/* ---- the record -------------------------------------------------------------------------------
- */
+/* ---- the record ---- */
 
 static void tell_faces(struct kl_shell *sh, const struct kl_command *c,
                        const struct kl_slot_view *slot, const char *text)
@@ -63,7 +62,7 @@ static void record(struct kl_shell *sh, const struct kl_command *c)
     const struct kl_slot_view *slot = NULL;
     char text[2 * KL_TEXT_MAX];
 
-    KL_ASSERT(snap != NULL);
+    KL_ASSERT(snap);
     kl_station_look(sh->station, snap);
     if (kl_command_info(c->kind).has_slot && c->slot < snap->slot_count)
         slot = &snap->slot[c->slot];

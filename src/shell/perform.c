@@ -1,13 +1,12 @@
 /*
- * perform.c: doing what the core asks of links and store, and queueing what they answer.
+ * perform.c: does what the core asks of links and store, and queues what they answer.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "shell_private.h"
 
-/* ---- links ------------------------------------------------------------------------------------
- */
+/* ---- links ---- */
 
 static struct item *push_port_event(struct open_port *l, enum kl_event_kind kind)
 {
@@ -101,7 +100,7 @@ static void do_open(struct kl_shell *sh, const struct kl_action *a)
 {
     struct open_port *l = calloc(1, sizeof *l);
 
-    KL_ASSERT(l != NULL);
+    KL_ASSERT(l);
     *l = (struct open_port){
         .sh = sh,
         .slot = a->slot,
@@ -123,7 +122,7 @@ static void do_close(struct kl_shell *sh, const struct kl_action *a)
     if (l && l->generation == a->generation) {
         close_open_port(l);
     } else {
-        /* It is closed already: the answer is due all the same. */
+        /* The port is closed already, and the core still waits for the answer. */
         push_event(sh, KL_EV_CLOSED, a->slot)->event.generation = a->generation;
     }
 }
@@ -136,8 +135,7 @@ static void do_io(struct kl_shell *sh, const struct kl_action *a)
         kl_link_io(l->link, a->request, &a->u.io);
 }
 
-/* ---- store ------------------------------------------------------------------------------------
- */
+/* ---- store ---- */
 
 static void on_stored(void *ctx, const struct kl_action *request, enum kl_store_status status,
                       const struct kl_key *key, const char *text)
@@ -158,7 +156,7 @@ static void on_stored(void *ctx, const struct kl_action *request, enum kl_store_
     kl_copy(ev->u.stored.text, sizeof ev->u.stored.text, text ? text : "");
     ev->u.stored.key = key;
     if (key)
-        feed_now(ctx); /* into custody: no copy is made on the way */
+        feed_now(ctx); /* now, so that the key goes into custody without another copy */
 }
 
 static void push_keys(struct kl_shell *sh)
@@ -169,7 +167,7 @@ static void push_keys(struct kl_shell *sh)
     struct item *item = push_event(sh, KL_EV_KEYS, 0);
 
     item->memory = kl_pool_memory_alloc(&size);
-    KL_ASSERT(item->memory != NULL);
+    KL_ASSERT(item->memory);
     item->event.u.keys.memory = item->memory;
     item->event.u.keys.rows = c->rows;
     item->event.u.keys.row_count = c->row_count;
@@ -207,8 +205,7 @@ void start_store(struct kl_shell *sh)
     push_keys(sh);
 }
 
-/* ---- all --------------------------------------------------------------------------------------
- */
+/* ---- all ---- */
 
 void perform(struct kl_shell *sh, const struct kl_action *a)
 {

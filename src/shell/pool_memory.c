@@ -1,4 +1,4 @@
-/* pool_memory.c: the pool's memory, for as many keys as are known when it is made. */
+/* pool_memory.c: allocates the pool's memory, for as many keys as the store knows at that time. */
 #include <stdlib.h>
 
 #include "keyline/shell.h"

@@ -1,6 +1,6 @@
 /*
- * shell.c: the loop's wake. Callbacks only queue events; once the loop is about to wait again, all
- * of them are fed with one time, what the core asks is done, and one timer is armed.
+ * shell.c: the loop's wake. Callbacks only queue events. When the loop is about to wait again, the
+ * shell feeds all of them with one time, does what the core asks, and arms one timer.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -9,8 +9,7 @@
 #include "keyline/secret.h"
 #include "shell_private.h"
 
-/* ---- events -----------------------------------------------------------------------------------
- */
+/* ---- events ---- */
 
 struct item *push_event(struct kl_shell *sh, enum kl_event_kind kind, unsigned slot)
 {
@@ -20,7 +19,7 @@ struct item *push_event(struct kl_shell *sh, enum kl_event_kind kind, unsigned s
     if (q->count == q->capacity) {
         q->capacity = q->capacity ? 2 * q->capacity : 64;
         q->item = realloc(q->item, q->capacity * sizeof *q->item);
-        KL_ASSERT(q->item != NULL);
+        KL_ASSERT(q->item);
     }
     item = &q->item[q->count++];
     memset(item, 0, sizeof *item);
@@ -36,7 +35,7 @@ void push_bytes(struct kl_shell *sh, struct item *item, const uint8_t *data, siz
     if (q->bytes_count + size > q->bytes_capacity) {
         size_t capacity = 2 * (q->bytes_count + size);
         q->bytes = kl_secret_grow(q->bytes, q->bytes_capacity, capacity);
-        KL_ASSERT(q->bytes != NULL);
+        KL_ASSERT(q->bytes);
         q->bytes_capacity = capacity;
     }
     memcpy(q->bytes + q->bytes_count, data, size);
@@ -45,8 +44,7 @@ void push_bytes(struct kl_shell *sh, struct item *item, const uint8_t *data, siz
     q->bytes_count += size;
 }
 
-/* ---- one wake ---------------------------------------------------------------------------------
- */
+/* ---- one wake ---- */
 
 static void read_clocks(struct kl_shell *sh)
 {
@@ -97,8 +95,8 @@ static void feed_queued(struct kl_shell *sh)
         struct event_queue *q = &sh->queue[sh->filling];
         sh->filling = !sh->filling;
         for (size_t i = 0; i < q->count; i++) {
-            /* At the end nothing is fed any more: what is durable stays, what is not was never
-               done. */
+            /* At the end the shell feeds nothing any more: what is durable stays, and the rest
+               never happened. */
             if (sh->phase == PHASE_RUNNING)
                 feed_item(sh, q, &q->item[i]);
             else if (q->item[i].memory)
@@ -148,7 +146,7 @@ static void tell_changed(struct kl_shell *sh)
             sh->listeners[i].listener->changed(sh->listeners[i].ctx);
 }
 
-/* At once, and not by the queue: nothing may be opened in between. */
+/* Feeds at once, without the queue: nothing may open a port in between. */
 static void free_removed(struct kl_shell *sh)
 {
     struct kl_event gone = {.kind = KL_EV_SLOT_GONE};
@@ -168,7 +166,7 @@ void pump(struct kl_shell *sh)
     feed_queued(sh);
     if (sh->phase == PHASE_RUNNING && kl_station_deadline(sh->station) <= sh->now)
         feed(sh, &tick);
-    feed_queued(sh); /* what the actions answered at once */
+    feed_queued(sh); /* feed what the actions answered at once */
     free_removed(sh);
     if (sh->is_changed || !uv_is_active((const uv_handle_t *)&sh->timer))
         arm(sh);
@@ -187,8 +185,7 @@ static void on_check(uv_check_t *check)
     pump(check->data);
 }
 
-/* ---- faces ------------------------------------------------------------------------------------
- */
+/* ---- faces ---- */
 
 void tell(struct kl_shell *sh, const struct kl_note *note)
 {
@@ -240,8 +237,7 @@ uv_loop_t *kl_shell_loop(struct kl_shell *sh)
     return sh->loop;
 }
 
-/* ---- the whole --------------------------------------------------------------------------------
- */
+/* ---- the whole ---- */
 
 struct kl_shell *kl_shell_create(uv_loop_t *loop, const struct kl_shell_options *options)
 {

@@ -46,16 +46,16 @@ enum place_kind {
     PLACE_TOPOLOGY,
     PLACE_PATH,
     PLACE_NETWORK,
-    PLACE_GONE, /* a network port that was removed; its slot may be used again */
+    PLACE_GONE, /* a removed network port; another may take its slot */
 };
 
 struct place {
     enum place_kind kind;
     char name[KL_NAME_MAX];
     char target[KL_PORT_MAX]; /* topology, device path or URL */
-    char path[KL_PORT_MAX];   /* what is opened */
+    char path[KL_PORT_MAX];   /* the device that we open */
     bool plugged, removing;
-    bool denied;   /* without the right to open it */
+    bool denied;   /* we have no right to open it */
     int named;     /* PATH: which of hotplug.paths; else -1 */
     uint64_t node; /* tells one appearance of a device node from the next */
 };
@@ -63,7 +63,7 @@ struct place {
 /* What a look at the serial ports found. */
 struct seen_port {
     struct kl_port_info info;
-    int named; /* which of hotplug.paths it was asked for by; -1: found in the list */
+    int named; /* which of hotplug.paths asked for it; -1: the list had it */
     uint64_t node;
     bool denied; /* this user has no right to open it */
 };
@@ -72,11 +72,12 @@ struct hotplug {
     uv_timer_t timer;
     uv_work_t work;
     bool working, stopped;
-    uint64_t signature; /* of the world when it was last listed */
+    uint64_t signature; /* how the devices looked when we last listed them */
     kl_us listed_at, changed_at;
     bool look_again; /* a port was not ready yet */
     const struct kl_port_rules *rules;
-    char (*paths)[KL_PORT_MAX]; /* named device files, looked for even if they are not listed */
+    char (*paths)[KL_PORT_MAX]; /* named device files: hotplug looks for them even if no list has
+                                   them */
     unsigned path_count;
     struct seen_port *seen; /* the worker's until `working` is false */
     int count;              /* -1: nothing new */
@@ -85,7 +86,7 @@ struct hotplug {
 enum phase {
     PHASE_RUNNING,
     PHASE_CLOSING,    /* links and store */
-    PHASE_LAST_WORDS, /* of the faces */
+    PHASE_LAST_WORDS, /* the faces say theirs */
     PHASE_OVER,
 };
 
@@ -100,10 +101,10 @@ struct kl_shell {
     uv_check_t check;
     uv_timer_t timer;
     uv_signal_t interrupt, terminate;
-    unsigned signals; /* that asked for the end */
-    kl_us hurry_at;   /* the second one came */
+    unsigned signals; /* how many signals asked for the end */
+    kl_us hurry_at;   /* when the second signal came */
     uv_timer_t end_timer;
-    bool pumping, is_changed; /* is_changed: something changed since the faces were told */
+    bool pumping, is_changed; /* is_changed: something has changed since we told the faces */
     kl_us now;
     int64_t wall;
     struct event_queue queue[2];
@@ -134,7 +135,8 @@ struct kl_shell {
 /* A new event at the end of the queue, zeroed but for kind and slot. */
 struct item *push_event(struct kl_shell *sh, enum kl_event_kind kind, unsigned slot);
 void push_bytes(struct kl_shell *sh, struct item *item, const uint8_t *data, size_t size);
-/* Feeds what waits, now: the key that it leads to is gone soon. Never from inside an action. */
+/* Feeds what waits, now, because the key that an event points to is gone soon. Never from inside an
+   action. */
 void feed_now(struct kl_shell *sh);
 /* Feeds what waits, does what the core asks, arms the timer. Never from inside an action. */
 void pump(struct kl_shell *sh);
@@ -149,9 +151,9 @@ void close_open_ports(struct kl_shell *sh);
 void add_known_places(struct kl_shell *sh);
 void bench_saw(struct kl_shell *sh, const struct seen_port *seen, unsigned count);
 void place_opened(struct kl_shell *sh, unsigned slot);
-/* A network port that was removed, and that nothing is open of any more: it is free for another. */
+/* Finds a removed network port that is closed by now: its slot is free for another. */
 bool take_removed_place(struct kl_shell *sh, unsigned *slot);
-/* False and a reason if it can't be. */
+/* False and a reason if it can't. */
 bool add_port(struct kl_shell *sh, const char *target, char error[KL_TEXT_MAX]);
 bool remove_port(struct kl_shell *sh, unsigned slot, char error[KL_TEXT_MAX]);
 

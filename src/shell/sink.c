@@ -50,8 +50,7 @@ struct kl_sink *kl_sink_create(uv_loop_t *loop, int fd, bool owned, const char *
     return s;
 }
 
-/* ---- on the worker ----------------------------------------------------------------------------
- */
+/* ---- on the worker ---- */
 
 static bool write_all(struct kl_sink *s, const char *data, size_t size)
 {
@@ -82,7 +81,7 @@ static bool is_large(const struct kl_sink *s)
            open_one.st_dev == named_one.st_dev && open_one.st_ino == named_one.st_ino;
 }
 
-/* If anything goes wrong, it grows on. */
+/* If anything goes wrong, the file just grows on. */
 static void rotate(struct kl_sink *s)
 {
     char from[PATH_MAX + 16], to[PATH_MAX + 16];
@@ -117,8 +116,7 @@ static void on_work(uv_work_t *work)
         write_all(s, s->leaving.data, s->leaving.size);
 }
 
-/* ---- on the loop ------------------------------------------------------------------------------
- */
+/* ---- on the loop ---- */
 
 static void tell_trouble(struct kl_sink *s)
 {

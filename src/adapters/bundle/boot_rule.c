@@ -30,7 +30,7 @@ bool kl_boot_is_record(const uint8_t *record)
     return get32(record) != UINT32_MAX && get32(record + SUM_AT) == sum_of(record);
 }
 
-/* Empty or given up. The bootloader asks this before it looks at the checksum. */
+/* The record is empty or given up. The bootloader asks this before it looks at the checksum. */
 static bool is_void(const uint8_t *record)
 {
     uint32_t state = get32(record + STATE_AT);
@@ -77,7 +77,8 @@ static const struct kl_partition *usual(const struct kl_partition_table *table)
     return row ? row : kl_partition_find(table, APP, TEST);
 }
 
-/* A slot without a partition is passed over: downwards first, factory included, then upwards. */
+/* The bootloader passes over a slot without a partition. It tries the lower slots, then factory,
+   then the higher slots. */
 static const struct kl_partition *from_slot(const struct kl_partition_table *table, unsigned slot)
 {
     const struct kl_partition *row = NULL;

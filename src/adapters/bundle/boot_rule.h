@@ -14,17 +14,17 @@ enum {
 };
 
 enum kl_boot_why {
-    KL_BOOT_NO_OTADATA, /* the table has none: factory, or else the first slot */
-    KL_BOOT_NO_CHOICE,  /* otadata is empty or not valid: the same */
+    KL_BOOT_NO_OTADATA, /* the table has no otadata: factory, or else the first slot */
+    KL_BOOT_NO_CHOICE,  /* otadata is empty or not valid: factory, or else the first slot */
     KL_BOOT_CHOSEN,     /* otadata names a slot */
-    KL_BOOT_TOO_SMALL,  /* otadata's partition is: the bootloader gives up */
+    KL_BOOT_TOO_SMALL,  /* otadata's partition is too small: the bootloader gives up */
     KL_BOOT_NOTHING,    /* no partition to start */
 };
 
 struct kl_boot_choice {
-    const struct kl_partition *row; /* NULL: nothing is started */
+    const struct kl_partition *row; /* NULL: the bootloader starts nothing */
     enum kl_boot_why why;
-    bool unsure; /* a record waits to be confirmed: a bootloader with roll-back drops it */
+    bool unsure; /* nobody has confirmed the record yet: a bootloader with roll-back drops it */
 };
 
 /* `otadata`: KL_OTA_SIZE bytes as they will stand in the flash; NULL if the table names none. */
@@ -34,6 +34,6 @@ struct kl_boot_choice kl_boot_choose(const struct kl_partition_table *table,
 bool kl_boot_make_choice(const struct kl_partition_table *table, const struct kl_partition *row,
                          uint8_t *otadata);
 
-bool kl_boot_is_record(const uint8_t *record); /* its checksum is right */
+bool kl_boot_is_record(const uint8_t *record); /* the record's checksum is right */
 
 #endif

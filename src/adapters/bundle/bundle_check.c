@@ -1,12 +1,11 @@
-/* bundle_check.c: puts each image in its place, and says what is wrong with the set of them, all
-   of it, before any board is touched. */
+/* bundle_check.c: says everything that is wrong with a set of images, before keyline touches a
+   board. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "bundle_files.h"
 
-/* ---- the chip ---------------------------------------------------------------------------------
- */
+/* ---- the chip ---- */
 
 static void settle_chip(struct parts *p)
 {
@@ -60,8 +59,7 @@ static void check_revisions(struct parts *p)
                 min / 100u, min % 100u, max / 100u, max % 100u);
 }
 
-/* ---- places -----------------------------------------------------------------------------------
- */
+/* ---- places ---- */
 
 static void check_boot_place(struct parts *p)
 {
@@ -82,7 +80,7 @@ static void check_boot_place(struct parts *p)
     }
 }
 
-/* A chip starts nothing from a bootloader's place that holds something else. */
+/* A chip starts nothing if something else than a bootloader lies in the bootloader's place. */
 static void check_boot_contents(struct parts *p)
 {
     uint32_t right = p->chip ? kl_chip(p->chip)->bootloader_offset : 0;
@@ -140,8 +138,7 @@ static void check_overlaps(struct parts *p)
         }
 }
 
-/* ---- the partition table ----------------------------------------------------------------------
- */
+/* ---- the partition table ---- */
 
 static bool touches(const struct kl_partition *row, uint64_t start, uint64_t end)
 {
@@ -170,7 +167,7 @@ static void check_table(struct parts *p)
     }
 }
 
-/* The bootloader takes the last of two, people mean the first. */
+/* Of two partitions of one kind the bootloader takes the last, and people mean the first. */
 static void check_twins(struct parts *p)
 {
     for (unsigned i = 0; i < p->table.count; i++)
@@ -185,8 +182,9 @@ static void check_twins(struct parts *p)
         }
 }
 
-/* Boards keep their key in an NVS. What is one itself, or covers one as a part of a merged file, is
-   left out on boards that hold a key; anything else that would clear one is a mistake. */
+/* Boards keep their key in an NVS. On boards that hold a key, keyline leaves out an image of an
+   NVS, and a merged file's part that covers one. Any other image that would clear an NVS is a
+   mistake. */
 static void check_nvs(struct parts *p, const struct part *part, const struct kl_partition *nvs)
 {
     if (part->role == ROLE_MERGED || !touches(nvs, sector_of(part), end_of(part)))
@@ -232,8 +230,8 @@ static bool is_given(const struct parts *p, const struct kl_partition *row)
     return false;
 }
 
-/* The flash is erased by the sector: data that shares one with a partition that is not written
-   would clear that one's share. NVS partitions have a word of their own. */
+/* The flash is erased by the sector. An image that shares a sector with another partition would
+   clear that partition's share. check_nvs speaks of NVS partitions. */
 static void check_neighbours(struct parts *p, const struct part *part)
 {
     for (unsigned i = 0; i < p->table.count; i++) {
@@ -276,7 +274,7 @@ static void check_app(struct parts *p, const struct part *app)
                 as_word(p, app->path));
 }
 
-/* What begins in a partition has to end in it. */
+/* An image that begins in a partition has to end in it. */
 static void check_room(struct parts *p, const struct part *part)
 {
     const struct kl_partition *home = partition_at(p, part->offset);
@@ -289,7 +287,8 @@ static void check_room(struct parts *p, const struct part *part)
                 part->path, part->size, home->name, home->size);
 }
 
-/* A file system of another kind than its partition's would be formatted away at the first start. */
+/* At its first start the program would format a file system of another kind than its
+   partition's. */
 static void check_file_system(struct parts *p, const struct part *part)
 {
     const struct kl_partition *home = partition_at(p, part->offset);
@@ -335,7 +334,8 @@ static void check_contents(struct parts *p)
         warning(p, "no program is among the images: boards will run what they have");
 }
 
-/* The table on the board would decide what starts, and nobody has seen that one. */
+/* Without a table among the images, the board's own would decide what starts. Nobody has seen that
+   one. */
 static void check_table_missing(struct parts *p)
 {
     bool other = p->chip == KL_CHIP_ESP8266 || p->has_mcuboot || p->alone;
@@ -353,8 +353,7 @@ static void check_table_missing(struct parts *p)
         warning(p, "no partition table is among the images: nothing keeps them off the NVS");
 }
 
-/* ---- signatures -------------------------------------------------------------------------------
- */
+/* ---- signatures ---- */
 
 static void check_header(struct parts *p)
 {
@@ -372,8 +371,7 @@ static void check_header(struct parts *p)
     }
 }
 
-/* ---- the flash --------------------------------------------------------------------------------
- */
+/* ---- the flash ---- */
 
 static void check_flash_size(struct parts *p)
 {

@@ -99,8 +99,7 @@ uint64_t end_of(const struct part *part)
     return ((uint64_t)part->offset + part->size + SECTOR - 1) / SECTOR * SECTOR;
 }
 
-/* ---- files ------------------------------------------------------------------------------------
- */
+/* ---- files ---- */
 
 static const char *unfit(const struct stat *st)
 {
@@ -122,7 +121,7 @@ static uint8_t *read_open_file(FILE *file, size_t *size, const char **why)
         *why = strerror(errno);
         return NULL;
     }
-    if ((*why = unfit(&st)) != NULL)
+    if ((*why = unfit(&st)))
         return NULL;
     *size = (size_t)st.st_size;
     *why = "out of memory";

@@ -23,7 +23,7 @@
 
 enum {
     SECTOR = 0x1000,               /* what the flash erases at once */
-    PARTS_MAX = KL_IMAGES_MAX + 1, /* one that keyline makes: which program to start */
+    PARTS_MAX = KL_IMAGES_MAX + 1, /* keyline makes one more: which program to start */
 };
 
 #define OFFSET_UNKNOWN UINT32_MAX
@@ -31,7 +31,7 @@ enum {
 enum { /* types and subtypes of partitions */
     TYPE_APP = 0,
     TYPE_DATA = 1,
-    TYPE_BOOTLOADER = 2, /* these two name what lies before the partitions */
+    TYPE_BOOTLOADER = 2, /* these two stand for what lies before the partitions */
     TYPE_TABLE = 3,
     DATA_OTA = 0,
     DATA_NVS = 2,
@@ -55,33 +55,33 @@ struct part {
     uint32_t offset;
     uint8_t *data;
     size_t size;
-    bool made;       /* by keyline: there is no such file */
+    bool made;       /* keyline made it: there is no such file */
     bool is_image;   /* info is valid */
     size_t image_at; /* where in the file the image begins; 0 but for a merged file */
     size_t table_at; /* merged: where in the file the partition table is */
-    bool misplaced;  /* a problem with its place was said already */
+    bool misplaced;  /* a problem with its place is reported already */
     struct kl_image_info info;
 };
 
 struct parts {
     unsigned count;
     struct part part[PARTS_MAX];
-    bool found_beside; /* the images were looked for, not named one by one */
+    bool found_beside; /* keyline looked for the images; nobody named them one by one */
     bool has_mcuboot;  /* MCUboot starts the program, by rules of its own */
     bool alone;        /* the ROM starts the program itself */
     bool have_table;
     uint32_t table_offset;
     struct kl_partition_table table;
-    uint32_t wanted; /* where the list says that the build's program goes, or OFFSET_UNKNOWN */
+    uint32_t wanted; /* where the list puts the build's program, or OFFSET_UNKNOWN */
     struct kl_boot_choice starts;
-    bool
-        wants_first_slot; /* the list names boot_app0.bin, which is not there: it would choose it */
-    bool named;           /* images were named with --image */
+    bool wants_first_slot; /* the list names boot_app0.bin, which is missing: it would choose the
+                              first slot */
+    bool named;            /* a person named images with --image */
     char folder[PATH_MAX]; /* of the firmware; "" = none */
     bool encrypts;         /* the build switches flash encryption on */
     enum kl_chip_id chip;
     int flash_mode, flash_freq; /* wanted for the bootloader's header, -1 = keep */
-    unsigned flash_mhz;         /* flash_freq, as it was asked for; 0 = keep */
+    unsigned flash_mhz;         /* flash_freq, as a person wrote it; 0 = keep */
     bool header_asked;          /* mode or frequency come from the command line */
     bool keep_size;
     struct kl_bundle_report *report;
@@ -91,7 +91,8 @@ struct parts {
 
 void problem(struct parts *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void warning(struct parts *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* What was found and why it was taken; what lies there and was not. */
+/* found: a file that keyline took, and why. left_out: a file that lies there and that it did not
+   take. */
 void found(struct parts *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void left_out(struct parts *p, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -103,7 +104,7 @@ const char *as_word(struct parts *p, const char *path);
 enum added {
     ADDED,
     ABSENT,
-    UNREADABLE /* a problem was said */
+    UNREADABLE /* a problem is reported */
 };
 
 enum added add_part(struct parts *p, enum role role, const char *path, uint32_t offset);
@@ -130,7 +131,8 @@ bool list_beside(const char *path, char list[PATH_MAX], struct kl_flasher_args *
 bool is_list(const char *path);
 /* Reads the list; false and a problem if it is none. */
 bool load_list(struct parts *p, const char *list, struct kl_flasher_args *args);
-/* Where a file of the list is, moved or flattened as exports do it; false if nowhere. */
+/* Finds a file of the list, even where an export moved it or flattened its folders; false if it is
+   nowhere. */
 bool file_of_list(const char *list, const char *name, char out[PATH_MAX]);
 bool list_is_whole(const char *list, const struct kl_flasher_args *args);
 bool list_names(const struct kl_flasher_args *args, const char *name);
@@ -139,18 +141,20 @@ void take_list(struct parts *p, const char *list, const struct kl_flasher_args *
 /* ---- finding, reading, placing, checking ---- */
 
 void find_parts(struct parts *p, const struct kl_bundle_options *options);
-/* What lies beside the firmware and is not flashed; once the table is known. */
+/* Tells what lies beside the firmware and stays unflashed. Call it once the table is known. */
 void tell_left_out(struct parts *p);
 
-/* Which of the ways that a file can hold all in one; SIZE_MAX at both if it is none. */
+/* True if the file holds all in one. Then image_at and table_at say where its bootloader and its
+   table are. */
 bool looks_merged(struct part *part);
-uint32_t merged_place(struct part *part);   /* where it belongs */
-bool stands_alone(const struct part *part); /* the ROM starts it, and nothing else is needed */
+uint32_t merged_place(struct part *part);   /* where in the flash it belongs */
+bool stands_alone(const struct part *part); /* the ROM starts it, and it needs no other file */
 void read_parts(struct parts *p);
 
 const struct kl_partition *partition_at(const struct parts *p, uint32_t offset);
 bool is_nvs_row(const struct kl_partition *row);
-/* The bytes that these images put at a flash address, and how many from there on; NULL. */
+/* The bytes that these images put at a flash address, and how many follow; NULL if they put
+   none. */
 const uint8_t *bytes_at(const struct parts *p, uint32_t offset, size_t *size);
 void plan_parts(struct parts *p);
 

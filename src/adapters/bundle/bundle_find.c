@@ -8,12 +8,11 @@
 
 #include "bundle_files.h"
 
-/* ---- beside the firmware ----------------------------------------------------------------------
- */
+/* ---- beside the firmware ---- */
 
 enum {
     NAME_MAX_SHOWN = 200,
-    LOOKED_MAX = 64 /* files of a folder that are looked into */
+    LOOKED_MAX = 64 /* keyline looks into so many files of a folder */
 };
 
 /* "X.ino" of "build/X.ino.bin". */
@@ -134,7 +133,7 @@ static enum file_kind kind_of_file(const char *path)
     return kind;
 }
 
-/* Folder names may hold what glob takes for a pattern. */
+/* A folder's name may hold characters that glob takes for a pattern. */
 static bool quote(const char *text, char out[PATH_MAX])
 {
     size_t n = 0;
@@ -198,7 +197,7 @@ static bool only_program(const char *folder, char out[PATH_MAX])
     return found[kind] == 1 && kl_copy(out, PATH_MAX, path[kind]);
 }
 
-/* A file that is no program was named as the firmware. */
+/* Somebody named a file as the firmware that is no program. */
 static void refuse_as_firmware(struct parts *p, const char *path, const char *what)
 {
     char folder[PATH_MAX], program[PATH_MAX];
@@ -220,7 +219,7 @@ static bool is_foreign(enum kl_content content)
            content != KL_CONTENT_SECRET && content != KL_CONTENT_BLANK;
 }
 
-/* What the named file is decides what else is needed. */
+/* What the named file is decides which other files it needs. */
 static void take_firmware(struct parts *p, const struct kl_bundle_options *options)
 {
     struct part *app = &p->part[0];
@@ -260,8 +259,7 @@ static void find_beside(struct parts *p, const char *firmware,
     take_firmware(p, options);
 }
 
-/* ---- folders ----------------------------------------------------------------------------------
- */
+/* ---- folders ---- */
 
 /* "./firmware.bin" -> "firmware.bin" */
 static const char *without_dot(const char *path)
@@ -281,7 +279,7 @@ static bool is_taken(const struct parts *p, const char *path)
     return false;
 }
 
-/* What belongs to a build, but is not flashed by itself: file systems, storage, other programs. */
+/* Files of a build that keyline does not flash by itself: file systems, storage, other programs. */
 static bool is_worth_telling(enum kl_content content)
 {
     return content == KL_CONTENT_IMAGE || content == KL_CONTENT_NVS ||
@@ -325,7 +323,7 @@ static void tell_one(struct parts *p, const char *path, enum kl_content content)
                  kl_content_name(content));
 }
 
-/* Said, so that nobody takes it for flashed. */
+/* Tells of files that lie beside the firmware, so that nobody takes them for flashed. */
 void tell_left_out(struct parts *p)
 {
     unsigned count, told = 0, more = 0;
@@ -365,7 +363,7 @@ static void take_named_list(struct parts *p, const char *list)
     folder_of(list, p->folder);
 }
 
-/* A program whose build's list names it is flashed with all that the list names. */
+/* If the build's list names the program, keyline flashes all that the list names. */
 static bool take_list_of(struct parts *p, const char *firmware)
 {
     struct kl_flasher_args *args = malloc(sizeof *args);
@@ -390,7 +388,8 @@ static void find_by_path(struct parts *p, const char *path, const struct kl_bund
     folder_of(path, p->folder);
 }
 
-/* PlatformIO with ESP-IDF leaves a list that names files which it calls otherwise. */
+/* PlatformIO with ESP-IDF leaves a list with ESP-IDF's names of the files; PlatformIO uses other
+   names. */
 static bool is_stale(struct parts *p, const char *folder, const char *list)
 {
     struct kl_flasher_args *args = malloc(sizeof *args);
@@ -450,8 +449,7 @@ static unsigned find_builds(struct parts *p, const char *folder, glob_t *out)
     return 0;
 }
 
-/* ---- Zephyr -----------------------------------------------------------------------------------
- */
+/* ---- Zephyr ---- */
 
 /* The value of one of Zephyr's options for its flasher, up to the line's end; false if it has none.
  */
@@ -554,8 +552,7 @@ static void find_in_folder(struct parts *p, const struct kl_bundle_options *opti
         globfree(&builds);
 }
 
-/* ---- OFFSET:FILE ------------------------------------------------------------------------------
- */
+/* ---- OFFSET:FILE ---- */
 
 static void add_image(struct parts *p, const char *text)
 {

@@ -5,7 +5,7 @@
 
 #include "bundle_files.h"
 
-/* In the order in which they are looked for. */
+/* keyline looks for them in this order. */
 static const char *const list_files[] = {"flasher_args.json", "flash_args", "flash_project_args",
                                          "download.config", NULL};
 
@@ -24,7 +24,7 @@ bool is_list(const char *path)
     return ends_with(path, ".json") || ends_with(path, "_args") || ends_with(path, ".config");
 }
 
-/* NULL, or what is wrong with it. */
+/* NULL, or what is wrong with the list. */
 static const char *parse(const char *list, struct kl_flasher_args *args, char why[KL_TEXT_MAX])
 {
     const char *wrong = NULL;
@@ -59,8 +59,8 @@ bool list_beside(const char *path, char list[PATH_MAX], struct kl_flasher_args *
     return false;
 }
 
-/* Lists come from other computers, and exports flatten the folders of a build: then the file is
-   looked for under as much of its path as there is beside the list, at last by its name alone. */
+/* Lists come from other computers, and exports flatten the folders of a build. So this tries ever
+   shorter ends of the file's path beside the list, at last its name alone. */
 bool file_of_list(const char *list, const char *name, char out[PATH_MAX])
 {
     if (name[0] == '/' && kl_copy(out, PATH_MAX, name) && is_file(out))
@@ -71,7 +71,7 @@ bool file_of_list(const char *list, const char *name, char out[PATH_MAX])
     return false;
 }
 
-/* Arduino keeps this file in its package, and it always says the same. */
+/* Arduino keeps this file in its package. Its contents are always the same. */
 static bool is_boot_app0(const char *name)
 {
     return strcmp(name_in(name), "boot_app0.bin") == 0;

@@ -26,7 +26,7 @@ static void take_image(struct kl_bundle *b, const struct kl_image_info *info)
     }
 }
 
-/* The program that starts says what the bundle is called, wherever it lies. */
+/* The bundle takes its name from the program that the chip will start, wherever that lies. */
 static void take_program(struct kl_bundle *b, const struct parts *p)
 {
     const struct kl_partition *row = p->starts.row;
@@ -81,7 +81,7 @@ static void take_facts(struct kl_bundle *b, const struct parts *p)
     }
 }
 
-/* What was flashed, in one figure: SHA-256 over each image's place, length and digest. */
+/* What keyline flashes, in one figure: SHA-256 over each image's place, length and digest. */
 static void digest(struct kl_bundle *b, const struct parts *p)
 {
     uint8_t all[PARTS_MAX][40];

@@ -2,16 +2,16 @@
  * bundle_plan.c: puts each image in its place, and answers by the bootloader's own rules which
  * program the chip will start once all of them are written.
  *
- * What these images leave alone stays as it is on the board, and nobody knows what that is. So the
- * choice of the program (otadata) is always written: the images' own, or one that keyline makes.
+ * What these images leave alone stays as it is on the board, and nobody knows what that is. So
+ * keyline always writes the choice of the program (otadata): the images' own, or one that keyline
+ * makes.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "bundle_files.h"
 
-/* ---- what will stand where --------------------------------------------------------------------
- */
+/* ---- what will stand where ---- */
 
 const uint8_t *bytes_at(const struct parts *p, uint32_t offset, size_t *size)
 {
@@ -25,7 +25,7 @@ const uint8_t *bytes_at(const struct parts *p, uint32_t offset, size_t *size)
     return NULL;
 }
 
-/* A whole program at this address; `out` may be NULL. */
+/* A whole program lies at this address; `out` may be NULL. */
 static bool program_at(const struct parts *p, uint32_t offset, struct kl_image_info *out)
 {
     struct kl_image_info info;
@@ -45,8 +45,8 @@ static const struct kl_partition *ota_row(const struct parts *p)
     return kl_partition_find(&p->table, TYPE_DATA, DATA_OTA);
 }
 
-/* Both records as they will stand in the flash; false if these images bring none of them. What
-   belongs to a sector that is erased and is not written is 0xFF. */
+/* Both records as they will stand in the flash; false if these images bring none of them. Bytes
+   that the erase clears and no image writes are 0xFF. */
 static bool ota_data(const struct parts *p, uint8_t out[KL_OTA_SIZE])
 {
     const struct kl_partition *ota = ota_row(p);
@@ -56,14 +56,13 @@ static bool ota_data(const struct parts *p, uint8_t out[KL_OTA_SIZE])
     memset(out, 0xff, KL_OTA_SIZE);
     if (data)
         memcpy(out, data, size < KL_OTA_SIZE ? size : KL_OTA_SIZE);
-    return data != NULL;
+    return data;
 }
 
-/* ---- places -----------------------------------------------------------------------------------
- */
+/* ---- places ---- */
 
-/* With slots before the factory partition the build flashes the first slot, as Arduino does; a
-   program that is too large for factory can't be meant for it either. */
+/* If the first slot lies before the factory partition, builds flash that slot, as Arduino does. A
+   program that is too large for factory goes there too. */
 static const struct kl_partition *usual_place(const struct parts *p, const struct part *app)
 {
     const struct kl_partition *factory = kl_partition_find(&p->table, TYPE_APP, 0);
@@ -75,7 +74,7 @@ static const struct kl_partition *usual_place(const struct parts *p, const struc
     return kl_boot_choose(&p->table, NULL).row;
 }
 
-/* Where the choice of slot beside it starts it; else where builds put it. */
+/* The slot that the otadata among the images chooses; else the place where builds put a program. */
 static uint32_t app_place(struct parts *p, const struct part *app)
 {
     const struct part *choice = part_with(p, ROLE_OTA_DATA);
@@ -123,7 +122,8 @@ static void place(struct parts *p)
     }
 }
 
-/* A choice that lies elsewhere than otadata chooses nothing, and clears what lies there. */
+/* A choice that lies outside the otadata partition chooses nothing, and overwrites what lies
+   there. */
 static void check_choices(struct parts *p)
 {
     const struct kl_partition *ota = ota_row(p);
@@ -151,8 +151,7 @@ static void check_choices(struct parts *p)
     }
 }
 
-/* ---- which program is meant -------------------------------------------------------------------
- */
+/* ---- which program is meant ---- */
 
 static unsigned count_programs(const struct parts *p, const struct kl_partition **only)
 {
@@ -168,8 +167,8 @@ static unsigned count_programs(const struct parts *p, const struct kl_partition 
     return count;
 }
 
-/* The program that is to run: the list says so, or there is only one, or the one that the chip
-   starts by itself. NULL if none is given. */
+/* The program that people want to run: the one that the list names, or the only one, or the one
+   that the chip starts by itself. NULL if the images hold none. */
 static const struct kl_partition *wanted_row(const struct parts *p)
 {
     const struct kl_partition *row = NULL, *listed = partition_at(p, p->wanted);
@@ -186,8 +185,7 @@ static const struct kl_partition *wanted_row(const struct parts *p)
     return count > 0 ? row : NULL;
 }
 
-/* ---- the choice of the program ----------------------------------------------------------------
- */
+/* ---- the choice of the program ---- */
 
 static struct part *new_part(struct parts *p, const char *name, uint32_t offset, uint32_t size)
 {
@@ -204,8 +202,8 @@ static struct part *new_part(struct parts *p, const char *name, uint32_t offset,
     return part;
 }
 
-/* No image brings the choice: what stands on a board that was updated over the air would start its
-   other program. */
+/* No image brings the choice. On a board that was updated over the air, the old choice would start
+   its other program. */
 static void make_choice(struct parts *p, const struct kl_partition *wanted)
 {
     const struct kl_partition *ota = ota_row(p);
@@ -221,7 +219,7 @@ static void make_choice(struct parts *p, const struct kl_partition *wanted)
           ota->offset, wanted->name);
 }
 
-/* A file that ends within the choice leaves half of it as it stands on the board. */
+/* A file that ends within otadata leaves the rest of it as it stands on the board. */
 static bool whole_choice(struct parts *p)
 {
     const struct kl_partition *ota = ota_row(p);
@@ -248,8 +246,7 @@ static bool whole_choice(struct parts *p)
     return true;
 }
 
-/* ---- is it the one that starts? ---------------------------------------------------------------
- */
+/* ---- is it the one that starts? ---- */
 
 static const char *reason(const struct parts *p, char out[KL_TEXT_MAX])
 {
@@ -350,16 +347,16 @@ static void plan_start(struct parts *p)
 {
     const struct kl_partition *wanted = wanted_row(p);
     uint8_t both[KL_OTA_SIZE];
-    bool has_ota = ota_row(p) != NULL;
+    bool has_ota = ota_row(p);
 
     for (unsigned i = 0; i < p->count; i++)
         if (p->part[i].misplaced)
-            return; /* its place was a problem already */
+            return; /* a problem with its place is reported already */
     if (!wanted && part_with(p, ROLE_MERGED))
         warning(p, "%s holds no program: boards will run what they have",
                 part_with(p, ROLE_MERGED)->path);
     if (!wanted)
-        return; /* said elsewhere otherwise */
+        return; /* without a merged file, another check reports that */
     if (has_ota && !ota_data(p, both))
         make_choice(p, wanted);
     if (has_ota && !whole_choice(p))

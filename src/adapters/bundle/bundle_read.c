@@ -6,12 +6,11 @@
 #include "bundle_files.h"
 #include "bytes.h"
 
-/* ---- merged files -----------------------------------------------------------------------------
- */
+/* ---- merged files ---- */
 
 enum {
-    TABLE_REACH = 1 << 20, /* how far into a file a partition table is looked for */
-    ALONE_MIN = 1024,      /* less behind an image is no program of its own */
+    TABLE_REACH = 1 << 20, /* so far into a file keyline looks for a partition table */
+    ALONE_MIN = 1024,      /* fewer bytes behind an image are no program of their own */
 };
 
 static const uint32_t bootloader_places[] = {0, 0x1000, 0x2000};
@@ -27,7 +26,8 @@ static size_t bootloader_in(const struct part *part)
     return SIZE_MAX;
 }
 
-/* A first row as a table has it: by chance not one file in 16 million has it at a sector. */
+/* The first row of a partition table. By chance not one file in 16 million has these bytes at a
+   sector's beginning. */
 static bool is_first_row(const uint8_t *row)
 {
     uint8_t type = row[2];
@@ -70,7 +70,8 @@ bool looks_merged(struct part *part)
     return true;
 }
 
-/* Points for a file that begins at `base`: its table says where in the flash the programs are. */
+/* Points for the guess that the file begins at `base`: for a table at its usual place, and for each
+   program that lies where the table says. */
 static unsigned fits_at(const struct part *part, uint32_t base)
 {
     struct kl_partition_table table;
@@ -101,8 +102,8 @@ uint32_t merged_place(struct part *part)
     return fits_at(part, base) > fits_at(part, 0) ? base : 0;
 }
 
-/* Zephyr and NuttX without a second bootloader: what the ROM loads is followed by what it does not
-   know of. */
+/* A program of Zephyr or NuttX without a second bootloader: behind the part that the ROM loads
+   stands a part that the ROM does not know. */
 bool stands_alone(const struct part *part)
 {
     return part->is_image && kl_image_is_bootloader(&part->info) && part->info.rest >= ALONE_MIN &&
@@ -126,8 +127,7 @@ static void read_merged_app(struct parts *p, struct part *part, const struct kl_
                 part->path, at);
 }
 
-/* ---- tables -----------------------------------------------------------------------------------
- */
+/* ---- tables ---- */
 
 static void read_table(struct parts *p, const struct part *part)
 {
@@ -144,8 +144,9 @@ static void read_table(struct parts *p, const struct part *part)
         p->have_table = true;
 }
 
-/* The board's table, if several files look like one: what is named as such, then the one at the
-   usual place, then the lowest. The others are data, if they lie in a partition of it. */
+/* The board's table, if several files look like one: the file that somebody named as the table,
+   else the one at the usual place, else the lowest. The others are data if they lie in one of its
+   partitions. */
 static struct part *main_table(struct parts *p)
 {
     struct part *best = NULL;
@@ -201,8 +202,7 @@ bool is_nvs_row(const struct kl_partition *row)
     return row->type == TYPE_DATA && (row->subtype == DATA_NVS || row->subtype == DATA_NVS_KEYS);
 }
 
-/* ---- what each file is ------------------------------------------------------------------------
- */
+/* ---- what each file is ---- */
 
 /* The ESP32's first Secure Boot keeps a digest in the flash's first sector, before the bootloader.
  */
@@ -277,7 +277,7 @@ static void read_image(struct parts *p, struct part *part)
                 part->path);
 }
 
-/* What no chip looks at is no harm, but nobody meant to flash it. */
+/* Bytes that no chip looks at do no harm, but nobody meant to flash them. */
 static void check_behind(struct parts *p, const struct part *part)
 {
     bool boots = part->role == ROLE_BOOTLOADER && !p->alone;
@@ -310,7 +310,7 @@ static void read_merged(struct parts *p, struct part *part)
     }
 }
 
-/* A file that holds all in one has one place, whatever the offset says. */
+/* A file that holds all in one has only one right place, whatever offset a person gave. */
 static void find_merged(struct parts *p)
 {
     for (unsigned i = 0; i < p->count; i++) {

@@ -1,9 +1,9 @@
 /*
  * bundle_regions.c: cuts and joins the files to stretches of flash.
  *
- * A merged file is cut where an NVS begins and ends, so that boards keep their key, and behind the
- * bootloader, which alone has an image for each flash size. What shares a sector is joined, because
- * the flash is erased by the sector.
+ * It cuts a merged file where an NVS begins and ends, so that boards keep their key. It cuts it
+ * behind the bootloader too, which alone has an image for each flash size. It joins pieces that
+ * share a sector, because the flash is erased by the sector.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +20,7 @@ struct piece {
     size_t from;   /* in the file */
     uint32_t size; /* in the flash: what the file lacks is 0xFF */
     uint32_t offset;
-    const struct kl_partition *nvs; /* it is this one's contents */
+    const struct kl_partition *nvs; /* the NVS partition whose contents this is */
 };
 
 struct pieces {
@@ -73,7 +73,7 @@ static void cut(const struct parts *p, const struct part *part, struct pieces *a
         add_piece(all, part, at, boot, NULL);
         at = boot;
     }
-    while (part->role == ROLE_MERGED && (nvs = next_nvs(p, at)) != NULL && nvs->offset < end) {
+    while (part->role == ROLE_MERGED && (nvs = next_nvs(p, at)) && nvs->offset < end) {
         add_piece(all, part, at, nvs->offset, NULL);
         add_piece(all, part, nvs->offset, nvs->offset + (uint64_t)nvs->size, nvs);
         at = nvs->offset + (uint64_t)nvs->size;
@@ -91,8 +91,7 @@ static void sort_pieces(struct pieces *all)
         }
 }
 
-/* ---- one region -------------------------------------------------------------------------------
- */
+/* ---- one region ---- */
 
 static const char *name_of(const struct piece *piece)
 {
@@ -115,7 +114,7 @@ static const char *name_of(const struct piece *piece)
 }
 
 /* The header that the ROM reads says how the flash is used; the second form of the ESP8266's images
-   has none at its beginning (7.2). What is signed is not touched. */
+   has none at its beginning (7.2). keyline does not change a signed image. */
 static bool is_patched(const struct piece *piece)
 {
     const struct part *part = piece->part;
@@ -183,8 +182,7 @@ static bool pack_sizes(const struct parts *p, const struct piece *piece, unsigne
     return true;
 }
 
-/* ---- all regions ------------------------------------------------------------------------------
- */
+/* ---- all regions ---- */
 
 static uint64_t sector_after(uint64_t offset)
 {
@@ -211,7 +209,7 @@ static bool make_region(const struct parts *p, struct kl_bundle *b, const struct
 
     kl_copy(region->name, sizeof region->name, name_of(piece));
     region->offset = piece->offset / SECTOR * SECTOR;
-    region->keep_if_keyed = piece->nvs != NULL;
+    region->keep_if_keyed = piece->nvs;
     if (!pack_sizes(p, piece, count, (uint32_t)((end - region->offset + 3) / 4 * 4), region))
         return false;
     b->raw_total += region->image[KL_FLASH_SIZES - 1].raw_size;
@@ -222,7 +220,7 @@ static bool make_region(const struct parts *p, struct kl_bundle *b, const struct
 bool make_regions(struct parts *p, struct kl_bundle *b)
 {
     struct pieces *all = calloc(1, sizeof *all);
-    bool ok = all != NULL;
+    bool ok = all;
 
     for (unsigned i = 0; ok && i < p->count; i++)
         cut(p, &p->part[i], all);

@@ -29,7 +29,8 @@ static inline bool all_are(const uint8_t *data, size_t size, uint8_t value)
     return true;
 }
 
-/* Text from a file goes to a terminal: nothing in it may move the cursor. `out` has size + 1. */
+/* Copies text from a file for a terminal, without anything that could move the cursor. `out` has
+   size + 1. */
 static inline void copy_text(char *out, const uint8_t *text, size_t size)
 {
     size_t n = 0;

@@ -52,7 +52,7 @@ static bool is_littlefs(const uint8_t *data, size_t size)
     return is_at(data, size, 8, "littlefs", 8) || is_at(data, size, 0x1008, "littlefs", 8);
 }
 
-/* With wear levelling a sector of its own may come first. */
+/* Wear levelling may put a sector of its own before the file system. */
 static bool is_fat(const uint8_t *data, size_t size)
 {
     for (size_t at = 0; at <= 0x1000; at += 0x1000)
@@ -71,8 +71,8 @@ static bool is_text(const uint8_t *data, size_t size)
     return true;
 }
 
-/* In 4096 random bytes nearly no value is missing and none is frequent; programs and data have
-   zeros. */
+/* Random bytes: of 4096 nearly no value is missing and none is frequent. Programs and data have
+   many zeros. */
 static bool is_secret(const uint8_t *data, size_t size)
 {
     unsigned seen[256] = {0}, missing = 0, most = 0;

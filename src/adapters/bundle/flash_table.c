@@ -30,7 +30,8 @@ static bool check_md5(const uint8_t *data, size_t rows_size)
 
 static const char *check_row(const struct kl_partition *p, char why[KL_TEXT_MAX])
 {
-    /* What is erased by the sector has to begin with one; other data may lie anywhere. */
+    /* A partition that programs erase by the sector has to begin with a sector. Other data may lie
+       at any multiple of 4. */
     bool erased = p->type == 1 && (p->subtype == 0 || p->subtype == 2 || p->subtype == 4);
     uint32_t step = p->type == 0 ? 0x10000 : erased ? 0x1000 : 4;
 

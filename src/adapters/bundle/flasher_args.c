@@ -68,8 +68,7 @@ static const char *too_many(size_t count, char why[KL_TEXT_MAX])
     return why;
 }
 
-/* ---- flasher_args.json ------------------------------------------------------------------------
- */
+/* ---- flasher_args.json ---- */
 
 static const char *read_files(json_t *files, struct kl_flasher_args *out, char why[KL_TEXT_MAX])
 {
@@ -89,7 +88,8 @@ static const char *read_files(json_t *files, struct kl_flasher_args *out, char w
     return NULL;
 }
 
-/* Each part stands in the list a second time under its own name, with a word on encryption. */
+/* The list holds each part a second time, under its own name. There it says whether to encrypt
+   it. */
 static bool any_encrypted(const json_t *root)
 {
     const char *key;
@@ -155,8 +155,7 @@ const char *kl_flasher_args_parse(const char *json, size_t size, struct kl_flash
     return wrong;
 }
 
-/* ---- the words of a command line --------------------------------------------------------------
- */
+/* ---- the words of a command line ---- */
 
 /* The next word, without its quotes, ended in place; NULL behind the last one. */
 static char *next_word(char **rest)
@@ -216,7 +215,7 @@ static const char *take_words(char *rest, struct kl_flasher_args *out, char why[
 {
     uint32_t offset = 0;
 
-    for (char *word; (word = next_word(&rest)) != NULL;) {
+    for (char *word; (word = next_word(&rest));) {
         char *value = word[0] == '-' ? strchr(word, '=') : NULL;
         if (value)
             *value++ = '\0';

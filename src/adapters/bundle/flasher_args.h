@@ -21,11 +21,11 @@ struct kl_flasher_args {
     unsigned count;
     struct kl_flasher_file file[KL_IMAGES_MAX];
     char chip[24];  /* as written; "" if it is not named */
-    int mode;       /* for the image header, -1 = keep, or it says nothing to the point */
+    int mode;       /* for the image header; -1 = keep, or the list does not say */
     bool keep_size; /* it says that the header's flash size is to stay */
     bool encrypted; /* some image is meant for a chip with flash encryption */
     bool has_app, has_table;
-    uint32_t app, table; /* where the program and the partition table go, if it says so */
+    uint32_t app, table; /* where the program and the partition table go, if the list says so */
 };
 
 /* NULL, or what is wrong, as the end of a sentence that began with the file's name. Both take a

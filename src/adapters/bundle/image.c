@@ -13,8 +13,7 @@ static const char *say(char why[KL_TEXT_MAX], const char *text)
     return why;
 }
 
-/* ---- images -----------------------------------------------------------------------------------
- */
+/* ---- images ---- */
 
 /* Where a chip maps its flash into memory: programs have a segment there, bootloaders have none. */
 static bool is_mapped(enum kl_chip_id chip, uint32_t address)
@@ -28,7 +27,7 @@ static bool is_mapped(enum kl_chip_id chip, uint32_t address)
                (address >= 0x40080000 && address < 0x40800000);
     case KL_CHIP_ESP32P4:
         return address >= 0x40000000 && address < 0x4c000000;
-    default: /* all newer ones, and those that keyline does not know */
+    default: /* all newer chips, and those that keyline does not know */
         return (address >= 0x3c000000 && address < 0x3e000000) ||
                (address >= 0x42000000 && address < 0x44000000);
     }
@@ -118,7 +117,7 @@ static void read_revisions(const uint8_t *data, struct kl_image_info *info)
 
 static void read_descriptor(const uint8_t *data, size_t size, struct kl_image_info *info)
 {
-    /* It is the beginning of the first segment. */
+    /* The descriptor is the beginning of the first segment. */
     if (size < 0x20 + 256 || get32(data + 0x1c) < 256 || get32(data + 0x20) != 0xabcd5432)
         return;
     info->has_descriptor = true;
@@ -171,8 +170,8 @@ static bool read_extended(const uint8_t *data, size_t size, struct kl_image_info
     return read_digest(data, size, info, why);
 }
 
-/* Nothing in the header tells the ESP8266 from a chip whose image is damaged; where its first
-   segment goes does: data RAM, instruction RAM or mapped flash. */
+/* The header does not tell an ESP8266's image from a damaged image of another chip. The address of
+   the first segment does: it is data RAM, instruction RAM or mapped flash. */
 static bool is_8266_address(uint32_t address)
 {
     return address >= 0x3ffe8000 && address < 0x40400000;

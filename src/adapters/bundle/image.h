@@ -29,7 +29,7 @@ struct kl_image_info {
     uint16_t rev_min, rev_max; /* chip revision, major * 100 + minor; max 0xFFFF = any */
     bool has_descriptor;       /* it is an app that says its name */
     char project[33], version[33];
-    bool maps_flash; /* a segment runs from flash: no bootloader has one */
+    bool maps_flash; /* a segment runs from flash; no bootloader has such a segment */
     enum kl_signature signature;
     bool signature_odd; /* a block's own checksum is wrong: no chip with Secure Boot takes it */
     size_t end;         /* behind image and signature */
@@ -41,7 +41,8 @@ struct kl_image_info {
 const char *kl_image_read(const uint8_t *data, size_t size, struct kl_image_info *info,
                           char why[KL_TEXT_MAX]);
 
-/* It looks like a second-stage bootloader: no program's descriptor, nothing mapped from flash. */
+/* The image looks like a second-stage bootloader: no program's descriptor, nothing mapped from
+   flash. */
 bool kl_image_is_bootloader(const struct kl_image_info *info);
 
 struct kl_partition {

@@ -5,7 +5,7 @@
 
 #include "keyline/secret.h"
 
-/* A partition that can be written; 0 = it can't, and `error`. */
+/* A partition that keyline can write. 0 and `error` if it can't. */
 static uint32_t find(const struct kl_bundle *b, const char *label, uint32_t *offset,
                      char error[KL_TEXT_MAX])
 {
@@ -35,7 +35,7 @@ static uint32_t find(const struct kl_bundle *b, const char *label, uint32_t *off
     return 0;
 }
 
-/* Images that lie there would be written before the partition is read. */
+/* keyline would write an image that lies there before it reads the partition. */
 static bool is_flashed(const struct kl_bundle *b, uint32_t offset, uint32_t size)
 {
     for (unsigned r = 0; r < b->region_count; r++)

@@ -6,8 +6,8 @@
 #include <string.h>
 #include <zlib.h>
 
-/* How much of the image is known after each step of the stream: what the loader needs to tell how
-   long a block may take, and how far it has come. */
+/* Notes how much of the image the stream holds after each step. The loader tells from it how long a
+   block may take, and how far it has come. */
 static bool index_stream(struct kl_image *image)
 {
     size_t steps = image->packed_size / KL_PACK_STEP + 2;

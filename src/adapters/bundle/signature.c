@@ -57,8 +57,8 @@ static const char *read_blocks(const uint8_t *data, size_t at, struct kl_image_i
     return NULL;
 }
 
-/* It ends the file, with up to 15 bytes of padding before or behind it, and nothing in it but its
-   version, which is 0, tells it. */
+/* A V1 signature ends the file, with up to 15 bytes of padding before or behind it. Only its
+   version, which is 0, tells it from other bytes. */
 static bool is_v1(const uint8_t *data, size_t size, size_t from)
 {
     size_t left = size - from;

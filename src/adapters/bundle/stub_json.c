@@ -63,7 +63,7 @@ static bool fits_memory(uint32_t start, size_t size)
     return size <= UINT32_MAX - start;
 }
 
-/* What it lacks, or NULL. */
+/* What the file lacks, or NULL. */
 static const char *read_stub(const json_t *root, struct kl_stub *stub)
 {
     const char *text = json_string_value(json_object_get(root, "text"));
@@ -101,7 +101,7 @@ struct kl_stub *kl_stub_parse(const char *json, size_t size, char error[KL_TEXT_
         snprintf(error, KL_TEXT_MAX, "is no JSON (line %d): %.150s", where.line, where.text);
     else if (!stub)
         kl_copy(error, KL_TEXT_MAX, "can't be read: out of memory");
-    else if ((lacks = read_stub(root, stub)) != NULL)
+    else if ((lacks = read_stub(root, stub)))
         snprintf(error, KL_TEXT_MAX, "is no flasher stub: it has no %s that makes sense", lacks);
     json_decref(root);
     if (error[0] == '\0')
@@ -131,7 +131,7 @@ static char *read_text(const char *path, size_t *size, const char **trouble)
     return text;
 }
 
-/* NULL if there is none there, or it is no stub: then `bad` tells. */
+/* NULL if the folder has no such file. NULL too if the file is no stub: then `bad` tells why. */
 static struct kl_stub *load_one(const char *folder, const char *slug, char bad[KL_TEXT_MAX])
 {
     char path[PATH_MAX], error[KL_TEXT_MAX];

@@ -13,7 +13,7 @@ static int sync_folder(const char *of_file)
 {
     char folder[PATH_MAX];
     const char *slash = strrchr(of_file, '/');
-    int length = slash == NULL ? 0 : (int)(slash - of_file) + 1;
+    int length = !slash ? 0 : (int)(slash - of_file) + 1;
     int fd, rc, saved;
 
     snprintf(folder, sizeof folder, "%.*s.", length, of_file);

@@ -16,9 +16,9 @@ struct kl_disk {
     ssize_t (*write)(int fd, const void *data, size_t size);
     int (*sync)(int fd);
     int (*rename)(const char *from, const char *to);
-    int (*exchange)(const char *a, const char *b); /* both exist; EINVAL: it can't be done here */
+    int (*exchange)(const char *a, const char *b); /* both exist; EINVAL: not possible here */
     int (*lease)(int fd); /* on a file open for reading; EAGAIN: somebody has it open for writing */
-    int (*room)(int fd, struct statvfs *out); /* of the disk that this file is on */
+    int (*room)(int fd, struct statvfs *out); /* the room on the disk that holds this file */
     int (*sync_folder)(const char *of_file);  /* the folder that holds this file */
     void (*look)(const char *path, bool probe, struct kl_storage *out); /* kl_storage_look */
 };
@@ -26,10 +26,10 @@ struct kl_disk {
 extern const struct kl_disk kl_disk_real;
 extern const struct kl_disk *kl_disk; /* kl_disk_real, unless a test says otherwise */
 
-/* As much of the end of a path as a line for a person has room for. */
+/* The end of a path: as much as a line for a person has room for. */
 const char *kl_shown(const char *path);
 
-/* All of it, or false and errno. */
+/* Writes all of it, or returns false and sets errno. */
 bool kl_disk_write_all(int fd, const void *data, size_t size);
 
 #endif

@@ -11,7 +11,7 @@
 
 enum {
     BUILT_AFTER = 1735689600
-}; /* 2025-01-01: no clock that is right shows less */
+}; /* 2025-01-01: a clock that shows less is wrong */
 
 void doctor_tell(struct doctor *d, const char *check, enum kl_verdict verdict, const char *text,
                  const char *advice)
@@ -47,7 +47,7 @@ bool doctor_exists(const struct doctor *d, const char *path)
     return access(whole, F_OK) == 0;
 }
 
-/* Records carry times, and a board's history is told by them. */
+/* Records carry times, and keyline tells a board's history by them. */
 static void clock_is_right(struct doctor *d)
 {
     if (d->asked->now < BUILT_AFTER)
@@ -69,7 +69,7 @@ unsigned kl_doctor_run(const struct kl_doctor *asked)
     };
     char sysfs[PATH_MAX];
     struct doctor *d = calloc(1, sizeof *d);
-    KL_ASSERT(d != NULL);
+    KL_ASSERT(d);
     d->asked = asked;
     kl_format(sysfs, sizeof sysfs, "%s/sys", asked->root);
     int count =

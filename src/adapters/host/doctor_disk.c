@@ -1,4 +1,4 @@
-/* doctor_disk.c: can the place of the CSV and its ledger keep what is written there? */
+/* doctor_disk.c: can the place of the CSV and its ledger keep what keyline writes there? */
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
@@ -17,7 +17,7 @@ static void folder_of(const char *csv, char *out, size_t size)
 {
     kl_copy(out, size, csv);
     char *slash = strrchr(out, '/');
-    if (slash == NULL)
+    if (!slash)
         kl_copy(out, size, ".");
     else
         slash[slash == out ? 1 : 0] = '\0';

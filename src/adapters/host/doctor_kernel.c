@@ -1,4 +1,4 @@
-/* doctor_kernel.c: what the kernel noticed of the USB bus and the supply. */
+/* doctor_kernel.c: what the kernel noticed about the USB bus and the supply. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -9,8 +9,7 @@
 
 #include "doctor_private.h"
 
-/* ---- the log ---------------------------------------------------------------------------------
- */
+/* ---- the log ---- */
 
 static const struct mark {
     const char *pattern, *text, *advice;
@@ -42,12 +41,12 @@ enum {
 static void count_marks(const char *text, unsigned counts[MARKS])
 {
     for (unsigned i = 0; i < MARKS; i++)
-        for (const char *at = strstr(text, marks[i].pattern); at != NULL;
+        for (const char *at = strstr(text, marks[i].pattern); at;
              at = strstr(at + 1, marks[i].pattern))
             counts[i]++;
 }
 
-/* Each read gives one record of the kernel's buffer; -1 if it may not be read. */
+/* Each read gives one record of the kernel's buffer; -1 if this user may not read it. */
 static int read_log(const struct doctor *d, const char *path, unsigned counts[MARKS])
 {
     char whole[PATH_MAX], record[RECORD_MAX];
@@ -58,7 +57,7 @@ static int read_log(const struct doctor *d, const char *path, unsigned counts[MA
     for (;;) {
         ssize_t n = read(fd, record, sizeof record - 1);
         if (n < 0 && errno == EPIPE)
-            continue; /* overwritten while we read: the next one is there */
+            continue; /* the kernel overwrote this record while we read: the next one is there */
         if (n <= 0)
             break;
         record[n] = '\0';
@@ -88,8 +87,7 @@ void doctor_kernel_log(struct doctor *d)
         doctor_tell(d, "kernel_log", KL_FINE, "no USB or supply trouble in the kernel's log", "");
 }
 
-/* ---- the Raspberry Pi's supply ---------------------------------------------------------------
- */
+/* ---- the Raspberry Pi's supply ---- */
 
 void doctor_power(struct doctor *d)
 {
@@ -111,8 +109,7 @@ void doctor_power(struct doctor *d)
         doctor_tell(d, "supply", KL_FINE, "the Raspberry Pi's supply was never too low", "");
 }
 
-/* ---- drivers ---------------------------------------------------------------------------------
- */
+/* ---- drivers ---- */
 
 /* Before Linux 5.8 the ch341 driver missed fast rates on several chips. */
 void doctor_drivers(struct doctor *d)

@@ -32,21 +32,20 @@ void doctor_ports(struct doctor *d)
     }
 }
 
-/* ---- rights ----------------------------------------------------------------------------------
- */
+/* ---- rights ---- */
 
-/* Whether a line like "dialout:x:20:pi" is this group's; its number. */
+/* Finds this group's line, like "dialout:x:20:pi", and its number. */
 static bool find_group(const char *text, const char *name, unsigned long *number)
 {
     size_t size = strlen(name);
-    for (const char *line = text; line != NULL && *line != '\0';) {
+    for (const char *line = text; line && *line != '\0';) {
         if (strncmp(line, name, size) == 0 && line[size] == ':') {
             const char *colon = strchr(line + size + 1, ':');
-            *number = colon != NULL ? strtoul(colon + 1, NULL, 10) : 0;
-            return colon != NULL;
+            *number = colon ? strtoul(colon + 1, NULL, 10) : 0;
+            return colon;
         }
         line = strchr(line, '\n');
-        line = line != NULL ? line + 1 : NULL;
+        line = line ? line + 1 : NULL;
     }
     return false;
 }
@@ -55,7 +54,7 @@ static bool find_group(const char *text, const char *name, unsigned long *number
 static bool status_has(const char *status, const char *field, unsigned long number)
 {
     const char *at = strstr(status, field);
-    if (at == NULL)
+    if (!at)
         return false;
     at += strlen(field);
     while (*at != '\0' && *at != '\n') {
@@ -71,7 +70,7 @@ static bool status_has(const char *status, const char *field, unsigned long numb
     return false;
 }
 
-/* The first port that would be used and can't be opened by this user; NULL if all can. */
+/* The first port that keyline would use and that this user can't open; NULL if there is none. */
 static const char *first_denied(const struct doctor *d)
 {
     char path[PATH_MAX];
@@ -89,7 +88,7 @@ void doctor_groups(struct doctor *d)
     char status[4096], groups[16384], text[KL_TEXT_MAX];
     unsigned long dialout;
     const char *denied = first_denied(d);
-    if (denied != NULL) {
+    if (denied) {
         kl_format(text, sizeof text, "no permission to open %s", denied);
         doctor_tell(d, "groups", KL_TROUBLE, text, join);
     } else if (!doctor_read(d, "/proc/self/status", status, sizeof status)) {
@@ -106,15 +105,14 @@ void doctor_groups(struct doctor *d)
     }
 }
 
-/* ---- other programs --------------------------------------------------------------------------
- */
+/* ---- other programs ---- */
 
 struct program {
     char name[32], pid[16];
 };
 
-/* A getty, or the login that it becomes as soon as a board says a word, has its port as terminal.
-   Its arguments need not name it. */
+/* A getty has its port as terminal, and so has the login that it becomes once a board says a word.
+   Their arguments need not name the port. */
 static bool prompts_on(const struct doctor *d, const struct program *p, char tty[PORT_NAME])
 {
     enum {
@@ -124,12 +122,12 @@ static bool prompts_on(const struct doctor *d, const struct program *p, char tty
     char path[64], text[512];
     unsigned device;
     kl_format(path, sizeof path, "/proc/%s/stat", p->pid);
-    if ((strstr(p->name, "getty") == NULL && strcmp(p->name, "login") != 0) ||
+    if ((!strstr(p->name, "getty") && strcmp(p->name, "login") != 0) ||
         !doctor_read(d, path, text, sizeof text))
         return false;
-    /* "72 (agetty) S 1 72 72 48128 …": the name may hold anything. */
+    /* "72 (agetty) S 1 72 72 48128 …": the name in brackets may hold any character. */
     const char *at = strrchr(text, ')');
-    if (at == NULL || sscanf(at, ") %*c %*d %*d %*d %u", &device) != 1)
+    if (!at || sscanf(at, ") %*c %*d %*d %*d %u", &device) != 1)
         return false;
     unsigned major = device >> 8 & 0xfff, minor = (device & 0xff) | (device >> 12 & ~0xffu);
     kl_format(tty, PORT_NAME, "%s%u", major == USB_MAJOR ? "ttyUSB" : "ttyACM", minor);
@@ -185,11 +183,11 @@ void doctor_programs(struct doctor *d)
     bool modem = false, brltty = false;
     kl_format(path, sizeof path, "%s/proc", d->asked->root);
     DIR *dir = opendir(path);
-    if (dir == NULL) {
+    if (!dir) {
         doctor_tell(d, "programs", KL_UNKNOWN, "/proc can't be read", "");
         return;
     }
-    for (struct dirent *e = readdir(dir); e != NULL; e = readdir(dir)) {
+    for (struct dirent *e = readdir(dir); e; e = readdir(dir)) {
         struct program p;
         if (!isdigit((unsigned char)e->d_name[0]) || !kl_copy(p.pid, sizeof p.pid, e->d_name))
             continue;
@@ -203,8 +201,7 @@ void doctor_programs(struct doctor *d)
     tell_programs(d, modem, brltty);
 }
 
-/* ---- latency ---------------------------------------------------------------------------------
- */
+/* ---- latency ---- */
 
 void doctor_latency(struct doctor *d)
 {

@@ -11,14 +11,14 @@ enum {
 struct doctor {
     const struct kl_doctor *asked;
     struct kl_port_info ports[DOCTOR_PORTS_MAX];
-    int port_count; /* -1: they can't be listed */
+    int port_count; /* -1: keyline can't list the ports */
     unsigned troubles;
 };
 
-/* `advice` may be "". The texts are built with kl_format by the caller where they need to be. */
+/* `advice` may be "". The caller builds texts with kl_format where they need it. */
 void doctor_tell(struct doctor *d, const char *check, enum kl_verdict verdict, const char *text,
                  const char *advice);
-/* Reads up to size - 1 bytes of a file below the root; false if it can't be read. */
+/* Reads up to size - 1 bytes of a file below the root; false if it can't. */
 bool doctor_read(const struct doctor *d, const char *path, char *out, size_t size);
 bool doctor_exists(const struct doctor *d, const char *path);
 

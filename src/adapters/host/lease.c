@@ -8,7 +8,8 @@
 
 enum kl_lease kl_lease_take(int fd)
 {
-    /* The signal that tells of a waiting writer would end the process; this one is ignored. */
+    /* The usual signal that tells of a waiting writer would end the process. By default a process
+       ignores this one. */
     if (fcntl(fd, F_SETSIG, SIGURG) != 0)
         return KL_LEASE_UNKNOWN;
     if (kl_disk->lease(fd) == 0)

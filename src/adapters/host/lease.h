@@ -1,9 +1,9 @@
 /*
  * lease.h: does anybody have a file open for writing?
  *
- * While a lease is held, whoever opens the file for writing waits in open (at most 45 s, by the
- * kernel's setting), and the lease shows it. Local file systems have leases, for a file's owner and
- * for root.
+ * While we hold a lease, a program that opens the file for writing waits in open (at most 45 s, by
+ * the kernel's setting), and the lease shows it. Local file systems give leases to a file's owner
+ * and to root.
  */
 #ifndef KEYLINE_ADAPTERS_LEASE_H
 #define KEYLINE_ADAPTERS_LEASE_H
@@ -16,10 +16,10 @@ enum kl_lease {
     KL_LEASE_UNKNOWN, /* this file system, or this user, can't tell */
 };
 
-/* `fd` is open for reading, and this process has the file nowhere open for writing. */
+/* `fd` is open for reading, and this process must not have the file open for writing anywhere. */
 enum kl_lease kl_lease_take(int fd);
-/* Somebody waits to write. */
+/* Somebody waits to open the file for writing. */
 bool kl_lease_wanted(int fd);
-void kl_lease_drop(int fd); /* closing the file does it too */
+void kl_lease_drop(int fd); /* closing the file drops the lease too */
 
 #endif

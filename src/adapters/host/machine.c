@@ -11,16 +11,16 @@ static void read_word(const char *path, char out[KL_MACHINE_TEXT])
     FILE *file = fopen(path, "re");
 
     out[0] = '\0';
-    if (file == NULL)
+    if (!file)
         return;
-    if (fgets(out, KL_MACHINE_TEXT, file) == NULL)
+    if (!fgets(out, KL_MACHINE_TEXT, file))
         out[0] = '\0';
     out[strcspn(out, "\n")] = '\0';
     fclose(file);
 }
 
-/* The start is the 22nd word; the second one, in brackets, may hold anything, and the third tells
-   whether it is dead and only waits for its parent. 0 = it does not run. */
+/* When the process started: the 22nd word; 0 = it does not run. The second word, in brackets, may
+   hold any character. The third tells whether the process is dead and only waits for its parent. */
 static int64_t started(int64_t pid)
 {
     char path[64], line[1024];
@@ -29,17 +29,17 @@ static int64_t started(int64_t pid)
     char *p;
 
     snprintf(path, sizeof path, "/proc/%lld/stat", (long long)pid);
-    if ((file = fopen(path, "re")) == NULL)
+    if (!(file = fopen(path, "re")))
         return 0;
     size = fread(line, 1, sizeof line - 1, file);
     fclose(file);
     line[size] = '\0';
     p = strrchr(line, ')');
-    if (p != NULL && (p[1] == '\0' || p[2] == 'Z' || p[2] == 'X'))
+    if (p && (p[1] == '\0' || p[2] == 'Z' || p[2] == 'X'))
         return 0;
-    for (int word = 2; p != NULL && word < 22; word++)
+    for (int word = 2; p && word < 22; word++)
         p = strchr(p + 1, ' ');
-    return p == NULL ? 0 : strtoll(p, NULL, 10);
+    return !p ? 0 : strtoll(p, NULL, 10);
 }
 
 void kl_process_self(struct kl_process *out)

@@ -9,16 +9,16 @@ enum {
     KL_MACHINE_TEXT = 48,
 };
 
-/* A process, as others can find out whether it still lives. */
+/* A process, with what others need to find out whether it still lives. */
 struct kl_process {
     char machine[KL_MACHINE_TEXT]; /* stays the same over restarts */
-    char boot[KL_MACHINE_TEXT];    /* another after each */
-    char space[KL_MACHINE_TEXT];   /* in which its number means something: containers differ */
+    char boot[KL_MACHINE_TEXT];    /* changes with each restart */
+    char space[KL_MACHINE_TEXT];   /* the pid namespace, which differs between containers */
     int64_t pid, started;          /* number; clock ticks since the machine started */
 };
 
 void kl_process_self(struct kl_process *out);
-/* It can be seen from here, and runs. */
+/* The process runs, and we can see it from here. */
 bool kl_process_lives(const struct kl_process *p);
 /* `size` bytes that nobody can guess or draw twice. */
 bool kl_random(void *out, unsigned size);

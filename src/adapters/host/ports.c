@@ -81,8 +81,7 @@ bool kl_ports_parse_id(const char *text, uint32_t *id)
     return text[9] == '\0';
 }
 
-/* ---- rules -----------------------------------------------------------------------------------
- */
+/* ---- rules ---- */
 
 /* `name` is a topology, a path, or a link to one ("/dev/serial/by-id/…"). */
 static bool is_named(const struct kl_port_info *port, const char *name)
@@ -92,7 +91,7 @@ static bool is_named(const struct kl_port_info *port, const char *name)
         return true;
     if (name[0] != '/')
         return port->topology[0] != '\0' && strcmp(name, port->topology) == 0;
-    return realpath(name, real) != NULL && strcmp(real, port->path) == 0;
+    return realpath(name, real) && strcmp(real, port->path) == 0;
 }
 
 static bool is_any_of(const struct kl_port_info *port, const char *const *names, unsigned count)
@@ -125,14 +124,14 @@ void kl_ports_judge(struct kl_port_info *port, int interface, const struct kl_po
     if (is_any_of(port, rules->exclude, rules->exclude_count))
         decide(port, false, "excluded");
     else if (is_any_of(port, rules->only, rules->only_count))
-        decide(port, true, what != NULL ? what : "named with --port");
+        decide(port, true, what ? what : "named with --port");
     else if (rules->only_count > 0)
         decide(port, false, "other ports are named with --port");
     else if (known)
         decide(port, true, what);
     else if (is_extra(port, rules))
-        decide(port, true, what != NULL ? what : "added with --usb-id");
-    else if (what != NULL)
+        decide(port, true, what ? what : "added with --usb-id");
+    else if (what)
         decide(port, false, what);
     else if (port->topology[0] == '\0')
         decide(port, false, "not USB: used only if named with --port");
@@ -144,8 +143,7 @@ void kl_ports_judge(struct kl_port_info *port, int interface, const struct kl_po
     }
 }
 
-/* ---- the list --------------------------------------------------------------------------------
- */
+/* ---- the list ---- */
 
 static int compare_natural(const char *a, const char *b)
 {
@@ -188,9 +186,9 @@ int kl_ports_list_at(const char *sysfs, struct kl_port_info *out, int capacity,
     kl_format(folder, sizeof folder, "%s/class/tty", sysfs);
     struct kl_port_info *all = malloc(LISTED_MAX * sizeof *all);
     DIR *dir = opendir(folder);
-    int count = all != NULL && dir != NULL ? 0 : -1;
+    int count = all && dir ? 0 : -1;
     struct dirent *e;
-    while (count >= 0 && count < LISTED_MAX && (e = readdir(dir)) != NULL) {
+    while (count >= 0 && count < LISTED_MAX && (e = readdir(dir))) {
         int interface;
         if (e->d_name[0] == '.' || !kl_ports_read_sysfs(sysfs, e->d_name, &all[count], &interface))
             continue;
@@ -201,7 +199,7 @@ int kl_ports_list_at(const char *sysfs, struct kl_port_info *out, int capacity,
         qsort(all, (size_t)count, sizeof *all, compare_items);
         memcpy(out, all, (size_t)(count < capacity ? count : capacity) * sizeof *all);
     }
-    if (dir != NULL)
+    if (dir)
         closedir(dir);
     free(all);
     return count;

@@ -1,6 +1,6 @@
 /*
- * ports_sysfs.c: what the kernel says of a tty (docs/serial.md). Read here rather than asked of
- * libserialport, whose list has no topology and opens on-board ports to see whether they exist.
+ * ports_sysfs.c: what the kernel says of a tty (docs/serial.md). keyline reads it here because
+ * libserialport's list has no topology and opens on-board ports to see whether they exist.
  */
 #include <ctype.h>
 #include <fcntl.h>
@@ -25,7 +25,7 @@ static void read_attribute(const char *folder, const char *name, char *out, size
     close(fd);
     out[n > 0 ? n : 0] = '\0';
     out[strcspn(out, "\n")] = '\0';
-    /* Descriptors can hold anything; on a screen it must not. */
+    /* A descriptor can hold control characters, which must not reach a screen. */
     for (char *c = out; *c != '\0'; c++)
         if (iscntrl((unsigned char)*c))
             *c = '?';
@@ -58,7 +58,7 @@ static bool is_interface(const char *name)
 static const char *cut_last(char *path)
 {
     char *slash = strrchr(path, '/');
-    if (slash == NULL || slash == path)
+    if (!slash || slash == path)
         return NULL;
     *slash = '\0';
     return slash + 1;
@@ -75,7 +75,7 @@ static void read_driver(const char *device, char *out, size_t size)
         return;
     target[n] = '\0';
     const char *slash = strrchr(target, '/');
-    kl_copy(out, size, slash != NULL ? slash + 1 : target);
+    kl_copy(out, size, slash ? slash + 1 : target);
 }
 
 /* `path` is the tty's device: the USB interface (cdc-acm) or a port below it (usb-serial); the USB
@@ -85,7 +85,7 @@ static void read_usb(char *path, unsigned port_number, struct kl_port_info *out,
     const char *name;
     do {
         name = cut_last(path);
-        if (name == NULL)
+        if (!name)
             return;
     } while (!is_interface(name));
     const char *colon = strchr(name, ':');
@@ -113,7 +113,7 @@ bool kl_ports_read_sysfs(const char *sysfs, const char *tty, struct kl_port_info
     *out = (struct kl_port_info){.link = KL_LINK_SERIAL};
     *interface = 0;
     if (kl_format(link, sizeof link, "%s/class/tty/%s/device", sysfs, tty) + 1 >= sizeof link ||
-        realpath(link, path) == NULL)
+        !realpath(link, path))
         return false; /* consoles and pseudo-terminals have no device */
     *strrchr(link, '/') = '\0';
     read_attribute(link, "type", text, sizeof text);

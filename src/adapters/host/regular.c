@@ -26,13 +26,13 @@ int kl_open_regular(const char *path, const char **trouble)
     int fd, flags;
 
     *trouble = "";
-    /* Not opened at all if it is seen to be another thing: opening alone moves some devices. */
+    /* We do not open what stat shows to be something else: opening alone moves some devices. */
     if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
         *trouble = kind_of(st.st_mode);
         errno = EINVAL;
         return -1;
     }
-    /* Without O_NONBLOCK a pipe that took its place just now would hold us here. */
+    /* Without O_NONBLOCK, a pipe that has just taken the file's place would hold us here. */
     if ((fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)) < 0) {
         *trouble = strerror(errno);
         return -1;
@@ -53,7 +53,7 @@ FILE *kl_fopen_regular(const char *path, const char **trouble)
     int fd = kl_open_regular(path, trouble);
     FILE *file = fd < 0 ? NULL : fdopen(fd, "rb");
 
-    if (fd >= 0 && file == NULL) {
+    if (fd >= 0 && !file) {
         *trouble = strerror(errno);
         close(fd);
     }

@@ -4,11 +4,11 @@
 
 #include <stdio.h>
 
-/* Opens a regular file to read it, close-on-exec. -1 if it can't be opened, or is a pipe, device,
-   socket or folder, on which a reader might wait for ever; *trouble says why then, in static text
+/* Opens a regular file to read it, close-on-exec. -1 if it can't, or if the path is a pipe, device,
+   socket or folder, on which a reader might wait for ever. Then *trouble says why, in static text
    or strerror's. */
 int kl_open_regular(const char *path, const char **trouble);
-/* The same as a stream; NULL if it can't be opened. */
+/* The same as a stream; NULL if it can't. */
 FILE *kl_fopen_regular(const char *path, const char **trouble);
 
 #endif

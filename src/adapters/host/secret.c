@@ -31,7 +31,7 @@ void *kl_secret_alloc(size_t size)
 
 void kl_secret_free(void *memory, size_t size)
 {
-    if (memory == NULL)
+    if (!memory)
         return;
     kl_wipe(memory, size);
     munmap(memory, size);
@@ -41,9 +41,9 @@ void *kl_secret_grow(void *memory, size_t size, size_t new_size)
 {
     void *larger = kl_secret_alloc(new_size);
 
-    if (larger == NULL)
+    if (!larger)
         return NULL;
-    if (memory != NULL)
+    if (memory)
         memcpy(larger, memory, size);
     kl_secret_free(memory, size);
     return larger;
@@ -58,7 +58,8 @@ void kl_secret_stack(void)
 
     if (done || pthread_getattr_np(pthread_self(), &attributes) != 0)
         return;
-    /* The first thread's stack is not all there yet: what it grows into is left out with it. */
+    /* The first thread's stack still grows. The kernel leaves what it grows into out of core dumps
+       too. */
     if (pthread_attr_getstack(&attributes, &lowest, &size) == 0)
         madvise(lowest, size, MADV_DONTDUMP);
     pthread_attr_destroy(&attributes);

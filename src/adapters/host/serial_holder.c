@@ -19,9 +19,9 @@ static bool has_open(const char *pid, const char *path)
     bool found = false;
     kl_format(name, sizeof name, "/proc/%s/fd", pid);
     DIR *dir = opendir(name);
-    if (dir == NULL)
+    if (!dir)
         return false;
-    for (struct dirent *e = readdir(dir); e != NULL && !found; e = readdir(dir)) {
+    for (struct dirent *e = readdir(dir); e && !found; e = readdir(dir)) {
         ssize_t n = readlinkat(dirfd(dir), e->d_name, target, sizeof target - 1);
         if (n <= 0)
             continue;
@@ -52,9 +52,9 @@ bool kl_serial_holder(const char *path, char *out, size_t size)
 {
     bool found = false;
     DIR *dir = opendir("/proc");
-    if (dir == NULL)
+    if (!dir)
         return false;
-    for (struct dirent *e = readdir(dir); e != NULL && !found; e = readdir(dir)) {
+    for (struct dirent *e = readdir(dir); e && !found; e = readdir(dir)) {
         found = is_number(e->d_name) && has_open(e->d_name, path);
         if (found)
             describe(e->d_name, out, size);

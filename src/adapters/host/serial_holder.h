@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* "name (pid 123)"; false if nobody that this user may see has it open. */
+/* "name (pid 123)"; false if no process that this user may see has it open. */
 bool kl_serial_holder(const char *path, char *out, size_t size);
 
 #endif

@@ -15,8 +15,7 @@ enum {
     FILE_MAX = 64 * 1024
 };
 
-/* ---- reading ---------------------------------------------------------------------------------
- */
+/* ---- reading ---- */
 
 static bool is_space(char c)
 {
@@ -60,18 +59,18 @@ static const char *skip_number(const char *text)
 static bool is_topology(const char *text)
 {
     text = skip_number(text);
-    if (text == NULL || *text != '-')
+    if (!text || *text != '-')
         return false;
     do {
         text = skip_number(text + 1);
-    } while (text != NULL && *text == '.');
-    if (text != NULL && *text == ':') {
+    } while (text && *text == '.');
+    if (text && *text == ':') {
         text = skip_number(text + 1);
-        text = text != NULL && *text == '.' ? skip_number(text + 1) : NULL;
+        text = text && *text == '.' ? skip_number(text + 1) : NULL;
     }
-    if (text != NULL && *text == '#')
+    if (text && *text == '#')
         text = skip_number(text + 1);
-    return text != NULL && *text == '\0';
+    return text && *text == '\0';
 }
 
 static bool is_place(const char *where)
@@ -101,7 +100,7 @@ static const char *take_line(struct kl_slots_file *file, const char *line, size_
 {
     struct kl_slot_place place;
     const char *equals = memchr(line, '=', size);
-    if (equals == NULL)
+    if (!equals)
         return "expected NAME = PLACE";
     size_t name = (size_t)(equals - line);
     if (!copy_trimmed(place.name, sizeof place.name, line, name) || !is_name(place.name))
@@ -131,17 +130,18 @@ bool kl_slots_parse(const char *text, size_t size, struct kl_slots_file *out,
     }
     while (size > 0) {
         const char *end = memchr(text, '\n', size);
-        size_t whole = end != NULL ? (size_t)(end - text) + 1 : size;
+        size_t whole = end ? (size_t)(end - text) + 1 : size;
         const char *comment = memchr(text, '#', whole);
-        /* A '#' within a place is an interface's second port: a comment has a space before it. */
-        while (comment != NULL && comment > text && !is_space(comment[-1]))
+        /* A '#' within a place names an interface's second port. The '#' of a comment has a space
+           before it. */
+        while (comment && comment > text && !is_space(comment[-1]))
             comment = memchr(comment + 1, '#', whole - (size_t)(comment + 1 - text));
-        size_t length = comment != NULL ? (size_t)(comment - text) : whole;
+        size_t length = comment ? (size_t)(comment - text) : whole;
         while (length > 0 && (is_space(text[length - 1]) || text[length - 1] == '\n'))
             length--;
         number++;
         const char *wrong = length > 0 ? take_line(out, text, length) : NULL;
-        if (wrong != NULL) {
+        if (wrong) {
             kl_format(error, KL_TEXT_MAX, "line %u: %s", number, wrong);
             return false;
         }
@@ -158,7 +158,7 @@ bool kl_slots_read(const char *path, struct kl_slots_file *out, char error[KL_TE
     ssize_t n = -1;
     const char *trouble = NULL;
     int fd = kl_open_regular(path, &trouble);
-    if (text != NULL && fd >= 0)
+    if (text && fd >= 0)
         while (size < FILE_MAX && (n = read(fd, text + size, FILE_MAX - size)) > 0)
             size += (size_t)n;
     bool ok = n == 0;
@@ -176,8 +176,7 @@ bool kl_slots_read(const char *path, struct kl_slots_file *out, char error[KL_TE
     return ok;
 }
 
-/* ---- writing ---------------------------------------------------------------------------------
- */
+/* ---- writing ---- */
 
 static bool write_all(int fd, const char *text, size_t size)
 {
@@ -228,8 +227,7 @@ bool kl_slots_write(const char *path, const struct kl_slots_file *file, char err
     return ok;
 }
 
-/* ---- teaching --------------------------------------------------------------------------------
- */
+/* ---- teaching ---- */
 
 static bool was_present(const struct kl_teach *t, const char *where)
 {

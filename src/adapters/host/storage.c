@@ -20,7 +20,7 @@ enum {
     LINE = 4096,
     PROBES = 5,
 };
-static const kl_us AT_ONCE = 40; /* no disk that turns, and no card, is as fast as that */
+static const kl_us AT_ONCE = 40; /* no spinning disk and no card is that fast */
 
 static const struct kind {
     unsigned long magic;
@@ -46,7 +46,7 @@ static void folder_of(const char *path, char out[PATH_MAX])
 {
     kl_copy(out, PATH_MAX, path);
     char *slash = strrchr(out, '/');
-    if (slash == NULL)
+    if (!slash)
         kl_copy(out, PATH_MAX, ".");
     else
         slash[slash == out ? 1 : 0] = '\0';
@@ -64,14 +64,13 @@ static const struct kind *kind_of(const char *path)
     return NULL;
 }
 
-/* ---- what the mount says ----------------------------------------------------------------------
- */
+/* ---- what the mount says ---- */
 
 struct mount {
     char point[LINE], type[64], options[LINE];
 };
 
-/* Blanks in a mount point are written as \\040. */
+/* The kernel writes blanks in a mount point as \\040. */
 static void unescape(char *text)
 {
     char *out = text;
@@ -92,20 +91,20 @@ static bool read_mount(char *line, struct mount *m)
 {
     char *word[6], *rest = strstr(line, " - "), *save = NULL;
 
-    if (rest == NULL)
+    if (!rest)
         return false;
     *rest = '\0';
     for (int i = 0; i < 6; i++)
-        if ((word[i] = strtok_r(i == 0 ? line : NULL, " ", &save)) == NULL)
+        if (!(word[i] = strtok_r(i == 0 ? line : NULL, " ", &save)))
             return false;
     kl_copy(m->point, sizeof m->point, word[4]);
     unescape(m->point);
     snprintf(m->options, sizeof m->options, "%.2000s", word[5]);
     save = NULL;
     char *type = strtok_r(rest + 3, " ", &save), *source = strtok_r(NULL, " ", &save);
-    char *more = source == NULL ? NULL : strtok_r(NULL, " \n", &save);
-    kl_copy(m->type, sizeof m->type, type == NULL ? "" : type);
-    if (more != NULL) {
+    char *more = !source ? NULL : strtok_r(NULL, " \n", &save);
+    kl_copy(m->type, sizeof m->type, !type ? "" : type);
+    if (more) {
         size_t used = strlen(m->options);
         snprintf(m->options + used, sizeof m->options - used, ",%.2000s", more);
     }
@@ -120,7 +119,7 @@ static bool is_below(const char *path, const char *point)
            (path[size] == '\0' || path[size] == '/' || (size == 1 && point[0] == '/'));
 }
 
-/* The mount that a real path lies in: the longest point, the last one of equals. */
+/* The mount that a real path lies in: the longest mount point, and of equal ones the last. */
 static bool find_mount(const char *real, struct mount *out)
 {
     FILE *file = fopen("/proc/self/mountinfo", "re");
@@ -128,14 +127,14 @@ static bool find_mount(const char *real, struct mount *out)
     static _Thread_local struct mount m;
     bool found = false;
 
-    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+    while (file && fgets(line, sizeof line, file)) {
         if (!read_mount(line, &m) || !is_below(real, m.point) ||
             (found && strlen(m.point) < strlen(out->point)))
             continue;
         *out = m;
         found = true;
     }
-    if (file != NULL)
+    if (file)
         fclose(file);
     return found;
 }
@@ -144,7 +143,7 @@ static bool has_option(const char *options, const char *name)
 {
     size_t size = strlen(name);
 
-    for (const char *p = options; p != NULL; p = strchr(p, ',')) {
+    for (const char *p = options; p; p = strchr(p, ',')) {
         p += *p == ',';
         if (strncmp(p, name, size) == 0 && (p[size] == '\0' || p[size] == ','))
             return true;
@@ -158,8 +157,8 @@ static void forgets(struct kl_storage *out, const char *text)
     kl_copy(out->text, sizeof out->text, text);
 }
 
-/* A new file in this folder that has no name. Older overlays can't make one; then it has a name for
-   an instant, if it `may`. */
+/* Makes a file without a name in this folder. Older overlays can't: then, if it `may`, the file has
+   a name for an instant. */
 static int open_nameless(const char *folder, bool may)
 {
     int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
@@ -173,7 +172,7 @@ static int open_nameless(const char *folder, bool may)
     return fd;
 }
 
-/* A file that is written here gets no place on any disk. */
+/* A file that we write here gets no blocks on any disk. */
 static bool has_no_blocks(const char *folder, bool may)
 {
     int fd = open_nameless(folder, may);
@@ -186,8 +185,8 @@ static bool has_no_blocks(const char *folder, bool may)
     return none;
 }
 
-/* Raspberry Pi OS offers an upper layer that is memory, in its settings. Where that layer lies can
-   often not be reached any more. */
+/* Raspberry Pi OS offers, in its settings, an upper layer in memory. Often no path leads to that
+   layer any more. */
 static void look_at_overlay(const char *folder, bool probe, const struct mount *m,
                             struct kl_storage *out)
 {
@@ -199,7 +198,7 @@ static void look_at_overlay(const char *folder, bool probe, const struct mount *
         forgets(out, "an overlay that does not sync (volatile): gone after a power loss");
         return;
     }
-    if (upper == NULL)
+    if (!upper)
         return;
     if (has_no_blocks(folder, probe)) {
         forgets(out, "an overlay whose upper layer is memory: gone after a restart");
@@ -208,7 +207,7 @@ static void look_at_overlay(const char *folder, bool probe, const struct mount *
     kl_copy(path, sizeof path, upper + strlen("upperdir="));
     path[strcspn(path, ",")] = '\0';
     k = kind_of(path);
-    if (k != NULL && k->kind == KL_STORAGE_FORGETS)
+    if (k && k->kind == KL_STORAGE_FORGETS)
         forgets(out, "an overlay whose upper layer is memory: gone after a restart");
 }
 
@@ -227,8 +226,7 @@ static void look_at_mount(const char *real, bool probe, struct kl_storage *out)
     }
 }
 
-/* ---- what a sync does -------------------------------------------------------------------------
- */
+/* ---- what a sync does ---- */
 
 static bool sync_is_none(void)
 {
@@ -236,9 +234,9 @@ static bool sync_is_none(void)
     char line[1024];
     bool found = false;
 
-    while (maps != NULL && !found && fgets(line, sizeof line, maps) != NULL)
-        found = strstr(line, "eatmydata") != NULL;
-    if (maps != NULL)
+    while (maps && !found && fgets(line, sizeof line, maps))
+        found = strstr(line, "eatmydata");
+    if (maps)
         fclose(maps);
     return found;
 }
@@ -246,32 +244,32 @@ static bool sync_is_none(void)
 static bool read_line(const char *path, char *out, size_t size)
 {
     FILE *file = fopen(path, "re");
-    bool ok = file != NULL && fgets(out, (int)size, file) != NULL;
+    bool ok = file && fgets(out, (int)size, file);
 
-    if (file != NULL)
+    if (file)
         fclose(file);
     return ok;
 }
 
-/* A disk that turns, or a card: such a one needs milliseconds. */
+/* A spinning disk or a card: its sync takes milliseconds. */
 static bool is_slow_disk(dev_t dev)
 {
     char path[128], real[PATH_MAX], word[16] = "";
 
     snprintf(path, sizeof path, "/sys/dev/block/%u:%u", major(dev), minor(dev));
-    if (realpath(path, real) == NULL)
+    if (!realpath(path, real))
         return false;
-    if (strstr(real, "/mmcblk") != NULL)
+    if (strstr(real, "/mmcblk"))
         return true;
-    if (strstr(real, "/virtio") != NULL)
-        return false; /* whatever is behind it */
+    if (strstr(real, "/virtio"))
+        return false; /* whatever disk is behind it */
     for (int up = 0; up < 2; up++) {
         char name[PATH_MAX + 32];
         snprintf(name, sizeof name, "%s/queue/rotational", real);
         if (read_line(name, word, sizeof word))
             return word[0] == '1';
         char *slash = strrchr(real, '/');
-        if (slash != NULL)
+        if (slash)
             *slash = '\0';
     }
     return false;
@@ -285,7 +283,7 @@ static kl_us now_us(void)
     return KL_SEC(t.tv_sec) + t.tv_nsec / 1000;
 }
 
-/* The longest of a few syncs of something new. */
+/* Writes a few new blocks and syncs each; returns the longest sync. */
 static kl_us slowest_sync(const char *folder)
 {
     int fd = open_nameless(folder, false);
@@ -312,9 +310,9 @@ void kl_storage_look(const char *path, bool probe, struct kl_storage *out)
 
     *out = (struct kl_storage){.kind = KL_STORAGE_KEEPS};
     folder_of(path, folder);
-    if (realpath(folder, real) == NULL)
+    if (!realpath(folder, real))
         return;
-    if ((k = kind_of(real)) != NULL) {
+    if ((k = kind_of(real))) {
         out->kind = k->kind;
         kl_copy(out->text, sizeof out->text, k->text);
         return;

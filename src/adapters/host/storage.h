@@ -1,4 +1,4 @@
-/* storage.h: does the place where a file lies keep what is written there? */
+/* storage.h: does the place where a file lies keep what we write there? */
 #ifndef KEYLINE_ADAPTERS_STORAGE_H
 #define KEYLINE_ADAPTERS_STORAGE_H
 
@@ -7,9 +7,9 @@
 enum kl_storage_kind {
     KL_STORAGE_KEEPS,
     KL_STORAGE_SHARED,  /* a network file system: other machines may work there */
-    KL_STORAGE_STRANGE, /* locks can't be relied on: several can believe that they are alone */
-    KL_STORAGE_FORGETS, /* gone after a restart or power loss */
-    KL_STORAGE_LIES,    /* says that something is durable, and it is not */
+    KL_STORAGE_STRANGE, /* locks are not reliable: several may believe that they are alone */
+    KL_STORAGE_FORGETS, /* files are gone after a restart or power loss */
+    KL_STORAGE_LIES,    /* the disk says that data is durable when it is not */
 };
 
 struct kl_storage {
@@ -17,10 +17,10 @@ struct kl_storage {
     char text[KL_TEXT_MAX]; /* what it is: "memory (tmpfs): gone after a restart"; "" if it keeps */
 };
 
-/* Of the folder that holds this file, or will. `probe`: also write there, to see whether a sync
-   takes as long as its disk needs. */
+/* Looks at the folder that holds this file, or will hold it. `probe`: also writes there, to see
+   whether a sync takes as long as its disk needs. */
 void kl_storage_look(const char *path, bool probe, struct kl_storage *out);
-/* The file itself was mounted here, as containers do it, so that it has two homes. */
+/* Somebody mounted the file itself here, as containers do it, so it has two homes. */
 bool kl_storage_is_mounted_file(const char *path);
 
 #endif

@@ -8,8 +8,7 @@
 #include "link_private.h"
 #include "serial_ops.h"
 
-/* ---- targets ---------------------------------------------------------------------------------
- */
+/* ---- targets ---- */
 
 static bool parse_port(const char *text, size_t size, char out[8])
 {
@@ -57,7 +56,7 @@ bool kl_net_target_parse(const char *text, struct kl_net_target *out)
     if (out->kind == KL_LINK_SERIAL)
         return false;
     text = parse_host(text, out->host, sizeof out->host);
-    if (text == NULL || *text++ != ':')
+    if (!text || *text++ != ':')
         return false;
     size_t size = strcspn(text, "/?");
     if (!parse_port(text, size, out->port))
@@ -85,8 +84,7 @@ bool kl_link_kind_of(const char *target, enum kl_link_kind *kind)
     return true;
 }
 
-/* ---- life ------------------------------------------------------------------------------------
- */
+/* ---- life ---- */
 
 struct kl_link *kl_link_open(uv_loop_t *loop, const char *target, uint32_t baud,
                              const struct kl_link_events *events, void *ctx)
@@ -98,7 +96,7 @@ struct kl_link *kl_link_open(uv_loop_t *loop, const char *target, uint32_t baud,
     else if (kl_net_target_parse(target, &net))
         link = net.kind == KL_LINK_RAW ? kl_link_raw_create(loop, &net, events, ctx)
                                        : kl_link_rfc2217_create(loop, &net, baud, events, ctx);
-    if (link != NULL)
+    if (link)
         link->class->open(link);
     return link;
 }
@@ -107,11 +105,11 @@ static void kicked(uv_idle_t *handle)
 {
     struct kl_link *link = handle->data;
     uv_idle_stop(handle);
-    if (link->trouble != NULL) {
+    if (link->trouble) {
         kl_link_lost(link, link->trouble);
         return;
     }
-    if (kl_link_live(link) && link->first != NULL && !link->begun) {
+    if (kl_link_live(link) && link->first && !link->begun) {
         link->begun = true;
         link->class->begin(link, link->first);
     }
@@ -121,7 +119,7 @@ void *kl_link_new(size_t size, const struct kl_link_class *class, uv_loop_t *loo
                   const struct kl_link_events *events, void *ctx)
 {
     struct kl_link *link = kl_secret_alloc(size);
-    if (link == NULL)
+    if (!link)
         return NULL;
     *link =
         (struct kl_link){.class = class, .size = size, .loop = loop, .events = *events, .ctx = ctx};
@@ -145,7 +143,7 @@ static void free_op(struct kl_link_op *op)
 
 static void free_ops(struct kl_link *link)
 {
-    while (link->first != NULL) {
+    while (link->first) {
         struct kl_link_op *op = link->first;
         link->first = op->next;
         free_op(op);
@@ -175,8 +173,7 @@ void kl_link_close(struct kl_link *link)
     link->class->close(link);
 }
 
-/* ---- requests --------------------------------------------------------------------------------
- */
+/* ---- requests ---- */
 
 void kl_link_io(struct kl_link *link, uint32_t request, const struct kl_io *io)
 {
@@ -187,7 +184,7 @@ void kl_link_io(struct kl_link *link, uint32_t request, const struct kl_io *io)
     struct kl_link_op *op =
         io->secret ? kl_secret_alloc(sizeof *op + size) : malloc(sizeof *op + size);
     uv_idle_start(&link->kick, kicked);
-    if (op == NULL) {
+    if (!op) {
         link->trouble = "out of memory";
         return;
     }
@@ -200,7 +197,7 @@ void kl_link_io(struct kl_link *link, uint32_t request, const struct kl_io *io)
                               .size = size};
     if (size > 0)
         memcpy(op->data, io->data, size);
-    if (link->first == NULL)
+    if (!link->first)
         link->first = op;
     else
         link->last->next = op;
@@ -210,10 +207,10 @@ void kl_link_io(struct kl_link *link, uint32_t request, const struct kl_io *io)
 void kl_link_op_done(struct kl_link *link, bool ok)
 {
     struct kl_link_op *op = link->first;
-    KL_ASSERT(op != NULL && link->begun);
+    KL_ASSERT(op && link->begun);
     link->first = op->next;
     link->begun = false;
-    if (link->first != NULL && kl_link_live(link))
+    if (link->first && kl_link_live(link))
         uv_idle_start(&link->kick, kicked);
     uint32_t request = op->request;
     bool tell = op->kind != KL_IO_WRITE;
@@ -222,8 +219,7 @@ void kl_link_op_done(struct kl_link *link, bool ok)
         link->events.io_done(link->ctx, request, ok);
 }
 
-/* ---- callbacks -------------------------------------------------------------------------------
- */
+/* ---- callbacks ---- */
 
 void kl_link_opened(struct kl_link *link, enum kl_open_result result, const char *text)
 {

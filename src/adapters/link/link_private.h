@@ -1,6 +1,6 @@
 /*
- * link_private.h: what the kinds of link share: the queue of requests, and the callbacks, which are
- * always made from the loop and never from inside a kl_link function.
+ * link_private.h: what the kinds of link share: the queue of requests, and the callbacks. The loop
+ * always makes the callbacks, never a kl_link function.
  */
 #ifndef KEYLINE_ADAPTERS_LINK_PRIVATE_H
 #define KEYLINE_ADAPTERS_LINK_PRIVATE_H
@@ -19,10 +19,10 @@ struct kl_link_op {
 };
 
 struct kl_link_class {
-    /* Starts what kl_link_create's caller prepared; failures are told later. */
+    /* Starts what kl_link_create's caller prepared; tells failures later. */
     void (*open)(struct kl_link *link);
-    /* The oldest request is `op`; begin it. Called from the loop, one at a time: the next comes
-       after kl_link_op_done. */
+    /* Begins `op`, the oldest request. The loop calls this for one request at a time: the next
+       comes after kl_link_op_done. */
     void (*begin)(struct kl_link *link, struct kl_link_op *op);
     /* Lets go of everything, then calls kl_link_closed. */
     void (*close)(struct kl_link *link);
@@ -35,11 +35,11 @@ struct kl_link {
     uv_loop_t *loop;
     struct kl_link_events events;
     void *ctx;
-    uv_idle_t kick; /* runs what is due in the loop's next turn, not in the caller's */
+    uv_idle_t kick; /* does what is due in the loop's next turn, not in the caller's */
     struct kl_link_op *first, *last;
     bool open, lost, closing;
-    bool begun;          /* the first op was begun */
-    const char *trouble; /* lost for this reason; told by the kick */
+    bool begun;          /* the first op has begun */
+    const char *trouble; /* why the link is lost; the kick tells the owner */
 };
 
 /* Where a network port is. */
@@ -52,15 +52,16 @@ struct kl_net_target {
 bool kl_net_target_parse(const char *text, struct kl_net_target *out);
 
 /* A kind's own struct, zeroed but for its first member; NULL if memory is out. What boards say
-   passes through it, so it is secret. */
+   passes through the struct, so it lies in secret memory. */
 void *kl_link_new(size_t size, const struct kl_link_class *class, uv_loop_t *loop,
                   const struct kl_link_events *events, void *ctx);
 void kl_link_opened(struct kl_link *link, enum kl_open_result result, const char *text);
 void kl_link_rx(struct kl_link *link, const uint8_t *data, size_t size);
-/* The first request is done; it is freed, its data wiped. */
+/* The first request is done: frees it and wipes its data. */
 void kl_link_op_done(struct kl_link *link, bool ok);
 void kl_link_lost(struct kl_link *link, const char *text);
-/* All of the kind's own handles are closed. Ends the link: `link` is gone afterwards. */
+/* The kind calls this when all of its own handles are closed. It ends the link: `link` is gone
+   afterwards. */
 void kl_link_closed(struct kl_link *link);
 /* True while the owner wants to hear of this link. */
 bool kl_link_live(const struct kl_link *link);

@@ -48,11 +48,11 @@ static void raw_open(struct kl_link *link)
 static void raw_write(struct raw_link *raw, const struct kl_link_op *op)
 {
     struct kl_tcp_write *w = kl_tcp_write_new(op->size, op->secret);
-    if (w != NULL) {
+    if (w) {
         memcpy(w->data, op->data, op->size);
         w->size = op->size;
     }
-    if (w == NULL || !kl_tcp_write(&raw->tcp, w))
+    if (!w || !kl_tcp_write(&raw->tcp, w))
         kl_link_lost(&raw->base, "the connection does not take data");
 }
 
@@ -77,7 +77,7 @@ struct kl_link *kl_link_raw_create(uv_loop_t *loop, const struct kl_net_target *
                                    const struct kl_link_events *events, void *ctx)
 {
     struct raw_link *raw = kl_link_new(sizeof *raw, &raw_class, loop, events, ctx);
-    if (raw == NULL)
+    if (!raw)
         return NULL;
     kl_tcp_init(&raw->tcp, loop, &stream_events, raw);
     raw->target = *target;

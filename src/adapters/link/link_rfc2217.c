@@ -2,8 +2,9 @@
  * link_rfc2217.c: rfc2217://host:port: a serial port at the other end of a TCP connection
  * (docs/esp-serial-protocol.md 10).
  *
- * What a request needs is sent in one write; it is done when the server has answered every part, or
- * has had its time to. Servers differ too much to insist: see docs/serial.md.
+ * The link sends all parts of a request in one write. The request is done when the server has
+ * answered every part, or its time is over. Servers differ too much to insist on answers: see
+ * docs/serial.md.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,7 @@
 enum {
     NEGOTIATE_MS = 3000,
     ANSWER_MS = 1000,
-    MUTE_MS = 100, /* for commands that this server left unanswered before */
+    MUTE_MS = 100, /* for commands that this server did not answer before */
     AWAITED_MAX = 8,
     COMMANDS = KL_COM_PURGE + 1,
     UNREAD_MAX = 4096,    /* bytes of answers to options */
@@ -36,7 +37,7 @@ enum { /* values of SET-CONTROL */
 
 enum phase {
     CONNECTING,
-    NEGOTIATING, /* until the server does option 44 */
+    NEGOTIATING, /* until the server agrees to option 44 */
     SETTING_UP,  /* rate, 8N1, no flow control, both lines off */
     READY,
     ENDED,
@@ -48,11 +49,11 @@ enum side {
     YES,
 };
 
-/* Telnet options that we take part in, each side for itself. */
+/* Telnet options that we know. Each side may switch its own on. */
 static const struct {
     uint8_t option;
-    bool we, they;             /* may be on */
-    bool we_start, they_start; /* asked for by us at once */
+    bool we, they;             /* whose side may be on */
+    bool we_start, they_start; /* whose side we ask for at once */
 } options[] = {
     {KL_TELNET_COM_PORT, true, true, true, false},
     {KL_TELNET_BINARY, true, true, true, true},
@@ -82,21 +83,20 @@ struct rfc2217_link {
     struct awaited awaited[AWAITED_MAX];
     unsigned awaited_count;
     bool waiting;        /* for the answers to `awaited` */
-    bool mute[COMMANDS]; /* this server does not answer these */
-    bool refused;        /* the rate in force is another one */
-    bool refused_us[OPTION_NUMBERS], refused_them[OPTION_NUMBERS]; /* and they were told */
+    bool mute[COMMANDS]; /* this server does not answer these commands */
+    bool refused;        /* the server keeps another rate */
+    bool refused_us[OPTION_NUMBERS], refused_them[OPTION_NUMBERS]; /* said so already */
     uint32_t baud, baud_in_force;
     bool dtr, rts, lines_known;
-    char said[128]; /* the first text before there is an RFC 2217 server: why it won't be one */
+    char said[128]; /* what the peer says before it agrees to option 44: perhaps why it can't */
     size_t said_size;
 };
 
 static void timed_out(uv_timer_t *timer);
 
-/* ---- sending ---------------------------------------------------------------------------------
- */
+/* ---- sending ---- */
 
-/* Answers that nobody reads pile up here. */
+/* False if our answers pile up because the server does not read them. */
 static bool is_read(const struct rfc2217_link *r)
 {
     return r->tcp.unsent_bytes <= UNREAD_MAX;
@@ -105,7 +105,7 @@ static bool is_read(const struct rfc2217_link *r)
 static bool transmit(struct rfc2217_link *r, const uint8_t *data, size_t size)
 {
     struct kl_tcp_write *w = kl_tcp_write_new(size, false);
-    if (w == NULL)
+    if (!w)
         return false;
     memcpy(w->data, data, size);
     w->size = size;
@@ -137,10 +137,9 @@ static void add_baud(struct rfc2217_link *r, struct batch *b, uint32_t baud)
 }
 
 /*
- * On the way from one pair to another, one line is first. DTR goes on before RTS moves and off
- * after it: then no board is reset that was not asked to be (docs/esp-serial-protocol.md 5.1), and
- * a chip with EN straight on RTS finds its strap low when it starts. Lines that stay are not sent
- * again.
+ * RFC 2217 moves one line at a time. DTR goes on before RTS moves, and off after it. So no board
+ * resets unasked (docs/esp-serial-protocol.md 5.1), and a chip with EN straight on RTS finds its
+ * strap low when it starts. We do not send a line again that stays.
  */
 static void add_lines(struct rfc2217_link *r, struct batch *b, bool dtr, bool rts)
 {
@@ -158,8 +157,7 @@ static void add_lines(struct rfc2217_link *r, struct batch *b, bool dtr, bool rt
     r->lines_known = true;
 }
 
-/* ---- waiting for answers ---------------------------------------------------------------------
- */
+/* ---- waiting for answers ---- */
 
 static unsigned patience(const struct rfc2217_link *r)
 {
@@ -179,7 +177,7 @@ static void begin_waiting(struct rfc2217_link *r, const struct batch *b)
         kl_link_lost(&r->base, CANT_SEND);
 }
 
-/* The clock runs from when the commands have left: the stream calls this. */
+/* The stream calls this when the commands have left: the server's time starts now. */
 static void drained(void *owner)
 {
     struct rfc2217_link *r = owner;
@@ -225,8 +223,8 @@ static void check_baud(struct rfc2217_link *r, const uint8_t *value, size_t size
     r->baud_in_force = rate;
 }
 
-/* The answer belongs to the part with this value; some servers answer other values: then to the
-   oldest that waits. */
+/* The part that this answer belongs to: the one with this value. Some servers answer other values:
+   then the oldest part that waits. */
 static struct awaited *find_awaited(struct rfc2217_link *r, uint8_t command, uint8_t value)
 {
     struct awaited *oldest = NULL;
@@ -246,7 +244,7 @@ static void answered(struct rfc2217_link *r, uint8_t command, const uint8_t *val
     if (!r->waiting || command >= COMMANDS)
         return;
     struct awaited *a = find_awaited(r, command, size > 0 ? value[0] : 0);
-    if (a == NULL)
+    if (!a)
         return;
     a->answered = true;
     r->mute[command] = command == KL_COM_SET_CONTROL && r->target.ign_set_control;
@@ -258,8 +256,7 @@ static void answered(struct rfc2217_link *r, uint8_t command, const uint8_t *val
     finish_waiting(r);
 }
 
-/* ---- opening ---------------------------------------------------------------------------------
- */
+/* ---- opening ---- */
 
 static void fail_open(struct rfc2217_link *r, enum kl_open_result result, const char *why)
 {
@@ -280,7 +277,7 @@ static void set_up(struct rfc2217_link *r)
     add(r, &b, KL_COM_SET_PARITY, 1);
     add(r, &b, KL_COM_SET_STOPSIZE, 1);
     add(r, &b, KL_COM_SET_CONTROL, FLOW_NONE);
-    /* Where this is asked for, changing a line starts a whole reset at the server. */
+    /* With ign_set_control, the server starts a whole reset whenever we change a line. */
     if (!r->target.ign_set_control)
         add_lines(r, &b, false, false);
     begin_waiting(r, &b);
@@ -290,7 +287,7 @@ static void timed_out(uv_timer_t *timer)
 {
     struct rfc2217_link *r = timer->data;
     if (r->phase == NEGOTIATING && r->they[COM_PORT] == YES) {
-        set_up(r); /* it offered the option, which not every server also acknowledges */
+        set_up(r); /* the server offered the option; not every server also acknowledges ours */
         return;
     }
     if (r->phase == NEGOTIATING) {
@@ -328,8 +325,8 @@ static void opened(void *owner, enum kl_open_result result, const char *text)
         fail_open(r, KL_OPEN_ERROR, "the connection broke");
 }
 
-/* One side of one option hears yes or no; answers only what changes something, so that two ends
-   never answer each other for ever (RFC 854). */
+/* The server says yes or no to one side of one option. We answer only what changes something, so
+   that two ends never answer each other for ever (RFC 854). */
 static void settle_side(struct rfc2217_link *r, enum side *side, bool wanted, bool allowed,
                         uint8_t yes, uint8_t no, uint8_t option)
 {
@@ -341,7 +338,7 @@ static void settle_side(struct rfc2217_link *r, enum side *side, bool wanted, bo
         transmit(r, bytes, kl_telnet_negotiate(bytes, *side == YES ? yes : no, option));
 }
 
-/* An option that we don't know: no, and once is enough, however often they ask. */
+/* Says no to an option that we don't know: once, however often the server asks. */
 static void refuse(struct rfc2217_link *r, bool about_us, uint8_t option)
 {
     bool *told = about_us ? &r->refused_us[option] : &r->refused_them[option];
@@ -374,8 +371,7 @@ static void negotiate(struct rfc2217_link *r, uint8_t verb, uint8_t option)
         fail_open(r, KL_OPEN_ERROR, "this Telnet server refuses RFC 2217 (the COM-PORT option)");
 }
 
-/* ---- receiving -------------------------------------------------------------------------------
- */
+/* ---- receiving ---- */
 
 static void data_byte(struct rfc2217_link *r, uint8_t byte, uint8_t *out, size_t *n)
 {
@@ -405,7 +401,7 @@ static void rx(void *owner, const uint8_t *data, size_t size)
                 lost(r, UNREAD);
             break;
         case KL_TELNET_SUB:
-            /* What came before an answer is delivered before it. */
+            /* First deliver the bytes that came before this answer. */
             kl_link_rx(&r->base, out, n);
             n = 0;
             if (r->telnet.sub_size >= 2 && r->telnet.sub[0] == KL_TELNET_COM_PORT &&
@@ -428,24 +424,23 @@ static void lost(void *owner, const char *text)
         return;
     else if (text == UNREAD)
         fail_open(r, KL_OPEN_ERROR, text);
-    else if (strstr(r->said, "in use") != NULL) /* ser2net's "Port already in use" */
+    else if (strstr(r->said, "in use")) /* ser2net's "Port already in use" */
         fail_open(r, KL_OPEN_BUSY, "the server says that the port is in use");
-    else if (strstr(r->said, "open failure") != NULL) /* ser2net's "Device open failure" */
+    else if (strstr(r->said, "open failure")) /* ser2net's "Device open failure" */
         fail_open(r, KL_OPEN_ABSENT, "the server can't open its device");
     else
         fail_open(r, KL_OPEN_ABSENT, "the server closed the connection at once (port in use?)");
     r->phase = ENDED;
 }
 
-/* ---- requests --------------------------------------------------------------------------------
- */
+/* ---- requests ---- */
 
 static void write_data(struct rfc2217_link *r, const struct kl_link_op *op)
 {
     struct kl_tcp_write *w = kl_tcp_write_new(2 * op->size, op->secret);
-    if (w != NULL)
+    if (w)
         w->size = kl_telnet_escape(w->data, op->data, op->size);
-    if (w != NULL && kl_tcp_write(&r->tcp, w))
+    if (w && kl_tcp_write(&r->tcp, w))
         kl_link_op_done(&r->base, true);
     else
         kl_link_lost(&r->base, CANT_SEND);
@@ -469,8 +464,7 @@ static void begin(struct kl_link *link, struct kl_link_op *op)
     begin_waiting(r, &b);
 }
 
-/* ---- life ------------------------------------------------------------------------------------
- */
+/* ---- life ---- */
 
 static void open_link(struct kl_link *link)
 {
@@ -512,7 +506,7 @@ struct kl_link *kl_link_rfc2217_create(uv_loop_t *loop, const struct kl_net_targ
                                        void *ctx)
 {
     struct rfc2217_link *r = kl_link_new(sizeof *r, &class, loop, events, ctx);
-    if (r == NULL)
+    if (!r)
         return NULL;
     kl_tcp_init(&r->tcp, loop, &stream_events, r);
     kl_telnet_init(&r->telnet);

@@ -1,8 +1,9 @@
 /*
  * link_serial.c: a serial device on this machine (docs/serial.md).
  *
- * Data moves on the loop, without blocking. Whatever asks the adapter something (opening, lines,
- * rate, closing) can block for seconds when it is frozen, and runs on a worker, one job at a time.
+ * Data moves on the loop, without blocking. A call that asks the adapter something (opening, lines,
+ * rate, closing) can block for seconds when the adapter is frozen. So it runs on a worker, one job
+ * at a time.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -15,8 +16,8 @@ enum {
     OPEN_TRIES = 10, /* a device node just plugged in gets its rights a moment later */
     OPEN_AGAIN_MS = 100,
     DRAIN_MS = 1,
-    STUCK_MS = 3000, /* output that does not get less for so long never will */
-    READS = 16,      /* before other links have their turn */
+    STUCK_MS = 3000, /* output that does not shrink for so long never will */
+    READS = 16,      /* reads before other links have their turn */
 };
 
 struct serial_link {
@@ -48,8 +49,7 @@ struct serial_link {
 static void start_closing(struct serial_link *s);
 static void start_opening(struct serial_link *s);
 
-/* ---- reading and writing ---------------------------------------------------------------------
- */
+/* ---- reading and writing ---- */
 
 static void lose(struct serial_link *s, const char *why)
 {
@@ -60,8 +60,8 @@ static void lose(struct serial_link *s, const char *why)
     kl_link_lost(&s->base, text);
 }
 
-/* False when the device is gone: an end of file, or an error. `hung_up`: no poll comes after this,
-   so everything that is left is read, and silence is the end. */
+/* False when the device is gone: an end of file, or an error. `hung_up`: no poll comes after this
+   one, so read all that is left; silence is the end. */
 static bool read_all(struct serial_link *s, bool hung_up)
 {
     for (unsigned i = 0; (hung_up || i < READS) && kl_link_live(&s->base); i++) {
@@ -118,14 +118,13 @@ static void poll_ready(uv_poll_t *poll, int status, int events)
     if ((events & UV_WRITABLE) == 0 || !kl_link_live(&s->base))
         return;
     struct kl_link_op *op = s->base.first;
-    if (op != NULL && s->base.begun && op->kind == KL_IO_WRITE)
+    if (op && s->base.begun && op->kind == KL_IO_WRITE)
         write_more(s, op);
     else
         listen_for(s, false);
 }
 
-/* ---- requests that ask the adapter -----------------------------------------------------------
- */
+/* ---- requests that ask the adapter ---- */
 
 static void job_io(uv_work_t *work)
 {
@@ -158,8 +157,8 @@ static void run_job(struct serial_link *s, uv_work_cb job, uv_after_work_cb over
     uv_queue_work(s->base.loop, &s->work, job, over);
 }
 
-/* Waits on the loop, not in the driver, until it holds no more output: that wait has no end on a
-   frozen adapter. */
+/* Waits on the loop until the driver holds no more output. A wait in the driver would have no end
+   on a frozen adapter. */
 static void drain(uv_timer_t *timer)
 {
     struct serial_link *s = timer->data;
@@ -191,8 +190,7 @@ static void begin(struct kl_link *link, struct kl_link_op *op)
     }
 }
 
-/* ---- opening ---------------------------------------------------------------------------------
- */
+/* ---- opening ---- */
 
 static void job_open(uv_work_t *work)
 {
@@ -245,8 +243,7 @@ static void open_link(struct kl_link *link)
     start_opening((struct serial_link *)link);
 }
 
-/* ---- closing ---------------------------------------------------------------------------------
- */
+/* ---- closing ---- */
 
 static void part_closed(uv_handle_t *handle)
 {
@@ -272,8 +269,8 @@ static void close_over(uv_work_t *work, int status)
     close_timer(work->data);
 }
 
-/* The poll goes before the descriptor: its number may be another's at once. The timer goes last,
-   and `parts` is above zero until then. */
+/* The poll closes before the descriptor, because another file may get the descriptor's number at
+   once. The timer closes last, and `parts` is above zero until then. */
 static void start_closing(struct serial_link *s)
 {
     if (s->poll_taken)
@@ -291,7 +288,7 @@ static void close_link(struct kl_link *link)
     if (!s->working)
         start_closing(s);
     else if (s->poll_taken)
-        uv_poll_stop(&s->poll); /* the job's end goes on */
+        uv_poll_stop(&s->poll); /* the end of the running job goes on with closing */
 }
 
 static const struct kl_link_class class = {.open = open_link, .begin = begin, .close = close_link};
@@ -301,7 +298,7 @@ struct kl_link *kl_link_serial_create(uv_loop_t *loop, const char *path, uint32_
                                       const struct kl_link_events *events, void *ctx)
 {
     struct serial_link *s = kl_link_new(sizeof *s, &class, loop, events, ctx);
-    if (s == NULL)
+    if (!s)
         return NULL;
     kl_copy(s->path, sizeof s->path, path);
     s->ops = ops;

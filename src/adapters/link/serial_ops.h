@@ -12,21 +12,21 @@
 struct kl_serial_device {
     int fd;
     void *port;       /* libserialport's; NULL for a pseudo-terminal */
-    bool low_latency; /* was set by us: put back at close */
+    bool low_latency; /* we set it, and put it back at close */
 };
 
 struct kl_serial_ops {
-    /* These may block for seconds and are called by workers. All but open return 0 or -errno. */
+    /* These may block for seconds, so workers call them. All but open return 0 or -errno. */
 
-    /* 8N1, raw, no flow control, locked against others, both lines off. `text` says why not;
-       `again`: it may just have been plugged in, and work a moment later. */
+    /* Opens it 8N1, raw, no flow control, locked against others, both lines off. `text` says why
+       not. `again`: somebody may just have plugged it in, and it may work a moment later. */
     enum kl_open_result (*open)(const char *path, uint32_t baud, struct kl_serial_device *out,
                                 char text[KL_TEXT_MAX], bool *again);
     int (*lines)(const struct kl_serial_device *d, bool dtr, bool rts);
     int (*baud)(const struct kl_serial_device *d, uint32_t baud);
     void (*close)(struct kl_serial_device *d);
 
-    /* These don't block; called from the loop. Negative: errno is set. */
+    /* These don't block, so the loop calls them. Negative: they have set errno. */
     ssize_t (*read)(int fd, void *data, size_t size);
     ssize_t (*write)(int fd, const void *data, size_t size);
     int (*unsent)(int fd); /* bytes that the driver holds; 0 if it can't tell */

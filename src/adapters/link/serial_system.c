@@ -21,7 +21,7 @@ static int set_lines(const struct kl_serial_device *d, bool dtr, bool rts)
         return -errno;
     bits &= ~(TIOCM_DTR | TIOCM_RTS);
     bits |= (dtr ? TIOCM_DTR : 0) | (rts ? TIOCM_RTS : 0);
-    /* One call for both: a board must not see one of them move alone. */
+    /* One call for both lines: a board must not see one of them move alone. */
     return ioctl(d->fd, TIOCMSET, &bits) == 0 ? 0 : -errno;
 }
 
@@ -48,7 +48,7 @@ static void put_rate(struct termios2 *t, uint32_t baud)
     t->c_ospeed = baud;
 }
 
-/* Straight to the kernel: libserialport's own setter writes the modem lines as well. */
+/* We ask the kernel, because libserialport's own setter writes the modem lines as well. */
 static int set_baud(const struct kl_serial_device *d, uint32_t baud)
 {
     struct termios2 t;
@@ -74,7 +74,7 @@ static int set_raw(int fd, uint32_t baud)
     /* -HUPCL: closing leaves the lines where we put them. */
     t.c_cflag &= ~(tcflag_t)(CSIZE | PARENB | CSTOPB | CRTSCTS | HUPCL);
     t.c_cflag |= CS8 | CREAD | CLOCAL;
-    /* So that a read of 0 bytes can only mean that the device is gone. */
+    /* With this, a read of 0 bytes can only mean that the device is gone. */
     t.c_cc[VMIN] = 1;
     t.c_cc[VTIME] = 0;
     put_rate(&t, baud);
@@ -93,8 +93,7 @@ static bool set_low_latency(int fd, bool on)
     return ioctl(fd, TIOCSSERIAL, &info) == 0;
 }
 
-/* ---- opening ---------------------------------------------------------------------------------
- */
+/* ---- opening ---- */
 
 static enum kl_open_result explain(const char *path, int error, char text[KL_TEXT_MAX], bool *again)
 {
@@ -110,7 +109,7 @@ static enum kl_open_result explain(const char *path, int error, char text[KL_TEX
     case EACCES:
     case EPERM:
         result = KL_OPEN_DENIED;
-        *again = true; /* udev gives the rights after the node */
+        *again = true; /* udev sets the rights after the node has appeared */
         break;
     case EBUSY:
     case EWOULDBLOCK:
@@ -123,7 +122,7 @@ static enum kl_open_result explain(const char *path, int error, char text[KL_TEX
     return result;
 }
 
-/* libserialport knows no pseudo-terminals: those are opened as they are, for tests. 0 or errno. */
+/* libserialport knows no pseudo-terminals. Tests use them, so we open them directly. 0 or errno. */
 static int open_device(const char *path, struct kl_serial_device *out)
 {
     struct sp_port *port;
@@ -149,7 +148,7 @@ static int open_device(const char *path, struct kl_serial_device *out)
 
 static void release(struct kl_serial_device *d)
 {
-    if (d->port != NULL) {
+    if (d->port) {
         sp_close(d->port);
         sp_free_port(d->port);
     } else {
@@ -160,7 +159,7 @@ static void release(struct kl_serial_device *d)
 
 static void system_close(struct kl_serial_device *d)
 {
-    ioctl(d->fd, TCFLSH, TCIOFLUSH); /* or closing waits for the output */
+    ioctl(d->fd, TCFLSH, TCIOFLUSH); /* else closing waits for the output */
     set_lines(d, false, false);
     if (d->low_latency)
         set_low_latency(d->fd, false);
@@ -184,10 +183,10 @@ static enum kl_open_result system_open(const char *path, uint32_t baud,
     char holder[64];
     *out = (struct kl_serial_device){.fd = -1};
     char *real = realpath(path, NULL); /* /dev/serial/by-id/… */
-    if (real == NULL)
+    if (!real)
         return explain(path, errno, text, again);
-    /* Before opening: a second open raises both lines under the first owner's feet, and root is
-       stopped by nobody. */
+    /* We look before opening: a second open raises both lines while the first owner works, and
+       nothing stops root. */
     bool held = kl_serial_holder(real, holder, sizeof holder);
     int error = held ? EBUSY : open_device(real, out);
     if (error == 0 && (flock(out->fd, LOCK_EX | LOCK_NB) != 0 || ioctl(out->fd, TIOCEXCL) != 0)) {
@@ -201,7 +200,7 @@ static enum kl_open_result system_open(const char *path, uint32_t baud,
         return result;
     if (error != 0)
         return explain(path, error, text, again);
-    /* Opening raised both lines; one call takes both back, and no board is reset by that. */
+    /* Opening raised both lines. One call takes both back, which resets no board. */
     set_lines(out, false, false);
     error = set_raw(out->fd, baud);
     if (error == 0) {

@@ -10,15 +10,15 @@
 #include "keyline/secret.h"
 
 enum {
-    LAST_ADDRESS_MS = 5000, /* to connect, if there is no other address to try */
+    LAST_ADDRESS_MS = 5000, /* time to connect if no other address is left */
     ADDRESS_MS = 2000,
-    /* A peer that vanished without a word is noticed after about 10 s, idle or not. */
+    /* With these we notice after about 10 s, idle or not, that a peer vanished without a word. */
     KEEP_IDLE_S = 5,
     KEEP_INTERVAL_S = 2,
     KEEP_COUNT = 3,
     UNACKED_MS = 10000,
     SEND_BUFFER = 64 * 1024,
-    PAUSE_MS = 20, /* a flood is looked at so often */
+    PAUSE_MS = 20, /* so often we look at a flood */
 };
 
 uint64_t kl_tcp_flood_ms = 10000;
@@ -73,7 +73,7 @@ static void lose(struct kl_tcp *t, int error)
                                     : uv_strerror(error));
 }
 
-/* ---- floods ---------------------------------------------------------------------------------- */
+/* ---- floods ---- */
 
 static void received(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer);
 
@@ -151,7 +151,8 @@ static void set_options(struct kl_tcp *t)
         return;
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
-    /* More than any serial port has on its way; so it is seen soon that a peer does not read. */
+    /* More than any serial port has on its way, and so little that we soon see that a peer does not
+       read. */
     setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof send_buffer);
     setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unacked, sizeof unacked);
 }
@@ -179,7 +180,7 @@ static void connected(uv_connect_t *request, int status)
 {
     struct kl_tcp *t = request->data;
     if (uv_is_closing((uv_handle_t *)&t->socket))
-        return; /* given up: attempt_closed goes on */
+        return; /* we gave this attempt up: attempt_closed goes on */
     if (status != 0) {
         attempt_failed(t, status);
         return;
@@ -200,7 +201,7 @@ static void attempt_timed_out(uv_timer_t *timer)
 static void try_next(struct kl_tcp *t)
 {
     struct addrinfo *address = t->next;
-    if (address == NULL) {
+    if (!address) {
         bool ours = t->error == UV_EMFILE || t->error == UV_ENFILE || t->error == UV_ENOMEM;
         say_opened(t, ours ? KL_OPEN_ERROR : KL_OPEN_ABSENT, uv_strerror(t->error));
         return;
@@ -215,8 +216,7 @@ static void try_next(struct kl_tcp *t)
     if (error != 0)
         attempt_failed(t, error);
     else
-        uv_timer_start(&t->timer, attempt_timed_out, t->next == NULL ? LAST_ADDRESS_MS : ADDRESS_MS,
-                       0);
+        uv_timer_start(&t->timer, attempt_timed_out, !t->next ? LAST_ADDRESS_MS : ADDRESS_MS, 0);
 }
 
 static void resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *found)
@@ -271,7 +271,7 @@ struct kl_tcp_write *kl_tcp_write_new(size_t capacity, bool secret)
 {
     size_t size = sizeof(struct kl_tcp_write) + capacity;
     struct kl_tcp_write *w = secret ? kl_secret_alloc(size) : malloc(size);
-    if (w != NULL) {
+    if (w) {
         memset(w, 0, sizeof *w);
         w->secret = secret ? size : 0;
     }
@@ -318,7 +318,7 @@ void kl_tcp_close(struct kl_tcp *t)
 {
     t->closing = true;
     t->connected = false;
-    uv_cancel((uv_req_t *)&t->resolve); /* fails if it runs or is over: then it just ends */
+    uv_cancel((uv_req_t *)&t->resolve); /* fails if it runs or is over; it ends anyway */
     uv_close((uv_handle_t *)&t->timer, handle_closed);
     if (t->socket_taken && !uv_is_closing((uv_handle_t *)&t->socket))
         uv_close((uv_handle_t *)&t->socket, attempt_closed);

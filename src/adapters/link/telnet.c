@@ -62,7 +62,7 @@ static enum kl_telnet_kind sub_command(struct kl_telnet *t, uint8_t byte)
         t->state = IN_DATA;
         return t->sub_size > 0 ? KL_TELNET_SUB : KL_TELNET_MORE;
     }
-    /* The subnegotiation was never ended: what follows is a command again. */
+    /* The peer never ended the subnegotiation: what follows is a command again. */
     return command(t, byte);
 }
 

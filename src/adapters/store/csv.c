@@ -3,7 +3,7 @@
 #include <string.h>
 
 enum state {
-    FIELD,       /* before a field: blanks are skipped */
+    FIELD,       /* before a field: the parser skips blanks */
     PLAIN,       /* in a field without quotes */
     QUOTED,      /* between its quotes */
     QUOTE_SEEN,  /* a quote inside: the end, or the first of two */
@@ -164,7 +164,7 @@ static void closed(struct kl_csv *c, char b)
     }
 }
 
-/* True if the byte ends a row. */
+/* Takes one byte; true if it ends a row. */
 static bool take(struct kl_csv *c, char b)
 {
     bool line_end = b == '\n' || b == '\r';
@@ -207,7 +207,7 @@ static bool skip_bom(struct kl_csv *c, char b)
             c->row.start = c->offset;
         return true;
     }
-    /* Not one after all: what was skipped is part of the first field. */
+    /* It is no byte order mark after all: the skipped bytes belong to the first field. */
     for (unsigned i = 0; i < c->bom && i < sizeof byte_order_mark; i++)
         unquoted(c, (char)byte_order_mark[i]);
     c->bom = sizeof byte_order_mark;

@@ -1,8 +1,8 @@
 /*
- * csv_fix.c: a copy of a CSV in which what can be mended is mended.
+ * csv_fix.c: makes a copy of a CSV and mends in it what it can.
  *
- * The text is first made UTF-8 with commas, in secret memory. Then it is rewritten row by row as
- * the judge's findings say, and judged again, until nothing more can be done.
+ * It first makes the text UTF-8 with commas, in secret memory. Then it rewrites the text row by row
+ * as the judge's findings say, and has it judged again, until it can do nothing more.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +19,7 @@
 #include "keyline/secret.h"
 
 enum {
-    ROUNDS_MAX = 200, /* each takes away a few rows of each kind */
+    ROUNDS_MAX = 200, /* each round takes away a few rows of each kind */
     SIZES = KL_LINE_MAX + 1,
 };
 
@@ -38,7 +38,7 @@ struct fixing {
     struct kl_csv_verdict verdict;
     uint32_t kinds;                         /* in the verdict */
     uint32_t size_of[KL_FIELDS_MAX][SIZES]; /* hex values, by column and size */
-    struct kl_csv csv;                      /* secret, as all of this */
+    struct kl_csv csv;                      /* secret, like this whole struct */
     uint8_t value[KL_CSV_VALUES_MAX];
 };
 
@@ -49,7 +49,7 @@ static void put(struct fixing *x, const void *data, size_t size)
     if (t->size + size > t->room) {
         size_t room = (t->size + size) * 2 + 4096;
         uint8_t *more = kl_secret_grow(t->data, t->room, room);
-        if (more == NULL) {
+        if (!more) {
             x->failed = true;
             return;
         }
@@ -65,7 +65,7 @@ static void put_byte(struct fixing *x, uint8_t byte)
     put(x, &byte, 1);
 }
 
-/* What was written is what is read next. */
+/* The text just written is the one to read next. */
 static void turn(struct fixing *x)
 {
     struct text old = x->now;
@@ -94,8 +94,7 @@ static void put_code_point(struct fixing *x, uint32_t c)
     put_byte(x, (uint8_t)(0x80 | (c & 0x3f)));
 }
 
-/* ---- encoding and separators ------------------------------------------------------------------
- */
+/* ---- encoding and separators ---- */
 
 /* 0, or which byte of each pair is the high one, plus 1. */
 static unsigned utf16_order(const struct text *t)
@@ -133,7 +132,7 @@ static void from_utf16(struct fixing *x, unsigned order)
     }
 }
 
-/* Bytes that are no UTF-8 are taken for what Windows writes in the west. */
+/* Takes bytes that are no UTF-8 for what Windows writes in the west. */
 static void to_utf8(struct fixing *x)
 {
     static const uint16_t windows[32] = {
@@ -213,15 +212,15 @@ static void make_plain(struct fixing *x)
     }
 }
 
-/* ---- values -----------------------------------------------------------------------------------
- */
+/* ---- values ---- */
 
 static struct kl_span inside(struct kl_span v, size_t front, size_t back)
 {
     return (struct kl_span){v.data + front, v.size - front - back};
 }
 
-/* Without what nobody sees; in a label blanks of all kinds become plain ones. */
+/* Copies a value without invisible characters. In a label, blanks of all kinds become plain
+   ones. */
 static struct kl_span visible(struct fixing *x, struct kl_span v, bool label)
 {
     size_t n = 0;
@@ -303,15 +302,14 @@ static struct kl_span mend(struct fixing *x, unsigned column, struct kl_span v)
     return v;
 }
 
-/* ---- rows -------------------------------------------------------------------------------------
- */
+/* ---- rows ---- */
 
 static void put_value(struct fixing *x, struct kl_span v)
 {
     bool quotes = v.size == 0 || v.data[0] == ' ' || v.data[v.size - 1] == ' ';
 
     for (size_t i = 0; i < v.size; i++)
-        quotes |= strchr(",\"\r\n", v.data[i]) != NULL && v.data[i] != '\0';
+        quotes |= strchr(",\"\r\n", v.data[i]) && v.data[i] != '\0';
     if (!quotes || v.size == 0) {
         put(x, v.data, v.size);
         return;
@@ -352,7 +350,7 @@ static void put_row(struct fixing *x)
     bool marked = row->marked, first = true;
     uint64_t end = row->start + row->size;
 
-    if (row->cut || row->fields > KL_FIELDS_MAX) { /* no key: nothing to be mended */
+    if (row->cut || row->fields > KL_FIELDS_MAX) { /* no key: nothing to mend */
         put(x, x->now.data + row->start, (size_t)(end - row->start));
         put_byte(x, '\n');
         return;
@@ -431,7 +429,7 @@ static bool judge(struct fixing *x, char error[KL_TEXT_MAX])
     struct kl_csv_judge *j = kl_csv_judge_new();
     bool fine;
 
-    if (j == NULL) {
+    if (!j) {
         x->failed = true;
         return false;
     }
@@ -466,8 +464,7 @@ static bool mend_all(struct fixing *x, char error[KL_TEXT_MAX])
     return !x->failed;
 }
 
-/* ---- files ------------------------------------------------------------------------------------
- */
+/* ---- files ---- */
 
 static bool read_all(struct fixing *x, const char *path, char error[KL_TEXT_MAX])
 {
@@ -479,7 +476,7 @@ static bool read_all(struct fixing *x, const char *path, char error[KL_TEXT_MAX]
     if (fd < 0 || fstat(fd, &st) != 0)
         goto failed;
     x->now.room = (size_t)st.st_size + 1;
-    if ((x->now.data = kl_secret_alloc(x->now.room)) == NULL) {
+    if (!(x->now.data = kl_secret_alloc(x->now.room))) {
         trouble = "too large for this machine's memory";
         goto failed;
     }
@@ -526,7 +523,7 @@ bool kl_csv_fix(const char *path, bool header, const char *to, char error[KL_TEX
     bool ok = false;
 
     error[0] = '\0';
-    if (x == NULL) {
+    if (!x) {
         kl_copy(error, KL_TEXT_MAX, "no memory");
         return false;
     }

@@ -19,13 +19,13 @@ enum {
     SETTLE_TRIES = 20,
     LOAD_TRIES = 5,
 };
-static const kl_us QUICK = KL_MS(20);       /* a replacement that takes no longer is done at once */
-static const kl_us REST_PER_WORK = 19;      /* 5 % of the time, whatever the file's size … */
-static const kl_us QUIET_PER_WORK = 2;      /* … but once nobody asks for anything, at once */
-static const kl_us RETRY_AFTER = KL_SEC(2); /* one that failed */
+static const kl_us QUICK = KL_MS(20);       /* a replacement starts at once if it takes no longer */
+static const kl_us REST_PER_WORK = 19;      /* 5 % of the time, for a file of any size … */
+static const kl_us QUIET_PER_WORK = 2;      /* … but on a quiet bench it starts at once */
+static const kl_us RETRY_AFTER = KL_SEC(2); /* after a replacement that failed */
 static const kl_us GATHER = KL_MS(300);
 static const kl_us HALF_RESTS = KL_SEC(2);
-static const kl_us UNKNOWN_RESTS = KL_SEC(10); /* where nobody can tell who has the file open */
+static const kl_us UNKNOWN_RESTS = KL_SEC(10); /* where we can't tell who has the file open */
 static const struct timespec moment = {.tv_nsec = 25 * 1000 * 1000};
 static const struct timespec load_pause = {.tv_nsec = 100 * 1000 * 1000};
 
@@ -37,8 +37,7 @@ static kl_us now_us(clockid_t clock)
     return KL_SEC(t.tv_sec) + t.tv_nsec / 1000;
 }
 
-/* ---- the file ---------------------------------------------------------------------------------
- */
+/* ---- the file ---- */
 
 bool kl_csv_file_init(struct kl_csv_file *f, const char *csv, bool header, struct kl_lock *lock,
                       char error[KL_TEXT_MAX])
@@ -52,7 +51,7 @@ bool kl_csv_file_init(struct kl_csv_file *f, const char *csv, bool header, struc
     f->owed.took = -1;
     uv_mutex_init(&f->guard);
     kl_copy(f->named, sizeof f->named, csv);
-    if (realpath(csv, f->real) == NULL || (csv[0] != '/' && getcwd(here, sizeof here) == NULL)) {
+    if (!realpath(csv, f->real) || (csv[0] != '/' && !getcwd(here, sizeof here))) {
         kl_format(error, KL_TEXT_MAX, "%s: %s", kl_shown(csv), strerror(errno));
         return false;
     }
@@ -62,7 +61,7 @@ bool kl_csv_file_init(struct kl_csv_file *f, const char *csv, bool header, struc
 
 void kl_csv_file_free(struct kl_csv_file *f)
 {
-    KL_ASSERT(f->out == NULL);
+    KL_ASSERT(!f->out);
     kl_table_free(f->table);
     if (f->old_fd >= 0)
         close(f->old_fd);
@@ -70,7 +69,7 @@ void kl_csv_file_free(struct kl_csv_file *f)
     free(f->owed.key);
 }
 
-/* Nobody has looked at what is suspicious about it. */
+/* True if the table has something suspicious that no person has accepted. */
 static bool is_refused(const struct kl_csv_file *f, const struct kl_table *t,
                        char text[KL_TEXT_MAX])
 {
@@ -86,7 +85,7 @@ enum kl_table_result kl_csv_file_load(struct kl_csv_file *f, char error[KL_TEXT_
 {
     enum kl_table_result result = KL_TABLE_CHANGED;
 
-    KL_ASSERT(f->table == NULL);
+    KL_ASSERT(!f->table);
     for (int tries = 0; tries < LOAD_TRIES; tries++) {
         result = kl_table_load(f->real, f->header, &f->table, error);
         if (result != KL_TABLE_CHANGED)
@@ -120,8 +119,7 @@ bool kl_csv_file_is_spent(struct kl_csv_file *f, uint32_t row)
     return spent;
 }
 
-/* ---- changes by others ------------------------------------------------------------------------
- */
+/* ---- changes by others ---- */
 
 static bool look_at(struct kl_csv_file *f, struct stat *st, char text[KL_TEXT_MAX])
 {
@@ -138,7 +136,7 @@ static bool same(const struct stat *st, const struct kl_file_id *id)
     return kl_file_id_equal(&now, id);
 }
 
-/* Whoever writes the file may not be done: wait until it rests for a moment. */
+/* Another program may still be writing the file: wait until it rests for a moment. */
 static bool settled(struct kl_csv_file *f, struct stat *st, char text[KL_TEXT_MAX])
 {
     for (int i = 0; i < SETTLE_TRIES; i++) {
@@ -176,9 +174,9 @@ static uint32_t missing_rows(const struct kl_table *old, const struct kl_table *
     return n;
 }
 
-/* A last row without its line end may be half a row, and a file that lacks rows may be half a file,
-   until nobody has it open for writing and it has rested. Its own time says nothing: it may come
-   from another machine's clock. */
+/* A last row without its line end may be half a row, and a file that lacks rows may be half a file.
+   We believe such a file once nobody has it open for writing and it has rested. Its own time says
+   nothing, because it may come from another machine's clock. */
 static bool half_written(struct kl_csv_file *f, const struct kl_table *fresh,
                          char text[KL_TEXT_MAX])
 {
@@ -232,7 +230,7 @@ static void close_old(struct kl_csv_file *f)
     f->old_fd = -1;
 }
 
-/* Told until marks or somebody else replace the file once more. */
+/* This stays true until our marks, or another program, replace the file once more. */
 bool kl_csv_file_lost_rows(const struct kl_csv_file *f, char text[KL_TEXT_MAX])
 {
     struct stat st;
@@ -254,19 +252,20 @@ static void put_table(struct kl_csv_file *f, struct kl_table *fresh)
     kl_table_free(f->table);
     f->table = fresh;
     f->fresh = true;
-    /* Whoever wrote it may go on doing so: into the old file, once it is replaced. */
+    /* The program that wrote the file may go on. Once we replace the file, it would write into the
+       old one. */
     if (writers_of(f) == KL_LEASE_UNKNOWN)
         f->owed.not_before = now_us(CLOCK_MONOTONIC) + HALF_RESTS;
 }
 
-/* Not read again until somebody changes it once more. */
+/* Remembers a file that we can't use, so that we do not read it again until somebody changes it. */
 static void note_bad(struct kl_csv_file *f, const struct stat *st, const char *text)
 {
     f->bad_id = kl_file_id_of(st);
     kl_copy(f->bad_text, sizeof f->bad_text, text);
 }
 
-/* It may be used: it is whole, nobody is at work on it, and nothing about it is suspicious. */
+/* We may use the file: it is whole, nobody is at work on it, and nothing about it is suspicious. */
 static bool is_good(struct kl_csv_file *f, const struct stat *st, const struct kl_table *fresh,
                     char text[KL_TEXT_MAX])
 {
@@ -300,7 +299,7 @@ static bool leads_elsewhere(struct kl_csv_file *f, char text[KL_TEXT_MAX])
 {
     char real[PATH_MAX];
 
-    if (realpath(f->watched, real) == NULL || strcmp(real, f->real) == 0)
+    if (!realpath(f->watched, real) || strcmp(real, f->real) == 0)
         return false;
     kl_format(text, KL_TEXT_MAX, "%s: the name leads to another file now: stop and start keyline",
               kl_shown(f->named));
@@ -330,8 +329,9 @@ bool kl_csv_file_refresh(struct kl_csv_file *f, char text[KL_TEXT_MAX])
         return true;
     if (!there)
         return false;
-    if (f->out != NULL) {
-        /* The marks that are being put in are for the file as it was: they will find that out. */
+    if (f->out) {
+        /* Another thread is putting marks into the file as it was. It will notice the change
+           itself. */
         kl_format(text, KL_TEXT_MAX, "%s: another program is writing to it", kl_shown(f->named));
         return false;
     }
@@ -342,8 +342,7 @@ bool kl_csv_file_refresh(struct kl_csv_file *f, char text[KL_TEXT_MAX])
     return settled(f, &st, text) && reload(f, &st, text);
 }
 
-/* ---- marks ------------------------------------------------------------------------------------
- */
+/* ---- marks ---- */
 
 static bool wants_mark(const struct kl_table *t, const struct kl_fingerprint *fp)
 {
@@ -371,7 +370,7 @@ bool kl_csv_file_want_mark(struct kl_csv_file *f, const struct kl_fingerprint *f
     if (f->owed.count == f->owed.capacity) {
         uint32_t capacity = f->owed.capacity == 0 ? 64 : f->owed.capacity * 2;
         struct kl_fingerprint *more = reallocarray(f->owed.key, capacity, sizeof *more);
-        if (more == NULL)
+        if (!more)
             return false;
         f->owed.key = more;
         f->owed.capacity = capacity;
@@ -400,13 +399,13 @@ static uint32_t unmarked_rows(const struct kl_csv_file *f, uint32_t *rows)
         uint32_t row = kl_table_find(t, &f->owed.key[i]), copies, at;
 
         if (row == UINT32_MAX)
-            continue; /* comes back with the row, if ever */
+            continue; /* the mark becomes due again if the row ever comes back */
         at = kl_table_copies(t, row, &copies);
         for (uint32_t k = 0; k <= copies; k++) {
             uint32_t one = k == 0 ? row : t->copy[at + k - 1].row;
             if (t->spent[one])
                 continue;
-            if (rows != NULL)
+            if (rows)
                 rows[n] = one;
             n++;
         }
@@ -425,7 +424,7 @@ static uint32_t sort_rows(uint32_t *rows, uint32_t n)
     return kept;
 }
 
-/* Quick enough to be done on the way, before the answers go out. */
+/* Marking is quick enough to do it on the way, before the answers go out. */
 static bool is_cheap(const struct kl_csv_file *f)
 {
     return f->table->id.size <= SMALL_FILE || (f->owed.took >= 0 && f->owed.took < QUICK);
@@ -438,7 +437,7 @@ static uint32_t *take_rows(const struct kl_csv_file *f, uint32_t *count)
 
     *count = unmarked_rows(f, NULL);
     rows = calloc((size_t)*count + 1, sizeof *rows);
-    KL_ASSERT(rows != NULL);
+    KL_ASSERT(rows);
     unmarked_rows(f, rows);
     *count = sort_rows(rows, *count);
     return rows;
@@ -452,7 +451,7 @@ void kl_marking_run(struct kl_marking *m)
     m->fd = -1;
     m->result = KL_TABLE_ABSENT;
     file = kl_csv_mark_write(m->table, m->rows, m->count, m->text);
-    if (file != NULL) {
+    if (file) {
         uv_mutex_lock(m->guard);
         m->was = m->table->id;
         kl_csv_mark_place(file, m->table, m->text);
@@ -475,7 +474,7 @@ static void take_in(struct kl_csv_file *f, struct kl_marking *m)
         f->old_fd = f->lock->csv_fd;
         f->old_id = m->was;
         f->lock->csv_fd = -1;
-        kl_lock_csv(f->lock, m->fd, who); /* holds it already */
+        kl_lock_csv(f->lock, m->fd, who); /* the lock holds this file already */
     }
     kl_copy(f->owed.trouble, sizeof f->owed.trouble, m->text);
     if (m->result != KL_TABLE_OK) {
@@ -491,7 +490,7 @@ static void take_in(struct kl_csv_file *f, struct kl_marking *m)
     f->owed.asked = now;
 }
 
-/* The file may be replaced now. A large one is not, again and again, on a busy bench. */
+/* We may replace the file now. On a busy bench we do not replace a large one again and again. */
 static bool may_mark(const struct kl_csv_file *f)
 {
     kl_us now = now_us(CLOCK_MONOTONIC), quiet = now - f->owed.last_request;
@@ -514,7 +513,7 @@ void kl_csv_file_mark_here(struct kl_csv_file *f, bool busy, bool must)
 
     if (busy)
         f->owed.last_request = now_us(CLOCK_MONOTONIC);
-    if (f->out != NULL)
+    if (f->out)
         return;
     if (f->owed.count == 0)
         f->owed.trouble[0] = '\0';
@@ -534,7 +533,7 @@ struct kl_marking *kl_csv_file_mark_due(struct kl_csv_file *f)
 {
     struct kl_marking m;
 
-    KL_ASSERT(f->out == NULL);
+    KL_ASSERT(!f->out);
     if (f->owed.count == 0 || is_cheap(f) || !may_mark(f) ||
         now_us(CLOCK_MONOTONIC) - f->owed.asked < GATHER)
         return NULL;
@@ -544,7 +543,7 @@ struct kl_marking *kl_csv_file_mark_due(struct kl_csv_file *f)
         return NULL;
     }
     f->out = malloc(sizeof *f->out);
-    KL_ASSERT(f->out != NULL);
+    KL_ASSERT(f->out);
     *f->out = m;
     return f->out;
 }

@@ -14,7 +14,7 @@ enum {
 
 struct tally {
     uint32_t count;
-    uint32_t line[KL_CSV_LINES_MAX]; /* the first ones */
+    uint32_t line[KL_CSV_LINES_MAX]; /* the first lines */
 };
 
 /* One value that is long enough to be a secret, to find it again in another row. */
@@ -24,14 +24,14 @@ struct seen {
 };
 
 struct column {
-    uint32_t rows;  /* that have a value here */
+    uint32_t rows;  /* rows that have a value here */
     uint32_t words; /* of them, those that look like a column's name */
     struct tally empty;
     struct tally kind[KL_CSV_KIND_COUNT];
-    struct tally plain;          /* neither hex nor anything that is wrong */
+    struct tally plain;          /* neither hex nor wrong in any way */
     struct tally hex[SIZES];     /* hex digits only, by size */
-    struct tally bare[SIZES];    /* of them: decimal digits only, no zero in front */
-    uint32_t letters[SIZES];     /* of them: with letters */
+    struct tally bare[SIZES];    /* of these: decimal digits only, no zero in front */
+    uint32_t letters[SIZES];     /* of `hex`: with letters */
     uint32_t any[SIZES];         /* all values */
     struct tally rounded;        /* 16 or more decimal digits, zeros from the 16th on … */
     uint32_t precise, excess;    /* … not so; digits from the 16th on */
@@ -57,9 +57,9 @@ struct candidate {
 };
 
 struct kl_csv_judge {
-    uint32_t rows;  /* without those that are told from their looks alone */
-    uint32_t wordy; /* of these, without the first: with a field that has no digit */
-    uint32_t shapes[STAGES][KL_FIELDS_MAX + 1]; /* rows by their fields; [1]: with an empty tail */
+    uint32_t rows;  /* without rows whose looks alone tell that they are no keys */
+    uint32_t wordy; /* of these, but for the first: rows with a field that has no digit */
+    uint32_t shapes[STAGES][KL_FIELDS_MAX + 1]; /* rows by field count; [1]: last fields empty */
     uint32_t shape_line[STAGES][KL_FIELDS_MAX + 1];
     struct candidate header[HEADERS_MAX];
     uint32_t headers;
@@ -72,8 +72,7 @@ struct kl_csv_judge {
     struct tally found[KL_CSV_KIND_COUNT][KL_FIELDS_MAX + 1];
 };
 
-/* ---- counting ---------------------------------------------------------------------------------
- */
+/* ---- counting ---- */
 
 static void count(struct tally *t, uint32_t line)
 {
@@ -126,7 +125,7 @@ static bool remember(struct column *c, struct kl_span v, uint32_t label, uint32_
     if (c->seen_count == c->seen_capacity) {
         uint32_t capacity = c->seen_capacity == 0 ? 64 : c->seen_capacity * 2;
         struct seen *more = reallocarray(c->seen, capacity, sizeof *more);
-        if (more == NULL)
+        if (!more)
             return false;
         c->seen = more;
         c->seen_capacity = capacity;
@@ -198,9 +197,7 @@ static bool look_at_value(struct kl_csv_judge *j, unsigned at, struct kl_span v,
     return remember(c, v, label, line);
 }
 
-/* ---- rows that are told from their looks
- * ----------------------------------------------------------
- */
+/* ---- rows that are told from their looks ---- */
 
 static bool begins(struct kl_span v, const char *text)
 {
@@ -215,7 +212,7 @@ static bool is_ruler(const struct kl_csv_row_text *row)
         if (v.size < 3)
             return false;
         for (size_t k = 0; k < v.size; k++)
-            if (memchr("-=_+", v.data[k], 4) == NULL)
+            if (!memchr("-=_+", v.data[k], 4))
                 return false;
     }
     return true;
@@ -368,8 +365,7 @@ bool kl_csv_judge_row(struct kl_csv_judge *j, const struct kl_csv_row_text *row)
     return look_at_fields(j, row);
 }
 
-/* ---- the file as a whole ----------------------------------------------------------------------
- */
+/* ---- the file as a whole ---- */
 
 static bool is_error_page(struct kl_span v)
 {
@@ -414,7 +410,7 @@ static void look_at_head(struct kl_csv_judge *j)
     }
     for (size_t i = 0; i < sizeof other_files / sizeof other_files[0]; i++)
         j->binary |= begins(v, other_files[i]);
-    while (v.size > 0 && memchr(" \t\r\n", v.data[0], 4) != NULL)
+    while (v.size > 0 && memchr(" \t\r\n", v.data[0], 4))
         v = (struct kl_span){v.data + 1, v.size - 1};
     for (size_t i = 0; i < sizeof pages / sizeof pages[0]; i++)
         j->markup |= begins_as(v, pages[i]);
@@ -432,8 +428,7 @@ void kl_csv_judge_bytes(struct kl_csv_judge *j, const void *data, size_t size)
     j->binary |= memchr(data, '\0', size) != NULL;
 }
 
-/* ---- the verdict ------------------------------------------------------------------------------
- */
+/* ---- the verdict ---- */
 
 static void judge_file(struct kl_csv_judge *j)
 {
@@ -470,7 +465,7 @@ static unsigned uniform_size(const struct column *c, uint32_t but)
     return size >= 8 && rows + but >= c->rows && rows >= (size >= 16 ? 3u : 5u) ? size : 0;
 }
 
-/* Names that are not as numbered or worded as what stands below them. */
+/* In each of these columns most values do not look like a column's name. */
 static bool unlike_others(const struct kl_csv_judge *j, uint32_t fields)
 {
     for (unsigned i = 0; i < fields; i++)
@@ -563,10 +558,9 @@ static void judge_last(struct kl_csv_judge *j, bool open_end)
         count(&j->found[KL_CSV_TRUNCATED][0], l->line);
 }
 
-/* ---- columns ----------------------------------------------------------------------------------
- */
+/* ---- columns ---- */
 
-/* Values that are wrong only where most others are different. */
+/* Kinds of values that are wrong only where most values are of another kind. */
 static bool needs_others(unsigned kind)
 {
     return kind == KL_CSV_DATE || kind == KL_CSV_BOOLEAN || kind == KL_CSV_PLACEHOLDER;
@@ -583,8 +577,8 @@ static void judge_kinds(struct kl_csv_judge *j, unsigned at)
     }
 }
 
-/* A number loses the zeros in front of it. It takes a column of one width that has other values
-   than numbers, or numbers with such zeros, and shorter ones that are all numbers without. */
+/* A spreadsheet strips the zeros in front of a number. Suspicious is a column of one width, with
+   letters or with such zeros, whose shorter values are all numbers without them. */
 static void judge_zeros(struct kl_csv_judge *j, unsigned at)
 {
     const struct column *c = &j->column[at];
@@ -607,7 +601,7 @@ static void judge_zeros(struct kl_csv_judge *j, unsigned at)
         j->found[KL_CSV_ZEROS][at + 1] = found;
 }
 
-/* 15 digits are all that a spreadsheet keeps of a number. */
+/* A spreadsheet keeps only 15 digits of a number. */
 static void judge_rounded(struct kl_csv_judge *j, unsigned at)
 {
     const struct column *c = &j->column[at];
@@ -621,7 +615,7 @@ static bool is_key_size(unsigned size)
 {
     static const uint8_t sizes[] = {8, 12, 16, 20, 24, 28, 32, 40, 48, 56, 64, 96, 128};
 
-    return memchr(sizes, (int)size, sizeof sizes) != NULL;
+    return memchr(sizes, (int)size, sizeof sizes);
 }
 
 static void judge_odd(struct kl_csv_judge *j, unsigned at)
@@ -653,8 +647,8 @@ static int by_value(const void *a, const void *b)
     return (x->line > y->line) - (x->line < y->line);
 }
 
-/* Rows that repeat the long value of another one; exact copies of a row, which have its label, are
-   one key. */
+/* Rows that repeat the long value of another row. Exact copies of a row have its label too: they
+   are one key. */
 static struct tally repeats(struct column *c)
 {
     struct tally t = {0};
@@ -671,8 +665,8 @@ static struct tally repeats(struct column *c)
     return t;
 }
 
-/* What many rows share may be meant so: a network's key, an application's id. It is suspected in a
-   column whose values are different but for a few, or where nothing else is secret. */
+/* People may mean a value that many rows share: a network's key, an application's id. The judge
+   suspects it in a column whose other values differ, or where nothing else is secret. */
 static void judge_repeats(struct kl_csv_judge *j)
 {
     struct tally found[KL_FIELDS_MAX] = {0};
@@ -695,8 +689,7 @@ static void judge_repeats(struct kl_csv_judge *j)
     }
 }
 
-/* ---- from outside -----------------------------------------------------------------------------
- */
+/* ---- from outside ---- */
 
 struct kl_csv_judge *kl_csv_judge_new(void)
 {
@@ -705,7 +698,7 @@ struct kl_csv_judge *kl_csv_judge_new(void)
 
 static void give(const struct kl_csv_judge *j, struct kl_csv_verdict *out)
 {
-    bool other_file = j->binary || j->markup; /* what its rows look like means nothing then */
+    bool other_file = j->binary || j->markup; /* then its rows' looks mean nothing */
 
     out->count = 0;
     for (unsigned kind = 0; kind < (other_file ? KL_CSV_CONFLICT : KL_CSV_KIND_COUNT); kind++)
@@ -741,7 +734,7 @@ void kl_csv_judge_end(struct kl_csv_judge *j, bool open_end, struct kl_csv_verdi
 
 void kl_csv_judge_free(struct kl_csv_judge *j)
 {
-    if (j == NULL)
+    if (!j)
         return;
     for (unsigned i = 0; i < KL_FIELDS_MAX; i++)
         free(j->column[i].seen);

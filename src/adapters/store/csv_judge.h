@@ -1,9 +1,10 @@
 /*
- * csv_judge.h: does a CSV hold rows that can't be keys, or that a program damaged on the way?
+ * csv_judge.h: tells whether a CSV holds rows that can't be keys, or that a program damaged on the
+ * way.
  *
- * Pure: rows in, findings out. The judge keeps no value: per column it counts what kinds of values
- * there are and how wide they are, and of long values it keeps a hash while the file is read. So
- * nothing that it says can hold a secret.
+ * Pure: rows in, findings out. The judge keeps no value: per column it counts kinds and widths of
+ * values. Of long values it keeps a hash while it reads the file. So nothing that it says can hold
+ * a secret.
  */
 #ifndef KEYLINE_ADAPTERS_CSV_JUDGE_H
 #define KEYLINE_ADAPTERS_CSV_JUDGE_H

@@ -22,7 +22,7 @@ static const char mark[] = "," KL_CSV_MARK;
 
 struct kl_csv_marking { /* secret: bytes of the file pass through */
     char chunk[CHUNK];
-    size_t held; /* bytes in chunk that are not written yet */
+    size_t held; /* bytes in chunk that we have not written yet */
     struct kl_key key;
     const struct kl_table *table;
     const uint32_t *rows;
@@ -30,7 +30,7 @@ struct kl_csv_marking { /* secret: bytes of the file pass through */
     int from, to;
     char name[4096]; /* of the new file, until it has the old one's */
     bool placed;
-    bool keep; /* what has this name is somebody's work */
+    bool keep; /* the file of this name is somebody's work */
     enum kl_table_result result;
 };
 
@@ -39,7 +39,7 @@ static bool new_name(const char *path, char out[4096])
     return (size_t)snprintf(out, 4096, "%s.marking", path) < 4096;
 }
 
-/* Rows that are whole, and that the CSV does not have. */
+/* Counts whole rows of a file left behind that the CSV does not have. */
 static uint32_t strange_rows(const struct kl_table *t, const struct kl_table *left)
 {
     uint32_t rows = left->open_end && left->count > 0 ? left->count - 1 : left->count, n = 0;
@@ -80,8 +80,7 @@ static enum kl_table_result failed(const char *path, const char *what, char erro
     return KL_TABLE_ABSENT;
 }
 
-/* ---- copying ----------------------------------------------------------------------------------
- */
+/* ---- copying ---- */
 
 static bool flush(struct kl_csv_marking *w)
 {
@@ -135,7 +134,7 @@ static enum kl_table_result copy_and_mark(struct kl_csv_marking *w, char error[K
         bool marked;
 
         KL_ASSERT(!t->spent[rows[i]] && (i == 0 || rows[i] > rows[i - 1]));
-        /* The last line of defence: the row here is the one that is meant. */
+        /* The last line of defence: is the row here the one that we mean? */
         if (!kl_table_read_row(t, w->from, rows[i], &w->key, &marked) || marked)
             return KL_TABLE_CHANGED;
         if ((result = copy(w, at, end, error)) == KL_TABLE_OK)
@@ -149,8 +148,7 @@ static enum kl_table_result copy_and_mark(struct kl_csv_marking *w, char error[K
     return result;
 }
 
-/* ---- putting it in place ----------------------------------------------------------------------
- */
+/* ---- putting it in place ---- */
 
 static enum kl_table_result is_still(const struct kl_table *t, char error[KL_TEXT_MAX])
 {
@@ -172,7 +170,7 @@ static enum kl_table_result is_still(const struct kl_table *t, char error[KL_TEX
     return KL_TABLE_OK;
 }
 
-/* Access lists and labels; whatever the file system does not take is none of ours. */
+/* Access lists and labels. We skip what the file system does not take. */
 static void copy_attributes(int from, int to)
 {
     char names[4096], value[4096];
@@ -221,7 +219,7 @@ static void move_rows(struct kl_table *t, const uint32_t *rows, uint32_t count)
     }
 }
 
-/* What a program still writes into would go into the file that is replaced. */
+/* A program that still writes would write into the old file once we replace it. */
 static enum kl_table_result is_open_for_writing(const struct kl_table *t, char error[KL_TEXT_MAX])
 {
     kl_format(error, KL_TEXT_MAX,
@@ -237,12 +235,12 @@ static enum kl_table_result is_written(struct kl_csv_marking *w, char error[KL_T
     if (lease == KL_LEASE_WRITTEN)
         return is_open_for_writing(w->table, error);
     if (lease == KL_LEASE_TAKEN)
-        kl_lease_drop(w->from); /* again when the file is replaced: nobody waits meanwhile */
+        kl_lease_drop(w->from); /* we retake it later: nobody waits meanwhile */
     return KL_TABLE_OK;
 }
 
-/* Locked before it can be seen, so that no other station gets in between; and no longer open for
-   writing, as far as the file system locks such files (lock.c). */
+/* Locks the new file before others can see it, so that no other station gets in between. Opens it
+   for reading only, as far as the file system locks such files (lock.c). */
 static bool lock_new(struct kl_csv_marking *w)
 {
     int fd = open(w->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -289,8 +287,8 @@ struct kl_csv_marking *kl_csv_mark_write(const struct kl_table *t, const uint32_
 
     KL_ASSERT(count > 0);
     error[0] = '\0';
-    if (w == NULL || !new_name(t->path, w->name)) {
-        errno = w == NULL ? ENOMEM : ENAMETOOLONG;
+    if (!w || !new_name(t->path, w->name)) {
+        errno = !w ? ENOMEM : ENAMETOOLONG;
         kl_secret_free(w, sizeof *w);
         failed(t->path, "starting", error);
         return NULL;
@@ -308,7 +306,7 @@ static bool same_inode(const struct stat *a, const struct stat *b)
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-/* The file that was in the place is the one that was read; an exchange changes its ctime alone. */
+/* The file that was in the place is the one that we read. The exchange changes only its ctime. */
 static bool displaced_is_known(const struct kl_csv_marking *w, const struct kl_table *t)
 {
     struct kl_file_id id;
@@ -321,8 +319,8 @@ static bool displaced_is_known(const struct kl_csv_marking *w, const struct kl_t
     return kl_file_id_equal(&id, &t->id);
 }
 
-/* Somebody saved the file in the instant before the exchange: it gets its place back. If they do so
-   again meanwhile, what comes out of the place is not what went into it, and is the newer one. */
+/* Somebody saved the file in the instant before the exchange. We put their file back. If they save
+   again meanwhile, another file comes out than we put in, and it is the newer one. */
 static enum kl_table_result take_back(struct kl_csv_marking *w, const struct kl_table *t,
                                       char error[KL_TEXT_MAX])
 {
@@ -403,7 +401,7 @@ enum kl_table_result kl_csv_mark_end(struct kl_csv_marking *w, int *fd, char err
         *fd = w->to;
         if (kl_disk->sync_folder(w->table->path) != 0)
             failed(w->table->path, "syncing its folder", error);
-        unlink(w->name); /* the old one, if they have changed places */
+        unlink(w->name); /* after an exchange this is the old file */
     } else if (w->to >= 0) {
         if (!w->keep)
             unlink(w->name);
@@ -421,7 +419,7 @@ enum kl_table_result kl_csv_mark(struct kl_table *t, const uint32_t *rows, uint3
     struct kl_csv_marking *w = kl_csv_mark_write(t, rows, count, error);
 
     *fd = -1;
-    if (w == NULL)
+    if (!w)
         return KL_TABLE_ABSENT;
     kl_csv_mark_place(w, t, error);
     return kl_csv_mark_end(w, fd, error);

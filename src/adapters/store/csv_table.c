@@ -24,15 +24,15 @@ struct kl_label_block {
     char text[LABEL_BLOCK];
 };
 
-/* What only lives while a file is read. */
+/* What lives only while we read a file. */
 struct reading {
     struct kl_csv csv;
     struct kl_key key;
     struct kl_csv_judge *judge;
     uint32_t of_count[2][KL_FIELDS_MAX + 1]; /* rows that could be keys, by number of fields; [1]:
                                                 those with empty fields at the end */
-    uint32_t separated; /* rows of one field with what its author may have taken for a comma … */
-    char separator;     /* … in the first of them */
+    uint32_t separated;                      /* rows of one field with a ';', '|' or tab … */
+    char separator;                          /* … in the first of them */
     uint32_t separator_line;
     uint8_t *shape; /* per row: its number of fields, 0 = unfit */
     uint8_t *tail;  /* per row: it has empty fields at the end */
@@ -64,8 +64,7 @@ static bool key_of(const struct kl_csv_row_text *text, struct kl_key *key)
     return kl_key_build(key, field, text->fields, kl_sha256);
 }
 
-/* ---- the index --------------------------------------------------------------------------------
- */
+/* ---- the index ---- */
 
 static uint32_t hash_of(const struct kl_table *t, const struct kl_fingerprint *fp)
 {
@@ -88,7 +87,7 @@ static bool note_copy(struct kl_table *t, uint32_t first, uint32_t row)
     if (t->copy_count == t->copy_capacity) {
         uint32_t capacity = t->copy_capacity == 0 ? 64 : t->copy_capacity * 2;
         struct kl_table_copy *more = reallocarray(t->copy, capacity, sizeof *more);
-        if (more == NULL)
+        if (!more)
             return false;
         t->copy = more;
         t->copy_capacity = capacity;
@@ -127,7 +126,7 @@ static bool build_index(struct kl_table *t)
     t->index_size = 16;
     while (t->index_size / 2 < t->count)
         t->index_size *= 2;
-    if ((t->index = calloc(t->index_size, sizeof *t->index)) == NULL)
+    if (!(t->index = calloc(t->index_size, sizeof *t->index)))
         return false;
     for (uint32_t i = 0; i < t->count; i++) {
         uint32_t first, h;
@@ -148,16 +147,15 @@ static bool build_index(struct kl_table *t)
     return true;
 }
 
-/* ---- reading ----------------------------------------------------------------------------------
- */
+/* ---- reading ---- */
 
 static const char *store_label(struct kl_table *t, const char *text, size_t size)
 {
     struct kl_label_block *block = t->labels;
     char *label;
 
-    if (block == NULL || block->used + size + 1 > sizeof block->text) {
-        if ((block = malloc(sizeof *block)) == NULL)
+    if (!block || block->used + size + 1 > sizeof block->text) {
+        if (!(block = malloc(sizeof *block)))
             return NULL;
         block->next = t->labels;
         block->used = 0;
@@ -175,7 +173,7 @@ static bool is_separator(uint8_t c)
     return c < ' ' || c == 0x7f || c == ',' || c == ';' || c == '|';
 }
 
-/* The label is public. In a row that is no key, or has one field only, that is what stands before
+/* The label is public. In a row that is no key, or has one field only, the label ends before
    anything that its author may have taken for a comma. */
 static const char *label_of(struct kl_table *t, const struct reading *r, bool bad)
 {
@@ -214,8 +212,8 @@ static void look_for_separator(struct reading *r)
     }
 }
 
-/* Where most rows are separated by something else, each is one field, the label, and that is shown.
- */
+/* If most rows use another separator, each row is one field: all of it would be the label, which
+   faces show. */
 static bool has_commas(const struct kl_table *t, const struct reading *r, char error[KL_TEXT_MAX])
 {
     if (r->separated <= t->count / 2)
@@ -236,7 +234,7 @@ static bool grow(struct kl_table *t, struct reading *r)
 #define GROW(array)                                                                                \
     do {                                                                                           \
         void *more = reallocarray(array, capacity, sizeof *(array));                               \
-        if (more == NULL)                                                                          \
+        if (!more)                                                                                 \
             return false;                                                                          \
         (array) = more;                                                                            \
     } while (0)
@@ -271,7 +269,7 @@ static bool add_row(struct kl_table *t, struct reading *r)
         row->fingerprint = r->key.fingerprint;
         row->kin = r->key.kin;
     }
-    if ((row->label = label_of(t, r, row->bad)) == NULL)
+    if (!(row->label = label_of(t, r, row->bad)))
         return false;
     r->shape[t->count] = row->bad ? 0 : (uint8_t)text->fields;
     r->tail[t->count] = text->empty_tail > 0;
@@ -296,10 +294,9 @@ static unsigned most_common(const uint32_t of_count[KL_FIELDS_MAX + 1])
     return best;
 }
 
-/* Most rows decide how many fields a key has. Empty fields at the end are forgiven where the rest
-   fits: spreadsheets put them there once some rows have a mark and others have none, and they stay
-   when the marks are gone. Rows without such fields say best what fits, unless they are the fewer.
- */
+/* Most rows decide how many fields a key has. Empty fields at the end do no harm where the rest
+   fits. Spreadsheets put them there once only some rows have a mark, and they stay when the marks
+   are gone. Rows without such fields tell the number best, unless they are fewer. */
 static void judge_shapes(struct kl_table *t, const struct reading *r)
 {
     unsigned best = most_common(r->of_count[0]), tailed = most_common(r->of_count[1]);
@@ -392,7 +389,7 @@ static enum kl_table_result read_rows(struct kl_table *t, int fd, struct reading
     return KL_TABLE_BROKEN;
 }
 
-/* A web page, or a file of another kind, is told as such and not by the quotes in it. */
+/* Reports a web page, or a file of another kind, as such, and not by the quotes in it. */
 static void judge_all(struct kl_table *t, struct reading *r, enum kl_table_result result,
                       char error[KL_TEXT_MAX])
 {
@@ -413,7 +410,7 @@ static enum kl_table_result read_file(struct kl_table *t, int fd, bool header,
     enum kl_table_result result;
     struct stat before, after;
 
-    if (r == NULL || (r->judge = kl_csv_judge_new()) == NULL) {
+    if (!r || !(r->judge = kl_csv_judge_new())) {
         kl_secret_free(r, sizeof *r);
         return out_of_memory(t->path, error);
     }
@@ -453,7 +450,7 @@ enum kl_table_result kl_table_load(const char *path, bool header, struct kl_tabl
     int fd;
 
     *out = NULL;
-    if (t == NULL || !kl_copy(t->path, sizeof t->path, path)) {
+    if (!t || !kl_copy(t->path, sizeof t->path, path)) {
         free(t);
         return out_of_memory(path, error);
     }
@@ -480,9 +477,9 @@ struct kl_table *kl_table_hold(struct kl_table *t)
 
 void kl_table_free(struct kl_table *t)
 {
-    if (t == NULL || t->holders-- > 0)
+    if (!t || t->holders-- > 0)
         return;
-    while (t->labels != NULL) {
+    while (t->labels) {
         struct kl_label_block *next = t->labels->next;
         free(t->labels);
         t->labels = next;
@@ -496,8 +493,7 @@ void kl_table_free(struct kl_table *t)
     free(t);
 }
 
-/* ---- one key again ----------------------------------------------------------------------------
- */
+/* ---- one key again ---- */
 
 bool kl_table_read_row(const struct kl_table *t, int fd, uint32_t row, struct kl_key *key,
                        bool *marked)
@@ -507,7 +503,7 @@ bool kl_table_read_row(const struct kl_table *t, int fd, uint32_t row, struct kl
     char *text = (char *)(csv + 1);
     bool ok = false;
 
-    if (csv == NULL)
+    if (!csv)
         return false;
     if (pread(fd, text, text_size, (off_t)t->start[row]) == (ssize_t)text_size) {
         kl_csv_begin_at(csv, t->start[row], t->row[row].line);

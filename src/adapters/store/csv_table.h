@@ -1,6 +1,6 @@
 /*
- * csv_table.h: a CSV file as it was read: its rows' labels and fingerprints, and where each row
- * lies in the file. The keys themselves stay in the file; one is read again when it is needed.
+ * csv_table.h: a CSV file as we read it: its rows' labels and fingerprints, and where each row lies
+ * in the file. The keys themselves stay in the file; we read one again when a board needs it.
  */
 #ifndef KEYLINE_ADAPTERS_CSV_TABLE_H
 #define KEYLINE_ADAPTERS_CSV_TABLE_H
@@ -12,12 +12,12 @@
 
 enum kl_table_result {
     KL_TABLE_OK,
-    KL_TABLE_ABSENT,  /* can't be opened or read: `error` */
-    KL_TABLE_BROKEN,  /* not a CSV that can be used: `error` names the line */
-    KL_TABLE_CHANGED, /* the file is no longer (or not yet) the one that was read */
+    KL_TABLE_ABSENT,  /* we can't open or read it: `error` */
+    KL_TABLE_BROKEN,  /* not a CSV that we can use: `error` names the line */
+    KL_TABLE_CHANGED, /* the file is no longer (or not yet) the one that we read */
 };
 
-/* Equal as long as nobody writes to the file or puts another one in its place. */
+/* Stays equal as long as nobody writes to the file or puts another one in its place. */
 struct kl_file_id {
     dev_t dev;
     ino_t ino;
@@ -41,7 +41,7 @@ struct kl_table {
 
     uint32_t count;
     struct kl_pool_row *row; /* as handed to the pool */
-    uint64_t *start;         /* offset in the file; moves when marks are put in */
+    uint64_t *start;         /* offset in the file; moves when marks come in */
     uint32_t *size;          /* bytes up to the line end */
     uint8_t *spent;          /* 1 = the row in the file carries the mark */
 
@@ -70,7 +70,7 @@ uint32_t kl_table_find(const struct kl_table *t, const struct kl_fingerprint *fp
 /* Its exact copies: the index of the first in t->copy, and how many. */
 uint32_t kl_table_copies(const struct kl_table *t, uint32_t row, uint32_t *count);
 
-/* Reads one row's key from the file. `key` is wiped unless all is well. */
+/* Reads one row's key from the file. Wipes `key` unless all is well. */
 enum kl_table_result kl_table_fetch(const struct kl_table *t, uint32_t row, struct kl_key *key,
                                     char error[KL_TEXT_MAX]);
 /* The same from an open file, without looking whether it is the same file. */

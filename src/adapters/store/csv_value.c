@@ -54,8 +54,7 @@ static bool ends(struct kl_span v, const char *text)
     return v.size >= size && memcmp(v.data + v.size - size, text, size) == 0;
 }
 
-/* ---- characters -------------------------------------------------------------------------------
- */
+/* ---- characters ---- */
 
 size_t kl_value_utf8(const uint8_t *at, size_t size)
 {
@@ -120,14 +119,13 @@ static unsigned look_at_characters(struct kl_span v, bool label, uint32_t *kinds
             *kinds |= 1u << KL_CSV_INVISIBLE;
         i += length == 0 ? 1 : length;
     }
-    /* The old encodings' no-break space, where a blank would have been dropped. */
+    /* The no-break space of old encodings, where the parser would have dropped a blank. */
     if ((traits & KL_VALUE_NOT_UTF8) && (v.data[0] == 0xa0 || v.data[v.size - 1] == 0xa0))
         *kinds |= 1u << KL_CSV_INVISIBLE;
     return traits;
 }
 
-/* ---- what spreadsheets make of values -----------------------------------------------------------
- */
+/* ---- what spreadsheets make of values ---- */
 
 /* 1.12E+15, 1E+15, 1,5E-07 */
 static bool is_scientific(struct kl_span v)
@@ -277,8 +275,8 @@ static bool is_number_date(struct kl_span v)
     at += 1 + c;
     if (!((a == 4 && c >= 1 && c <= 2) || (a <= 2 && (c == 4 || (c == 2 && between != '-')))))
         return false;
-    return at == v.size || (v.data[at] == ' ' && digits(v, at + 1) >= 1 &&
-                            memchr(v.data + at, ':', v.size - at) != NULL);
+    return at == v.size ||
+           (v.data[at] == ' ' && digits(v, at + 1) >= 1 && memchr(v.data + at, ':', v.size - at));
 }
 
 static bool is_currency(struct kl_span v)
@@ -307,8 +305,7 @@ static bool is_currency(struct kl_span v)
     return digits(rest, whole + 1) == 2;
 }
 
-/* ---- what people and other programs make of them ------------------------------------------------
- */
+/* ---- what people and other programs make of them ---- */
 
 static bool is_quoted(struct kl_span v)
 {
@@ -353,9 +350,9 @@ static bool swallows(struct kl_span v)
 {
     const uint8_t *end = memchr(v.data, '\n', v.size);
 
-    if (end == NULL)
+    if (!end)
         end = memchr(v.data, '\r', v.size);
-    return end != NULL && memchr(end, ',', v.size - (size_t)(end - v.data)) != NULL;
+    return end && memchr(end, ',', v.size - (size_t)(end - v.data));
 }
 
 static uint32_t look_at_words(struct kl_span v)
@@ -428,8 +425,7 @@ unsigned kl_value_look(struct kl_span v, bool label, uint32_t *kinds)
     return traits;
 }
 
-/* ---- names of columns -------------------------------------------------------------------------
- */
+/* ---- names of columns ---- */
 
 enum {
     NAME_MAX = 32
@@ -455,7 +451,7 @@ static size_t plain_name(struct kl_span v, char out[NAME_MAX])
     return n;
 }
 
-/* Of The Things Stack, ChirpStack, AWS and their like, and what people write. */
+/* Names that The Things Stack, ChirpStack, AWS and their like use, and that people write. */
 static const char *const names[] = {
     "id",
     "deviceid",
@@ -646,7 +642,7 @@ enum kl_value_name kl_value_name(struct kl_span value)
         if (strlen(names[i]) == letters && strncmp(name, names[i], letters) == 0)
             return KL_NAME_NUMBERED;
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-        if (strstr(name, words[i]) != NULL)
+        if (strstr(name, words[i]))
             return KL_NAME_WORD;
     return KL_NAME_NONE;
 }

@@ -12,8 +12,8 @@ enum kl_value_trait {          /* bits */
     KL_VALUE_NOT_UTF8 = 1 << 4,
 };
 
-/* Traits, and in *kinds the bits (1 << kind) of what is wrong with it, if anything. What is only
-   wrong where others of the column are different is among them: DATE, BOOLEAN, PLACEHOLDER. */
+/* Traits, and in *kinds the bits (1 << kind) of what is wrong with it, if anything. DATE, BOOLEAN
+   and PLACEHOLDER among them are wrong only where the column's other values differ. */
 unsigned kl_value_look(struct kl_span value, bool label, uint32_t *kinds);
 
 enum kl_value_name {

@@ -38,8 +38,7 @@ struct kl_journal {
     bool unsynced;
 };
 
-/* ---- bytes ------------------------------------------------------------------------------------
- */
+/* ---- bytes ---- */
 
 static void put_number(uint8_t *out, uint64_t value)
 {
@@ -56,7 +55,7 @@ static uint64_t get_number(const uint8_t *bytes)
     return value;
 }
 
-/* Of the pool's id and what stands before it: a record of another pool is none. */
+/* The checksum covers the pool's id too, so a record of another pool never fits. */
 static void checksum(const struct kl_pool_id *pool, const uint8_t *bytes, size_t size,
                      uint8_t out[8])
 {
@@ -100,8 +99,7 @@ static bool unpack(const struct kl_journal *j, const uint8_t bytes[RECORD],
     return true;
 }
 
-/* ---- the last record of each key --------------------------------------------------------------
- */
+/* ---- the last record of each key ---- */
 
 static size_t place_of(const struct kl_journal *j, const struct kl_fingerprint *fp)
 {
@@ -121,9 +119,9 @@ static bool grow(struct kl_journal *j)
     struct kl_journal_record *more = reallocarray(j->record, capacity, sizeof *more);
     uint32_t *index = calloc(2 * capacity, sizeof *index);
 
-    if (more != NULL)
+    if (more)
         j->record = more;
-    if (more == NULL || index == NULL) {
+    if (!more || !index) {
         free(index);
         return false;
     }
@@ -186,21 +184,20 @@ const char *kl_journal_of(const struct kl_journal *j)
     return j->of;
 }
 
-/* ---- the folder -------------------------------------------------------------------------------
- */
+/* ---- the folder ---- */
 
 static bool may_keep(const char *folder, bool make)
 {
     char part[PATH_MAX];
 
-    for (const char *p = folder + 1; make && p != NULL; p++) {
+    for (const char *p = folder + 1; make && p; p++) {
         p = strchr(p, '/');
         kl_copy(part, sizeof part, folder);
-        if (p != NULL)
+        if (p)
             part[p - folder] = '\0';
         if (mkdir(part, 0700) != 0 && errno != EEXIST)
             return false;
-        if (p == NULL)
+        if (!p)
             break;
     }
     return access(folder, make ? W_OK | X_OK : X_OK) == 0;
@@ -212,13 +209,13 @@ bool kl_journal_folder(const char *wanted, bool make, char out[4096], char error
     const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
 
     out[0] = '\0';
-    if (wanted != NULL)
+    if (wanted)
         kl_copy(out, 4096, wanted);
-    else if (state != NULL && state[0] == '/')
+    else if (state && state[0] == '/')
         snprintf(out, 4096, "%s/keyline", state);
     else if (access(of_host, W_OK | X_OK) == 0 || geteuid() == 0)
         kl_copy(out, 4096, of_host);
-    else if (home != NULL && home[0] == '/')
+    else if (home && home[0] == '/')
         snprintf(out, 4096, "%s/.local/state/keyline", home);
     if (out[0] != '\0' && may_keep(out, make))
         return true;
@@ -246,8 +243,7 @@ static bool cant(const struct kl_journal *j, const char *what, char error[KL_TEX
     return false;
 }
 
-/* ---- reading ----------------------------------------------------------------------------------
- */
+/* ---- reading ---- */
 
 static bool read_header(struct kl_journal *j)
 {
@@ -267,12 +263,12 @@ static bool read_header(struct kl_journal *j)
     return true;
 }
 
-/* A torn record is passed over: the one that was being written when the power went. */
+/* Skips a torn record: the station was writing it when the power went. */
 static bool read_records(struct kl_journal *j)
 {
     static const size_t chunk = 1024 * (size_t)RECORD;
     uint8_t *bytes = malloc(chunk);
-    bool ok = bytes != NULL;
+    bool ok = bytes;
     off_t at = HEADER;
     ssize_t size;
 
@@ -295,7 +291,7 @@ static struct kl_journal *read_file(const char *path, char error[KL_TEXT_MAX])
 {
     struct kl_journal *j = calloc(1, sizeof *j);
 
-    if (j == NULL)
+    if (!j)
         return NULL;
     kl_copy(j->path, sizeof j->path, path);
     j->fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
@@ -332,7 +328,7 @@ struct kl_journal *kl_journal_open(const char *folder, const struct kl_pool_id *
         return NULL;
     }
     j = read_file(named.path, error);
-    if (j != NULL && memcmp(j->pool.b, pool->b, sizeof pool->b) != 0) {
+    if (j && memcmp(j->pool.b, pool->b, sizeof pool->b) != 0) {
         errno = EILSEQ;
         cant(j, "is another pool's", error);
         kl_journal_close(j);
@@ -343,7 +339,7 @@ struct kl_journal *kl_journal_open(const char *folder, const struct kl_pool_id *
 
 void kl_journal_close(struct kl_journal *j)
 {
-    if (j == NULL)
+    if (!j)
         return;
     if (j->fd >= 0)
         close(j->fd);
@@ -360,23 +356,22 @@ void kl_journal_each(const char *folder, bool (*each)(void *ctx, const struct kl
     struct dirent *entry;
     bool more = true;
 
-    while (more && dir != NULL && (entry = readdir(dir)) != NULL) {
+    while (more && dir && (entry = readdir(dir))) {
         size_t length = strlen(entry->d_name);
         struct kl_journal *j;
         if (length < sizeof suffix ||
             strcmp(entry->d_name + length + 1 - sizeof suffix, suffix) != 0 ||
             (size_t)snprintf(path, sizeof path, "%s/%s", folder, entry->d_name) >= sizeof path ||
-            (j = read_file(path, error)) == NULL)
+            !(j = read_file(path, error)))
             continue;
         more = each(ctx, j);
         kl_journal_close(j);
     }
-    if (dir != NULL)
+    if (dir)
         closedir(dir);
 }
 
-/* ---- writing ----------------------------------------------------------------------------------
- */
+/* ---- writing ---- */
 
 static bool write_records(struct kl_journal *j, const struct kl_journal_record *records,
                           size_t count)
@@ -405,7 +400,7 @@ bool kl_journal_append(struct kl_journal *j, const struct kl_journal_record *rec
 {
     if (count == 0)
         return true;
-    /* What a power cut left behind the last good record is written over. */
+    /* We write over what a power cut left behind the last good record. */
     if (lseek(j->fd, j->end, SEEK_SET) != j->end || !write_records(j, records, count))
         return cant(j, "can't be written", error);
     j->unsynced = true;
@@ -446,7 +441,7 @@ struct kl_journal *kl_journal_make(const char *folder, const struct kl_pool_id *
     struct kl_journal *j = calloc(1, sizeof *j);
     char name[PATH_MAX + 8];
 
-    if (j == NULL) {
+    if (!j) {
         kl_copy(error, KL_TEXT_MAX, "no memory");
         return NULL;
     }

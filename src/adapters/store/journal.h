@@ -1,10 +1,10 @@
 /*
  * journal.h: the second witness: what became of each key, in another place than the ledger, bound
- * to the pool by its id. Records are only ever appended; the last one of a key counts. No secrets.
- * The format is in docs/ledger.md.
+ * to the pool by its id. Stations only ever append records; the last one of a key counts. No
+ * secrets. The format is in docs/ledger.md.
  *
- * Blocking; one thread at a time. The ledger is written first: a journal that knows more than its
- * ledger stands beside an old copy.
+ * Blocking; one thread at a time. Stations write the ledger first. So a journal that knows more
+ * than its ledger stands beside an old copy.
  */
 #ifndef KEYLINE_ADAPTERS_JOURNAL_H
 #define KEYLINE_ADAPTERS_JOURNAL_H
@@ -39,7 +39,7 @@ struct kl_journal;
    is none and none can be made (`make`). */
 bool kl_journal_folder(const char *wanted, bool make, char out[4096], char error[KL_TEXT_MAX]);
 
-/* Reads it. NULL without an error text if this pool has no journal there. */
+/* Reads it. NULL without an error text if the folder has no journal of this pool. */
 struct kl_journal *kl_journal_open(const char *folder, const struct kl_pool_id *pool,
                                    char error[KL_TEXT_MAX]);
 /* Makes a new one, in place of any other: with these records, for the pool at this path. NULL and
@@ -49,12 +49,12 @@ struct kl_journal *kl_journal_make(const char *folder, const struct kl_pool_id *
                                    size_t count, char error[KL_TEXT_MAX]);
 void kl_journal_close(struct kl_journal *j);
 
-/* Not durable before kl_journal_sync. False and `error`, of both: nobody knows what is on disk;
-   make it anew. */
+/* Not durable before kl_journal_sync. If either returns false and `error`, nobody knows what is on
+   disk: make the journal anew. */
 bool kl_journal_append(struct kl_journal *j, const struct kl_journal_record *records, size_t count,
                        char error[KL_TEXT_MAX]);
 bool kl_journal_sync(struct kl_journal *j, char error[KL_TEXT_MAX]);
-/* It is still the file that was read or made, and nobody else wrote to it. */
+/* The file is still the one that we read or made, and nobody else wrote to it. */
 bool kl_journal_is_whole(const struct kl_journal *j);
 
 /* The last record of each key, in no order. Valid until the next append. */
@@ -63,10 +63,11 @@ const struct kl_journal_record *kl_journal_find(const struct kl_journal *j,
                                                 const struct kl_fingerprint *fp);
 int64_t kl_journal_last_change(const struct kl_journal *j);
 bool kl_journal_is_of(const struct kl_journal *j, const struct kl_pool_id *pool);
-/* Where its pool was when it was made. */
+/* Where its pool was when a station made the journal. */
 const char *kl_journal_of(const struct kl_journal *j);
 
-/* Every journal of this folder. `each` returns false to stop; the journal is closed afterwards. */
+/* Every journal of this folder. `each` returns false to stop. This closes each journal
+   afterwards. */
 void kl_journal_each(const char *folder, bool (*each)(void *ctx, const struct kl_journal *j),
                      void *ctx);
 

@@ -1,4 +1,4 @@
-/* ledger.c: what changes in the ledger, and the rules that hold whoever asks. */
+/* ledger.c: what changes in the ledger, and the rules that hold for every caller. */
 #include "ledger.h"
 
 #include <string.h>
@@ -25,7 +25,7 @@ static enum kl_store_status trouble(struct kl_ledger *l, int rc, char text[KL_TE
 
 static void bind_text(sqlite3_stmt *s, int at, const char *text)
 {
-    sqlite3_bind_text(s, at, text == NULL ? "" : text, -1, SQLITE_TRANSIENT);
+    sqlite3_bind_text(s, at, !text ? "" : text, -1, SQLITE_TRANSIENT);
 }
 
 static void bind_mac(sqlite3_stmt *s, int at, const struct kl_mac *mac)
@@ -67,7 +67,7 @@ static enum kl_store_status find(struct kl_ledger *l, const struct kl_ledger_cha
     int rc;
 
     memset(out, 0, sizeof *out);
-    if (s == NULL)
+    if (!s)
         return KL_STORE_FAILED;
     bind_fingerprint(s, 1, &c->fingerprint);
     if ((rc = sqlite3_step(s)) == SQLITE_ROW) {
@@ -95,7 +95,7 @@ static enum kl_store_status has_no_other(struct kl_ledger *l, const struct kl_le
     char mac[18];
     int rc;
 
-    if (s == NULL)
+    if (!s)
         return KL_STORE_FAILED;
     bind_mac(s, 1, &c->mac);
     bind_fingerprint(s, 2, &c->fingerprint);
@@ -126,7 +126,7 @@ static enum kl_store_status has_no_kin(struct kl_ledger *l, const struct kl_ledg
     enum kl_store_status status = KL_STORE_OK;
     int rc;
 
-    if (s == NULL)
+    if (!s)
         return KL_STORE_FAILED;
     bind_kin(s, 1, &c->kin);
     bind_fingerprint(s, 2, &c->fingerprint);
@@ -143,13 +143,14 @@ static enum kl_store_status has_no_kin(struct kl_ledger *l, const struct kl_ledg
     return status;
 }
 
-/* Goes into the history before the key changes: the key keeps the number of its last change. */
+/* Adds a change to the history before the key changes: the key keeps the number of its last
+   change. */
 enum kl_store_status kl_ledger_note(struct kl_ledger *l, const char *what,
                                     const struct kl_ledger_change *c, char text[KL_TEXT_MAX])
 {
     sqlite3_stmt *s = kl_ledger_sql(l, KL_SQL_NOTE, text);
 
-    if (s == NULL)
+    if (!s)
         return KL_STORE_FAILED;
     sqlite3_bind_int64(s, 1, c->wall);
     bind_text(s, 2, what);
@@ -167,7 +168,7 @@ static enum kl_store_status put(struct kl_ledger *l, enum kl_ledger_statement wh
 {
     sqlite3_stmt *s = kl_ledger_sql(l, which, text);
 
-    if (s == NULL)
+    if (!s)
         return KL_STORE_FAILED;
     bind_fingerprint(s, 1, &c->fingerprint);
     bind_text(s, 2, c->label);
@@ -216,7 +217,8 @@ enum kl_store_status kl_ledger_provision(struct kl_ledger *l, const struct kl_le
         return belongs_to(&e, text);
     if (e.provisioned)
         return KL_STORE_OK;
-    /* Whatever else this board was promised: a key that it has shown must never go to another. */
+    /* Whatever else we promised this board: a key that it has shown must never go to another
+       board. */
     status = kl_ledger_note(l, e.active ? "provisioned" : "adopted", c, text);
     return status == KL_STORE_OK ? put(l, KL_SQL_PROVISION, c, text) : status;
 }
@@ -236,7 +238,7 @@ enum kl_store_status kl_ledger_release(struct kl_ledger *l, const struct kl_ledg
         return belongs_to(&e, text);
     if ((status = kl_ledger_note(l, "released", c, text)) != KL_STORE_OK)
         return status;
-    if ((s = kl_ledger_sql(l, KL_SQL_RELEASE, text)) == NULL)
+    if (!(s = kl_ledger_sql(l, KL_SQL_RELEASE, text)))
         return KL_STORE_FAILED;
     bind_fingerprint(s, 1, &c->fingerprint);
     sqlite3_bind_int64(s, 2, c->wall);
@@ -253,7 +255,7 @@ enum kl_store_status kl_ledger_rename(struct kl_ledger *l, const struct kl_ledge
 
     if (status != KL_STORE_OK)
         return status;
-    if ((s = kl_ledger_sql(l, KL_SQL_RENAME, text)) == NULL)
+    if (!(s = kl_ledger_sql(l, KL_SQL_RENAME, text)))
         return KL_STORE_FAILED;
     bind_fingerprint(s, 1, &c->fingerprint);
     bind_text(s, 2, c->label);
@@ -267,7 +269,7 @@ bool kl_ledger_new_form(struct kl_ledger *l, const struct kl_fingerprint *old,
 {
     sqlite3_stmt *s = kl_ledger_sql(l, KL_SQL_NEW_FORM, error);
 
-    if (s == NULL)
+    if (!s)
         return false;
     bind_fingerprint(s, 1, old);
     bind_fingerprint(s, 2, now);
@@ -300,7 +302,7 @@ bool kl_ledger_record(struct kl_ledger *l, const struct kl_fingerprint *fp,
     int rc;
 
     memset(out, 0, sizeof *out);
-    if (s == NULL)
+    if (!s)
         return false;
     bind_fingerprint(s, 1, fp);
     if ((rc = sqlite3_step(s)) == SQLITE_ROW) {
@@ -328,7 +330,7 @@ enum kl_store_status kl_ledger_attempt(struct kl_ledger *l, const struct kl_ledg
     const struct kl_chip *chip = kl_chip(a->chip);
     char eui64[24];
 
-    if (s == NULL)
+    if (!s)
         return KL_STORE_FAILED;
     sqlite3_bind_int64(s, 1, c->wall);
     bind_mac(s, 2, &a->mac);
@@ -337,7 +339,7 @@ enum kl_store_status kl_ledger_attempt(struct kl_ledger *l, const struct kl_ledg
     bind_text(s, 5, c->bundle);
     bind_text(s, 6, a->reason == KL_FAULT_NONE ? "" : kl_fault_info(a->reason).name);
     bind_text(s, 7, a->detail);
-    bind_text(s, 8, chip == NULL ? "" : chip->slug);
+    bind_text(s, 8, !chip ? "" : chip->slug);
     sqlite3_bind_int64(s, 9, a->revision);
     sqlite3_bind_int64(s, 10, a->flash_id);
     sqlite3_bind_int64(s, 11, a->flash_size);

@@ -34,7 +34,7 @@ struct kl_ledger {
     enum kl_ledger_mode mode;
     int version;     /* of the file's format */
     bool shared;     /* other machines may open it */
-    bool lacked_log; /* when it was opened */
+    bool lacked_log; /* no log lay beside it when we opened it */
     sqlite3_stmt *sql[KL_SQL_COUNT];
 };
 

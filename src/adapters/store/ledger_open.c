@@ -13,7 +13,7 @@
 
 enum {
     APPLICATION_ID = 0x6b6c6e65, /* "klne" */
-    BUSY_MS = 5000,              /* readers of `keyline keys` are gone long before */
+    BUSY_MS = 5000,              /* a reader like `keyline keys` is gone long before */
     QUICK_CHECK_MAX = 64 << 20,
 };
 
@@ -48,7 +48,7 @@ static const char schema[] =
     " change INTEGER NOT NULL DEFAULT 0"
     ") STRICT;"
     "CREATE INDEX keys_by_kin ON keys (kin);"
-    /* A board is promised one key at most, whatever any program believes. */
+    /* The ledger promises a board one key at most, whatever any program believes. */
     "CREATE UNIQUE INDEX one_promise_per_board ON keys (mac) WHERE state = 'reserved';"
     "CREATE INDEX keys_by_mac ON keys (mac);"
     "CREATE TABLE history ("
@@ -120,7 +120,7 @@ static const char *const statements[KL_SQL_COUNT] = {
 void kl_ledger_say(struct kl_ledger *l, int rc, char error[KL_TEXT_MAX])
 {
     const char *advice = "";
-    bool ours = l->db != NULL && (sqlite3_errcode(l->db) & 0xff) == (rc & 0xff);
+    bool ours = l->db && (sqlite3_errcode(l->db) & 0xff) == (rc & 0xff);
     const char *says = ours ? sqlite3_errmsg(l->db) : sqlite3_errstr(rc);
 
     switch (rc & 0xff) {
@@ -169,7 +169,7 @@ sqlite3_stmt *kl_ledger_sql(struct kl_ledger *l, enum kl_ledger_statement which,
 {
     int rc;
 
-    if (l->sql[which] == NULL &&
+    if (!l->sql[which] &&
         (rc = sqlite3_prepare_v3(l->db, statements[which], -1, SQLITE_PREPARE_PERSISTENT,
                                  &l->sql[which], NULL)) != SQLITE_OK) {
         kl_ledger_say(l, rc, error);
@@ -185,8 +185,8 @@ bool kl_ledger_path(const char *csv, char out[4096])
     static const char suffix[] = ".ledger";
     char real[PATH_MAX];
 
-    /* Without the CSV there may still be its ledger to look at. */
-    if (realpath(csv, real) == NULL && !kl_copy(real, sizeof real, csv))
+    /* A person may look at a ledger whose CSV is gone. */
+    if (!realpath(csv, real) && !kl_copy(real, sizeof real, csv))
         return false;
     if (strlen(real) + sizeof suffix > 4096)
         return false;
@@ -194,10 +194,9 @@ bool kl_ledger_path(const char *csv, char out[4096])
     return kl_copy(out + strlen(real), sizeof suffix, suffix);
 }
 
-/* ---- making -----------------------------------------------------------------------------------
- */
+/* ---- making ---- */
 
-/* 0600, and root leaves it to whoever owns the folder's CSV. */
+/* Makes the file with mode 0600. Root gives it to the owner of the folder's CSV. */
 static bool make_file(const char *path, const char *like)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -206,7 +205,7 @@ static bool make_file(const char *path, const char *like)
     if (fd < 0)
         return false;
     if (geteuid() == 0 && stat(like, &st) == 0 && fchown(fd, st.st_uid, st.st_gid) != 0)
-        errno = 0; /* then it is root's */
+        errno = 0; /* then it stays root's */
     fchmod(fd, 0600);
     close(fd);
     return true;
@@ -224,8 +223,8 @@ static void csv_of(const char *ledger, char out[4096])
     out[strlen(out) - strlen(".ledger")] = '\0';
 }
 
-/* Fills a new database at `name` and gives it the ledger's name, whole. An empty ledger is thus
-   always a damaged one, never one that is just being made. */
+/* Fills a new database at `name` and gives it the ledger's name, whole. So an empty ledger is
+   always a damaged one, never one that a station is just making. */
 static bool make(struct kl_ledger *l, sqlite3 *copy_of, char error[KL_TEXT_MAX])
 {
     struct kl_ledger new = {.mode = KL_LEDGER_CREATE};
@@ -245,9 +244,9 @@ static bool make(struct kl_ledger *l, sqlite3 *copy_of, char error[KL_TEXT_MAX])
     if (rc != SQLITE_OK) {
         kl_ledger_say(&new, rc, error);
         ok = false;
-    } else if (copy_of != NULL) {
+    } else if (copy_of) {
         sqlite3_backup *backup = sqlite3_backup_init(new.db, "main", copy_of, "main");
-        rc = backup == NULL ? SQLITE_ERROR : sqlite3_backup_step(backup, -1);
+        rc = !backup ? SQLITE_ERROR : sqlite3_backup_step(backup, -1);
         sqlite3_backup_finish(backup);
         if (!(ok = rc == SQLITE_DONE))
             kl_ledger_say(&new, rc, error);
@@ -266,8 +265,7 @@ static bool make(struct kl_ledger *l, sqlite3 *copy_of, char error[KL_TEXT_MAX])
     return ok;
 }
 
-/* ---- opening ----------------------------------------------------------------------------------
- */
+/* ---- opening ---- */
 
 static bool number(struct kl_ledger *l, const char *sql, int64_t *out, char error[KL_TEXT_MAX])
 {
@@ -327,8 +325,8 @@ static bool is_sound(struct kl_ledger *l, off_t size, char error[KL_TEXT_MAX])
     return ok;
 }
 
-/* A ledger of the first format gets what the second one has. Its keys keep their form until the
-   CSV tells their secrets: see kl_ledger_new_form. */
+/* Upgrades a ledger of the first format to the second. Its keys keep their form until the CSV tells
+   their secrets: see kl_ledger_new_form. */
 static bool upgrade(struct kl_ledger *l, char error[KL_TEXT_MAX])
 {
     if (l->mode == KL_LEDGER_READ || l->version == KL_LEDGER_VERSION)
@@ -362,7 +360,7 @@ static bool settings(struct kl_ledger *l, char error[KL_TEXT_MAX])
                error);
 }
 
-/* What the first bytes of the file say, before anything of it is changed or locked. */
+/* Looks at the file's first bytes, before anything changes or locks it. */
 static bool looks_like_ours(struct kl_ledger *l, char error[KL_TEXT_MAX])
 {
     enum {
@@ -391,9 +389,9 @@ static bool looks_like_ours(struct kl_ledger *l, char error[KL_TEXT_MAX])
     return false;
 }
 
-/* Moves what the log holds into the database and syncs it. A log whose sync failed once, in this
-   process or an earlier one, is not trusted with anything new: the kernel may have forgotten what
-   it could not write, and still show it. */
+/* Moves what the log holds into the database and syncs it. We give nothing new to a log whose sync
+   failed once, in this process or an earlier one: the kernel may have dropped what it could not
+   write, and still show it. */
 static bool bring_to_rest(struct kl_ledger *l, char error[KL_TEXT_MAX])
 {
     int64_t busy = 0;
@@ -416,11 +414,11 @@ static int open_db(struct kl_ledger *l)
     if (l->mode != KL_LEDGER_READ)
         return sqlite3_open_v2(l->path, &l->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_EXRESCODE,
                                NULL);
-    /* With no write-ahead log nobody is writing: read it without leaving a trace. */
+    /* Without a write-ahead log nobody writes: we read the file without leaving a trace. */
     snprintf(wal, sizeof wal, "%s-wal", l->path);
     n += (size_t)snprintf(uri, sizeof uri, "file:");
     for (const char *p = l->path; *p != '\0'; p++)
-        n += (size_t)snprintf(uri + n, sizeof uri - n, strchr("?#%", *p) != NULL ? "%%%02x" : "%c",
+        n += (size_t)snprintf(uri + n, sizeof uri - n, strchr("?#%", *p) ? "%%%02x" : "%c",
                               (unsigned char)*p);
     if (stat(wal, &st) != 0)
         snprintf(uri + n, sizeof uri - n, "?immutable=1");
@@ -472,7 +470,7 @@ struct kl_ledger *kl_ledger_open(const char *path, enum kl_ledger_mode mode, boo
     bool there;
 
     error[0] = '\0';
-    if (l == NULL || !kl_copy(l->path, sizeof l->path, path)) {
+    if (!l || !kl_copy(l->path, sizeof l->path, path)) {
         kl_format(error, KL_TEXT_MAX, "%s: no memory, or the path is too long", kl_shown(path));
         free(l);
         return NULL;
@@ -508,14 +506,13 @@ const char *kl_ledger_file_path(const struct kl_ledger *l)
 
 void kl_ledger_close(struct kl_ledger *l)
 {
-    if (l == NULL)
+    if (!l)
         return;
     close_db(l);
     free(l);
 }
 
-/* ---- healing ----------------------------------------------------------------------------------
- */
+/* ---- healing ---- */
 
 static bool has_moved(struct kl_ledger *l)
 {
@@ -529,7 +526,7 @@ bool kl_ledger_heal(struct kl_ledger *l, char error[KL_TEXT_MAX])
 {
     struct stat st;
 
-    if (l->db != NULL) {
+    if (l->db) {
         kl_ledger_rollback(l);
         if (has_moved(l)) {
             if (stat(l->path, &st) == 0) {
@@ -559,7 +556,7 @@ bool kl_ledger_begin(struct kl_ledger *l, char error[KL_TEXT_MAX])
         kl_format(error, KL_TEXT_MAX, "%s: the ledger was deleted or replaced", kl_shown(l->path));
         return false;
     }
-    if ((s = kl_ledger_sql(l, KL_SQL_BEGIN, error)) == NULL)
+    if (!(s = kl_ledger_sql(l, KL_SQL_BEGIN, error)))
         return false;
     if ((rc = sqlite3_step(s)) != SQLITE_DONE)
         kl_ledger_say(l, rc, error);
@@ -572,7 +569,7 @@ bool kl_ledger_commit(struct kl_ledger *l, char error[KL_TEXT_MAX])
     sqlite3_stmt *s = kl_ledger_sql(l, KL_SQL_COMMIT, error);
     int rc;
 
-    if (s == NULL)
+    if (!s)
         return false;
     if ((rc = sqlite3_step(s)) != SQLITE_DONE)
         kl_ledger_say(l, rc, error);
@@ -582,7 +579,7 @@ bool kl_ledger_commit(struct kl_ledger *l, char error[KL_TEXT_MAX])
 
 void kl_ledger_rollback(struct kl_ledger *l)
 {
-    if (l->db == NULL || sqlite3_get_autocommit(l->db))
+    if (!l->db || sqlite3_get_autocommit(l->db))
         return;
     sqlite3_exec(l->db, "ROLLBACK", NULL, NULL, NULL);
 }

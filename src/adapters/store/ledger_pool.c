@@ -36,7 +36,7 @@ static void text_at(sqlite3_stmt *s, int column, char *out, size_t size)
 {
     const char *text = (const char *)sqlite3_column_text(s, column);
 
-    kl_copy(out, size, text == NULL ? "" : text);
+    kl_copy(out, size, !text ? "" : text);
 }
 
 static void bytes_at(sqlite3_stmt *s, int column, void *out, int size)
@@ -50,8 +50,7 @@ static void bind_text(sqlite3_stmt *s, int at, const char *text)
     sqlite3_bind_text(s, at, text, -1, SQLITE_TRANSIENT);
 }
 
-/* ---- reading ----------------------------------------------------------------------------------
- */
+/* ---- reading ---- */
 
 bool kl_ledger_home(struct kl_ledger *l, struct kl_pool_home *out, char error[KL_TEXT_MAX])
 {
@@ -61,7 +60,7 @@ bool kl_ledger_home(struct kl_ledger *l, struct kl_pool_home *out, char error[KL
     memset(out, 0, sizeof *out);
     if (l->version < KL_LEDGER_VERSION)
         return true;
-    if ((s = prepare(l, "SELECT id, machine, path, file, open FROM pool", error)) == NULL)
+    if (!(s = prepare(l, "SELECT id, machine, path, file, open FROM pool", error)))
         return false;
     if ((rc = sqlite3_step(s)) == SQLITE_ROW) {
         bytes_at(s, 0, out->id.b, sizeof out->id.b);
@@ -82,7 +81,7 @@ bool kl_ledger_lease(struct kl_ledger *l, struct kl_lease *out, char error[KL_TE
     if (l->version < KL_LEDGER_VERSION)
         return true;
     s = prepare(l, "SELECT token, machine, boot, space, pid, started, who, beat FROM lease", error);
-    if (s == NULL)
+    if (!s)
         return false;
     if ((rc = sqlite3_step(s)) == SQLITE_ROW) {
         bytes_at(s, 0, out->token, sizeof out->token);
@@ -103,7 +102,7 @@ bool kl_ledger_guard(struct kl_ledger *l, struct kl_pool_guard *out, char error[
     int rc;
 
     memset(out, 0, sizeof *out);
-    if (s == NULL)
+    if (!s)
         return false;
     if ((rc = sqlite3_step(s)) == SQLITE_ROW) {
         bytes_at(s, 0, out->id.b, sizeof out->id.b);
@@ -125,7 +124,7 @@ bool kl_ledger_tells(struct kl_ledger *l, const struct kl_journal_record *r, boo
     int rc;
 
     *tells = false;
-    if (s == NULL)
+    if (!s)
         return false;
     sqlite3_bind_int64(s, 1, r->change);
     if ((rc = sqlite3_step(s)) == SQLITE_ROW) {
@@ -137,8 +136,7 @@ bool kl_ledger_tells(struct kl_ledger *l, const struct kl_journal_record *r, boo
     return finish(l, s, rc, error);
 }
 
-/* ---- writing ----------------------------------------------------------------------------------
- */
+/* ---- writing ---- */
 
 bool kl_ledger_set_home(struct kl_ledger *l, const struct kl_pool_home *home,
                         char error[KL_TEXT_MAX])
@@ -151,7 +149,7 @@ bool kl_ledger_set_home(struct kl_ledger *l, const struct kl_pool_home *home,
                               " file = excluded.file",
                               error);
 
-    if (s == NULL)
+    if (!s)
         return false;
     sqlite3_bind_blob(s, 1, home->id.b, sizeof home->id.b, SQLITE_TRANSIENT);
     bind_text(s, 2, home->machine);
@@ -168,7 +166,7 @@ bool kl_ledger_set_lease(struct kl_ledger *l, const struct kl_lease *lease, char
                               " VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
                               error);
 
-    if (s == NULL)
+    if (!s)
         return false;
     sqlite3_bind_blob(s, 1, lease->token, sizeof lease->token, SQLITE_TRANSIENT);
     bind_text(s, 2, lease->process.machine);
@@ -185,7 +183,7 @@ bool kl_ledger_set_open(struct kl_ledger *l, bool open, char error[KL_TEXT_MAX])
 {
     sqlite3_stmt *s = prepare(l, "UPDATE pool SET open = ?1", error);
 
-    if (s == NULL)
+    if (!s)
         return false;
     sqlite3_bind_int(s, 1, open);
     return change(l, s, error);
@@ -201,7 +199,7 @@ bool kl_ledger_skip_to(struct kl_ledger *l, int64_t last, char error[KL_TEXT_MAX
 
     for (int i = 0; i < 2; i++) {
         sqlite3_stmt *s = prepare(l, sql[i], error);
-        if (s == NULL)
+        if (!s)
             return false;
         sqlite3_bind_int64(s, 1, last);
         if (!change(l, s, error))
@@ -224,7 +222,7 @@ static bool put_state(struct kl_ledger *l, const struct kl_journal_record *r, co
     char mac[18];
     int rc;
 
-    if (s == NULL)
+    if (!s)
         return false;
     kl_mac_format(&r->mac, mac);
     sqlite3_bind_blob(s, 1, r->fingerprint.b, sizeof r->fingerprint.b, SQLITE_TRANSIENT);
@@ -269,7 +267,7 @@ bool kl_ledger_restore(struct kl_ledger *l, const struct kl_journal_record *r, c
     number = sqlite3_last_insert_rowid(l->db);
     if (!put_state(l, r, label, states[r->kind], number, &twice, error))
         return false;
-    /* Its board has another promise by now: the key is spent, whoever has it. */
+    /* The ledger has promised the board another key by now: this one is spent, whoever has it. */
     return !twice || put_state(l, r, label, "provisioned", number, &twice, error);
 }
 

@@ -7,7 +7,7 @@ static const char *text_at(sqlite3_stmt *s, int column)
 {
     const char *text = (const char *)sqlite3_column_text(s, column);
 
-    return text == NULL ? "" : text;
+    return !text ? "" : text;
 }
 
 static sqlite3_stmt *prepare(struct kl_ledger *l, const char *sql, char error[KL_TEXT_MAX])
@@ -41,7 +41,7 @@ bool kl_ledger_keys(struct kl_ledger *l, bool (*each)(void *ctx, const struct kl
     sqlite3_stmt *s = prepare(l, sql[l->version], error);
     int rc;
 
-    if (s == NULL)
+    if (!s)
         return false;
     while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
         struct kl_ledger_key key = {
@@ -74,7 +74,7 @@ bool kl_ledger_keys(struct kl_ledger *l, bool (*each)(void *ctx, const struct kl
 
 static void bind_filter(sqlite3_stmt *s, int at, const char *text)
 {
-    if (text != NULL)
+    if (text)
         sqlite3_bind_text(s, at, text, -1, SQLITE_TRANSIENT);
 }
 
@@ -97,12 +97,12 @@ bool kl_ledger_history(struct kl_ledger *l, const char *mac, const char *label,
     char cut[KL_LABEL_MAX + 1];
     int rc;
 
-    if (s == NULL)
+    if (!s)
         return false;
-    kl_copy(cut, sizeof cut, label == NULL ? "" : label);
+    kl_copy(cut, sizeof cut, !label ? "" : label);
     bind_filter(s, 1, mac);
     bind_filter(s, 2, label);
-    bind_filter(s, 3, cut); /* attempts carry it as it is shown */
+    bind_filter(s, 3, cut); /* the history keeps attempts' labels as faces show them */
     while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
         struct kl_ledger_entry entry = {
             .id = sqlite3_column_int64(s, 0),

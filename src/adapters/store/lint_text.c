@@ -1,4 +1,4 @@
-/* lint_text.c: what a CSV's judge found, in words. */
+/* lint_text.c: says in words what a CSV's judge found. */
 #include <string.h>
 
 #include "keyline/lint.h"

@@ -41,8 +41,8 @@ static void say_who(int fd)
     localtime_r(&now, &local);
     strftime(since, sizeof since, "%Y-%m-%d %H:%M:%S", &local);
     size = snprintf(line, sizeof line, "pid %ld, user %s, host %s, since %s\n", (long)getpid(),
-                    user == NULL ? "?" : user->pw_name, host, since);
-    /* For people only: a lock whose holder can't be named is still a lock. */
+                    !user ? "?" : user->pw_name, host, since);
+    /* This line is for people only. A lock that can't name its holder is still a lock. */
     if (ftruncate(fd, 0) != 0 || pwrite(fd, line, (size_t)size, 0) != size)
         return;
 }
@@ -64,7 +64,7 @@ static int open_lock_file(const char *path)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
 
-    /* Another user's: it can't be written, but who holds it can be read. */
+    /* Another user's file: we can't write it, but we can read who holds it. */
     if (fd < 0 && errno == EACCES)
         fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     return fd;
@@ -80,7 +80,8 @@ static bool same_file(int fd, const char *path)
 
 static enum kl_lock_result take_lock_file(struct kl_lock *l, char text[KL_TEXT_MAX])
 {
-    /* Whoever lets go removes the file: what was locked may no longer be what is there. */
+    /* A station that lets go removes the file, so we may have locked a file that is no longer
+       there. */
     for (int tries = 0; tries < 100; tries++) {
         int fd = open_lock_file(l->path);
 
@@ -117,14 +118,14 @@ static long holder_of(int fd)
     FILE *locks = fopen("/proc/locks", "re");
     long pid = 0;
 
-    if (locks == NULL)
+    if (!locks)
         return 0;
     if (fstat(fd, &st) == 0) {
         snprintf(wanted, sizeof wanted, " %02x:%02x:%llu ", major(st.st_dev), minor(st.st_dev),
                  (unsigned long long)st.st_ino);
-        while (pid == 0 && fgets(line, sizeof line, locks) != NULL) {
+        while (pid == 0 && fgets(line, sizeof line, locks)) {
             const char *write = strstr(line, "WRITE ");
-            if (strstr(line, " FLOCK ") != NULL && write != NULL && strstr(line, wanted) != NULL)
+            if (strstr(line, " FLOCK ") && write && strstr(line, wanted))
                 pid = strtol(write + strlen("WRITE "), NULL, 10);
         }
     }
@@ -150,8 +151,8 @@ int kl_lock_open_csv(const char *csv)
 {
     int fd = open(csv, O_RDONLY | O_CLOEXEC | O_NONBLOCK), writable;
 
-    /* Network file systems lock only what is open for writing. Elsewhere it is not, so that it can
-       be seen whether others have it so (lease.h). */
+    /* Network file systems lock only a file that is open for writing. Elsewhere we open it for
+       reading, so that we can see whether others have it open for writing (lease.h). */
     if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EBADF)
         return fd;
     writable = open(csv, O_RDWR | O_CLOEXEC | O_NONBLOCK);
@@ -162,7 +163,7 @@ int kl_lock_open_csv(const char *csv)
 
 enum kl_lock_result kl_lock_csv(struct kl_lock *l, int fd, char text[KL_TEXT_MAX])
 {
-    /* Where this file can't be locked, the lock beside it has to do. */
+    /* If the file system can't lock this file, the lock file beside it must do. */
     if (flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) {
         close_fd(&l->csv_fd);
         l->csv_fd = fd;
@@ -212,7 +213,8 @@ enum kl_lock_result kl_lock_keep(struct kl_lock *l, char text[KL_TEXT_MAX])
 
 void kl_lock_drop(struct kl_lock *l)
 {
-    /* Removed while it is still held: whoever waits for it sees that it is no longer there. */
+    /* We remove it while we still hold it, so that a station that waits for it sees that it is
+       gone. */
     if (l->fd >= 0 && same_file(l->fd, l->path))
         unlink(l->path);
     close_fd(&l->fd);

@@ -19,8 +19,7 @@ enum {
     CHUNK = 1 << 14,
 };
 
-/* ---- files ------------------------------------------------------------------------------------
- */
+/* ---- files ---- */
 
 /* As much of `path` as fits into `room`; -1 and `error` if it can't be read. */
 static ssize_t read_start(const char *path, uint8_t *out, size_t room, char error[KL_TEXT_MAX])
@@ -91,8 +90,7 @@ bool kl_nvs_file_write(const char *path, const uint8_t *data, size_t size, char 
     return false;
 }
 
-/* ---- the header -------------------------------------------------------------------------------
- */
+/* ---- the header ---- */
 
 /* The first row, taken apart in its own memory. */
 struct header {
@@ -101,7 +99,7 @@ struct header {
     unsigned count;
 };
 
-/* One cell from `*at` on, with or without quotes; they are taken off in place. */
+/* One cell from `*at` on, with or without quotes. Takes the quotes off in place. */
 static struct kl_span take_cell(uint8_t *text, size_t size, size_t *at)
 {
     const size_t from = *at;
@@ -192,8 +190,7 @@ void kl_nvs_schema_free(struct kl_nvs_schema *s)
     kl_secret_free(s, sizeof *s);
 }
 
-/* ---- the rows ---------------------------------------------------------------------------------
- */
+/* ---- the rows ---- */
 
 struct reading {
     struct kl_csv csv;
@@ -224,7 +221,7 @@ static bool tell_row(struct reading *r, bool (*each)(void *, const struct kl_nvs
     return each(ctx, &row);
 }
 
-/* False: stop, there is an error or nobody wants more. */
+/* False if the reader must stop: there is an error, or nobody wants more. */
 static bool take_chunk(struct reading *r, size_t size,
                        bool (*each)(void *, const struct kl_nvs_row *), void *ctx)
 {

@@ -49,7 +49,7 @@ void kl_store_close(struct kl_store *s, void (*closed)(void *ctx), void *ctx)
 
 void kl_store_free(struct kl_store *s)
 {
-    if (s != NULL)
+    if (s)
         s->kind->free(s);
 }
 

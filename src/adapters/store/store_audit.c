@@ -1,5 +1,4 @@
-/* store_audit.c: CSV, marks, ledger and journal held against each other, for the owner of the keys.
- */
+/* store_audit.c: compares CSV, marks, ledger and journal, for the owner of the keys. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,13 +24,12 @@ static void tell(struct audit *a, enum kl_audit_kind kind, const char *label,
 {
     struct kl_audit_finding f = {.kind = kind, .label = label, .text = text};
 
-    if (mac != NULL)
+    if (mac)
         f.mac = *mac;
     a->each(a->ctx, &f);
 }
 
-/* ---- the ledger's keys ------------------------------------------------------------------------
- */
+/* ---- the ledger's keys ---- */
 
 static void audit_provisioned(struct audit *a, const struct kl_ledger_key *key, uint32_t row)
 {
@@ -75,7 +73,7 @@ static bool keep_kin(struct audit *a, const struct kl_ledger_key *key)
         return true;
     if ((a->kin_count & (a->kin_count + 1)) == 0) { /* 0, 1, 3, 7 …: room for as many again */
         struct kin *more = reallocarray(a->kin, 2 * a->kin_count + 1, sizeof *more);
-        if (more == NULL)
+        if (!more)
             return false;
         a->kin = more;
     }
@@ -90,8 +88,8 @@ static bool audit_key(void *ctx, const struct kl_ledger_key *key)
     struct audit *a = ctx;
     const struct kl_old_form *form =
         key->old_form ? kl_old_form(&a->worker->forms, &key->fingerprint) : NULL;
-    uint32_t row = kl_table_find(a->worker->csv.table,
-                                 form != NULL && form->known ? &form->now : &key->fingerprint);
+    uint32_t row =
+        kl_table_find(a->worker->csv.table, form && form->known ? &form->now : &key->fingerprint);
 
     if (strcmp(key->state, "released") == 0)
         return true;
@@ -120,8 +118,7 @@ static void audit_kin(struct audit *a)
                  "another board has or may have the same secret, in another spelling");
 }
 
-/* ---- the CSV's rows ---------------------------------------------------------------------------
- */
+/* ---- the CSV's rows ---- */
 
 static int by_print(const void *a, const void *b)
 {
@@ -132,23 +129,21 @@ static bool audit_rows(struct audit *a, const struct kl_store_content *c)
 {
     struct kl_fingerprint *known = calloc((size_t)c->ledger_count + 1, sizeof *known);
 
-    if (known == NULL)
+    if (!known)
         return false;
     for (uint32_t i = 0; i < c->ledger_count; i++)
         known[i] = c->ledger[i].fingerprint;
     qsort(known, c->ledger_count, sizeof *known, by_print);
     for (uint32_t i = 0; i < c->row_count; i++)
         if (!c->rows[i].bad && c->rows[i].marked &&
-            bsearch(&c->rows[i].fingerprint, known, c->ledger_count, sizeof *known, by_print) ==
-                NULL)
+            !bsearch(&c->rows[i].fingerprint, known, c->ledger_count, sizeof *known, by_print))
             tell(a, KL_AUDIT_DOUBT, c->rows[i].label, NULL,
                  "it is marked as spent, and the ledger does not know which board has it");
     free(known);
     return true;
 }
 
-/* ---- the journal ------------------------------------------------------------------------------
- */
+/* ---- the journal ---- */
 
 static void audit_missing(struct audit *a, const struct kl_journal_record *r)
 {
@@ -167,9 +162,9 @@ static bool audit_journal(struct audit *a, char error[KL_TEXT_MAX])
     const struct kl_worker *w = a->worker;
     struct kl_difference d;
 
-    if (w->ledger == NULL)
+    if (!w->ledger)
         return true;
-    if (w->witness.journal == NULL) {
+    if (!w->witness.journal) {
         tell(a, KL_AUDIT_NOTE, "", NULL,
              "there is no journal of these keys here (see --journal): only the ledger bears "
              "witness, and whether it is an old copy can't be known");
@@ -196,9 +191,9 @@ bool kl_csv_store_audit(struct kl_store *store,
     const struct kl_store_content *c = kl_csv_store_content(store);
     bool ok;
 
-    KL_ASSERT(s->worker != NULL && s->worker->look_only);
+    KL_ASSERT(s->worker && s->worker->look_only);
     error[0] = '\0';
-    ok = (s->worker->ledger == NULL || kl_ledger_keys(s->worker->ledger, audit_key, &a, error)) &&
+    ok = (!s->worker->ledger || kl_ledger_keys(s->worker->ledger, audit_key, &a, error)) &&
          !a.failed && audit_journal(&a, error) && audit_rows(&a, c);
     if (ok) {
         audit_kin(&a);

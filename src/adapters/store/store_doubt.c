@@ -1,11 +1,11 @@
-/* store_doubt.c: what is asked of a person before a key leaves, and what becomes of the answer. */
+/* store_doubt.c: what the store asks a person before a key leaves, and what it does with the
+   answer. */
 #include <string.h>
 
 #include "adapters/host/disk.h"
 #include "store_state.h"
 
-/* ---- labels -----------------------------------------------------------------------------------
- */
+/* ---- labels ---- */
 
 /* The next row of the ledger, from `i` on, whose key has another label in the CSV. */
 static uint32_t next_renamed(const struct kl_worker *w, const struct kl_shown *shown, uint32_t i,

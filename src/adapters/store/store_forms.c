@@ -1,7 +1,7 @@
 /*
  * store_forms.c: keys of a ledger of the first format. There a key's fingerprint holds its label,
- * so that a corrected label made another key of it. The CSV's rows tell which of today's keys each
- * of them is: under their own label, or under the one that the ledger has.
+ * so a corrected label made another key of it. The CSV's rows tell which of today's keys each of
+ * them is: we try a row with its own label, and with the ledger's labels.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 
 enum {
     DIGEST = 32,
-    GUESSES_MAX = 20 * 1000 * 1000, /* labels tried on rows */
+    GUESSES_MAX = 20 * 1000 * 1000, /* so many labels we try on rows */
 };
 
 struct collecting {
@@ -30,7 +30,7 @@ static bool collect(void *ctx, const struct kl_ledger_key *key)
         return true;
     if ((f->count & (f->count + 1)) == 0) { /* 0, 1, 3, 7 …: room for as many again */
         struct kl_old_form *more = realloc(f->item, (2 * (size_t)f->count + 1) * sizeof *more);
-        if (more == NULL) {
+        if (!more) {
             c->failed = true;
             return false;
         }
@@ -63,8 +63,8 @@ static bool take(struct kl_old_forms *f, const struct kl_key *key, const uint8_t
 
     kl_fingerprint_with_label(&old, digests, key->count, kl_sha256);
     form = kl_old_form(f, &old);
-    if (form == NULL || form->known)
-        return form != NULL;
+    if (!form || form->known)
+        return form;
     form->known = true;
     form->now = key->fingerprint;
     form->kin = key->kin;
@@ -110,7 +110,7 @@ bool kl_store_find_forms(struct kl_worker *w, char error[KL_TEXT_MAX])
     struct collecting c = {.forms = f};
 
     f->count = 0;
-    if (w->ledger != NULL && !kl_ledger_keys(w->ledger, collect, &c, error))
+    if (w->ledger && !kl_ledger_keys(w->ledger, collect, &c, error))
         return false;
     if (c.failed) {
         kl_copy(error, KL_TEXT_MAX, "no memory for the ledger's rows");

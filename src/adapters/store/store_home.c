@@ -15,8 +15,7 @@ enum {
     BEATS_WATCHED = 14, /* 7 s: a station on a network file system shows life every 2 s */
 };
 
-/* ---- storage ----------------------------------------------------------------------------------
- */
+/* ---- storage ---- */
 
 static bool can_be_written(const char *csv)
 {
@@ -58,8 +57,7 @@ enum kl_store_open_result kl_store_settle_storage(struct kl_worker *w, bool answ
     return KL_STORE_DOUBT;
 }
 
-/* ---- home -------------------------------------------------------------------------------------
- */
+/* ---- home ---- */
 
 static void find_home(struct kl_worker *w, struct kl_pool_home *home)
 {
@@ -69,7 +67,7 @@ static void find_home(struct kl_worker *w, struct kl_pool_home *home)
     kl_copy(home->machine, sizeof home->machine, self.machine);
     kl_copy(home->path, sizeof home->path, w->csv.real);
     kl_ledger_file(kl_ledger_file_path(w->ledger), home->file);
-    /* Inodes of network file systems are no file's own. */
+    /* On a network file system an inode does not stand for one file. */
     if (w->witness.storage.kind == KL_STORAGE_SHARED)
         home->file[0] = '\0';
 }
@@ -81,7 +79,7 @@ static bool is_set(const struct kl_pool_id *id)
     return memcmp(id, &none, sizeof none) != 0;
 }
 
-/* What is not as it was left; false if nothing. */
+/* Tells what is not as a station left it; false if all is. */
 static bool has_moved(const struct kl_pool_home *was, const struct kl_pool_home *is,
                       char why[KL_TEXT_MAX])
 {
@@ -142,8 +140,7 @@ enum kl_store_open_result kl_store_settle_home(struct kl_worker *w, bool answere
     return write_home(w, &is, why, error) ? KL_STORE_OPENED : KL_STORE_BROKEN;
 }
 
-/* ---- who works with it ------------------------------------------------------------------------
- */
+/* ---- who works with it ---- */
 
 static bool is_somebodys(const struct kl_lease *lease)
 {
@@ -152,7 +149,7 @@ static bool is_somebodys(const struct kl_lease *lease)
     return memcmp(lease->token, none.token, sizeof none.token) != 0;
 }
 
-/* On another machine, or in another container: it shows life, or it does not. */
+/* Watches whether a station on another machine, or in another container, shows life. */
 static bool shows_life(struct kl_worker *w, const struct kl_lease *was)
 {
     char error[KL_TEXT_MAX];
@@ -176,7 +173,7 @@ static bool is_held(struct kl_worker *w, const struct kl_lease *lease)
     kl_process_self(&self);
     if (kl_process_lives(&lease->process))
         return lease->process.pid != self.pid;
-    /* On a disk of this host the lock is the kernel's: whoever holds it not is gone. */
+    /* On this host's disk the kernel keeps the lock: a station that does not hold it is gone. */
     return w->witness.storage.kind == KL_STORAGE_SHARED && shows_life(w, lease);
 }
 
@@ -193,7 +190,7 @@ static void make_lease(struct kl_lease *lease)
     localtime_r(&now, &local);
     strftime(since, sizeof since, "%Y-%m-%d %H:%M:%S", &local);
     kl_format(lease->who, sizeof lease->who, "pid %lld, user %s, host %s, since %s",
-              (long long)lease->process.pid, user == NULL ? "?" : user->pw_name, host, since);
+              (long long)lease->process.pid, !user ? "?" : user->pw_name, host, since);
 }
 
 static bool write_lease(struct kl_worker *w, const struct kl_lease *lease, bool open,
@@ -301,7 +298,7 @@ void kl_store_leave_home(struct kl_worker *w)
     static const struct kl_lease nobody;
     char error[KL_TEXT_MAX];
 
-    if (!w->witness.holds || w->ledger == NULL || w->sick || !kl_ledger_begin(w->ledger, error))
+    if (!w->witness.holds || !w->ledger || w->sick || !kl_ledger_begin(w->ledger, error))
         return;
     w->witness.holds = false;
     if (kl_store_still_ours(w, error) && kl_ledger_set_lease(w->ledger, &nobody, error) &&
@@ -314,7 +311,7 @@ void kl_store_rest(struct kl_worker *w)
 {
     char error[KL_TEXT_MAX];
 
-    /* A reader may be in the way; then it is tried again. */
+    /* If a reader is in the way, the next round tries again. */
     if (w->witness.uneasy && !w->sick && kl_ledger_rest(w->ledger, error))
         w->witness.uneasy = false;
 }

@@ -3,7 +3,7 @@
  *
  *   still the only station? -> CSV as it is now -> keys read from it -> one commit -> marks
  *
- * Nothing is answered before all of it is done.
+ * The worker answers nothing before all of it is done.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -24,8 +24,7 @@ int64_t kl_store_wall_clock(void)
     return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 }
 
-/* ---- requests ---------------------------------------------------------------------------------
- */
+/* ---- requests ---- */
 
 static void settle(struct kl_request *r, enum kl_store_status status, const char *text)
 {
@@ -34,16 +33,16 @@ static void settle(struct kl_request *r, enum kl_store_status status, const char
     kl_copy(r->text, sizeof r->text, text);
 }
 
-/* Nobody asks for an attempt to be written again, so it waits here. */
+/* Nobody asks a second time to write an attempt, so it waits here. */
 static bool keep_for_later(struct kl_worker *w, const struct kl_request *r)
 {
     struct kl_late *late, **end = &w->late;
 
-    if (w->late_count == LATE_MAX || (late = calloc(1, sizeof *late)) == NULL)
+    if (w->late_count == LATE_MAX || !(late = calloc(1, sizeof *late)))
         return false;
     late->attempt = r->attempt;
     late->wall = kl_store_wall_clock();
-    while (*end != NULL)
+    while (*end)
         end = &(*end)->next;
     *end = late;
     w->late_count++;
@@ -52,7 +51,7 @@ static bool keep_for_later(struct kl_worker *w, const struct kl_request *r)
 
 static void fail_all(struct kl_worker *w, struct kl_job *job, const char *text)
 {
-    for (struct kl_request *r = job->first; r != NULL; r = r->next) {
+    for (struct kl_request *r = job->first; r; r = r->next) {
         bool later = r->action.u.store.op == KL_OP_ATTEMPT && keep_for_later(w, r);
         settle(r, later ? KL_STORE_OK : KL_STORE_FAILED, later ? "" : text);
     }
@@ -63,8 +62,8 @@ static bool wants_key(const struct kl_request *r)
     return r->action.u.store.op == KL_OP_RESERVE || r->action.u.store.op == KL_OP_FETCH;
 }
 
-/* The secret is read before anything is written: a reservation of a key that can't be read helps
-   nobody. */
+/* Reads the secret before the round writes anything: a reservation helps nobody if we can't read
+   its key. */
 static void read_key(struct kl_worker *w, struct kl_request *r, struct kl_key *key, bool usable,
                      const char *trouble)
 {
@@ -77,7 +76,7 @@ static void read_key(struct kl_worker *w, struct kl_request *r, struct kl_key *k
         return;
     }
     if (row == UINT32_MAX) {
-        /* A new key is not owed to anybody: the pool picks another when it knows the new CSV. */
+        /* We owe a new key to nobody: the pool picks another when it knows the new CSV. */
         settle(r, r->action.u.store.op == KL_OP_RESERVE ? KL_STORE_FAILED : KL_STORE_REFUSED,
                "the key's row is no longer in the CSV");
         return;
@@ -124,15 +123,14 @@ static enum kl_store_status apply(struct kl_worker *w, struct kl_request *r)
     return KL_STORE_FAILED;
 }
 
-/* ---- the batch --------------------------------------------------------------------------------
- */
+/* ---- the batch ---- */
 
 static bool heal(struct kl_worker *w, char text[KL_TEXT_MAX])
 {
     if (!kl_ledger_heal(w->ledger, text) || !kl_store_relearn(w, text))
         return false;
     w->sick = false;
-    w->healed = true; /* what was reported as failed may be there */
+    w->healed = true; /* the ledger may hold what we reported as failed */
     return true;
 }
 
@@ -148,7 +146,7 @@ static bool begin(struct kl_worker *w, char text[KL_TEXT_MAX])
 
 static bool apply_late(struct kl_worker *w, char text[KL_TEXT_MAX])
 {
-    for (const struct kl_late *late = w->late; late != NULL; late = late->next) {
+    for (const struct kl_late *late = w->late; late; late = late->next) {
         struct kl_ledger_change c = {
             .station = w->station, .bundle = w->bundle, .wall = late->wall};
         if (kl_ledger_attempt(w->ledger, &c, &late->attempt, text) != KL_STORE_OK)
@@ -159,7 +157,7 @@ static bool apply_late(struct kl_worker *w, char text[KL_TEXT_MAX])
 
 static void drop_late(struct kl_worker *w)
 {
-    while (w->late != NULL) {
+    while (w->late) {
         struct kl_late *next = w->late->next;
         free(w->late);
         w->late = next;
@@ -167,7 +165,7 @@ static void drop_late(struct kl_worker *w)
     w->late_count = 0;
 }
 
-/* What the round has changed of this request's key goes into the journal, too. */
+/* Notes for the journal what the round has changed about this request's key. */
 static bool note_change(struct kl_worker *w, const struct kl_request *r, size_t *count,
                         char text[KL_TEXT_MAX])
 {
@@ -187,12 +185,12 @@ static bool note_change(struct kl_worker *w, const struct kl_request *r, size_t 
 static bool apply_all(struct kl_worker *w, struct kl_job *job, size_t *changed,
                       char text[KL_TEXT_MAX])
 {
-    for (struct kl_request *r = job->first; r != NULL; r = r->next) {
+    for (struct kl_request *r = job->first; r; r = r->next) {
         if (r->settled)
             continue;
         r->status = apply(w, r);
         if (r->status == KL_STORE_REFUSED)
-            w->unseen = true; /* the pool believes something else than what is durable */
+            w->unseen = true; /* what the pool believes is not what is durable */
         if (r->status == KL_STORE_FAILED)
             kl_copy(text, KL_TEXT_MAX, r->text);
         if (r->status == KL_STORE_FAILED || !note_change(w, r, changed, text))
@@ -201,26 +199,27 @@ static bool apply_all(struct kl_worker *w, struct kl_job *job, size_t *changed,
     return true;
 }
 
-/* A proof alone may wait for the next sync: its key is its board's by both witnesses already. */
+/* A proof alone may wait for the next sync: both witnesses say already that the key is its
+   board's. */
 static bool gives_keys(const struct kl_job *job)
 {
-    for (const struct kl_request *r = job->first; r != NULL; r = r->next)
+    for (const struct kl_request *r = job->first; r; r = r->next)
         if (wants_key(r) || r->action.u.store.op == KL_OP_RELEASE)
             return true;
     return false;
 }
 
-/* Only one of the two witnesses knows of them, so no key leaves. The pool will see them reserved.
- */
+/* Only the ledger knows of these reservations, and the journal does not. So no key leaves. The pool
+   will see the keys reserved. */
 static void hold_keys_back(struct kl_worker *w, struct kl_job *job, const char *text)
 {
-    for (struct kl_request *r = job->first; r != NULL; r = r->next)
+    for (struct kl_request *r = job->first; r; r = r->next)
         if (wants_key(r) && r->status == KL_STORE_OK)
             settle(r, KL_STORE_FAILED, text);
     w->healed = true;
 }
 
-/* False and `text` if nothing came of it; the requests have their answers in any case. */
+/* False and `text` if it failed. The requests have their answers in any case. */
 static bool commit_requests(struct kl_worker *w, struct kl_job *job, char text[KL_TEXT_MAX])
 {
     struct kl_pool_guard after;
@@ -253,8 +252,8 @@ static bool commit_requests(struct kl_worker *w, struct kl_job *job, char text[K
 
 static void drop_keys_of_failed(struct kl_job *job)
 {
-    for (struct kl_request *r = job->first; r != NULL; r = r->next) {
-        if (r->key == NULL || r->status == KL_STORE_OK)
+    for (struct kl_request *r = job->first; r; r = r->next) {
+        if (!r->key || r->status == KL_STORE_OK)
             continue;
         kl_wipe(r->key, sizeof *r->key);
         r->key = NULL;
@@ -263,10 +262,10 @@ static void drop_keys_of_failed(struct kl_job *job)
 
 static void want_marks(struct kl_worker *w, struct kl_job *job)
 {
-    for (struct kl_request *r = job->first; r != NULL; r = r->next)
+    for (struct kl_request *r = job->first; r; r = r->next)
         if (r->action.u.store.op == KL_OP_PROVISION && r->status == KL_STORE_OK &&
             !kl_csv_file_want_mark(&w->csv, &r->action.u.store.fingerprint))
-            w->unseen = true; /* then it is found in the ledger again */
+            w->unseen = true; /* then the next look at the ledger finds it */
 }
 
 static void do_requests(struct kl_worker *w, struct kl_job *job, bool usable, const char *trouble)
@@ -275,7 +274,7 @@ static void do_requests(struct kl_worker *w, struct kl_job *job, bool usable, co
     bool witnessed = kl_store_witness_ready(w, job->trouble);
     size_t i = 0;
 
-    for (struct kl_request *r = job->first; r != NULL; r = r->next, i++) {
+    for (struct kl_request *r = job->first; r; r = r->next, i++) {
         KL_ASSERT(i < KL_BATCH);
         if (wants_key(r) && !witnessed)
             settle(r, KL_STORE_FAILED, job->trouble);
@@ -305,11 +304,11 @@ static bool still_alone(struct kl_worker *w, char text[KL_TEXT_MAX])
     }
 }
 
-/* A ledger that was deleted is noticed and written again even while no board asks for anything, and
-   so is one that somebody else has taken over. */
+/* Notices, even while no board asks for anything, that somebody deleted the ledger, and writes it
+   again. Notices too if another station has taken it over. */
 static void look_after_ledger(struct kl_worker *w, struct kl_job *job)
 {
-    if (w->late != NULL) {
+    if (w->late) {
         commit_requests(w, job, job->trouble);
     } else if (begin(w, job->trouble)) {
         kl_store_still_ours(w, job->trouble);
@@ -320,7 +319,7 @@ static void look_after_ledger(struct kl_worker *w, struct kl_job *job)
     kl_store_show_life(w);
 }
 
-/* A disk that fails again and again is no news as long as nothing came of it. */
+/* A disk that fails again and again is no news as long as the contents stay. */
 static void look_for_news(struct kl_worker *w, struct kl_job *job)
 {
     char text[KL_TEXT_MAX];
@@ -331,7 +330,7 @@ static void look_for_news(struct kl_worker *w, struct kl_job *job)
         (!kl_store_find_forms(w, text) || !kl_store_keep_forms(w, text)))
         return;
     news = kl_store_show(w, text);
-    if (news == NULL)
+    if (!news)
         return;
     if (w->csv.fresh || w->unseen || !kl_store_same_ledger(&news->content, job->shown))
         job->news = news;
@@ -349,13 +348,13 @@ static void work(struct kl_worker *w, struct kl_job *job)
         return;
     }
     usable = kl_csv_file_refresh(&w->csv, job->trouble);
-    if (job->first != NULL)
+    if (job->first)
         do_requests(w, job, usable, job->trouble);
     else
         look_after_ledger(w, job);
     if ((w->csv.fresh || w->unseen || w->healed) && !w->sick)
         look_for_news(w, job);
-    kl_csv_file_mark_here(&w->csv, job->first != NULL, job->last);
+    kl_csv_file_mark_here(&w->csv, job->first, job->last);
     if (job->trouble[0] == '\0')
         kl_copy(job->trouble, sizeof job->trouble, w->csv.owed.trouble);
     if (job->trouble[0] == '\0')

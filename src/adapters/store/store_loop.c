@@ -6,13 +6,12 @@
 #include "store_state.h"
 
 enum {
-    TICK_MS = 500,    /* how soon changes by others are noticed */
+    TICK_MS = 500,    /* how soon we notice changes by others */
     SOON_MS = 100,    /* while marks wait */
     FROZEN_MS = 5000, /* a job that takes longer waits for its disk */
 };
 
-/* ---- requests ---------------------------------------------------------------------------------
- */
+/* ---- requests ---- */
 
 static void pump(struct kl_csv_store *s);
 static void on_tick(uv_timer_t *timer);
@@ -21,15 +20,14 @@ static struct kl_request *copy_request(const struct kl_action *action)
 {
     struct kl_request *r = calloc(1, sizeof *r);
 
-    KL_ASSERT(r != NULL && action->kind == KL_AC_STORE);
+    KL_ASSERT(r && action->kind == KL_AC_STORE);
     r->action = *action;
-    kl_copy(r->label, sizeof r->label, action->u.store.label == NULL ? "" : action->u.store.label);
-    kl_copy(r->reason, sizeof r->reason,
-            action->u.store.reason == NULL ? "" : action->u.store.reason);
+    kl_copy(r->label, sizeof r->label, !action->u.store.label ? "" : action->u.store.label);
+    kl_copy(r->reason, sizeof r->reason, !action->u.store.reason ? "" : action->u.store.reason);
     r->action.u.store.label = r->label;
     r->action.u.store.reason = r->reason;
     if (action->u.store.op == KL_OP_ATTEMPT) {
-        KL_ASSERT(action->u.store.attempt != NULL);
+        KL_ASSERT(action->u.store.attempt);
         r->attempt = *action->u.store.attempt;
     }
     r->action.u.store.attempt = &r->attempt;
@@ -41,7 +39,7 @@ void kl_csv_store_submit(struct kl_store *store, const struct kl_action *request
     struct kl_csv_store *s = (struct kl_csv_store *)store;
     struct kl_request *r = copy_request(request);
 
-    KL_ASSERT(s->loop != NULL && !s->closing);
+    KL_ASSERT(s->loop && !s->closing);
     *s->queue_end = r;
     s->queue_end = &r->next;
     pump(s);
@@ -49,12 +47,12 @@ void kl_csv_store_submit(struct kl_store *store, const struct kl_action *request
 
 static void answer_requests(struct kl_csv_store *s, struct kl_request *first)
 {
-    while (first != NULL) {
+    while (first) {
         struct kl_request *r = first;
 
         first = r->next;
         s->events->stored(s->ctx, &r->action, r->status, r->key, r->text);
-        if (r->key != NULL)
+        if (r->key)
             kl_wipe(r->key, sizeof *r->key);
         free(r);
     }
@@ -68,13 +66,13 @@ static void tell_trouble(struct kl_csv_store *s, const char *text)
     s->events->trouble(s->ctx, s->trouble);
 }
 
-/* Answers come first: the pool takes in the news knowing what became of its own wishes. At the end
-   nobody takes in anything, and what was shown before may still be looked at. */
+/* Answers go out first: the pool takes in the news when it knows what became of its own wishes.
+   While the store closes, nobody takes in news, and people may still look at the old contents. */
 static void tell_news(struct kl_csv_store *s, struct kl_shown *news)
 {
     struct kl_shown *old = s->shown;
 
-    if (news == NULL)
+    if (!news)
         return;
     if (s->closing) {
         kl_shown_free(news);
@@ -92,8 +90,7 @@ static void closed_all(uv_handle_t *handle)
     s->closed(s->closed_ctx);
 }
 
-/* ---- marks beside the other jobs --------------------------------------------------------------
- */
+/* ---- marks beside the other jobs ---- */
 
 static void take_in_marks(struct kl_csv_store *s)
 {
@@ -120,10 +117,10 @@ static void on_marking_done(uv_work_t *work, int status)
 
     KL_ASSERT(status == 0);
     s->marking.done = true;
-    if (s->worker == NULL)
-        return; /* taken in when its job is done */
+    if (!s->worker)
+        return; /* the end of the running job takes the marks in */
     take_in_marks(s);
-    s->look = true; /* tells what went wrong, if anything did */
+    s->look = true; /* the next round tells what went wrong, if anything did */
     pump(s);
 }
 
@@ -133,10 +130,10 @@ static void start_marking(struct kl_csv_store *s)
     const struct kl_owed_marks *owed = &s->worker->csv.owed;
     int rc;
 
-    if (m->marks != NULL || s->closing)
+    if (m->marks || s->closing)
         return;
     m->marks = kl_csv_file_mark_due(&s->worker->csv);
-    if (m->marks == NULL) {
+    if (!m->marks) {
         if (owed->count > 0 && owed->trouble[0] == '\0')
             uv_timer_start(&s->tick, on_tick, SOON_MS, TICK_MS);
         return;
@@ -146,8 +143,7 @@ static void start_marking(struct kl_csv_store *s)
     KL_ASSERT(rc == 0);
 }
 
-/* ---- jobs -------------------------------------------------------------------------------------
- */
+/* ---- jobs ---- */
 
 static void on_work(uv_work_t *work)
 {
@@ -162,12 +158,12 @@ static void on_worked(uv_work_t *work, int status)
     struct kl_csv_store *s = work->data;
     struct kl_job job = s->job;
 
-    KL_ASSERT(status == 0 && s->worker == NULL);
+    KL_ASSERT(status == 0 && !s->worker);
     memset(&s->job, 0, sizeof s->job);
     tell_trouble(s, job.trouble);
     answer_requests(s, job.first);
     tell_news(s, job.news);
-    s->worker = job.worker; /* not before: answers bring new requests */
+    s->worker = job.worker; /* not earlier: answers bring new requests */
     if (job.last) {
         uv_close((uv_handle_t *)&s->tick, closed_all);
         return;
@@ -182,15 +178,15 @@ static struct kl_request *take_batch(struct kl_csv_store *s)
 {
     struct kl_request *first = s->queue, *r = first;
 
-    for (unsigned n = 1; r != NULL && n < KL_BATCH; n++)
+    for (unsigned n = 1; r && n < KL_BATCH; n++)
         r = r->next;
-    if (r == NULL) {
+    if (!r) {
         s->queue = NULL;
         s->queue_end = &s->queue;
     } else {
         s->queue = r->next;
         r->next = NULL;
-        if (s->queue == NULL)
+        if (!s->queue)
             s->queue_end = &s->queue;
     }
     return first;
@@ -199,15 +195,15 @@ static struct kl_request *take_batch(struct kl_csv_store *s)
 static void pump(struct kl_csv_store *s)
 {
     struct kl_job *job = &s->job;
-    bool marking = s->marking.marks != NULL;
+    bool marking = s->marking.marks;
     int rc;
 
-    if (s->worker == NULL || (s->queue == NULL && !s->look && (!s->closing || marking)))
+    if (!s->worker || (!s->queue && !s->look && (!s->closing || marking)))
         return;
     *job = (struct kl_job){.worker = s->worker, .shown = &s->shown->content};
     s->worker = NULL;
     job->first = take_batch(s);
-    job->last = s->closing && !marking && s->queue == NULL;
+    job->last = s->closing && !marking && !s->queue;
     s->look = false;
     job->work.data = s;
     s->sent_at = uv_now(s->loop);
@@ -219,20 +215,19 @@ static void on_tick(uv_timer_t *timer)
 {
     struct kl_csv_store *s = timer->data;
 
-    if (s->worker == NULL && uv_now(s->loop) - s->sent_at >= FROZEN_MS)
+    if (!s->worker && uv_now(s->loop) - s->sent_at >= FROZEN_MS)
         tell_trouble(s, "the disk of the keys does not answer: boards wait, nothing is lost");
     s->look = true;
     pump(s);
 }
 
-/* ---- from outside -----------------------------------------------------------------------------
- */
+/* ---- from outside ---- */
 
 const struct kl_store_content *kl_csv_store_content(const struct kl_store *store)
 {
     const struct kl_csv_store *s = (const struct kl_csv_store *)store;
 
-    KL_ASSERT(s->shown != NULL);
+    KL_ASSERT(s->shown);
     return &s->shown->content;
 }
 
@@ -241,7 +236,7 @@ void kl_csv_store_start(struct kl_store *store, uv_loop_t *loop,
 {
     struct kl_csv_store *s = (struct kl_csv_store *)store;
 
-    KL_ASSERT(s->loop == NULL && s->shown != NULL && !s->worker->look_only);
+    KL_ASSERT(!s->loop && s->shown && !s->worker->look_only);
     s->loop = loop;
     s->events = events;
     s->ctx = ctx;
@@ -254,7 +249,7 @@ void kl_csv_store_close(struct kl_store *store, void (*closed)(void *ctx), void 
 {
     struct kl_csv_store *s = (struct kl_csv_store *)store;
 
-    KL_ASSERT(s->loop != NULL && !s->closing);
+    KL_ASSERT(s->loop && !s->closing);
     s->closing = true;
     s->closed = closed;
     s->closed_ctx = ctx;

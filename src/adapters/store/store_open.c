@@ -49,7 +49,7 @@ void kl_csv_store_holder(const char *csv, char text[KL_TEXT_MAX])
     char real[PATH_MAX];
 
     text[0] = '\0';
-    if (realpath(csv, real) != NULL)
+    if (realpath(csv, real))
         kl_lock_holder(real, text);
 }
 
@@ -74,16 +74,16 @@ static bool answered(const struct kl_store_options *o, enum kl_doubt doubt)
     return (o->answers >> doubt & 1) != 0;
 }
 
-/* A station stops for what is in doubt; who only looks is told of the first thing. */
+/* A doubt stops a station. A person who only looks learns of the first doubt. */
 static enum kl_store_open_result weigh(struct kl_csv_store *s, const struct kl_store_options *o,
                                        enum kl_doubt what, enum kl_store_open_result result,
                                        char error[KL_TEXT_MAX])
 {
-    if (result == KL_STORE_DOUBT && o->doubt != NULL)
+    if (result == KL_STORE_DOUBT && o->doubt)
         *o->doubt = what;
     if (result == KL_STORE_OPENED || !s->worker->look_only)
         return result;
-    KL_ASSERT(s->shown != NULL);
+    KL_ASSERT(s->shown);
     if (s->shown->content.doubt[0] == '\0')
         kl_copy(s->shown->content.doubt, sizeof s->shown->content.doubt, error);
     error[0] = '\0';
@@ -102,10 +102,10 @@ static enum kl_store_open_result open_ledger(struct kl_worker *w, enum kl_store_
 
     w->ledger =
         kl_ledger_open(path, how[mode], w->witness.storage.kind == KL_STORAGE_SHARED, error);
-    return w->ledger == NULL && error[0] != '\0' ? KL_STORE_BROKEN : KL_STORE_OPENED;
+    return !w->ledger && error[0] != '\0' ? KL_STORE_BROKEN : KL_STORE_OPENED;
 }
 
-/* What somebody let pass is part of what became of the keys. */
+/* Records in the history what somebody let pass: it is part of what became of the keys. */
 static bool record(struct kl_worker *w, const char *what, const char *why, char error[KL_TEXT_MAX])
 {
     struct kl_ledger_change c = {.label = "",
@@ -145,7 +145,7 @@ static enum kl_store_open_result show(struct kl_csv_store *s, bool absent, char 
     const struct kl_table *t = w->csv.table;
 
     s->shown = kl_store_show(w, error);
-    if (s->shown == NULL)
+    if (!s->shown)
         return KL_STORE_BROKEN;
     for (uint32_t i = 0; absent && i < t->count; i++)
         s->shown->content.lost_ledger |= t->row[i].marked;
@@ -155,8 +155,8 @@ static enum kl_store_open_result show(struct kl_csv_store *s, bool absent, char 
     return KL_STORE_OPENED;
 }
 
-/* What stands in the way of a station, in the order in which it is asked about. Nothing is written
-   before it is known that nobody else works here and that this ledger is at home. */
+/* What may stop a station, in the order in which the store asks about it. The store writes nothing
+   before it knows that nobody else works here and that this ledger is at home. */
 static enum kl_store_open_result settle_all(struct kl_csv_store *s,
                                             const struct kl_store_options *o,
                                             const struct kl_difference *found,
@@ -185,7 +185,8 @@ settle_names(struct kl_csv_store *s, const struct kl_store_options *o, char erro
                  kl_store_settle_names(w, s->shown, answered(o, KL_DOUBT_RENAMED), error), error);
 }
 
-/* Rows that were given out from another CSV of this host, and came here since the last start. */
+/* Rows that came here since the last start, and that a station gave out from another CSV of this
+   host. */
 static enum kl_store_open_result
 settle_others(struct kl_csv_store *s, const struct kl_store_options *o, char error[KL_TEXT_MAX])
 {
@@ -233,7 +234,7 @@ static enum kl_store_open_result open_to_work(struct kl_csv_store *s,
     return result;
 }
 
-/* For people: nothing is written, and what a station would stop for is only told. */
+/* Opens for people: writes nothing, and only tells what would stop a station. */
 static enum kl_store_open_result open_to_look(struct kl_csv_store *s,
                                               const struct kl_store_options *o, const char *path,
                                               char error[KL_TEXT_MAX])
@@ -253,14 +254,14 @@ static enum kl_store_open_result open_to_look(struct kl_csv_store *s,
     if ((result = show(s, absent, error)) != KL_STORE_OPENED)
         return result;
     weigh(s, o, KL_DOUBT_STORAGE, storage, trouble);
-    if ((w->ledger != NULL && (result = settle_all(s, o, &none, error)) != KL_STORE_OPENED) ||
+    if ((w->ledger && (result = settle_all(s, o, &none, error)) != KL_STORE_OPENED) ||
         (result = settle_others(s, o, error)) != KL_STORE_OPENED)
         return result;
     return settle_names(s, o, error);
 }
 
-/* To release a key by what an old copy or another bench's ledger says would free it while a board
-   has it. A station asks what is to be done about such a ledger; here nobody is asked. */
+/* An old copy, or another bench's ledger, may not know that a board has a key: a release would free
+   it. A station asks a person about such a ledger. This refuses it, because it asks nobody. */
 static enum kl_store_open_result open_to_mend(struct kl_csv_store *s,
                                               const struct kl_store_options *o, const char *path,
                                               char error[KL_TEXT_MAX])
@@ -270,7 +271,7 @@ static enum kl_store_open_result open_to_mend(struct kl_csv_store *s,
     enum kl_store_open_result result;
 
     kl_disk->look(path, false, &w->witness.storage);
-    if ((result = open_ledger(w, o->mode, path, error)) != KL_STORE_OPENED || w->ledger == NULL ||
+    if ((result = open_ledger(w, o->mode, path, error)) != KL_STORE_OPENED || !w->ledger ||
         (result = kl_store_ask_lease(w, error)) != KL_STORE_OPENED)
         return result;
     w->look_only = true;
@@ -287,7 +288,7 @@ open_parts(struct kl_csv_store *s, const struct kl_store_options *o, char error[
     enum kl_store_open_result result;
     char path[PATH_MAX];
 
-    /* The record may be looked at even if there is no list any more. */
+    /* A person may look at the record even if the CSV is gone. */
     if (!kl_csv_file_init(&w->csv, o->csv, o->header, &w->lock, error) &&
         o->mode != KL_STORE_RECORD)
         return KL_STORE_BAD_CSV;
@@ -318,7 +319,7 @@ enum kl_store_open_result kl_csv_store_open(const struct kl_store_options *optio
 
     *out = NULL;
     error[0] = '\0';
-    if (s == NULL || w == NULL) {
+    if (!s || !w) {
         free(s);
         free(w);
         kl_copy(error, KL_TEXT_MAX, "no memory");
@@ -329,18 +330,17 @@ enum kl_store_open_result kl_csv_store_open(const struct kl_store_options *optio
     s->queue_end = &s->queue;
     kl_lock_init(&w->lock);
     w->look_only = !holds(options->mode);
-    if (options->doubt != NULL)
+    if (options->doubt)
         *options->doubt = KL_DOUBT_NONE;
-    if (options->journal != NULL)
+    if (options->journal)
         kl_copy(w->journal, sizeof w->journal, options->journal);
-    if (options->station != NULL)
+    if (options->station)
         kl_copy(w->station, sizeof w->station, options->station);
     else
         gethostname(w->station, sizeof w->station - 1);
-    if (options->bundle_digest != NULL)
+    if (options->bundle_digest)
         kl_copy(w->bundle, sizeof w->bundle, options->bundle_digest);
-    if (options->mode == KL_STORE_WORK &&
-        (w->secret = kl_secret_alloc(sizeof *w->secret)) == NULL) {
+    if (options->mode == KL_STORE_WORK && !(w->secret = kl_secret_alloc(sizeof *w->secret))) {
         kl_copy(error, KL_TEXT_MAX, "no memory");
         result = KL_STORE_BROKEN;
     } else {
@@ -357,7 +357,7 @@ void kl_csv_store_free(struct kl_store *store)
 {
     struct kl_csv_store *s = (struct kl_csv_store *)store;
 
-    KL_ASSERT(s->worker != NULL && s->marking.marks == NULL);
+    KL_ASSERT(s->worker && !s->marking.marks);
     kl_shown_free(s->shown);
     kl_csv_file_free(&s->worker->csv);
     kl_store_leave_home(s->worker);

@@ -5,13 +5,13 @@ static struct kl_worker *worker_of(const struct kl_store *store)
 {
     const struct kl_csv_store *s = (const struct kl_csv_store *)store;
 
-    KL_ASSERT(s->worker != NULL && s->loop == NULL);
+    KL_ASSERT(s->worker && !s->loop);
     return s->worker;
 }
 
 bool kl_csv_store_has_record(const struct kl_store *store)
 {
-    return worker_of(store)->ledger != NULL;
+    return worker_of(store)->ledger;
 }
 
 bool kl_csv_store_keys(struct kl_store *store,
@@ -20,7 +20,7 @@ bool kl_csv_store_keys(struct kl_store *store,
 {
     struct kl_worker *w = worker_of(store);
 
-    return w->ledger == NULL || kl_ledger_keys(w->ledger, each, ctx, error);
+    return !w->ledger || kl_ledger_keys(w->ledger, each, ctx, error);
 }
 
 bool kl_csv_store_history(struct kl_store *store, const char *mac, const char *label,
@@ -29,7 +29,7 @@ bool kl_csv_store_history(struct kl_store *store, const char *mac, const char *l
 {
     struct kl_worker *w = worker_of(store);
 
-    return w->ledger == NULL || kl_ledger_history(w->ledger, mac, label, each, ctx, error);
+    return !w->ledger || kl_ledger_history(w->ledger, mac, label, each, ctx, error);
 }
 
 bool kl_csv_store_release(struct kl_store *store, const struct kl_ledger_key *key,
@@ -43,7 +43,7 @@ bool kl_csv_store_release(struct kl_store *store, const struct kl_ledger_key *ke
                                       .station = w->station,
                                       .wall = kl_store_wall_clock()};
 
-    KL_ASSERT(w->ledger != NULL && !w->look_only);
+    KL_ASSERT(w->ledger && !w->look_only);
     if (kl_ledger_begin(w->ledger, error) &&
         kl_ledger_release(w->ledger, &change, error) == KL_STORE_OK &&
         kl_ledger_commit(w->ledger, error))

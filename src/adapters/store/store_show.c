@@ -12,14 +12,14 @@ static const char *keep_label(struct kl_shown *shown, const char *label)
     if (shown->label_count == shown->label_capacity) {
         uint32_t capacity = shown->label_capacity == 0 ? 64 : shown->label_capacity * 2;
         char **more = reallocarray(shown->label, capacity, sizeof *more);
-        if (more == NULL) {
+        if (!more) {
             free(copy);
             return NULL;
         }
         shown->label = more;
         shown->label_capacity = capacity;
     }
-    if (copy != NULL)
+    if (copy)
         shown->label[shown->label_count++] = copy;
     return copy;
 }
@@ -29,7 +29,7 @@ static bool grow_ledger(struct kl_shown *shown)
     uint32_t capacity = shown->ledger_capacity == 0 ? 256 : shown->ledger_capacity * 2;
     struct kl_ledger_row *more = reallocarray(shown->ledger, capacity, sizeof *more);
 
-    if (more == NULL)
+    if (!more)
         return false;
     shown->ledger = more;
     shown->ledger_capacity = capacity;
@@ -59,7 +59,7 @@ static bool collect(void *ctx, const struct kl_ledger_key *key)
     if (c->failed)
         return false;
     form = key->old_form ? kl_old_form(&c->worker->forms, &fp) : NULL;
-    if (form != NULL && form->known) {
+    if (form && form->known) {
         fp = form->now;
         kin = form->kin;
     }
@@ -75,7 +75,7 @@ static bool collect(void *ctx, const struct kl_ledger_key *key)
         .mac = key->mac,
         .same_bundle = c->worker->bundle[0] != '\0' && strcmp(key->bundle, c->worker->bundle) == 0,
     };
-    c->failed = row->label == NULL;
+    c->failed = !row->label;
     if (provisioned && at != UINT32_MAX && !c->worker->look_only)
         c->failed |= !kl_csv_file_want_mark(&c->worker->csv, &fp);
     return !c->failed;
@@ -101,13 +101,13 @@ struct kl_shown *kl_store_show(struct kl_worker *w, char error[KL_TEXT_MAX])
     const struct kl_table *t = w->csv.table;
 
     error[0] = '\0';
-    w->csv.owed.count = 0; /* found again in the ledger */
-    if (shown != NULL) {
+    w->csv.owed.count = 0; /* the look at the ledger finds them again */
+    if (shown) {
         shown->table = kl_table_hold(w->csv.table);
-        if (w->ledger != NULL && !kl_ledger_keys(w->ledger, collect, &c, error))
+        if (w->ledger && !kl_ledger_keys(w->ledger, collect, &c, error))
             c.failed = true;
     }
-    if (shown == NULL || c.failed) {
+    if (!shown || c.failed) {
         if (error[0] == '\0')
             kl_copy(error, KL_TEXT_MAX, "no memory for the ledger's rows");
         kl_shown_free(shown);
@@ -124,7 +124,7 @@ struct kl_shown *kl_store_show(struct kl_worker *w, char error[KL_TEXT_MAX])
 
 void kl_shown_free(struct kl_shown *shown)
 {
-    if (shown == NULL)
+    if (!shown)
         return;
     for (uint32_t i = 0; i < shown->label_count; i++)
         free(shown->label[i]);

@@ -2,9 +2,9 @@
  * store_state.h: the inside of the store that is a CSV with a ledger beside it.
  *
  * What the worker thread owns is in struct kl_worker; what the loop owns is in struct kl_csv_store.
- * Each job carries the worker's part to the thread and brings it back, so whoever has the pointer
- * is its owner: while a job is under way the loop has none. The loop shows only what a job brought
- * as news; it is replaced, never changed.
+ * Each job carries the worker's part to the thread and brings it back. Whoever has the pointer owns
+ * that part: while a job is under way the loop has none. The loop shows only what a job brought as
+ * news. It replaces that, and never changes it.
  */
 #ifndef KEYLINE_ADAPTERS_STORE_STATE_H
 #define KEYLINE_ADAPTERS_STORE_STATE_H
@@ -34,12 +34,12 @@ struct kl_request {
     char reason[KL_TEXT_MAX];
     struct kl_attempt attempt;
     enum kl_store_status status;
-    bool settled; /* has its answer before the ledger is asked */
+    bool settled; /* has its answer before we ask the ledger */
     char text[KL_TEXT_MAX];
-    struct kl_key *key; /* of the round's; NULL = no key */
+    struct kl_key *key; /* one of the round's keys; NULL = none */
 };
 
-/* What kl_store_content gives out: a table, and the ledger as it was when it was read. */
+/* What kl_store_content gives out: a table, and the ledger as it was when we read it. */
 struct kl_shown {
     struct kl_store_content content;
     struct kl_table *table;
@@ -49,7 +49,8 @@ struct kl_shown {
     uint32_t label_count, label_capacity;
 };
 
-/* An attempt that the history lacks because the disk failed: written as soon as it can be. */
+/* An attempt that the history lacks because the disk failed. The worker writes it as soon as it
+   can. */
 struct kl_late {
     struct kl_late *next;
     struct kl_attempt attempt;
@@ -60,7 +61,7 @@ struct kl_late {
 struct kl_old_form {
     struct kl_fingerprint old;
     uint8_t label[32]; /* its digest */
-    bool known;        /* … which key of today it is: */
+    bool known;        /* we know which key of today it is: */
     struct kl_fingerprint now, kin;
 };
 
@@ -69,17 +70,18 @@ struct kl_old_forms {
     uint32_t count, unknown;
 };
 
-/* The worker thread's, while a job is under way; else at rest, and the loop keeps it. */
+/* The worker thread owns this while a job is under way. Else it is at rest, and the loop keeps
+   it. */
 struct kl_worker {
     struct kl_csv_file csv; /* not of a store for RECORD or MEND */
     struct kl_lock lock;    /* WORK, MEND */
     struct kl_ledger *ledger;
     struct kl_batch_keys *secret;               /* WORK; blank between rounds */
-    struct kl_journal_record changed[KL_BATCH]; /* by the round */
+    struct kl_journal_record changed[KL_BATCH]; /* what the round has changed */
     bool look_only;                             /* LOOK, RECORD */
     bool sick;                                  /* nobody knows what the last commit left on disk */
-    bool unseen; /* what the loop shows is not what is durable: there are news */
-    bool healed; /* the ledger may have news */
+    bool unseen; /* the loop does not show what is durable: the job has to bring news */
+    bool healed; /* the ledger may hold news */
     struct kl_old_forms forms;
     struct kl_witness witness; /* WORK */
     char journal[PATH_MAX];    /* --journal; "" = the usual place */
@@ -92,7 +94,7 @@ struct kl_worker {
 struct kl_job {
     uv_work_t work;
     struct kl_worker *worker;
-    const struct kl_store_content *shown; /* what the loop shows now, to be compared with */
+    const struct kl_store_content *shown; /* what the loop shows now, to compare with */
     struct kl_request *first;
     bool last;             /* the store closes: marks are due now */
     struct kl_shown *news; /* NULL = nothing new */
@@ -117,8 +119,8 @@ struct kl_csv_store {
     uv_timer_t tick;
     struct kl_job job;
     struct kl_marking_job marking;
-    uint64_t sent_at; /* ms by the loop's clock: the job went out */
-    bool look;        /* even without requests, see what has changed */
+    uint64_t sent_at; /* ms by the loop's clock: when the job went out */
+    bool look;        /* look for changes even without requests */
     bool closing;
     void (*closed)(void *ctx);
     void *closed_ctx;
@@ -160,13 +162,13 @@ int64_t kl_store_wall_clock(void);
 /* Finds out which of the CSV's keys the ledger has in the old form. False and `error` if the ledger
    can't be read. */
 bool kl_store_find_forms(struct kl_worker *w, char error[KL_TEXT_MAX]);
-/* Gives those that were found their new form in the ledger. */
+/* Gives the keys that it found their new form in the ledger. */
 bool kl_store_keep_forms(struct kl_worker *w, char error[KL_TEXT_MAX]);
 struct kl_old_form *kl_old_form(const struct kl_old_forms *f, const struct kl_fingerprint *old);
 
 /* store_doubt.c */
-/* Keys that the CSV has under another label than the ledger. Answered, they are renamed in the
-   ledger; not answered: DOUBT and `error`. */
+/* Keys that the CSV has under another label than the ledger. If a person said yes, the ledger
+   renames them; else DOUBT and `error`. */
 enum kl_store_open_result kl_store_settle_names(struct kl_worker *w, struct kl_shown *shown,
                                                 bool answered, char error[KL_TEXT_MAX]);
 
@@ -177,41 +179,41 @@ enum kl_store_open_result kl_store_settle_storage(struct kl_worker *w, bool answ
 /* Is this ledger where a station left it? Gives a new one its home. */
 enum kl_store_open_result kl_store_settle_home(struct kl_worker *w, bool answered,
                                                char error[KL_TEXT_MAX]);
-/* Nobody else works with it, as the ledger says. */
+/* Asks the ledger whether somebody else works with it. */
 enum kl_store_open_result kl_store_ask_lease(struct kl_worker *w, char error[KL_TEXT_MAX]);
-/* From here on it is ours. */
+/* Takes the lease: from here on the ledger is ours. */
 enum kl_store_open_result kl_store_take_lease(struct kl_worker *w, char error[KL_TEXT_MAX]);
-/* Within a transaction: it is still ours, and as we left it. */
+/* Only within a transaction: the ledger is still ours, and as we left it. */
 bool kl_store_still_ours(struct kl_worker *w, char error[KL_TEXT_MAX]);
-/* After a commit whose end nobody knows: what is durable is what we know from here on. */
+/* After a commit whose end nobody knows: learns what is durable. */
 bool kl_store_relearn(struct kl_worker *w, char error[KL_TEXT_MAX]);
-/* A sign of life for other machines, where they can see it. */
+/* Gives a sign of life to other machines, if they can see the ledger. */
 void kl_store_show_life(struct kl_worker *w);
-/* At the end: nobody's, and complete in one file. */
+/* At the end: gives the lease back, and leaves the ledger complete in one file. */
 void kl_store_leave_home(struct kl_worker *w);
-/* The log beside the ledger, if it holds anything, goes into it: then a copy is whole. */
+/* Moves what the log beside the ledger holds into the ledger: then a copy is whole. */
 void kl_store_rest(struct kl_worker *w);
 
 /* store_witness.c */
 /* Journals of other pools may know keys of this CSV, in whatever spelling, that the ledger does not
-   know, or all of them before a ledger is made. `found` gets them. */
+   know. Before there is a ledger, those are all that they know. `found` gets these keys. */
 enum kl_store_open_result kl_store_ask_journals(struct kl_worker *w, bool answered,
                                                 struct kl_difference *found,
                                                 char error[KL_TEXT_MAX]);
-/* Ledger and journal get what was found in other journals. */
+/* Writes what other journals told into ledger and journal. */
 bool kl_store_restore(struct kl_worker *w, const struct kl_difference *found,
                       char error[KL_TEXT_MAX]);
-/* Holds the ledger against its journal. DOUBT: it is an old copy; answered, what the journal knows
-   goes into it. Then the journal gets what it lacks. */
+/* Compares the ledger with its journal. DOUBT: the ledger is an old copy. If a person said yes, it
+   gets what the journal knows. Then the journal gets what it lacks. */
 enum kl_store_open_result kl_store_settle_witness(struct kl_worker *w, bool answered,
                                                   const struct kl_difference *found,
                                                   char error[KL_TEXT_MAX]);
-/* The journal gets what it lacks; if that can't be, it is made anew. */
+/* Gives the journal what it lacks; if that fails, makes it anew. */
 bool kl_store_complete_journal(struct kl_worker *w, char error[KL_TEXT_MAX]);
-/* Before a key leaves: the journal can be written, and is the one that we left. */
+/* Before a key leaves: we can write the journal, and it is the one that we left. */
 bool kl_store_witness_ready(struct kl_worker *w, char error[KL_TEXT_MAX]);
-/* After a commit: what it changed goes into the journal; durable at once if a key leaves or is free
-   again, else with what comes next, at the latest when the bench is quiet. */
+/* After a commit: writes its changes into the journal. `now`, if a key leaves or is free again,
+   makes them durable at once. Else the next sync does, at the latest when the bench is quiet. */
 bool kl_store_witness_add(struct kl_worker *w, const struct kl_journal_record *records,
                           size_t count, bool now, char error[KL_TEXT_MAX]);
 void kl_store_witness_rest(struct kl_worker *w);

@@ -1,18 +1,17 @@
-/* store_witness.c: the ledger and its journal held against each other. */
+/* store_witness.c: compares the ledger and its journal. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "adapters/host/disk.h"
 #include "store_state.h"
 
-/* ---- comparing --------------------------------------------------------------------------------
- */
+/* ---- comparing ---- */
 
 static bool add(struct kl_journal_record **list, size_t *count, const struct kl_journal_record *r)
 {
     if ((*count & (*count + 1)) == 0) { /* 0, 1, 3, 7 …: room for as many again */
         struct kl_journal_record *more = reallocarray(*list, 2 * *count + 1, sizeof *more);
-        if (more == NULL)
+        if (!more)
             return false;
         *list = more;
     }
@@ -49,7 +48,8 @@ struct comparing {
     char *error;
 };
 
-/* The journal knows an earlier change of this key, with another board: was it ever in here? */
+/* The journal knows an earlier change of this key, with another board. Did this ledger ever have
+   that change? */
 static bool contradicts(struct comparing *c, const struct kl_journal_record *r)
 {
     bool tells = true;
@@ -62,20 +62,19 @@ static bool compare_key(void *ctx, const struct kl_ledger_key *key)
 {
     struct comparing *c = ctx;
     const struct kl_journal_record *r =
-        c->journal == NULL ? NULL : kl_journal_find(c->journal, &key->fingerprint);
+        !c->journal ? NULL : kl_journal_find(c->journal, &key->fingerprint);
     struct kl_journal_record own = record_of(key);
 
     if (key->old_form)
-        return true; /* written down when it has its new form */
-    if (r != NULL)
+        return true; /* the journal gets the key when it has its new form */
+    if (r)
         c->seen[r - c->first] = true;
-    /* Nothing takes a proved key from its board: a later change that did was made on an old copy.
-     */
-    if (r != NULL && (r->change > key->change ||
-                      (r->kind == KL_JOURNAL_PROVISIONED && own.kind != KL_JOURNAL_PROVISIONED))) {
+    /* Nothing takes a proved key from its board. If a later change did, an old copy made it. */
+    if (r && (r->change > key->change ||
+              (r->kind == KL_JOURNAL_PROVISIONED && own.kind != KL_JOURNAL_PROVISIONED))) {
         c->failed = !add(&c->out->behind, &c->out->behind_count, r);
-    } else if (r == NULL || r->change < key->change) {
-        if (r != NULL && !kl_mac_equal(&r->mac, &key->mac) && contradicts(c, r))
+    } else if (!r || r->change < key->change) {
+        if (r && !kl_mac_equal(&r->mac, &key->mac) && contradicts(c, r))
             c->out->contradictions++;
         c->failed |= !add(&c->out->ahead, &c->out->ahead_count, &own);
     }
@@ -97,10 +96,10 @@ bool kl_store_compare(struct kl_ledger *l, const struct kl_journal *j, struct kl
 
     memset(out, 0, sizeof *out);
     error[0] = '\0';
-    if (j != NULL)
+    if (j)
         c.first = kl_journal_records(j, &count);
     c.seen = calloc(count + 1, sizeof *c.seen);
-    c.failed = c.seen == NULL;
+    c.failed = !c.seen;
     if (!c.failed && !kl_ledger_keys(l, compare_key, &c, error))
         c.failed = true;
     for (size_t i = 0; !c.failed && i < count; i++)
@@ -121,16 +120,15 @@ void kl_difference_free(struct kl_difference *d)
     memset(d, 0, sizeof *d);
 }
 
-/* ---- saying it --------------------------------------------------------------------------------
- */
+/* ---- saying it ---- */
 
 /* The row of a key, in whatever spelling; UINT32_MAX if there is none. */
 static uint32_t row_of(const struct kl_worker *w, const struct kl_journal_record *r)
 {
     const struct kl_table *t = w->csv.table;
-    uint32_t row = t == NULL ? UINT32_MAX : kl_table_find(t, &r->fingerprint);
+    uint32_t row = !t ? UINT32_MAX : kl_table_find(t, &r->fingerprint);
 
-    for (uint32_t i = 0; t != NULL && row == UINT32_MAX && i < t->count; i++)
+    for (uint32_t i = 0; t && row == UINT32_MAX && i < t->count; i++)
         if (!t->row[i].bad && kl_fingerprint_equal(&t->row[i].kin, &r->kin))
             row = i;
     return row;
@@ -140,7 +138,7 @@ static const char *label_of(const struct kl_worker *w, const struct kl_journal_r
 {
     uint32_t row = row_of(w, r);
 
-    if (w->csv.table == NULL)
+    if (!w->csv.table)
         return "a key";
     return row == UINT32_MAX ? "a key that is not in the CSV" : w->csv.table->row[row].label;
 }
@@ -157,15 +155,14 @@ static void name_some(const struct kl_worker *w, const struct kl_journal_record 
         kl_format(out + strlen(out), KL_TEXT_MAX - strlen(out), " and %zu more", count - 1);
 }
 
-/* What was asked about, and answered with yes, goes into the history. */
+/* Keeps for the history what a person was asked and answered with yes. */
 static void take_answer(struct kl_worker *w, char error[KL_TEXT_MAX])
 {
     kl_copy(w->witness.healed, sizeof w->witness.healed, error);
     error[0] = '\0';
 }
 
-/* ---- keys that were given out from another CSV ------------------------------------------------
- */
+/* ---- keys that were given out from another CSV ---- */
 
 static const char *journal_option(const struct kl_worker *w)
 {
@@ -185,13 +182,13 @@ static int by_bytes(const void *a, const void *b)
 
 static bool has_kin(const struct kins *k, const struct kl_fingerprint *kin)
 {
-    return k->count > 0 && bsearch(kin, k->kin, k->count, sizeof *k->kin, by_bytes) != NULL;
+    return k->count > 0 && bsearch(kin, k->kin, k->count, sizeof *k->kin, by_bytes);
 }
 
 struct asking {
     const struct kl_worker *w;
     struct kl_difference *found;
-    struct kins free; /* of the rows that a board could get */
+    struct kins free; /* secrets of the rows that a board could get */
     char of[512];
     bool failed;
 };
@@ -208,7 +205,7 @@ static bool know_key(void *ctx, const struct kl_ledger_key *key)
     if (k->out->count == k->room) {
         size_t room = 2 * k->room + 64;
         struct kl_fingerprint *more = reallocarray(k->out->kin, room, sizeof *more);
-        if (more == NULL)
+        if (!more)
             return false;
         k->out->kin = more;
         k->room = room;
@@ -217,7 +214,7 @@ static bool know_key(void *ctx, const struct kl_ledger_key *key)
     return true;
 }
 
-/* Without a ledger a marked row is asked about too: the journal knows which board has it. */
+/* Without a ledger we ask about marked rows too: the journal knows which board has the key. */
 static bool find_free(struct kl_worker *w, struct kins *out, char error[KL_TEXT_MAX])
 {
     const struct kl_table *t = w->csv.table;
@@ -226,13 +223,12 @@ static bool find_free(struct kl_worker *w, struct kins *out, char error[KL_TEXT_
 
     error[0] = '\0';
     out->kin = calloc((size_t)t->count + 1, sizeof *out->kin);
-    if (out->kin == NULL || (w->ledger != NULL && !kl_ledger_keys(w->ledger, know_key, &k, error)))
+    if (!out->kin || (w->ledger && !kl_ledger_keys(w->ledger, know_key, &k, error)))
         goto failed;
     if (known.count > 0)
         qsort(known.kin, known.count, sizeof *known.kin, by_bytes);
     for (uint32_t i = 0; i < t->count; i++)
-        if (!t->row[i].bad && !(w->ledger != NULL && t->row[i].marked) &&
-            !has_kin(&known, &t->row[i].kin))
+        if (!t->row[i].bad && !(w->ledger && t->row[i].marked) && !has_kin(&known, &t->row[i].kin))
             out->kin[out->count++] = t->row[i].kin;
     if (out->count > 0)
         qsort(out->kin, out->count, sizeof *out->kin, by_bytes);
@@ -249,8 +245,8 @@ static bool ask_journal(void *ctx, const struct kl_journal *j)
     size_t count;
     const struct kl_journal_record *r = kl_journal_records(j, &count);
 
-    if (a->w->ledger != NULL && kl_journal_is_of(j, &a->w->witness.home.id))
-        return true; /* held against the ledger for itself */
+    if (a->w->ledger && kl_journal_is_of(j, &a->w->witness.home.id))
+        return true; /* kl_store_settle_witness compares our own journal */
     for (size_t i = 0; i < count && !a->failed; i++) {
         if (r[i].kind == KL_JOURNAL_RELEASED || !has_kin(&a->free, &r[i].kin))
             continue;
@@ -285,7 +281,7 @@ enum kl_store_open_result kl_store_ask_journals(struct kl_worker *w, bool answer
     name_some(w, found->behind, found->behind_count, some);
     kl_format(
         error, KL_TEXT_MAX,
-        w->ledger == NULL
+        !w->ledger
             ? "%s has no ledger, but keys of it were given out on this host from %s: %s"
             : "%s: keys that its ledger does not know were given out on this host from %s: %s",
         kl_shown(w->csv.named), kl_shown(a.of), some);
@@ -295,8 +291,7 @@ enum kl_store_open_result kl_store_ask_journals(struct kl_worker *w, bool answer
     return KL_STORE_OPENED;
 }
 
-/* ---- a ledger and its journal -----------------------------------------------------------------
- */
+/* ---- a ledger and its journal ---- */
 
 static bool restore_all(struct kl_worker *w, const struct kl_difference *d, int64_t last,
                         char error[KL_TEXT_MAX])
@@ -340,7 +335,8 @@ static void say_old(const struct kl_worker *w, const struct kl_difference *d,
     }
 }
 
-/* The journal that there is, or NULL: then it is made anew. One that is damaged counts as lost. */
+/* Opens the journal, or leaves NULL: then another function makes it anew. A damaged one counts as
+   lost. */
 static bool open_journal(struct kl_worker *w, char error[KL_TEXT_MAX])
 {
     struct kl_witness *v = &w->witness;
@@ -362,7 +358,7 @@ static bool make_journal(struct kl_worker *w, char error[KL_TEXT_MAX])
         v->journal = kl_journal_make(v->folder, &v->home.id, v->home.path, all.ahead,
                                      all.ahead_count, error);
     kl_difference_free(&all);
-    return v->journal != NULL;
+    return v->journal;
 }
 
 bool kl_store_complete_journal(struct kl_worker *w, char error[KL_TEXT_MAX])
@@ -371,7 +367,7 @@ bool kl_store_complete_journal(struct kl_worker *w, char error[KL_TEXT_MAX])
     struct kl_difference d;
     bool ok;
 
-    if (v->journal == NULL || strcmp(kl_journal_of(v->journal), v->home.path) != 0)
+    if (!v->journal || strcmp(kl_journal_of(v->journal), v->home.path) != 0)
         return make_journal(w, error);
     ok = kl_store_compare(w->ledger, v->journal, &d, error) &&
          ((kl_journal_append(v->journal, d.ahead, d.ahead_count, error) &&
@@ -391,7 +387,7 @@ static enum kl_store_open_result weigh(struct kl_worker *w, bool answered,
                                        const struct kl_difference *d, char error[KL_TEXT_MAX])
 {
     const struct kl_journal *j = w->witness.journal;
-    bool suspicious = d->behind_count > 0 || d->contradictions > 0 || (w->witness.cut && j == NULL);
+    bool suspicious = d->behind_count > 0 || d->contradictions > 0 || (w->witness.cut && !j);
 
     if (!suspicious)
         return KL_STORE_OPENED;
@@ -399,8 +395,8 @@ static enum kl_store_open_result weigh(struct kl_worker *w, bool answered,
     if (!answered)
         return KL_STORE_DOUBT;
     take_answer(w, error);
-    return restore_all(w, d, j == NULL ? 0 : kl_journal_last_change(j), error) ? KL_STORE_OPENED
-                                                                               : KL_STORE_BROKEN;
+    return restore_all(w, d, !j ? 0 : kl_journal_last_change(j), error) ? KL_STORE_OPENED
+                                                                        : KL_STORE_BROKEN;
 }
 
 enum kl_store_open_result kl_store_settle_witness(struct kl_worker *w, bool answered,
@@ -423,14 +419,13 @@ enum kl_store_open_result kl_store_settle_witness(struct kl_worker *w, bool answ
     return result;
 }
 
-/* ---- while a station runs ---------------------------------------------------------------------
- */
+/* ---- while a station runs ---- */
 
 bool kl_store_witness_ready(struct kl_worker *w, char error[KL_TEXT_MAX])
 {
     struct kl_witness *v = &w->witness;
 
-    return (v->journal != NULL && kl_journal_is_whole(v->journal)) || make_journal(w, error);
+    return (v->journal && kl_journal_is_whole(v->journal)) || make_journal(w, error);
 }
 
 bool kl_store_witness_add(struct kl_worker *w, const struct kl_journal_record *records,
@@ -438,7 +433,7 @@ bool kl_store_witness_add(struct kl_worker *w, const struct kl_journal_record *r
 {
     struct kl_witness *v = &w->witness;
 
-    if (v->journal == NULL)
+    if (!v->journal)
         return make_journal(w, error);
     if (kl_journal_append(v->journal, records, count, error) &&
         (!now || kl_journal_sync(v->journal, error)))
@@ -453,7 +448,7 @@ void kl_store_witness_rest(struct kl_worker *w)
     struct kl_witness *v = &w->witness;
     char error[KL_TEXT_MAX];
 
-    if (v->journal == NULL || kl_journal_sync(v->journal, error))
+    if (!v->journal || kl_journal_sync(v->journal, error))
         return;
     kl_journal_close(v->journal);
     v->journal = NULL;

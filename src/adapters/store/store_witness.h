@@ -1,6 +1,6 @@
 /*
- * store_witness.h: ledger and journal held against each other, and whether this ledger is the one
- * that a station left here.
+ * store_witness.h: compares ledger and journal, and tells whether this ledger is the one that a
+ * station left here.
  */
 #ifndef KEYLINE_ADAPTERS_STORE_WITNESS_H
 #define KEYLINE_ADAPTERS_STORE_WITNESS_H
@@ -12,15 +12,15 @@ struct kl_worker;
 
 struct kl_witness {
     char folder[4096];
-    struct kl_journal *journal; /* NULL: there is none, or it has to be made anew */
+    struct kl_journal *journal; /* NULL: there is none, or we have to make it anew */
     struct kl_pool_home home;
-    struct kl_lease lease; /* ours */
+    struct kl_lease lease; /* our lease */
     struct kl_storage storage;
     int64_t last_beat;        /* seconds */
-    int64_t last_change;      /* of the ledger's history, as we left it */
-    char healed[KL_TEXT_MAX]; /* what a person was told, and answered with yes; "" = nothing */
-    bool holds;               /* the lease is ours: it is given back at the end */
-    bool cut;                 /* the ledger was open when it was left, and its log is not here */
+    int64_t last_change;      /* the ledger's last change, as we left it */
+    char healed[KL_TEXT_MAX]; /* what we told a person, who answered with yes; "" = nothing */
+    bool holds;               /* the lease is ours: we give it back at the end */
+    bool cut;                 /* the last run left the ledger open, and its log is not here */
     bool uneasy;              /* the log beside the ledger holds something */
 };
 
@@ -30,7 +30,7 @@ struct kl_difference {
     size_t behind_count;
     struct kl_journal_record *ahead; /* the ledger knows, the journal does not */
     size_t ahead_count;
-    size_t contradictions; /* of one change they tell two stories */
+    size_t contradictions; /* changes of which the two tell different stories */
 };
 bool kl_store_compare(struct kl_ledger *l, const struct kl_journal *j, struct kl_difference *out,
                       char error[KL_TEXT_MAX]);
