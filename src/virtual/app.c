@@ -35,7 +35,7 @@ const char *kl_vboard_firmware(unsigned i)
     return i < PROGRAMS ? programs[i]->name : dialect_name(i - PROGRAMS);
 }
 
-/* ---- for checkers -----------------------------------------------------------------------------*/
+/* ---- for checkers ---- */
 
 void app_remember(struct kl_vboard *b, const char *line, size_t size)
 {
@@ -89,7 +89,7 @@ void app_preload(struct kl_vboard *b, const char *fields)
     app_refresh_stored(b);
 }
 
-/* ---- crashes ----------------------------------------------------------------------------------*/
+/* ---- crashes ---- */
 
 static void crash(struct kl_vboard *b)
 {
@@ -127,12 +127,12 @@ static void doom(struct kl_vboard *b, enum doom what)
         b->app->doom = what;
 }
 
-/* ---- what the program prints ------------------------------------------------------------------*/
+/* ---- what the program prints ---- */
 
 /* Whatever stands around it, and in either case of its first letter. */
 static bool says(const struct app *app, const char *word)
 {
-    return memmem(app->out, app->out_size, word + 1, strlen(word) - 1) != NULL;
+    return memmem(app->out, app->out_size, word + 1, strlen(word) - 1);
 }
 
 /* A field that is read back: "name: value". True if it is to be printed. */
@@ -198,7 +198,7 @@ void program_print(struct kl_vboard *b, const char *text, size_t size)
     }
 }
 
-/* ---- what the program stores ------------------------------------------------------------------*/
+/* ---- what the program stores ---- */
 
 void program_store_begin(struct kl_vboard *b)
 {
@@ -270,7 +270,7 @@ void program_after(struct kl_vboard *b, kl_us delay)
     b->timer_at = b->now + delay;
 }
 
-/* ---- what the program hears -------------------------------------------------------------------*/
+/* ---- what the program hears ---- */
 
 static const enum fault line_faults[] = {FAULT_ID_MISSES_LINE, FAULT_ID_PANIC_ON_LINE,
                                          FAULT_ID_REFUSES};
@@ -337,7 +337,7 @@ void app_tick(struct kl_vboard *b)
     carry_out(b);
 }
 
-/* ---- start and stop ---------------------------------------------------------------------------*/
+/* ---- start and stop ---- */
 
 void app_start(struct kl_vboard *b)
 {

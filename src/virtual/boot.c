@@ -47,7 +47,7 @@ static void loop(struct kl_vboard *b, enum reset_cause cause)
     b->timer_at = b->now + AGAIN_US;
 }
 
-/* ---- images (§7.1) ----------------------------------------------------------------------------*/
+/* ---- images (§7.1) ---- */
 
 enum image_state {
     IMAGE_GOOD,
@@ -164,7 +164,7 @@ static void load_lines(struct kl_vboard *b, uint32_t offset)
     board_sayf(b, "entry 0x%08x\r\n", (unsigned)get_u32(p + 4));
 }
 
-/* ---- the bootloader's own checks --------------------------------------------------------------*/
+/* ---- the bootloader's own checks ---- */
 
 static bool sizes_fit(struct kl_vboard *b, uint32_t bootloader)
 {
@@ -258,7 +258,7 @@ static bool find_app(struct kl_vboard *b)
     return false;
 }
 
-/* ---- the ROM ----------------------------------------------------------------------------------*/
+/* ---- the ROM ---- */
 
 static bool rom_loads(struct kl_vboard *b)
 {

@@ -132,7 +132,7 @@ static void print_value(struct kl_vboard *b, const struct dialect *d, unsigned f
     b->app->is_value = false;
 }
 
-/* ---- between the firmware's code and the wire -------------------------------------------------*/
+/* ---- between the firmware's code and the wire ---- */
 
 static void take_line(struct kl_vboard *b, struct telling *t)
 {

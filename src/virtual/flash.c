@@ -20,7 +20,7 @@ enum {
     BLANK = 0x100000, /* of the shared blank flash; smaller chips have memory of their own */
 };
 
-/* ---- memory -----------------------------------------------------------------------------------*/
+/* ---- memory ---- */
 
 /* Blank flash is the same for all boards: one file of FF, mapped copy-on-write as often as needed,
    so that 64 boards cost only what was written to them. */
@@ -86,7 +86,7 @@ bool flash_blank(const struct kl_vboard *b, uint64_t at, uint64_t size)
     return size == 0 || (p[0] == 0xFF && memcmp(p, p + 1, (size_t)size - 1) == 0);
 }
 
-/* ---- contents and time ------------------------------------------------------------------------*/
+/* ---- contents and time ---- */
 
 /* The chip works by itself; whoever needs it next waits for it. */
 void flash_wait(struct kl_vboard *b)

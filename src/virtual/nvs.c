@@ -78,7 +78,7 @@ static struct storage storage_of(const struct kl_vboard *b)
     return s;
 }
 
-/* ---- pages ------------------------------------------------------------------------------------*/
+/* ---- pages ---- */
 
 static const uint8_t *page_at(const struct storage *s, uint32_t page)
 {
@@ -150,7 +150,7 @@ static void set_page(const struct storage *s, uint32_t page, uint32_t state)
     flash_program(s->b, s->at + page * PAGE, word, sizeof word);
 }
 
-/* ---- reading ----------------------------------------------------------------------------------*/
+/* ---- reading ---- */
 
 static uint32_t span_of(const uint8_t *entry)
 {
@@ -237,7 +237,7 @@ bool nvs_get(const struct kl_vboard *b, const char *key, void *value, size_t *si
     return true;
 }
 
-/* ---- writing ----------------------------------------------------------------------------------*/
+/* ---- writing ---- */
 
 bool nvs_clear(struct kl_vboard *b)
 {

@@ -186,7 +186,7 @@ static void stored(const struct kl_vboard *b, char out[KL_LINE_MAX + 1])
 
 const struct program program_original = {"original", start, rx, tick, preload, stored};
 
-/* ---- a program that prints and hears nothing --------------------------------------------------*/
+/* ---- a program that prints and hears nothing ---- */
 
 static void silent_start(struct kl_vboard *b)
 {

@@ -73,7 +73,7 @@ enum partitions_state partitions_check(const struct kl_vboard *b, struct partiti
     return PARTITIONS_GOOD;
 }
 
-/* ---- which program (§7.6) ---------------------------------------------------------------------*/
+/* ---- which program (§7.6) ---- */
 
 /* What the bootloader remembers of the table; of two partitions of one kind the last one. */
 struct apps {

@@ -21,7 +21,7 @@ static uint32_t milliseconds(const struct kl_vboard *b)
     return (uint32_t)((b->now - own->base) / 1000);
 }
 
-/* ---- storage ----------------------------------------------------------------------------------*/
+/* ---- storage ---- */
 
 static void field_key(unsigned field, char out[8])
 {
@@ -79,7 +79,7 @@ static bool store_read(void *ctx, unsigned field, char *out, size_t size)
     return read_field(ctx, field, out, size);
 }
 
-/* ---- console and restart ----------------------------------------------------------------------*/
+/* ---- console and restart ---- */
 
 static void print(void *ctx, const char *text, size_t size)
 {
@@ -91,7 +91,7 @@ static void restart(void *ctx)
     program_restart(ctx);
 }
 
-/* ---- the program ------------------------------------------------------------------------------*/
+/* ---- the program ---- */
 
 /* When kl_prov_tick has something to do next. */
 static void plan(struct kl_vboard *b)

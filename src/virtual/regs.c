@@ -149,7 +149,7 @@ void regs_reset(struct kl_vboard *b)
     memset(b->regs.w, 0, sizeof b->regs.w);
 }
 
-/* ---- plain memory: the newest writes are remembered -------------------------------------------*/
+/* ---- plain memory: the newest writes are remembered ---- */
 
 static struct reg *find_kept(struct regs *r, uint32_t address)
 {
@@ -179,7 +179,7 @@ static uint32_t plain(struct kl_vboard *b, uint32_t address)
     return reg ? reg->value : 0;
 }
 
-/* ---- the SPI peripheral -----------------------------------------------------------------------*/
+/* ---- the SPI peripheral ---- */
 
 struct spi_layout {
     uint32_t usr, usr1, usr2, mosi_length, miso_length, w; /* lengths 0: in USR1 */
@@ -274,7 +274,7 @@ static void spi_execute(struct kl_vboard *b, const struct spi_layout *at)
     b->regs.w[0] = bits >= 32 ? value : value & ((1u << bits) - 1);
 }
 
-/* ---- both -------------------------------------------------------------------------------------*/
+/* ---- both ---- */
 
 static uint32_t uart_divider(const struct kl_vboard *b)
 {

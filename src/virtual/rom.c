@@ -50,7 +50,7 @@ static void reply(struct kl_vboard *b, uint8_t op, const struct answer *a, uint8
     loader_send(b, frame, 8 + size);
 }
 
-/* ---- flash ------------------------------------------------------------------------------------*/
+/* ---- flash ---- */
 
 /* The ESP8266's ROM counts the sectors before the first 64 KiB boundary twice (§2.4). */
 static uint32_t esp8266_erases(uint32_t offset, uint32_t size)
@@ -251,7 +251,7 @@ static uint8_t do_set_params(struct kl_vboard *b, const struct question *q, stru
     return 0;
 }
 
-/* ---- RAM --------------------------------------------------------------------------------------*/
+/* ---- RAM ---- */
 
 /* A C3 with secure boot runs nothing from RAM (§4.7). */
 static bool ram_locked(const struct kl_vboard *b)
@@ -326,7 +326,7 @@ static void after_ram_end(struct kl_vboard *b, const struct question *q)
     }
 }
 
-/* ---- the rest ---------------------------------------------------------------------------------*/
+/* ---- the rest ---- */
 
 static uint8_t do_sync(struct kl_vboard *b, const struct question *q, struct answer *a)
 {

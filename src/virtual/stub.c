@@ -72,7 +72,7 @@ static void reply(struct kl_vboard *b, uint8_t op, const struct answer *a, uint1
     loader_send(b, frame, 8 + size + 2);
 }
 
-/* ---- flash ------------------------------------------------------------------------------------*/
+/* ---- flash ---- */
 
 /* Erases just in time. Sectors that are blank already cost a look only, up to the first one that is
    not: from there on nothing is looked at any more (§3.3). */
@@ -258,7 +258,7 @@ static uint16_t do_erase_region(struct kl_vboard *b, const struct question *q, s
     return 0;
 }
 
-/* ---- reading back: one packet in flight, each acknowledged (§2.2) -----------------------------*/
+/* ---- reading back: one packet in flight, each acknowledged (§2.2) ---- */
 
 static uint16_t do_read(struct kl_vboard *b, const struct question *q, struct answer *a)
 {
@@ -322,7 +322,7 @@ static void read_acknowledged(struct kl_vboard *b, const uint8_t *frame, size_t 
         send_packet(b);
 }
 
-/* ---- RAM --------------------------------------------------------------------------------------*/
+/* ---- RAM ---- */
 
 static uint16_t do_ram_begin(struct kl_vboard *b, const struct question *q, struct answer *a)
 {
@@ -365,7 +365,7 @@ static uint16_t after_ram_end(struct kl_vboard *b, const struct question *q)
     return 0;
 }
 
-/* ---- the rest ---------------------------------------------------------------------------------*/
+/* ---- the rest ---- */
 
 static uint16_t do_sync(struct kl_vboard *b, const struct question *q, struct answer *a)
 {

@@ -19,7 +19,7 @@ enum {
     ROM_BAUD = 115200,
 };
 
-/* ---- life -------------------------------------------------------------------------------------*/
+/* ---- life ---- */
 
 void board_set_identity(struct kl_vboard *b)
 {
@@ -110,7 +110,7 @@ bool kl_vboard_fault_check(const char *list, char error[KL_TEXT_MAX])
     return faults_parse(&scratch, list, &rng, error);
 }
 
-/* ---- talk of the chip -------------------------------------------------------------------------*/
+/* ---- talk of the chip ---- */
 
 void board_complain(struct kl_vboard *b, const char *format, ...)
 {
@@ -170,7 +170,7 @@ void board_sayf(struct kl_vboard *b, const char *format, ...)
     board_say(b, text);
 }
 
-/* ---- modes ------------------------------------------------------------------------------------*/
+/* ---- modes ---- */
 
 void board_enter(struct kl_vboard *b, enum mode mode)
 {
@@ -263,7 +263,7 @@ static void hold_or_rise(struct kl_vboard *b)
     }
 }
 
-/* ---- time -------------------------------------------------------------------------------------*/
+/* ---- time ---- */
 
 static kl_us earlier(kl_us a, kl_us b)
 {
@@ -314,7 +314,7 @@ static void advance(struct kl_vboard *b, kl_us now)
         b->now = now;
 }
 
-/* ---- the contract -----------------------------------------------------------------------------*/
+/* ---- the contract ---- */
 
 void kl_vboard_power(struct kl_vboard *b, bool on, kl_us now)
 {

@@ -23,7 +23,7 @@ enum {
     UART_FIFO = 256, /* Arduino's receive buffer, and the firmware's (docs/firmware.md) */
 };
 
-/* ---- what differs between chips beyond keyline/chip.h (vchip.c) -------------------------------*/
+/* ---- what differs between chips beyond keyline/chip.h (vchip.c) ---- */
 
 struct vchip {
     const char *banner;     /* ROM's first lines */
@@ -50,7 +50,7 @@ uint32_t crystal_hz(const struct kl_vboard *b);
 /* What the ROM takes that for when it computes dividers; an ESP32 measures it, and not well. */
 uint64_t rom_assumes_hz(const struct kl_vboard *b);
 
-/* ---- faults (fault.c) -------------------------------------------------------------------------*/
+/* ---- faults (fault.c) ---- */
 
 enum fault_argument {
     FAULT_FLAG,  /* none */
@@ -141,7 +141,7 @@ struct faults {
     char provisioned[KL_LINE_MAX + 1];
 };
 
-/* ---- the wire (wire.c) ------------------------------------------------------------------------*/
+/* ---- the wire (wire.c) ---- */
 
 /* Bytes that are on their way one after the other at one rate. */
 struct stretch {
@@ -163,7 +163,7 @@ struct lane {
     size_t run;       /* bytes to the next delimiter, 0 = not looked for yet */
 };
 
-/* ---- the parts' own state ---------------------------------------------------------------------*/
+/* ---- the parts' own state ---- */
 
 struct reg {
     uint32_t address, value;

@@ -128,7 +128,7 @@ bool fault_takes(struct kl_vboard *b, enum fault f)
     return true;
 }
 
-/* ---- on the wire ------------------------------------------------------------------------------*/
+/* ---- on the wire ---- */
 
 static const enum fault rx_faults[] = {FAULT_ID_DROP_RX,    FAULT_ID_FLIP_RX,   FAULT_ID_DOUBLE_RX,
                                        FAULT_ID_DEAF_AFTER, FAULT_ID_UNPLUG_AT, FAULT_ID_RESET_AT};

@@ -72,7 +72,7 @@ void loader_free(struct loader *l)
     free(l->next.data);
 }
 
-/* ---- frames from the host ---------------------------------------------------------------------*/
+/* ---- frames from the host ---- */
 
 static bool is_sync(const uint8_t *frame, size_t size)
 {
@@ -227,7 +227,7 @@ void loader_idle(struct kl_vboard *b)
     dispatch(b, waiting.data, waiting.size);
 }
 
-/* ---- frames to the host -----------------------------------------------------------------------*/
+/* ---- frames to the host ---- */
 
 void loader_send(struct kl_vboard *b, const uint8_t *frame, size_t size)
 {
@@ -250,7 +250,7 @@ void loader_send(struct kl_vboard *b, const uint8_t *frame, size_t size)
     board_send(b, out, n, b->work);
 }
 
-/* ---- answers that both give -------------------------------------------------------------------*/
+/* ---- answers that both give ---- */
 
 void loader_security_info(const struct kl_vboard *b, uint8_t out[20], size_t *size)
 {

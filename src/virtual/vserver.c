@@ -24,7 +24,7 @@ void server_emit(struct place *p, enum kl_vserver_event_kind kind)
         s->config.event(s->config.ctx, p->index + 1, kind);
 }
 
-/* ---- closing ----------------------------------------------------------------------------------*/
+/* ---- closing ---- */
 
 static void free_server(struct kl_vserver *s)
 {
@@ -72,7 +72,7 @@ static void stop_listening(struct place *p)
     p->listener = NULL;
 }
 
-/* ---- boards -----------------------------------------------------------------------------------*/
+/* ---- boards ---- */
 
 /* The next MAC, never used before: the base of the configuration or of the chip, counted up. */
 static struct kl_mac next_mac(struct kl_vserver *s, enum kl_chip_id chip)
@@ -200,7 +200,7 @@ static void make_fresh(struct place *p)
     state_save_places(p->server);
 }
 
-/* ---- time -------------------------------------------------------------------------------------*/
+/* ---- time ---- */
 
 static bool replacement_due(const struct place *p, kl_us now)
 {
@@ -319,7 +319,7 @@ static void on_arm(uv_prepare_t *prepare)
     timerfd_settime(s->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL);
 }
 
-/* ---- the contract -----------------------------------------------------------------------------*/
+/* ---- the contract ---- */
 
 static bool copy_config(struct kl_vserver *s, const struct kl_vserver_config *config,
                         char error[KL_TEXT_MAX])

@@ -29,7 +29,7 @@ struct write {
     uint8_t data[];
 };
 
-/* ---- out --------------------------------------------------------------------------------------*/
+/* ---- out ---- */
 
 static void on_written(uv_write_t *request, int status)
 {
@@ -88,7 +88,7 @@ static void answer_byte(struct client *c, uint8_t command, uint8_t value)
     answer(c, command, &value, 1);
 }
 
-/* ---- modem lines ------------------------------------------------------------------------------*/
+/* ---- modem lines ---- */
 
 static void apply_lines(struct place *p)
 {
@@ -121,7 +121,7 @@ static void set_rts(struct place *p, bool on)
     apply_lines(p);
 }
 
-/* ---- COM-PORT-OPTION --------------------------------------------------------------------------*/
+/* ---- COM-PORT-OPTION ---- */
 
 static void set_control(struct client *c, uint8_t value)
 {
@@ -233,7 +233,7 @@ static void com_port(struct client *c, uint8_t command, const uint8_t *value, si
     }
 }
 
-/* ---- Telnet -----------------------------------------------------------------------------------*/
+/* ---- Telnet ---- */
 
 static bool known(uint8_t option)
 {
@@ -331,7 +331,7 @@ static void take(struct client *c, const uint8_t *data, size_t size)
     to_board(c, plain, n);
 }
 
-/* ---- connection -------------------------------------------------------------------------------*/
+/* ---- connection ---- */
 
 static void on_client_closed(uv_handle_t *handle)
 {

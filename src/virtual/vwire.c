@@ -137,7 +137,7 @@ void lane_drop_from(struct kl_vboard *b, struct lane *lane, kl_us at)
     lane->run = 0;
 }
 
-/* ---- from the host ----------------------------------------------------------------------------*/
+/* ---- from the host ---- */
 
 /* A run ends at the next byte that can make the chip act. */
 static size_t find_run(const struct kl_vboard *b, const struct lane *lane)
@@ -241,7 +241,7 @@ void rx_run(struct kl_vboard *b, kl_us until, bool whole_runs)
     }
 }
 
-/* ---- to the host ------------------------------------------------------------------------------*/
+/* ---- to the host ---- */
 
 static kl_us latency(const struct kl_vboard *b)
 {

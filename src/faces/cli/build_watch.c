@@ -134,7 +134,7 @@ struct build_watch *build_watch_create(uv_loop_t *loop, const struct kl_bundle_o
 {
     struct build_watch *w = calloc(1, sizeof *w);
 
-    KL_ASSERT(w != NULL);
+    KL_ASSERT(w);
     w->options = options;
     memcpy(w->digest, flashed->digest, sizeof w->digest);
     w->signature = signature;

@@ -44,8 +44,7 @@ enum {
     PORTS_MAX = 256
 };
 
-/* ---- the look ---------------------------------------------------------------------------------
- */
+/* ---- the look ---- */
 
 struct session {
     uv_loop_t loop;
@@ -194,8 +193,7 @@ static bool look_at(struct session *s, const char *port)
     return s->error[0] == '\0';
 }
 
-/* ---- what is shown ----------------------------------------------------------------------------
- */
+/* ---- what is shown ---- */
 
 static const char *yes(bool on)
 {

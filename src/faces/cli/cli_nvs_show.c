@@ -12,8 +12,7 @@ enum {
     PRINT_BUFFER = 1 << 16, /* of standard output, once it holds values */
 };
 
-/* ---- one image --------------------------------------------------------------------------------
- */
+/* ---- one image ---- */
 
 static bool load(const char *path, struct kl_nvs_image *out, char error[KL_TEXT_MAX])
 {
@@ -84,8 +83,7 @@ static void name_of(struct kl_nvs_image image, const struct kl_nvs_item *item,
     clean(name);
 }
 
-/* ---- values -----------------------------------------------------------------------------------
- */
+/* ---- values ---- */
 
 static bool is_number(const struct kl_nvs_item *item)
 {
@@ -140,8 +138,7 @@ static void print_bytes(struct kl_nvs_image image, const struct kl_nvs_item *ite
     kl_wipe(&byte, sizeof byte);
 }
 
-/* ---- show -------------------------------------------------------------------------------------
- */
+/* ---- show ---- */
 
 static void show_item(struct kl_nvs_image image, const struct kl_nvs_item *item, bool values)
 {
@@ -230,8 +227,7 @@ int nvs_show(const struct nvs_args *a)
     return state == KL_NVS_IS_SOUND || state == KL_NVS_IS_BLANK ? KL_EXIT_OK : KL_EXIT_INPUT;
 }
 
-/* ---- diff -------------------------------------------------------------------------------------
- */
+/* ---- diff ---- */
 
 static bool equal(struct kl_nvs_image a, const struct kl_nvs_item *x, struct kl_nvs_image b,
                   const struct kl_nvs_item *y)

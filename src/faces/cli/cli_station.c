@@ -72,8 +72,7 @@ static int first_trouble(int before, int now)
     return before != KL_EXIT_OK ? before : now;
 }
 
-/* ---- ports ------------------------------------------------------------------------------------
- */
+/* ---- ports ---- */
 
 static int add_place(struct station *s, const char *name, const char *target)
 {
@@ -179,8 +178,7 @@ static int look_for_any_port(const struct station *s)
     return KL_EXIT_USAGE;
 }
 
-/* ---- what is read before any board is touched -------------------------------------------------
- */
+/* ---- what is read before any board is touched ---- */
 
 static void print_bundle(FILE *out, const struct kl_bundle *b)
 {
@@ -352,8 +350,7 @@ static int prepare(struct station *s)
     return KL_EXIT_OK;
 }
 
-/* ---- running ----------------------------------------------------------------------------------
- */
+/* ---- running ---- */
 
 struct faces {
     struct headless *headless;
@@ -533,7 +530,7 @@ static int run_bench(struct station *s)
 
     uv_loop_init(&loop);
     sh = kl_shell_create(&loop, &s->shell);
-    KL_ASSERT(sh != NULL);
+    KL_ASSERT(sh);
     status = create_faces(s, sh, &faces);
     fflush(s->human);
     if (status != KL_EXIT_OK)
@@ -573,8 +570,7 @@ static int run_station(struct station *s)
     return status;
 }
 
-/* ---- with a dashboard -------------------------------------------------------------------------
- */
+/* ---- with a dashboard ---- */
 
 static int show_dashboard(const struct station *s, const char *note, bool dumb)
 {

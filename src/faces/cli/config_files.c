@@ -67,8 +67,7 @@ static bool set(const struct reading *r, const struct option *known, const char 
     return true;
 }
 
-/* ---- files ------------------------------------------------------------------------------------
- */
+/* ---- files ---- */
 
 /* The library's reader: counts lines, and takes an indented line for what it says. */
 static char *next_line(char *line, int size, void *stream)
@@ -188,8 +187,7 @@ struct config_places config_places(void)
     return places;
 }
 
-/* ---- the environment --------------------------------------------------------------------------
- */
+/* ---- the environment ---- */
 
 void config_variable(const struct option *o, char out[64])
 {
@@ -231,7 +229,7 @@ static bool read_environment(struct reading *r)
         if (o->type == OPT_HEADING || o->typed_only)
             continue;
         config_variable(o, name);
-        if ((value = getenv(name)) == NULL || value[0] == '\0')
+        if (!(value = getenv(name)) || value[0] == '\0')
             continue;
         snprintf(where, sizeof where, "%s in the environment: ", name);
         if (o->type == OPT_LIST ? !set_list(r, o, value, where) : !set(r, o, value, where))
@@ -240,8 +238,7 @@ static bool read_environment(struct reading *r)
     return true;
 }
 
-/* ---- all of it --------------------------------------------------------------------------------
- */
+/* ---- all of it ---- */
 
 /* --config as typed, or else as the environment has it; NULL = neither. */
 static const char *chosen_file(const struct option_table *t, const struct option_settings *typed)

@@ -122,8 +122,7 @@ bool options_add(struct option_settings *all, const struct option_setting *one,
     return true;
 }
 
-/* ---- the command line -------------------------------------------------------------------------
- */
+/* ---- the command line ---- */
 
 /* One argument that begins with a dash; `next` points to the argument after it. */
 static bool read_option(const struct option_table *t, const char *word, char ***next,
@@ -201,8 +200,7 @@ bool options_read(const struct option_table *t, char **argv, struct option_setti
     return true;
 }
 
-/* ---- what comes of it -------------------------------------------------------------------------
- */
+/* ---- what comes of it ---- */
 
 const struct option_setting *options_winner(const struct option_settings *all,
                                             const struct option *o)
@@ -272,8 +270,7 @@ bool options_parse(const struct option *table, size_t count, char **argv, void *
     return true;
 }
 
-/* ---- --help -----------------------------------------------------------------------------------
- */
+/* ---- --help ---- */
 
 void options_help(const struct option *table, size_t count, FILE *file)
 {

@@ -86,8 +86,7 @@ struct option_table {
 };
 #define OPTION_TABLE(rows) (&(const struct option_table){rows, sizeof rows / sizeof rows[0]})
 
-/* ---- what was set, and where ------------------------------------------------------------------
- */
+/* ---- what was set, and where ---- */
 
 /* The later one wins. */
 enum option_source {

@@ -15,8 +15,7 @@ enum {
     LOOK_MS = 50,
 };
 
-/* ---- what a station works with ----------------------------------------------------------------
- */
+/* ---- what a station works with ---- */
 
 /* The dashboard's, and the CSV by which the station was found. */
 static bool is_the_stations(const struct option *o)
@@ -102,8 +101,7 @@ void restart_settings(const struct station_args *a, char *out, size_t size)
     }
 }
 
-/* ---- what differs -----------------------------------------------------------------------------
- */
+/* ---- what differs ---- */
 
 /* The value of `name` among "name=value" lines; false if it has none. */
 static bool value_of(const char *settings, const char *name, size_t name_size, char *out,
@@ -163,8 +161,7 @@ unsigned restart_compare(const struct kl_wire_hello *running, const struct kl_wi
     return n;
 }
 
-/* ---- asking -----------------------------------------------------------------------------------
- */
+/* ---- asking ---- */
 
 enum restart_choice restart_choose(const struct kl_wire_hello *running,
                                    const struct kl_wire_hello *wanted)
@@ -174,7 +171,7 @@ enum restart_choice restart_choose(const struct kl_wire_hello *running,
     FILE *list = open_memstream(&text, &size);
     unsigned differences;
 
-    KL_ASSERT(list != NULL);
+    KL_ASSERT(list);
     differences = restart_compare(running, wanted, list);
     fclose(list);
     if (differences == 0) {
@@ -198,8 +195,7 @@ enum restart_choice restart_choose(const struct kl_wire_hello *running,
                                         : RESTART_CANCEL;
 }
 
-/* ---- finishing --------------------------------------------------------------------------------
- */
+/* ---- finishing ---- */
 
 bool restart_finish(const char *csv)
 {

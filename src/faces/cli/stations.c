@@ -13,8 +13,7 @@ enum {
     ANSWER_MS = 3000
 };
 
-/* ---- the links --------------------------------------------------------------------------------
- */
+/* ---- the links ---- */
 
 static bool folder_of_links(char out[PATH_MAX])
 {
@@ -72,8 +71,7 @@ void stations_leave(const char *csv)
         unlink(name);
 }
 
-/* ---- asking -----------------------------------------------------------------------------------
- */
+/* ---- asking ---- */
 
 static bool read_line(int fd, char *line)
 {

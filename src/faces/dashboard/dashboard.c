@@ -55,8 +55,7 @@ struct dashboard {
 
 static void connect_station(struct dashboard *d);
 
-/* ---- frames -----------------------------------------------------------------------------------
- */
+/* ---- frames ---- */
 
 static bool is_moving(const struct kl_snapshot *s)
 {
@@ -177,8 +176,7 @@ static void new_size(struct dashboard *d)
         abort();
 }
 
-/* ---- the end ----------------------------------------------------------------------------------
- */
+/* ---- the end ---- */
 
 static void close_handle(uv_handle_t *handle, void *ctx)
 {
@@ -230,8 +228,7 @@ static void on_signal(uv_signal_t *handle, int number)
     }
 }
 
-/* ---- what the operator wants ------------------------------------------------------------------
- */
+/* ---- what the operator wants ---- */
 
 struct outgoing {
     uv_write_t request;
@@ -363,8 +360,7 @@ static void on_keys(uv_poll_t *handle, int status, int events)
         take_events(d);
 }
 
-/* ---- what the station says --------------------------------------------------------------------
- */
+/* ---- what the station says ---- */
 
 static void ring(struct dashboard *d, const struct kl_snapshot *before)
 {
@@ -528,8 +524,7 @@ static void on_input(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer)
         lost(d);
 }
 
-/* ---- finding the station ----------------------------------------------------------------------
- */
+/* ---- finding the station ---- */
 
 static void try_again(uv_timer_t *timer)
 {
@@ -613,8 +608,7 @@ static void connect_station(struct dashboard *d)
     uv_pipe_connect(request, &d->socket, path, on_connected);
 }
 
-/* ---- the worker -------------------------------------------------------------------------------
- */
+/* ---- the worker ---- */
 
 static void start_signals(struct dashboard *d)
 {

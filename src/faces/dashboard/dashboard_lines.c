@@ -60,7 +60,7 @@ static void take_lines(struct watcher *w, char *error)
 {
     char *newline;
 
-    while (!w->over && (newline = memchr(w->text, '\n', w->used)) != NULL) {
+    while (!w->over && (newline = memchr(w->text, '\n', w->used))) {
         size_t size = (size_t)(newline - w->text);
         if (kl_wire_decode(w->text, size, &w->snap, &w->message))
             take(w, error);

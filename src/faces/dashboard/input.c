@@ -7,8 +7,7 @@
 #define SEQUENCE_WAIT KL_MS(1000) /* a sequence that does not end is dropped */
 #define PASTE_WAIT    KL_SEC(5)   /* brackets that are never closed */
 
-/* ---- the queue --------------------------------------------------------------------------------
- */
+/* ---- the queue ---- */
 
 static struct kl_input_event *push(struct kl_input *in, enum kl_input_kind kind, kl_us now)
 {
@@ -27,8 +26,7 @@ static struct kl_input_event *push(struct kl_input *in, enum kl_input_kind kind,
     return e;
 }
 
-/* ---- pastes -----------------------------------------------------------------------------------
- */
+/* ---- pastes ---- */
 
 static void begin_paste(struct kl_input *in, kl_us now)
 {
@@ -77,8 +75,7 @@ static void begin_burst(struct kl_input *in, kl_us now)
     }
 }
 
-/* ---- keys -------------------------------------------------------------------------------------
- */
+/* ---- keys ---- */
 
 /* Keys that repeat while they are held, and that text has none of. */
 static bool is_movement(int key)
@@ -119,8 +116,7 @@ static void key(struct kl_input *in, int code, kl_us now)
         push(in, KL_INPUT_KEY, now)->key = code;
 }
 
-/* ---- escape sequences -------------------------------------------------------------------------
- */
+/* ---- escape sequences ---- */
 
 /* Parameter `n` from 0, of "1;5"; 0 if there is none. */
 static int parameter(const struct kl_input *in, unsigned n)
@@ -281,8 +277,7 @@ static void after_escape(struct kl_input *in, uint8_t byte)
         in->decoder.state = KL_IN_GROUND;
 }
 
-/* ---- bytes ------------------------------------------------------------------------------------
- */
+/* ---- bytes ---- */
 
 static void in_ground(struct kl_input *in, uint8_t byte, kl_us now)
 {
@@ -389,8 +384,7 @@ void kl_input_bytes(struct kl_input *in, const uint8_t *data, size_t size, kl_us
         in->decoder.since = now;
 }
 
-/* ---- what is due ------------------------------------------------------------------------------
- */
+/* ---- what is due ---- */
 
 bool kl_input_next(struct kl_input *in, kl_us now, bool (*at_once)(void *ctx, int key), void *ctx,
                    struct kl_input_event *out)

@@ -198,8 +198,7 @@ void kl_term_forget(void)
     tcflush(STDIN_FILENO, TCIFLUSH);
 }
 
-/* ---- which terminal ---------------------------------------------------------------------------
- */
+/* ---- which terminal ---- */
 
 static bool is_described(const char *term)
 {
@@ -237,8 +236,7 @@ enum kl_term_fitness kl_term_try(char note[256])
     return KL_TERM_UNFIT;
 }
 
-/* ---- after a child that was killed ------------------------------------------------------------
- */
+/* ---- after a child that was killed ---- */
 
 struct kl_term_saved {
     struct termios settings;

@@ -7,8 +7,7 @@
 
 #include "view_draw.h"
 
-/* ---- small parts ------------------------------------------------------------------------------
- */
+/* ---- small parts ---- */
 
 enum kl_style state_style(enum kl_state s)
 {
@@ -135,8 +134,7 @@ int draw_wrapped(struct kl_grid *g, int row, int col, int rows, int cols, enum k
     return used;
 }
 
-/* ---- layout -----------------------------------------------------------------------------------
- */
+/* ---- layout ---- */
 
 /* What needs a hand comes first. */
 static int urgency(const struct kl_slot_view *s)
@@ -343,8 +341,7 @@ void lay_out(struct layout *l, const struct kl_model *m, const struct kl_view *v
     l->page = position_of(l, v->selected) / l->per_page;
 }
 
-/* ---- the bench --------------------------------------------------------------------------------
- */
+/* ---- the bench ---- */
 
 /* Nothing to see: what to do about that. */
 static void draw_empty_bench(struct kl_grid *g)

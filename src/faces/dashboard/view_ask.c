@@ -43,8 +43,7 @@ void kl_view_is_on_screen(struct kl_view *v)
         v->asked.stood_since = v->now;
 }
 
-/* ---- what is typed ----------------------------------------------------------------------------
- */
+/* ---- what is typed ---- */
 
 static void type(struct kl_view *v, int key)
 {
@@ -72,8 +71,7 @@ static void paste(struct kl_view *v, const struct kl_input_event *e)
         kl_view_say(v, KL_MESSAGE_FOR, "pasted text is no answer");
 }
 
-/* ---- answers ----------------------------------------------------------------------------------
- */
+/* ---- answers ---- */
 
 /* host:port alone means RFC 2217. */
 static struct kl_want add_port(const struct kl_view *v)
@@ -222,8 +220,7 @@ struct kl_want view_answer(struct kl_view *v, const struct kl_model *m,
     return nothing();
 }
 
-/* ---- what is asked ----------------------------------------------------------------------------
- */
+/* ---- what is asked ---- */
 
 static void words_about_slot(const struct kl_model *m, const struct kl_view *v, char *text,
                              size_t size)

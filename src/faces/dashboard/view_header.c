@@ -7,8 +7,7 @@
 
 #include "view_draw.h"
 
-/* ---- parts of a line --------------------------------------------------------------------------
- */
+/* ---- parts of a line ---- */
 
 enum {
     PARTS_MAX = 12
@@ -53,8 +52,7 @@ static int put_parts(struct kl_grid *g, int row, int col, int end, const struct 
     return col;
 }
 
-/* ---- what is flashed --------------------------------------------------------------------------
- */
+/* ---- what is flashed ---- */
 
 static void build_words(const struct kl_model *m, struct parts *p)
 {
@@ -94,8 +92,7 @@ static void draw_title(const struct kl_model *m, struct kl_grid *g)
     put_parts(g, 0, 1, end, &p);
 }
 
-/* ---- what is left, and what is there now ------------------------------------------------------
- */
+/* ---- what is left, and what is there now ---- */
 
 struct there { /* boards, by what they are now */
     unsigned fail, pass, busy, empty;

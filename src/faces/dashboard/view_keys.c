@@ -161,8 +161,7 @@ void kl_view_say(struct kl_view *v, kl_us how_long, const char *text)
     v->message_until = v->now + how_long;
 }
 
-/* ---- what can be done now ---------------------------------------------------------------------
- */
+/* ---- what can be done now ---- */
 
 static const char *why_no_retry(enum kl_state s)
 {
@@ -275,8 +274,7 @@ static const char *forbidden(const struct kl_view *v, const struct binding *b)
     return NULL;
 }
 
-/* ---- the footer -------------------------------------------------------------------------------
- */
+/* ---- the footer ---- */
 
 /* Writes one key and what it does; returns the column behind it, or `col` if it does not fit. */
 static int put_key(struct kl_grid *g, int row, int col, int end, const char *name, const char *what)
@@ -311,8 +309,7 @@ void draw_footer_keys(const struct kl_model *m, const struct kl_view *v, struct 
     }
 }
 
-/* ---- doing ------------------------------------------------------------------------------------
- */
+/* ---- doing ---- */
 
 static void show(struct kl_view *v, enum kl_screen screen)
 {
@@ -441,8 +438,7 @@ static struct kl_want act(struct kl_view *v, const struct kl_model *m, enum deed
     return nothing();
 }
 
-/* ---- keys -------------------------------------------------------------------------------------
- */
+/* ---- keys ---- */
 
 static const struct binding *binding_of(const struct kl_view *v, int key)
 {

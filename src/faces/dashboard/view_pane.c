@@ -23,8 +23,7 @@ static unsigned percent(const struct kl_slot_view *s)
     return (unsigned)(100 * s->progress.done / s->progress.total);
 }
 
-/* ---- words ------------------------------------------------------------------------------------
- */
+/* ---- words ---- */
 
 static void chip_words(const struct kl_slot_view *s, char *out, size_t size)
 {
@@ -108,8 +107,7 @@ static const char *missing_words(const struct kl_model *m, unsigned slot)
                                      : "the board has not read its key back yet";
 }
 
-/* ---- parts of a pane --------------------------------------------------------------------------
- */
+/* ---- parts of a pane ---- */
 
 struct area {
     struct kl_grid *g;
@@ -330,8 +328,7 @@ void draw_detail(const struct kl_model *m, const struct kl_view *v, struct kl_gr
         put_row(&a, KL_STYLE_PLAIN, s->fault.detail);
 }
 
-/* ---- one line ---------------------------------------------------------------------------------
- */
+/* ---- one line ---- */
 
 /* What does not fit into `cols` columns is left out whole. */
 static void line_tail(const struct kl_model *m, const struct kl_slot_view *s, unsigned slot,

@@ -52,8 +52,7 @@ struct hook {
 
 static void start_next(struct hook *h);
 
-/* ---- one run ----------------------------------------------------------------------------------
- */
+/* ---- one run ---- */
 
 static void tell_failure(struct run *r)
 {
@@ -219,8 +218,7 @@ static void start_run(struct run *r)
         on_written(&r->write, 0);
 }
 
-/* ---- the queue --------------------------------------------------------------------------------
- */
+/* ---- the queue ---- */
 
 static struct run *free_run(struct hook *h)
 {
@@ -258,7 +256,7 @@ static char *json_line(const struct kl_noted *noted)
     char *line = text ? realloc(text, size + 2) : NULL;
 
     json_decref(o);
-    KL_ASSERT(line != NULL);
+    KL_ASSERT(line);
     memcpy(line + size, "\n", 2);
     return line;
 }
@@ -279,7 +277,7 @@ static void on_note(void *ctx, const struct kl_noted *noted)
         return;
     }
     w = calloc(1, sizeof *w);
-    KL_ASSERT(w != NULL);
+    KL_ASSERT(w);
     w->json = json_line(noted);
     kl_copy(w->label, sizeof w->label, t && t->label[0] ? t->label : noted->slot_name);
     *h->end = w;
@@ -303,12 +301,12 @@ struct hook *hook_create(struct kl_shell *sh, const char *option, const char *co
 {
     struct hook *h = calloc(1, sizeof *h);
 
-    KL_ASSERT(h != NULL);
+    KL_ASSERT(h);
     h->sh = sh;
     h->kind = kind;
     h->option = option;
     h->command = strdup(command);
-    KL_ASSERT(h->command != NULL);
+    KL_ASSERT(h->command);
     h->end = &h->first;
     kl_shell_listen(sh, &listener, h);
     return h;

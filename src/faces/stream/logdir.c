@@ -44,8 +44,7 @@ struct logdir {
     int error, told_error;
 };
 
-/* ---- on the worker ----------------------------------------------------------------------------
- */
+/* ---- on the worker ---- */
 
 static void make_room(const char *path, size_t size)
 {
@@ -91,8 +90,7 @@ static void on_work(uv_work_t *work)
         l->error = write_chunk(l, c);
 }
 
-/* ---- on the loop ------------------------------------------------------------------------------
- */
+/* ---- on the loop ---- */
 
 static void free_chunks(struct chunk *c)
 {
@@ -141,7 +139,7 @@ static void queue(struct logdir *l, const char *file, const char *data, size_t s
         return;
     if (!l->last || strcmp(l->last->file, file) != 0) {
         struct chunk *c = calloc(1, sizeof *c);
-        KL_ASSERT(c != NULL);
+        KL_ASSERT(c);
         kl_copy(c->file, sizeof c->file, file);
         if (l->last)
             l->last->next = c;
@@ -239,7 +237,7 @@ struct logdir *logdir_create(struct kl_shell *sh, const char *folder, char error
         return NULL;
     }
     l = calloc(1, sizeof *l);
-    KL_ASSERT(l != NULL);
+    KL_ASSERT(l);
     l->sh = sh;
     l->work.data = l;
     kl_copy(l->folder, sizeof l->folder, folder);

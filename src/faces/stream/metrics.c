@@ -48,8 +48,7 @@ struct metrics {
     struct histogram stage[KL_ST_COUNT], board;
 };
 
-/* ---- text -------------------------------------------------------------------------------------
- */
+/* ---- text ---- */
 
 static void add(struct kl_buffer *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -185,8 +184,7 @@ static char *compose(struct metrics *m)
     return b.data;
 }
 
-/* ---- the file ---------------------------------------------------------------------------------
- */
+/* ---- the file ---- */
 
 static bool write_all(int fd, const char *text)
 {
@@ -275,8 +273,7 @@ static void on_timer(uv_timer_t *timer)
     begin_write(timer->data);
 }
 
-/* ---- what happens -----------------------------------------------------------------------------
- */
+/* ---- what happens ---- */
 
 static void measure(struct histogram *h, kl_us time)
 {
@@ -345,11 +342,11 @@ struct metrics *metrics_create(struct kl_shell *sh, const char *file)
     struct metrics *m = calloc(1, sizeof *m);
     size_t size = strlen(file);
 
-    KL_ASSERT(m != NULL);
+    KL_ASSERT(m);
     m->sh = sh;
     m->file = strdup(file);
     m->beside = malloc(size + sizeof ".new");
-    KL_ASSERT(m->file != NULL && m->beside != NULL);
+    KL_ASSERT(m->file && m->beside);
     snprintf(m->beside, size + sizeof ".new", "%s.new", file);
     uv_timer_init(kl_shell_loop(sh), &m->timer);
     m->timer.data = m;

@@ -69,8 +69,7 @@ struct server {
     uint64_t results; /* how many it was fed */
 };
 
-/* ---- to one client ----------------------------------------------------------------------------
- */
+/* ---- to one client ---- */
 
 static void close_client(struct client *c);
 static void send_snapshot(struct client *c);
@@ -146,7 +145,7 @@ static void send_news(struct client *c)
 
     if (!c->sent)
         c->sent = malloc(sizeof *c->sent);
-    KL_ASSERT(c->sent != NULL);
+    KL_ASSERT(c->sent);
     *c->sent = *sv->now;
     send_line(c, line);
     if (c->in_doubt_version != sv->in_doubt_version)
@@ -189,8 +188,7 @@ static void close_client(struct client *c)
     uv_close((uv_handle_t *)&c->pipe, on_client_closed);
 }
 
-/* ---- from one client --------------------------------------------------------------------------
- */
+/* ---- from one client ---- */
 
 /* A dashboard of another version may show what it is told, but it can't command: its words may mean
    something else here. */
@@ -253,8 +251,7 @@ static void on_input(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer)
         close_client(c);
 }
 
-/* ---- all clients ------------------------------------------------------------------------------
- */
+/* ---- all clients ---- */
 
 static void send_backlog(struct client *c)
 {
@@ -352,8 +349,7 @@ void server_build_changed(struct server *sv, bool stale)
                                 : "the images on disk are the ones that are being flashed");
 }
 
-/* ---- logs -------------------------------------------------------------------------------------
- */
+/* ---- logs ---- */
 
 static void add_line(struct server *sv, unsigned log, const char *text)
 {
@@ -361,7 +357,7 @@ static void add_line(struct server *sv, unsigned log, const char *text)
 
     free(l->line[l->head]);
     l->line[l->head] = strdup(text);
-    KL_ASSERT(l->line[l->head] != NULL);
+    KL_ASSERT(l->line[l->head]);
     l->head = (l->head + 1) % LOG_LINES;
     if (l->count < LOG_LINES)
         l->count++;
@@ -406,8 +402,7 @@ static void on_note(void *ctx, const struct kl_noted *noted)
     }
 }
 
-/* ---- the whole --------------------------------------------------------------------------------
- */
+/* ---- the whole ---- */
 
 static void on_ending(void *ctx, int exit_status)
 {
@@ -497,13 +492,13 @@ struct server *server_create(struct kl_shell *sh, const char *csv,
 {
     struct server *sv = calloc(1, sizeof *sv);
 
-    KL_ASSERT(sv != NULL);
+    KL_ASSERT(sv);
     sv->sh = sh;
     sv->for_group = kl_wire_is_socket(csv);
     sv->hello = *hello;
     sv->now = calloc(1, sizeof *sv->now);
     sv->stats = kl_stats_create();
-    KL_ASSERT(sv->now != NULL && sv->stats != NULL);
+    KL_ASSERT(sv->now && sv->stats);
     if (!listen_somewhere(sv, csv, error)) {
         kl_stats_free(sv->stats);
         free(sv->now);

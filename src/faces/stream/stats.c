@@ -59,8 +59,7 @@ void kl_stats_free(struct kl_stats *s)
     free(s);
 }
 
-/* ---- boards -----------------------------------------------------------------------------------
- */
+/* ---- boards ---- */
 
 static size_t place_of(const struct kl_mac *mac, size_t capacity)
 {
@@ -88,7 +87,7 @@ static void make_room(struct kl_stats *s)
     if (s->board_count * 4 < s->board_capacity * 3)
         return;
     more = calloc(capacity, sizeof *more);
-    KL_ASSERT(more != NULL);
+    KL_ASSERT(more);
     for (size_t i = 0; i < s->board_capacity; i++)
         if (kl_mac_is_set(&s->board[i].mac))
             *find(more, capacity, &s->board[i].mac) = s->board[i];
@@ -121,8 +120,7 @@ static void count_board(struct kl_stats *s, const struct kl_stats_result *r)
     s->view.failed += !done;
 }
 
-/* ---- slots ------------------------------------------------------------------------------------
- */
+/* ---- slots ---- */
 
 static unsigned slot_of(struct kl_stats *s, const char *name)
 {
@@ -179,8 +177,7 @@ void kl_stats_add(struct kl_stats *s, const struct kl_stats_result *r)
     s->done_count += s->done_count < RECENT;
 }
 
-/* ---- figures ----------------------------------------------------------------------------------
- */
+/* ---- figures ---- */
 
 /* Boards done in an hour of work: long pauses between two results are left out, and what lies
    further back than an hour of work. 0 before it means something. */
@@ -288,8 +285,7 @@ void kl_stats_look(const struct kl_stats *s, int64_t wall, struct kl_stats_view 
         out->slot[i].worse = is_worse(&s->view, &s->view.slot[i]);
 }
 
-/* ---- words ------------------------------------------------------------------------------------
- */
+/* ---- words ---- */
 
 void kl_stats_slot_text(const struct kl_stats_slot *s, char *out, size_t size)
 {

@@ -116,8 +116,7 @@ static const struct field slot_fields[] = {
 
 #define COUNT(a) (sizeof(a) / sizeof(a)[0])
 
-/* ---- encoding ---------------------------------------------------------------------------------
- */
+/* ---- encoding ---- */
 
 char *wire_line(json_t *object)
 {
@@ -312,8 +311,7 @@ char *kl_wire_command(const struct kl_command *command)
     return wire_line(o);
 }
 
-/* ---- decoding ---------------------------------------------------------------------------------
- */
+/* ---- decoding ---- */
 
 /* A name of a later version is taken for the first of the list. */
 enum kl_state wire_state(const char *name)

@@ -68,8 +68,7 @@ struct kl_wire_message {
     } u;
 };
 
-/* ---- the dashboard's side ----------------------------------------------------------------------
- */
+/* ---- the dashboard's side ---- */
 
 /* Reads one line (without its newline). A snapshot line changes `snap`, which the caller keeps and
    zeroes at each new connection. False if the line is no message: the connection is broken. */
@@ -83,8 +82,7 @@ char *kl_wire_command(const struct kl_command *command);
 /* Why a dashboard can't work with the station that said this; false if it can. */
 bool kl_wire_is_foreign(const struct kl_wire_hello *hello, char text[KL_TEXT_MAX]);
 
-/* ---- the station's side ------------------------------------------------------------------------
- */
+/* ---- the station's side ---- */
 
 struct kl_wire_request {
     bool is_hello;
