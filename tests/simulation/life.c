@@ -78,8 +78,7 @@ static void crash(struct world *w)
     start_again(w);
 }
 
-/* ---- the operator ------------------------------------------------------------------------------
- */
+/* ---- the operator ---- */
 
 void world_command(struct world *w, enum kl_command_kind kind, unsigned slot)
 {
@@ -147,8 +146,7 @@ static void end_if_rested(struct world *w, const struct kl_snapshot *snap)
     }
 }
 
-/* ---- what happens to a bench -------------------------------------------------------------------
- */
+/* ---- what happens to a bench ---- */
 
 static void adapter_comes_or_goes(struct world *w, unsigned s)
 {
@@ -228,8 +226,7 @@ static void life(struct world *w)
         crash(w);
 }
 
-/* ---- what must be so at any time ---------------------------------------------------------------
- */
+/* ---- what must be so at any time ---- */
 
 static void check_failed(struct world *w)
 {
@@ -292,8 +289,7 @@ static void look(struct world *w, struct kl_snapshot *snap)
     end_if_rested(w, snap);
 }
 
-/* ---- a run ------------------------------------------------------------------------------------
- */
+/* ---- a run ---- */
 
 static unsigned weight(struct world *w, unsigned most)
 {

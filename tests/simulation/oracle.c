@@ -27,8 +27,7 @@ static int key_in(struct world *w, const char *text, size_t size)
     return -1;
 }
 
-/* ---- secrets in what is told ------------------------------------------------------------------
- */
+/* ---- secrets in what is told ---- */
 
 enum {
     TOLD = 8 /* characters of a secret that nobody may be told */

@@ -51,8 +51,7 @@ static void wait_for(unsigned slot, enum kl_state state, unsigned seconds)
     assert_string_equal(kl_state_name(snap.slot[slot].state), kl_state_name(state));
 }
 
-/* ---- retries, rates, resets -------------------------------------------------------------------
- */
+/* ---- retries, rates, resets ---- */
 
 static void every_policy_is_kept(void **state)
 {
@@ -188,8 +187,7 @@ static void a_slot_remembers_its_reset(void **state)
     assert_int_equal(snap.first_pass, 2);
 }
 
-/* ---- turns and commands -----------------------------------------------------------------------
- */
+/* ---- turns and commands ---- */
 
 static void so_many_at_once(void **state)
 {
@@ -498,8 +496,7 @@ static void several_failing_point_at_the_hub(void **state)
     assert_string_equal(snap.warning, ""); /* said for a minute */
 }
 
-/* ---- ports ------------------------------------------------------------------------------------
- */
+/* ---- ports ---- */
 
 /* The kernel may be slow to tell that a socket is empty. */
 static void moved_before_its_old_slot_has_heard(void **state)
@@ -583,8 +580,7 @@ static void skipped_off_the_bus(void **state)
     assert_int_equal(snap.slot[0].state, KL_ST_EMPTY);
 }
 
-/* ---- needle beds ------------------------------------------------------------------------------
- */
+/* ---- needle beds ---- */
 
 static void fixture(unsigned keys)
 {

@@ -5,8 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- chance -----------------------------------------------------------------------------------
- */
+/* ---- chance ---- */
 
 static uint64_t rotate(uint64_t x, int k)
 {
@@ -49,8 +48,7 @@ bool chance(struct world *w, unsigned per_million)
     return !w->calm && per_million && below(w, 1000000) < per_million;
 }
 
-/* ---- telling ----------------------------------------------------------------------------------
- */
+/* ---- telling ---- */
 
 void tell(struct world *w, const char *format, ...)
 {
@@ -77,8 +75,7 @@ void violated(struct world *w, const char *format, ...)
     tell(w, "VIOLATED: %s", w->violation);
 }
 
-/* ---- events -----------------------------------------------------------------------------------
- */
+/* ---- events ---- */
 
 struct kl_event world_make(struct world *w, enum kl_event_kind kind, unsigned slot)
 {
@@ -173,8 +170,7 @@ void lose_link(struct world *w, unsigned slot, const char *why)
     world_event(w, &ev, 10000);
 }
 
-/* ---- the station's actions --------------------------------------------------------------------
- */
+/* ---- the station's actions ---- */
 
 static size_t damage(struct world *w, const uint8_t *in_bytes, size_t size, uint8_t *out)
 {
@@ -430,8 +426,7 @@ void drain(struct world *w)
     }
 }
 
-/* ---- time -------------------------------------------------------------------------------------
- */
+/* ---- time ---- */
 
 static void hear_boards(struct world *w)
 {

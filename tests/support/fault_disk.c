@@ -57,8 +57,7 @@ static void must(bool ok, const char *what)
     abort();
 }
 
-/* ---- names ------------------------------------------------------------------------------------
- */
+/* ---- names ---- */
 
 static struct renaming *find_name(struct renaming *names, unsigned count, const char *path)
 {
@@ -137,8 +136,7 @@ static void names_are_durable(void)
     changed_count = 0;
 }
 
-/* ---- bytes ------------------------------------------------------------------------------------
- */
+/* ---- bytes ---- */
 
 static void grow(struct image *image, size_t size)
 {
@@ -194,8 +192,7 @@ static void bytes_are_durable(struct image *image)
     drop_changes(image);
 }
 
-/* ---- the power cut ----------------------------------------------------------------------------
- */
+/* ---- the power cut ---- */
 
 static void lose_some_bytes(struct image *image)
 {
@@ -250,8 +247,7 @@ static _Noreturn void power_cut(void)
     _exit(FAULT_EXIT);
 }
 
-/* ---- steps ------------------------------------------------------------------------------------
- */
+/* ---- steps ---- */
 
 /* 0, or the errno with which this step fails. */
 static int step(void)
@@ -393,8 +389,7 @@ static int disk_sync_folder(const char *of_file)
     return 0;
 }
 
-/* ---- under SQLite -----------------------------------------------------------------------------
- */
+/* ---- under SQLite ---- */
 
 struct fault_file {
     sqlite3_file base;

@@ -173,8 +173,7 @@ void link_bench_baud(struct link_bench *b, uint32_t id, uint32_t baud)
     request(b, id, &(struct kl_io){.kind = KL_IO_BAUD, .baud = baud});
 }
 
-/* ---- the contract ----------------------------------------------------------------------------
- */
+/* ---- the contract ---- */
 
 static bool far_end_has(void *ctx)
 {
