@@ -1,5 +1,5 @@
-/* partitions.h: the partition table in a virtual board's flash (docs/esp-serial-protocol.md 7.4).
- */
+/* partitions.h: the partition table in a virtual board's flash (docs/esp-serial-protocol.md
+   7.4). */
 #ifndef KEYLINE_PARTITIONS_H
 #define KEYLINE_PARTITIONS_H
 

@@ -498,8 +498,8 @@ void rom_frame(struct kl_vboard *b, const uint8_t *frame, size_t size)
         c->after(b, &q);
 }
 
-/* The ESP32's text monitor: echoes, and knows none of our words (recorded: "sync after flash end").
- */
+/* The ESP32's text monitor: echoes, and knows none of our words (recorded: "sync after flash
+   end"). */
 void monitor_rx(struct kl_vboard *b, uint8_t byte)
 {
     if (byte == '\r' || byte == '\n')

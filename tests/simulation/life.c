@@ -1,5 +1,5 @@
-/* life.c: one run: what happens to a bench, the operator, the power switch, and the calm after it.
- */
+/* life.c: one run: what happens to a bench, the operator, the power switch, and the calm after
+   it. */
 #include "world.h"
 
 #include <stdlib.h>

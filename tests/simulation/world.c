@@ -354,8 +354,8 @@ static void burn_key(struct world *w, const struct kl_fault *f)
         }
 }
 
-/* At a needle bed nobody tells that the board that was identified is no longer the one that starts.
- */
+/* At a needle bed nobody tells that the board that was identified is no longer the one that
+   starts. */
 static void exchange_at_start(struct world *w, unsigned slot)
 {
     if (!w->fixture || !chance(w, w->w.swap / 8))

@@ -1,5 +1,5 @@
-/* bundle_folder.h: a folder with images of a demo chip, loaded as a bundle: for tests of bundles.
- */
+/* bundle_folder.h: a folder with images of a demo chip, loaded as a bundle: for tests of
+   bundles. */
 #ifndef KEYLINE_TESTS_BUNDLE_FOLDER_H
 #define KEYLINE_TESTS_BUNDLE_FOLDER_H
 

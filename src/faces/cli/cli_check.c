@@ -23,7 +23,7 @@ struct check {
     struct station_args args;
     unsigned problems, warnings;
     enum kl_exit exit;
-    json_t *root; /* --json: what is said at the end, instead of lines */
+    json_t *root; /* --json: printed at the end, instead of lines */
 };
 
 static void line(const struct check *c, const char *format, ...)

@@ -128,7 +128,7 @@ static void on_io_done(void *ctx, uint32_t request, bool ok)
 {
     struct session *s = ctx;
 
-    (void)request; /* one at a time is under way */
+    (void)request; /* only one request at a time is under way */
     kl_look_io_done(s->look, ok, now_us());
     pump(s);
 }

@@ -151,7 +151,7 @@ static void offer_virtual_firmware(const struct completing *c)
         offer_text(c, kl_vboard_firmware(i), "");
 }
 
-/* The name of what an option takes says what may stand there. */
+/* The name of an option's value (FILE, PORT …) says what to offer for it. */
 static void offer_value(const struct completing *c, const struct option *o)
 {
     const char *value = o->value;

@@ -167,7 +167,7 @@ static void stop_boards(struct demo *d)
 
 /* ---- the station ---- */
 
-/* The dashboard was left: its station is not to outlive the demo. */
+/* The person has left the dashboard: the station must not outlive the demo. */
 static void stop_station(const struct demo *d)
 {
     int fd = kl_wire_connect(d->csv);
@@ -177,7 +177,7 @@ static void stop_station(const struct demo *d)
         free(stop);
         return;
     }
-    /* Twice: at once. */
+    /* The second stop ends the station at once. */
     for (int i = 0; i < 2; i++)
         if (write(fd, stop, strlen(stop)) < 0)
             break;

@@ -117,7 +117,7 @@ static bool hear(struct talk *t)
     return n > 0;
 }
 
-/* What counts is what the ledger says. */
+/* The key is released once the ledger says so. */
 static int wait_for_release(struct kl_store *s, const struct finding *f, int fd)
 {
     static struct talk t;

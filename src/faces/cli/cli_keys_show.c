@@ -1,5 +1,5 @@
-/* cli_keys_show.c: status and list: the CSV and the ledger, brought together as the station does.
- */
+/* cli_keys_show.c: status and list: the CSV and the ledger, brought together as the station
+   does. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -8,8 +8,8 @@
 #include "keyline/secret.h"
 
 enum {
-    PIECE = 64,             /* bytes of a value that are looked at at a time */
-    PRINT_BUFFER = 1 << 16, /* of standard output, once it holds values */
+    PIECE = 64,             /* bytes of a value that are read at a time */
+    PRINT_BUFFER = 1 << 16, /* standard output's, if it may hold values */
 };
 
 /* ---- one image ---- */
@@ -212,7 +212,7 @@ int nvs_show(const struct nvs_args *a)
 
     if (!load(a->file, &image, error))
         return nvs_complain(error, KL_EXIT_INPUT);
-    /* What is printed waits in secret memory too; it lasts as long as the process. */
+    /* Standard output's buffer is secret memory too, and stays until the process ends. */
     buffer = a->values ? kl_secret_alloc(PRINT_BUFFER) : NULL;
     if (buffer)
         setvbuf(stdout, buffer, _IOFBF, PRINT_BUFFER);
@@ -246,7 +246,8 @@ static bool equal(struct kl_nvs_image a, const struct kl_nvs_item *x, struct kl_
     return same;
 }
 
-/* What of `a` is not so in `b`; returns how many lines that are. `both`: tell what only differs. */
+/* Prints what `a` holds and `b` lacks; returns the number of lines. `both`: also prints values that
+   differ. */
 static unsigned tell_missing(struct kl_nvs_image a, struct kl_nvs_image b, char sign, bool both)
 {
     struct kl_nvs_walk walk = {0};

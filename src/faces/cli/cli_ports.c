@@ -233,7 +233,7 @@ const struct command kl_command_ports = {
     .after = "exit status: 0 done, 2 usage, 3 a bad slots file, 6 the file can't be written\n",
 };
 
-/* False if a USB id is none. */
+/* False if the text of a USB id is not one. */
 static bool take_rules(struct ports_args *a, char error[KL_TEXT_MAX])
 {
     for (unsigned i = 0; i < a->usb_ids.count; i++) {

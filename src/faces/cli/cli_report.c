@@ -40,7 +40,7 @@ const struct command kl_command_report = {
 struct attempt {
     char slot[KL_NAME_MAX];
     struct kl_stats_result result;
-    bool tried_again; /* by itself: the turn went on */
+    bool tried_again; /* the station tried again by itself: the turn went on */
 };
 
 struct reading {
@@ -56,8 +56,8 @@ static enum kl_reason reason_named(const char *name)
     return KL_FAULT_NONE;
 }
 
-/* A turn is all attempts at a board until it is done or given up. They are numbered, and what came
-   of the last one is the turn's result. */
+/* A turn is all attempts at a board until it is done or given up. Attempts are numbered within a
+   turn; the last one's result is the turn's. */
 static void take_attempt(struct reading *r, const struct kl_stats_result *result)
 {
     struct attempt *a;

@@ -14,7 +14,7 @@ enum {
     LINE_SIZE = 4096,
 };
 
-/* What the values of the files and the environment are kept in. */
+/* Holds the values from the files and the environment. */
 static char text[TEXT_SIZE];
 static size_t text_used;
 
@@ -41,7 +41,8 @@ static const char *keep(const char *from, size_t size)
     return at;
 }
 
-/* One value of one option, from wherever; `where` begins the sentence about what is wrong. */
+/* Takes one value for one option, from any source; `where` begins the sentence about what is
+   wrong. */
 static bool set(const struct reading *r, const struct option *known, const char *value,
                 const char *where)
 {
@@ -69,7 +70,8 @@ static bool set(const struct reading *r, const struct option *known, const char 
 
 /* ---- files ---- */
 
-/* The library's reader: counts lines, and takes an indented line for what it says. */
+/* The library calls this to read a line. Counts lines; removes indents, which the library would
+   take for the last line's continuation. */
 static char *next_line(char *line, int size, void *stream)
 {
     struct reading *r = stream;
@@ -142,7 +144,7 @@ static bool read_open_file(struct reading *r)
     return r->error[0] == '\0';
 }
 
-/* No such file, or in a folder that this user can't even look into: another user's home. */
+/* There is no such file, or this user can't look into its folder (another user's home). */
 static bool is_absent(const char *path)
 {
     struct stat s;
@@ -240,7 +242,7 @@ static bool read_environment(struct reading *r)
 
 /* ---- all of it ---- */
 
-/* --config as typed, or else as the environment has it; NULL = neither. */
+/* The file of --config if that was typed, else the environment's; NULL = neither. */
 static const char *chosen_file(const struct option_table *t, const struct option_settings *typed)
 {
     const struct option *o = options_find(t, "config", strlen("config"));

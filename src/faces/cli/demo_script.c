@@ -94,7 +94,7 @@ static void board_came(struct director *d, unsigned place)
     }
 }
 
-/* Somebody adds rows when the last key has been given away a while. */
+/* Plays the person who adds rows when few keys are left. */
 static void board_stored(struct director *d, unsigned place)
 {
     d->leaves_at[place] = 0;

@@ -44,7 +44,7 @@ void options_unknown(const struct option_table *t, const char *name, size_t size
                      const char *dashes, char error[KL_TEXT_MAX])
 {
     const struct option *nearest = NULL;
-    unsigned best = 4; /* farther ones are no help */
+    unsigned best = 4; /* a name that differs more is no help */
 
     for (size_t i = 0; i < t->count; i++) {
         const struct option *o = &t->row[i];

@@ -17,7 +17,7 @@ enum {
 
 /* ---- what a station works with ---- */
 
-/* The dashboard's, and the CSV by which the station was found. */
+/* False for the dashboard's options, and for the CSV, which led to the station. */
 static bool is_the_stations(const struct option *o)
 {
     static const char *const others[] = {
@@ -32,7 +32,7 @@ static bool is_the_stations(const struct option *o)
     return true;
 }
 
-/* One file has one name, whatever the folder it is named from. */
+/* A file gets its full name: two folders may name it differently. */
 static void put_text(const struct option *o, const char *text, char *out, size_t size)
 {
     bool is_file = o->value && (strstr(o->value, "FILE") == o->value || strstr(o->value, "DIR"));
@@ -187,7 +187,7 @@ enum restart_choice restart_choose(const struct kl_wire_hello *running,
            since, running->csv, text);
     free(text);
     fflush(stdout);
-    tcflush(STDIN_FILENO, TCIFLUSH); /* what was typed or pasted before is no answer */
+    tcflush(STDIN_FILENO, TCIFLUSH); /* nothing typed or pasted before counts as an answer */
     if (!fgets(answer, sizeof answer, stdin))
         return RESTART_CANCEL;
     return strcmp(answer, "a\n") == 0   ? RESTART_ATTACH

@@ -56,8 +56,8 @@ enum kl_screen {
     KL_SCREEN_HELP,
 };
 
-/* A question on top of everything. Each is answered by what is typed and Enter; Esc does nothing.
- */
+/* A question on top of everything. Each is answered by what is typed and Enter; Esc does
+   nothing. */
 enum kl_question {
     KL_ASK_NOTHING,
     KL_ASK_ERASE,       /* the slot's number */
