@@ -1,7 +1,7 @@
 /*
  * events.c: the event stream: one JSON object per line (docs/events.md).
  *
- * It holds no secret by construction: labels, MACs and masked log lines are all it is ever given.
+ * It can hold no secret: it gets only labels, MACs and masked log lines.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +16,7 @@
 #include "log_rate.h"
 
 enum {
-    FILE_LIMIT = 64 << 20, /* then it is renamed to FILE.1 … */
+    FILE_LIMIT = 64 << 20, /* a file that grows past it is renamed to FILE.1 … */
     FILES_KEPT = 4,        /* … and so many of these are kept */
     LOG_HEAD = 160,        /* about: what stands around a log line */
 };
@@ -248,7 +248,7 @@ static void write_object(struct events *e, json_t *o)
     json_decref(o);
 }
 
-/* What boards print is limited; what became of them is not. */
+/* Limits what boards print, never what became of them. */
 static void on_note(void *ctx, const struct kl_noted *noted)
 {
     struct events *e = ctx;

@@ -16,7 +16,7 @@ struct headless {
     struct kl_stats *stats;
     int64_t wall; /* of the last result */
     struct kl_sink *sink;
-    bool journal; /* the journal reads it: each line begins with its level, and needs no time */
+    bool journal; /* the journal reads the lines: each begins with its level and has no time */
 };
 
 /* As in syslog. */

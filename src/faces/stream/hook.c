@@ -1,7 +1,7 @@
 /*
  * hook.c: --on-result CMD and --power-hook CMD: a shell command per result, or per board whose
  * socket is to be switched, with the event as one line of JSON on its standard input. It can't slow
- * a board: a few run at a time, each for ten seconds at most, and one that fails is only told.
+ * a board: a few commands run at a time, each for ten seconds at most, and a failure is only told.
  */
 #include <signal.h>
 #include <stdlib.h>
@@ -29,7 +29,7 @@ struct run {
     bool spawned, exited, late;
     int64_t status;
     int signal;
-    char error[ERROR_MAX]; /* the first of what it wrote to standard error */
+    char error[ERROR_MAX]; /* the beginning of the command's standard error */
     size_t error_size;
 };
 
@@ -41,7 +41,7 @@ struct waiting {
 
 struct hook {
     struct kl_shell *sh;
-    enum kl_note_kind kind; /* what it is called for */
+    enum kl_note_kind kind; /* runs for notes of this kind */
     const char *option;
     char *command;
     struct run run[RUNNING_MAX];
@@ -101,7 +101,7 @@ static void close_run(struct run *r)
             uv_close(handles[i], on_handle_closed);
 }
 
-/* What it wrote last may still be in the pipe. */
+/* The command's last words may still be in the pipe. */
 static void read_last_words(struct run *r)
 {
     uv_os_fd_t fd;
@@ -124,7 +124,7 @@ static void on_exited(uv_process_t *process, int64_t status, int signal)
     close_run(r);
 }
 
-/* It leads a process group of its own, so that its children go too. */
+/* Kills the command's process group, so that its children go too. */
 static void on_limit(uv_timer_t *timer)
 {
     struct run *r = timer->data;

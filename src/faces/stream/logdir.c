@@ -1,6 +1,6 @@
 /*
- * logdir.c: a log file per board, named by its MAC. What came before the MAC was known is kept back
- * until it is; if it never is, it goes to a file named by the slot.
+ * logdir.c: a log file per board, named by its MAC. Lines that came before the MAC are kept back
+ * until it is known. If it never is, they go to a file named by the slot.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,7 +22,7 @@ enum {
     LINE_HEAD = 40,          /* about: time and slot */
     SLOT_LIMIT = 256 * 1024, /* kept back per slot */
     LIMIT = 16 << 20,        /* on the way to the disk */
-    FILE_LIMIT = 4 << 20,    /* then it is renamed to FILE.1, and what had that name goes */
+    FILE_LIMIT = 4 << 20,    /* a larger file becomes FILE.1; the older FILE.1 goes */
 };
 
 struct chunk {
@@ -55,7 +55,7 @@ static void make_room(const char *path, size_t size)
         (uint64_t)st.st_size + size <= FILE_LIMIT)
         return;
     snprintf(old, sizeof old, "%s.1", path);
-    rename(path, old); /* if not, it grows on */
+    rename(path, old); /* if that fails, the file grows on */
 }
 
 static int write_chunk(const struct logdir *l, const struct chunk *c)
@@ -178,7 +178,7 @@ static void release_kept(struct logdir *l, const struct kl_noted *noted, const s
     kept->size = 0;
 }
 
-/* The board's turn is over without anybody having learned its MAC. */
+/* Whether this note ends a board's turn: its MAC will not come any more. */
 static bool ends(const struct kl_note *n)
 {
     return n->kind == KL_NOTE_RESULT || (n->kind == KL_NOTE_STATE && n->state == KL_ST_EMPTY);
