@@ -116,7 +116,7 @@ static void carry_out(struct kl_vboard *b)
     board_enter(b, BOARD_BOOT);
     b->cause = doom == DOOM_BROWNOUT ? CAUSE_BROWNOUT : CAUSE_SOFTWARE;
     b->timer_at = b->now + (doom == DOOM_RESTART ? 0 : PANIC_US);
-    /* what it printed leaves the UART first */
+    /* what the program printed leaves the UART first */
     if (b->tx.free_at > b->timer_at)
         b->timer_at = b->tx.free_at;
 }
@@ -129,13 +129,14 @@ static void doom(struct kl_vboard *b, enum doom what)
 
 /* ---- what the program prints ---- */
 
-/* Whatever stands around it, and in either case of its first letter. */
+/* Whether the line holds the word, with a large or a small first letter, whatever stands around
+   it. */
 static bool says(const struct app *app, const char *word)
 {
     return memmem(app->out, app->out_size, word + 1, strlen(word) - 1);
 }
 
-/* A field that is read back: "name: value". True if it is to be printed. */
+/* Handles a field that is read back ("name: value"). True if the program should print it. */
 static bool value_line(struct app *app)
 {
     if (app->hide_values || (app->short_value && app->values >= 1))
@@ -283,7 +284,7 @@ static bool lines_are_watched(const struct kl_vboard *b)
     return false;
 }
 
-/* A whole line came that the program does not get to see as it is. */
+/* Decides what the program sees of a whole line that came, and with which fault. */
 static void watched_line(struct kl_vboard *b)
 {
     static const char refusal[] = "Error: expected other fields\r\n";
@@ -319,7 +320,7 @@ void app_rx(struct kl_vboard *b, const uint8_t *data, size_t size)
     } else {
         hear(b, data, size);
     }
-    if (!app) /* still booting: nobody reads */
+    if (!app) /* still booting: nobody reads the UART */
         return;
     if (lines_are_watched(b)) {
         if (ends)

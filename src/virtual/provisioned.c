@@ -1,6 +1,6 @@
 /*
- * provisioned.c: firmware built on firmware/provisioning, the very code that runs on boards, with a
- * virtual board's storage, console and restart under it.
+ * provisioned.c: firmware built on firmware/provisioning, the very code that runs on boards, over a
+ * virtual board's storage, console and restart.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 
 struct provisioned {
     struct kl_prov prov;
-    kl_us base; /* its clock begins here */
+    kl_us base; /* the program's clock begins here */
 };
 
 static uint32_t milliseconds(const struct kl_vboard *b)
@@ -93,7 +93,7 @@ static void restart(void *ctx)
 
 /* ---- the program ---- */
 
-/* When kl_prov_tick has something to do next. */
+/* Wakes the program when kl_prov_tick has something to do next. */
 static void plan(struct kl_vboard *b)
 {
     const struct provisioned *own = b->app->own;

@@ -1,8 +1,8 @@
 /*
  * vboard.c: a virtual board's time and modes: power, the reset circuit, and who hears the wire.
  *
- * Everything happens at the time of its event, not of the call that brings it about: the same
- * inputs at the same times give the same outputs however often tick() is called.
+ * Everything happens at the time of its event, not of the call: the same inputs at the same times
+ * give the same outputs, however often the caller calls tick().
  */
 #include "keyline/vboard.h"
 
@@ -69,7 +69,7 @@ struct kl_vboard *kl_vboard_create(const struct kl_vboard_config *config)
         kl_vboard_destroy(b);
         return NULL;
     }
-    b->config.faults = NULL; /* the caller's */
+    b->config.faults = NULL; /* the caller keeps the text */
     board_set_identity(b);
     fault_plan(b, &b->rx);
     fault_plan(b, &b->tx);
@@ -189,7 +189,7 @@ static bool io0_low(const struct kl_vboard *b)
     return b->dtr && !b->rts;
 }
 
-/* Whatever ran is gone, and with it what had not left the UART. */
+/* Ends whatever ran; bytes that had not left the UART are lost. */
 static void halt(struct kl_vboard *b)
 {
     if (b->mode == BOARD_OFF)
@@ -377,7 +377,7 @@ void kl_vboard_tick(struct kl_vboard *b, kl_us now)
 
 kl_us kl_vboard_deadline(const struct kl_vboard *b)
 {
-    /* looking for the next run only fills a cache */
+    /* casts const away: finding the next run only fills a cache */
     struct kl_vboard *board = (struct kl_vboard *)(uintptr_t)b;
 
     return earlier(next_event(board), tx_next(b));

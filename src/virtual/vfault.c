@@ -1,4 +1,5 @@
-/* fault.c: faults by name: the table, the list's grammar, and the damage done on the wire. */
+/* vfault.c: faults by name: their table, the grammar of a list of faults, and damage on the
+   wire. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -28,7 +28,7 @@ struct director {
     int control;
     const char *csv;
     unsigned boards, stored, keys;
-    time_t leaves_at[PLACES_MAX + 1]; /* 0 = by itself, with its key */
+    time_t leaves_at[PLACES_MAX + 1]; /* 0 = it leaves by itself, once it holds its key */
 };
 
 static void put_field(FILE *file)

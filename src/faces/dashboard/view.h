@@ -94,7 +94,7 @@ struct kl_asked {
 };
 
 struct kl_view {
-    kl_us now; /* the caller's clock; he sets it before each call */
+    kl_us now; /* the caller's clock; the caller sets it before each call */
     enum kl_screen screen;
     struct kl_asked asked;
     unsigned selected; /* slot index */
