@@ -284,7 +284,8 @@ static bool lines_are_watched(const struct kl_vboard *b)
     return false;
 }
 
-/* Decides what the program sees of a whole line that came, and with which fault. */
+/* Plays the faults on a whole line that came: the program misses it, crashes at it or refuses
+   it. */
 static void watched_line(struct kl_vboard *b)
 {
     static const char refusal[] = "Error: expected other fields\r\n";

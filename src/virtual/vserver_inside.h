@@ -39,7 +39,7 @@ struct place {
     struct kl_vserver *server;
     unsigned index; /* from 0 */
     enum kl_chip_id chip;
-    struct kl_mac mac; /* its place's own MAC, even if a fault gives the board another's */
+    struct kl_mac mac; /* the board's own, even if a fault makes it show another's */
     struct kl_vboard *board;
     uint16_t port;
     uv_tcp_t reserve; /* bound, never listening: nobody else gets the port while unplugged */

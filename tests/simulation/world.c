@@ -143,7 +143,7 @@ void forget_events(struct world *w)
         free(pop(w).data);
 }
 
-/* One link's own words come in the order in which they were said, however late. */
+/* Events of one link arrive in the order in which they happened, however late. */
 void world_event(struct world *w, const struct kl_event *ev, kl_us delay)
 {
     kl_us *said = &w->link[ev->slot].said_at;
@@ -344,7 +344,7 @@ static void cover_note(const struct kl_note *n)
         saw(SIM_ADOPTED);
 }
 
-/* What another board showed is not sent to anyone while this station runs. */
+/* Another board has shown this key: this run of the station must not send it to anyone. */
 static void burn_key(struct world *w, const struct kl_fault *f)
 {
     for (unsigned k = 0; f && f->reason == KL_FAULT_HOLDS_OTHER_KEY && k < w->key_count; k++)
@@ -354,8 +354,7 @@ static void burn_key(struct world *w, const struct kl_fault *f)
         }
 }
 
-/* At a needle bed nobody tells that the board that was identified is no longer the one that
-   starts. */
+/* At a needle bed nothing tells that another board starts than the one that was identified. */
 static void exchange_at_start(struct world *w, unsigned slot)
 {
     if (!w->fixture || !chance(w, w->w.swap / 8))
