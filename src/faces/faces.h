@@ -1,6 +1,6 @@
 /*
- * faces.h: the faces of a running station, each a listener of the shell. Created before the shell
- * runs, freed after it; a free that returns false means that something still hangs in a write.
+ * faces.h: the faces of a running station, each a listener of the shell. Create them before the
+ * shell runs and free them after it. If a free returns false, something still hangs in a write.
  */
 #ifndef KEYLINE_FACES_H
 #define KEYLINE_FACES_H
@@ -17,10 +17,10 @@ bool headless_free(struct headless *h);
 /* Whether the journal reads what is written to `fd` (the service manager says so): then each line
    begins with its level, "<4>". */
 bool headless_goes_to_journal(int fd);
-/* A note as one line without time and slot; false for progress, which is no line. */
+/* A note as one line without time and slot; false for progress, which gets no line. */
 bool note_line(const struct kl_note *n, char *out, size_t size);
 
-/* A note about a result, for the figures. */
+/* What the figures need of a note about a result. */
 struct kl_stats_result stats_result(const struct kl_noted *noted);
 
 /* events.c: one JSON object per line (docs/events.md). */
@@ -36,8 +36,8 @@ struct logdir;
 struct logdir *logdir_create(struct kl_shell *sh, const char *folder, char error[KL_TEXT_MAX]);
 bool logdir_free(struct logdir *l);
 
-/* hook.c: a program per note of one kind, the event on its standard input. `option` is the one that
-   asked for it, and stays the caller's. */
+/* hook.c: runs a program for each note of one kind, with the event on its standard input. `option`
+   names the option that asked for it; the caller keeps the text. */
 struct hook;
 struct hook *hook_create(struct kl_shell *sh, const char *option, const char *command,
                          enum kl_note_kind kind);
@@ -46,26 +46,26 @@ bool hook_free(struct hook *h);
 /* metrics.c: --metrics: how the bench stands, for Prometheus. NULL is fine. */
 struct metrics;
 struct metrics *metrics_create(struct kl_shell *sh, const char *file);
-/* Before the loop's last run, and after it. */
+/* Close it before the loop's last run, free it after that run. */
 void metrics_close(struct metrics *m);
 bool metrics_free(struct metrics *m);
 
 /* older.c: tells once that this program's file was replaced. NULL is fine. */
 struct older;
 struct older *older_create(struct kl_shell *sh);
-/* Before the loop's last run, and after it. */
+/* Close it before the loop's last run, free it after that run. */
 void older_close(struct older *o);
 void older_free(struct older *o);
 
 /* server.c: dashboards over a Unix socket. NULL and a sentence if there is no place for it. `csv`
-   may be the socket's own name (kl_wire_is_socket): then the group of this process may talk to it.
- */
+   may be the socket's own name (kl_wire_is_socket): then the group of this process may talk to
+   it. */
 struct server;
 struct server *server_create(struct kl_shell *sh, const char *csv,
                              const struct kl_wire_hello *hello, char error[KL_TEXT_MAX]);
-/* The images on disk are other ones than those that are flashed, or are the same again. */
+/* `stale`: whether the images on disk differ from those that the station flashes. */
 void server_build_changed(struct server *s, bool stale);
-/* Before the loop's last run, and after it. */
+/* Close it before the loop's last run, free it after that run. */
 void server_close(struct server *s);
 void server_free(struct server *s);
 

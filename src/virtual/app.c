@@ -35,7 +35,7 @@ const char *kl_vboard_firmware(unsigned i)
     return i < PROGRAMS ? programs[i]->name : dialect_name(i - PROGRAMS);
 }
 
-/* ---- for checkers -----------------------------------------------------------------------------*/
+/* ---- for checkers ---- */
 
 void app_remember(struct kl_vboard *b, const char *line, size_t size)
 {
@@ -89,7 +89,7 @@ void app_preload(struct kl_vboard *b, const char *fields)
     app_refresh_stored(b);
 }
 
-/* ---- crashes ----------------------------------------------------------------------------------*/
+/* ---- crashes ---- */
 
 static void crash(struct kl_vboard *b)
 {
@@ -116,7 +116,7 @@ static void carry_out(struct kl_vboard *b)
     board_enter(b, BOARD_BOOT);
     b->cause = doom == DOOM_BROWNOUT ? CAUSE_BROWNOUT : CAUSE_SOFTWARE;
     b->timer_at = b->now + (doom == DOOM_RESTART ? 0 : PANIC_US);
-    /* what it printed leaves the UART first */
+    /* what the program printed leaves the UART first */
     if (b->tx.free_at > b->timer_at)
         b->timer_at = b->tx.free_at;
 }
@@ -127,15 +127,16 @@ static void doom(struct kl_vboard *b, enum doom what)
         b->app->doom = what;
 }
 
-/* ---- what the program prints ------------------------------------------------------------------*/
+/* ---- what the program prints ---- */
 
-/* Whatever stands around it, and in either case of its first letter. */
+/* Whether the line holds the word, with a large or a small first letter, whatever stands around
+   it. */
 static bool says(const struct app *app, const char *word)
 {
-    return memmem(app->out, app->out_size, word + 1, strlen(word) - 1) != NULL;
+    return memmem(app->out, app->out_size, word + 1, strlen(word) - 1);
 }
 
-/* A field that is read back: "name: value". True if it is to be printed. */
+/* Handles a field that is read back ("name: value"). True if the program should print it. */
 static bool value_line(struct app *app)
 {
     if (app->hide_values || (app->short_value && app->values >= 1))
@@ -198,7 +199,7 @@ void program_print(struct kl_vboard *b, const char *text, size_t size)
     }
 }
 
-/* ---- what the program stores ------------------------------------------------------------------*/
+/* ---- what the program stores ---- */
 
 void program_store_begin(struct kl_vboard *b)
 {
@@ -270,7 +271,7 @@ void program_after(struct kl_vboard *b, kl_us delay)
     b->timer_at = b->now + delay;
 }
 
-/* ---- what the program hears -------------------------------------------------------------------*/
+/* ---- what the program hears ---- */
 
 static const enum fault line_faults[] = {FAULT_ID_MISSES_LINE, FAULT_ID_PANIC_ON_LINE,
                                          FAULT_ID_REFUSES};
@@ -283,7 +284,8 @@ static bool lines_are_watched(const struct kl_vboard *b)
     return false;
 }
 
-/* A whole line came that the program does not get to see as it is. */
+/* Plays the faults on a whole line that came: the program misses it, crashes at it or refuses
+   it. */
 static void watched_line(struct kl_vboard *b)
 {
     static const char refusal[] = "Error: expected other fields\r\n";
@@ -319,7 +321,7 @@ void app_rx(struct kl_vboard *b, const uint8_t *data, size_t size)
     } else {
         hear(b, data, size);
     }
-    if (!app) /* still booting: nobody reads */
+    if (!app) /* still booting: nobody reads the UART */
         return;
     if (lines_are_watched(b)) {
         if (ends)
@@ -337,7 +339,7 @@ void app_tick(struct kl_vboard *b)
     carry_out(b);
 }
 
-/* ---- start and stop ---------------------------------------------------------------------------*/
+/* ---- start and stop ---- */
 
 void app_start(struct kl_vboard *b)
 {

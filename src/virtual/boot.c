@@ -1,5 +1,5 @@
 /*
- * boot.c: what happens and is printed between reset and the program (§6, §7): ROM banner, the
+ * boot.c: what a board does and prints between reset and program (§6, §7): ROM banner, the
  * bootloader's look at partition table and app, and the well-known ways in which it ends.
  */
 #include <string.h>
@@ -39,7 +39,7 @@ void boot_download_text(struct kl_vboard *b)
     board_say(b, b->v->waiting);
 }
 
-/* Comes back to the start after a while. */
+/* Lets the board reset again after a while: a boot loop. */
 static void loop(struct kl_vboard *b, enum reset_cause cause)
 {
     b->boot_ok = false;
@@ -47,7 +47,7 @@ static void loop(struct kl_vboard *b, enum reset_cause cause)
     b->timer_at = b->now + AGAIN_US;
 }
 
-/* ---- images (§7.1) ----------------------------------------------------------------------------*/
+/* ---- images (§7.1) ---- */
 
 enum image_state {
     IMAGE_GOOD,
@@ -164,7 +164,7 @@ static void load_lines(struct kl_vboard *b, uint32_t offset)
     board_sayf(b, "entry 0x%08x\r\n", (unsigned)get_u32(p + 4));
 }
 
-/* ---- the bootloader's own checks --------------------------------------------------------------*/
+/* ---- the bootloader's own checks ---- */
 
 static bool sizes_fit(struct kl_vboard *b, uint32_t bootloader)
 {
@@ -240,7 +240,7 @@ static void say_what_is_wrong(struct kl_vboard *b, const struct partition *app,
         board_say(b, "E (88) boot: Factory app partition is not bootable\r\n");
 }
 
-/* The first good one, in the order in which the bootloader tries them. */
+/* The first good program, in the order in which the bootloader tries them. */
 static bool find_app(struct kl_vboard *b)
 {
     struct partition app[PARTITIONS_APPS_MAX];
@@ -258,7 +258,7 @@ static bool find_app(struct kl_vboard *b)
     return false;
 }
 
-/* ---- the ROM ----------------------------------------------------------------------------------*/
+/* ---- the ROM ---- */
 
 static bool rom_loads(struct kl_vboard *b)
 {

@@ -21,12 +21,12 @@ struct dialect {
     const char *trail;          /* behind each word */
     const char *asks, *holds;   /* instead of Provisioning, Provisioned */
     enum order order;
-    bool wordless;  /* at its start it does not say that it is provisioned: the line is lost */
+    bool wordless;  /* its line that it is provisioned is lost at the start */
     bool lowercase; /* "provisioning" */
     bool nul;       /* each line ends in a NUL before its end */
-    bool chatters;  /* log lines between the lines of its read-back */
-    bool grumbles;  /* an error of its own before it acknowledges */
-    bool echoes;    /* the line that it received */
+    bool chatters;  /* prints log lines within its read-back */
+    bool grumbles;  /* prints an error of its own before it acknowledges */
+    bool echoes;    /* prints the line that it received */
 };
 
 static const struct dialect dialects[] = {
@@ -56,12 +56,12 @@ enum {
     DIALECTS = sizeof dialects / sizeof dialects[0],
 };
 
-/* What it prints at its start, until all of it is known. */
+/* Collects what the firmware prints at its start, until all of it has come. */
 struct telling {
     const struct dialect *dialect;
     char line[KL_LINE_MAX + 64];
     size_t line_size;
-    bool held; /* it said that it holds a key */
+    bool held; /* the firmware said that it holds a key */
     char value[KL_FIELDS_MAX][KL_LINE_MAX + 1];
     unsigned count;
 };
@@ -132,7 +132,7 @@ static void print_value(struct kl_vboard *b, const struct dialect *d, unsigned f
     b->app->is_value = false;
 }
 
-/* ---- between the firmware's code and the wire -------------------------------------------------*/
+/* ---- between the firmware's code and the wire ---- */
 
 static void take_line(struct kl_vboard *b, struct telling *t)
 {

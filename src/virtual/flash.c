@@ -1,7 +1,7 @@
 /*
  * flash.c: the SPI flash chip: erase sets bits, programming only clears them, both take their time.
  *
- * Times are a W25Q32JV's typical ones; reading is what loaders reach through their own code (§3.3).
+ * Times are a W25Q32JV's typical ones. Reads take what loaders reach with their own code (§3.3).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -17,13 +17,13 @@ enum {
     ERASE_SECTOR_US = 45000,
     ERASE_BLOCK_US = 150000,
     PROGRAM_PAGE_US = 400,
-    BLANK = 0x100000, /* of the shared blank flash; smaller chips have memory of their own */
+    BLANK = 0x100000, /* the shared file's size; a smaller flash gets memory of its own */
 };
 
-/* ---- memory -----------------------------------------------------------------------------------*/
+/* ---- memory ---- */
 
-/* Blank flash is the same for all boards: one file of FF, mapped copy-on-write as often as needed,
-   so that 64 boards cost only what was written to them. */
+/* All boards share blank flash: one file of FF, mapped copy-on-write for each. So 64 boards cost
+   only the memory for what was written to them. */
 static int blank_fd = -1;
 static once_flag blank_once = ONCE_FLAG_INIT;
 
@@ -86,9 +86,9 @@ bool flash_blank(const struct kl_vboard *b, uint64_t at, uint64_t size)
     return size == 0 || (p[0] == 0xFF && memcmp(p, p + 1, (size_t)size - 1) == 0);
 }
 
-/* ---- contents and time ------------------------------------------------------------------------*/
+/* ---- contents and time ---- */
 
-/* The chip works by itself; whoever needs it next waits for it. */
+/* The flash chip works by itself; the board's next use of it waits until it is done. */
 void flash_wait(struct kl_vboard *b)
 {
     if (b->flash_ready > b->work)

@@ -1,12 +1,12 @@
 /*
  * nvs.c: the firmware's storage: named values in the NVS partition of the board's own flash, in the
  * very format of the chips' library (docs/esp-serial-protocol.md 7.8), namespace "provision", as
- * firmware/esp-idf uses it. Erasing the flash erases the key, images written over it destroy it,
- * and what others wrote in that format is read.
+ * firmware/esp-idf uses it. So erasing the flash erases the key, and images written over it destroy
+ * it. The firmware also reads what others wrote in that format.
  *
- * A value is written behind all others before the older one of its name is given up. A page that is
- * full stays as it is until no empty page but one is left; then the one with the least in it is
- * copied there and erased.
+ * The firmware writes a value behind all others, and only then gives up the older one of its name.
+ * A full page stays as it is until only one empty page is left. Then the page with the least in it
+ * is copied there and erased.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -57,7 +57,7 @@ static uint32_t crc_more(uint32_t crc, const uint8_t *data, size_t size)
     return crc;
 }
 
-/* The ROM's function, begun with all ones. */
+/* The ROM's CRC-32, which begins with all ones. */
 static uint32_t crc_of(const uint8_t *data, size_t size)
 {
     return ~crc_more(0, data, size);
@@ -78,7 +78,7 @@ static struct storage storage_of(const struct kl_vboard *b)
     return s;
 }
 
-/* ---- pages ------------------------------------------------------------------------------------*/
+/* ---- pages ---- */
 
 static const uint8_t *page_at(const struct storage *s, uint32_t page)
 {
@@ -150,7 +150,7 @@ static void set_page(const struct storage *s, uint32_t page, uint32_t state)
     flash_program(s->b, s->at + page * PAGE, word, sizeof word);
 }
 
-/* ---- reading ----------------------------------------------------------------------------------*/
+/* ---- reading ---- */
 
 static uint32_t span_of(const uint8_t *entry)
 {
@@ -188,7 +188,7 @@ static bool is_named(const uint8_t *entry, uint8_t space, const char *key)
     return entry[0] == space && strncmp((const char *)entry + 8, key, NAME_MAX_SIZE + 1) == 0;
 }
 
-/* The newest of this name: on the page with the highest number, the last one. */
+/* The newest value of this name: the last one on the page with the highest number. */
 static struct item find(const struct storage *s, uint8_t space, const char *key)
 {
     struct item found = {0, 0, NULL}, item;
@@ -209,7 +209,7 @@ static struct item find(const struct storage *s, uint8_t space, const char *key)
 
 static const char space_name[] = "provision";
 
-/* 0: there is no such namespace yet. */
+/* The namespace's number; 0 if there is none yet. */
 static uint8_t own_space(const struct storage *s)
 {
     struct item item = find(s, 0, space_name);
@@ -237,7 +237,7 @@ bool nvs_get(const struct kl_vboard *b, const char *key, void *value, size_t *si
     return true;
 }
 
-/* ---- writing ----------------------------------------------------------------------------------*/
+/* ---- writing ---- */
 
 bool nvs_clear(struct kl_vboard *b)
 {
@@ -250,7 +250,7 @@ bool nvs_clear(struct kl_vboard *b)
     return true;
 }
 
-/* Where the next entries of a page go; what was half written before a power loss is given up. */
+/* Where the next entries of a page go. Gives up entries that a power loss left half written. */
 static uint32_t free_index(const struct storage *s, uint32_t page)
 {
     uint32_t end = 0;
@@ -301,7 +301,8 @@ static bool move_items(const struct storage *s, uint32_t from, uint32_t to)
     return true;
 }
 
-/* A storage of one page, as the ESP8266 has it: all that counts is kept aside meanwhile. */
+/* Rewrites a storage of one page, as the ESP8266 has it; memory holds the valid values
+   meanwhile. */
 static bool rewrite_page(const struct storage *s)
 {
     uint8_t *copy = malloc(PAGE);
@@ -339,7 +340,7 @@ static uint32_t count_empty(const struct storage *s)
     return count;
 }
 
-/* Another page becomes the active one. What is no NVS at all is erased, as the firmware does. */
+/* Makes another page the active one. Erases a partition that is no NVS, as real firmware does. */
 static bool next_page(const struct storage *s)
 {
     uint32_t active = find_page(s, PAGE_ACTIVE), empty, least = UINT32_MAX;
@@ -367,7 +368,7 @@ static bool next_page(const struct storage *s)
     return move_items(s, least, empty);
 }
 
-/* A place for that many entries on the active page. */
+/* Finds room for that many entries on the active page. */
 static bool make_room(const struct storage *s, uint32_t span, uint32_t *page, uint32_t *index)
 {
     for (uint32_t tries = 0; tries <= s->pages + 1; tries++) {
@@ -381,7 +382,7 @@ static bool make_room(const struct storage *s, uint32_t span, uint32_t *page, ui
     return false;
 }
 
-/* Numbers of one byte that are no text are numbers; the rest are strings. */
+/* Stores a single byte below ' ' as a number, everything else as a string. */
 static uint32_t encode(uint8_t space, const char *key, const uint8_t *value, size_t size,
                        uint8_t *out)
 {
@@ -425,7 +426,7 @@ static bool put_item(const struct storage *s, const uint8_t *entries, uint32_t s
     return true;
 }
 
-/* The namespace's number; made if there is none. */
+/* The namespace's number; makes the namespace if there is none. */
 static uint8_t make_space(const struct storage *s)
 {
     uint8_t entry[ENTRY], space = own_space(s), number = 1;

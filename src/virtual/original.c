@@ -1,7 +1,7 @@
 /*
- * original.c: the original tool's example firmware as its users flash it, faults included: exactly
- * three fields (more end up inside the second), asked for every half second, a line is read only
- * after that, and the receive buffer holds 256 bytes.
+ * original.c: the original tool's example firmware as its users flash it, faults included. It takes
+ * exactly three fields (more end up inside the second), asks every half second, reads a line only
+ * after that, and has a receive buffer of 256 bytes.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -110,7 +110,7 @@ static void parse(struct kl_vboard *b)
     store(b, starts, sizes);
 }
 
-/* Takes from the buffer what readStringUntil would. */
+/* Takes from the buffer what readStringUntil() would take. */
 static void read_on(struct kl_vboard *b)
 {
     struct original *o = b->app->own;
@@ -186,7 +186,7 @@ static void stored(const struct kl_vboard *b, char out[KL_LINE_MAX + 1])
 
 const struct program program_original = {"original", start, rx, tick, preload, stored};
 
-/* ---- a program that prints and hears nothing --------------------------------------------------*/
+/* ---- a program that prints and hears nothing ---- */
 
 static void silent_start(struct kl_vboard *b)
 {

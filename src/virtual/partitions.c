@@ -26,7 +26,8 @@ static bool holds_app(const struct kl_vboard *b, uint32_t at)
     return false;
 }
 
-/* The place is compiled into the bootloader, which is not executed here: the table itself tells. */
+/* The bootloader knows its table's place from its build. Nobody runs it here, so look for the table
+   itself. */
 uint32_t partitions_table_at(const struct kl_vboard *b)
 {
     if (!begins_table(b, TABLE))
@@ -73,9 +74,9 @@ enum partitions_state partitions_check(const struct kl_vboard *b, struct partiti
     return PARTITIONS_GOOD;
 }
 
-/* ---- which program (§7.6) ---------------------------------------------------------------------*/
+/* ---- which program (§7.6) ---- */
 
-/* What the bootloader remembers of the table; of two partitions of one kind the last one. */
+/* What the bootloader remembers of the table: the last one of two partitions of one kind. */
 struct apps {
     struct partition factory, test, slot[16], ota;
     unsigned slots;

@@ -1,5 +1,5 @@
-/* partitions.h: the partition table in a virtual board's flash (docs/esp-serial-protocol.md 7.4).
- */
+/* partitions.h: the partition table in a virtual board's flash (docs/esp-serial-protocol.md
+   7.4). */
 #ifndef KEYLINE_PARTITIONS_H
 #define KEYLINE_PARTITIONS_H
 
@@ -24,12 +24,12 @@ enum {
     PARTITIONS_APPS_MAX = 18 /* factory, sixteen slots, test */
 };
 
-/* Where the bootloader that was flashed looks for the table. */
+/* Where the flashed bootloader looks for the table. */
 uint32_t partitions_table_at(const struct kl_vboard *b);
-/* The programs in the order in which the bootloader tries them, by otadata's choice; how many. What
-   it says about that is printed. */
+/* Writes the programs in the order in which the bootloader tries them, by otadata's choice; returns
+   how many. Prints what the bootloader says about that. */
 unsigned partitions_to_try(struct kl_vboard *b, struct partition out[PARTITIONS_APPS_MAX]);
-/* The NVS partition; where it usually is if the table names none. */
+/* The NVS partition; its usual place if the table names none. */
 struct partition partitions_nvs(const struct kl_vboard *b);
 
 #endif

@@ -1,6 +1,6 @@
 /*
  * program.h: what runs on a virtual board once it has booted, and what all programs share: output
- * by lines, storage, timers; app.c puts the faults of firmware between them and the board.
+ * by lines, storage, timers. app.c puts the faults of firmware between program and board.
  */
 #ifndef KEYLINE_PROGRAM_H
 #define KEYLINE_PROGRAM_H
@@ -12,7 +12,7 @@ struct program {
     void (*start)(struct kl_vboard *b);
     void (*rx)(struct kl_vboard *b, const uint8_t *data, size_t size);
     void (*tick)(struct kl_vboard *b);
-    /* Stores fields as if it had been provisioned with them. */
+    /* Stores fields as if the program had been provisioned with them. */
     void (*preload)(struct kl_vboard *b, const struct kl_span *fields, unsigned count);
     /* The stored fields joined by commas; "" if there are none. */
     void (*stored)(const struct kl_vboard *b, char out[KL_LINE_MAX + 1]);
@@ -35,7 +35,7 @@ struct app {
     const struct program *program;
     char out[1024]; /* the line being printed */
     size_t out_size;
-    bool stored_now; /* it stored something since it started */
+    bool stored_now; /* the program stored something since it started */
     bool holding;    /* it said that it holds a key */
     bool is_value;   /* the line being printed is a field, read back */
     struct telling *telling;
@@ -45,23 +45,23 @@ struct app {
     enum {
         STORE_WELL,
         STORE_WRONG,
-        STORE_SHORT, /* the field after the next */
+        STORE_SHORT, /* cuts the field after the next one */
         STORE_SHORT_NOW,
         STORE_NOTHING
     } storing;
-    enum doom doom; /* carried out when the program has returned */
+    enum doom doom; /* app.c carries it out once the program returns */
     void *own;      /* the program's */
 };
 
-/* spells.c: prints the stored key once more in another way, if the fault says so. */
+/* spells.c: with the fault "spells", prints the stored key once more in another way. */
 void spells_soon(struct kl_vboard *b);
-bool spells_tick(struct kl_vboard *b); /* false: the tick is the program's */
+bool spells_tick(struct kl_vboard *b); /* false: the program gets the tick */
 
 /* provisioned.c: starts the code of firmware/provisioning, with a way to print. */
 void provisioned_start(struct kl_vboard *b,
                        void (*print)(void *ctx, const char *text, size_t size));
 
-/* For programs. */
+/* What programs call. */
 void program_print(struct kl_vboard *b, const char *text, size_t size);
 void program_after(struct kl_vboard *b, kl_us delay); /* tick is due then */
 void program_store_begin(struct kl_vboard *b);

@@ -1,6 +1,6 @@
 /*
- * provisioned.c: firmware built on firmware/provisioning, the very code that runs on boards, with a
- * virtual board's storage, console and restart under it.
+ * provisioned.c: firmware built on firmware/provisioning, the very code that runs on boards, over a
+ * virtual board's storage, console and restart.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 
 struct provisioned {
     struct kl_prov prov;
-    kl_us base; /* its clock begins here */
+    kl_us base; /* the program's clock begins here */
 };
 
 static uint32_t milliseconds(const struct kl_vboard *b)
@@ -21,7 +21,7 @@ static uint32_t milliseconds(const struct kl_vboard *b)
     return (uint32_t)((b->now - own->base) / 1000);
 }
 
-/* ---- storage ----------------------------------------------------------------------------------*/
+/* ---- storage ---- */
 
 static void field_key(unsigned field, char out[8])
 {
@@ -79,7 +79,7 @@ static bool store_read(void *ctx, unsigned field, char *out, size_t size)
     return read_field(ctx, field, out, size);
 }
 
-/* ---- console and restart ----------------------------------------------------------------------*/
+/* ---- console and restart ---- */
 
 static void print(void *ctx, const char *text, size_t size)
 {
@@ -91,9 +91,9 @@ static void restart(void *ctx)
     program_restart(ctx);
 }
 
-/* ---- the program ------------------------------------------------------------------------------*/
+/* ---- the program ---- */
 
-/* When kl_prov_tick has something to do next. */
+/* Wakes the program when kl_prov_tick has something to do next. */
 static void plan(struct kl_vboard *b)
 {
     const struct provisioned *own = b->app->own;

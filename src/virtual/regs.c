@@ -98,10 +98,10 @@ static void fix_security(struct kl_vboard *b)
 
 enum {
     OSCILLATOR = 133, /* the eFuse's figure for the 8 MHz oscillator */
-    DRIFT = 10,       /* how far that is off by now, in 1/1000: the ROM's measurement is too */
+    DRIFT = 10, /* the oscillator's drift since, in 1/1000; it spoils the ROM's measurement too */
 };
 
-/* As the calibration's counter has it, in steps of 52 kHz (§4.4). */
+/* The oscillator as the calibration's counter measures it, in steps of 52 kHz (§4.4). */
 static uint32_t esp32_count(const struct kl_vboard *b)
 {
     uint64_t drift = fault_is(b, FAULT_ID_CLOCK_OFF) ? fault_figure(b, FAULT_ID_CLOCK_OFF) : DRIFT;
@@ -149,7 +149,7 @@ void regs_reset(struct kl_vboard *b)
     memset(b->regs.w, 0, sizeof b->regs.w);
 }
 
-/* ---- plain memory: the newest writes are remembered -------------------------------------------*/
+/* ---- plain memory: the newest writes are remembered ---- */
 
 static struct reg *find_kept(struct regs *r, uint32_t address)
 {
@@ -179,7 +179,7 @@ static uint32_t plain(struct kl_vboard *b, uint32_t address)
     return reg ? reg->value : 0;
 }
 
-/* ---- the SPI peripheral -----------------------------------------------------------------------*/
+/* ---- the SPI peripheral ---- */
 
 struct spi_layout {
     uint32_t usr, usr1, usr2, mosi_length, miso_length, w; /* lengths 0: in USR1 */
@@ -274,7 +274,7 @@ static void spi_execute(struct kl_vboard *b, const struct spi_layout *at)
     b->regs.w[0] = bits >= 32 ? value : value & ((1u << bits) - 1);
 }
 
-/* ---- both -------------------------------------------------------------------------------------*/
+/* ---- both ---- */
 
 static uint32_t uart_divider(const struct kl_vboard *b)
 {
@@ -306,7 +306,7 @@ void regs_write(struct kl_vboard *b, uint32_t address, uint32_t value, uint32_t 
     if (address >= at.w && address < at.w + 4 * SPI_WORDS && address % 4 == 0)
         b->regs.w[(address - at.w) / 4] = value;
     else if (address == b->chip->spi.base && value & 1u << 18)
-        spi_execute(b, &at); /* done at once: the bit never reads as set */
+        spi_execute(b, &at); /* the command is done at once: the bit never reads as set */
     else
         keep(&b->regs, address, value);
 }

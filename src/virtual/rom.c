@@ -1,8 +1,8 @@
 /*
  * rom.c: the ROM loader's commands, strictly (§1, §2 and tests/rom-vectors).
  *
- * Left-overs are part of the answer: the value word keeps the last register or SYNC pattern, and
- * data commands leave the previous error number beside a status of 0.
+ * Left-overs are part of the answer. The value word keeps the last register or SYNC pattern; data
+ * commands leave the previous error number beside a status of 0.
  */
 #include <stdio.h>
 #include <string.h>
@@ -20,7 +20,7 @@ enum { /* error numbers (§1.4) */
 };
 
 struct question {
-    const uint8_t *data; /* payload, as long as it really is: the ROM trusts no size field */
+    const uint8_t *data; /* the payload as it came: the ROM trusts no size field */
     size_t size;
     uint32_t checksum;
 };
@@ -50,7 +50,7 @@ static void reply(struct kl_vboard *b, uint8_t op, const struct answer *a, uint8
     loader_send(b, frame, 8 + size);
 }
 
-/* ---- flash ------------------------------------------------------------------------------------*/
+/* ---- flash ---- */
 
 /* The ESP8266's ROM counts the sectors before the first 64 KiB boundary twice (§2.4). */
 static uint32_t esp8266_erases(uint32_t offset, uint32_t size)
@@ -106,7 +106,7 @@ static uint8_t begin(struct kl_vboard *b, const struct question *q, bool deflate
     return size == 0 && block == 0 ? 0 : begin_erased(b, size, offset);
 }
 
-/* What every data command checks first; a bad checksum moves the sequence on (§1.7). */
+/* Checks what every data command checks first. A bad checksum too moves the sequence on (§1.7). */
 static uint8_t take_block(struct kl_vboard *b, const struct question *q, unsigned into)
 {
     struct loader *l = &b->loader;
@@ -144,8 +144,8 @@ static bool write_on(struct kl_vboard *b, const uint8_t *data, size_t size)
     return holds;
 }
 
-/* What stands behind the end of the stream in the last window hits what was not erased; a ROM does
-   not look at what became of it. */
+/* The ROM writes whole windows. The bytes behind the stream's end fall on sectors that nobody
+   erased, and the ROM does not look at what becomes of them. */
 static bool write_window(struct kl_vboard *b, const uint8_t *data, size_t size)
 {
     write_on(b, data, size);
@@ -251,7 +251,7 @@ static uint8_t do_set_params(struct kl_vboard *b, const struct question *q, stru
     return 0;
 }
 
-/* ---- RAM --------------------------------------------------------------------------------------*/
+/* ---- RAM ---- */
 
 /* A C3 with secure boot runs nothing from RAM (§4.7). */
 static bool ram_locked(const struct kl_vboard *b)
@@ -288,7 +288,7 @@ static uint8_t do_ram_data(struct kl_vboard *b, const struct question *q, struct
     return error;
 }
 
-/* Whole, and entered inside what was loaded: nothing else could run. */
+/* A stub can run only if it came whole and its entry lies inside what was loaded. */
 static bool could_run(const struct loader *l, uint32_t entry)
 {
     unsigned count = l->segments < SEGMENTS_KEPT ? l->segments : SEGMENTS_KEPT;
@@ -326,7 +326,7 @@ static void after_ram_end(struct kl_vboard *b, const struct question *q)
     }
 }
 
-/* ---- the rest ---------------------------------------------------------------------------------*/
+/* ---- the rest ---- */
 
 static uint8_t do_sync(struct kl_vboard *b, const struct question *q, struct answer *a)
 {
@@ -336,7 +336,7 @@ static uint8_t do_sync(struct kl_vboard *b, const struct question *q, struct ans
     return 0;
 }
 
-/* The length is not checked (recorded: "read reg short payload"). */
+/* The ROM does not check the length (recorded: "read reg short payload"). */
 static uint8_t do_read_reg(struct kl_vboard *b, const struct question *q, struct answer *a)
 {
     uint8_t address[4] = {0};
@@ -393,7 +393,7 @@ static uint8_t do_end(struct kl_vboard *b, const struct question *q, struct answ
     return q->size == 4 ? 0 : BAD_MESSAGE;
 }
 
-/* The loader is left whatever the flag says (§2.3). */
+/* The chip leaves the loader whatever the flag says (§2.3). */
 static void after_end(struct kl_vboard *b, const struct question *q)
 {
     bool stay = get_u32(q->data) != 0;
@@ -401,7 +401,7 @@ static void after_end(struct kl_vboard *b, const struct question *q)
     if (b->chip->id == KL_CHIP_ESP8266) {
         b->io0_latched = stay;
         board_reset(b, CAUSE_SOFTWARE);
-    } else if (!stay) { /* the strap is not sampled again: back into the loader */
+    } else if (!stay) { /* no new look at the strap: back into the loader */
         board_reset(b, CAUSE_SOFTWARE);
     } else if (b->v->end_is_monitor) {
         board_say(b, "flash read err, 631\r\nFalling back to built-in command interpreter.\r\n"
@@ -462,7 +462,7 @@ static const struct command *find(const struct kl_vboard *b, uint8_t op)
     return NULL;
 }
 
-/* Repeats the header of the answer before, eight times if that was to a SYNC (§1.6). */
+/* Repeats the header of the previous answer; eight times if that answered a SYNC (§1.6). */
 static void not_known(struct kl_vboard *b, uint8_t op)
 {
     struct loader *l = &b->loader;
@@ -498,8 +498,8 @@ void rom_frame(struct kl_vboard *b, const uint8_t *frame, size_t size)
         c->after(b, &q);
 }
 
-/* The ESP32's text monitor: echoes, and knows none of our words (recorded: "sync after flash end").
- */
+/* The ESP32's text monitor: echoes, and knows none of our words (recorded: "sync after flash
+   end"). */
 void monitor_rx(struct kl_vboard *b, uint8_t byte)
 {
     if (byte == '\r' || byte == '\n')

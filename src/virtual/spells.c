@@ -13,7 +13,7 @@ enum {
 struct field {
     const char *text;
     size_t size;
-    uint8_t bytes[KL_LINE_MAX]; /* that it stands for if it is hex; else its characters */
+    uint8_t bytes[KL_LINE_MAX]; /* what its hex stands for; its characters if it is no hex */
     size_t count;
 };
 
@@ -120,7 +120,7 @@ enum {
     SPELLINGS = sizeof spellings / sizeof spellings[0],
 };
 
-/* Field `i` past the label; false if there are not so many. */
+/* Field `i` behind the label; false if there are not so many. */
 static bool field_at(const char *stored, unsigned i, struct field *f)
 {
     const char *at = strchr(stored, ',');

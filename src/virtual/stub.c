@@ -1,9 +1,9 @@
 /*
- * stub.c: the flasher stub, once one was uploaded. The uploaded code is not executed: the board
+ * stub.c: the flasher stub, once one was uploaded. The board does not execute the uploaded code; it
  * acts as Espressif's current stub does (§1.4, §2, §8.3 and tests/rom-vectors/esp32-stub.jsonl).
  *
- * A block is acknowledged first and written afterwards; if that fails, the next command gets the
- * failure as its answer and is not carried out.
+ * The stub acknowledges a block first and writes it afterwards. If that fails, it answers the next
+ * command with the failure and does not carry it out.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -50,7 +50,7 @@ void stub_start(struct kl_vboard *b)
     l->reading = false;
     board_enter(b, BOARD_STUB);
     if (b->config.paced)
-        b->work += KL_MS(10); /* it waits for the ROM's last answer to leave */
+        b->work += KL_MS(10); /* the stub waits until the ROM's last answer has left */
     if (fault_is(b, FAULT_ID_STUB_RETURNS))
         board_set_baud(b, l->found_baud);
     loader_send(b, (const uint8_t *)"OHAI", 4);
@@ -72,10 +72,10 @@ static void reply(struct kl_vboard *b, uint8_t op, const struct answer *a, uint1
     loader_send(b, frame, 8 + size + 2);
 }
 
-/* ---- flash ------------------------------------------------------------------------------------*/
+/* ---- flash ---- */
 
-/* Erases just in time. Sectors that are blank already cost a look only, up to the first one that is
-   not: from there on nothing is looked at any more (§3.3). */
+/* Erases just in time. A blank sector costs only a look, until the first sector that is not blank:
+   from there on the stub erases without looking (§3.3). */
 static void erase_next(struct kl_vboard *b)
 {
     struct loader *l = &b->loader;
@@ -94,7 +94,7 @@ static void erase_next(struct kl_vboard *b)
     l->erase_left -= step;
 }
 
-/* An idle flash is set to erase what comes next, while bytes still arrive (§3.3). */
+/* Lets an idle flash erase what comes next, while bytes still arrive (§3.3). */
 static void erase_ahead(struct kl_vboard *b)
 {
     if (b->loader.erase_left > 0 && b->flash_ready <= b->work)
@@ -132,7 +132,7 @@ static bool write_on(struct kl_vboard *b, const uint8_t *data, size_t size)
         return false;
     while (l->erase_left > 0 && l->erase_at < l->address + size)
         erase_next(b);
-    flash_program(b, l->address, data, size); /* the stub does not look whether the cells took it */
+    flash_program(b, l->address, data, size); /* the stub does not check the cells */
     flash_wait(b);
     l->address += (uint32_t)size;
     l->remaining -= (uint32_t)size; /* wraps if too much came; END tells */
@@ -210,7 +210,7 @@ static uint16_t do_deflate_begin(struct kl_vboard *b, const struct question *q, 
     return begin(b, q, true);
 }
 
-/* The barrier: all that was announced is in flash (§2.3). The flag is ignored. */
+/* The barrier: answers once all that was announced is in flash (§2.3). Ignores the flag. */
 static uint16_t do_end(struct kl_vboard *b, const struct question *q, struct answer *a)
 {
     struct loader *l = &b->loader;
@@ -258,7 +258,7 @@ static uint16_t do_erase_region(struct kl_vboard *b, const struct question *q, s
     return 0;
 }
 
-/* ---- reading back: one packet in flight, each acknowledged (§2.2) -----------------------------*/
+/* ---- reading back: one packet in flight, each acknowledged (§2.2) ---- */
 
 static uint16_t do_read(struct kl_vboard *b, const struct question *q, struct answer *a)
 {
@@ -322,7 +322,7 @@ static void read_acknowledged(struct kl_vboard *b, const uint8_t *frame, size_t 
         send_packet(b);
 }
 
-/* ---- RAM --------------------------------------------------------------------------------------*/
+/* ---- RAM ---- */
 
 static uint16_t do_ram_begin(struct kl_vboard *b, const struct question *q, struct answer *a)
 {
@@ -358,14 +358,14 @@ static uint16_t do_ram_end(struct kl_vboard *b, const struct question *q, struct
 static uint16_t after_ram_end(struct kl_vboard *b, const struct question *q)
 {
     b->loader.into = INTO_NOTHING;
-    if (get_u32(q->data) == 0) { /* somebody's own program: nothing that a board here could run */
+    if (get_u32(q->data) == 0) { /* somebody's own program, which no virtual board can run */
         board_complain(b, "a program was started from RAM by the stub");
         board_enter(b, BOARD_DEAD);
     }
     return 0;
 }
 
-/* ---- the rest ---------------------------------------------------------------------------------*/
+/* ---- the rest ---- */
 
 static uint16_t do_sync(struct kl_vboard *b, const struct question *q, struct answer *a)
 {

@@ -1,8 +1,8 @@
 /*
  * vboard.c: a virtual board's time and modes: power, the reset circuit, and who hears the wire.
  *
- * Everything happens at the time of its event, not of the call that brings it about: the same
- * inputs at the same times give the same outputs however often tick() is called.
+ * Everything happens at the time of its event, not of the call: the same inputs at the same times
+ * give the same outputs, however often the caller calls tick().
  */
 #include "keyline/vboard.h"
 
@@ -19,7 +19,7 @@ enum {
     ROM_BAUD = 115200,
 };
 
-/* ---- life -------------------------------------------------------------------------------------*/
+/* ---- life ---- */
 
 void board_set_identity(struct kl_vboard *b)
 {
@@ -69,7 +69,7 @@ struct kl_vboard *kl_vboard_create(const struct kl_vboard_config *config)
         kl_vboard_destroy(b);
         return NULL;
     }
-    b->config.faults = NULL; /* the caller's */
+    b->config.faults = NULL; /* the caller keeps the text */
     board_set_identity(b);
     fault_plan(b, &b->rx);
     fault_plan(b, &b->tx);
@@ -110,7 +110,7 @@ bool kl_vboard_fault_check(const char *list, char error[KL_TEXT_MAX])
     return faults_parse(&scratch, list, &rng, error);
 }
 
-/* ---- talk of the chip -------------------------------------------------------------------------*/
+/* ---- talk of the chip ---- */
 
 void board_complain(struct kl_vboard *b, const char *format, ...)
 {
@@ -170,7 +170,7 @@ void board_sayf(struct kl_vboard *b, const char *format, ...)
     board_say(b, text);
 }
 
-/* ---- modes ------------------------------------------------------------------------------------*/
+/* ---- modes ---- */
 
 void board_enter(struct kl_vboard *b, enum mode mode)
 {
@@ -189,7 +189,7 @@ static bool io0_low(const struct kl_vboard *b)
     return b->dtr && !b->rts;
 }
 
-/* Whatever ran is gone, and with it what had not left the UART. */
+/* Ends whatever ran; bytes that had not left the UART are lost. */
 static void halt(struct kl_vboard *b)
 {
     if (b->mode == BOARD_OFF)
@@ -263,7 +263,7 @@ static void hold_or_rise(struct kl_vboard *b)
     }
 }
 
-/* ---- time -------------------------------------------------------------------------------------*/
+/* ---- time ---- */
 
 static kl_us earlier(kl_us a, kl_us b)
 {
@@ -314,7 +314,7 @@ static void advance(struct kl_vboard *b, kl_us now)
         b->now = now;
 }
 
-/* ---- the contract -----------------------------------------------------------------------------*/
+/* ---- the contract ---- */
 
 void kl_vboard_power(struct kl_vboard *b, bool on, kl_us now)
 {
@@ -377,7 +377,7 @@ void kl_vboard_tick(struct kl_vboard *b, kl_us now)
 
 kl_us kl_vboard_deadline(const struct kl_vboard *b)
 {
-    /* looking for the next run only fills a cache */
+    /* casts const away: finding the next run only fills a cache */
     struct kl_vboard *board = (struct kl_vboard *)(uintptr_t)b;
 
     return earlier(next_event(board), tx_next(b));

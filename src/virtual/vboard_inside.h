@@ -23,7 +23,7 @@ enum {
     UART_FIFO = 256, /* Arduino's receive buffer, and the firmware's (docs/firmware.md) */
 };
 
-/* ---- what differs between chips beyond keyline/chip.h (vchip.c) -------------------------------*/
+/* ---- what differs between chips beyond keyline/chip.h (vchip.c) ---- */
 
 struct vchip {
     const char *banner;     /* ROM's first lines */
@@ -50,7 +50,7 @@ uint32_t crystal_hz(const struct kl_vboard *b);
 /* What the ROM takes that for when it computes dividers; an ESP32 measures it, and not well. */
 uint64_t rom_assumes_hz(const struct kl_vboard *b);
 
-/* ---- faults (fault.c) -------------------------------------------------------------------------*/
+/* ---- faults (fault.c) ---- */
 
 enum fault_argument {
     FAULT_FLAG,  /* none */
@@ -141,7 +141,7 @@ struct faults {
     char provisioned[KL_LINE_MAX + 1];
 };
 
-/* ---- the wire (wire.c) ------------------------------------------------------------------------*/
+/* ---- the wire (wire.c) ---- */
 
 /* Bytes that are on their way one after the other at one rate. */
 struct stretch {
@@ -159,11 +159,11 @@ struct lane {
     size_t first, last, room; /* stretch[first … last) */
     kl_us free_at;
     uint64_t count;   /* bytes that came out at the far end, over the board's life */
-    uint64_t trouble; /* the count at which fault.c has something to do */
+    uint64_t trouble; /* the count at which vfault.c has something to do */
     size_t run;       /* bytes to the next delimiter, 0 = not looked for yet */
 };
 
-/* ---- the parts' own state ---------------------------------------------------------------------*/
+/* ---- the parts' own state ---- */
 
 struct reg {
     uint32_t address, value;
@@ -184,7 +184,7 @@ struct frame {
     bool open, escape, bad, waiting;
 };
 
-/* A RAM download: enough of it to know whether a stub could run. */
+/* What a board keeps of a RAM download: enough to know whether a stub could run. */
 struct segment {
     uint32_t address, size, got;
 };
@@ -195,7 +195,7 @@ struct loader {
     uint32_t rx_baud;    /* of the bytes being heard */
     struct frame frame, next;
     kl_us busy_until;
-    kl_us armed_at;     /* the stub: from then on it hears again … */
+    kl_us armed_at;     /* the stub hears again from then on … */
     uint8_t deaf_bytes; /* … or after so many, if no time passes */
     /* replies */
     uint8_t last_op, last_error;
@@ -213,14 +213,14 @@ struct loader {
     } into;
     uint32_t expected, block_size, address, remaining, packed_remaining;
     uint32_t erase_at, erase_left;
-    bool dirty; /* a sector that was not blank has been met since begin */
+    bool dirty; /* since begin, a sector was not blank */
     z_stream *inflate;
     uint8_t *window; /* 32 KiB, the stub's write unit */
     size_t window_used;
     struct segment segment[SEGMENTS_KEPT];
     unsigned segments;
     /* the stub */
-    uint16_t failure; /* of work done after an answer: the answer to the next command */
+    uint16_t failure; /* of work after an answer; answers the next command */
     bool reading;     /* READ_FLASH: acknowledgements are due */
     uint32_t read_at, read_left, read_size, read_sent, read_packet;
     void *read_md5;
@@ -256,14 +256,14 @@ struct kl_vboard {
     struct faults faults;
 
     kl_us now;  /* of the event being handled; never back */
-    kl_us work; /* when the work done for it is finished */
+    kl_us work; /* when the work for that event is finished */
     kl_us flash_ready;
     kl_us flash_worked; /* over its life */
     kl_us timer_at;     /* the mode's own */
     enum mode mode;
     bool dtr, rts, unplugged;
     bool boot_ok;           /* BOARD_BOOT ends in the program */
-    uint32_t boot_offset;   /* of the program that was started last */
+    uint32_t boot_offset;   /* of the program that started last */
     enum reset_cause cause; /* … or else in a reset with this cause */
     bool io0_latched;       /* the strap as it was sampled last */
     bool usb_wants_loader;  /* native USB: DTR alone was set before the reset (§5.2) */
@@ -301,7 +301,7 @@ void board_send(struct kl_vboard *b, const uint8_t *data, size_t size, kl_us rea
 void board_say(struct kl_vboard *b, const char *text);
 void board_sayf(struct kl_vboard *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* fault.c */
+/* vfault.c */
 bool faults_parse(struct faults *f, const char *list, uint64_t *rng, char error[KL_TEXT_MAX]);
 bool fault_is(const struct kl_vboard *b, enum fault f);
 bool fault_takes(struct kl_vboard *b, enum fault f); /* TIMES: uses one up */
@@ -310,7 +310,7 @@ uint64_t fault_figure(const struct kl_vboard *b, enum fault f);
 unsigned fault_byte(struct kl_vboard *b, struct lane *lane, uint8_t byte, uint8_t out[2]);
 void fault_plan(struct kl_vboard *b, struct lane *lane); /* sets lane->trouble */
 
-/* wire.c */
+/* vwire.c */
 void lane_put(struct kl_vboard *b, struct lane *lane, const uint8_t *data, size_t size, kl_us ready,
               uint32_t baud);
 void lane_free(struct lane *lane);
@@ -344,7 +344,7 @@ void regs_reset(struct kl_vboard *b);
 uint32_t regs_read(struct kl_vboard *b, uint32_t address);
 void regs_write(struct kl_vboard *b, uint32_t address, uint32_t value, uint32_t mask);
 
-/* loader.c: framing and what ROM and stub share */
+/* vloader.c: framing and what ROM and stub share */
 void loader_start(struct kl_vboard *b);
 void loader_rx(struct kl_vboard *b, const uint8_t *data, size_t size);
 kl_us loader_next(const struct kl_vboard *b);

@@ -1,5 +1,5 @@
 /*
- * vchip.c: what a virtual board needs to know of its chip beyond keyline/chip.h: the ROM's texts
+ * vchip.c: what a virtual board has to know of its chip beyond keyline/chip.h: the ROM's texts
  * (§6.1 and recorded boots), the magic of the usual revision (§4.1), crystals (§4.4).
  */
 #include "vboard_inside.h"

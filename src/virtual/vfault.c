@@ -1,4 +1,5 @@
-/* fault.c: faults by name: the table, the list's grammar, and the damage done on the wire. */
+/* vfault.c: faults by name: their table, the grammar of a list of faults, and damage on the
+   wire. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -128,7 +129,7 @@ bool fault_takes(struct kl_vboard *b, enum fault f)
     return true;
 }
 
-/* ---- on the wire ------------------------------------------------------------------------------*/
+/* ---- on the wire ---- */
 
 static const enum fault rx_faults[] = {FAULT_ID_DROP_RX,    FAULT_ID_FLIP_RX,   FAULT_ID_DOUBLE_RX,
                                        FAULT_ID_DEAF_AFTER, FAULT_ID_UNPLUG_AT, FAULT_ID_RESET_AT};

@@ -1,4 +1,4 @@
-/* loader.c: SLIP framing as the chips do it (§1.1), and what ROM loader and stub share. */
+/* vloader.c: SLIP framing as the chips do it (§1.1), and what ROM loader and stub share. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -72,7 +72,7 @@ void loader_free(struct loader *l)
     free(l->next.data);
 }
 
-/* ---- frames from the host ---------------------------------------------------------------------*/
+/* ---- frames from the host ---- */
 
 static bool is_sync(const uint8_t *frame, size_t size)
 {
@@ -137,8 +137,9 @@ static void put_byte(struct kl_vboard *b, struct frame *f, uint8_t byte)
     f->data[f->size++] = byte;
 }
 
-/* The stub gives its UART another buffer when it comes round to look for a frame: not while one
-   waits, and not in the very moment in which one is complete. What comes before that is lost. */
+/* Whether the stub's UART has a buffer. The stub gives it one when it next looks for a frame: not
+   while a frame waits, and not in the very moment in which one is complete. Bytes that come before
+   that are lost. */
 static bool is_armed(const struct kl_vboard *b)
 {
     const struct loader *l = &b->loader;
@@ -148,8 +149,8 @@ static bool is_armed(const struct kl_vboard *b)
     return b->config.paced ? b->now >= l->armed_at : l->deaf_bytes == 0;
 }
 
-/* To the stub an empty frame is a whole one, so that after a lost delimiter every second one is
-   taken for an end (recorded: "md5 and defl data 2" in one segment, then silence). */
+/* To the stub an empty frame is a whole one. So after a lost delimiter it takes each beginning for
+   an end (recorded: "md5 and defl data 2" in one segment, then silence). */
 static void stub_delimiter(struct kl_vboard *b)
 {
     struct loader *l = &b->loader;
@@ -222,12 +223,12 @@ void loader_idle(struct kl_vboard *b)
 {
     struct frame waiting = b->loader.next;
 
-    /* out of the slot first: what it starts may need the slot */
+    /* empty the slot first: the command may need it */
     b->loader.next.waiting = false;
     dispatch(b, waiting.data, waiting.size);
 }
 
-/* ---- frames to the host -----------------------------------------------------------------------*/
+/* ---- frames to the host ---- */
 
 void loader_send(struct kl_vboard *b, const uint8_t *frame, size_t size)
 {
@@ -250,7 +251,7 @@ void loader_send(struct kl_vboard *b, const uint8_t *frame, size_t size)
     board_send(b, out, n, b->work);
 }
 
-/* ---- answers that both give -------------------------------------------------------------------*/
+/* ---- answers that both give ---- */
 
 void loader_security_info(const struct kl_vboard *b, uint8_t out[20], size_t *size)
 {
@@ -281,7 +282,7 @@ void md5_of_flash(struct kl_vboard *b, uint32_t address, uint32_t size, uint8_t 
         uint32_t n = left < sizeof nothing ? left : (uint32_t)sizeof nothing;
         MD5Update(&md5, nothing, n);
         left -= n;
-        if (left > b->flash_size) /* nobody waits for a sum over gigabytes */
+        if (left > b->flash_size) /* nobody waits for the sum of gigabytes */
             break;
     }
     MD5Final(out, &md5);
@@ -303,8 +304,8 @@ void loader_inflate_start(struct kl_vboard *b)
     l->window_used = 0;
 }
 
-/* Inflates one packet; `write` gets what comes out, in windows and at the end: a stub's end is that
-   of the stream, a ROM's that of the window (§2.2). */
+/* Inflates one packet. `write` gets each full window, and the rest at the end: a stub ends with the
+   stream, a ROM with the window (§2.2). */
 enum inflated loader_inflate(struct kl_vboard *b, const uint8_t *data, size_t size,
                              bool (*write)(struct kl_vboard *, const uint8_t *, size_t),
                              bool whole_windows)

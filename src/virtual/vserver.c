@@ -1,5 +1,5 @@
 /*
- * server.c: virtual boards in real time: who is in which place, plugging and unplugging, and one
+ * vserver.c: virtual boards in real time: who is in which place, plugging and unplugging, and one
  * precise timer for all (a timerfd: libuv's own timers count whole milliseconds).
  */
 #include <stdio.h>
@@ -24,7 +24,7 @@ void server_emit(struct place *p, enum kl_vserver_event_kind kind)
         s->config.event(s->config.ctx, p->index + 1, kind);
 }
 
-/* ---- closing ----------------------------------------------------------------------------------*/
+/* ---- closing ---- */
 
 static void free_server(struct kl_vserver *s)
 {
@@ -72,9 +72,10 @@ static void stop_listening(struct place *p)
     p->listener = NULL;
 }
 
-/* ---- boards -----------------------------------------------------------------------------------*/
+/* ---- boards ---- */
 
-/* The next MAC, never used before: the base of the configuration or of the chip, counted up. */
+/* The next MAC that no board had before: counts up from the base of the configuration or the
+   chip. */
 static struct kl_mac next_mac(struct kl_vserver *s, enum kl_chip_id chip)
 {
     struct kl_mac mac = s->config.mac;
@@ -200,7 +201,7 @@ static void make_fresh(struct place *p)
     state_save_places(p->server);
 }
 
-/* ---- time -------------------------------------------------------------------------------------*/
+/* ---- time ---- */
 
 static bool replacement_due(const struct place *p, kl_us now)
 {
@@ -225,7 +226,7 @@ static void note_changes(struct place *p, bool *stored)
         state_save_image(p);
 }
 
-/* What a board holds is on disk before anybody can hear of it. */
+/* Saves what a board holds before anybody can hear of it. */
 void server_pump(struct place *p)
 {
     uint8_t bytes[4096];
@@ -269,7 +270,7 @@ static void place_due(struct place *p, kl_us now)
     if (!p->plugged) {
         if (p->coming == FRESH_BOARD_COMES)
             make_fresh(p);
-        if (!plug(p)) { /* the port is taken: later */
+        if (!plug(p)) { /* somebody has the port: try later */
             p->coming = BOARD_RETURNS;
             p->comes_at = now + KL_SEC(1);
         }
@@ -298,7 +299,7 @@ static void on_timer(uv_poll_t *poll, int status, int events)
             place_due(&s->place[i], now);
 }
 
-/* Once per turn of the loop, when everything that could change a deadline has happened. */
+/* Runs once per turn of the loop, after everything that could change a deadline. */
 static void on_arm(uv_prepare_t *prepare)
 {
     struct kl_vserver *s = prepare->data;
@@ -319,7 +320,7 @@ static void on_arm(uv_prepare_t *prepare)
     timerfd_settime(s->timer_fd, TFD_TIMER_ABSTIME, &spec, NULL);
 }
 
-/* ---- the contract -----------------------------------------------------------------------------*/
+/* ---- the contract ---- */
 
 static bool copy_config(struct kl_vserver *s, const struct kl_vserver_config *config,
                         char error[KL_TEXT_MAX])
@@ -410,7 +411,7 @@ struct kl_vserver *kl_vserver_create(uv_loop_t *loop, const struct kl_vserver_co
     KL_ASSERT(s && config->boards >= 1 && config->boards <= KL_VSERVER_BOARDS_MAX);
     s->loop = loop;
     s->timer_fd = -1;
-    s->closing = true; /* no events before everything stands */
+    s->closing = true; /* no events until all places are open */
     good = copy_config(s, config, error);
     if (good && !open_timer(s)) {
         kl_copy(error, KL_TEXT_MAX, "no timer can be had from this system");

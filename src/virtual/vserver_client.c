@@ -1,10 +1,10 @@
 /*
- * server_client.c: the RFC 2217 side of one virtual board's port (docs/esp-serial-protocol.md 10).
+ * vserver_client.c: the RFC 2217 side of one virtual board's port (docs/esp-serial-protocol.md 10).
  *
- * The protocol moves one modem line at a time, and some clients wait for each answer, so that both
- * lines are on for 50 ms and more between "EN low" and "IO0 low". A strict circuit would start the
- * program there. So a DTR-on that comes while RTS holds the chip in reset is held back until RTS
- * goes off, and both reach the board together (§10.5).
+ * The protocol moves one modem line at a time, and some clients wait for each answer. Then both
+ * lines are on for 50 ms and more between "EN low" and "IO0 low", and a strict circuit would start
+ * the program. So the server holds back a DTR-on that comes while RTS holds the chip in reset. Once
+ * RTS goes off, both reach the board together (§10.5).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,11 +29,11 @@ struct write {
     uint8_t data[];
 };
 
-/* ---- out --------------------------------------------------------------------------------------*/
+/* ---- out ---- */
 
 static void on_written(uv_write_t *request, int status)
 {
-    (void)status; /* a broken connection is seen by the reader */
+    (void)status; /* the reader notices a broken connection */
     free(request);
 }
 
@@ -88,7 +88,7 @@ static void answer_byte(struct client *c, uint8_t command, uint8_t value)
     answer(c, command, &value, 1);
 }
 
-/* ---- modem lines ------------------------------------------------------------------------------*/
+/* ---- modem lines ---- */
 
 static void apply_lines(struct place *p)
 {
@@ -110,7 +110,7 @@ static void set_dtr(struct place *p, bool on)
     if (on && in_reset)
         p->held_until = server_now() + HOLD_US;
     else if (p->held_until && !on)
-        p->held_until = 0; /* back to what the board still sees */
+        p->held_until = 0; /* the board never saw the change */
     else if (!p->held_until)
         apply_lines(p);
 }
@@ -121,7 +121,7 @@ static void set_rts(struct place *p, bool on)
     apply_lines(p);
 }
 
-/* ---- COM-PORT-OPTION --------------------------------------------------------------------------*/
+/* ---- COM-PORT-OPTION ---- */
 
 static void set_control(struct client *c, uint8_t value)
 {
@@ -178,7 +178,7 @@ static void set_baud(struct client *c, const uint8_t *value, size_t size)
     answer(c, KL_COM_SET_BAUDRATE, now, sizeof now);
 }
 
-/* 0 asks for the setting; everything else is taken and echoed. */
+/* 0 asks for the setting; any other value becomes the setting and is echoed. */
 static void set_byte(struct client *c, uint8_t command, uint8_t *setting, uint8_t value)
 {
     if (value != 0)
@@ -225,7 +225,7 @@ static void com_port(struct client *c, uint8_t command, const uint8_t *value, si
         break;
     case KL_COM_LINESTATE_MASK:
     case KL_COM_MODEMSTATE_MASK:
-    case KL_COM_PURGE: /* nothing waits here that could be thrown away */
+    case KL_COM_PURGE: /* nothing waits here, so there is nothing to purge */
         answer_byte(c, command, first);
         break;
     default:
@@ -233,7 +233,7 @@ static void com_port(struct client *c, uint8_t command, const uint8_t *value, si
     }
 }
 
-/* ---- Telnet -----------------------------------------------------------------------------------*/
+/* ---- Telnet ---- */
 
 static bool known(uint8_t option)
 {
@@ -331,7 +331,7 @@ static void take(struct client *c, const uint8_t *data, size_t size)
     to_board(c, plain, n);
 }
 
-/* ---- connection -------------------------------------------------------------------------------*/
+/* ---- connection ---- */
 
 static void on_client_closed(uv_handle_t *handle)
 {
@@ -399,11 +399,11 @@ void client_accept(struct place *p, uv_stream_t *listener)
     p->server->handles++;
     c->tcp.data = c;
     if (uv_accept(listener, (uv_stream_t *)&c->tcp) != 0 || p->client) {
-        let_go(c); /* one at a time */
+        let_go(c); /* one client at a time */
         return;
     }
     uv_tcp_nodelay(&c->tcp, 1);
-    uv_tcp_keepalive(&c->tcp, 1, 20); /* a client that vanished frees the port some time */
+    uv_tcp_keepalive(&c->tcp, 1, 20); /* a client that vanished loses the port after some time */
     c->place = p;
     c->baud = HOST_BAUD;
     c->data_size = 8;

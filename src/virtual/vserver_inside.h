@@ -1,6 +1,6 @@
 /*
- * vserver_inside.h: the inside of the virtual boards' server: places (server.c), the client on one
- * of them (server_client.c), and what is kept in the state folder (server_state.c).
+ * vserver_inside.h: the inside of the virtual boards' server: places (vserver.c), the client on one
+ * of them (vserver_client.c), and the files in the state folder (vserver_state.c).
  */
 #ifndef KEYLINE_SERVER_INSIDE_H
 #define KEYLINE_SERVER_INSIDE_H
@@ -39,7 +39,7 @@ struct place {
     struct kl_vserver *server;
     unsigned index; /* from 0 */
     enum kl_chip_id chip;
-    struct kl_mac mac; /* as made: unlike the board's own, never shared by a fault */
+    struct kl_mac mac; /* the board's own, even if a fault makes it show another's */
     struct kl_vboard *board;
     uint16_t port;
     uv_tcp_t reserve; /* bound, never listening: nobody else gets the port while unplugged */
@@ -47,7 +47,7 @@ struct place {
     struct client *client;
     bool plugged;
     bool dtr, rts;     /* as the client set them */
-    kl_us held_until;  /* DTR on is held back, see server_client.c; 0 = it is not */
+    kl_us held_until;  /* until then a DTR-on is held back (vserver_client.c); 0 = none */
     kl_us quiet_since; /* nothing came from the host since */
     enum coming coming;
     kl_us comes_at;
@@ -73,18 +73,18 @@ struct kl_vserver {
 };
 
 kl_us server_now(void);
-void server_pump(struct place *p); /* lets the board act and passes on what it says */
+void server_pump(struct place *p); /* lets the board act and passes on what the board says */
 void server_handle_closed(struct kl_vserver *s);
 void server_emit(struct place *p, enum kl_vserver_event_kind kind);
 
-/* server_client.c */
+/* vserver_client.c */
 void client_accept(struct place *p, uv_stream_t *listener);
 void client_drop(struct place *p);
 void client_data(struct client *c, const uint8_t *data, size_t size); /* from the board */
 void client_flush(struct client *c);
 void client_lines_due(struct place *p); /* held_until has passed */
 
-/* server_state.c: text and image of each board ever made, which one is where */
+/* vserver_state.c: text and image of each board ever made, and which one is where */
 bool state_open(struct kl_vserver *s, char error[KL_TEXT_MAX]);
 void state_restore_place(struct place *p); /* MAC and chip, if the folder knows them */
 bool state_restore_board(struct place *p, char error[KL_TEXT_MAX]);

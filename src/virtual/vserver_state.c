@@ -1,11 +1,12 @@
 /*
- * server_state.c: the state folder (docs/virtual.md):
+ * vserver_state.c: the state folder (docs/virtual.md):
  *
  *   places.txt          which board is in which place, and how many were ever made
  *   board-<mac>.txt     what this board holds and heard, for custody checkers; kept for ever
  *   board-<mac>.state   its flash and all, to go on from (kl_vboard_save)
  *
- * Every file is written beside and renamed: a reader in another process never sees half of one.
+ * The server writes each file beside its name and renames it: a reader in another process never
+ * sees half of one.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -132,7 +133,7 @@ void state_save_places(struct kl_vserver *s)
     put_in_place(f, beside, path);
 }
 
-/* Anything may have come over the wire. */
+/* A line that came over the wire may hold any byte. */
 static void put_escaped(FILE *f, const char *name, const char *text)
 {
     fprintf(f, "%s ", name);

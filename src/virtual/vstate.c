@@ -1,8 +1,8 @@
 /*
- * state.c: a board's durable state to and from a file: identity, flash, counts, lines seen.
+ * vstate.c: a board's durable state to and from a file: identity, flash, counts, lines seen.
  *
- * A header line, then sections "name size\n" and that many bytes; flash sectors that are blank are
- * left out. Written beside and renamed, so that a reader never sees half of it.
+ * A header line, then sections "name size\n" and that many bytes, without blank flash sectors. The
+ * file is written beside its name and renamed, so that a reader never sees half of it.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* wire.c: the two directions of the UART: rates, wire time, USB latency, and faults on the way. */
+/* vwire.c: the two directions of the UART: rates, wire time, USB latency, and faults on the way. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -137,9 +137,9 @@ void lane_drop_from(struct kl_vboard *b, struct lane *lane, kl_us at)
     lane->run = 0;
 }
 
-/* ---- from the host ----------------------------------------------------------------------------*/
+/* ---- from the host ---- */
 
-/* A run ends at the next byte that can make the chip act. */
+/* Finds where the run ends: at the next byte that can make the chip act. */
 static size_t find_run(const struct kl_vboard *b, const struct lane *lane)
 {
     const struct stretch *s = &lane->stretch[lane->first];
@@ -241,7 +241,7 @@ void rx_run(struct kl_vboard *b, kl_us until, bool whole_runs)
     }
 }
 
-/* ---- to the host ------------------------------------------------------------------------------*/
+/* ---- to the host ---- */
 
 static kl_us latency(const struct kl_vboard *b)
 {

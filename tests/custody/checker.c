@@ -86,8 +86,7 @@ static char *read_file(const char *path, size_t *size)
     return data;
 }
 
-/* ---- the CSV ----------------------------------------------------------------------------------
- */
+/* ---- the CSV ---- */
 
 static void fingerprint(struct row *row, char fields[32][LINE_SIZE], unsigned count)
 {
@@ -194,8 +193,7 @@ static void compare(const char *was, const char *now)
     }
 }
 
-/* ---- the ledger -------------------------------------------------------------------------------
- */
+/* ---- the ledger ---- */
 
 static struct row *row_with(const void *print)
 {
@@ -247,8 +245,7 @@ static void read_ledger(const char *path)
     sqlite3_close(db);
 }
 
-/* ---- the boards -------------------------------------------------------------------------------
- */
+/* ---- the boards ---- */
 
 /* The row whose line begins with all of this, beyond its label: a line cut short gives it away too.
    What the board makes of its own noise is no key. */
@@ -330,8 +327,7 @@ static void read_boards(const char *folder)
     closedir(dir);
 }
 
-/* ---- all together -----------------------------------------------------------------------------
- */
+/* ---- all together ---- */
 
 static const struct board *board_with(const char *mac)
 {

@@ -87,8 +87,7 @@ static void add_windows(struct needles *n, const void *data, size_t size, unsign
     }
 }
 
-/* ---- spellings --------------------------------------------------------------------------------
- */
+/* ---- spellings ---- */
 
 static bool is_separator(char c)
 {
@@ -172,8 +171,7 @@ void needles_add(struct needles *n, const char *name, const char *field, unsigne
     add_bytes(n, bytes, bytes_of(dense, size, bytes), binary);
 }
 
-/* ---- looking ----------------------------------------------------------------------------------
- */
+/* ---- looking ---- */
 
 static bool is_at(const struct needle *x, const uint8_t *data)
 {
@@ -211,8 +209,7 @@ const char *needles_in_text(const struct needles *n, const char *text, size_t si
     return x ? n->names[n->item[x].name] : NULL;
 }
 
-/* ---- memory -----------------------------------------------------------------------------------
- */
+/* ---- memory ---- */
 
 struct mapping {
     unsigned long start, end;

@@ -91,8 +91,7 @@ static void pause_ms(long ms)
     nanosleep(&t, NULL);
 }
 
-/* ---- the person's reading and writing ---------------------------------------------------------
- */
+/* ---- the person's reading and writing ---- */
 
 static void take_field(struct row *row, unsigned n, const char *text)
 {
@@ -181,8 +180,7 @@ static size_t write_list(const struct list *l, const struct style *s, char out[T
     return n;
 }
 
-/* ---- the person's saving ---------------------------------------------------------------------
- */
+/* ---- the person's saving ---- */
 
 static void write_pieces(int fd, const char *text, size_t size, unsigned pieces, long pause)
 {
@@ -255,8 +253,7 @@ static void *person(void *ctx)
     return NULL;
 }
 
-/* ---- the bench --------------------------------------------------------------------------------
- */
+/* ---- the bench ---- */
 
 static unsigned number_of(const char *label)
 {
@@ -330,8 +327,7 @@ static void open_store(void)
     }
 }
 
-/* ---- what must hold ---------------------------------------------------------------------------
- */
+/* ---- what must hold ---- */
 
 /* Without marks, whoever made them: "…,Provisioned" and the empty field that tails leave. */
 static void strip(const char *text, char out[TEXT_MAX])
@@ -391,8 +387,7 @@ static void comes_to_rest(const char *saved)
     broken(is_as_saved(saved) ? "marks are missing" : "the file is not what the person saved");
 }
 
-/* ---- acts -------------------------------------------------------------------------------------
- */
+/* ---- acts ---- */
 
 static void damage(const struct list *l, char out[TEXT_MAX])
 {

@@ -74,8 +74,7 @@ void scenario_write_csv(const char *path)
     file_put(path, text);
 }
 
-/* ---- running ----------------------------------------------------------------------------------
- */
+/* ---- running ---- */
 
 static bool open_bench(struct store_bench *b, const char *csv)
 {
@@ -144,8 +143,7 @@ bool scenario_recover(const char *csv)
     return true;
 }
 
-/* ---- checking ---------------------------------------------------------------------------------
- */
+/* ---- checking ---- */
 
 static _Noreturn void wrong(const char *what, const char *detail)
 {

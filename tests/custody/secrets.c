@@ -47,8 +47,7 @@ struct stream {
 static struct stream screen = {.fd = -1}, client = {.fd = -1};
 static pid_t dashboard, station;
 
-/* ---- keys -------------------------------------------------------------------------------------
- */
+/* ---- keys ---- */
 
 static unsigned draw(struct prng *p, unsigned below)
 {
@@ -137,8 +136,7 @@ static void check_search(void)
     CHECK(!needles_in_text(needles, "unit-1 24:6f:28:00:00:01", 24), "a label is found");
 }
 
-/* ---- processes --------------------------------------------------------------------------------
- */
+/* ---- processes ---- */
 
 static bool read_proc(pid_t pid, const char *what, char *out, size_t size, size_t *got)
 {
@@ -219,8 +217,7 @@ static void check_relative(pid_t pid)
         check_arguments(pid);
 }
 
-/* ---- the station with its dashboard -----------------------------------------------------------
- */
+/* ---- the station with its dashboard ---- */
 
 static void become_dashboard(const char *terminal, const char *const *words)
 {
@@ -355,8 +352,7 @@ static void wait_for_station(void)
     CHECK(station && client.fd >= 0, "no station: %s", screen.text ? screen.text : "");
 }
 
-/* ---- what the events say ----------------------------------------------------------------------
- */
+/* ---- what the events say ---- */
 
 static char *events_now(void)
 {
@@ -393,8 +389,7 @@ static unsigned results(void)
     return n;
 }
 
-/* ---- what was written -------------------------------------------------------------------------
- */
+/* ---- what was written ---- */
 
 static void check_clean(const char *what, const char *text, size_t size)
 {
@@ -475,8 +470,7 @@ static void check_commands(void)
     }
 }
 
-/* ---- the end ----------------------------------------------------------------------------------
- */
+/* ---- the end ---- */
 
 static void stop(void)
 {
@@ -503,8 +497,7 @@ static void clean_up(void)
         kill(dashboard, SIGKILL);
 }
 
-/* ---- the two tests ----------------------------------------------------------------------------
- */
+/* ---- the two tests ---- */
 
 static void make_bench(unsigned binary)
 {

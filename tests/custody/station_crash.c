@@ -63,8 +63,7 @@ static _Noreturn void give_up(struct world *w, const char *format, ...)
     exit(1);
 }
 
-/* ---- processes --------------------------------------------------------------------------------
- */
+/* ---- processes ---- */
 
 static pid_t start(struct world *w, const char *const argv[], int out)
 {
@@ -128,8 +127,7 @@ static void check(struct world *w, const char *when, bool final)
         give_up(w, "custody is broken %s", when);
 }
 
-/* ---- a world ----------------------------------------------------------------------------------
- */
+/* ---- a world ---- */
 
 static void write_files(struct world *w)
 {
@@ -202,8 +200,7 @@ static void finish(struct world *w)
     check(w, "at the end", true);
 }
 
-/* ---- what is done to it -----------------------------------------------------------------------
- */
+/* ---- what is done to it ---- */
 
 static void tell(const char *name, uint64_t value)
 {

@@ -49,8 +49,7 @@ void bench_images(struct bench *b, enum kl_chip_id chip)
     CHECK(kl_demo_write(b->dir.folder, chip, &app), "the images can't be written");
 }
 
-/* ---- boards -----------------------------------------------------------------------------------
- */
+/* ---- boards ---- */
 
 void bench_boards(struct bench *b, unsigned count, const char *const *options)
 {
@@ -146,8 +145,7 @@ void bench_check_flash(struct bench *b, unsigned n)
     free(flash);
 }
 
-/* ---- promises ---------------------------------------------------------------------------------
- */
+/* ---- promises ---- */
 
 /* The next line of `at` without its newline; NULL at the end. */
 static const char *next_line(const char **at, char *out, size_t size)
@@ -231,8 +229,7 @@ void bench_check_secret(const struct bench *b, const char *what, const char *tex
     }
 }
 
-/* ---- the station ------------------------------------------------------------------------------
- */
+/* ---- the station ---- */
 
 void station_start(struct bench *b, struct process *p, const char *const *options)
 {

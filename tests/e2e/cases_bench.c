@@ -24,8 +24,7 @@ static void make(struct bench *b, unsigned keys, unsigned boards, const char *co
     bench_boards(b, boards, options);
 }
 
-/* ---- signals ----------------------------------------------------------------------------------
- */
+/* ---- signals ---- */
 
 static void stopped_while_flashing(void)
 {
@@ -144,8 +143,7 @@ static void released_while_running(void)
     bench_remove(&b);
 }
 
-/* ---- keys -------------------------------------------------------------------------------------
- */
+/* ---- keys ---- */
 
 static void append_rows(struct bench *b, const char *rows)
 {
@@ -178,8 +176,7 @@ static void rows_added(void)
     bench_remove(&b);
 }
 
-/* ---- hooks and logs ---------------------------------------------------------------------------
- */
+/* ---- hooks and logs ---- */
 
 static void on_result(void)
 {
@@ -303,8 +300,7 @@ static void events_to_standard_output(void)
     bench_remove(&b);
 }
 
-/* ---- the socket -------------------------------------------------------------------------------
- */
+/* ---- the socket ---- */
 
 static struct kl_snapshot snap;
 static struct kl_wire_message message;
@@ -595,8 +591,7 @@ static void stalled_watchers(void)
     bench_remove(&b);
 }
 
-/* ---- demo -------------------------------------------------------------------------------------
- */
+/* ---- demo ---- */
 
 static void demo(void)
 {

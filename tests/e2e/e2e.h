@@ -28,8 +28,7 @@ enum {
 _Noreturn void check_failed(const char *file, int line, const char *what, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* ---- processes --------------------------------------------------------------------------------
- */
+/* ---- processes ---- */
 
 struct process {
     pid_t pid;
@@ -49,8 +48,7 @@ const char *wait_for(struct process *p, const char *text);
 void say(struct process *p, const char *line);
 void forget(struct process *p); /* kills it if it still runs */
 
-/* ---- a bench ----------------------------------------------------------------------------------
- */
+/* ---- a bench ---- */
 
 struct bench {
     struct scratch dir;
@@ -87,8 +85,7 @@ void station_start(struct bench *b, struct process *p, const char *const *option
 /* The same from start to end; `events` of the run are in the bench's events.json. */
 int station_run(struct bench *b, struct process *p, const char *const *options);
 
-/* ---- events -----------------------------------------------------------------------------------
- */
+/* ---- events ---- */
 
 /* The last result of a board in the run's events; empty strings if there was none. */
 struct outcome {
@@ -106,8 +103,7 @@ unsigned bench_events(struct bench *b, const char *event, const char *what);
         __VA_ARGS__, NULL                                                                          \
     }
 
-/* ---- cases ------------------------------------------------------------------------------------
- */
+/* ---- cases ---- */
 
 struct e2e_case {
     const char *name;

@@ -86,8 +86,7 @@ bool world_button_is_down(void)
     return !up && world->now_ms >= world->button_from_ms && world->now_ms < world->button_until_ms;
 }
 
-/* ---- storage: each operation takes place as a whole, or the power was gone before it
- * -----------*/
+/* ---- storage: an operation takes place as a whole, or the power was gone before ---- */
 
 static void operate(void)
 {

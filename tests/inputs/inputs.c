@@ -73,8 +73,7 @@ static void expand(const char *text, char *out, size_t room)
     out[n] = '\0';
 }
 
-/* ---- loading ----------------------------------------------------------------------------------
- */
+/* ---- loading ---- */
 
 static struct kl_bundle *load(const char *args)
 {
@@ -158,8 +157,7 @@ static void try_remedies(void)
     }
 }
 
-/* ---- on a board -------------------------------------------------------------------------------
- */
+/* ---- on a board ---- */
 
 static uint32_t flash_for(const struct kl_bundle *b)
 {

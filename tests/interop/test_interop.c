@@ -37,8 +37,7 @@ static struct {
     size_t size;
 } far;
 
-/* ---- the server ------------------------------------------------------------------------------
- */
+/* ---- the server ---- */
 
 static void start_server(const char *const argv[])
 {
@@ -169,8 +168,7 @@ static void clear_up(void)
         unlink(far.config);
 }
 
-/* ---- the link --------------------------------------------------------------------------------
- */
+/* ---- the link ---- */
 
 static void far_send(void *ctx, const uint8_t *data, size_t size)
 {

@@ -9,7 +9,7 @@ bool board_fault_is_drawn(const char *name)
     return strcmp(name, "mac_shared") != 0 && strcmp(name, "provisioned") != 0;
 }
 
-/* A fault of its own, with a figure where there may be one. */
+/* Gives the board a fault of its own, with a figure if the fault takes one. */
 static void spoil(struct world *w, struct sim_board *b, char out[64])
 {
     struct kl_vboard_fault_info info;
@@ -32,7 +32,7 @@ static void spoil(struct world *w, struct sim_board *b, char out[64])
         snprintf(out, 64, "%s", info.name);
 }
 
-/* The fault that makes a board hold this key from the start; or another one with its label. */
+/* The fault that makes a board hold this key from the start, or another key with its label. */
 static void plant(struct world *w, struct sim_board *b, char out[300])
 {
     const struct sim_key *k = &w->key[below(w, w->key_count)];
@@ -52,7 +52,7 @@ static void plant(struct world *w, struct sim_board *b, char out[300])
             *c = '|';
 }
 
-/* Boards that are not for this bundle. */
+/* Boards that the bundle's images do not fit. */
 static void misfit(struct world *w, struct sim_board *b, struct kl_vboard_config *c)
 {
     b->healthy = false;
@@ -65,7 +65,7 @@ static void misfit(struct world *w, struct sim_board *b, struct kl_vboard_config
     }
 }
 
-/* One of all those that are neither ours, nor the original tool's, nor silent. */
+/* Gives the board firmware that is neither keyline's, nor the original tool's, nor silent. */
 static void take_dialect(struct sim_board *b, struct kl_vboard_config *c)
 {
     unsigned first = 0, count;
@@ -164,7 +164,7 @@ void say_plugged(struct world *w, unsigned slot, bool plugged)
         ev.u.port.link = KL_LINK_USB_OTG;
         kl_mac_format(&w->board[w->in_slot[slot]].mac, ev.u.port.serial);
     }
-    /* The poll sees it within its 250 ms, and in order. */
+    /* The poll sees the change within its 250 ms, and changes in order. */
     at = w->now + 1000 + (kl_us)below(w, 250000);
     if (at < w->port_said_at[slot])
         at = w->port_said_at[slot];
@@ -188,7 +188,7 @@ void take_out(struct world *w, unsigned slot)
     w->left_at[slot] = w->now;
     w->returns_at[slot] = 0;
     if (w->fixture)
-        return; /* its adapter stays, and tells nothing */
+        return; /* the bed's adapter stays, and tells nothing */
     lose_link(w, slot, "unplugged");
     say_plugged(w, slot, false);
 }

@@ -1,4 +1,4 @@
-/* coverage.c: what all runs together have met: an oracle that is never asked proves nothing. */
+/* coverage.c: what all runs together have met. An oracle that no run asks proves nothing. */
 #include <stdio.h>
 #include <string.h>
 
@@ -56,7 +56,7 @@ static bool is_unreachable(enum kl_reason reason)
     return false;
 }
 
-/* One line of the list; false if it should have been met and was not. */
+/* Prints one line of the list; false if the runs should have met it and did not. */
 static bool line(bool list, const char *what, const char *name, uint64_t count)
 {
     if (list)

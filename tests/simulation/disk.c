@@ -6,7 +6,7 @@
 #include "keyline/shell.h"
 #include "world.h"
 
-/* Every third key has letters instead of figures, which no rule about hex finds. */
+/* Every third key consists of letters that no rule about hex can find. */
 static void draw_secret(struct world *w, int field, char out[40])
 {
     uint64_t high = draw(w);
@@ -49,7 +49,7 @@ void disk_load(struct world *w)
 
     for (unsigned i = 0; i < w->key_count; i++) {
         struct sim_key *k = &w->key[i];
-        k->marked |= k->provisioned && k->in_csv; /* a mark that was missing is appended */
+        k->marked |= k->provisioned && k->in_csv; /* the store adds a missing mark */
         k->told |= k->foreign && k->in_csv;
         if (k->in_csv)
             rows[n++] = (struct kl_pool_row){.line = i + 1,
@@ -102,7 +102,8 @@ void disk_request(struct world *w, const struct kl_action *a)
         saw(SIM_DISK_FAILED);
         w->disk_bad_until = w->now + (kl_us)below(w, 20000000);
     }
-    /* The worst moment for an exchange at a needle bed: while its key is being reserved … */
+    /* The worst moment for an exchange at a needle bed: the board leaves while its key is being
+       reserved … */
     if (w->fixture && a->u.store.op == KL_OP_RESERVE && w->in_slot[a->slot] >= 0 &&
         chance(w, w->w.swap / 8)) {
         saw(SIM_EXCHANGED_RESERVING);
@@ -112,7 +113,7 @@ void disk_request(struct world *w, const struct kl_action *a)
     *r = (struct store_request){.action = *a, .fails = w->now < w->disk_bad_until && !w->calm};
     r->durable_at = w->now + took / 2;
     r->answer_at = w->now + took;
-    /* One worker: answers come in order. */
+    /* There is one worker: answers come in order. */
     if (w->store_count > 1 && r->answer_at < w->store[w->store_count - 2].answer_at)
         r->answer_at = w->store[w->store_count - 2].answer_at;
 }
@@ -128,7 +129,7 @@ static bool mac_has_other_key(struct world *w, const struct kl_mac *mac, const s
     return false;
 }
 
-/* What the database does with it. */
+/* What the database makes of the request. */
 static enum kl_store_status apply(struct world *w, struct store_request *r)
 {
     struct sim_key *k = find_key(w, &r->action.u.store.fingerprint);
@@ -160,7 +161,7 @@ static enum kl_store_status apply(struct world *w, struct store_request *r)
             return KL_STORE_REFUSED;
         k->provisioned = true;
         k->marked |= k->in_csv;
-        k->foreign = k->told = k->burnt = false; /* its own board has proved it */
+        k->foreign = k->told = k->burnt = false; /* the key's own board has proved it */
         k->mac = *mac;
         oracle_provisioned(w, k, r->action.u.store.acknowledged_only);
         return KL_STORE_OK;
@@ -196,7 +197,7 @@ void disk_step(struct world *w)
         ev.u.stored.fingerprint = r.action.u.store.fingerprint;
         if (k && ev.u.stored.status == KL_STORE_OK)
             ev.u.stored.key = &k->key;
-        /* … and the next one comes at the very moment when it is. */
+        /* … and the next board comes at the very moment when the key is. */
         if (w->fixture && ev.u.stored.op == KL_OP_RESERVE && w->in_slot[ev.slot] < 0 &&
             chance(w, w->w.swap))
             put_in(w, ev.slot, drawer(w));
@@ -217,7 +218,7 @@ kl_us disk_deadline(const struct world *w)
     return at;
 }
 
-/* Power gone: what was not durable yet is lost, or by luck was just made durable. */
+/* The power goes: writes under way are lost or, by luck, have just become durable. */
 void disk_crash(struct world *w)
 {
     for (unsigned i = 0; i < w->store_count; i++) {

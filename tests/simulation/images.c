@@ -1,4 +1,4 @@
-/* images.c: what all simulated benches flash. */
+/* images.c: the images that all simulated benches flash. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

@@ -1,5 +1,5 @@
-/* life.c: one run: what happens to a bench, the operator, the power switch, and the calm after it.
- */
+/* life.c: one run: what happens to a bench, the operator, the power switch, and the calm after
+   it. */
 #include "world.h"
 
 #include <stdlib.h>
@@ -35,7 +35,7 @@ static void boot_station(struct world *w)
     drain(w);
 }
 
-/* The process has ended; it is started again. */
+/* The process has ended: starts it again. */
 static void start_again(struct world *w)
 {
     forget_events(w);
@@ -78,8 +78,7 @@ static void crash(struct world *w)
     start_again(w);
 }
 
-/* ---- the operator ------------------------------------------------------------------------------
- */
+/* ---- the operator ---- */
 
 void world_command(struct world *w, enum kl_command_kind kind, unsigned slot)
 {
@@ -106,12 +105,12 @@ static void operator_does(struct world *w)
     unsigned n = below(w, sizeof all / sizeof all[0]);
 
     if (w->crashed_at && w->now - w->crashed_at < KL_SEC(10) && below(w, 2))
-        n = 1; /* the moment at which giving a key back is a mistake */
+        n = 1; /* skip: at this moment giving a key back is a mistake */
     saw(all[n].seen);
     command(w, all[n].kind);
 }
 
-/* SIGTERM, perhaps twice; a station that has come to rest has nothing left to do. */
+/* Sends SIGTERM, perhaps twice, until the station has come to rest. */
 static void stop_station(struct world *w)
 {
     if (!w->stopped_at) {
@@ -122,7 +121,7 @@ static void stop_station(struct world *w)
         saw(SIM_STOP_TWICE);
         command(w, KL_CMD_STOP);
         drain(w);
-        crash(w); /* what is on its way to the disk is lost */
+        crash(w); /* writes under way to the disk are lost */
     }
 }
 
@@ -147,8 +146,7 @@ static void end_if_rested(struct world *w, const struct kl_snapshot *snap)
     }
 }
 
-/* ---- what happens to a bench -------------------------------------------------------------------
- */
+/* ---- what happens to a bench ---- */
 
 static void adapter_comes_or_goes(struct world *w, unsigned s)
 {
@@ -163,7 +161,7 @@ static void adapter_comes_or_goes(struct world *w, unsigned s)
     say_plugged(w, s, !w->no_adapter[s]);
 }
 
-/* As the shell does it: a port is removed once its link is closed. */
+/* Removes a port once its link is closed, as the shell does. */
 static void slot_comes_or_goes(struct world *w, unsigned s)
 {
     struct kl_event ev = world_make(w, KL_EV_SLOT_GONE, s);
@@ -228,8 +226,7 @@ static void life(struct world *w)
         crash(w);
 }
 
-/* ---- what must be so at any time ---------------------------------------------------------------
- */
+/* ---- what must be so at any time ---- */
 
 static void check_failed(struct world *w)
 {
@@ -238,7 +235,7 @@ static void check_failed(struct world *w)
             violated(w, "the board in slot %u failed and is neither tried again nor given up", s);
 }
 
-/* Nobody stays for ever in a state that only the board and its link can end. */
+/* No slot may stay for ever in a state that only the board and its link can end. */
 static void check_progress(struct world *w, const struct kl_snapshot *snap)
 {
     for (unsigned s = 0; s < w->slots; s++) {
@@ -251,7 +248,7 @@ static void check_progress(struct world *w, const struct kl_snapshot *snap)
     }
 }
 
-/* At a needle bed nobody tells that a board leaves: a result must not outlive it for long. */
+/* At a needle bed nothing tells that a board leaves: its result must not outlive it for long. */
 static void check_beds(struct world *w, const struct kl_snapshot *snap)
 {
     for (unsigned s = 0; w->fixture && !w->stopped_at && s < w->slots; s++) {
@@ -269,7 +266,7 @@ static void check_beds(struct world *w, const struct kl_snapshot *snap)
     }
 }
 
-/* A done board is taken away by the operator, sooner or later. */
+/* The operator takes a done board away, sooner or later. */
 static void clear_done(struct world *w, const struct kl_snapshot *snap)
 {
     for (unsigned s = 0; s < w->slots; s++)
@@ -292,8 +289,7 @@ static void look(struct world *w, struct kl_snapshot *snap)
     end_if_rested(w, snap);
 }
 
-/* ---- a run ------------------------------------------------------------------------------------
- */
+/* ---- a run ---- */
 
 static unsigned weight(struct world *w, unsigned most)
 {
@@ -390,7 +386,7 @@ void world_init(struct world *w, uint64_t seed, FILE *trace)
     disk_make_keys(w, 4 + below(w, 20));
 }
 
-/* Its key was seen elsewhere, or it stored a line that was damaged on its way. */
+/* Only a person can help this board: its key was seen elsewhere, or it stored a damaged line. */
 static bool needs_a_person(const struct world *w, const struct sim_board *b)
 {
     const char *stored = board_holds(w, b);
@@ -406,7 +402,7 @@ static bool needs_a_person(const struct world *w, const struct sim_board *b)
     return !holds_own;
 }
 
-/* A healthy board that was here before, with whatever became of its key; else a new one. */
+/* A healthy board that was here before, whatever became of its key; else a new one. */
 static int board_for_calm(struct world *w)
 {
     int b = drawer(w);
@@ -415,17 +411,17 @@ static int board_for_calm(struct world *w)
         return new_board(w);
     for (unsigned s = 0; w->fixture && s < w->slots; s++)
         if (w->was_in_slot[s] == b)
-            return new_board(w); /* that it left may not have been noticed yet */
+            return new_board(w); /* the station may not have noticed that it left */
     for (unsigned i = 0; i < w->board_count; i++)
         if ((int)i != b && memcmp(&w->board[i].mac, &w->board[b].mac, sizeof(struct kl_mac)) == 0)
-            return new_board(w); /* clones may be in each other's way */
+            return new_board(w); /* two boards with one MAC may be in each other's way */
     if (needs_a_person(w, &w->board[b]))
         return new_board(w);
     saw(SIM_SAME_BACK_CALM);
     return b;
 }
 
-/* Second phase: faults have stopped; every healthy board must get there. */
+/* The second phase: faults have stopped, and every healthy board must get its key. */
 static void must_converge(struct world *w)
 {
     kl_us until;

@@ -1,10 +1,11 @@
-/* oracle.c: what must be true at every instant. Looks only at bytes on wires, at what virtual
-   boards hold and at the durable state; shares no code with the pool. */
+/* oracle.c: what must be true at every instant. It looks only at bytes on wires, at what virtual
+   boards hold and at the durable state. It shares no code with the pool. */
 #include <string.h>
 
 #include "world.h"
 
-/* The key of which so many characters stand in the text, from any field and any place in it. */
+/* key_in() finds a key if so many of its characters in a row stand in the text, from any place in
+   any field. */
 enum {
     PART = 16
 };
@@ -27,11 +28,10 @@ static int key_in(struct world *w, const char *text, size_t size)
     return -1;
 }
 
-/* ---- secrets in what is told ------------------------------------------------------------------
- */
+/* ---- secrets in what is told ---- */
 
 enum {
-    TOLD = 8 /* characters of a secret that nobody may be told */
+    TOLD = 8 /* nobody may see so many characters of a secret in a row */
 };
 
 static char folded(char c)
@@ -56,7 +56,7 @@ static bool same(const char *a, const char *b)
     return true;
 }
 
-/* All that stands behind the label. */
+/* A key's secrets: all that stands behind its label. */
 static const char *secrets_of(const struct sim_key *k)
 {
     return strchr(k->key.line, ',') + 1;
@@ -72,7 +72,7 @@ void oracle_learn_key(struct world *w, const struct sim_key *k)
     }
 }
 
-/* The key of which a part stands there; NULL = none. */
+/* The key of which the text holds a part; NULL = none. */
 static const struct sim_key *secret_in(const struct world *w, const char *text, size_t size)
 {
     for (size_t at = 0; at + TOLD <= size; at++) {
@@ -89,7 +89,7 @@ static const struct sim_key *secret_in(const struct world *w, const char *text, 
     return NULL;
 }
 
-/* As it stands there, and written as the hex of its characters. */
+/* Whether the text holds part of a secret, plainly or as the hex of its characters. */
 static bool is_told(const struct world *w, const char *text)
 {
     size_t size = strlen(text);
@@ -111,8 +111,8 @@ static bool is_told(const struct world *w, const char *text)
     return false;
 }
 
-/* Its firmware says what was handed over to it. What was written into its flash stands there, also
-   if it was never started since. */
+/* What a board holds. Its firmware says what it was handed. A key written into flash is read from
+   there, even if the board never started since. */
 const char *board_holds(const struct world *w, const struct sim_board *b)
 {
     static char line[FIELDS * 256];
@@ -139,8 +139,8 @@ const char *board_holds(const struct world *w, const struct sim_board *b)
     return line;
 }
 
-/* Bytes leave the host for whatever stands in the slot; through a link whose port has gone they
-   reach nobody. */
+/* Checks bytes that leave the host for the board in the slot. They reach nobody if the link's port
+   has gone. */
 void oracle_bytes_out(struct world *w, unsigned slot, const struct kl_io *io, bool connected)
 {
     int n = io->size <= 4096 || w->config.nvs ? key_in(w, (const char *)io->data, io->size) : -1;
@@ -161,7 +161,7 @@ void oracle_bytes_out(struct world *w, unsigned slot, const struct kl_io *io, bo
         return;
     }
     if (!connected || w->in_slot[slot] < 0)
-        return; /* into the air */
+        return; /* no board gets these bytes */
     to = w->board[w->in_slot[slot]].mac;
     if (memcmp(&to, &k->mac, sizeof to) != 0)
         violated(w, "key %s is sent to a board that it is not reserved for", k->label);
@@ -176,7 +176,7 @@ void oracle_bytes_out(struct world *w, unsigned slot, const struct kl_io *io, bo
     k->sent_to = to;
 }
 
-/* No secret of any key in anything that a face is told, or that is written down. */
+/* No face may get a secret of any key, and nothing may write one down. */
 static void check_attempt(struct world *w, const struct kl_attempt *attempt)
 {
     if (attempt && (is_told(w, attempt->detail) || is_told(w, attempt->label)))
@@ -237,7 +237,7 @@ void oracle_boards(struct world *w)
     }
 }
 
-/* A MAC is live on one slot at a time. */
+/* One MAC may be live on one slot at a time only. */
 void oracle_slots(struct world *w, const struct kl_snapshot *snap)
 {
     for (unsigned a = 0; a < w->slots; a++)
@@ -306,7 +306,7 @@ static bool is_in(struct world *w, unsigned slot, const struct kl_mac *mac)
 
 void oracle_result(struct world *w, unsigned slot, const struct kl_attempt *attempt)
 {
-    /* A key is called unknown for good only after a second look, if there may be one. */
+    /* The station calls a key unknown for good only after a second look, if it may look again. */
     bool for_good = w->config.retries != 0 && !w->stopped_at && w->failed_at[slot] == w->now &&
                     is_in(w, slot, &attempt->mac);
 

@@ -10,7 +10,7 @@
  *                                     print the same
  *   … --coverage                      lists what was met; --covered fails if something was not
  *
- * Every tenth run is played twice and must give the same actions.
+ * It plays every tenth run twice; both must give the same actions.
  */
 #include <stdlib.h>
 #include <string.h>

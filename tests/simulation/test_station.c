@@ -38,21 +38,20 @@ static void pass(unsigned seconds)
     kl_station_look(w->st, &snap);
 }
 
-/* Until the slot is in that state, looking often; at most so long. */
+/* Passes time until the slot is in that state, at most so long; looks often. */
 static void wait_for(unsigned slot, enum kl_state state, unsigned seconds)
 {
     kl_us until = w->now + KL_SEC(seconds);
 
     do {
         step_until(w, w->now + KL_MS(5));
-        assert_string_equal(w->violation, ""); /* time stands still then */
+        assert_string_equal(w->violation, ""); /* after a violation time stands still */
         kl_station_look(w->st, &snap);
     } while (snap.slot[slot].state != state && w->now < until);
     assert_string_equal(kl_state_name(snap.slot[slot].state), kl_state_name(state));
 }
 
-/* ---- retries, rates, resets -------------------------------------------------------------------
- */
+/* ---- retries, rates, resets ---- */
 
 static void every_policy_is_kept(void **state)
 {
@@ -85,8 +84,9 @@ static void every_policy_is_kept(void **state)
     }
 }
 
-/* A silent board's socket is switched once its retries are used up, and then it is tried once more;
-   once, until a board is done there, ten minutes have passed, or a person asks. */
+/* Once a silent board's retries are used up, the station switches its socket and tries once more.
+   It does not switch again until a board is done there, ten minutes have passed, or a person
+   asks. */
 static void a_silent_board_loses_its_power_for_a_moment(void **state)
 {
     (void)state;
@@ -103,7 +103,7 @@ static void a_silent_board_loses_its_power_for_a_moment(void **state)
     assert_true(snap.slot[0].retry_at == KL_NEVER);
     assert_int_equal(snap.failed, 1);
 
-    /* The same trouble again within ten minutes: nothing is switched. */
+    /* The same trouble again within ten minutes: the station switches nothing. */
     take_out(w, 0);
     put_in(w, 0, board_with(w, "mute"));
     pass(120);
@@ -174,8 +174,8 @@ static unsigned seconds_to_identify(const char *fault)
     return (unsigned)((snap.at - began) / KL_MS(100));
 }
 
-/* A chip that starts its program twice before a reset sequence works: that sequence is first next
-   time, and is the one that works still. */
+/* A chip starts its program twice before a reset sequence works. Next time the station tries that
+   sequence first, and it still works. */
 static void a_slot_remembers_its_reset(void **state)
 {
     unsigned slow, quick;
@@ -188,8 +188,7 @@ static void a_slot_remembers_its_reset(void **state)
     assert_int_equal(snap.first_pass, 2);
 }
 
-/* ---- turns and commands -----------------------------------------------------------------------
- */
+/* ---- turns and commands ---- */
 
 static void so_many_at_once(void **state)
 {
@@ -294,7 +293,7 @@ static void a_bound_label_goes_to_its_board(void **state)
     assert_string_equal(snap.slot[2].label, "dev-0001");
 }
 
-/* It stays the board's if nothing was sent: another one never gets it. */
+/* The key stays the board's although nothing was sent: another board never gets it. */
 static void a_bound_label_stays_with_a_skipped_board(void **state)
 {
     (void)state;
@@ -383,7 +382,7 @@ static void keys_run_out_and_come(void **state)
     assert_true(snap.keys_empty_in != KL_NEVER);
 }
 
-/* A key that another board shows is not sent to its owner any more: two would hold it then. */
+/* The station no longer sends a key to its owner once another board shows it: two would hold it. */
 static void what_another_board_shows_is_spent(void **state)
 {
     char faults[300];
@@ -410,7 +409,7 @@ static void what_another_board_shows_is_spent(void **state)
     assert_false(w->key[0].sent);
 }
 
-/* The store is asked for it by the bench: no board has anything to do with it. */
+/* The bench itself asks the store for the release: no board is involved. */
 static void released_by_an_operator(void **state)
 {
     struct kl_event ev;
@@ -439,7 +438,8 @@ static void released_by_an_operator(void **state)
     assert_int_equal(snap.keys.free, 1);
 }
 
-/* … without being asked again: its next prompt is up to half a second away. */
+/* A key given back goes to a board that waits, at once: the board's next prompt may be 0.5 s
+   away. */
 static void a_key_given_back_serves_who_waits(void **state)
 {
     struct kl_event ev;
@@ -464,7 +464,7 @@ static void a_key_given_back_serves_who_waits(void **state)
     wait_for(0, KL_ST_DONE, 20);
 }
 
-/* --once: a slot in which nothing is plugged in gets its answer at once, and is not tried again. */
+/* --once: a slot without a board gets its result at once; the station does not try it again. */
 static void empty_slots_are_given_up(void **state)
 {
     (void)state;
@@ -498,10 +498,9 @@ static void several_failing_point_at_the_hub(void **state)
     assert_string_equal(snap.warning, ""); /* said for a minute */
 }
 
-/* ---- ports ------------------------------------------------------------------------------------
- */
+/* ---- ports ---- */
 
-/* The kernel may be slow to tell that a socket is empty. */
+/* The kernel may be slow to tell that a USB socket is empty. */
 static void moved_before_its_old_slot_has_heard(void **state)
 {
     int b;
@@ -556,7 +555,8 @@ static void native_usb_in_a_loop(void **state)
     assert_int_equal(snap.failed, 1); /* and told so, before its port went */
 }
 
-/* Skipped while it is away: it stays skipped when it comes back, and is empty when it does not. */
+/* A board is skipped while it is off the bus. If it comes back it stays skipped; if not, the slot
+   is empty. */
 static void skipped_off_the_bus(void **state)
 {
     (void)state;
@@ -583,8 +583,7 @@ static void skipped_off_the_bus(void **state)
     assert_int_equal(snap.slot[0].state, KL_ST_EMPTY);
 }
 
-/* ---- needle beds ------------------------------------------------------------------------------
- */
+/* ---- needle beds ---- */
 
 static void fixture(unsigned keys)
 {
@@ -608,7 +607,7 @@ static void bed_cycle(void **state)
     assert_int_equal(snap.done, 1);
     take_out(w, 0);
     pass(2);
-    put_in(w, 0, board_with(w, "")); /* exchanged before anybody noticed that it was empty */
+    put_in(w, 0, board_with(w, "")); /* exchanged before the station noticed an empty bed */
     pass(20);
     assert_int_equal(snap.done, 2);
     take_out(w, 0);
@@ -662,7 +661,7 @@ static void bed_exchanged_between_tries(void **state)
     assert_int_equal(snap.slot[0].tries, 1);
 }
 
-/* Hands are quicker than the station: the other bed still shows the board's result. */
+/* Hands are quicker than the station: the board's old bed still shows its result. */
 static void bed_to_bed(void **state)
 {
     int board;

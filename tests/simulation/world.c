@@ -5,8 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- chance -----------------------------------------------------------------------------------
- */
+/* ---- chance ---- */
 
 static uint64_t rotate(uint64_t x, int k)
 {
@@ -49,8 +48,7 @@ bool chance(struct world *w, unsigned per_million)
     return !w->calm && per_million && below(w, 1000000) < per_million;
 }
 
-/* ---- telling ----------------------------------------------------------------------------------
- */
+/* ---- telling ---- */
 
 void tell(struct world *w, const char *format, ...)
 {
@@ -77,8 +75,7 @@ void violated(struct world *w, const char *format, ...)
     tell(w, "VIOLATED: %s", w->violation);
 }
 
-/* ---- events -----------------------------------------------------------------------------------
- */
+/* ---- events ---- */
 
 struct kl_event world_make(struct world *w, enum kl_event_kind kind, unsigned slot)
 {
@@ -146,7 +143,7 @@ void forget_events(struct world *w)
         free(pop(w).data);
 }
 
-/* One link's own words come in the order in which they were said, however late. */
+/* Events of one link arrive in the order in which they happened, however late. */
 void world_event(struct world *w, const struct kl_event *ev, kl_us delay)
 {
     kl_us *said = &w->link[ev->slot].said_at;
@@ -173,8 +170,7 @@ void lose_link(struct world *w, unsigned slot, const char *why)
     world_event(w, &ev, 10000);
 }
 
-/* ---- the station's actions --------------------------------------------------------------------
- */
+/* ---- the station's actions ---- */
 
 static size_t damage(struct world *w, const uint8_t *in_bytes, size_t size, uint8_t *out)
 {
@@ -348,7 +344,7 @@ static void cover_note(const struct kl_note *n)
         saw(SIM_ADOPTED);
 }
 
-/* What another board showed is not sent to anyone while this station runs. */
+/* Another board has shown this key: this run of the station must not send it to anyone. */
 static void burn_key(struct world *w, const struct kl_fault *f)
 {
     for (unsigned k = 0; f && f->reason == KL_FAULT_HOLDS_OTHER_KEY && k < w->key_count; k++)
@@ -358,8 +354,7 @@ static void burn_key(struct world *w, const struct kl_fault *f)
         }
 }
 
-/* At a needle bed nobody tells that the board that was identified is no longer the one that starts.
- */
+/* At a needle bed nothing tells that another board starts than the one that was identified. */
 static void exchange_at_start(struct world *w, unsigned slot)
 {
     if (!w->fixture || !chance(w, w->w.swap / 8))
@@ -430,8 +425,7 @@ void drain(struct world *w)
     }
 }
 
-/* ---- time -------------------------------------------------------------------------------------
- */
+/* ---- time ---- */
 
 static void hear_boards(struct world *w)
 {

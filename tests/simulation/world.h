@@ -1,6 +1,6 @@
 /*
  * world.h: a whole bench in virtual time, from one seed: the real station, virtual boards, links
- * that delay and damage, a disk that fails and forgets, an operator with a will of his own, and a
+ * that delay and damage, a disk that fails and forgets, an operator who does as he likes, and a
  * power switch. Nothing here reads a clock.
  *
  *   images.c    what is flashed
@@ -28,8 +28,8 @@ enum {
     STORE_QUEUE = 64,
 };
 
-/* How likely each trouble is in this run: many are 0, so that runs differ in kind, not only in
-   detail. All are chances per million of whatever they are drawn at. */
+/* How likely each trouble is in this run. Many are 0, so that runs differ in kind, not only in
+   detail. Each is a chance per million; its comment says what it is drawn for. */
 struct weights {
     unsigned unplug;   /* per step: a board leaves its slot */
     unsigned swap;     /* … and another one takes its place at once */
@@ -43,10 +43,11 @@ struct weights {
     unsigned planted;    /* per new board: it holds a key of this CSV already */
     unsigned disk_fails; /* per request */
     unsigned disk_slow;
-    unsigned crash;      /* per step: the process dies and is started again */
-    unsigned command;    /* per step: the operator does something */
-    unsigned stop;       /* per step: he ends the station, which is started again */
-    unsigned release;    /* per start: he releases a key in doubt; its board is lost for good */
+    unsigned crash;   /* per step: the process dies and is started again */
+    unsigned command; /* per step: the operator does something */
+    unsigned stop;    /* per step: the operator ends the station, which then starts again */
+    unsigned
+        release; /* per start: the operator releases a key in doubt; its board is lost for good */
     unsigned more_keys;  /* per step: rows are added to the CSV */
     unsigned foreign;    /* per step: another tool marks a row */
     unsigned row_gone;   /* per step: a row is taken out of the CSV, or put back */
@@ -128,7 +129,7 @@ struct sim_key {
     struct kl_key key;
     char label[40];
     bool in_csv;
-    bool foreign; /* the mark is another tool's, and no board has shown the key since … */
+    bool foreign; /* another tool's mark, and no board has shown the key since … */
     bool told;    /* … and the station has read it */
     bool burnt;   /* this run of the station saw another board show it, and said so */
     /* durable */
@@ -145,7 +146,7 @@ struct sim_board {
     bool used;
     bool healthy; /* must reach done once faults stop */
     bool planted; /* came with a key of this CSV in it: not our doing */
-    bool odd;     /* its firmware prints things its own way: what it holds may not be understood */
+    bool odd;     /* its firmware prints in its own way: keyline may not understand what it holds */
     int fault;    /* of virtual boards, by number; -1 = none */
     int slot;     /* -1: in the drawer */
 };
@@ -153,7 +154,7 @@ struct sim_board {
 struct sim_link {
     bool open;
     uint32_t generation;
-    kl_us said_at; /* when the last thing it said is heard */
+    kl_us said_at; /* when its last event arrives */
     bool dtr, rts;
     uint32_t baud;
 };
@@ -173,7 +174,7 @@ struct store_request {
     char text[64];
 };
 
-/* Of all that the station asked for and told, each with its time. */
+/* Hashes of all that the station asked for and told, each with its time. */
 struct hashes {
     uint64_t actions, notes;
 };
@@ -187,8 +188,8 @@ struct world {
     bool calm;    /* second phase: no more faults */
     bool fixture; /* needle beds: adapters stay while boards come and go */
     kl_us left_at[SLOTS_MAX], came_at[SLOTS_MAX];
-    kl_us comes_at[SLOTS_MAX]; /* a board from the drawer is put in then; 0 = none */
-    kl_us lag;                 /* how late the station is woken next */
+    kl_us comes_at[SLOTS_MAX]; /* hands put in a board from the drawer then; 0 = none */
+    kl_us lag;                 /* how late the station wakes next time */
     kl_us stopped_at;          /* 0 = not stopped */
     bool rested;
     unsigned store_at_rest; /* requests that were under way then */
@@ -203,7 +204,7 @@ struct world {
     int was_in_slot[SLOTS_MAX];
     bool network[SLOTS_MAX], plugged_said[SLOTS_MAX];
     bool native[SLOTS_MAX];      /* boards here are their own USB adapters */
-    kl_us returns_at[SLOTS_MAX]; /* one left the bus and comes back then; 0 = none */
+    kl_us returns_at[SLOTS_MAX]; /* the board that left the bus comes back then; 0 = none */
     bool no_adapter[SLOTS_MAX];  /* a needle bed without its adapter, a network port removed */
     kl_us port_said_at[SLOTS_MAX];
     kl_us failed_at[SLOTS_MAX]; /* failed, and neither tried again nor given up since */
@@ -256,7 +257,7 @@ void tell(struct world *w, const char *format, ...) __attribute__((format(printf
 void violated(struct world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 void step_until(struct world *w, kl_us until);
-void drain(struct world *w); /* does what the station asks for */
+void drain(struct world *w); /* carries out what the station asks for */
 void lose_link(struct world *w, unsigned slot, const char *why);
 void push_event(struct world *w, kl_us at, const struct kl_event *ev);
 void forget_events(struct world *w);
@@ -290,7 +291,7 @@ kl_us disk_deadline(const struct world *w);
 void disk_crash(struct world *w);
 void disk_foreign_mark(struct world *w);      /* by another tool, on a key nobody holds */
 void disk_row_comes_or_goes(struct world *w); /* any row */
-void disk_operator_releases(struct world *w); /* while no station runs; its board is lost */
+void disk_operator_releases(struct world *w); /* while no station runs; the key's board is lost */
 
 /* oracle.c */
 void oracle_bytes_out(struct world *w, unsigned slot, const struct kl_io *io, bool connected);

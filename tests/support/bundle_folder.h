@@ -1,5 +1,5 @@
-/* bundle_folder.h: a folder with images of a demo chip, loaded as a bundle: for tests of bundles.
- */
+/* bundle_folder.h: a folder with images of a demo chip, loaded as a bundle: for tests of
+   bundles. */
 #ifndef KEYLINE_TESTS_BUNDLE_FOLDER_H
 #define KEYLINE_TESTS_BUNDLE_FOLDER_H
 
@@ -26,10 +26,11 @@ struct kl_bundle *load_firmware(const char *path);
 /* "OFFSET:NAME" of files in the folder, NULL at the end. */
 struct kl_bundle *load_images(const char *const *images);
 
-/* Loading failed, and a problem holds these words. Frees the bundle if there is one. */
+/* Fails the test unless loading failed and a problem holds these words. Frees the bundle if there
+   is one. */
 void expect_problem(struct kl_bundle *b, const char *words);
 void expect_warning(const char *words);
-/* Loading went well: otherwise the test fails with the first problem. */
+/* Fails the test with the first problem if loading failed. */
 struct kl_bundle *expect_good(struct kl_bundle *b);
 /* The region at this offset; the test fails if there is none. */
 unsigned region_at(const struct kl_bundle *b, uint32_t offset);

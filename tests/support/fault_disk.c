@@ -35,7 +35,7 @@ struct image {
     bool used;
 };
 
-/* What happened to a name since the folder was synced: it leads to another image, or to none. */
+/* A name that changed since the folder was synced: it leads to another image, or to none. */
 struct renaming {
     char path[PATH_MAX];
     int image; /* -1 = none */
@@ -57,8 +57,7 @@ static void must(bool ok, const char *what)
     abort();
 }
 
-/* ---- names ------------------------------------------------------------------------------------
- */
+/* ---- names ---- */
 
 static struct renaming *find_name(struct renaming *names, unsigned count, const char *path)
 {
@@ -104,8 +103,8 @@ static int load_image(const char *path)
     return image;
 }
 
-/* The image behind a name. A file that was there before it was first seen is durable; one that
-   `is_new` has a name that is not. */
+/* The image behind a name. A file that existed before the test saw it is durable; the name of one
+   that `is_new` is not durable yet. */
 static int image_of(const char *path, bool is_new)
 {
     struct renaming *name = find_name(changed_names, changed_count, path);
@@ -137,8 +136,7 @@ static void names_are_durable(void)
     changed_count = 0;
 }
 
-/* ---- bytes ------------------------------------------------------------------------------------
- */
+/* ---- bytes ---- */
 
 static void grow(struct image *image, size_t size)
 {
@@ -194,8 +192,7 @@ static void bytes_are_durable(struct image *image)
     drop_changes(image);
 }
 
-/* ---- the power cut ----------------------------------------------------------------------------
- */
+/* ---- the power cut ---- */
 
 static void lose_some_bytes(struct image *image)
 {
@@ -236,7 +233,7 @@ static void write_out(const struct renaming *name)
 
 static _Noreturn void power_cut(void)
 {
-    /* Names that were changed and are not durable get back what they led to. */
+    /* Gives names whose change is not durable back what they led to. */
     for (unsigned i = 0; i < changed_count; i++)
         if (find_name(durable_names, durable_count, changed_names[i].path) == NULL)
             put_name(durable_names, &durable_count, changed_names[i].path, -1);
@@ -250,8 +247,7 @@ static _Noreturn void power_cut(void)
     _exit(FAULT_EXIT);
 }
 
-/* ---- steps ------------------------------------------------------------------------------------
- */
+/* ---- steps ---- */
 
 /* 0, or the errno with which this step fails. */
 static int step(void)
@@ -302,7 +298,7 @@ static void path_of(int fd, char path[PATH_MAX])
     path[size] = '\0';
 }
 
-/* A file that is written from its beginning is a new one: so the store makes files. */
+/* Takes a write at a file's beginning for a new file: so the store makes files. */
 static ssize_t disk_write(int fd, const void *data, size_t size)
 {
     off_t at = lseek(fd, 0, SEEK_CUR);
@@ -393,8 +389,7 @@ static int disk_sync_folder(const char *of_file)
     return 0;
 }
 
-/* ---- under SQLite -----------------------------------------------------------------------------
- */
+/* ---- under SQLite ---- */
 
 struct fault_file {
     sqlite3_file base;

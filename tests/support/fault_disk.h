@@ -2,9 +2,9 @@
  * fault_disk.h: a disk that fails, and that forgets what was not synced.
  *
  * It stands under SQLite (as the default VFS) and under the store's own steps (kl_disk). Every
- * write, truncation, sync, rename, deletion and folder sync is one durable step, counted from 1.
- * A step can be told to fail, or to be the last one: then the files are left as a power cut could
- * leave them, and the process ends.
+ * write, truncation, sync, rename, deletion and folder sync is one durable step, counted from 1. A
+ * test can make a step fail, or be the last one. After the last one the files are as a power cut
+ * could leave them, and the process ends.
  *
  * What a power cut leaves, drawn from a seed:
  *   - of the writes to a file since its last sync, any subset, each of them torn at 512 bytes;
@@ -29,13 +29,13 @@ enum {
     FAULT_EXIT = 99 /* exit status of a process that died at its step */
 };
 
-/* For the rest of the process. */
+/* Installs the disk for the rest of the process. */
 void fault_install(void);
 /* Steps so far. */
 uint32_t fault_steps(void);
-/* `count` steps fail, from step `at` on. 0 = none. */
+/* Makes `count` steps fail, from step `at` on. 0 = none. */
 void fault_fail(enum fault_kind kind, uint32_t at, uint32_t count);
-/* Step `at` is the last. 0 = none. */
+/* Makes step `at` the last one. 0 = none. */
 void fault_crash(uint32_t at, uint64_t seed);
 
 #endif

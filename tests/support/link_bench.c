@@ -10,7 +10,7 @@
 
 enum {
     TOO_LONG_MS = 20000,
-    TURN_MS = 5, /* what is waited for may happen outside of the loop */
+    TURN_MS = 5, /* the awaited event may come from outside of the loop */
 };
 
 static void on_opened(void *ctx, enum kl_open_result result, const char *text)
@@ -173,8 +173,7 @@ void link_bench_baud(struct link_bench *b, uint32_t id, uint32_t baud)
     request(b, id, &(struct kl_io){.kind = KL_IO_BAUD, .baud = baud});
 }
 
-/* ---- the contract ----------------------------------------------------------------------------
- */
+/* ---- the contract ---- */
 
 static bool far_end_has(void *ctx)
 {
@@ -243,7 +242,7 @@ void link_contract(struct link_bench *b, const struct link_far_end *far_end)
 {
     all_bytes_pass_both_ways(b, far_end);
     requests_are_answered_in_order(b, far_end);
-    /* What comes before the end is still heard. */
+    /* The link still delivers what came before the end. */
     size_t before = b->rx_size;
     far_end->send(far_end->ctx, (const uint8_t *)"last", 4);
     link_bench_until(b, bench_has, &(struct wanted){.bench = b, .count = before + 4});

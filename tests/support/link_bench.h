@@ -1,6 +1,6 @@
 /*
- * link_bench.h: a link under test, everything it says, and a loop that is run until something is so
- * (or too much time is over).
+ * link_bench.h: a link under test, everything it says, and a loop that runs until a condition holds
+ * or too much time has passed.
  */
 #ifndef KEYLINE_TESTS_LINK_BENCH_H
 #define KEYLINE_TESTS_LINK_BENCH_H
@@ -11,7 +11,7 @@ struct link_bench {
     uv_loop_t loop;
     uv_timer_t guard;
     struct kl_link *link;
-    bool inside; /* one of the link's own functions */
+    bool inside; /* one of the link's own functions is running */
 
     unsigned opened, lost, closed;
     enum kl_open_result result;
@@ -38,20 +38,20 @@ extern const struct kl_link_events link_bench_events; /* ctx is the bench */
 
 void link_bench_start(struct link_bench *b);
 void link_bench_open(struct link_bench *b, const char *target, uint32_t baud);
-/* Runs the loop until `so` says so; fails the test after 20 s. */
+/* Runs the loop until `so` returns true; fails the test after 20 s. */
 void link_bench_until(struct link_bench *b, bool (*so)(void *ctx), void *ctx);
 void link_bench_until_opened(struct link_bench *b);
 void link_bench_until_done(struct link_bench *b, unsigned count);
 /* Closes, waits for `closed`, checks that nothing else came. */
 void link_bench_close(struct link_bench *b);
-/* The loop must have nothing left. */
+/* Fails the test if the loop has anything left. */
 void link_bench_finish(struct link_bench *b);
 
 void link_bench_write(struct link_bench *b, const void *data, size_t size);
 void link_bench_lines(struct link_bench *b, uint32_t request, bool dtr, bool rts);
 void link_bench_baud(struct link_bench *b, uint32_t request, uint32_t baud);
 
-/* Every link keeps this: opened already, ends lost and closed. */
+/* What every link has to keep. Takes an open link; the link is lost and closed at the end. */
 void link_contract(struct link_bench *b, const struct link_far_end *far_end);
 
 #endif

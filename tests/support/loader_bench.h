@@ -14,7 +14,7 @@ struct lb {
     struct kl_loader loader;
     struct kl_vboard *board;
     kl_us now;
-    kl_us io_delay; /* from asking for LINES, BAUD to hearing that it is done */
+    kl_us io_delay; /* from a LINES or BAUD request to its answer */
     bool io_dead;   /* such requests are never answered */
     bool lines_refused, baud_refused;
     uint32_t baud_limit;    /* above it the adapter refuses; 0 = none */
@@ -29,7 +29,7 @@ struct lb {
     unsigned pending_count;
     bool dtr, rts;
     bool network; /* one line after the other */
-    kl_us lump;   /* what is written arrives at multiples of this only; 0 = at once */
+    kl_us lump;   /* written bytes arrive only at multiples of this; 0 = at once */
     uint8_t held[2 * KL_LOADER_TX_MAX];
     size_t held_size;
     kl_us held_until;
@@ -55,7 +55,7 @@ enum kl_loader_status lb_run(struct lb *b, enum kl_loader_task task,
                              const struct kl_bundle *bundle);
 /* By hand, as a person with two buttons. */
 void lb_into_loader(struct lb *b);
-/* Passes time and appends what the board says to b->text, without the loader. */
+/* Passes time without the loader; appends what the board says to b->text. */
 void lb_listen(struct lb *b, kl_us time);
 /* CONNECT … RUN; the reason of the first task that fails, or KL_FAULT_NONE. */
 enum kl_reason lb_whole(struct lb *b, const struct kl_bundle *bundle);

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-/* True if the operation takes place; *answer is what its caller is told. */
+/* True if the operation takes place; *answer is what its caller gets. */
 static bool operate(struct prov_bench *b, bool *answer)
 {
     *answer = false;

@@ -1,17 +1,17 @@
 /*
- * prov_bench.h: a product around firmware/provisioning for tests: a store whose power can fail at
- * any operation, a console that is kept.
+ * prov_bench.h: a product around firmware/provisioning for tests. Its power can fail at any store
+ * operation; it keeps what the console printed.
  */
 #ifndef KEYLINE_PROV_BENCH_H
 #define KEYLINE_PROV_BENCH_H
 
 #include "provisioning.h"
 
-/* What a store operation under which the power fails leaves behind: NVS writes are all or nothing,
-   but the caller learns of neither. */
+/* What a store operation leaves behind if the power fails in it. NVS writes are all or nothing, but
+   the caller does not learn which. */
 enum prov_cut {
     PROV_CUT_BEFORE, /* nothing was written */
-    PROV_CUT_AFTER,  /* it was written, but that was the last thing that happened */
+    PROV_CUT_AFTER,  /* it was written, and then the power was gone */
 };
 
 struct prov_bench {

@@ -155,7 +155,7 @@ static void came(uv_stream_t *server, int status)
         say(p, KL_TELNET_WILL, KL_TELNET_SGA);
         say(p, KL_TELNET_DO, KL_TELNET_BINARY);
         say(p, KL_TELNET_WILL, KL_TELNET_COM_PORT);
-        say(p, KL_TELNET_DO, 24); /* terminal type: nobody's wish */
+        say(p, KL_TELNET_DO, 24); /* terminal type, which the client does not want */
     }
     uv_read_start((uv_stream_t *)&p->client, allocate, read_some);
 }

@@ -1,6 +1,6 @@
 /*
- * rfc2217_peer.h: a scripted RFC 2217 server on the test's own loop: writes down what it is asked,
- * answers as the kinds of server out there do, wrong ones included.
+ * rfc2217_peer.h: a scripted RFC 2217 server on the test's own loop. It notes every request and
+ * answers as real servers do, faulty ones included.
  */
 #ifndef KEYLINE_TESTS_RFC2217_PEER_H
 #define KEYLINE_TESTS_RFC2217_PEER_H

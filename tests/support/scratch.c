@@ -23,7 +23,7 @@ void scratch_make(struct scratch *s)
 
     snprintf(s->folder, sizeof s->folder, "%s/keyline-test-XXXXXX", base == NULL ? "/tmp" : base);
     must(mkdtemp(s->folder) != NULL, "mkdtemp");
-    /* Journals of keys: a test must not find those of another, nor leave any. */
+    /* Keeps the journals of keys here: a test must not find another's, nor leave any. */
     snprintf(state, sizeof state, "%s/state", s->folder);
     must(setenv("XDG_STATE_HOME", state, 1) == 0, "setenv");
 }

@@ -15,7 +15,7 @@ static void stored(void *ctx, const struct kl_action *request, enum kl_store_sta
     struct store_bench *b = ctx;
 
     b->answered++;
-    assert_int_equal(request->request, b->answered); /* in order, always */
+    assert_int_equal(request->request, b->answered); /* answers come in the order of the requests */
     b->status = status;
     b->has_key = key != NULL;
     if (key != NULL)

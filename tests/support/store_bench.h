@@ -22,12 +22,12 @@ struct store_bench {
 /* Opens and, if that goes well, starts. */
 enum kl_store_open_result bench_open_with(struct store_bench *b, struct kl_store_options options);
 enum kl_store_open_result bench_open(struct store_bench *b, const char *csv);
-/* … and a person has said yes to these doubts: bits 1 << KL_DOUBT_…. */
+/* bench_open after a person has said yes to these doubts: bits 1 << KL_DOUBT_…. */
 enum kl_store_open_result bench_open_answered(struct store_bench *b, const char *csv,
                                               uint32_t answers);
 /* The folder of its journal, beside the CSV. */
 const char *bench_journal(const char *csv);
-/* Closes it; what it has to show stays until bench_close. */
+/* Closes the store; the bench keeps its results until bench_close. */
 void bench_end(struct store_bench *b);
 void bench_close(struct store_bench *b);
 
@@ -35,15 +35,15 @@ void bench_close(struct store_bench *b);
 struct kl_fingerprint bench_key(const struct store_bench *b, const char *label);
 struct kl_mac bench_mac(unsigned board);
 
-/* Asks for one thing and waits for the answer. */
+/* Sends one request and waits for its answer. */
 enum kl_store_status bench_ask(struct store_bench *b, enum kl_store_op op, const char *label,
                                unsigned board);
-/* Asks without waiting. */
+/* Sends one request without waiting. */
 void bench_submit(struct store_bench *b, enum kl_store_op op, const struct kl_fingerprint *fp,
                   unsigned board);
-/* Runs the loop until all is answered. */
+/* Runs the loop until every request has its answer. */
 void bench_wait(struct store_bench *b);
-/* Runs the loop until `done` says so; false if it takes more than ten seconds. */
+/* Runs the loop until `done` returns true; false if that takes more than ten seconds. */
 bool bench_until(struct store_bench *b, bool (*done)(struct store_bench *b, void *ctx), void *ctx);
 
 #endif

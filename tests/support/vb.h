@@ -1,5 +1,5 @@
 /* vb.h: drives a virtual board from a test: its clock, its lines, loader frames, and images that it
-   would boot. Knows nothing of keyline's own loader. */
+   can boot. Knows nothing of keyline's own loader. */
 #ifndef KEYLINE_TEST_VB_H
 #define KEYLINE_TEST_VB_H
 
@@ -20,7 +20,8 @@ struct vb {
 void vb_open(struct vb *v, const struct kl_vboard_config *config); /* created and powered */
 void vb_close(struct vb *v);
 void vb_clear(struct vb *v);
-void vb_wait(struct vb *v, kl_us time); /* passes time event by event, collecting what is said */
+void vb_wait(struct vb *v,
+             kl_us time); /* passes time event by event; collects what the board says */
 void vb_send(struct vb *v, const char *text);
 void vb_into_loader(struct vb *v); /* both lines at once */
 void vb_into_program(struct vb *v);

@@ -1,5 +1,5 @@
-/* wire_profile.h: where the time of a loader's tasks goes: what was under way while it passed, and
-   who was waited for. */
+/* wire_profile.h: where the time of a loader's tasks goes: what was under way meanwhile, and who
+   kept the loader waiting. */
 #ifndef KEYLINE_TEST_WIRE_PROFILE_H
 #define KEYLINE_TEST_WIRE_PROFILE_H
 
@@ -18,7 +18,7 @@ struct wp_row {
     kl_us wire;   /* a request was on its way to the board */
     kl_us board;  /* the board worked and had not answered yet */
     kl_us answer; /* its answer was on its way */
-    kl_us pause;  /* nobody was asked anything */
+    kl_us pause;  /* no request was open */
 };
 
 struct wire_profile {
@@ -27,7 +27,7 @@ struct wire_profile {
     unsigned written;
 };
 
-/* For whoever drives the loader: bytes are handed to the adapter; time is about to pass. */
+/* Whoever drives the loader calls these: when the adapter gets bytes, and before time passes. */
 void wp_written(struct wire_profile *p, size_t size, uint32_t baud, kl_us now);
 void wp_passes(struct wire_profile *p, const struct kl_loader *l, kl_us answers_at, kl_us from,
                kl_us to);

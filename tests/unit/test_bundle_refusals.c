@@ -64,8 +64,7 @@ static struct kl_demo_image merge(uint32_t boot_at)
     return merged;
 }
 
-/* ---- which chip -------------------------------------------------------------------------------
- */
+/* ---- which chip ---- */
 
 static void an_unknown_chip_is_named_by_its_number(void **state)
 {
@@ -109,8 +108,7 @@ static void images_of_different_revisions_are_refused(void **state)
     expect_problem(load_firmware(in_folder("firmware.bin")), "one needs 3.0 at least, one 1.99");
 }
 
-/* ---- files ------------------------------------------------------------------------------------
- */
+/* ---- files ---- */
 
 static void all_problems_are_told_at_once(void **state)
 {
@@ -186,8 +184,7 @@ static void too_many_images_are_refused(void **state)
     expect_problem(load_firmware(in_folder("flasher_args.json")), "keyline takes 64 at most");
 }
 
-/* ---- the partition table ----------------------------------------------------------------------
- */
+/* ---- the partition table ---- */
 
 static void partitions_over_what_starts_the_chip_are_refused(void **state)
 {
@@ -323,8 +320,7 @@ static void flash_frequencies_are_the_chips_own(void **state)
     expect_problem(kl_bundle_load(&o, &bundle_report), "ESP32 can't run its flash at 60 MHz");
 }
 
-/* ---- updates over the air ---------------------------------------------------------------------
- */
+/* ---- updates over the air ---- */
 
 static void arduinos_choice_of_slot_is_taken(void **state)
 {
@@ -368,8 +364,7 @@ static void a_choice_without_a_partition_is_left_out(void **state)
     kl_bundle_free(b);
 }
 
-/* ---- merged files -----------------------------------------------------------------------------
- */
+/* ---- merged files ---- */
 
 static void a_merged_file_that_spares_nvs_is_taken(void **state)
 {
@@ -415,8 +410,7 @@ static void merged_files_are_looked_into(void **state)
     expect_problem(load_firmware(in_folder("all.bin")), "for another chip than its bootloader");
 }
 
-/* ---- the ESP8266, and what is missing ---------------------------------------------------------
- */
+/* ---- the ESP8266, and what is missing ---- */
 
 static void the_esp8266s_header_names_its_flash_size(void **state)
 {

@@ -87,8 +87,7 @@ static void figures_of_each_kind_are_decoded(void **state)
     assert_true(facts.boot.secure && !facts.boot.secure_v1);
 }
 
-/* ---- on a board -------------------------------------------------------------------------------
- */
+/* ---- on a board ---- */
 
 static void run(struct kl_look *look, struct kl_vboard *board, kl_us *now)
 {

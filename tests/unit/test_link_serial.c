@@ -18,8 +18,7 @@
 
 static struct link_bench bench;
 
-/* ---- over a pseudo-terminal ------------------------------------------------------------------
- */
+/* ---- over a pseudo-terminal ---- */
 
 struct master {
     int fd;
@@ -145,8 +144,7 @@ static void what_is_no_port_is_an_error(void **state)
     link_bench_finish(&bench);
 }
 
-/* ---- over an operating system on order -------------------------------------------------------
- */
+/* ---- over an operating system on order ---- */
 
 static struct {
     int fd[2]; /* the link's end and the board's */

@@ -48,7 +48,7 @@ static void ready(struct vb *v, const struct kl_vboard_config *config)
     vb_into_program(v);
 }
 
-/* ---- the reset circuit ------------------------------------------------------------------------*/
+/* ---- the reset circuit ---- */
 
 static void both_lines_at_once_reach_the_loader(void **state)
 {
@@ -114,7 +114,7 @@ static void a_short_let_go_of_en_does_not_start_the_chip(void **state)
     vb_close(&v);
 }
 
-/* ---- the loader -------------------------------------------------------------------------------*/
+/* ---- the loader ---- */
 
 static void words_of(uint8_t *out, const uint32_t *values, size_t n)
 {
@@ -256,7 +256,7 @@ static void esp8266_erases_too_much(void **state)
     vb_close(&v);
 }
 
-/* ---- boot and firmware ------------------------------------------------------------------------*/
+/* ---- boot and firmware ---- */
 
 static void blank_board_says_so_and_loops(void **state)
 {
@@ -419,7 +419,7 @@ static void state_survives_in_a_file(void **state)
     scratch_remove(&scratch);
 }
 
-/* ---- faults -----------------------------------------------------------------------------------*/
+/* ---- faults ---- */
 
 static void fault_lists_are_checked(void **state)
 {
@@ -630,7 +630,7 @@ static void rubbish_does_no_harm(void **state)
     }
 }
 
-/* ---- pace -------------------------------------------------------------------------------------*/
+/* ---- pace ---- */
 
 static void paced_bytes_take_their_time(void **state)
 {

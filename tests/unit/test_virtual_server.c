@@ -121,7 +121,7 @@ static void pass(struct bench *bench, unsigned ms)
     uv_run(&bench->loop, UV_RUN_NOWAIT);
 }
 
-/* ---- a client ---------------------------------------------------------------------------------*/
+/* ---- a client ---- */
 
 static void take(struct client *c, uint8_t byte)
 {
@@ -243,7 +243,7 @@ static bool starts_or_is_gone(void *ctx)
     return says_start(ctx) || is_gone(ctx);
 }
 
-/* ---- the protocol -----------------------------------------------------------------------------*/
+/* ---- the protocol ---- */
 
 static bool agreed(void *ctx)
 {
@@ -373,7 +373,7 @@ static void one_client_at_a_time_and_lines_fall_when_it_leaves(void **state)
     close_bench(&bench);
 }
 
-/* ---- the bench --------------------------------------------------------------------------------*/
+/* ---- the bench ---- */
 
 static void an_unplugged_board_refuses_connections(void **state)
 {
@@ -473,7 +473,7 @@ static void a_port_that_is_taken_is_told(void **state)
     close_bench(&bench);
 }
 
-/* ---- the state folder -------------------------------------------------------------------------*/
+/* ---- the state folder ---- */
 
 static void record_has(const char *folder, const struct kl_mac *mac, const char *line)
 {

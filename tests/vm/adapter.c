@@ -51,8 +51,7 @@ bool adapter_kind_of(const char *word, enum adapter_kind *out)
     return false;
 }
 
-/* ---- transfers --------------------------------------------------------------------------------
- */
+/* ---- transfers ---- */
 
 static void put(uint8_t *header, unsigned word, uint32_t value)
 {
@@ -255,8 +254,7 @@ void adapter_tick(struct adapter *a)
         pass_output(a, now);
 }
 
-/* ---- plugging ---------------------------------------------------------------------------------
- */
+/* ---- plugging ---- */
 
 void adapter_place(unsigned socket, char out[PLACE_TEXT])
 {
@@ -359,8 +357,7 @@ void adapter_freeze(struct adapter *a)
     a->frozen = true;
 }
 
-/* ---- looking at it ----------------------------------------------------------------------------
- */
+/* ---- looking at it ---- */
 
 int adapter_fd(const struct adapter *a)
 {

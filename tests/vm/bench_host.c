@@ -17,8 +17,7 @@ enum {
     LATENCY_LOWEST = 1,
 };
 
-/* ---- device nodes -----------------------------------------------------------------------------
- */
+/* ---- device nodes ---- */
 
 static bool is_node(const char *name)
 {
@@ -106,8 +105,7 @@ void bench_give_rights(const struct bench *b, kl_us now)
         closedir(dir);
 }
 
-/* ---- numbers and timers -----------------------------------------------------------------------
- */
+/* ---- numbers and timers ---- */
 
 int bench_number_at(unsigned socket)
 {

@@ -30,8 +30,7 @@ kl_us bench_short_time(struct bench *b)
     return KL_MS(50) + (kl_us)bench_draw(b, 1200000);
 }
 
-/* ---- plugs ------------------------------------------------------------------------------------
- */
+/* ---- plugs ---- */
 
 static kl_us delay(struct bench *b, enum phase phase)
 {
@@ -71,8 +70,7 @@ static void pull_due(struct bench *b, kl_us now)
             pull_now(b, &b->board[i]);
 }
 
-/* ---- more than one board ----------------------------------------------------------------------
- */
+/* ---- more than one board ---- */
 
 static struct board *any_plugged(struct bench *b, const struct board *other)
 {
@@ -120,8 +118,7 @@ static void next_plan(struct bench *b, kl_us now)
     b->next_plan = now + KL_MS(300) + (kl_us)bench_draw(b, 3000000);
 }
 
-/* ---- the whole of it --------------------------------------------------------------------------
- */
+/* ---- the whole of it ---- */
 
 void bench_make_plan(struct bench *b)
 {

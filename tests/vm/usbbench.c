@@ -53,8 +53,7 @@ static int fail(const char *what)
     return 2;
 }
 
-/* ---- running ----------------------------------------------------------------------------------
- */
+/* ---- running ---- */
 
 static void look_at_phase(struct bench *b, struct board *board)
 {
@@ -194,8 +193,7 @@ static int run(struct bench *b, char **argv)
     return b->mistakes == 0 ? 0 : 1;
 }
 
-/* ---- the command line -------------------------------------------------------------------------
- */
+/* ---- the command line ---- */
 
 static int make(const char *folder, const char *chip_word, unsigned keys)
 {

@@ -21,8 +21,7 @@ static int dump(json_t *o)
     return fflush(stdout) == 0 ? KL_EXIT_OK : KL_EXIT_FAILED;
 }
 
-/* ---- the version ------------------------------------------------------------------------------
- */
+/* ---- the version ---- */
 
 int about_version(const char *stub, bool json)
 {
@@ -48,8 +47,7 @@ int about_version(const char *stub, bool json)
     return dump(o);
 }
 
-/* ---- the faults -------------------------------------------------------------------------------
- */
+/* ---- the faults ---- */
 
 static const char *const ways[] = {
     [KL_POLICY_STOP] = "stays for a person",

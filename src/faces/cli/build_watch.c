@@ -54,7 +54,7 @@ static bool is_image(const char *name)
            (strcmp(dot, ".bin") == 0 || strcmp(dot, ".json") == 0 || strcmp(dot, ".hex") == 0);
 }
 
-/* Order does not count: folders are listed in any. */
+/* The order of the files must not count: a folder lists them in any order. */
 static uint64_t mix_folder(uint64_t h, const char *path)
 {
     DIR *dir = opendir(path);
@@ -68,7 +68,7 @@ static uint64_t mix_folder(uint64_t h, const char *path)
     return h;
 }
 
-/* Of a file everything beside it counts too: bootloader and partition table lie there. */
+/* For a file, all images beside it count too: bootloader and partition table lie there. */
 static uint64_t mix_path(uint64_t h, const char *path)
 {
     char copy[PATH_MAX];
@@ -105,7 +105,7 @@ static void look(uv_work_t *work)
     b = kl_bundle_load(w->options, &w->report);
     w->found_stale = !b || memcmp(b->digest, w->digest, sizeof w->digest) != 0;
     kl_bundle_free(b);
-    w->signature = signature; /* what is written meanwhile makes another one */
+    w->signature = signature; /* a write since then changes the signature again */
 }
 
 static void looked(uv_work_t *work, int status)
@@ -134,7 +134,7 @@ struct build_watch *build_watch_create(uv_loop_t *loop, const struct kl_bundle_o
 {
     struct build_watch *w = calloc(1, sizeof *w);
 
-    KL_ASSERT(w != NULL);
+    KL_ASSERT(w);
     w->options = options;
     memcpy(w->digest, flashed->digest, sizeof w->digest);
     w->signature = signature;

@@ -29,8 +29,7 @@ const struct command *command_find(const char *name)
     return NULL;
 }
 
-/* ---- --help -----------------------------------------------------------------------------------
- */
+/* ---- --help ---- */
 
 static int printed(void)
 {
@@ -82,8 +81,7 @@ bool command_colours(int when, FILE *file)
     return isatty(fileno(file)) && !(no && no[0]) && !(term && strcmp(term, "dumb") == 0);
 }
 
-/* ---- which command ----------------------------------------------------------------------------
- */
+/* ---- which command ---- */
 
 bool command_takes_value(const char *name, size_t size)
 {
@@ -114,7 +112,7 @@ static int help(int argc, char **argv, int at)
     const struct command *c = &kl_command_station;
     char text[KL_TEXT_MAX];
 
-    if (at + 1 < argc && (c = command_find(argv[at + 1])) == NULL) {
+    if (at + 1 < argc && !(c = command_find(argv[at + 1]))) {
         kl_format(text, sizeof text, "there is no command \"%s\"", argv[at + 1]);
         return command_wrong(&kl_command_station, text);
     }

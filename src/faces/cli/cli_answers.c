@@ -12,7 +12,7 @@ static bool says_yes(const char *question)
 
     fprintf(stderr, "%s [y/N] ", question);
     fflush(stderr);
-    return fgets(line, sizeof line, stdin) != NULL && (line[0] == 'y' || line[0] == 'Y');
+    return fgets(line, sizeof line, stdin) && (line[0] == 'y' || line[0] == 'Y');
 }
 
 /* True if a person has said yes just now. */

@@ -1,12 +1,13 @@
-/* cli_answers.h: what the store doubts, and a person's answer: by an option, or on the terminal. */
+/* cli_answers.h: what the store doubts, and how a person answers: by an option or on the
+   terminal. */
 #ifndef KEYLINE_FACES_CLI_ANSWERS_H
 #define KEYLINE_FACES_CLI_ANSWERS_H
 
 #include "keyline/cli.h"
 #include "keyline/store.h"
 
-/* Opens the store, and asks on the terminal whatever has to be answered first (`ask`; else only
-   options->answers count). Exit status; what is wrong was said on stderr. */
+/* Opens the store. With `ask`, asks on the terminal whatever has to be answered first; else only
+   options->answers count. Returns the exit status, after a word on stderr if something is wrong. */
 enum kl_exit answers_open(struct kl_store_options *options, bool ask, struct kl_store **out);
 
 #endif

@@ -51,8 +51,8 @@ const struct command kl_command_attach = {
              "             2 usage\n",
 };
 
-/* Where the station of keyline@NAME.service listens; false and a sentence if it can't be reached.
- */
+/* Where the station of keyline@NAME.service listens; false and a sentence if it can't be
+   reached. */
 static bool find_service(const char *name, char out[KL_PORT_MAX], char error[KL_TEXT_MAX])
 {
     if (name[0] == '\0' || name[0] == '.' || strchr(name, '/') || strlen(name) > 64) {
@@ -73,7 +73,7 @@ static bool find_service(const char *name, char out[KL_PORT_MAX], char error[KL_
     return false;
 }
 
-/* No CSV was named: that of this folder, else the only station there is, else a person is asked. */
+/* No CSV was named: takes keys.csv of this folder, else the only station there is, else asks. */
 static bool choose(const char **csv)
 {
     static struct stations all;
@@ -86,7 +86,7 @@ static bool choose(const char **csv)
         return true;
     stations_find(&all);
     if (all.count == 0)
-        return true; /* the usual words about keys.csv */
+        return true; /* the caller says that no station works on keys.csv */
     if (all.count == 1) {
         *csv = all.item[0].csv;
         return true;

@@ -23,7 +23,7 @@ struct check {
     struct station_args args;
     unsigned problems, warnings;
     enum kl_exit exit;
-    json_t *root; /* --json: what is said at the end, instead of lines */
+    json_t *root; /* --json: printed at the end, instead of lines */
 };
 
 static void line(const struct check *c, const char *format, ...)
@@ -88,8 +88,7 @@ static void warning(struct check *c, const char *format, ...)
     va_end(args);
 }
 
-/* ---- the keys ---------------------------------------------------------------------------------
- */
+/* ---- the keys ---- */
 
 static void bad_rows(struct check *c, const struct kl_store_content *content)
 {
@@ -197,8 +196,7 @@ static void check_keys(struct check *c)
     pool_view_close(&v);
 }
 
-/* ---- the images -------------------------------------------------------------------------------
- */
+/* ---- the images ---- */
 
 static void show_bundle(const struct kl_bundle *b)
 {
@@ -349,8 +347,7 @@ static void check_stubs(struct check *c)
     kl_stubs_free(stubs);
 }
 
-/* ---- the command line -------------------------------------------------------------------------
- */
+/* ---- the command line ---- */
 
 const struct command kl_command_check = {
     .name = "check",
@@ -391,7 +388,7 @@ int kl_cli_check(int argc, char **argv)
         return command_wrong(&kl_command_check, error);
     if (c.args.help)
         return command_help(&kl_command_check);
-    if (c.args.chip && (chip = kl_chip_by_slug(c.args.chip)) == NULL)
+    if (c.args.chip && !(chip = kl_chip_by_slug(c.args.chip)))
         return command_wrong(&kl_command_check, "keyline does not know this --chip");
     if (c.args.json)
         c.root = json_pack("{s:[], s:[]}", "problems", "warnings");

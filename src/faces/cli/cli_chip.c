@@ -44,8 +44,7 @@ enum {
     PORTS_MAX = 256
 };
 
-/* ---- the look ---------------------------------------------------------------------------------
- */
+/* ---- the look ---- */
 
 struct session {
     uv_loop_t loop;
@@ -129,7 +128,7 @@ static void on_io_done(void *ctx, uint32_t request, bool ok)
 {
     struct session *s = ctx;
 
-    (void)request; /* one at a time is under way */
+    (void)request; /* only one request at a time is under way */
     kl_look_io_done(s->look, ok, now_us());
     pump(s);
 }
@@ -194,8 +193,7 @@ static bool look_at(struct session *s, const char *port)
     return s->error[0] == '\0';
 }
 
-/* ---- what is shown ----------------------------------------------------------------------------
- */
+/* ---- what is shown ---- */
 
 static const char *yes(bool on)
 {

@@ -54,8 +54,7 @@ static void offer_choice(const struct completing *c, const char *words)
     }
 }
 
-/* ---- from the running station -----------------------------------------------------------------
- */
+/* ---- from the running station ---- */
 
 struct heard {
     struct kl_snapshot snap;
@@ -130,8 +129,7 @@ static void offer_doubts(const struct completing *c, bool labels)
     }
 }
 
-/* ---- values -----------------------------------------------------------------------------------
- */
+/* ---- values ---- */
 
 static void offer_chips(const struct completing *c)
 {
@@ -153,7 +151,7 @@ static void offer_virtual_firmware(const struct completing *c)
         offer_text(c, kl_vboard_firmware(i), "");
 }
 
-/* The name of what an option takes says what may stand there. */
+/* The name of an option's value (FILE, PORT …) says what to offer for it. */
 static void offer_value(const struct completing *c, const struct option *o)
 {
     const char *value = o->value;
@@ -184,8 +182,7 @@ static void offer_value(const struct completing *c, const struct option *o)
         offer_text(c, "auto", "");
 }
 
-/* ---- words ------------------------------------------------------------------------------------
- */
+/* ---- words ---- */
 
 static void offer_options(const struct completing *c)
 {
@@ -259,7 +256,7 @@ static void look_at_words(char **argv, unsigned count, struct completing *c,
         } else if (!over && strcmp(word, "--") == 0) {
             over = true;
         } else if (over || word[0] != '-') {
-            if (words->count == 0 && (c->command = command_find(word)) != NULL)
+            if (words->count == 0 && (c->command = command_find(word)))
                 c->table = c->command->options;
             if (words->count < OPTION_LIST_MAX)
                 words->item[words->count++] = word;
@@ -299,8 +296,7 @@ static void complete(char **argv, unsigned count)
         offer_word(&c, &words);
 }
 
-/* ---- for the manual page ----------------------------------------------------------------------
- */
+/* ---- for the manual page ---- */
 
 static void print_escaped(const char *text)
 {
@@ -347,8 +343,7 @@ static int print_man(const char *name, bool conf)
     return KL_EXIT_OK;
 }
 
-/* ---- the command ------------------------------------------------------------------------------
- */
+/* ---- the command ---- */
 
 static const struct option options[] = {
     {.name = "man", .type = OPT_FLAG, .help = "print a command's options for its manual page"},

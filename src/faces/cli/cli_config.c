@@ -1,6 +1,5 @@
 /*
- * cli_config.c: `keyline config`: what the station would be told, and where each word of it comes
- * from.
+ * cli_config.c: `keyline config`: the options that a station would get, and where each comes from.
  */
 #include <jansson.h>
 #include <stdio.h>
@@ -88,7 +87,7 @@ static void print_text(const struct option *o, const char *value, const char *fr
         printf("# %s is not set\n", o->name);
 }
 
-/* A number below what it takes stands for "not asked for" (--retries -1). */
+/* A default below the lowest number that the option takes means "not set" (--retries -1). */
 static bool is_unset(const struct option *o, const struct option_setting *s, const void *at)
 {
     if (s)

@@ -60,8 +60,7 @@ const struct command kl_command_demo = {
     .after = "exit status: 0 all well, 1 a board failed or the demo could not start, 2 usage\n",
 };
 
-/* ---- the folder -------------------------------------------------------------------------------
- */
+/* ---- the folder ---- */
 
 static void remove_folder(const char *folder)
 {
@@ -96,8 +95,7 @@ static bool make_folder(struct demo *d)
            kl_demo_write(d->folder, KL_CHIP_ESP32, &app);
 }
 
-/* ---- the boards: a process of their own -------------------------------------------------------
- */
+/* ---- the boards: a process of their own ---- */
 
 static void become_boards(struct demo *d, int in, int out)
 {
@@ -167,10 +165,9 @@ static void stop_boards(struct demo *d)
     waitpid(d->boards, NULL, 0);
 }
 
-/* ---- the station ------------------------------------------------------------------------------
- */
+/* ---- the station ---- */
 
-/* The dashboard was left: its station is not to outlive the demo. */
+/* The person has left the dashboard: the station must not outlive the demo. */
 static void stop_station(const struct demo *d)
 {
     int fd = kl_wire_connect(d->csv);
@@ -180,7 +177,7 @@ static void stop_station(const struct demo *d)
         free(stop);
         return;
     }
-    /* Twice: at once. */
+    /* The second stop ends the station at once. */
     for (int i = 0; i < 2; i++)
         if (write(fd, stop, strlen(stop)) < 0)
             break;
@@ -199,7 +196,7 @@ static void add_word(struct words *w, const char *text)
 {
     KL_ASSERT(w->count + 1 < ARGS_MAX);
     w->word[w->count] = strdup(text);
-    KL_ASSERT(w->word[w->count] != NULL);
+    KL_ASSERT(w->word[w->count]);
     w->count++;
 }
 

@@ -59,7 +59,7 @@ const struct command kl_command_keys = {
 struct verb {
     const char *name;
     int (*run)(const struct keys_args *a);
-    const char *takes; /* the options that mean something to it, of those that not all have */
+    const char *takes; /* those options that only some verbs take and this one does */
 };
 
 static const struct verb verbs[] = {
@@ -88,7 +88,7 @@ static const struct verb *find_verb(const char *name)
     return NULL;
 }
 
-/* The first option that says nothing to this verb; NULL if there is none. */
+/* The first typed option that this verb does not take; NULL if there is none. */
 static const char *senseless(const struct verb *verb)
 {
     static const char *const some[] = {"json", "csv", "state", "mac", "label", "reason", "fix"};

@@ -1,6 +1,5 @@
 /* cli_keys_audit.c: `keyline keys audit`: what is certain about the keys, what is in doubt, and
- * why.
- */
+   why. */
 #include <stdio.h>
 #include <string.h>
 

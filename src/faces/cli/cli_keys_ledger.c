@@ -37,8 +37,7 @@ void keys_say_no_record(const struct keys_args *a, const struct kl_store *s)
         fprintf(stderr, "keyline: %s has no ledger yet: no board got a key from it\n", a->csv);
 }
 
-/* ---- history ----------------------------------------------------------------------------------
- */
+/* ---- history ---- */
 
 enum {
     EUI64_SIZE = 24
@@ -205,8 +204,7 @@ int keys_history(const struct keys_args *a)
     return exit == KL_EXIT_OK ? keys_printed() : exit;
 }
 
-/* ---- export -----------------------------------------------------------------------------------
- */
+/* ---- export ---- */
 
 static const char *const export_columns[] = {"label",   "mac",       "provisioned", "bundle",
                                              "station", "confirmed", "fingerprint", "eui64"};

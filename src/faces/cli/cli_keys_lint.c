@@ -29,7 +29,8 @@ static void say_unfit(const struct kl_csv_lint *l)
         printf("  %u more lines like that\n", (unsigned)(l->unfit - named));
 }
 
-/* Whether one key stands under two labels, or one label on two keys, takes all rows together. */
+/* Looks for one key under two labels and one label on two keys: only all rows together show
+   that. */
 static bool say_doubles(const struct keys_args *a, const char *path)
 {
     struct kl_pool_counts n;
@@ -37,7 +38,7 @@ static bool say_doubles(const struct keys_args *a, const char *path)
     char error[KL_TEXT_MAX];
 
     if (pool_view_open(path, a->header, a->journal, &v, error) != KL_EXIT_OK)
-        return false; /* then it is no list that these could be looked for in */
+        return false; /* a file that is no list of keys has no doubles */
     n = v.pool.counts;
     pool_view_close(&v);
     if (n.conflicts > 0)

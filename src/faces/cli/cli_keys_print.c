@@ -13,7 +13,7 @@ void keys_time(int64_t wall, char out[32])
     struct tm utc;
 
     out[0] = '\0';
-    if (wall != 0 && gmtime_r(&seconds, &utc) != NULL)
+    if (wall != 0 && gmtime_r(&seconds, &utc))
         strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &utc);
 }
 
@@ -22,7 +22,7 @@ json_t *keys_json_text(const char *text)
     json_t *json = json_string(text);
     char shown[KL_TEXT_MAX * 2];
 
-    if (json != NULL)
+    if (json)
         return json;
     kl_copy(shown, sizeof shown, text);
     for (char *p = shown; *p != '\0'; p++)

@@ -37,8 +37,7 @@ static bool find_reserved(void *ctx, const struct kl_ledger_key *key)
     char mac[18];
 
     kl_mac_format(&key->mac, mac);
-    if (strcmp(key->label, f->args->label) != 0 ||
-        (f->args->mac != NULL && strcmp(f->args->mac, mac) != 0))
+    if (strcmp(key->label, f->args->label) != 0 || (f->args->mac && strcmp(f->args->mac, mac) != 0))
         return true;
     if (strcmp(key->state, "provisioned") == 0)
         f->provisioned = true;
@@ -63,8 +62,7 @@ static int say_released(const struct finding *f)
     return keys_printed();
 }
 
-/* ---- by ourselves: no station runs ------------------------------------------------------------
- */
+/* ---- by ourselves: no station runs ---- */
 
 static int release_found(struct kl_store *s, const struct finding *f)
 {
@@ -79,8 +77,7 @@ static int release_found(struct kl_store *s, const struct finding *f)
     return say_released(f);
 }
 
-/* ---- by the station, which knows what its boards are at ----------------------------------------
- */
+/* ---- by the station, which knows what its boards are at ---- */
 
 /* Looks through what the station says for a refusal; other lines are news for dashboards. */
 static bool is_refused(struct talk *t, char why[KL_TEXT_MAX])
@@ -90,7 +87,7 @@ static bool is_refused(struct talk *t, char why[KL_TEXT_MAX])
     char *newline;
     bool refused = false;
 
-    while (!refused && (newline = memchr(t->text, '\n', t->size)) != NULL) {
+    while (!refused && (newline = memchr(t->text, '\n', t->size))) {
         bool good = kl_wire_decode(t->text, (size_t)(newline - t->text), &snap, &message);
         if (good && message.kind == KL_WIRE_REFUSED) {
             kl_copy(why, KL_TEXT_MAX, message.u.text);
@@ -120,7 +117,7 @@ static bool hear(struct talk *t)
     return n > 0;
 }
 
-/* What counts is what the ledger says. */
+/* The key is released once the ledger says so. */
 static int wait_for_release(struct kl_store *s, const struct finding *f, int fd)
 {
     static struct talk t;
@@ -148,7 +145,7 @@ static int ask_station(struct kl_store *s, const struct finding *f)
     char *line = fits ? kl_wire_command(&release) : NULL;
     int fd = kl_wire_connect(f->args->csv), exit = KL_EXIT_HELD;
 
-    if (fd >= 0 && line != NULL && write(fd, line, strlen(line)) == (ssize_t)strlen(line))
+    if (fd >= 0 && line && write(fd, line, strlen(line)) == (ssize_t)strlen(line))
         exit = wait_for_release(s, f, fd);
     else
         fprintf(stderr,
@@ -161,8 +158,7 @@ static int ask_station(struct kl_store *s, const struct finding *f)
     return exit;
 }
 
-/* ---- either way -------------------------------------------------------------------------------
- */
+/* ---- either way ---- */
 
 static int release_in(struct kl_store *s, const struct keys_args *a, const char *station)
 {
@@ -174,7 +170,7 @@ static int release_in(struct kl_store *s, const struct keys_args *a, const char 
         return KL_EXIT_STORE;
     }
     if (f.reserved == 1)
-        return station == NULL ? release_found(s, &f) : ask_station(s, &f);
+        return !station ? release_found(s, &f) : ask_station(s, &f);
     if (f.reserved > 1)
         fprintf(stderr, "keyline: say which one with --mac\n");
     else if (f.provisioned)
@@ -196,7 +192,7 @@ int keys_release(const struct keys_args *a)
     bool held;
     int exit;
 
-    if (a->label == NULL || a->reason == NULL || a->reason[strspn(a->reason, " \t")] == '\0') {
+    if (!a->label || !a->reason || a->reason[strspn(a->reason, " \t")] == '\0') {
         fprintf(stderr, "usage: keyline keys release LABEL --reason TEXT\n");
         return KL_EXIT_USAGE;
     }

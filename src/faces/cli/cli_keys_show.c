@@ -1,5 +1,5 @@
-/* cli_keys_show.c: status and list: the CSV and the ledger, brought together as the station does.
- */
+/* cli_keys_show.c: status and list: the CSV and the ledger, brought together as the station
+   does. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,9 +35,9 @@ static int open_view(const struct keys_args *a, struct view *v)
 
     if (exit == KL_EXIT_OK) {
         v->since = calloc((size_t)v->both.memory->capacity + 1, sizeof *v->since);
-        if (v->since != NULL && kl_store_keys(v->both.store, note_time, v, error))
+        if (v->since && kl_store_keys(v->both.store, note_time, v, error))
             return KL_EXIT_OK;
-        if (v->since == NULL)
+        if (!v->since)
             kl_copy(error, sizeof error, "no memory");
         close_view(v);
         exit = KL_EXIT_STORE;
@@ -46,8 +46,7 @@ static int open_view(const struct keys_args *a, struct view *v)
     return exit;
 }
 
-/* ---- status -----------------------------------------------------------------------------------
- */
+/* ---- status ---- */
 
 struct figure {
     const char *name, *text;
@@ -171,8 +170,7 @@ int keys_status(const struct keys_args *a)
     return keys_printed();
 }
 
-/* ---- list -------------------------------------------------------------------------------------
- */
+/* ---- list ---- */
 
 static const char *const state_words[] = {
     [KL_KEY_FREE] = "free",          [KL_KEY_RESERVING] = "reserved",
@@ -203,7 +201,7 @@ static void print_item(const struct keys_args *a, const struct item *item, bool 
 {
     json_t *o;
 
-    if (a->state != NULL && strcmp(a->state, item->state) != 0)
+    if (a->state && strcmp(a->state, item->state) != 0)
         return;
     if (a->format != KEYS_JSON) {
         keys_print(item->label, 40);
@@ -272,7 +270,7 @@ int keys_list(const struct keys_args *a)
     struct view v;
     int exit;
 
-    if (a->state != NULL && !is_state(a->state)) {
+    if (a->state && !is_state(a->state)) {
         fprintf(stderr, "keyline keys: --state is free, reserved, provisioned or blocked\n");
         return KL_EXIT_USAGE;
     }

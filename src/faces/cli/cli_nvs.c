@@ -68,7 +68,7 @@ struct verb {
     const char *name;
     int (*run)(const struct nvs_args *a);
     unsigned files;
-    const char *takes; /* the options that mean something to it */
+    const char *takes; /* the options that it takes */
 };
 
 static const struct verb verbs[] = {
@@ -86,7 +86,7 @@ static int wrong(const char *what, const char *which)
     return command_wrong(&kl_command_nvs, text);
 }
 
-/* The first typed option that says nothing to this verb; NULL if there is none. */
+/* The first typed option that this verb does not take; NULL if there is none. */
 static const char *senseless(const struct verb *verb)
 {
     static const char *const some[] = {"csv-file", "nvs-schema", "size", "label",

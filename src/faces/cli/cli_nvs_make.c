@@ -7,7 +7,7 @@
 #include "keyline/secret.h"
 
 enum {
-    NAMED_MAX = 40, /* rows that are told one by one */
+    NAMED_MAX = 40, /* rows that are named one by one */
 };
 
 struct work {
@@ -32,7 +32,7 @@ void nvs_say_misfit(const struct kl_nvs_schema *schema, const char *csv, uint32_
               p->namespace, p->name, kl_nvs_verdict_text(why->verdict));
 }
 
-/* The whole image, read back by code that did not write it. */
+/* Builds the whole image; code that did not write it reads it back. */
 static bool build(struct work *w, const struct kl_nvs_row *row, char error[KL_TEXT_MAX])
 {
     struct kl_nvs_image image = {w->image, w->args->size};

@@ -8,12 +8,11 @@
 #include "keyline/secret.h"
 
 enum {
-    PIECE = 64,             /* bytes of a value that are looked at at a time */
-    PRINT_BUFFER = 1 << 16, /* of standard output, once it holds values */
+    PIECE = 64,             /* bytes of a value that are read at a time */
+    PRINT_BUFFER = 1 << 16, /* standard output's, if it may hold values */
 };
 
-/* ---- one image --------------------------------------------------------------------------------
- */
+/* ---- one image ---- */
 
 static bool load(const char *path, struct kl_nvs_image *out, char error[KL_TEXT_MAX])
 {
@@ -84,8 +83,7 @@ static void name_of(struct kl_nvs_image image, const struct kl_nvs_item *item,
     clean(name);
 }
 
-/* ---- values -----------------------------------------------------------------------------------
- */
+/* ---- values ---- */
 
 static bool is_number(const struct kl_nvs_item *item)
 {
@@ -140,8 +138,7 @@ static void print_bytes(struct kl_nvs_image image, const struct kl_nvs_item *ite
     kl_wipe(&byte, sizeof byte);
 }
 
-/* ---- show -------------------------------------------------------------------------------------
- */
+/* ---- show ---- */
 
 static void show_item(struct kl_nvs_image image, const struct kl_nvs_item *item, bool values)
 {
@@ -215,7 +212,7 @@ int nvs_show(const struct nvs_args *a)
 
     if (!load(a->file, &image, error))
         return nvs_complain(error, KL_EXIT_INPUT);
-    /* What is printed waits in secret memory too; it lasts as long as the process. */
+    /* Standard output's buffer is secret memory too, and stays until the process ends. */
     buffer = a->values ? kl_secret_alloc(PRINT_BUFFER) : NULL;
     if (buffer)
         setvbuf(stdout, buffer, _IOFBF, PRINT_BUFFER);
@@ -230,8 +227,7 @@ int nvs_show(const struct nvs_args *a)
     return state == KL_NVS_IS_SOUND || state == KL_NVS_IS_BLANK ? KL_EXIT_OK : KL_EXIT_INPUT;
 }
 
-/* ---- diff -------------------------------------------------------------------------------------
- */
+/* ---- diff ---- */
 
 static bool equal(struct kl_nvs_image a, const struct kl_nvs_item *x, struct kl_nvs_image b,
                   const struct kl_nvs_item *y)
@@ -250,7 +246,8 @@ static bool equal(struct kl_nvs_image a, const struct kl_nvs_item *x, struct kl_
     return same;
 }
 
-/* What of `a` is not so in `b`; returns how many lines that are. `both`: tell what only differs. */
+/* Prints what `a` holds and `b` lacks; returns the number of lines. `both`: also prints values that
+   differ. */
 static unsigned tell_missing(struct kl_nvs_image a, struct kl_nvs_image b, char sign, bool both)
 {
     struct kl_nvs_walk walk = {0};

@@ -30,8 +30,7 @@ static int list(struct kl_port_info ports[PORTS_MAX], const struct kl_port_rules
     return count > PORTS_MAX ? PORTS_MAX : count;
 }
 
-/* ---- showing ---------------------------------------------------------------------------------
- */
+/* ---- showing ---- */
 
 static const char *slot_name(const struct kl_slots_file *slots, const struct kl_port_info *p)
 {
@@ -122,7 +121,7 @@ static int show(const struct ports_args *a)
     static struct kl_port_info ports[PORTS_MAX];
     static struct kl_slots_file slots;
     char error[KL_TEXT_MAX];
-    if (a->slots != NULL && !kl_slots_read(a->slots, &slots, error)) {
+    if (a->slots && !kl_slots_read(a->slots, &slots, error)) {
         fprintf(stderr, "keyline ports: %s\n", error);
         return KL_EXIT_INPUT;
     }
@@ -136,8 +135,7 @@ static int show(const struct ports_args *a)
     return KL_EXIT_OK;
 }
 
-/* ---- teaching --------------------------------------------------------------------------------
- */
+/* ---- teaching ---- */
 
 static int save(const char *path, const struct kl_teach *t)
 {
@@ -152,7 +150,7 @@ static int save(const char *path, const struct kl_teach *t)
 static bool take_typed(const struct ports_args *a, struct kl_teach *t, int slot, int *status)
 {
     char line[KL_NAME_MAX + 2];
-    if (fgets(line, sizeof line, stdin) == NULL)
+    if (!fgets(line, sizeof line, stdin))
         return false;
     line[strcspn(line, "\r\n")] = '\0';
     if (line[0] == '\0')
@@ -207,8 +205,7 @@ static int teach(const struct ports_args *a)
     return status;
 }
 
-/* ---- the command line ------------------------------------------------------------------------
- */
+/* ---- the command line ---- */
 
 #define AT(member) offsetof(struct ports_args, member)
 
@@ -236,7 +233,7 @@ const struct command kl_command_ports = {
     .after = "exit status: 0 done, 2 usage, 3 a bad slots file, 6 the file can't be written\n",
 };
 
-/* False if a USB id is none. */
+/* False if the text of a USB id is not one. */
 static bool take_rules(struct ports_args *a, char error[KL_TEXT_MAX])
 {
     for (unsigned i = 0; i < a->usb_ids.count; i++) {
@@ -266,7 +263,7 @@ int kl_cli_ports(int argc, char **argv)
         return command_help(&kl_command_ports);
     if (!take_rules(&a, error))
         return command_wrong(&kl_command_ports, error);
-    if (a.teach != NULL && (a.json || config_typed(kl_command_ports.options, "slots")))
+    if (a.teach && (a.json || config_typed(kl_command_ports.options, "slots")))
         return command_wrong(&kl_command_ports, "--teach goes without --json and --slots");
-    return a.teach != NULL ? teach(&a) : show(&a);
+    return a.teach ? teach(&a) : show(&a);
 }

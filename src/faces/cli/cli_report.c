@@ -40,7 +40,7 @@ const struct command kl_command_report = {
 struct attempt {
     char slot[KL_NAME_MAX];
     struct kl_stats_result result;
-    bool tried_again; /* by itself: the turn went on */
+    bool tried_again; /* the station tried again by itself: the turn went on */
 };
 
 struct reading {
@@ -56,8 +56,8 @@ static enum kl_reason reason_named(const char *name)
     return KL_FAULT_NONE;
 }
 
-/* A turn is all attempts at a board until it is done or given up. They are numbered, and what came
-   of the last one is the turn's result. */
+/* A turn is all attempts at a board until it is done or given up. Attempts are numbered within a
+   turn; the last one's result is the turn's. */
 static void take_attempt(struct reading *r, const struct kl_stats_result *result)
 {
     struct attempt *a;
@@ -70,7 +70,7 @@ static void take_attempt(struct reading *r, const struct kl_stats_result *result
     if (r->count == r->room) {
         r->room = r->room ? 2 * r->room : 256;
         r->attempts = realloc(r->attempts, r->room * sizeof *r->attempts);
-        KL_ASSERT(r->attempts != NULL);
+        KL_ASSERT(r->attempts);
     }
     a = &r->attempts[r->count++];
     *a = (struct attempt){.result = *result};
@@ -81,7 +81,7 @@ static void count_turns(struct reading *r, struct kl_stats_view *view)
 {
     struct kl_stats *stats = kl_stats_create();
 
-    KL_ASSERT(stats != NULL);
+    KL_ASSERT(stats);
     for (size_t i = 0; i < r->count; i++) {
         r->attempts[i].result.slot = r->attempts[i].slot;
         if (!r->attempts[i].tried_again)

@@ -1,6 +1,6 @@
 /*
- * cli_station.c: `keyline [options]`: reads everything that can be wrong before any board is
- * touched, then runs the bench; headless, or as a background process with a dashboard.
+ * cli_station.c: `keyline [options]`: checks everything that can be wrong before it touches a
+ * board, then runs the bench, headless or as a background process with a dashboard.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -34,7 +34,7 @@ struct station {
     struct station_args args;
     FILE *human; /* where people read: standard output, unless the events go there */
     bool demo;
-    int ready; /* whom to tell that the bench runs; -1 = nobody */
+    int ready; /* told once the bench runs; -1 = nobody waits */
     struct kl_bundle *bundle;
     struct kl_bundle_options images; /* what it was read from */
     uint64_t images_signature;
@@ -60,7 +60,7 @@ static void complain_of(void *ctx, const char *text)
     complain(text);
 }
 
-/* Something that was asked for can't be meant; the rest is looked at too. */
+/* Reports an option that can't be meant; the caller goes on to check the rest. */
 static int senseless(const char *text)
 {
     complain(text);
@@ -72,8 +72,7 @@ static int first_trouble(int before, int now)
     return before != KL_EXIT_OK ? before : now;
 }
 
-/* ---- ports ------------------------------------------------------------------------------------
- */
+/* ---- ports ---- */
 
 static int add_place(struct station *s, const char *name, const char *target)
 {
@@ -141,7 +140,7 @@ static int take_usb_ids(struct station *s)
     return status;
 }
 
-/* Ports that were named are the only ones; else every board's port on the USB. */
+/* Uses the ports that were named and no others; without any, every USB port that is a board's. */
 static int find_ports(struct station *s)
 {
     const struct station_args *a = &s->args;
@@ -161,7 +160,7 @@ static int find_ports(struct station *s)
     return status;
 }
 
-/* With --once a bench without a port would wait for ever: nothing can end. */
+/* With --once a bench without a port would never end: no board could end it. */
 static int look_for_any_port(const struct station *s)
 {
     static struct kl_port_info ports[256];
@@ -179,8 +178,7 @@ static int look_for_any_port(const struct station *s)
     return KL_EXIT_USAGE;
 }
 
-/* ---- what is read before any board is touched -------------------------------------------------
- */
+/* ---- what is read before any board is touched ---- */
 
 static void print_bundle(FILE *out, const struct kl_bundle *b)
 {
@@ -259,7 +257,8 @@ static int open_store(struct station *s)
     return exit;
 }
 
-/* What is wrong with the keys, when no station can start anyway: takes no lock, writes nothing. */
+/* Reports what is wrong with the keys although no station can start. Takes no lock, writes
+   nothing. */
 static int look_at_keys(const struct station *s)
 {
     struct kl_store_options options = {
@@ -304,7 +303,7 @@ static void say_what_to_try(int status)
 
 static void say_what_differs(const struct station *s);
 
-/* All that is wrong is told at once; the first trouble is the exit status. */
+/* Reports all that is wrong at once; the first trouble gives the exit status. */
 static int prepare(struct station *s)
 {
     const struct kl_chip *chip;
@@ -352,8 +351,7 @@ static int prepare(struct station *s)
     return KL_EXIT_OK;
 }
 
-/* ---- running ----------------------------------------------------------------------------------
- */
+/* ---- running ---- */
 
 struct faces {
     struct headless *headless;
@@ -389,7 +387,7 @@ static void hello(const struct station *s, const struct kl_bundle *b, struct kl_
     kl_copy(h->chip, sizeof h->chip, kl_chip(b->chip)->name);
 }
 
-/* Without a terminal nobody can be asked: the choices are named. */
+/* Without a terminal keyline can't ask: it names the choices. */
 static void say_what_differs(const struct station *s)
 {
     static struct kl_wire_hello running, wanted;
@@ -404,7 +402,7 @@ static void say_what_differs(const struct station *s)
                 s->args.csv);
 }
 
-/* What was printed at the start lies under the dashboard. */
+/* The dashboard covers what the start printed, so warnings are told once more. */
 static void tell_warnings(const struct station *s, struct kl_shell *sh)
 {
     const struct kl_store_content *content = kl_store_content(s->store);
@@ -453,7 +451,7 @@ static int create_server(struct station *s, struct kl_shell *sh, struct faces *f
     if (!f->server) {
         complain(error);
         if (s->ready >= 0 || a->socket)
-            return KL_EXIT_STORE; /* nobody could reach this station */
+            return KL_EXIT_STORE; /* no dashboard could reach this station */
     }
     if (f->server)
         stations_enter(a->csv);
@@ -511,7 +509,7 @@ static bool free_faces(struct faces *f)
     return gone;
 }
 
-/* From here on nobody's terminal is ours. */
+/* From here on the station has no terminal. */
 static void leave_terminal(struct station *s)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -533,7 +531,7 @@ static int run_bench(struct station *s)
 
     uv_loop_init(&loop);
     sh = kl_shell_create(&loop, &s->shell);
-    KL_ASSERT(sh != NULL);
+    KL_ASSERT(sh);
     status = create_faces(s, sh, &faces);
     fflush(s->human);
     if (status != KL_EXIT_OK)
@@ -551,7 +549,7 @@ static int run_bench(struct station *s)
     older_close(faces.older);
     metrics_close(faces.metrics);
     if (!kl_shell_destroy(sh) || !free_faces(&faces))
-        _exit(status); /* a worker hangs in a port or a pipe: what is durable stays durable */
+        _exit(status); /* a worker hangs in a port or a pipe; what is durable is safe */
     uv_loop_close(&loop);
     return status;
 }
@@ -573,8 +571,7 @@ static int run_station(struct station *s)
     return status;
 }
 
-/* ---- with a dashboard -------------------------------------------------------------------------
- */
+/* ---- with a dashboard ---- */
 
 static int show_dashboard(const struct station *s, const char *note, bool dumb)
 {
@@ -625,8 +622,8 @@ static int run_behind_dashboard(struct station *s, const char *note)
     return KL_EXIT_STORE;
 }
 
-/* Is what runs what was asked for now? The images are read again: a new build may have the old
-   name. */
+/* Does the running station do what this command line asks for? Reads the images again: a new build
+   may have the old name. */
 static enum restart_choice compare(const struct station *s, const struct kl_wire_hello *running)
 {
     static struct kl_bundle_report report;
@@ -641,7 +638,7 @@ static enum restart_choice compare(const struct station *s, const struct kl_wire
     return restart_choose(running, &wanted);
 }
 
-/* The terminal is tried first: a dashboard that can't be shown must not leave a station behind. */
+/* Tries the terminal first: if it can't show a dashboard, no station may stay behind. */
 static int start_on_terminal(struct station *s)
 {
     static struct kl_wire_hello running;

@@ -89,7 +89,7 @@ const struct command kl_command_virtual = {
 static const char commands[] =
     "unplug N | plug N | replace N | fault N LIST | flash N FILE | show N | quit\n";
 
-/* ---- options ----------------------------------------------------------------------------------*/
+/* ---- options ---- */
 
 static bool number(const char *text, unsigned long low, unsigned long high, unsigned long *out)
 {
@@ -157,7 +157,7 @@ static const char *firmware_named(const char *text, size_t size)
 {
     const char *name;
 
-    for (unsigned i = 0; (name = kl_vboard_firmware(i)) != NULL; i++)
+    for (unsigned i = 0; (name = kl_vboard_firmware(i)); i++)
         if (strlen(name) == size && memcmp(name, text, size) == 0)
             return name;
     return NULL;
@@ -237,7 +237,7 @@ static bool take_all(struct app *a, const struct args *args, char error[KL_TEXT_
     a->config.faults_stay = args->faults_stay;
     a->config.replug_after = args->replug;
     a->control = args->control;
-    return name == NULL;
+    return !name;
 }
 
 static int write_images(const struct app *a, const char *folder)
@@ -274,7 +274,7 @@ static int parse(struct app *a, char **argv)
     return error[0] == '\0' ? -1 : command_wrong(&kl_command_virtual, error);
 }
 
-/* ---- running ----------------------------------------------------------------------------------*/
+/* ---- running ---- */
 
 static void stop(struct app *a)
 {
@@ -322,7 +322,7 @@ static void on_event(void *ctx, unsigned board, enum kl_vserver_event_kind kind)
     fflush(stdout);
 }
 
-/* ---- commands on stdin ------------------------------------------------------------------------*/
+/* ---- commands on stdin ---- */
 
 static bool dump_flash(const struct app *a, unsigned n, const char *path)
 {
@@ -415,7 +415,7 @@ static void on_input(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer)
     }
     a->line_size += (size_t)n;
     a->line[a->line_size] = '\0';
-    while (!a->stopping && (end = strchr(a->line, '\n')) != NULL) {
+    while (!a->stopping && (end = strchr(a->line, '\n'))) {
         *end = '\0';
         run_command(a, a->line);
         a->line_size -= (size_t)(end + 1 - a->line);

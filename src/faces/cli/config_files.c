@@ -14,7 +14,7 @@ enum {
     LINE_SIZE = 4096,
 };
 
-/* What the values of the files and the environment are kept in. */
+/* Holds the values from the files and the environment. */
 static char text[TEXT_SIZE];
 static size_t text_used;
 
@@ -41,7 +41,8 @@ static const char *keep(const char *from, size_t size)
     return at;
 }
 
-/* One value of one option, from wherever; `where` begins the sentence about what is wrong. */
+/* Takes one value for one option, from any source; `where` begins the sentence about what is
+   wrong. */
 static bool set(const struct reading *r, const struct option *known, const char *value,
                 const char *where)
 {
@@ -67,10 +68,10 @@ static bool set(const struct reading *r, const struct option *known, const char 
     return true;
 }
 
-/* ---- files ------------------------------------------------------------------------------------
- */
+/* ---- files ---- */
 
-/* The library's reader: counts lines, and takes an indented line for what it says. */
+/* The library calls this to read a line. Counts lines; removes indents, which the library would
+   take for the last line's continuation. */
 static char *next_line(char *line, int size, void *stream)
 {
     struct reading *r = stream;
@@ -143,7 +144,7 @@ static bool read_open_file(struct reading *r)
     return r->error[0] == '\0';
 }
 
-/* No such file, or in a folder that this user can't even look into: another user's home. */
+/* There is no such file, or this user can't look into its folder (another user's home). */
 static bool is_absent(const char *path)
 {
     struct stat s;
@@ -188,8 +189,7 @@ struct config_places config_places(void)
     return places;
 }
 
-/* ---- the environment --------------------------------------------------------------------------
- */
+/* ---- the environment ---- */
 
 void config_variable(const struct option *o, char out[64])
 {
@@ -231,7 +231,7 @@ static bool read_environment(struct reading *r)
         if (o->type == OPT_HEADING || o->typed_only)
             continue;
         config_variable(o, name);
-        if ((value = getenv(name)) == NULL || value[0] == '\0')
+        if (!(value = getenv(name)) || value[0] == '\0')
             continue;
         snprintf(where, sizeof where, "%s in the environment: ", name);
         if (o->type == OPT_LIST ? !set_list(r, o, value, where) : !set(r, o, value, where))
@@ -240,10 +240,9 @@ static bool read_environment(struct reading *r)
     return true;
 }
 
-/* ---- all of it --------------------------------------------------------------------------------
- */
+/* ---- all of it ---- */
 
-/* --config as typed, or else as the environment has it; NULL = neither. */
+/* The file of --config if that was typed, else the environment's; NULL = neither. */
 static const char *chosen_file(const struct option_table *t, const struct option_settings *typed)
 {
     const struct option *o = options_find(t, "config", strlen("config"));

@@ -28,7 +28,7 @@ struct director {
     int control;
     const char *csv;
     unsigned boards, stored, keys;
-    time_t leaves_at[PLACES_MAX + 1]; /* 0 = by itself, with its key */
+    time_t leaves_at[PLACES_MAX + 1]; /* 0 = it leaves by itself, once it holds its key */
 };
 
 static void put_field(FILE *file)
@@ -94,7 +94,7 @@ static void board_came(struct director *d, unsigned place)
     }
 }
 
-/* Somebody adds rows when the last key has been given away a while. */
+/* Plays the person who adds rows when few keys are left. */
 static void board_stored(struct director *d, unsigned place)
 {
     d->leaves_at[place] = 0;

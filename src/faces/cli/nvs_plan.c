@@ -4,7 +4,7 @@
 #include "cli_nvs.h"
 
 enum {
-    NAMED_MAX = 20, /* rows that are told one by one */
+    NAMED_MAX = 20, /* rows that are named one by one */
 };
 
 struct rows {
@@ -15,7 +15,7 @@ struct rows {
     uint32_t misfits;
 };
 
-/* Rows that can't be keys at all are the store's to tell. */
+/* The store reports rows that can't be keys at all. */
 static bool look(void *ctx, const struct kl_nvs_row *row)
 {
     struct rows *r = ctx;

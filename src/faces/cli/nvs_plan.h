@@ -10,8 +10,8 @@ struct nvs_plan {
     struct kl_nvs_delivery *delivery; /* NULL: keys are handed over */
 };
 
-/* True: all is well, or keys are handed over. Each thing that is wrong is one call of `complain`;
-   it names line and column, and no value. */
+/* True: all is well, or keys are handed over. Calls `complain` once for each thing that is wrong,
+   with its line and column, never with a value. */
 bool nvs_plan_make(struct nvs_plan *plan, const struct station_args *a, const struct kl_bundle *b,
                    void (*complain)(void *ctx, const char *text), void *ctx);
 void nvs_plan_free(struct nvs_plan *plan);

@@ -44,7 +44,7 @@ void options_unknown(const struct option_table *t, const char *name, size_t size
                      const char *dashes, char error[KL_TEXT_MAX])
 {
     const struct option *nearest = NULL;
-    unsigned best = 4; /* farther ones are no help */
+    unsigned best = 4; /* a name that differs more is no help */
 
     for (size_t i = 0; i < t->count; i++) {
         const struct option *o = &t->row[i];
@@ -124,8 +124,7 @@ bool options_add(struct option_settings *all, const struct option_setting *one,
     return true;
 }
 
-/* ---- the command line -------------------------------------------------------------------------
- */
+/* ---- the command line ---- */
 
 /* One argument that begins with a dash; `next` points to the argument after it. */
 static bool read_option(const struct option_table *t, const char *word, char ***next,
@@ -203,8 +202,7 @@ bool options_read(const struct option_table *t, char **argv, struct option_setti
     return true;
 }
 
-/* ---- what comes of it -------------------------------------------------------------------------
- */
+/* ---- what comes of it ---- */
 
 const struct option_setting *options_winner(const struct option_settings *all,
                                             const struct option *o)
@@ -274,8 +272,7 @@ bool options_parse(const struct option *table, size_t count, char **argv, void *
     return true;
 }
 
-/* ---- --help -----------------------------------------------------------------------------------
- */
+/* ---- --help ---- */
 
 void options_help(const struct option *table, size_t count, FILE *file)
 {

@@ -36,11 +36,11 @@ struct option {
     const char *help;  /* '\n' begins another line */
     double low, high;
     char letter;     /* 'h': -h is the same; 0 = none */
-    bool typed_only; /* a wish of the moment: neither config files nor the environment have it */
+    bool typed_only; /* for this run only: config files and the environment can't set it */
 };
 
-/* Rows for a table; the file that uses them says what AT(member) is. A row of its own, for what
-   these don't take: {.name = "help", .type = OPT_FLAG, …} */
+/* Rows for a table; the file that uses them defines AT(member). Write a row out where none of these
+   fits: {.name = "help", .type = OPT_FLAG, …} */
 #define HEADING(text)                                                                              \
     {                                                                                              \
         .name = text, .type = OPT_HEADING                                                          \
@@ -86,10 +86,9 @@ struct option_table {
 };
 #define OPTION_TABLE(rows) (&(const struct option_table){rows, sizeof rows / sizeof rows[0]})
 
-/* ---- what was set, and where ------------------------------------------------------------------
- */
+/* ---- what was set, and where ---- */
 
-/* The later one wins. */
+/* The later source wins. */
 enum option_source {
     OPTION_DEFAULT,
     OPTION_SYSTEM, /* /etc/keyline/keyline.conf */
@@ -116,27 +115,26 @@ struct option_settings {
     unsigned count;
 };
 
-/* NULL if there is none of this name; `size` letters of it count. */
+/* The option of this name, which has `size` letters; NULL if there is none. */
 const struct option *options_find(const struct option_table *t, const char *name, size_t size);
-/* Whether `text` would be taken; if not, `error` says what would: "--count takes …". `dashes` goes
-   before the name there. */
+/* Whether the option takes `text`; if not, `error` says what it takes: "--count takes …", with
+   `dashes` before the name. */
 bool options_check(const struct option *o, const char *text, const char *dashes,
                    char error[KL_TEXT_MAX]);
-/* Adds one; false and a sentence if there are too many. */
+/* Adds one setting; false and a sentence if there are too many. */
 bool options_add(struct option_settings *all, const struct option_setting *one,
                  char error[KL_TEXT_MAX]);
-/* What argv says, checked; words that are no options go to `words`, after "--" all of them. Without
+/* Reads and checks argv. Words that are no options go to `words`, and after "--" all words; without
    `words` they are refused. Pointers lead into argv. */
 bool options_read(const struct option_table *t, char **argv, struct option_settings *all,
                   struct option_list *words, char error[KL_TEXT_MAX]);
-/* Writes what was set into `out`; a list is that of the strongest source that has any of it. */
+/* Writes what was set into `out`. A list comes from the strongest source that names any item. */
 void options_apply(const struct option_settings *all, void *out);
-/* The one that counts; NULL = the default. Of a list the first. */
+/* The setting that counts, of a list the first; NULL = the default. */
 const struct option_setting *options_winner(const struct option_settings *all,
                                             const struct option *o);
 
-/* read and apply. Writes a sentence for a person into `error` and returns false if something is
-   wrong. */
+/* options_read and options_apply. False and a sentence in `error` if something is wrong. */
 bool options_parse(const struct option *table, size_t count, char **argv, void *out,
                    char error[KL_TEXT_MAX]);
 void options_help(const struct option *table, size_t count, FILE *file);

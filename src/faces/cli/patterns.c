@@ -3,8 +3,8 @@
 #include <locale.h>
 #include <string.h>
 
-/* What is matched may be a part of a key: in this locale, and without regard for its case, the C
-   library looks at the text where it stands and copies nothing of it to its own memory. */
+/* The text may hold a part of a key. In this locale, and with letter case counting, the C library
+   reads the text in place and copies nothing of it to its own memory. */
 static bool match(const void *pattern, const char *text, size_t size)
 {
     regmatch_t whole = {.rm_so = 0, .rm_eo = (regoff_t)size};

@@ -17,7 +17,7 @@ struct patterns {
 };
 
 /* Extended POSIX expressions that may match anywhere in a line; NULL = none. False and a sentence
-   in `error` if one can't be read. It is given back by patterns_free() in any case. */
+   in `error` if one can't be read. Call patterns_free() in any case. */
 bool patterns_compile(struct patterns *p, const char *prompt, const char *ack, const char *fields,
                       char error[KL_TEXT_MAX]);
 void patterns_free(struct patterns *p);

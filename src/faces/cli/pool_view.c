@@ -11,7 +11,7 @@ static bool make_pool(struct pool_view *v)
         kl_pool_size_of(&v->pool, c->rows, c->row_count, c->ledger, c->ledger_count);
 
     v->memory = kl_pool_memory_alloc(&size);
-    if (v->memory == NULL)
+    if (!v->memory)
         return false;
     kl_pool_load(&v->pool, v->memory, c->rows, c->row_count, c->ledger, c->ledger_count);
     return true;

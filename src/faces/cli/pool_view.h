@@ -1,4 +1,4 @@
-/* pool_view.h: CSV and ledger brought together as the station does it, only to be looked at. */
+/* pool_view.h: reconciles CSV and ledger as the station does, for reading only. */
 #ifndef KEYLINE_FACES_POOL_VIEW_H
 #define KEYLINE_FACES_POOL_VIEW_H
 

@@ -110,7 +110,7 @@ bool kl_report_keys(FILE *out, const char *csv, const struct kl_store_content *c
     char lost[KL_TEXT_MAX];
     bool good;
 
-    KL_ASSERT(memory != NULL);
+    KL_ASSERT(memory);
     kl_report_lost_ledger(csv, content, lost);
     if (lost[0])
         fprintf(out, "%s\n", lost);

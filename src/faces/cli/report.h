@@ -11,8 +11,8 @@
 /* What to tell of a ledger that may be lost; "" if there is nothing to tell. */
 void kl_report_lost_ledger(const char *csv, const struct kl_store_content *content,
                            char text[KL_TEXT_MAX]);
-/* Reconciles CSV and ledger and prints the counts, and what a person should know. False if nothing
-   may start: two rows with one label and different keys. */
+/* Reconciles CSV and ledger; prints the counts and what a person should know. False if no station
+   may start: two rows have one label and different keys. */
 bool kl_report_keys(FILE *out, const char *csv, const struct kl_store_content *content);
 
 /* "keyline: …" and a line's end to standard error, with the journal's level where that reads it. */

@@ -15,10 +15,9 @@ enum {
     LOOK_MS = 50,
 };
 
-/* ---- what a station works with ----------------------------------------------------------------
- */
+/* ---- what a station works with ---- */
 
-/* The dashboard's, and the CSV by which the station was found. */
+/* False for the dashboard's options, and for the CSV, which led to the station. */
 static bool is_the_stations(const struct option *o)
 {
     static const char *const others[] = {
@@ -33,7 +32,7 @@ static bool is_the_stations(const struct option *o)
     return true;
 }
 
-/* One file has one name, whatever the folder it is named from. */
+/* A file gets its full name: two folders may name it differently. */
 static void put_text(const struct option *o, const char *text, char *out, size_t size)
 {
     bool is_file = o->value && (strstr(o->value, "FILE") == o->value || strstr(o->value, "DIR"));
@@ -102,8 +101,7 @@ void restart_settings(const struct station_args *a, char *out, size_t size)
     }
 }
 
-/* ---- what differs -----------------------------------------------------------------------------
- */
+/* ---- what differs ---- */
 
 /* The value of `name` among "name=value" lines; false if it has none. */
 static bool value_of(const char *settings, const char *name, size_t name_size, char *out,
@@ -163,8 +161,7 @@ unsigned restart_compare(const struct kl_wire_hello *running, const struct kl_wi
     return n;
 }
 
-/* ---- asking -----------------------------------------------------------------------------------
- */
+/* ---- asking ---- */
 
 enum restart_choice restart_choose(const struct kl_wire_hello *running,
                                    const struct kl_wire_hello *wanted)
@@ -174,7 +171,7 @@ enum restart_choice restart_choose(const struct kl_wire_hello *running,
     FILE *list = open_memstream(&text, &size);
     unsigned differences;
 
-    KL_ASSERT(list != NULL);
+    KL_ASSERT(list);
     differences = restart_compare(running, wanted, list);
     fclose(list);
     if (differences == 0) {
@@ -190,7 +187,7 @@ enum restart_choice restart_choose(const struct kl_wire_hello *running,
            since, running->csv, text);
     free(text);
     fflush(stdout);
-    tcflush(STDIN_FILENO, TCIFLUSH); /* what was typed or pasted before is no answer */
+    tcflush(STDIN_FILENO, TCIFLUSH); /* nothing typed or pasted before counts as an answer */
     if (!fgets(answer, sizeof answer, stdin))
         return RESTART_CANCEL;
     return strcmp(answer, "a\n") == 0   ? RESTART_ATTACH
@@ -198,8 +195,7 @@ enum restart_choice restart_choose(const struct kl_wire_hello *running,
                                         : RESTART_CANCEL;
 }
 
-/* ---- finishing --------------------------------------------------------------------------------
- */
+/* ---- finishing ---- */
 
 bool restart_finish(const char *csv)
 {

@@ -1,9 +1,9 @@
 /*
  * socket_path.c: where the station of a CSV and its dashboards meet.
  *
- * Beside the ledger it is found from any login. The runtime directory may vanish with the last
- * login, so it serves only where the CSV's folder can't hold a socket (FAT, a long path). A station
- * with --socket is found there, and a link beside its CSV leads there too.
+ * A socket beside the ledger can be found from any login. The runtime directory may vanish with the
+ * last login, so it serves only where the CSV's folder can't hold a socket (FAT, a long path). A
+ * station with --socket listens there; a link beside its CSV leads there too.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -46,8 +46,8 @@ bool kl_wire_socket_path(const char *csv, unsigned i, char *out, size_t size)
     return i <= 1;
 }
 
-/* Root may talk to anybody's station. A socket that was named is trusted as far as its folder is.
- */
+/* Root may talk to anybody's station. A socket that was named is trusted as far as its folder
+   is. */
 static int connect_to(const char *path, bool named)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -74,7 +74,7 @@ static void say_hello(int fd)
     kl_wire_operator(name);
     line = kl_wire_client_hello(name);
     if (line && write(fd, line, strlen(line)) < 0)
-        shutdown(fd, SHUT_RDWR); /* whoever reads notices */
+        shutdown(fd, SHUT_RDWR); /* the caller's next read sees the end */
     free(line);
 }
 

@@ -1,5 +1,5 @@
 /*
- * station_options.h: what can be asked of the station on the command line.
+ * station_options.h: the station's options.
  */
 #ifndef KEYLINE_STATION_OPTIONS_H
 #define KEYLINE_STATION_OPTIONS_H
@@ -33,7 +33,7 @@ void station_defaults(struct station_args *out);
 /* Defaults, config files, the environment, argv (without the program's name). */
 bool station_options_parse(char **argv, struct station_args *out, char error[KL_TEXT_MAX]);
 
-/* What is to be flashed; points into `a`. */
+/* The images to flash; points into `a`. */
 struct kl_bundle_options station_bundle_options(const struct station_args *a, enum kl_chip_id chip);
 
 #endif

@@ -13,8 +13,7 @@ enum {
     ANSWER_MS = 3000
 };
 
-/* ---- the links --------------------------------------------------------------------------------
- */
+/* ---- the links ---- */
 
 static bool folder_of_links(char out[PATH_MAX])
 {
@@ -61,7 +60,7 @@ void stations_enter(const char *csv)
         return;
     unlink(name);
     if (symlink(real, name) != 0)
-        return; /* nobody finds it by itself */
+        return; /* `keyline list` will not find this station */
 }
 
 void stations_leave(const char *csv)
@@ -72,8 +71,7 @@ void stations_leave(const char *csv)
         unlink(name);
 }
 
-/* ---- asking -----------------------------------------------------------------------------------
- */
+/* ---- asking ---- */
 
 static bool read_line(int fd, char *line)
 {
@@ -158,7 +156,7 @@ void stations_find(struct stations *out)
         csv[n] = '\0';
         look_at(out, csv);
         if (out->count == before)
-            unlinkat(dirfd(dir), e->d_name, 0); /* it is dead */
+            unlinkat(dirfd(dir), e->d_name, 0); /* its station is dead */
     }
     if (dir)
         closedir(dir);

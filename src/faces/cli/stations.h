@@ -1,6 +1,6 @@
 /*
  * stations.h: the stations of this user. Each leaves a link to its CSV in the user's state folder
- * while it runs; those of dead ones are removed by whoever finds them.
+ * while it runs. Whoever finds the link of a dead one removes it.
  */
 #ifndef KEYLINE_STATIONS_H
 #define KEYLINE_STATIONS_H
@@ -21,10 +21,11 @@ struct stations {
     } item[STATIONS_MAX];
 };
 
-/* Where it can't be done nobody finds the station by itself; it works all the same. */
+/* Leaves the link. A station without one works all the same, but nobody finds it without its CSV's
+   name. */
 void stations_enter(const char *csv);
 void stations_leave(const char *csv);
-/* Asks all that left a link; those that answer. */
+/* Asks every station that left a link; returns those that answer. */
 void stations_find(struct stations *out);
 /* What the station on this CSV says of itself; `snap` may be NULL. False if none answers. */
 bool stations_ask(const char *csv, struct kl_wire_hello *hello, struct kl_snapshot *snap);

@@ -2,7 +2,7 @@
  * dashboard.c: the dashboard's process: a socket to the station, a terminal, and a frame at most 15
  * times a second, only when something changed.
  *
- * Its work is done in a child, so that a terminal is put right even after kill -9.
+ * A child does the work, so that its parent can put the terminal right even after kill -9.
  */
 #include "dashboard.h"
 
@@ -25,8 +25,8 @@
 
 enum {
     FRAME_MS = 67,       /* at most 15 frames a second, */
-    PACE = 10,           /* and about so many bytes each ms, */
-    FRAME_MS_MAX = 1000, /* but not much later */
+    PACE = 10,           /* at most about so many bytes per ms, */
+    FRAME_MS_MAX = 1000, /* but at least one frame in so long */
     AGAIN_MS = 300,
     LOG_LINES = 2000,
 };
@@ -55,8 +55,7 @@ struct dashboard {
 
 static void connect_station(struct dashboard *d);
 
-/* ---- frames -----------------------------------------------------------------------------------
- */
+/* ---- frames ---- */
 
 static bool is_moving(const struct kl_snapshot *s)
 {
@@ -99,7 +98,7 @@ static void draw_after(struct dashboard *d, uint64_t pause)
     uv_timer_start(&d->frame, draw, passed >= pause ? 1 : pause - passed, 0);
 }
 
-/* For the wall only; nothing else tells the time of day. */
+/* Only the wall shows the time of day. */
 static void set_clocks(struct dashboard *d)
 {
     time_t now = time(NULL);
@@ -142,7 +141,7 @@ static void changed(struct dashboard *d)
         draw_after(d, d->pause);
 }
 
-/* What the operator does is shown at once, however much the boards do. */
+/* The operator sees at once what he does, however much the boards do. */
 static void touched(struct dashboard *d)
 {
     if (!d->ended)
@@ -154,8 +153,8 @@ static void second_passed(uv_timer_t *timer)
     changed(timer->data);
 }
 
-/* Elapsed times are shown only while something moves; a bench at rest costs nothing. The wall has a
-   clock. */
+/* Draws every second while something moves, or on the wall, which has a clock. A bench at rest
+   costs nothing. */
 static void run_clock(struct dashboard *d)
 {
     bool moving = is_moving(&d->snap) || d->view.screen == KL_SCREEN_WALL;
@@ -177,8 +176,7 @@ static void new_size(struct dashboard *d)
         abort();
 }
 
-/* ---- the end ----------------------------------------------------------------------------------
- */
+/* ---- the end ---- */
 
 static void close_handle(uv_handle_t *handle, void *ctx)
 {
@@ -205,7 +203,7 @@ static unsigned boards_at_work(const struct kl_snapshot *s)
     return n;
 }
 
-/* The dashboard ends and the station does not: what goes on, and how to see it again. */
+/* The dashboard ends and the station does not: says what goes on, and how to see it again. */
 static void leave(struct dashboard *d)
 {
     unsigned n = boards_at_work(&d->snap);
@@ -230,8 +228,7 @@ static void on_signal(uv_signal_t *handle, int number)
     }
 }
 
-/* ---- what the operator wants ------------------------------------------------------------------
- */
+/* ---- what the operator wants ---- */
 
 struct outgoing {
     uv_write_t request;
@@ -363,8 +360,7 @@ static void on_keys(uv_poll_t *handle, int status, int events)
         take_events(d);
 }
 
-/* ---- what the station says --------------------------------------------------------------------
- */
+/* ---- what the station says ---- */
 
 static void ring(struct dashboard *d, const struct kl_snapshot *before)
 {
@@ -372,7 +368,7 @@ static void ring(struct dashboard *d, const struct kl_snapshot *before)
     bool last_key = d->snap.keys.free == 0 && before->keys.free > 0;
 
     if (before->version == 0)
-        return; /* what was there before this dashboard came is no news */
+        return; /* the first snapshot shows what was there before: no news */
     if (d->options->alert == KL_ALERT_FLASH && (failed || done))
         kl_term_flash();
     else if ((d->options->alert == KL_ALERT_BELL && (failed || done)) ||
@@ -424,7 +420,7 @@ static struct kl_log *log_of(struct dashboard *d, unsigned slot)
     return slot < KL_SLOTS_MAX ? &d->model.log[slot] : &d->model.events;
 }
 
-/* Lines that begin with -- are what was done to the board, the others what it says itself. */
+/* Lines that begin with -- tell what keyline did to the board, the others what the board says. */
 static void take_log(struct dashboard *d, unsigned slot, const char *text)
 {
     uint64_t passed = uv_now(&d->loop) - d->snap_at;
@@ -528,8 +524,7 @@ static void on_input(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer)
         lost(d);
 }
 
-/* ---- finding the station ----------------------------------------------------------------------
- */
+/* ---- finding the station ---- */
 
 static void try_again(uv_timer_t *timer)
 {
@@ -613,8 +608,7 @@ static void connect_station(struct dashboard *d)
     uv_pipe_connect(request, &d->socket, path, on_connected);
 }
 
-/* ---- the worker -------------------------------------------------------------------------------
- */
+/* ---- the worker ---- */
 
 static void start_signals(struct dashboard *d)
 {
@@ -644,7 +638,7 @@ static void start_handles(struct dashboard *d)
     }
     start_signals(d);
     uv_poll_init(&d->loop, &d->keys, STDIN_FILENO);
-    kl_term_block(); /* libuv changed that */
+    kl_term_block(); /* libuv has made it non-blocking */
     d->keys.data = d;
     uv_poll_start(&d->keys, UV_READABLE | UV_DISCONNECT, on_keys);
 }
@@ -706,7 +700,7 @@ static void pass_on(int number)
         kill(child, number);
 }
 
-/* The worker was killed and could not say it. */
+/* The child was killed and could not say its last words. */
 static void say_what_goes_on(const char *csv, char error[256])
 {
     int fd = kl_wire_connect(csv);
@@ -737,9 +731,9 @@ int kl_dashboard_run(const struct kl_dashboard_options *options, char error[256]
     if (child == 0) {
         char text[256] = "";
         int result;
-        prctl(PR_SET_PDEATHSIG, SIGHUP); /* whoever waits for this one has the terminal then */
+        prctl(PR_SET_PDEATHSIG, SIGHUP); /* if the parent dies, the shell takes the terminal back */
         result = work(options, text);
-        if (getppid() != elder && text[0]) /* nobody else is left to say it */
+        if (getppid() != elder && text[0]) /* the parent is gone and can't say it */
             fprintf(stderr, "keyline: %s\n", text);
         n = write(words[1], text, strlen(text));
         _exit(n < 0 ? KL_EXIT_USAGE : result);

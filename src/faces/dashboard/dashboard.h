@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-/* At every result. */
+/* What to do at every result. */
 enum kl_alert {
     KL_ALERT_NONE,
     KL_ALERT_BELL,
@@ -33,7 +33,7 @@ struct kl_dashboard_options {
    gets a sentence if no station was found or the terminal can't be used. */
 int kl_dashboard_run(const struct kl_dashboard_options *options, char error[256]);
 
-/* The same for a terminal that can only show lines: what happens on the bench, one line each. */
+/* The same for a terminal that can only show lines: one line for each thing that happens. */
 int kl_dashboard_lines(const struct kl_dashboard_options *options, char error[256]);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * dashboard_lines.c: a station on a terminal that can only show lines: what happens, one line each.
- * It can't command.
+ * dashboard_lines.c: a station on a terminal that can only show lines: one line for each thing that
+ * happens. It can't command.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -29,7 +29,7 @@ static void on_signal(int number)
     asked_to_leave = 1;
 }
 
-/* Ctrl-C ends the watching, not the station; a read that waits returns. */
+/* Ctrl-C ends the watching, not the station: it makes a waiting read return. */
 static void catch_signals(void)
 {
     static const int numbers[] = {SIGHUP, SIGTERM, SIGINT, SIGQUIT};
@@ -60,7 +60,7 @@ static void take_lines(struct watcher *w, char *error)
 {
     char *newline;
 
-    while (!w->over && (newline = memchr(w->text, '\n', w->used)) != NULL) {
+    while (!w->over && (newline = memchr(w->text, '\n', w->used))) {
         size_t size = (size_t)(newline - w->text);
         if (kl_wire_decode(w->text, size, &w->snap, &w->message))
             take(w, error);

@@ -75,7 +75,7 @@ static size_t decode(const char *text, uint32_t *code)
     return n;
 }
 
-/* What is shown for one character: its bytes in `out`, its columns as the result. */
+/* Writes what the screen shows for one character to `out`; returns its columns. */
 static int as_shown(const char *text, size_t *bytes, char out[KL_CELL_BYTES])
 {
     uint32_t code;
@@ -107,13 +107,13 @@ static void set(struct kl_grid *g, int row, int col, enum kl_style style, const 
     c->style = (uint8_t)style;
 }
 
-/* What is cut says so in its last column. */
+/* Marks a text that was cut, in its last column. */
 static void cut(struct kl_grid *g, int row, int end, enum kl_style style)
 {
     if (row < 0 || row >= g->rows || end < 2)
         return;
     if (!kl_grid_cell(g, row, end - 1)->text[0])
-        set(g, row, end - 2, style, " "); /* a wide one lost its right half */
+        set(g, row, end - 2, style, " "); /* a wide character would lose its right half */
     set(g, row, end - 1, style, g->ascii ? ">" : "…");
 }
 

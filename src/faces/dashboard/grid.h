@@ -41,7 +41,7 @@ struct kl_cell {
 
 struct kl_grid {
     int rows, cols;
-    bool ascii;            /* what is cut ends in ">" instead of "…" */
+    bool ascii;            /* a text that is cut ends in ">" instead of "…" */
     struct kl_cell *cells; /* rows * cols, owned by whoever called kl_grid_init */
 };
 
@@ -53,19 +53,19 @@ void kl_grid_clear(struct kl_grid *g);
 struct kl_cell *kl_grid_cell(struct kl_grid *g, int row, int col);
 
 /* Writes text from (row, col) in at most `width` columns; control bytes become '.', broken UTF-8
-   '?', combining marks are dropped; what does not fit ends in "…" instead of its last column.
-   Returns the columns used. Anything outside of the grid is dropped. */
+   '?', combining marks are dropped; a text that does not fit ends in "…". Returns the columns used.
+   Anything outside of the grid is dropped. */
 int kl_grid_text(struct kl_grid *g, int row, int col, int width, enum kl_style style,
                  const char *text);
 /* Right-aligned in `width` columns ending before column `end`; returns the first column used. */
 int kl_grid_text_right(struct kl_grid *g, int row, int end, int width, enum kl_style style,
                        const char *text);
 void kl_grid_fill(struct kl_grid *g, int row, int col, int rows, int cols, enum kl_style style);
-/* Only the style. */
+/* Changes only the style. */
 void kl_grid_tint(struct kl_grid *g, int row, int col, int rows, int cols, enum kl_style style);
-/* Roughly the bytes that a terminal needs to get from one to the other, of the same size. */
+/* Roughly the bytes that turn a terminal from one grid into the other, of the same size. */
 size_t kl_grid_cost(const struct kl_grid *from, const struct kl_grid *to);
-/* What follows the first `columns` columns of `text`. */
+/* The text behind the first `columns` columns. */
 const char *kl_text_behind(const char *text, int columns);
 /* Columns that `text` takes. */
 int kl_text_width(const char *text);

@@ -3,12 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ESCAPE_WAIT   KL_MS(100)  /* an ESC alone, after that */
+#define ESCAPE_WAIT   KL_MS(100)  /* an ESC that stays alone so long is the key */
 #define SEQUENCE_WAIT KL_MS(1000) /* a sequence that does not end is dropped */
-#define PASTE_WAIT    KL_SEC(5)   /* brackets that are never closed */
+#define PASTE_WAIT    KL_SEC(5)   /* then brackets count as closed */
 
-/* ---- the queue --------------------------------------------------------------------------------
- */
+/* ---- the queue ---- */
 
 static struct kl_input_event *push(struct kl_input *in, enum kl_input_kind kind, kl_us now)
 {
@@ -16,7 +15,7 @@ static struct kl_input_event *push(struct kl_input *in, enum kl_input_kind kind,
     unsigned capacity = sizeof q->item / sizeof q->item[0];
     struct kl_input_event *e;
 
-    if (q->count == capacity) { /* nobody takes them: the oldest are of no use any more */
+    if (q->count == capacity) { /* nobody takes events: drop the oldest */
         q->head = (q->head + 1) % capacity;
         q->count--;
     }
@@ -27,8 +26,7 @@ static struct kl_input_event *push(struct kl_input *in, enum kl_input_kind kind,
     return e;
 }
 
-/* ---- pastes -----------------------------------------------------------------------------------
- */
+/* ---- pastes ---- */
 
 static void begin_paste(struct kl_input *in, kl_us now)
 {
@@ -61,7 +59,7 @@ static void end_paste(struct kl_input *in)
     in->in_brackets = in->in_burst = false;
 }
 
-/* Whatever waits in the queue belongs to the burst: nobody has acted on it. */
+/* The keys that wait in the queue belong to the burst, since nobody has acted on them. */
 static void begin_burst(struct kl_input *in, kl_us now)
 {
     struct kl_input_queue old = in->queue;
@@ -77,10 +75,9 @@ static void begin_burst(struct kl_input *in, kl_us now)
     }
 }
 
-/* ---- keys -------------------------------------------------------------------------------------
- */
+/* ---- keys ---- */
 
-/* Keys that repeat while they are held, and that text has none of. */
+/* Keys that repeat while a hand holds them, and that do not occur in text. */
 static bool is_movement(int key)
 {
     return key >= KL_KEYCODE_UP && key <= KL_KEYCODE_END;
@@ -119,8 +116,7 @@ static void key(struct kl_input *in, int code, kl_us now)
         push(in, KL_INPUT_KEY, now)->key = code;
 }
 
-/* ---- escape sequences -------------------------------------------------------------------------
- */
+/* ---- escape sequences ---- */
 
 /* Parameter `n` from 0, of "1;5"; 0 if there is none. */
 static int parameter(const struct kl_input *in, unsigned n)
@@ -247,7 +243,7 @@ static void in_sequence(struct kl_input *in, uint8_t byte, kl_us now)
     } else if (byte >= 0x40 && byte < 0x7f) {
         end_csi(in, byte, now);
     } else {
-        in->decoder.state = KL_IN_GROUND; /* cut off: dropped, and the byte with it */
+        in->decoder.state = KL_IN_GROUND; /* the sequence was cut off: drop it, and this byte */
     }
 }
 
@@ -277,12 +273,11 @@ static void after_escape(struct kl_input *in, uint8_t byte)
         in->decoder.state = KL_IN_SS3;
     else if (strchr("]P_^X", byte) && byte)
         in->decoder.state = KL_IN_STRING;
-    else if (byte != 27) /* Alt and a key: dropped; ESC ESC [ is Alt and a cursor key */
+    else if (byte != 27) /* drop Alt and a key; ESC ESC [ is Alt and a cursor key */
         in->decoder.state = KL_IN_GROUND;
 }
 
-/* ---- bytes ------------------------------------------------------------------------------------
- */
+/* ---- bytes ---- */
 
 static void in_ground(struct kl_input *in, uint8_t byte, kl_us now)
 {
@@ -312,7 +307,7 @@ static void in_ground(struct kl_input *in, uint8_t byte, kl_us now)
             key(in, controls[i].code, now);
 }
 
-/* The rest of a sequence whose ESC waited so long that it was taken for the key. */
+/* Takes the rest of a sequence that came too late: its ESC was taken for the key. */
 static bool continues_late(struct kl_input *in, uint8_t byte, kl_us now)
 {
     kl_us escaped = in->decoder.escaped_at;
@@ -361,7 +356,7 @@ static void one_byte(struct kl_input *in, uint8_t byte, kl_us now)
         in->decoder.drop = false;
 }
 
-/* What a lack of bytes means. */
+/* Decides what it means that no byte came for a while. */
 static void look_at_clock(struct kl_input *in, kl_us now)
 {
     kl_us quiet = now - in->decoder.since;
@@ -389,8 +384,7 @@ void kl_input_bytes(struct kl_input *in, const uint8_t *data, size_t size, kl_us
         in->decoder.since = now;
 }
 
-/* ---- what is due ------------------------------------------------------------------------------
- */
+/* ---- what is due ---- */
 
 bool kl_input_next(struct kl_input *in, kl_us now, bool (*at_once)(void *ctx, int key), void *ctx,
                    struct kl_input_event *out)

@@ -1,10 +1,10 @@
 /*
- * input.h: what a terminal sends, as whole keys. Bytes and times are handed in: no terminal, no
- * clock.
+ * input.h: turns what a terminal sends into whole keys. The caller hands in bytes and times: no
+ * terminal, no clock.
  *
- * Escape sequences are read whole, also when they come in pieces; what is not known is dropped. A
- * key that could change something waits KL_INPUT_HOLD: if more than KL_INPUT_BURST keys come within
- * that time, no hands typed them, and all of them together are one paste.
+ * Escape sequences are read whole, also when they come in pieces; unknown ones are dropped. A key
+ * that could change something waits KL_INPUT_HOLD: if more than KL_INPUT_BURST keys come within
+ * that time, no hands typed them, and together they are one paste.
  */
 #ifndef KEYLINE_INPUT_H
 #define KEYLINE_INPUT_H
@@ -57,7 +57,7 @@ struct kl_input_event {
     char text[KL_INPUT_TEXT]; /* PASTE: its printable ASCII, cut; "" if there is none */
     unsigned line_ends;       /* PASTE: line ends in it */
     bool ends_line;           /* PASTE: its last byte ended a line */
-    bool whole;               /* PASTE: nothing of it is missing in `text` but line ends */
+    bool whole;               /* PASTE: `text` holds all of it but line ends */
     bool bracketed;           /* PASTE: the terminal says so */
 };
 
@@ -76,7 +76,7 @@ struct kl_input_queue {
     unsigned head, count;
 };
 
-/* Zeroed at the start. The members are input.c's own. */
+/* The caller zeroes it at the start. The members are input.c's own. */
 struct kl_input {
     struct {
         enum kl_input_state state;
@@ -84,12 +84,12 @@ struct kl_input {
         unsigned parameter_count, x10_count;
         uint8_t x10[3];
         bool drop;          /* the sequence's ESC was taken for the key already */
-        uint32_t character; /* of UTF-8 that is not whole yet */
+        uint32_t character; /* the part that has come of a UTF-8 character */
         unsigned more;
         kl_us since;      /* when the last byte came */
         kl_us escaped_at; /* when an ESC alone was taken for the key; 0 = never */
     } decoder;
-    struct kl_input_event paste; /* what comes in brackets, or too fast */
+    struct kl_input_event paste; /* what has come of a paste */
     bool in_brackets, in_burst;
     kl_us recent[KL_INPUT_BURST]; /* when the last keys came */
     unsigned recent_head;
@@ -97,12 +97,12 @@ struct kl_input {
 };
 
 void kl_input_bytes(struct kl_input *in, const uint8_t *data, size_t size, kl_us now);
-/* The next one that is due. `at_once` says of a key that it can't change anything. */
+/* Takes the next event that is due. `at_once` says whether a key can't change anything. */
 bool kl_input_next(struct kl_input *in, kl_us now, bool (*at_once)(void *ctx, int key), void *ctx,
                    struct kl_input_event *out);
-/* When kl_input_next is to be asked again, though no byte came; KL_NEVER = nothing waits. */
+/* When to call kl_input_next again even if no byte comes; KL_NEVER = nothing waits. */
 kl_us kl_input_deadline(const struct kl_input *in);
-/* Throws away what waits: a question opened that it was not meant for. */
+/* Throws away the events that wait: a question has opened, and they are no answer to it. */
 void kl_input_forget(struct kl_input *in);
 
 #endif

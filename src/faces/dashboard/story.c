@@ -11,7 +11,7 @@ enum {
     LAST_WORDS = 10,
 };
 
-/* The words of a reason's name; what is none stands for itself. */
+/* The words for a reason's name; a name that is not known stands for itself. */
 static const char *reason_words(const char *name)
 {
     for (int r = KL_FAULT_NONE + 1; r < KL_FAULT_COUNT; r++)

@@ -71,13 +71,13 @@ static bool wants_no_colour(void)
     return no && no[0];
 }
 
-/* Terminals that do not know these pass over them. */
+/* A terminal that does not know these ignores them. */
 #define BRACKETS_ON  "\033[?2004h"
 #define BRACKETS_OFF "\033[?2004l"
 #define MOUSE_ON     "\033[?1000h\033[?1006h"
 #define MOUSE_OFF    "\033[?1006l\033[?1000l"
 
-/* What ncurses has no word for; between two of its own. */
+/* Sends a sequence that ncurses has no function for, between two outputs of its own. */
 static void tell(const char *sequence)
 {
     ssize_t n = write(STDOUT_FILENO, sequence, strlen(sequence));
@@ -101,10 +101,10 @@ bool kl_term_open(struct kl_term_options *options, char error[256])
     }
     is_open = true;
     set_term(screen);
-    raw(); /* Ctrl-C is a key: bytes that nobody typed may hold one */
+    raw(); /* Ctrl-C comes as a key: a paste may hold one */
     noecho();
     nonl();
-    typeahead(-1); /* keys are read by input.c: drawing does not look for them */
+    typeahead(-1); /* input.c reads the keys: drawing must not look for them */
     curs_set(0);
     leaveok(stdscr, TRUE);
     options->console = strncmp(termname(), "linux", 5) == 0;
@@ -126,7 +126,7 @@ void kl_term_close(void)
         return;
     is_open = false;
     tell(BRACKETS_OFF MOUSE_OFF);
-    tcflush(STDIN_FILENO, TCIFLUSH); /* the rest of a paste is not for the shell */
+    tcflush(STDIN_FILENO, TCIFLUSH); /* the shell must not run the rest of a paste */
     endwin();
 }
 
@@ -198,8 +198,7 @@ void kl_term_forget(void)
     tcflush(STDIN_FILENO, TCIFLUSH);
 }
 
-/* ---- which terminal ---------------------------------------------------------------------------
- */
+/* ---- which terminal ---- */
 
 static bool is_described(const char *term)
 {
@@ -237,8 +236,7 @@ enum kl_term_fitness kl_term_try(char note[256])
     return KL_TERM_UNFIT;
 }
 
-/* ---- after a child that was killed ------------------------------------------------------------
- */
+/* ---- after a child that was killed ---- */
 
 struct kl_term_saved {
     struct termios settings;
@@ -280,7 +278,7 @@ void kl_term_restore(struct kl_term_saved *saved, bool killed)
 
     if (!saved)
         return;
-    fcntl(STDIN_FILENO, F_SETFL, saved->flags); /* the shell shares them */
+    fcntl(STDIN_FILENO, F_SETFL, saved->flags); /* the shell shares these flags */
     if (killed) {
         tcsetattr(STDIN_FILENO, TCSANOW, &saved->settings);
         if (setupterm(NULL, STDOUT_FILENO, &result) == OK) {

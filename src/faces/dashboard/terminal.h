@@ -20,19 +20,19 @@ enum kl_term_fitness {
     KL_TERM_UNFIT, /* no description of it or of one like it */
 };
 
-/* Before anything starts: is this a terminal for a dashboard? One that is not known here is taken
-   for a relative; then the environment's TERM is changed and `note` says so, else it is "". */
+/* Before anything starts: can this terminal show a dashboard? If this host does not know it, a
+   relative is tried: TERM in the environment changes, and `note` says so. Else `note` is "". */
 enum kl_term_fitness kl_term_try(char note[256]);
-/* Takes over the terminal; false and a sentence if there is none that can be used. */
+/* Takes over the terminal; false and a sentence if it can't be used. */
 bool kl_term_open(struct kl_term_options *options, char error[256]);
 void kl_term_close(void);
-/* Writing waits for a terminal that stalls, instead of trying again and again. */
+/* Makes writes wait for a terminal that stalls, instead of trying again and again. */
 void kl_term_block(void);
 void kl_term_size(int *rows, int *cols);
-/* After SIGWINCH. */
+/* Call it after SIGWINCH. */
 void kl_term_resized(void);
 void kl_term_draw(const struct kl_grid *g);
-/* Everything anew, as after a `wall` message. */
+/* Draws everything anew, as after a `wall` message. */
 void kl_term_redraw(void);
 void kl_term_bell(void);
 void kl_term_flash(void);
@@ -44,7 +44,7 @@ void kl_term_forget(void);
 /* The screen library's name and version. */
 const char *kl_term_library(void);
 
-/* Puts a terminal right again that a killed child has left behind. */
+/* Puts a terminal right after a killed child has left it behind. */
 struct kl_term_saved;
 struct kl_term_saved *kl_term_save(void);
 void kl_term_restore(struct kl_term_saved *saved, bool killed);

@@ -7,8 +7,7 @@
 
 #include "view_draw.h"
 
-/* ---- small parts ------------------------------------------------------------------------------
- */
+/* ---- small parts ---- */
 
 enum kl_style state_style(enum kl_state s)
 {
@@ -82,7 +81,7 @@ void draw_box(struct kl_grid *g, int row, int col, int rows, int cols, enum kl_s
     kl_grid_text(g, row + rows - 1, col + cols - 1, 1, style, p[3]);
 }
 
-/* How much of `text` goes into a row, broken at a space if there is one. */
+/* How many bytes of `text` fit into a row; breaks at a space if there is one. */
 static size_t row_of(const char *text, int cols)
 {
     size_t fits = 0, space = 0;
@@ -121,7 +120,7 @@ int draw_wrapped(struct kl_grid *g, int row, int col, int rows, int cols, enum k
 
     while (*text && used < rows && cols > 0) {
         size_t size = row_of(text, cols);
-        if (used == rows - 1) { /* the last line tells if it is cut */
+        if (used == rows - 1) { /* kl_grid_text marks the last line if it is cut */
             kl_grid_text(g, row + used, col, cols, style, text);
             return rows;
         }
@@ -135,10 +134,9 @@ int draw_wrapped(struct kl_grid *g, int row, int col, int rows, int cols, enum k
     return used;
 }
 
-/* ---- layout -----------------------------------------------------------------------------------
- */
+/* ---- layout ---- */
 
-/* What needs a hand comes first. */
+/* What needs a hand comes first: 0 is the most urgent. */
 static int urgency(const struct kl_slot_view *s)
 {
     if (s->state == KL_ST_FAILED)
@@ -214,7 +212,7 @@ static void order_slots(struct layout *l, const struct kl_model *m, const struct
     }
 }
 
-/* Rows that the longest reason and its advice take in so many columns: a pane is never smaller. */
+/* The rows of the longest reason and its advice in so many columns; no pane is smaller. */
 static int advice_rows(int cols)
 {
     static unsigned char known[KL_GRID_COLS_MAX + 1];
@@ -293,8 +291,8 @@ static bool wants_a_hand(const struct kl_model *m, unsigned slot)
     return slot < m->snap.slot_count && m->snap.slot[slot].fault.reason != KL_FAULT_NONE;
 }
 
-/* Rows for the chosen board below the lines: what to do about a failure does not fit into a line. A
-   failure gets them at any size. */
+/* Rows for the chosen board below the lines: advice about a failure does not fit into a line. A
+   failure gets these rows at any size. */
 static int detail_rows(const struct kl_model *m, unsigned selected, int spare, int rows, int cols)
 {
     int framed = framed_rows(cols), plain = 1 + advice_rows(cols);
@@ -343,10 +341,9 @@ void lay_out(struct layout *l, const struct kl_model *m, const struct kl_view *v
     l->page = position_of(l, v->selected) / l->per_page;
 }
 
-/* ---- the bench --------------------------------------------------------------------------------
- */
+/* ---- the bench ---- */
 
-/* Nothing to see: what to do about that. */
+/* The bench has no slot to show: says what to do about that. */
 static void draw_empty_bench(struct kl_grid *g)
 {
     static const char *const lines[] = {

@@ -14,7 +14,7 @@
 struct kl_log {
     char **line; /* ring of `size` */
     unsigned size, head, count;
-    uint64_t dropped; /* lines that fell out at the old end */
+    uint64_t dropped; /* old lines that the ring has lost */
 };
 
 bool kl_log_init(struct kl_log *log, unsigned size);
@@ -36,8 +36,8 @@ struct kl_model {
     char digest[12]; /* of the images, its beginning */
     char since[24];  /* when the station began, for people */
     kl_us prompt_timeout, ack_timeout;
-    kl_us heard_at[KL_SLOTS_MAX]; /* when the board in it said something last; 0 = never */
-    bool build_stale;             /* the images on disk are other ones */
+    kl_us heard_at[KL_SLOTS_MAX]; /* when the slot's board last said something; 0 = never */
+    bool build_stale;             /* the images on disk differ from those being flashed */
     struct kl_log log[KL_SLOTS_MAX], events, story;
     char clock[8], uptime[24]; /* for the wall */
     struct kl_in_doubt in_doubt[KL_IN_DOUBT_MAX];
@@ -56,8 +56,8 @@ enum kl_screen {
     KL_SCREEN_HELP,
 };
 
-/* A question on top of everything. Each is answered by what is typed and Enter; Esc does nothing.
- */
+/* A question on top of everything. The operator answers with the text below and Enter; Esc
+   cancels. */
 enum kl_question {
     KL_ASK_NOTHING,
     KL_ASK_ERASE,       /* the slot's number */
@@ -80,7 +80,7 @@ enum kl_order {
     KL_ORDER_COUNT
 };
 
-/* An answer counts from so long after its question stood on the screen. */
+/* An answer counts if it comes at least so long after its question stood on the screen. */
 #define KL_ANSWER_AFTER KL_MS(300)
 /* A word in the footer about a key that did nothing. */
 #define KL_MESSAGE_FOR KL_SEC(2)
@@ -88,13 +88,13 @@ enum kl_order {
 struct kl_asked {
     enum kl_question question;
     unsigned slot;
-    struct kl_mac mac;                 /* of the board that it is about */
+    struct kl_mac mac;                 /* of the board that the question is about */
     struct kl_fingerprint fingerprint; /* RELEASE: of the key */
     kl_us stood_since;                 /* KL_NEVER: it was not drawn yet */
 };
 
 struct kl_view {
-    kl_us now; /* the caller's clock, brought up to date before each call */
+    kl_us now; /* the caller's clock; the caller sets it before each call */
     enum kl_screen screen;
     struct kl_asked asked;
     unsigned selected; /* slot index */
@@ -133,16 +133,16 @@ struct kl_want {
 /* Rows and columns are those of the terminal: paging and moving depend on them. */
 struct kl_want kl_view_input(struct kl_view *v, const struct kl_model *m,
                              const struct kl_input_event *e, int rows, int cols);
-/* True if the key can't change anything at the bench: it need not wait (input.h). */
+/* True if the key can't change anything at the bench, so that it need not wait (input.h). */
 bool kl_view_is_at_once(const struct kl_view *v, int key);
 /* True if the key does something on the screen shown. */
 bool kl_view_is_bound(const struct kl_view *v, int key);
-/* What was drawn is on the screen: a question in it stands from now on. */
+/* The grid that was drawn is on the screen now; a question in it stands from now on. */
 void kl_view_is_on_screen(struct kl_view *v);
-/* True while a question is open that something at the bench hangs on: keys typed before it opened
-   are no answer. */
+/* True while a question is open whose answer changes the bench. Keys typed before it opened are no
+   answer. */
 bool kl_view_asks(const struct kl_view *v);
-/* A sentence in the footer, for a while. */
+/* Shows a sentence in the footer, for a while. */
 void kl_view_say(struct kl_view *v, kl_us how_long, const char *text);
 /* After every new snapshot: keeps the selection on an existing slot. */
 void kl_view_follow(struct kl_view *v, const struct kl_model *m);

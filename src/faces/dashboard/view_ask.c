@@ -1,6 +1,6 @@
 /*
- * view_ask.c: questions. What destroys something is confirmed by typing the slot's number; no
- * single key is an answer.
+ * view_ask.c: questions. The operator confirms what destroys something by typing the slot's number;
+ * no single key is an answer.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,8 +43,7 @@ void kl_view_is_on_screen(struct kl_view *v)
         v->asked.stood_since = v->now;
 }
 
-/* ---- what is typed ----------------------------------------------------------------------------
- */
+/* ---- what is typed ---- */
 
 static void type(struct kl_view *v, int key)
 {
@@ -59,7 +58,7 @@ static void type(struct kl_view *v, int key)
     }
 }
 
-/* Text may be pasted into a field for text; it is never an answer to a question. */
+/* A field for text takes pasted text; a question never takes it for an answer. */
 static void paste(struct kl_view *v, const struct kl_input_event *e)
 {
     enum kl_question q = v->asked.question;
@@ -72,8 +71,7 @@ static void paste(struct kl_view *v, const struct kl_input_event *e)
         kl_view_say(v, KL_MESSAGE_FOR, "pasted text is no answer");
 }
 
-/* ---- answers ----------------------------------------------------------------------------------
- */
+/* ---- answers ---- */
 
 /* host:port alone means RFC 2217. */
 static struct kl_want add_port(const struct kl_view *v)
@@ -98,7 +96,7 @@ static struct kl_want leave_or_stop(struct kl_view *v)
     return view_command(KL_CMD_STOP, 0);
 }
 
-/* The number is right, and the board that was asked about is still the one that is there. */
+/* Commands only if the number is right and the board that the question named is still there. */
 static struct kl_want confirmed(struct kl_view *v, const struct kl_model *m)
 {
     static const enum kl_command_kind kinds[] = {[KL_ASK_ERASE] = KL_CMD_ERASE,
@@ -134,7 +132,7 @@ static struct kl_want release(struct kl_view *v, const struct kl_model *m)
     return w;
 }
 
-/* The station says whether the label can be this board's. */
+/* The station decides whether the label can be this board's. */
 static struct kl_want bind(struct kl_view *v, const struct kl_model *m)
 {
     struct kl_want w = view_command(KL_CMD_BIND, v->asked.slot);
@@ -191,7 +189,7 @@ static struct kl_want take(struct kl_view *v, const struct kl_model *m)
     return w;
 }
 
-/* One whole line, as a scanner types it: the only input that may come that fast. */
+/* One whole line, as a scanner types it. No other input may come that fast. */
 static bool is_scanned(const struct kl_view *v, const struct kl_input_event *e)
 {
     return v->asked.question == KL_ASK_BIND && !e->bracketed && e->ends_line && e->line_ends == 1 &&
@@ -222,8 +220,7 @@ struct kl_want view_answer(struct kl_view *v, const struct kl_model *m,
     return nothing();
 }
 
-/* ---- what is asked ----------------------------------------------------------------------------
- */
+/* ---- what is asked ---- */
 
 static void words_about_slot(const struct kl_model *m, const struct kl_view *v, char *text,
                              size_t size)

@@ -1,6 +1,6 @@
 /*
- * view_big.c: what is seen from across the room: a slot's number, and PASS or FAIL, in block
- * letters. They differ in shape and not only in colour: PASS has thin letters and a tick, FAIL
+ * view_big.c: what people see from across the room: a slot's number, and PASS or FAIL, in block
+ * letters. The words differ in shape and not only in colour: PASS has thin letters and a tick, FAIL
  * thick ones between crosses.
  */
 #include <stdio.h>

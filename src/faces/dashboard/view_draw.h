@@ -1,4 +1,4 @@
-/* view_draw.h: shared by view*.c only: where things go, and how figures are written. */
+/* view_draw.h: shared by view*.c only: where things go, and how figures look. */
 #ifndef KEYLINE_VIEW_DRAW_H
 #define KEYLINE_VIEW_DRAW_H
 
@@ -27,7 +27,7 @@ struct layout {
 
 void lay_out(struct layout *l, const struct kl_model *m, const struct kl_view *v, int rows,
              int cols);
-/* The slot whose pane or line is there; -1 = none. */
+/* The slot whose pane or line is at this place; -1 = none. */
 int slot_at(const struct kl_model *m, const struct kl_view *v, int rows, int cols, int row,
             int col);
 /* Where the slot stands in the order. */
@@ -45,7 +45,7 @@ int framed_rows(int cols);
 void draw_detail(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g,
                  unsigned slot, int row, int rows);
 enum big_word {
-    BIG_NUMBER, /* it alone */
+    BIG_NUMBER, /* the number alone */
     BIG_PASS,
     BIG_FAIL
 };
@@ -79,11 +79,11 @@ enum move {
     MOVE_LAST,
 };
 void view_move(struct kl_view *v, const struct kl_model *m, enum move move, int rows, int cols);
-/* A digit of a slot's number. */
+/* Takes a digit of a slot's number. */
 void view_jump(struct kl_view *v, const struct kl_model *m, int digit);
-/* The next line of the log that holds the search text, from the one below the screen's end. */
-/* The next board that needs a hand: failed, or, if none has, passed. */
+/* Goes to the next board that needs a hand: one that failed or, if none has, one that passed. */
 void view_next_in_need(struct kl_view *v, const struct kl_model *m, int rows, int cols);
+/* Goes to the next line of the log that holds the search text, from the screen's last line on. */
 void view_search(struct kl_view *v, const struct kl_model *m, bool upwards);
 
 /* view_ask.c */

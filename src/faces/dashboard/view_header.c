@@ -1,14 +1,13 @@
 /*
  * view_header.c: the three lines above everything: what is flashed, what is left, how it goes.
- * Where there is no room for all of it, what matters least is left out first, whole.
+ * Where room is short, the parts that matter least are left out first, as a whole.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "view_draw.h"
 
-/* ---- parts of a line --------------------------------------------------------------------------
- */
+/* ---- parts of a line ---- */
 
 enum {
     PARTS_MAX = 12
@@ -41,7 +40,8 @@ static void add_number(struct parts *p, enum kl_style style, const char *format,
     add(p, style, text);
 }
 
-/* From the left, most worth first, as many as fit whole; returns the column behind the last. */
+/* Writes parts from the left, the most important first, as many as fit as a whole; returns the
+   column behind the last. */
 static int put_parts(struct kl_grid *g, int row, int col, int end, const struct parts *p)
 {
     for (unsigned i = 0; i < p->count; i++) {
@@ -53,8 +53,7 @@ static int put_parts(struct kl_grid *g, int row, int col, int end, const struct 
     return col;
 }
 
-/* ---- what is flashed --------------------------------------------------------------------------
- */
+/* ---- what is flashed ---- */
 
 static void build_words(const struct kl_model *m, struct parts *p)
 {
@@ -94,8 +93,7 @@ static void draw_title(const struct kl_model *m, struct kl_grid *g)
     put_parts(g, 0, 1, end, &p);
 }
 
-/* ---- what is left, and what is there now ------------------------------------------------------
- */
+/* ---- what is left, and what is there now ---- */
 
 struct there { /* boards, by what they are now */
     unsigned fail, pass, busy, empty;
@@ -145,7 +143,7 @@ static int draw_pages(const struct kl_model *m, const struct kl_view *v, struct 
         snprintf(p.part[0].text, sizeof text, "page %u/%u", l.page + 1, l.pages);
     for (unsigned i = 0; i < p.count; i++)
         width += kl_text_width(p.part[i].text) + (i > 0 ? 2 : 0);
-    if (width > g->cols - 18) /* the keys that are left matter more */
+    if (width > g->cols - 18) /* the count of keys left matters more and needs 18 columns */
         width = g->cols - 18;
     if (p.count > 1 && kl_text_width(text) + 2 + kl_text_width(p.part[1].text) > width) {
         p.count = 1; /* nothing can be counted there: what fails on all pages matters more */
@@ -190,7 +188,7 @@ static void draw_counts(const struct kl_model *m, const struct kl_view *v, struc
     put_parts(g, 1, 0, end, &p);
 }
 
-/* All boards since the station began, each counted once, and how it goes. */
+/* All boards since the station began, each counted once, and the rate. */
 static void draw_totals(const struct kl_model *m, struct kl_grid *g, int col)
 {
     const struct kl_stats_view *f = &m->stats;

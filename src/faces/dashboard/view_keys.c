@@ -36,7 +36,7 @@ enum deed {
     DO_LOCK,
     DO_HELP,
     DO_REDRAW,
-    DO_QUIT, /* on the bench; elsewhere back */
+    DO_QUIT, /* quits on the bench; goes back elsewhere */
 };
 
 /* Which screens a binding belongs to. */
@@ -50,10 +50,10 @@ enum {
 };
 
 struct binding {
-    int key, other; /* two ways to say it; 0 = none */
+    int key, other; /* two keys for it; 0 = none */
     enum deed deed;
     unsigned screens;
-    bool commands; /* changes something: not for a reader */
+    bool commands; /* changes something: refused with --read-only */
     bool unlocked; /* works while locked */
     const char *name, *footer, *help;
 };
@@ -161,8 +161,7 @@ void kl_view_say(struct kl_view *v, kl_us how_long, const char *text)
     v->message_until = v->now + how_long;
 }
 
-/* ---- what can be done now ---------------------------------------------------------------------
- */
+/* ---- what can be done now ---- */
 
 static const char *why_no_retry(enum kl_state s)
 {
@@ -208,7 +207,7 @@ static bool any_failed(const struct kl_model *m)
     return false;
 }
 
-/* Why this would do nothing on this board at this moment; NULL = it would do something. */
+/* Why the deed would do nothing on this board at this moment; NULL = it would do something. */
 static const char *why_not(const struct kl_view *v, const struct kl_model *m, enum deed deed)
 {
     bool some = v->selected < m->snap.slot_count;
@@ -275,8 +274,7 @@ static const char *forbidden(const struct kl_view *v, const struct binding *b)
     return NULL;
 }
 
-/* ---- the footer -------------------------------------------------------------------------------
- */
+/* ---- the footer ---- */
 
 /* Writes one key and what it does; returns the column behind it, or `col` if it does not fit. */
 static int put_key(struct kl_grid *g, int row, int col, int end, const char *name, const char *what)
@@ -289,7 +287,7 @@ static int put_key(struct kl_grid *g, int row, int col, int end, const char *nam
     return col + 1 + kl_grid_text(g, row, col + 1, end - col - 1, KL_STYLE_BAR, what) + 2;
 }
 
-/* The keys that do something now; how to get help and how to leave are never cut off. */
+/* Shows the keys that do something now. The keys for help and for leaving are never cut off. */
 void draw_footer_keys(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g, int row)
 {
     const char *mark = v->locked ? "LOCKED (L) " : v->read_only ? "READ ONLY " : "";
@@ -311,8 +309,7 @@ void draw_footer_keys(const struct kl_model *m, const struct kl_view *v, struct 
     }
 }
 
-/* ---- doing ------------------------------------------------------------------------------------
- */
+/* ---- doing ---- */
 
 static void show(struct kl_view *v, enum kl_screen screen)
 {
@@ -331,7 +328,7 @@ static struct kl_want skip(struct kl_view *v, const struct kl_model *m)
     return view_command(KL_CMD_SKIP, v->selected);
 }
 
-/* The story goes back to its list; on the bench the filter is lifted. */
+/* Esc: from a story back to its list; on the bench it lifts the filter. */
 static void back(struct kl_view *v)
 {
     if (v->screen == KL_SCREEN_STORY)
@@ -441,8 +438,7 @@ static struct kl_want act(struct kl_view *v, const struct kl_model *m, enum deed
     return nothing();
 }
 
-/* ---- keys -------------------------------------------------------------------------------------
- */
+/* ---- keys ---- */
 
 static const struct binding *binding_of(const struct kl_view *v, int key)
 {
@@ -538,7 +534,7 @@ struct kl_want kl_view_input(struct kl_view *v, const struct kl_model *m,
     return nothing();
 }
 
-/* A board that the filter hides is not chosen: nothing unseen is acted on. */
+/* Never leaves a hidden board chosen: keys must not act on a board that nobody sees. */
 static void follow_filter(struct kl_view *v, const struct kl_model *m)
 {
     struct layout l;

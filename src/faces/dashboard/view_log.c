@@ -7,7 +7,7 @@
 bool kl_log_init(struct kl_log *log, unsigned size)
 {
     *log = (struct kl_log){.size = size, .line = calloc(size, sizeof(char *))};
-    return log->line != NULL;
+    return log->line;
 }
 
 void kl_log_add(struct kl_log *log, const char *text)

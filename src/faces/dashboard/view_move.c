@@ -1,4 +1,4 @@
-/* view_move.c: choosing a board, scrolling a list or a log, searching in it. Changes no board. */
+/* view_move.c: chooses a board, scrolls a list or a log, searches in it. Changes no board. */
 #include <stdio.h>
 #include <string.h>
 

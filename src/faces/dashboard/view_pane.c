@@ -23,8 +23,7 @@ static unsigned percent(const struct kl_slot_view *s)
     return (unsigned)(100 * s->progress.done / s->progress.total);
 }
 
-/* ---- words ------------------------------------------------------------------------------------
- */
+/* ---- words ---- */
 
 static void chip_words(const struct kl_slot_view *s, char *out, size_t size)
 {
@@ -90,7 +89,7 @@ static void state_words(const struct kl_model *m, const struct kl_slot_view *s, 
     }
 }
 
-/* After half of a wait: what is missing. NULL = nothing yet. */
+/* What a wait is for, once half of its time is over; NULL before. */
 static const char *missing_words(const struct kl_model *m, unsigned slot)
 {
     const struct kl_slot_view *s = slot_of(m, slot);
@@ -108,8 +107,7 @@ static const char *missing_words(const struct kl_model *m, unsigned slot)
                                      : "the board has not read its key back yet";
 }
 
-/* ---- parts of a pane --------------------------------------------------------------------------
- */
+/* ---- parts of a pane ---- */
 
 struct area {
     struct kl_grid *g;
@@ -171,7 +169,7 @@ static void put_wrapped(struct area *a, enum kl_style style, const char *text)
     a->rows -= used;
 }
 
-/* In the rows that the text leaves free. */
+/* Draws the large word into the rows that the text leaves free. */
 static void put_big(struct area *a, unsigned number, bool pass, int text_rows, enum glyphs glyphs)
 {
     char word[16];
@@ -216,7 +214,7 @@ static void fill_pass(struct area *a, const struct kl_model *m, const struct kl_
     put_row(a, KL_STYLE_PASS, text);
 }
 
-/* The reason and what to do are always whole; the rest has what they leave. */
+/* Reason and advice are always whole; the rest gets the rows that they leave. */
 static void fill_fail(struct area *a, const struct kl_slot_view *s, const struct kl_log *log,
                       unsigned slot, enum glyphs glyphs)
 {
@@ -330,10 +328,9 @@ void draw_detail(const struct kl_model *m, const struct kl_view *v, struct kl_gr
         put_row(&a, KL_STYLE_PLAIN, s->fault.detail);
 }
 
-/* ---- one line ---------------------------------------------------------------------------------
- */
+/* ---- one line ---- */
 
-/* What does not fit into `cols` columns is left out whole. */
+/* Writes the advice only if all of it fits into `cols` columns. */
 static void line_tail(const struct kl_model *m, const struct kl_slot_view *s, unsigned slot,
                       int cols, char *out, size_t size)
 {
@@ -358,7 +355,7 @@ static void line_tail(const struct kl_model *m, const struct kl_slot_view *s, un
     }
 }
 
-/* Of a name that is too long the end tells more: "host:4001". */
+/* Shortens a name at its beginning: the end tells more ("host:4001"). */
 static const char *end_of(const char *name, int cols)
 {
     while (kl_text_width(name) > cols)

@@ -6,7 +6,7 @@
 
 #include "view_draw.h"
 
-/* From `shift` columns on; that something is left out there is seen, too. */
+/* Draws a line from `shift` columns on; a mark stands for what is left out. */
 static void draw_shifted(struct kl_grid *g, int row, unsigned shift, enum kl_style style,
                          const char *line)
 {
@@ -69,7 +69,7 @@ void draw_events(const struct kl_model *m, const struct kl_view *v, struct kl_gr
     draw_log(&m->events, v, g, HEADER_ROWS + 1, g->rows - HEADER_ROWS - FOOTER_ROWS - 1);
 }
 
-/* Which keys there are, and which one is chosen, matters more than the advice below them. */
+/* The list of keys and the chosen one matter more than the advice below them. */
 static int rows_for_keys(const struct kl_model *m, int rows)
 {
     int least = m->in_doubt_count < 3 ? (int)m->in_doubt_count : 3;
@@ -141,7 +141,7 @@ void draw_stats(const struct kl_model *m, const struct kl_view *v, struct kl_gri
     }
 }
 
-/* The page has the whole screen: all of it fits 24 rows. */
+/* The page takes the whole screen: all of it fits 24 rows. */
 void draw_help(const struct kl_view *v, struct kl_grid *g)
 {
     int row = 0;

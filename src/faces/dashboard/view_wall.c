@@ -56,7 +56,7 @@ static void draw_cell(const struct kl_model *m, const struct kl_view *v, struct 
     kl_grid_text(g, row + rows / 2, col + 2, cols - 4, style, text);
 }
 
-/* Clock, progress and the last result, in words that matter most first. */
+/* Clock, progress and the last result, the most important first. */
 static void draw_top(const struct kl_model *m, struct kl_grid *g)
 {
     const struct kl_stats_view *f = &m->stats;
@@ -79,7 +79,7 @@ static void draw_top(const struct kl_model *m, struct kl_grid *g)
     }
 }
 
-/* The largest cells of which all fit. */
+/* Takes the largest cells of which all fit. */
 void draw_wall(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g)
 {
     unsigned n = m->snap.slot_count;

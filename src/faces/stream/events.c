@@ -1,7 +1,7 @@
 /*
  * events.c: the event stream: one JSON object per line (docs/events.md).
  *
- * It holds no secret by construction: labels, MACs and masked log lines are all it is ever given.
+ * It can hold no secret: it gets only labels, MACs and masked log lines.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +16,7 @@
 #include "log_rate.h"
 
 enum {
-    FILE_LIMIT = 64 << 20, /* then it is renamed to FILE.1 … */
+    FILE_LIMIT = 64 << 20, /* a file that grows past it is renamed to FILE.1 … */
     FILES_KEPT = 4,        /* … and so many of these are kept */
     LOG_HEAD = 160,        /* about: what stands around a log line */
 };
@@ -27,8 +27,7 @@ struct events {
     struct log_rate rate[KL_SLOTS_MAX + 1];
 };
 
-/* ---- objects ----------------------------------------------------------------------------------
- */
+/* ---- objects ---- */
 
 static void set_text(json_t *o, const char *name, const char *text)
 {
@@ -116,7 +115,7 @@ static void state_object(json_t *o, const struct kl_note *n)
 
 static void chip_object(json_t *o, const struct kl_identity *id)
 {
-    KL_ASSERT(id != NULL);
+    KL_ASSERT(id);
     set_chip(o, id->chip, id->revision, id->flash_id, id->flash_size);
     set_eui64(o, &id->eui64);
     set_number(o, "crystal_mhz", id->crystal_mhz);
@@ -171,7 +170,7 @@ static json_t *new_object(int64_t wall, const char *event)
 {
     json_t *o = json_object();
 
-    KL_ASSERT(o != NULL);
+    KL_ASSERT(o);
     set_time(o, "time", wall);
     set_text(o, "event", event);
     return o;
@@ -234,8 +233,7 @@ static json_t *summary_object(const struct kl_snapshot *s, int64_t wall, int exi
     return o;
 }
 
-/* ---- the stream -------------------------------------------------------------------------------
- */
+/* ---- the stream ---- */
 
 static void write_object(struct events *e, json_t *o)
 {
@@ -250,7 +248,7 @@ static void write_object(struct events *e, json_t *o)
     json_decref(o);
 }
 
-/* What boards print is limited; what became of them is not. */
+/* Limits what boards print, never what became of them. */
 static void on_note(void *ctx, const struct kl_noted *noted)
 {
     struct events *e = ctx;
@@ -284,7 +282,7 @@ static void on_ending(void *ctx, int exit_status)
     struct events *e = ctx;
     struct kl_snapshot *snap = malloc(sizeof *snap);
 
-    KL_ASSERT(snap != NULL);
+    KL_ASSERT(snap);
     kl_shell_look(e->sh, snap);
     write_object(e, summary_object(snap, wall_now(), exit_status));
     free(snap);
@@ -319,10 +317,10 @@ struct events *events_create(struct kl_shell *sh, const char *file, char error[K
         return NULL;
     }
     e = calloc(1, sizeof *e);
-    KL_ASSERT(e != NULL);
+    KL_ASSERT(e);
     e->sh = sh;
     e->sink = kl_sink_create(kl_shell_loop(sh), fd, !standard, "the events file", on_trouble, e);
-    KL_ASSERT(e->sink != NULL);
+    KL_ASSERT(e->sink);
     if (!standard)
         kl_sink_rotate(e->sink, file, FILE_LIMIT, FILES_KEPT);
     kl_shell_listen(sh, &listener, e);

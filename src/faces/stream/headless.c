@@ -16,7 +16,7 @@ struct headless {
     struct kl_stats *stats;
     int64_t wall; /* of the last result */
     struct kl_sink *sink;
-    bool journal; /* the journal reads it: each line begins with its level, and needs no time */
+    bool journal; /* the journal reads the lines: each begins with its level and has no time */
 };
 
 /* As in syslog. */
@@ -98,7 +98,7 @@ struct kl_stats_result stats_result(const struct kl_noted *noted)
 {
     const struct kl_attempt *t = noted->note->attempt;
 
-    KL_ASSERT(noted->note->kind == KL_NOTE_RESULT && t != NULL);
+    KL_ASSERT(noted->note->kind == KL_NOTE_RESULT && t);
     return (struct kl_stats_result){
         .mac = t->mac,
         .slot = noted->slot_name,
@@ -146,7 +146,7 @@ static void write_figures(struct headless *h)
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
 
-    KL_ASSERT(figures != NULL && out != NULL);
+    KL_ASSERT(figures && out);
     kl_stats_look(h->stats, h->wall, figures);
     kl_stats_print(figures, out);
     fclose(out);
@@ -163,7 +163,7 @@ static void on_ending(void *ctx, int exit_status)
     char text[LINE_MAX_BYTES], line[LINE_MAX_BYTES + 64];
     int n;
 
-    KL_ASSERT(snap != NULL);
+    KL_ASSERT(snap);
     if (!h->journal)
         write_figures(h);
     kl_shell_look(h->sh, snap);
@@ -202,13 +202,13 @@ struct headless *headless_create(struct kl_shell *sh, int fd)
 {
     struct headless *h = calloc(1, sizeof *h);
 
-    KL_ASSERT(h != NULL);
+    KL_ASSERT(h);
     h->sh = sh;
     h->stats = kl_stats_create();
-    KL_ASSERT(h->stats != NULL);
+    KL_ASSERT(h->stats);
     h->journal = headless_goes_to_journal(fd);
     h->sink = kl_sink_create(kl_shell_loop(sh), fd, false, "the output", NULL, NULL);
-    KL_ASSERT(h->sink != NULL);
+    KL_ASSERT(h->sink);
     kl_shell_listen(sh, &listener, h);
     return h;
 }

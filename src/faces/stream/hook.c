@@ -1,7 +1,7 @@
 /*
  * hook.c: --on-result CMD and --power-hook CMD: a shell command per result, or per board whose
  * socket is to be switched, with the event as one line of JSON on its standard input. It can't slow
- * a board: a few run at a time, each for ten seconds at most, and one that fails is only told.
+ * a board: a few commands run at a time, each for ten seconds at most, and a failure is only told.
  */
 #include <signal.h>
 #include <stdlib.h>
@@ -29,7 +29,7 @@ struct run {
     bool spawned, exited, late;
     int64_t status;
     int signal;
-    char error[ERROR_MAX]; /* the first of what it wrote to standard error */
+    char error[ERROR_MAX]; /* the beginning of the command's standard error */
     size_t error_size;
 };
 
@@ -41,7 +41,7 @@ struct waiting {
 
 struct hook {
     struct kl_shell *sh;
-    enum kl_note_kind kind; /* what it is called for */
+    enum kl_note_kind kind; /* runs for notes of this kind */
     const char *option;
     char *command;
     struct run run[RUNNING_MAX];
@@ -52,8 +52,7 @@ struct hook {
 
 static void start_next(struct hook *h);
 
-/* ---- one run ----------------------------------------------------------------------------------
- */
+/* ---- one run ---- */
 
 static void tell_failure(struct run *r)
 {
@@ -102,7 +101,7 @@ static void close_run(struct run *r)
             uv_close(handles[i], on_handle_closed);
 }
 
-/* What it wrote last may still be in the pipe. */
+/* The command's last words may still be in the pipe. */
 static void read_last_words(struct run *r)
 {
     uv_os_fd_t fd;
@@ -125,7 +124,7 @@ static void on_exited(uv_process_t *process, int64_t status, int signal)
     close_run(r);
 }
 
-/* It leads a process group of its own, so that its children go too. */
+/* Kills the command's process group, so that its children go too. */
 static void on_limit(uv_timer_t *timer)
 {
     struct run *r = timer->data;
@@ -219,8 +218,7 @@ static void start_run(struct run *r)
         on_written(&r->write, 0);
 }
 
-/* ---- the queue --------------------------------------------------------------------------------
- */
+/* ---- the queue ---- */
 
 static struct run *free_run(struct hook *h)
 {
@@ -258,7 +256,7 @@ static char *json_line(const struct kl_noted *noted)
     char *line = text ? realloc(text, size + 2) : NULL;
 
     json_decref(o);
-    KL_ASSERT(line != NULL);
+    KL_ASSERT(line);
     memcpy(line + size, "\n", 2);
     return line;
 }
@@ -279,7 +277,7 @@ static void on_note(void *ctx, const struct kl_noted *noted)
         return;
     }
     w = calloc(1, sizeof *w);
-    KL_ASSERT(w != NULL);
+    KL_ASSERT(w);
     w->json = json_line(noted);
     kl_copy(w->label, sizeof w->label, t && t->label[0] ? t->label : noted->slot_name);
     *h->end = w;
@@ -303,12 +301,12 @@ struct hook *hook_create(struct kl_shell *sh, const char *option, const char *co
 {
     struct hook *h = calloc(1, sizeof *h);
 
-    KL_ASSERT(h != NULL);
+    KL_ASSERT(h);
     h->sh = sh;
     h->kind = kind;
     h->option = option;
     h->command = strdup(command);
-    KL_ASSERT(h->command != NULL);
+    KL_ASSERT(h->command);
     h->end = &h->first;
     kl_shell_listen(sh, &listener, h);
     return h;

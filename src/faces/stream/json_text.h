@@ -6,7 +6,7 @@
 
 #include <jansson.h>
 
-/* Bytes that are not UTF-8 become '?'. Never NULL but for lack of memory. */
+/* Bytes that are not UTF-8 become '?'. NULL only if memory is out. */
 json_t *kl_json_text(const char *text);
 
 #endif

@@ -11,7 +11,7 @@ bool log_rate_take(struct log_rate *r, kl_us now, size_t size)
         r->used -= passed * LOG_RATE / 1000000;
     if (r->used < 0)
         r->used = 0;
-    /* After a gap not before a good part is free again: few long gaps, not many short ones. */
+    /* After a gap an eighth of the burst must be free first: few long gaps, not many short ones. */
     if (r->used + (int64_t)size > LOG_BURST - (r->left_out > 0 ? LOG_BURST / 8 : 0)) {
         r->left_out++;
         return false;

@@ -1,6 +1,6 @@
 /*
- * logdir.c: a log file per board, named by its MAC. What came before the MAC was known is kept back
- * until it is; if it never is, it goes to a file named by the slot.
+ * logdir.c: a log file per board, named by its MAC. Lines that came before the MAC are kept back
+ * until it is known. If it never is, they go to a file named by the slot.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,7 +22,7 @@ enum {
     LINE_HEAD = 40,          /* about: time and slot */
     SLOT_LIMIT = 256 * 1024, /* kept back per slot */
     LIMIT = 16 << 20,        /* on the way to the disk */
-    FILE_LIMIT = 4 << 20,    /* then it is renamed to FILE.1, and what had that name goes */
+    FILE_LIMIT = 4 << 20,    /* a larger file becomes FILE.1; the older FILE.1 goes */
 };
 
 struct chunk {
@@ -44,8 +44,7 @@ struct logdir {
     int error, told_error;
 };
 
-/* ---- on the worker ----------------------------------------------------------------------------
- */
+/* ---- on the worker ---- */
 
 static void make_room(const char *path, size_t size)
 {
@@ -56,7 +55,7 @@ static void make_room(const char *path, size_t size)
         (uint64_t)st.st_size + size <= FILE_LIMIT)
         return;
     snprintf(old, sizeof old, "%s.1", path);
-    rename(path, old); /* if not, it grows on */
+    rename(path, old); /* if that fails, the file grows on */
 }
 
 static int write_chunk(const struct logdir *l, const struct chunk *c)
@@ -91,8 +90,7 @@ static void on_work(uv_work_t *work)
         l->error = write_chunk(l, c);
 }
 
-/* ---- on the loop ------------------------------------------------------------------------------
- */
+/* ---- on the loop ---- */
 
 static void free_chunks(struct chunk *c)
 {
@@ -141,7 +139,7 @@ static void queue(struct logdir *l, const char *file, const char *data, size_t s
         return;
     if (!l->last || strcmp(l->last->file, file) != 0) {
         struct chunk *c = calloc(1, sizeof *c);
-        KL_ASSERT(c != NULL);
+        KL_ASSERT(c);
         kl_copy(c->file, sizeof c->file, file);
         if (l->last)
             l->last->next = c;
@@ -180,7 +178,7 @@ static void release_kept(struct logdir *l, const struct kl_noted *noted, const s
     kept->size = 0;
 }
 
-/* The board's turn is over without anybody having learned its MAC. */
+/* Whether this note ends a board's turn: its MAC will not come any more. */
 static bool ends(const struct kl_note *n)
 {
     return n->kind == KL_NOTE_RESULT || (n->kind == KL_NOTE_STATE && n->state == KL_ST_EMPTY);
@@ -239,7 +237,7 @@ struct logdir *logdir_create(struct kl_shell *sh, const char *folder, char error
         return NULL;
     }
     l = calloc(1, sizeof *l);
-    KL_ASSERT(l != NULL);
+    KL_ASSERT(l);
     l->sh = sh;
     l->work.data = l;
     kl_copy(l->folder, sizeof l->folder, folder);

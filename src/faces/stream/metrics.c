@@ -1,8 +1,8 @@
 /*
  * metrics.c: --metrics FILE: how the bench stands, as text for Prometheus (docs/events.md).
  *
- * A worker writes the file beside and renames it, a few seconds after something changed; a reader
- * never sees half of it, and the loop never waits.
+ * A worker writes the text to a file beside and renames that, a few seconds after something
+ * changed. A reader never sees half of it, and the loop never waits.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -40,7 +40,7 @@ struct metrics {
     uv_timer_t timer;
     uv_work_t work;
     bool working, ending, in_trouble;
-    int error;              /* of the last write; the worker's while it works */
+    int error;              /* of the last write; belongs to the worker while it works */
     char *text, *written;   /* what is being written, and what was written last */
     struct kl_snapshot now; /* large */
     char slot[KL_SLOTS_MAX][KL_NAME_MAX];
@@ -48,8 +48,7 @@ struct metrics {
     struct histogram stage[KL_ST_COUNT], board;
 };
 
-/* ---- text -------------------------------------------------------------------------------------
- */
+/* ---- text ---- */
 
 static void add(struct kl_buffer *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -71,7 +70,7 @@ static void head(struct kl_buffer *b, const char *name, const char *type, const 
     add(b, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
-/* As a label's value, without the quotes around it. */
+/* Escapes text as a label's value, without the quotes around it. */
 static const char *quoted(const char *text, char out[4 * KL_NAME_MAX])
 {
     size_t n = 0;
@@ -185,8 +184,7 @@ static char *compose(struct metrics *m)
     return b.data;
 }
 
-/* ---- the file ---------------------------------------------------------------------------------
- */
+/* ---- the file ---- */
 
 static bool write_all(int fd, const char *text)
 {
@@ -201,7 +199,7 @@ static bool write_all(int fd, const char *text)
     return true;
 }
 
-/* On a worker. The exporter is another user: it has to be able to read the file. */
+/* On a worker. The exporter is another user, who has to be able to read the file. */
 static void write_file(uv_work_t *work)
 {
     struct metrics *m = work->data;
@@ -248,7 +246,7 @@ static void on_written(uv_work_t *work, int status)
     m->text = NULL;
     tell_trouble(m);
     if (m->ending && m->error == 0)
-        begin_write(m); /* what changed meanwhile */
+        begin_write(m); /* write what changed meanwhile */
     else if (m->error != 0 && !m->ending)
         uv_timer_again(&m->timer);
 }
@@ -275,8 +273,7 @@ static void on_timer(uv_timer_t *timer)
     begin_write(timer->data);
 }
 
-/* ---- what happens -----------------------------------------------------------------------------
- */
+/* ---- what happens ---- */
 
 static void measure(struct histogram *h, kl_us time)
 {
@@ -296,7 +293,7 @@ static void on_note(void *ctx, const struct kl_noted *noted)
 
     if (noted->note->kind != KL_NOTE_RESULT || slot >= KL_SLOTS_MAX)
         return;
-    if (strcmp(m->slot[slot], noted->slot_name) != 0) /* another one has its place now */
+    if (strcmp(m->slot[slot], noted->slot_name) != 0) /* another port has this slot now */
         memset(m->results[slot], 0, sizeof m->results[slot]);
     kl_copy(m->slot[slot], KL_NAME_MAX, noted->slot_name);
     m->results[slot][t->result == KL_ST_DONE      ? DONE
@@ -345,11 +342,11 @@ struct metrics *metrics_create(struct kl_shell *sh, const char *file)
     struct metrics *m = calloc(1, sizeof *m);
     size_t size = strlen(file);
 
-    KL_ASSERT(m != NULL);
+    KL_ASSERT(m);
     m->sh = sh;
     m->file = strdup(file);
     m->beside = malloc(size + sizeof ".new");
-    KL_ASSERT(m->file != NULL && m->beside != NULL);
+    KL_ASSERT(m->file && m->beside);
     snprintf(m->beside, size + sizeof ".new", "%s.new", file);
     uv_timer_init(kl_shell_loop(sh), &m->timer);
     m->timer.data = m;

@@ -1,6 +1,6 @@
 /*
- * older.c: a station says once that its program was replaced by another: it goes on as it is, and
- * somebody has to know that it is not the version that is installed.
+ * older.c: a station says once that another program has replaced its own. It goes on as it is, but
+ * people have to know that the installed version is another one.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -50,7 +50,8 @@ struct older *older_create(struct kl_shell *sh)
     o->sh = sh;
     o->watch.data = o;
     uv_fs_event_init(kl_shell_loop(sh), &o->watch);
-    uv_fs_event_start(&o->watch, on_change, path, 0); /* without it nobody is told, no more */
+    uv_fs_event_start(&o->watch, on_change, path,
+                      0); /* if this fails, only the notice is missing */
     return o;
 }
 

@@ -1,7 +1,7 @@
 /*
- * server.c: dashboards over a Unix socket. What a dashboard is sent waits in a bounded buffer of
- * its own: one that reads too slowly, or not at all, loses log lines and gets a newer snapshot
- * later; nothing else notices.
+ * server.c: dashboards over a Unix socket. Each dashboard has a bounded buffer of lines to send. A
+ * dashboard that reads too slowly, or not at all, loses log lines and gets a newer snapshot later;
+ * nothing else notices.
  */
 #include <errno.h>
 #include <limits.h>
@@ -36,12 +36,12 @@ struct client {
     uv_pipe_t pipe;
     uv_write_t write;
     struct kl_buffer waiting, leaving;
-    bool writing, closing, due; /* due: a snapshot is to follow */
+    bool writing, closing, due; /* due: it waits for a snapshot */
     uint64_t gap[LOGS];         /* lines that were left out */
     bool has_gap;
-    struct kl_snapshot *sent;  /* what it knows; NULL = nothing yet */
-    uint64_t in_doubt_version; /* the server's, when it was sent the list */
-    uint64_t results;          /* the server's, when it was sent the figures */
+    struct kl_snapshot *sent;  /* the last snapshot it was sent; NULL = none yet */
+    uint64_t in_doubt_version; /* the server's version when the list was sent */
+    uint64_t results;          /* the server's count when the figures were sent */
     unsigned protocol;         /* 1 until its hello says otherwise */
     char operator_name[KL_NAME_MAX];
     char request[REQUEST_MAX];
@@ -69,8 +69,7 @@ struct server {
     uint64_t results; /* how many it was fed */
 };
 
-/* ---- to one client ----------------------------------------------------------------------------
- */
+/* ---- to one client ---- */
 
 static void close_client(struct client *c);
 static void send_snapshot(struct client *c);
@@ -146,7 +145,7 @@ static void send_news(struct client *c)
 
     if (!c->sent)
         c->sent = malloc(sizeof *c->sent);
-    KL_ASSERT(c->sent != NULL);
+    KL_ASSERT(c->sent);
     *c->sent = *sv->now;
     send_line(c, line);
     if (c->in_doubt_version != sv->in_doubt_version)
@@ -159,7 +158,7 @@ static void send_news(struct client *c)
     c->results = sv->results;
 }
 
-/* Only to a client that has read everything before, so that it is never sent two in a row. */
+/* Sends it only to a client that has read everything before: no two wait in a row. */
 static void send_snapshot(struct client *c)
 {
     c->due = c->writing || c->waiting.size > 0;
@@ -189,10 +188,9 @@ static void close_client(struct client *c)
     uv_close((uv_handle_t *)&c->pipe, on_client_closed);
 }
 
-/* ---- from one client --------------------------------------------------------------------------
- */
+/* ---- from one client ---- */
 
-/* A dashboard of another version may show what it is told, but it can't command: its words may mean
+/* A dashboard with another protocol may show what it gets, but it can't command: its words may mean
    something else here. */
 static bool may_command(const struct client *c, char error[KL_TEXT_MAX])
 {
@@ -253,8 +251,7 @@ static void on_input(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer)
         close_client(c);
 }
 
-/* ---- all clients ------------------------------------------------------------------------------
- */
+/* ---- all clients ---- */
 
 static void send_backlog(struct client *c)
 {
@@ -270,8 +267,8 @@ static void send_backlog(struct client *c)
     }
 }
 
-/* Brings what clients are shown up to date. The keys in doubt are looked for only when they may be
-   others: there may be a million keys to look through. */
+/* Brings up to date what clients see. Looks for the keys in doubt only if they may have changed:
+   there may be a million keys to look through. */
 static void look(struct server *sv)
 {
     kl_shell_look(sv->sh, sv->now);
@@ -281,7 +278,7 @@ static void look(struct server *sv)
     sv->in_doubt_count = kl_shell_in_doubt(sv->sh, sv->in_doubt, KL_WIRE_IN_DOUBT_MAX);
 }
 
-/* Who may write to a socket that was opened to a group is for the system to say. */
+/* The system decides who may write to a socket that is open to a group. */
 static bool may_talk(const struct server *sv, uv_pipe_t *pipe)
 {
     struct ucred peer;
@@ -314,7 +311,7 @@ static void on_connection(uv_stream_t *stream, int status)
     uv_read_start((uv_stream_t *)&c->pipe, give_buffer, on_input);
     look(sv);
     send_line(c, kl_wire_hello(&sv->hello));
-    c->in_doubt_version = UINT64_MAX; /* it has not been sent the list */
+    c->in_doubt_version = UINT64_MAX; /* the list has not been sent yet */
     c->protocol = 1;
     send_news(c);
     if (sv->build_stale)
@@ -352,8 +349,7 @@ void server_build_changed(struct server *sv, bool stale)
                                 : "the images on disk are the ones that are being flashed");
 }
 
-/* ---- logs -------------------------------------------------------------------------------------
- */
+/* ---- logs ---- */
 
 static void add_line(struct server *sv, unsigned log, const char *text)
 {
@@ -361,7 +357,7 @@ static void add_line(struct server *sv, unsigned log, const char *text)
 
     free(l->line[l->head]);
     l->line[l->head] = strdup(text);
-    KL_ASSERT(l->line[l->head] != NULL);
+    KL_ASSERT(l->line[l->head]);
     l->head = (l->head + 1) % LOG_LINES;
     if (l->count < LOG_LINES)
         l->count++;
@@ -406,8 +402,7 @@ static void on_note(void *ctx, const struct kl_noted *noted)
     }
 }
 
-/* ---- the whole --------------------------------------------------------------------------------
- */
+/* ---- the whole ---- */
 
 static void on_ending(void *ctx, int exit_status)
 {
@@ -456,7 +451,7 @@ static void make_folder_of(const char *path)
     mkdir(folder, 0700);
 }
 
-/* The CSV's lock is held, so a socket that is left over from a station belongs to a dead one. */
+/* This station holds the CSV's lock, so a socket that is left over belongs to a dead station. */
 static int listen_at(struct server *sv, const char *path)
 {
     int rc;
@@ -497,13 +492,13 @@ struct server *server_create(struct kl_shell *sh, const char *csv,
 {
     struct server *sv = calloc(1, sizeof *sv);
 
-    KL_ASSERT(sv != NULL);
+    KL_ASSERT(sv);
     sv->sh = sh;
     sv->for_group = kl_wire_is_socket(csv);
     sv->hello = *hello;
     sv->now = calloc(1, sizeof *sv->now);
     sv->stats = kl_stats_create();
-    KL_ASSERT(sv->now != NULL && sv->stats != NULL);
+    KL_ASSERT(sv->now && sv->stats);
     if (!listen_somewhere(sv, csv, error)) {
         kl_stats_free(sv->stats);
         free(sv->now);

@@ -12,7 +12,7 @@ enum {
 
 #define ENOUGH_TIME ((int64_t)600 * 1000000)
 #define HOUR        ((int64_t)3600 * 1000000)
-/* A longer pause between two results is no work: the night, lunch. */
+/* A longer pause between two results is no work: lunch, the night. */
 #define PAUSE ((int64_t)600 * 1000000)
 
 struct board {
@@ -28,7 +28,7 @@ struct slot_times {
 struct kl_stats {
     struct board *board; /* open addressing, by MAC */
     size_t board_count, board_capacity;
-    struct kl_stats_view view; /* but for rates, medians and judgements */
+    struct kl_stats_view view; /* without rates, medians and judgements */
     struct slot_times times[KL_SLOTS_MAX];
     unsigned fails[KL_SLOTS_MAX][KL_FAULT_COUNT];
     int64_t done_at[RECENT];
@@ -59,8 +59,7 @@ void kl_stats_free(struct kl_stats *s)
     free(s);
 }
 
-/* ---- boards -----------------------------------------------------------------------------------
- */
+/* ---- boards ---- */
 
 static size_t place_of(const struct kl_mac *mac, size_t capacity)
 {
@@ -88,7 +87,7 @@ static void make_room(struct kl_stats *s)
     if (s->board_count * 4 < s->board_capacity * 3)
         return;
     more = calloc(capacity, sizeof *more);
-    KL_ASSERT(more != NULL);
+    KL_ASSERT(more);
     for (size_t i = 0; i < s->board_capacity; i++)
         if (kl_mac_is_set(&s->board[i].mac))
             *find(more, capacity, &s->board[i].mac) = s->board[i];
@@ -121,8 +120,7 @@ static void count_board(struct kl_stats *s, const struct kl_stats_result *r)
     s->view.failed += !done;
 }
 
-/* ---- slots ------------------------------------------------------------------------------------
- */
+/* ---- slots ---- */
 
 static unsigned slot_of(struct kl_stats *s, const char *name)
 {
@@ -133,7 +131,8 @@ static unsigned slot_of(struct kl_stats *s, const char *name)
     if (i < s->view.slot_count)
         return i;
     if (s->view.slot_count == KL_SLOTS_MAX)
-        return KL_SLOTS_MAX - 1; /* a history of many benches: the last row takes the rest */
+        return KL_SLOTS_MAX -
+               1; /* the history tells of many benches: the last row takes the rest */
     kl_copy(s->view.slot[i].name, KL_NAME_MAX, name);
     s->view.slot_count++;
     return i;
@@ -179,11 +178,10 @@ void kl_stats_add(struct kl_stats *s, const struct kl_stats_result *r)
     s->done_count += s->done_count < RECENT;
 }
 
-/* ---- figures ----------------------------------------------------------------------------------
- */
+/* ---- figures ---- */
 
-/* Boards done in an hour of work: long pauses between two results are left out, and what lies
-   further back than an hour of work. 0 before it means something. */
+/* Boards done in the last hour of work, long pauses left out. 0 until there are enough boards or
+   time to tell. */
 static uint32_t rate(const struct kl_stats *s, int64_t wall)
 {
     int64_t later = wall, worked = 0;
@@ -201,7 +199,7 @@ static uint32_t rate(const struct kl_stats *s, int64_t wall)
         n++;
     }
     if (n > 0 && n == s->done_count && later > s->first_at && later - s->first_at < PAUSE)
-        worked += later - s->first_at; /* the first board's own time */
+        worked += later - s->first_at; /* the time that the first board took */
     if (worked <= 0 || (n < ENOUGH_BOARDS && worked < ENOUGH_TIME))
         return 0;
     return (uint32_t)((n * HOUR + worked / 2) / worked);
@@ -240,7 +238,7 @@ static void find_reasons(const unsigned fails[KL_FAULT_COUNT], struct kl_stats_s
     }
 }
 
-/* How likely are `failed` or more of `turns`, if each fails with probability p? */
+/* The chance that `failed` or more of `turns` fail, if each fails with probability p. */
 static double chance_of(unsigned failed, unsigned turns, double p)
 {
     double one = 1, below = 0;
@@ -254,7 +252,8 @@ static double chance_of(unsigned failed, unsigned turns, double p)
     return below < 1 ? 1 - below : 0;
 }
 
-/* More fails than one slot in a thousand would have if all were alike. */
+/* True if the slot fails so often that, were all slots alike, the chance of it would be below
+   0.001. */
 static bool is_worse(const struct kl_stats_view *v, const struct kl_stats_slot *slot)
 {
     unsigned turns = 0, failed = 0, n = slot->turns, f = slot->failed;
@@ -269,7 +268,7 @@ static bool is_worse(const struct kl_stats_view *v, const struct kl_stats_slot *
     if (f < 3 || turns < 5)
         return false;
     p = (failed + 1.0) / (turns + 2.0);
-    while (n > 500) { /* figures of that size need no exactness */
+    while (n > 500) { /* counts of that size need not be exact */
         n /= 2;
         f /= 2;
     }
@@ -288,8 +287,7 @@ void kl_stats_look(const struct kl_stats *s, int64_t wall, struct kl_stats_view 
         out->slot[i].worse = is_worse(&s->view, &s->view.slot[i]);
 }
 
-/* ---- words ------------------------------------------------------------------------------------
- */
+/* ---- words ---- */
 
 void kl_stats_slot_text(const struct kl_stats_slot *s, char *out, size_t size)
 {

@@ -1,6 +1,7 @@
 /*
  * stats.h: what became of the boards, slot by slot: for the dashboard's page, the table at the end
- * and `keyline report`. Fed with results, of a running station or from the history; no clock.
+ * and `keyline report`. The caller feeds results, of a running station or from the history; no
+ * clock.
  */
 #ifndef KEYLINE_STATS_H
 #define KEYLINE_STATS_H
@@ -13,13 +14,13 @@ enum {
     KL_STATS_REASONS = 3, /* the most frequent ones of a slot */
 };
 
-/* A board's turn that is over. */
+/* One turn of a board, once it is over. */
 struct kl_stats_result {
     struct kl_mac mac; /* not set: nobody knows which board it was */
     const char *slot;
     enum kl_state result; /* DONE, FAILED; SKIPPED does not count */
     enum kl_reason reason;
-    unsigned tries; /* 1 = at once */
+    unsigned tries; /* 1 = done or failed at the first try */
     uint32_t baud;
     kl_us took;
     int64_t wall; /* when it ended */
@@ -61,7 +62,8 @@ void kl_stats_look(const struct kl_stats *s, int64_t wall, struct kl_stats_view 
 /* The table, at most 80 columns wide; nothing if there was no result. */
 void kl_stats_print(const struct kl_stats_view *v, FILE *out);
 #define KL_STATS_HEADING "turns  done  fail first    median    baud  fails by reason"
-/* A row of it, without the slot's name; reasons that don't fit in `size` bytes are left out. */
+/* One row of the table, without the slot's name; reasons that don't fit in `size` bytes are left
+   out. */
 void kl_stats_slot_text(const struct kl_stats_slot *s, char *out, size_t size);
 
 #endif

@@ -1,8 +1,8 @@
 /*
  * wire.c: the JSON lines between a station and its dashboards.
  *
- * What a snapshot holds is told by two tables, read in both directions: encoding names the fields
- * that differ, decoding sets the fields that are named.
+ * Two tables say what a snapshot holds. Encoding names the fields that differ; decoding sets the
+ * fields that are named.
  */
 #include "wire_private.h"
 
@@ -116,8 +116,7 @@ static const struct field slot_fields[] = {
 
 #define COUNT(a) (sizeof(a) / sizeof(a)[0])
 
-/* ---- encoding ---------------------------------------------------------------------------------
- */
+/* ---- encoding ---- */
 
 char *wire_line(json_t *object)
 {
@@ -184,7 +183,7 @@ static json_t *encode_field(const struct field *f, const void *base)
     }
 }
 
-/* Texts are compared to their end: what stands behind it means nothing. */
+/* Compares texts up to their NUL: the bytes behind it mean nothing. */
 static bool same(const struct field *f, const void *a, const void *b)
 {
     const char *x = (const char *)a + f->at, *y = (const char *)b + f->at;
@@ -312,10 +311,9 @@ char *kl_wire_command(const struct kl_command *command)
     return wire_line(o);
 }
 
-/* ---- decoding ---------------------------------------------------------------------------------
- */
+/* ---- decoding ---- */
 
-/* A name of a later version is taken for the first of the list. */
+/* A name that this version does not know becomes the first of the list. */
 enum kl_state wire_state(const char *name)
 {
     for (int s = 0; s < KL_ST_COUNT; s++)

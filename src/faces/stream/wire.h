@@ -1,6 +1,6 @@
 /*
  * wire.h: what a station and its dashboards say to each other over the Unix socket: one JSON object
- * per line, both directions. docs/events.md tells it to people.
+ * per line, both directions. docs/events.md describes it for people.
  *
  * Nothing secret crosses it: a snapshot holds none.
  */
@@ -11,7 +11,7 @@
 #include "stats.h"
 
 enum {
-    KL_WIRE_PROTOCOL = 2,          /* 1 knew no hello of the dashboard */
+    KL_WIRE_PROTOCOL = 2,          /* in protocol 1 dashboards said no hello */
     KL_WIRE_LINE_MAX = 256 * 1024, /* longer lines are an error of the other side */
     KL_WIRE_IN_DOUBT_MAX = 64,
     KL_WIRE_BENCH = KL_SLOTS_MAX, /* "slot" of lines about the whole bench */
@@ -30,7 +30,7 @@ struct kl_wire_hello {
 };
 
 enum kl_wire_kind {
-    KL_WIRE_NOTHING,  /* a kind of a later version: pass over it */
+    KL_WIRE_NOTHING,  /* a later version's message: ignore it */
     KL_WIRE_HELLO,    /* first */
     KL_WIRE_SNAPSHOT, /* `snap` was brought up to date; the first one after a hello is complete */
     KL_WIRE_LOG,      /* one line of a slot's log; slot KL_WIRE_BENCH: of the bench's events */
@@ -68,11 +68,10 @@ struct kl_wire_message {
     } u;
 };
 
-/* ---- the dashboard's side ----------------------------------------------------------------------
- */
+/* ---- the dashboard's side ---- */
 
 /* Reads one line (without its newline). A snapshot line changes `snap`, which the caller keeps and
-   zeroes at each new connection. False if the line is no message: the connection is broken. */
+   zeroes at each new connection. False if the line is no message: then close the connection. */
 bool kl_wire_decode(const char *line, size_t size, struct kl_snapshot *snap,
                     struct kl_wire_message *out);
 
@@ -80,11 +79,10 @@ bool kl_wire_decode(const char *line, size_t size, struct kl_snapshot *snap,
    dashboard says which protocol it speaks and who sits there. */
 char *kl_wire_client_hello(const char *operator_name);
 char *kl_wire_command(const struct kl_command *command);
-/* Why a dashboard can't work with the station that said this; false if it can. */
+/* Whether a dashboard can't work with the station that said this; `text` says why. */
 bool kl_wire_is_foreign(const struct kl_wire_hello *hello, char text[KL_TEXT_MAX]);
 
-/* ---- the station's side ------------------------------------------------------------------------
- */
+/* ---- the station's side ---- */
 
 struct kl_wire_request {
     bool is_hello;
@@ -92,13 +90,14 @@ struct kl_wire_request {
     struct kl_command command; /* of a hello only operator_name */
 };
 
-/* Reads what a dashboard sent; false and a reason for `refused` if it can't be done. */
+/* Reads a dashboard's line; false and a reason for `refused` if it can't be carried out. */
 bool kl_wire_decode_request(const char *line, size_t size, struct kl_wire_request *out,
                             char error[KL_TEXT_MAX]);
 
 /* Lines to send, newline included; free() them. NULL if memory is out. */
 char *kl_wire_hello(const struct kl_wire_hello *hello);
-/* Only what differs from `before`; everything if `before` is NULL. NULL also if nothing differs. */
+/* Tells only what differs from `before`; everything if `before` is NULL. NULL also if nothing
+   differs. */
 char *kl_wire_snapshot(const struct kl_snapshot *now, const struct kl_snapshot *before);
 char *kl_wire_log(unsigned slot, const char *text);
 char *kl_wire_log_gap(unsigned slot, uint64_t lines);
@@ -108,16 +107,17 @@ char *kl_wire_build(bool stale);
 char *kl_wire_stats(const struct kl_stats_view *stats);
 char *kl_wire_bye(int exit_status, const char *text);
 
-/* "/run/keyline/bench.socket": where a station was told to listen, not a CSV. */
+/* Whether the name is a socket's ("/run/keyline/bench.socket") and not a CSV's. */
 bool kl_wire_is_socket(const char *name);
-/* Where the station that works on this CSV listens, best place first: beside the ledger, else where
-   that folder can't hold a socket; of a socket's name only that. False past the last; "" for a
-   place that can't be used. */
+/* Place `i` where the station of this CSV may listen, the best first: beside the ledger; then a
+   place for a folder that can't hold a socket. For a socket's name the only place is that name.
+   False past the last; "" for a place that can't be used. */
 bool kl_wire_socket_path(const char *csv, unsigned i, char *out, size_t size);
 /* "pi (from 10.0.0.5)": the login that this process belongs to. */
 void kl_wire_operator(char out[KL_NAME_MAX]);
 /* Connects to the station that works on this CSV (blocking, a local socket) and says hello; -1 if
-   there is none. Only a station of the same user is talked to, unless its socket was named. */
+   there is none. Connects only to a station of the same user, unless `csv` names a socket; root may
+   connect to any. */
 int kl_wire_connect(const char *csv);
 
 #endif
