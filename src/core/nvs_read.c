@@ -440,6 +440,7 @@ static bool is_number(struct kl_nvs_image image, const struct kl_nvs_item *item,
     bool negative = text.size && text.data[0] == '-';
     unsigned base = 10;
 
+    KL_ASSERT(item->size >= 1 && item->size <= 8);
     kl_nvs_read(image, item, 0, raw, item->size);
     for (unsigned i = 0; i < item->size; i++)
         value |= (uint64_t)raw[i] << 8 * i;

@@ -245,6 +245,14 @@ static uint8_t base64_byte(struct kl_span text, size_t i)
     return (uint8_t)(high << shift | low >> (6 - shift));
 }
 
+static uint8_t hex_byte(struct kl_span text, size_t i)
+{
+    int high = hex_digit(text.data[2 * i]), low = hex_digit(text.data[2 * i + 1]);
+
+    KL_ASSERT(high >= 0 && low >= 0);
+    return (uint8_t)(high << 4 | low);
+}
+
 static void read_text(const void *self, size_t offset, uint8_t *out, size_t n)
 {
     const struct nvs_text *t = self;
@@ -253,8 +261,7 @@ static void read_text(const void *self, size_t offset, uint8_t *out, size_t n)
     for (size_t i = 0; i < n; i++) {
         size_t at = offset + i;
         if (t->encoding == KL_NVS_AS_HEX2BIN)
-            out[i] = (uint8_t)(hex_digit(t->text.data[2 * at]) << 4 |
-                               hex_digit(t->text.data[2 * at + 1]));
+            out[i] = hex_byte(t->text, at);
         else if (t->encoding == KL_NVS_AS_BASE64)
             out[i] = base64_byte(t->text, at);
         else

@@ -71,7 +71,7 @@ static bool make_row(void *ctx, const struct kl_nvs_row *row)
     struct kl_span label = row->key ? kl_key_field(row->key, 0) : (struct kl_span){NULL, 0};
     size_t size = strlen(w->args->label);
 
-    if (label.size != size || memcmp(label.data, w->args->label, size) != 0)
+    if (!label.data || label.size != size || memcmp(label.data, w->args->label, size) != 0)
         return true;
     w->twice = w->found;
     w->found = true;

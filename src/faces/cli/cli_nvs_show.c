@@ -87,7 +87,7 @@ static void name_of(struct kl_nvs_image image, const struct kl_nvs_item *item,
 
 static bool is_number(const struct kl_nvs_item *item)
 {
-    return item->type != KL_NVS_STRING && item->type < KL_NVS_STRING;
+    return item->type < KL_NVS_STRING;
 }
 
 static void print_number(struct kl_nvs_image image, const struct kl_nvs_item *item)
