@@ -1,5 +1,8 @@
 """pieces.py EVENTS COMMAND...: text and random bytes, in pieces of any size, into every screen of a
 dashboard on a terminal of its own. No board may change, nothing may be answered.
+
+Without Ctrl-C, Ctrl-Z and Ctrl-\\: the terminal makes signals of them, wherever they come from, and the dashboard
+leaves as it should. The station does not notice.
 """
 import json
 import os
@@ -53,7 +56,7 @@ print("seed", seed)
 random.seed(seed)
 text = (b"keyline keys status e3 y stop\rR r s p x 1 2 3\n" * 300)[:10000]
 for screen in SCREENS:
-    for data, largest in ((text, 400), (random.randbytes(10000), 200)):
+    for data, largest in ((text, 400), (random.randbytes(10000).translate(None, b"\x03\x1a\x1c"), 200)):
         os.write(terminal, screen)
         take(0.25)
         send(data, largest)
