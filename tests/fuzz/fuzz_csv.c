@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "keyline/csv.h"
+#include "adapters/store/csv.h"
 
 enum {
     ROWS_MAX = 64,

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "keyline/csv.h"
+#include "adapters/store/csv.h"
 
 struct seen {
     char text[4096]; /* "line: a|b|c [marked]" per row */

@@ -1,4 +1,4 @@
-#include "keyline/csv.h"
+#include "csv.h"
 
 #include <string.h>
 

@@ -9,7 +9,7 @@
 #ifndef KEYLINE_ADAPTERS_CSV_JUDGE_H
 #define KEYLINE_ADAPTERS_CSV_JUDGE_H
 
-#include "keyline/csv.h"
+#include "csv.h"
 #include "keyline/lint.h"
 
 struct kl_csv_judge;

@@ -9,8 +9,8 @@
 
 #include "adapters/host/disk.h"
 #include "adapters/host/regular.h"
+#include "csv.h"
 #include "keyline/bundle_load.h"
-#include "keyline/csv.h"
 #include "keyline/secret.h"
 
 enum {
