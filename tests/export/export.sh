@@ -136,6 +136,19 @@ ends 3 export_ "${tts[@]}" --secrets -o bad.csv
 is_absent bad.csv
 cp keys.kept keys.csv
 
+# The same is told of rows that no board has yet.
+lint() { "$keyline" keys lint --csv-header "$@"; }
+ends 0 lint "${tts[@]}"
+says "5 keys can be exported as tts" lint "${tts[@]}"
+says "keys.csv line 6, column 3 (app_key): it is not 32 hexadecimal digits" lint "${tts[@]}" --map app_key=3
+ends 3 lint "${tts[@]}" --map app_key=3
+ends 2 lint --as chirpstack
+printf 'label,DevEUI,JoinEUI,AppKey\na,70B3D57ED0000001,70B3D57ED0000000,%s01\nb,70B3D57ED0000001,70B3D57ED0000000,%s02\n' \
+    ${secret}000102030405060708090A0B ${secret}000102030405060708090A0B >double.csv
+says "double.csv lines 2 and 3 have one dev_eui" lint "${tts[@]}" double.csv
+ends 3 lint "${tts[@]}" double.csv
+lacks "$secret" lint "${tts[@]}" --map app_key=3
+
 # A copy elsewhere is no place to export from: its ledger is not the one that counts.
 mkdir copy
 cp keys.csv keys.csv.ledger copy

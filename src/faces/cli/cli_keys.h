@@ -55,6 +55,8 @@ int keys_lint(const struct keys_args *a);
 /* Whether an export is more than the list on standard output. */
 bool keys_export_is_special(const struct keys_args *a);
 int keys_export_special(const struct keys_args *a);
+/* Whether all rows of the list could be exported like that, also those that no board has yet. */
+int keys_export_check(const struct keys_args *a);
 /* cli_export_record.c */
 /* Keeps in the history that keys with their secrets were written: by the station if one runs.
    KL_EXIT_OK once that is durable, or the exit status after a word on stderr. */
