@@ -24,6 +24,7 @@ wait_for() { # WORDS FILE PID
 start_boards() { # N [options]: their ports go to `ports`
     local n=$1
     shift
+    : >boards.txt # the last boards' word is no word of these
     "$keyline" virtual --boards "$n" --listen 127.0.0.1:0 "$@" >boards.txt 2>&1 &
     boards=$!
     wait_for '^ready' boards.txt "$boards"
