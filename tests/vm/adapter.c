@@ -325,15 +325,16 @@ bool adapter_left(const struct adapter *a)
 }
 
 /* A host controller ends a device's transfers when it has gone. vhci_hcd lets control requests run
-   into their time-outs, one after another, and its hub's thread waits for each: so they are all
-   ended here, until the host asks nothing for so long, or closes the connection. */
+   into their time-outs, one after another, and a close wait 30 s for output to leave; its hub's
+   thread waits for each. So they are all ended here, until the host asks nothing for so long, or
+   closes the connection. */
 static void end_requests(struct adapter *a, int quiet_ms)
 {
     struct pollfd more = {.fd = a->fd, .events = POLLIN};
     a->frozen = true; /* what is asked from now on waits, and ends like this */
     do {
         for (unsigned i = a->waiting_count; i > 0; i--) {
-            if (a->waiting[i - 1].endpoint != 0)
+            if (a->waiting[i - 1].endpoint != 0 && a->waiting[i - 1].in)
                 continue;
             answer(a, RET_SUBMIT, a->waiting[i - 1].seqnum, -EPROTO, NULL, 0);
             forget(a, i - 1);
