@@ -19,7 +19,7 @@ enum {
     BOARDS_MAX = 128,
     PLANS_MAX = 64,
     FREEZE_S = 25,    /* at least: closing a frozen port takes 20 s */
-    PATIENCE_S = 120, /* a board that says and hears nothing for so long is stuck */
+    PATIENCE_S = 240, /* a board that says and hears nothing for so long is stuck */
 };
 
 struct board {
@@ -100,7 +100,8 @@ void bench_pull(struct bench *b, struct board *board, kl_us gap);
 void bench_leave_bus(struct bench *b, struct board *board);
 void bench_plug_due(struct bench *b, kl_us now);
 void bench_tend(struct bench *b, kl_us now);
-/* A frozen adapter is pulled when all other boards are done. */
+/* A frozen adapter is pulled when all other boards are done and the program has said that it is
+   stuck. */
 void bench_thaw(struct bench *b);
 bool bench_all_done(const struct bench *b);
 void bench_check_starts(struct bench *b);

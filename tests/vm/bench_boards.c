@@ -199,7 +199,8 @@ void bench_thaw(struct bench *b)
             printf("bench: the others are done beside a frozen adapter, after %.1f s\n",
                    (double)(adapter_now() - board->frozen_at) / 1e6);
         b->want.freeze = false; /* that is said once */
-        if (adapter_now() - board->frozen_at < KL_SEC(FREEZE_S))
+        if (adapter_now() - board->frozen_at < KL_SEC(FREEZE_S) ||
+            !bench_has_said(b, "\"reason\"", "link_stuck"))
             continue;
         board->frozen_at = 0;
         bench_pull(b, board, KL_SEC(1));

@@ -12,7 +12,7 @@
 #include "bench.h"
 
 enum {
-    NODES_WAIT_S = 120,
+    NODES_WAIT_S = 300,
     LATENCY_USUAL = 16,
     LATENCY_LOWEST = 1,
 };

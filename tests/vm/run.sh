@@ -77,7 +77,7 @@ make_root() {
 # It is the machine's own time whether or not /dev/kvm exists: that may not work. no_timer_check: the
 # kernel else counts ticks against its own speed, and panics on a busy host.
 boot() {
-    timeout 840 qemu-system-x86_64 -accel tcg,thread=multi -cpu max -m 1024 -smp 2 -nographic \
+    timeout 1700 qemu-system-x86_64 -accel tcg,thread=multi -cpu max -m 1024 -smp 2 -nographic \
         -no-reboot -net none -kernel "$work"/kernel/boot/vmlinuz-* -initrd "$root.initrd" \
         -append "console=ttyS0 panic=-1 quiet no_timer_check scenario=$scenario seed=$seed $verbose" \
         </dev/null 2>&1

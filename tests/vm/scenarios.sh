@@ -115,7 +115,8 @@ scenario_mute() {
 # One adapter answers nothing any more while its board is flashed, for as long as seven others take
 # and closing its port would.
 scenario_frozen() {
-    bench esp32 --boards 4 --total 8 --freeze --until-done $(station --headless) || fails
+    bench esp32 --boards 4 --total 8 --freeze --events "/tmp/$name/events" --until-done \
+        $(station --headless) || fails
     grep -q 'the others are done beside' "/tmp/$name/log" || fails "nothing froze"
     [ "$(results '"tries":1,')" -ge 7 ] || fails "the others were disturbed"
     event '"reason":"link_stuck"' 'unplug the adapter'

@@ -280,7 +280,7 @@ int main(int argc, char **argv)
                                       .kinds = "cp2102n",
                                       .chip = KL_CHIP_ESP32,
                                       .places = 8,
-                                      .timeout = KL_SEC(400)},
+                                      .timeout = KL_SEC(900)},
                              .seed = 0x9e3779b97f4a7c15u,
                              .terminal_fd = -1};
     struct wanted *w = &b.want;
@@ -301,7 +301,7 @@ int main(int argc, char **argv)
     w->total = w->total > w->places ? w->total : w->places;
     if (i + 1 >= argc || w->places == 0 || w->places > SOCKETS || w->total > BOARDS_MAX ||
         w->chip == KL_CHIP_NONE ||
-        (w->events == NULL && (w->held_until != NULL || w->rights_after != NULL)))
+        (w->events == NULL && (w->held_until != NULL || w->rights_after != NULL || w->freeze)))
         return fail("the options make no sense");
     return run(&b, argv + i + 1);
 }
