@@ -21,6 +21,27 @@ static void md5_of(const void *data, size_t size, uint8_t out[16])
     MD5Final(out, &md5);
 }
 
+static void pack_parts(struct kl_image *image)
+{
+    uint32_t sectors = (image->raw_size + KL_HEAD - 1) / KL_HEAD;
+    uint32_t *at = calloc(sectors + 1, sizeof *at);
+    size_t room = image->raw_size + sectors * 32 + 64;
+    uint8_t *parts = malloc(room);
+    z_stream z = {.next_out = parts, .avail_out = (uInt)room};
+
+    assert_int_equal(deflateInit2(&z, 9, Z_DEFLATED, -15, 9, Z_DEFAULT_STRATEGY), Z_OK);
+    for (uint32_t n = 0; n < sectors; n++) {
+        uint32_t left = image->raw_size - n * KL_HEAD;
+        z.next_in = (Bytef *)(uintptr_t)(image->raw + n * KL_HEAD);
+        z.avail_in = left < KL_HEAD ? left : KL_HEAD;
+        assert_int_equal(deflate(&z, Z_FULL_FLUSH), Z_OK);
+        at[n + 1] = (uint32_t)z.total_out;
+    }
+    deflateEnd(&z);
+    image->parts = parts;
+    image->part_at = at;
+}
+
 static struct kl_image make_image(const uint8_t *data, uint32_t size)
 {
     struct kl_image image = {.raw_size = (size + 3) / 4 * 4};
@@ -53,6 +74,7 @@ static struct kl_image make_image(const uint8_t *data, uint32_t size)
     inflateEnd(&z);
     free(out);
     image.inflated_at = at;
+    pack_parts(&image);
 
     md5_of(raw, image.raw_size, image.md5);
     md5_of(raw, image.raw_size < KL_HEAD ? image.raw_size : KL_HEAD, image.head_md5);
@@ -127,6 +149,8 @@ void lb_bundle_free(struct kl_bundle *b)
         free((void *)(uintptr_t)b->region[r].image[0].raw);
         free((void *)(uintptr_t)b->region[r].image[0].packed);
         free((void *)(uintptr_t)b->region[r].image[0].inflated_at);
+        free((void *)(uintptr_t)b->region[r].image[0].parts);
+        free((void *)(uintptr_t)b->region[r].image[0].part_at);
     }
     free(b);
 }
