@@ -31,10 +31,11 @@ static struct kl_span trimmed(struct kl_span field)
 
 static bool is_sendable(struct kl_span field)
 {
+    bool unfit = false;
+
     for (size_t i = 0; i < field.size; i++)
-        if (field.data[i] < ' ' || field.data[i] == 0x7f || field.data[i] == ',')
-            return false;
-    return field.size > 0;
+        unfit |= field.data[i] < ' ' || field.data[i] == 0x7f || field.data[i] == ',';
+    return !unfit && field.size > 0;
 }
 
 static bool append_field(struct kl_key *key, size_t *used, struct kl_span field)
@@ -69,6 +70,25 @@ static unsigned first_secret(unsigned count)
     return count > 1 ? 1 : 0;
 }
 
+/* Writes the field without its spelling, and returns how many bytes that are. Most fields have
+   none. */
+static size_t put_plain(uint8_t *out, struct kl_span field)
+{
+    bool spelled = false;
+    size_t size = 0;
+
+    for (size_t n = 0; n < field.size; n++) {
+        out[n] = lower(field.data[n]);
+        spelled |= is_spelling(field.data[n]);
+    }
+    if (!spelled)
+        return field.size;
+    for (size_t n = 0; n < field.size; n++)
+        if (!is_spelling(out[n]))
+            out[size++] = out[n];
+    return size;
+}
+
 static void find_kin(struct kl_key *key, kl_sha256_fn *sha256)
 {
     uint8_t plain[KL_LINE_MAX + 1], whole[DIGEST];
@@ -76,15 +96,22 @@ static void find_kin(struct kl_key *key, kl_sha256_fn *sha256)
 
     for (unsigned i = first_secret(key->count); i < key->count; i++) {
         struct kl_span field = kl_key_field(key, i);
-        for (size_t n = 0; n < field.size; n++)
-            if (!is_spelling(field.data[n]))
-                plain[size++] = lower(field.data[n]);
+        KL_ASSERT(field.size < sizeof plain - size);
+        size += put_plain(plain + size, field);
         plain[size++] = ',';
-        KL_ASSERT(size <= sizeof plain);
     }
     sha256(plain, size, whole);
     memcpy(key->kin.b, whole, sizeof key->kin.b);
     kl_wipe(plain, sizeof plain);
+}
+
+static void digest_fields(const struct kl_key *key, unsigned first, uint8_t (*digests)[DIGEST],
+                          kl_sha256_fn *sha256)
+{
+    for (unsigned i = first; i < key->count; i++) {
+        struct kl_span field = kl_key_field(key, i);
+        sha256(field.data, field.size, digests[i]);
+    }
 }
 
 bool kl_key_build(struct kl_key *key, const struct kl_span *fields, unsigned count,
@@ -102,9 +129,9 @@ bool kl_key_build(struct kl_key *key, const struct kl_span *fields, unsigned cou
             return false;
         }
     }
-    kl_key_digests(key, digests, sha256);
+    digest_fields(key, first_secret(count), digests, sha256);
     kl_fingerprint_of_digests(&key->fingerprint, (const uint8_t(*)[DIGEST])digests, count, sha256);
-    kl_wipe(digests, sizeof digests);
+    kl_wipe(digests, count * sizeof digests[0]);
     find_kin(key, sha256);
     return true;
 }
@@ -112,10 +139,7 @@ bool kl_key_build(struct kl_key *key, const struct kl_span *fields, unsigned cou
 void kl_key_digests(const struct kl_key *key, uint8_t (*digests)[32], kl_sha256_fn *sha256)
 {
     KL_ASSERT(key->count >= 1 && key->count <= KL_FIELDS_MAX);
-    for (unsigned i = 0; i < key->count; i++) {
-        struct kl_span field = kl_key_field(key, i);
-        sha256(field.data, field.size, digests[i]);
-    }
+    digest_fields(key, 0, digests, sha256);
 }
 
 void kl_fingerprint_with_label(struct kl_fingerprint *out, const uint8_t (*digests)[32],
