@@ -69,16 +69,54 @@ static unsigned first_secret(unsigned count)
     return count > 1 ? 1 : 0;
 }
 
+static bool is_hex(uint8_t c)
+{
+    return (c >= '0' && c <= '9') || (lower(c) >= 'a' && lower(c) <= 'f');
+}
+
+/* The size of a 0x at `at`, where a group of hex digits may begin. */
+static size_t prefix_at(struct kl_span field, size_t at)
+{
+    bool begins = at == 0 || is_spelling(field.data[at - 1]);
+
+    return begins && at + 2 < field.size && field.data[at] == '0' &&
+                   lower(field.data[at + 1]) == 'x' && is_hex(field.data[at + 2])
+               ? 2
+               : 0;
+}
+
+/* Nothing but hex digits, whatever stands between them. */
+static bool is_number(struct kl_span field)
+{
+    for (size_t n = 0; n < field.size; n++) {
+        n += prefix_at(field, n);
+        if (!is_spelling(field.data[n]) && !is_hex(field.data[n]))
+            return false;
+    }
+    return true;
+}
+
+/* Writes the field without what is only its spelling; returns the size. */
+static size_t put_plain(struct kl_span field, uint8_t *out)
+{
+    bool number = is_number(field);
+    size_t size = 0;
+
+    for (size_t n = 0; n < field.size; n++) {
+        n += number ? prefix_at(field, n) : 0;
+        if (!is_spelling(field.data[n]))
+            out[size++] = lower(field.data[n]);
+    }
+    return size;
+}
+
 static void find_kin(struct kl_key *key, kl_sha256_fn *sha256)
 {
     uint8_t plain[KL_LINE_MAX + 1], whole[DIGEST];
     size_t size = 0;
 
     for (unsigned i = first_secret(key->count); i < key->count; i++) {
-        struct kl_span field = kl_key_field(key, i);
-        for (size_t n = 0; n < field.size; n++)
-            if (!is_spelling(field.data[n]))
-                plain[size++] = lower(field.data[n]);
+        size += put_plain(kl_key_field(key, i), plain + size);
         plain[size++] = ',';
         KL_ASSERT(size <= sizeof plain);
     }

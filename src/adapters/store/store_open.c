@@ -170,7 +170,8 @@ static enum kl_store_open_result settle_all(struct kl_csv_store *s,
     result = kl_store_settle_home(w, answered(o, KL_DOUBT_MOVED), error);
     if ((result = weigh(s, o, KL_DOUBT_MOVED, result, error)) != KL_STORE_OPENED)
         return result;
-    if (!w->look_only && (!kl_store_find_forms(w, error) || !kl_store_keep_forms(w, error)))
+    if (!w->look_only && (!kl_store_find_forms(w, error) || !kl_store_keep_forms(w, error) ||
+                          !kl_store_keep_kins(w, error)))
         return KL_STORE_BROKEN;
     result = kl_store_settle_witness(w, answered(o, KL_DOUBT_OLD), found, error);
     return weigh(s, o, KL_DOUBT_OLD, result, error);

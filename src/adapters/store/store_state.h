@@ -164,6 +164,8 @@ int64_t kl_store_wall_clock(void);
 bool kl_store_find_forms(struct kl_worker *w, char error[KL_TEXT_MAX]);
 /* Gives the keys that it found their new form in the ledger. */
 bool kl_store_keep_forms(struct kl_worker *w, char error[KL_TEXT_MAX]);
+/* Gives keys whose kin an earlier version took otherwise the one that their row has today. */
+bool kl_store_keep_kins(struct kl_worker *w, char error[KL_TEXT_MAX]);
 struct kl_old_form *kl_old_form(const struct kl_old_forms *f, const struct kl_fingerprint *old);
 
 /* store_doubt.c */

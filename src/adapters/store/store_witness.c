@@ -169,10 +169,11 @@ static const char *journal_option(const struct kl_worker *w)
     return w->journal[0] == '\0' ? NULL : w->journal;
 }
 
-/* Secrets in order, in whatever spelling. */
+/* Keys, each as its fingerprint and its kin, in order. A kin leads to the secret in whatever
+   spelling; the fingerprint leads to the very row even if an earlier version took another kin. */
 struct kins {
     struct kl_fingerprint *kin;
-    size_t count;
+    size_t count, room;
 };
 
 static int by_bytes(const void *a, const void *b)
@@ -180,9 +181,41 @@ static int by_bytes(const void *a, const void *b)
     return memcmp(a, b, sizeof(struct kl_fingerprint));
 }
 
+static bool put_kin(struct kins *k, const struct kl_fingerprint *kin)
+{
+    if (k->count == k->room) {
+        size_t room = 2 * k->room + 64;
+        struct kl_fingerprint *more = reallocarray(k->kin, room, sizeof *more);
+        if (!more)
+            return false;
+        k->kin = more;
+        k->room = room;
+    }
+    k->kin[k->count++] = *kin;
+    return true;
+}
+
+static bool put_key(struct kins *k, const struct kl_fingerprint *fp,
+                    const struct kl_fingerprint *kin)
+{
+    return put_kin(k, fp) && put_kin(k, kin);
+}
+
+static void sort_kins(struct kins *k)
+{
+    if (k->count > 0)
+        qsort(k->kin, k->count, sizeof *k->kin, by_bytes);
+}
+
 static bool has_kin(const struct kins *k, const struct kl_fingerprint *kin)
 {
     return k->count > 0 && bsearch(kin, k->kin, k->count, sizeof *k->kin, by_bytes);
+}
+
+static bool has_key(const struct kins *k, const struct kl_fingerprint *fp,
+                    const struct kl_fingerprint *kin)
+{
+    return has_kin(k, fp) || has_kin(k, kin);
 }
 
 struct asking {
@@ -194,49 +227,38 @@ struct asking {
 };
 
 struct knowing {
-    struct kins *out;
-    size_t room;
+    struct kins keys;
+    bool failed;
 };
 
 static bool know_key(void *ctx, const struct kl_ledger_key *key)
 {
     struct knowing *k = ctx;
 
-    if (k->out->count == k->room) {
-        size_t room = 2 * k->room + 64;
-        struct kl_fingerprint *more = reallocarray(k->out->kin, room, sizeof *more);
-        if (!more)
-            return false;
-        k->out->kin = more;
-        k->room = room;
-    }
-    k->out->kin[k->out->count++] = key->kin;
-    return true;
+    k->failed = !put_key(&k->keys, &key->fingerprint, &key->kin);
+    return !k->failed;
 }
 
 /* Without a ledger we ask about marked rows too: the journal knows which board has the key. */
 static bool find_free(struct kl_worker *w, struct kins *out, char error[KL_TEXT_MAX])
 {
     const struct kl_table *t = w->csv.table;
-    struct kins known = {0};
-    struct knowing k = {.out = &known};
+    struct knowing known = {.failed = false};
+    bool ok;
 
     error[0] = '\0';
-    out->kin = calloc((size_t)t->count + 1, sizeof *out->kin);
-    if (!out->kin || (w->ledger && !kl_ledger_keys(w->ledger, know_key, &k, error)))
-        goto failed;
-    if (known.count > 0)
-        qsort(known.kin, known.count, sizeof *known.kin, by_bytes);
-    for (uint32_t i = 0; i < t->count; i++)
-        if (!t->row[i].bad && !(w->ledger && t->row[i].marked) && !has_kin(&known, &t->row[i].kin))
-            out->kin[out->count++] = t->row[i].kin;
-    if (out->count > 0)
-        qsort(out->kin, out->count, sizeof *out->kin, by_bytes);
-    free(known.kin);
-    return true;
-failed:
-    free(known.kin);
-    return false;
+    memset(out, 0, sizeof *out);
+    ok = (!w->ledger || kl_ledger_keys(w->ledger, know_key, &known, error)) && !known.failed;
+    sort_kins(&known.keys);
+    for (uint32_t i = 0; ok && i < t->count; i++) {
+        const struct kl_pool_row *row = &t->row[i];
+        if (!row->bad && !(w->ledger && row->marked) &&
+            !has_key(&known.keys, &row->fingerprint, &row->kin))
+            ok = put_key(out, &row->fingerprint, &row->kin);
+    }
+    sort_kins(out);
+    free(known.keys.kin);
+    return ok;
 }
 
 static bool ask_journal(void *ctx, const struct kl_journal *j)
@@ -248,7 +270,7 @@ static bool ask_journal(void *ctx, const struct kl_journal *j)
     if (a->w->ledger && kl_journal_is_of(j, &a->w->witness.home.id))
         return true; /* kl_store_settle_witness compares our own journal */
     for (size_t i = 0; i < count && !a->failed; i++) {
-        if (r[i].kind == KL_JOURNAL_RELEASED || !has_kin(&a->free, &r[i].kin))
+        if (r[i].kind == KL_JOURNAL_RELEASED || !has_key(&a->free, &r[i].fingerprint, &r[i].kin))
             continue;
         if (a->found->behind_count == 0)
             kl_copy(a->of, sizeof a->of, kl_journal_of(j));
