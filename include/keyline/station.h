@@ -262,6 +262,7 @@ struct kl_snapshot {
     kl_us keys_empty_in;                        /* at this pace; KL_NEVER = unknown */
     bool paused, stopping, few_keys, store_trouble;
     char warning[KL_TEXT_MAX]; /* hub or supply trouble, store trouble, …; "" = none */
+    bool forgets; /* a demonstration: the keys lie on storage that forgets. The shell sets it */
     uint64_t in_doubt_version; /* changes when kl_station_in_doubt may give another list */
 };
 

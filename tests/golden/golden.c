@@ -104,7 +104,7 @@ static void set_bench(const char *key, const char *value)
         {"connected", &model.connected}, {"ascii", &view.ascii},
         {"compact", &view.compact},      {"locked", &view.locked},
         {"read_only", &view.read_only},  {"stale", &model.build_stale},
-        {"console", &view.console},
+        {"console", &view.console},      {"volatile", &s->forgets},
     };
     struct {
         const char *name;

@@ -149,9 +149,6 @@ static enum kl_store_open_result show(struct kl_csv_store *s, bool absent, char 
         return KL_STORE_BROKEN;
     for (uint32_t i = 0; absent && i < t->count; i++)
         s->shown->content.lost_ledger |= t->row[i].marked;
-    if (w->witness.storage.kind >= KL_STORAGE_FORGETS)
-        kl_copy(s->shown->content.forgets, sizeof s->shown->content.forgets,
-                w->witness.storage.text);
     return KL_STORE_OPENED;
 }
 

@@ -77,20 +77,38 @@ static void build_words(const struct kl_model *m, struct parts *p)
     add(p, KL_STYLE_BAR, "keyline");
 }
 
+const char *volatile_word(int cols)
+{
+    return cols >= 100 ? " VOLATILE: a demonstration, its keys are forgotten " : " VOLATILE ";
+}
+
+/* Stands before everything else, at any size. Returns the column behind it. */
+static int draw_volatile(const struct kl_model *m, struct kl_grid *g)
+{
+    const char *word = volatile_word(g->cols);
+
+    if (!m->snap.forgets)
+        return 1;
+    return 3 + kl_grid_text(g, 0, 1, kl_text_width(word), KL_STYLE_WARN, word);
+}
+
 static void draw_title(const struct kl_model *m, struct kl_grid *g)
 {
     const char *right = m->connected ? m->csv : "STATION NOT REACHED, trying again";
-    int end = g->cols - 1, width = kl_text_width(right);
+    int end = g->cols - 1, width = kl_text_width(right), begin;
     int room = g->cols / 2;
     struct parts p = {0};
 
     kl_grid_fill(g, 0, 0, 1, g->cols, KL_STYLE_BAR);
+    begin = draw_volatile(m, g);
     build_words(m, &p);
     if (m->build_stale && m->connected) /* what is flashed matters more than the list's name */
-        room = g->cols - kl_text_width(p.part[0].text) - kl_text_width(p.part[1].text) - 5;
+        room = g->cols - kl_text_width(p.part[0].text) - kl_text_width(p.part[1].text) - 4 - begin;
+    if (room > g->cols - 2 - begin)
+        room = g->cols - 2 - begin;
     if (width <= room)
         end = kl_grid_text_right(g, 0, g->cols - 1, width, KL_STYLE_BAR, right) - 2;
-    put_parts(g, 0, 1, end, &p);
+    put_parts(g, 0, begin, end, &p);
 }
 
 /* ---- what is left, and what is there now ---- */

@@ -74,6 +74,7 @@ static const struct field bench_fields[] = {
     BENCH("few_keys", T_BOOL, few_keys),
     BENCH("store_trouble", T_BOOL, store_trouble),
     BENCH("warning", T_TEXT, warning),
+    BENCH("volatile", T_BOOL, forgets),
 };
 
 static const struct field slot_fields[] = {
