@@ -342,6 +342,31 @@ static void no_keys_left(void)
     bench_remove(&b);
 }
 
+/* A board waits for a key, and somebody adds rows that no board can get: the station names them,
+   and goes on when they are corrected. */
+static void added_rows_that_conflict(void)
+{
+    struct bench b;
+    struct process p;
+    char all[2048];
+
+    bench_make(&b);
+    bench_keys(&b, 1, 3);
+    bench_images(&b, KL_CHIP_ESP32);
+    bench_boards(&b, 2, NULL);
+    station_start(&b, &p, WORDS("--count", "2"));
+    wait_for(&p, "no free key is left");
+    snprintf(all, sizeof all, "%sdev-1,0123456789,9876543210\n", b.csv);
+    file_put(scratch_path(&b.dir, "keys.csv"), all);
+    wait_for(&p, "lines 1 and 2 have one label and different keys");
+    snprintf(all, sizeof all, "%snew-1,0123456789,9876543210\n", b.csv);
+    file_put(scratch_path(&b.dir, "keys.csv"), all);
+    wait_for(&p, "key new-1 recorded");
+    CHECK(finish(&p) == 0, "exit status %d: %s", p.status, p.text[1]);
+    forget(&p);
+    bench_remove(&b);
+}
+
 /* Each field quoted, CRLF, a byte order mark, and of each row's mark only the empty field. */
 static char *saved_by_spreadsheet(const char *csv, unsigned marked)
 {
@@ -430,6 +455,7 @@ const struct e2e_case cases_input[] = {
     {"ledger_gone", ledger_gone},
     {"full_disk", full_disk},
     {"no_keys_left", no_keys_left},
+    {"added_rows_that_conflict", added_rows_that_conflict},
     {"csv_saved_over", csv_saved_over},
     {"csv_replaced_again_and_again", csv_replaced_again_and_again},
     {NULL, NULL},

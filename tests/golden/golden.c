@@ -122,6 +122,7 @@ static void set_bench(const char *key, const char *value)
         {"uptime", model.uptime, sizeof model.uptime},
         {"last_slot", model.stats.last_slot, sizeof model.stats.last_slot},
         {"warning", s->warning, sizeof s->warning},
+        {"kept_back", s->kept_back, sizeof s->kept_back},
         {"phrase", view.phrase, sizeof view.phrase},
     };
 

@@ -235,12 +235,14 @@ static const char *warning_of(const struct kl_model *m)
         return "the station can't be reached; what runs goes on";
     if (s->stopping)
         return "stopping: boards that are being given a key finish first";
-    if (s->store_trouble)
+    if (s->store_trouble && !s->warning[0])
         return "the ledger can't be written: boards wait; free disk space or mount it writable";
     if (s->warning[0])
         return s->warning;
     if (s->paused)
         return "paused: nothing new is started (P: go on)";
+    if (s->kept_back[0] && (s->keys.conflicts > 0 || s->keys.twins > 0 || s->keys.free == 0))
+        return s->kept_back;
     if (s->few_keys && s->keys.free == 0)
         return "no keys left: add rows to the CSV, boards go on by themselves";
     if (s->few_keys)
