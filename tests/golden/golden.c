@@ -123,6 +123,8 @@ static void set_bench(const char *key, const char *value)
         {"last_slot", model.stats.last_slot, sizeof model.stats.last_slot},
         {"warning", s->warning, sizeof s->warning},
         {"kept_back", s->kept_back, sizeof s->kept_back},
+        {"question", s->question, sizeof s->question},
+        {"asks", s->asks, sizeof s->asks},
         {"phrase", view.phrase, sizeof view.phrase},
     };
 

@@ -219,6 +219,11 @@ static void a_corrected_label_is_asked_about_and_recorded(void **state)
     bench_close(&b);
 }
 
+static bool is_asked(struct store_bench *b, void *words)
+{
+    return strstr(b->question.text, words) != NULL;
+}
+
 static void another_spelling_of_a_held_secret_is_refused(void **state)
 {
     struct store_bench b;
@@ -231,6 +236,8 @@ static void another_spelling_of_a_held_secret_is_refused(void **state)
     assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-1", 1), KL_STORE_OK);
     file_put(csv,
              edited(rows, "dev-1,0011223344556677,8899AABB", "new,00112233-44556677,8899aabb"));
+    assert_true(bench_until(&b, is_asked, (char[]){"line 1, column 2"}));
+    assert_true(kl_store_answer(b.store, b.question.id));
     assert_true(bench_until(&b, reloaded, &once));
     fp = bench_key(&b, "new");
     bench_submit(&b, KL_OP_RESERVE, &fp, 2);

@@ -123,9 +123,8 @@ void kl_difference_free(struct kl_difference *d)
 /* ---- saying it ---- */
 
 /* The row of a key, in whatever spelling; UINT32_MAX if there is none. */
-static uint32_t row_of(const struct kl_worker *w, const struct kl_journal_record *r)
+static uint32_t row_of(const struct kl_table *t, const struct kl_journal_record *r)
 {
-    const struct kl_table *t = w->csv.table;
     uint32_t row = !t ? UINT32_MAX : kl_table_find(t, &r->fingerprint);
 
     for (uint32_t i = 0; t && row == UINT32_MAX && i < t->count; i++)
@@ -134,23 +133,24 @@ static uint32_t row_of(const struct kl_worker *w, const struct kl_journal_record
     return row;
 }
 
-static const char *label_of(const struct kl_worker *w, const struct kl_journal_record *r)
+/* `t`: NULL = the CSV was not read. */
+static const char *label_of(const struct kl_table *t, const struct kl_journal_record *r)
 {
-    uint32_t row = row_of(w, r);
+    uint32_t row = row_of(t, r);
 
-    if (!w->csv.table)
+    if (!t)
         return "a key";
-    return row == UINT32_MAX ? "a key that is not in the CSV" : w->csv.table->row[row].label;
+    return row == UINT32_MAX ? "a key that is not in the CSV" : t->row[row].label;
 }
 
 /* "dev-3 for 24:6f:… and 2 more" */
-static void name_some(const struct kl_worker *w, const struct kl_journal_record *list, size_t count,
+static void name_some(const struct kl_table *t, const struct kl_journal_record *list, size_t count,
                       char out[KL_TEXT_MAX])
 {
     char mac[18];
 
     kl_mac_format(&list[0].mac, mac);
-    kl_format(out, KL_TEXT_MAX, "%.40s for %s", label_of(w, &list[0]), mac);
+    kl_format(out, KL_TEXT_MAX, "%.40s for %s", label_of(t, &list[0]), mac);
     if (count > 1)
         kl_format(out + strlen(out), KL_TEXT_MAX - strlen(out), " and %zu more", count - 1);
 }
@@ -240,9 +240,9 @@ static bool know_key(void *ctx, const struct kl_ledger_key *key)
 }
 
 /* Without a ledger we ask about marked rows too: the journal knows which board has the key. */
-static bool find_free(struct kl_worker *w, struct kins *out, char error[KL_TEXT_MAX])
+static bool find_free(struct kl_worker *w, const struct kl_table *t, struct kins *out,
+                      char error[KL_TEXT_MAX])
 {
-    const struct kl_table *t = w->csv.table;
     struct knowing known = {.failed = false};
     bool ok;
 
@@ -279,9 +279,9 @@ static bool ask_journal(void *ctx, const struct kl_journal *j)
     return !a->failed;
 }
 
-enum kl_store_open_result kl_store_ask_journals(struct kl_worker *w, bool answered,
-                                                struct kl_difference *found,
-                                                char error[KL_TEXT_MAX])
+enum kl_store_open_result kl_store_ask_about(struct kl_worker *w, const struct kl_table *fresh,
+                                             bool answered, struct kl_difference *found,
+                                             char error[KL_TEXT_MAX])
 {
     struct asking a = {.w = w, .found = found};
     char some[KL_TEXT_MAX];
@@ -289,8 +289,8 @@ enum kl_store_open_result kl_store_ask_journals(struct kl_worker *w, bool answer
     memset(found, 0, sizeof *found);
     if (!kl_journal_folder(journal_option(w), false, w->witness.folder, some))
         return KL_STORE_OPENED; /* there are no journals */
-    a.failed = !find_free(w, &a.free, error);
-    if (!a.failed)
+    a.failed = !find_free(w, fresh, &a.free, error);
+    if (!a.failed && a.free.count > 0)
         kl_journal_each(w->witness.folder, ask_journal, &a);
     free(a.free.kin);
     if (a.failed) {
@@ -300,7 +300,7 @@ enum kl_store_open_result kl_store_ask_journals(struct kl_worker *w, bool answer
     }
     if (found->behind_count == 0)
         return KL_STORE_OPENED;
-    name_some(w, found->behind, found->behind_count, some);
+    name_some(fresh, found->behind, found->behind_count, some);
     kl_format(
         error, KL_TEXT_MAX,
         !w->ledger
@@ -313,19 +313,27 @@ enum kl_store_open_result kl_store_ask_journals(struct kl_worker *w, bool answer
     return KL_STORE_OPENED;
 }
 
+enum kl_store_open_result kl_store_ask_journals(struct kl_worker *w, bool answered,
+                                                struct kl_difference *found,
+                                                char error[KL_TEXT_MAX])
+{
+    return kl_store_ask_about(w, w->csv.table, answered, found, error);
+}
+
 /* ---- a ledger and its journal ---- */
 
-static bool restore_all(struct kl_worker *w, const struct kl_difference *d, int64_t last,
-                        char error[KL_TEXT_MAX])
+static bool restore_all(struct kl_worker *w, const struct kl_table *rows,
+                        const struct kl_difference *d, int64_t last, char error[KL_TEXT_MAX])
 {
     if (d->behind_count == 0)
         return true;
     if (!kl_ledger_begin(w->ledger, error))
         return false;
-    if (!kl_ledger_skip_to(w->ledger, last, error))
+    if ((w->witness.holds && !kl_store_still_ours(w, error)) ||
+        !kl_ledger_skip_to(w->ledger, last, error))
         goto failed;
     for (size_t i = 0; i < d->behind_count; i++)
-        if (!kl_ledger_restore(w->ledger, &d->behind[i], label_of(w, &d->behind[i]), w->station,
+        if (!kl_ledger_restore(w->ledger, &d->behind[i], label_of(rows, &d->behind[i]), w->station,
                                kl_store_wall_clock(), error))
             goto failed;
     if (kl_ledger_commit(w->ledger, error))
@@ -341,7 +349,7 @@ static void say_old(const struct kl_worker *w, const struct kl_difference *d,
     char some[KL_TEXT_MAX];
 
     if (d->behind_count > 0) {
-        name_some(w, d->behind, d->behind_count, some);
+        name_some(w->csv.table, d->behind, d->behind_count, some);
         kl_format(error, KL_TEXT_MAX, "%s: the ledger is an old copy: by its journal it lacks %s",
                   kl_shown(w->csv.named), some);
     } else if (d->contradictions > 0) {
@@ -402,7 +410,13 @@ bool kl_store_complete_journal(struct kl_worker *w, char error[KL_TEXT_MAX])
 bool kl_store_restore(struct kl_worker *w, const struct kl_difference *found,
                       char error[KL_TEXT_MAX])
 {
-    return restore_all(w, found, 0, error) && kl_store_complete_journal(w, error);
+    return restore_all(w, w->csv.table, found, 0, error) && kl_store_complete_journal(w, error);
+}
+
+bool kl_store_take_over(struct kl_worker *w, const struct kl_table *rows,
+                        const struct kl_difference *found, char error[KL_TEXT_MAX])
+{
+    return restore_all(w, rows, found, 0, error);
 }
 
 static enum kl_store_open_result weigh(struct kl_worker *w, bool answered,
@@ -417,8 +431,9 @@ static enum kl_store_open_result weigh(struct kl_worker *w, bool answered,
     if (!answered)
         return KL_STORE_DOUBT;
     take_answer(w, error);
-    return restore_all(w, d, !j ? 0 : kl_journal_last_change(j), error) ? KL_STORE_OPENED
-                                                                        : KL_STORE_BROKEN;
+    return restore_all(w, w->csv.table, d, !j ? 0 : kl_journal_last_change(j), error)
+               ? KL_STORE_OPENED
+               : KL_STORE_BROKEN;
 }
 
 enum kl_store_open_result kl_store_settle_witness(struct kl_worker *w, bool answered,

@@ -235,6 +235,8 @@ static const char *warning_of(const struct kl_model *m)
         return "the station can't be reached; what runs goes on";
     if (s->stopping)
         return "stopping: boards that are being given a key finish first";
+    if (s->question[0])
+        return s->asks;
     if (s->store_trouble && !s->warning[0])
         return "the ledger can't be written: boards wait; free disk space or mount it writable";
     if (s->warning[0])
@@ -252,14 +254,18 @@ static const char *warning_of(const struct kl_model *m)
 
 void draw_header(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g)
 {
+    static const char answer[] = " ANSWER (a) ";
     const char *warning = warning_of(m);
     int width = warning[0] ? kl_text_width(warning) + 2 : 0;
+    int begin = 0;
 
     draw_title(m, g);
     draw_counts(m, v, g);
+    if (m->snap.question[0] && m->connected)
+        begin = kl_grid_text(g, 2, 0, kl_text_width(answer), KL_STYLE_FAIL, answer);
     if (warning[0]) {
-        kl_grid_fill(g, 2, 0, 1, width, KL_STYLE_WARN);
-        kl_grid_text(g, 2, 1, width - 1, KL_STYLE_WARN, warning);
+        kl_grid_fill(g, 2, begin, 1, width, KL_STYLE_WARN);
+        kl_grid_text(g, 2, begin + 1, width - 1, KL_STYLE_WARN, warning);
     }
-    draw_totals(m, g, width + 1);
+    draw_totals(m, g, begin + width + 1);
 }

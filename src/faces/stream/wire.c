@@ -76,6 +76,8 @@ static const struct field bench_fields[] = {
     BENCH("store_trouble", T_BOOL, store_trouble),
     BENCH("warning", T_TEXT, warning),
     BENCH("kept_back", T_TEXT, kept_back),
+    BENCH("question", T_TEXT, question),
+    BENCH("asks", T_TEXT, asks),
     BENCH("volatile", T_BOOL, forgets),
 };
 
