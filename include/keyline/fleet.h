@@ -88,7 +88,8 @@ struct kl_fleet_answer {
     enum kl_fleet_result result;
     enum kl_fleet_refusal refusal; /* of REFUSED */
     bool same_database; /* HELLO: system identifier and timeline are those kept here, or none are */
-    bool may_lease;     /* HELLO, STATUS: the pool is open, and its fence is this database's */
+    bool may_lease;     /* HELLO, STATUS: the pool is open, and its fence is this database's: what it
+                           says of keys and boards is the whole truth */
     struct kl_request_id request; /* REMEMBER: the id that was drawn */
     uint32_t rows;                /* LEASE: keys got, 0 … count; KEEP: kept */
     enum kl_fleet_owner owner;    /* CLAIM, CHECK */
@@ -130,7 +131,7 @@ struct kl_fleet_memory {
     uint32_t count;
     int64_t reported;   /* the history is told up to here */
     uint32_t unchecked; /* boards for CHECK */
-    kl_us silent;       /* how long ago the database last answered; KL_NEVER = it never did */
+    kl_us silent;       /* how long ago the database last told the whole truth; KL_NEVER = never */
 };
 
 /* What the caller hands in whenever it changed. */
@@ -156,7 +157,7 @@ struct kl_fleet {
     enum kl_fleet_refusal denied; /* why no key is leased although the database answers */
     kl_us retry_at, lease_at, status_at;
     unsigned failures; /* in a row, of connecting */
-    kl_us heard;       /* when the database last answered; KL_NEVER = never */
+    kl_us heard;       /* when the database last told the whole truth; KL_NEVER = never */
     bool may_lease;
 
     struct kl_fleet_memory memory;

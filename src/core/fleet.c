@@ -59,15 +59,26 @@ void kl_fleet_withdraw(struct kl_fleet *f, unsigned slot)
     f->claim[slot] = (struct kl_fleet_claim){0};
 }
 
-static bool is_offline(const struct kl_fleet *f)
+/* A database that was failed over may have forgotten whose boards there are: until every station has
+   told it again, it is as silent about boards as one that is down. */
+static bool is_silent(const struct kl_fleet *f)
 {
-    return f->state == KL_FLEET_AWAY || (f->state == KL_FLEET_GREETING && f->failures > 0);
+    switch (f->state) {
+    case KL_FLEET_AWAY:
+    case KL_FLEET_GREETING:
+        return f->failures > 0;
+    case KL_FLEET_TELLING:
+    case KL_FLEET_UP:
+        return !f->may_lease;
+    default:
+        return false;
+    }
 }
 
 /* A station that never heard the pool can't know whose boards there are. */
 static bool may_go_on_offline(const struct kl_fleet *f, kl_us now)
 {
-    return is_offline(f) && f->heard != KL_NEVER && now - f->heard < f->config.offline;
+    return is_silent(f) && f->heard != KL_NEVER && now - f->heard < f->config.offline;
 }
 
 enum kl_fleet_leave kl_fleet_may(struct kl_fleet *f, unsigned slot, kl_us now)
@@ -144,7 +155,7 @@ static void call_claim(struct kl_fleet *f, unsigned slot, struct kl_fleet_call *
 /* What a board waits for comes first; then what was promised; then what is wanted. */
 static bool call_if_up(struct kl_fleet *f, kl_us now, struct kl_fleet_call *out)
 {
-    unsigned slot = waiting_claim(f);
+    unsigned slot = f->may_lease ? waiting_claim(f) : KL_SLOTS_MAX;
     bool may = f->may_lease && now >= f->lease_at;
     if (f->leased)
         call(f, KL_FLEET_KEEP, out);
@@ -152,7 +163,7 @@ static bool call_if_up(struct kl_fleet *f, kl_us now, struct kl_fleet_call *out)
         call_claim(f, slot, out);
     else if (f->memory.requested && may)
         call(f, KL_FLEET_LEASE, out);
-    else if (f->memory.unchecked > 0)
+    else if (f->memory.unchecked > 0 && f->may_lease)
         call(f, KL_FLEET_CHECK, out);
     else if (!f->memory.requested && may && needs_keys(f)) {
         f->memory.count = kl_fleet_wanted(f) - f->bench.free;
@@ -172,10 +183,12 @@ static void call_if_parting(struct kl_fleet *f, struct kl_fleet_call *out)
         call(f, KL_FLEET_KEEP, out);
     else if (f->memory.requested && f->may_lease)
         call(f, KL_FLEET_LEASE, out);
-    else if (f->memory.unchecked > 0)
+    else if (f->memory.unchecked > 0 && f->may_lease)
         call(f, KL_FLEET_CHECK, out);
     else if (kl_fleet_unsent(f) > 0)
         call(f, KL_FLEET_REPORT, out);
+    else if (!f->may_lease)
+        f->state = KL_FLEET_GONE; /* another database would not know what is handed back */
     else
         call(f, KL_FLEET_HAND_BACK, out);
 }
@@ -246,7 +259,8 @@ static void refused(struct kl_fleet *f, enum kl_fleet_op op, enum kl_fleet_refus
                     kl_us now)
 {
     KL_ASSERT(refusal != KL_FLEET_NO_NONE);
-    f->heard = now;
+    if (refusal == KL_FLEET_NO_FENCE)
+        f->may_lease = false;
     if (bars(refusal)) {
         f->state = KL_FLEET_BARRED;
         f->barred = refusal;
@@ -359,11 +373,11 @@ void kl_fleet_answered(struct kl_fleet *f, kl_us now, const struct kl_fleet_answ
     KL_ASSERT(op != KL_FLEET_NOTHING);
     f->calling = KL_FLEET_NOTHING;
     if (answer->result == KL_FLEET_OK) {
-        if (!is_local(op)) {
-            f->heard = now;
-            f->failures = 0;
-        }
         done(f, op, answer, now);
+        if (!is_local(op))
+            f->failures = 0;
+        if (!is_local(op) && f->may_lease)
+            f->heard = now;
     } else if (answer->result == KL_FLEET_REFUSED) {
         refused(f, op, answer->refusal, now);
     } else if (is_local(op)) {
@@ -387,7 +401,7 @@ const char *kl_fleet_trouble(const struct kl_fleet *f)
 {
     if (f->state == KL_FLEET_BARRED)
         return refusal_text[f->barred];
-    if (is_offline(f) && f->failures > 0)
+    if (f->failures > 0 && (f->state == KL_FLEET_AWAY || f->state == KL_FLEET_GREETING))
         return "the pool's database does not answer";
     return refusal_text[f->denied];
 }

@@ -279,12 +279,35 @@ static void another_database_hears_first_what_is_held(void **state)
     ANSWER(.left = 0);
     /* It may have forgotten the claim. */
     assert_int_equal(kl_fleet_may(&f, 0, now), KL_FLEET_WAITS);
-    assert_int_equal(next(), KL_FLEET_CLAIM);
-    ANSWER(.owner = KL_FLEET_OURS);
-    assert_int_equal(next(), KL_FLEET_STATUS); /* no lease until a person reopened the pool */
+    assert_int_equal(next(), KL_FLEET_STATUS); /* no claim, no lease, until a person reopened it */
     ANSWER(.may_lease = false);
     assert_int_equal(next(), KL_FLEET_NOTHING);
     assert_string_equal(kl_fleet_trouble(&f), kl_fleet_refusal_text(KL_FLEET_NO_FENCE));
+    now = call.until;
+    assert_int_equal(next(), KL_FLEET_STATUS);
+    ANSWER(.may_lease = true);
+    assert_int_equal(next(), KL_FLEET_CLAIM);
+    ANSWER(.owner = KL_FLEET_OURS);
+    assert_int_equal(kl_fleet_may(&f, 0, now), KL_FLEET_MAY);
+}
+
+static void after_a_failover_boards_go_on_as_if_it_were_silent(void **state)
+{
+    (void)state;
+    kl_fleet_init(&f, &offline, &fresh, now);
+    connect();
+    lose_database();
+    next();
+    now = call.until;
+    assert_int_equal(next(), KL_FLEET_HELLO);
+    ANSWER(.same_database = false, .may_lease = false);
+    kl_fleet_ask(&f, 0, &mac, false);
+    assert_int_equal(kl_fleet_may(&f, 0, now), KL_FLEET_UNCHECKED);
+    kl_fleet_init(&f, &config, &fresh, now);
+    assert_int_equal(next(), KL_FLEET_HELLO);
+    ANSWER(.same_database = false, .may_lease = false);
+    kl_fleet_ask(&f, 0, &mac, false);
+    assert_int_equal(kl_fleet_may(&f, 0, now), KL_FLEET_WAITS);
 }
 
 static void a_failover_that_the_lease_meets_is_greeted(void **state)
@@ -421,6 +444,7 @@ int main(void)
         cmocka_unit_test_setup(a_station_that_never_met_the_pool_is_not_offline, setup),
         cmocka_unit_test_setup(a_claim_on_its_way_is_not_overtaken, setup),
         cmocka_unit_test_setup(another_database_hears_first_what_is_held, setup),
+        cmocka_unit_test_setup(after_a_failover_boards_go_on_as_if_it_were_silent, setup),
         cmocka_unit_test_setup(a_failover_that_the_lease_meets_is_greeted, setup),
         cmocka_unit_test_setup(a_copy_of_the_station_is_stopped, setup),
         cmocka_unit_test_setup(results_are_told_in_order, setup),
