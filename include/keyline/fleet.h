@@ -32,7 +32,9 @@ struct kl_request_id {
 /* What the caller carries out. The local ones are durable before they are answered. */
 enum kl_fleet_op {
     KL_FLEET_NOTHING,   /* ask again at `until`, or after the next news */
-    KL_FLEET_HELLO,     /* connect, and ask: is it the same database, who else was this station? */
+    KL_FLEET_HELLO,     /* connect, and ask: is it the same database? Has it heard of this station what
+                           is not known here? For that, tell a token drawn for this call, the one
+                           before, and the keys that are unused here */
     KL_FLEET_REASSERT,  /* tell all that this station holds and has provisioned, then keep the
                            database's new identity here: local and database */
     KL_FLEET_REMEMBER,  /* local: draw a request's id and keep it, with `count` */
@@ -94,7 +96,7 @@ enum kl_fleet_owner {
 struct kl_fleet_answer {
     enum kl_fleet_result result;
     enum kl_fleet_refusal refusal; /* of REFUSED */
-    bool same_database; /* HELLO: system identifier and timeline are those kept here, or none are */
+    bool same_database; /* HELLO: system identifier and timeline are those kept here */
     bool may_lease;     /* HELLO, STATUS: the pool is open, and its fence is this database's: what it
                            says of keys and boards is the whole truth */
     struct kl_request_id request; /* REMEMBER: the id that was drawn */

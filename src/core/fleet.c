@@ -254,6 +254,10 @@ void kl_fleet_next(struct kl_fleet *f, kl_us now, struct kl_fleet_call *out)
 
 static void go_away(struct kl_fleet *f, kl_us now)
 {
+    if (f->state == KL_FLEET_BARRED) { /* a database that is down does not let it in */
+        bar(f, f->barred, now);
+        return;
+    }
     unsigned doublings = f->failures < RETRY_DOUBLINGS ? f->failures : RETRY_DOUBLINGS;
     f->failures++;
     f->retry_at = now + KL_SEC(RETRY_FIRST_S << doublings);

@@ -38,14 +38,24 @@ static bool is_whole(const struct server *s)
     return s->now.fence_pool == s->fence;
 }
 
+/* A station that believes it never used a key which the pool has for a board is an old one. */
+static bool is_behind(const struct db *db, const struct disk *d)
+{
+    for (int i = 0; i < KEYS; i++)
+        if (d->list[i] && d->ledger[i] == NOT_THERE && db->key[i].mac != NOBODY)
+            return true;
+    return false;
+}
+
 struct kl_fleet_answer db_hello(struct server *s, int station, const struct disk *d)
 {
     struct db *db = &s->now;
     bool same = d->fence == s->fence;
     if (db->lost[station])
         return no(KL_FLEET_NO_LOST);
-    if (same && db->token[station] != 0 && db->token[station] != d->token &&
-        db->token[station] != d->next_token)
+    if (is_behind(db, d) ||
+        (same && db->token[station] != 0 && db->token[station] != d->token &&
+         db->token[station] != d->next_token))
         return no(KL_FLEET_NO_COPY);
     change(s)->token[station] = d->next_token;
     return YES(.same_database = same, .may_lease = is_whole(s));
@@ -119,6 +129,16 @@ static unsigned rows_of(const struct db *db, int station, const struct kl_reques
     return n;
 }
 
+/* A station that asks again never had the rows, so it can't have used one. */
+static bool is_used(const struct db *db, int station, const struct kl_request_id *id)
+{
+    for (int i = 0; i < KEYS; i++)
+        if (db->key[i].station == station && db->key[i].mac != NOBODY &&
+            memcmp(&db->key[i].request, id, sizeof *id) == 0)
+            return true;
+    return false;
+}
+
 static bool is_known(const struct db *db, const struct kl_request_id *id)
 {
     for (unsigned i = 0; i < db->leases; i++)
@@ -142,6 +162,8 @@ struct kl_fleet_answer db_lease(struct server *s, int station, const struct kl_f
         return no(KL_FLEET_NO_LOST);
     if (!is_whole(s))
         return no(KL_FLEET_NO_FENCE);
+    if (is_used(&s->now, station, &call->request))
+        return no(KL_FLEET_NO_COPY);
     if (is_known(&s->now, &call->request)) {
         change(s);
         return YES(.rows = rows_of(&s->now, station, &call->request, rows));

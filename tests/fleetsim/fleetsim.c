@@ -112,12 +112,22 @@ static void take_image(struct world *w)
     s->has_image = true;
 }
 
-/* The whole disk, journal included; a database that was failed over since could not tell. */
+static bool went_on_alone(const struct disk *d)
+{
+    for (int i = 0; i < BOARDS; i++)
+        if (d->unchecked[i])
+            return true;
+    return false;
+}
+
+/* The whole disk, journal included. A database that forgets what was before could not tell, nor one
+   that has not yet heard what was done without it: for that the journal is on another disk. */
 static void put_image_back(struct world *w)
 {
     struct station *s = any_station(w);
     if (!s->running || !s->has_image || s->image.fence != w->server.fence ||
-        s->disk.fence != w->server.fence || s->image.token == 0 || s->fleet.heard == KL_NEVER)
+        s->disk.fence != w->server.fence || s->image.token == 0 || s->fleet.heard == KL_NEVER ||
+        went_on_alone(&s->disk))
         return;
     for (unsigned i = 0; i < SLOTS; i++)
         if (s->slot[i].phase != SLOT_EMPTY)
@@ -125,6 +135,7 @@ static void put_image_back(struct world *w)
     tell(w, "old disk", s->id, NOBODY, NOBODY);
     s->disk = s->image;
     s->has_image = false;
+    w->server.kept = 0;
     station_start(w, s);
     s->must_greet = true;
 }

@@ -131,7 +131,7 @@ struct board {
     int key; /* in its flash */
     int at;  /* station */
     /* what the world remembers, whatever was erased since */
-    int first_key;
+    int first_key, first_station;
     bool unchecked; /* a key was given to it without the database */
     bool doubled;
 };

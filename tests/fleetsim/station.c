@@ -84,9 +84,12 @@ static void send_key(struct world *w, struct station *s, unsigned slot)
         wrong(w, "one key went to two boards");
     if (b->first_key != NOBODY && b->first_key != key) {
         b->doubled = true;
-        if (!b->unchecked && !s->slot[slot].unchecked)
+        /* A failover can forget the claims of a station that is lost, and nobody can tell again. */
+        if (!b->unchecked && !s->slot[slot].unchecked && !w->station[b->first_station].destroyed)
             wrong(w, "a board got two keys, and both stations had asked");
     }
+    if (b->first_key == NOBODY)
+        b->first_station = s->id;
     b->unchecked |= s->slot[slot].unchecked;
     b->first_key = b->first_key == NOBODY ? key : b->first_key;
     w->sent_to[key] = board;
@@ -152,7 +155,7 @@ static void ask_again(struct world *w, struct station *s, unsigned slot)
     case KL_FLEET_UNCHECKED:
         d->unchecked[s->slot[slot].board] = d->agreed[key] = true;
         kl_fleet_keep_unchecked(&s->fleet, slot);
-        s->slot[slot].unchecked = true;
+        s->slot[slot].unchecked = w->board[s->slot[slot].board].unchecked = true;
         w->met[MET_UNCHECKED]++;
         break;
     case KL_FLEET_MAY_NOT:
@@ -274,8 +277,6 @@ static void keep_answer(struct world *w, struct station *s, const struct kl_flee
     case KL_FLEET_HELLO:
         d->token = d->next_token;
         s->must_greet = false;
-        if (a->same_database || d->fence == 0)
-            d->fence = w->server.fence;
         break;
     case KL_FLEET_REASSERT:
         d->fence = w->server.fence;

@@ -354,6 +354,21 @@ static void a_copy_of_the_station_is_stopped(void **state)
     assert_int_equal(f.state, KL_FLEET_GONE);
 }
 
+static void a_barred_station_stays_so_while_the_database_is_down(void **state)
+{
+    (void)state;
+    kl_fleet_init(&f, &offline, &(struct kl_fleet_memory){.silent = KL_SEC(1)}, now);
+    kl_fleet_ask(&f, 0, &mac, false);
+    assert_int_equal(next(), KL_FLEET_HELLO);
+    refuse(KL_FLEET_NO_LOST);
+    assert_int_equal(next(), KL_FLEET_NOTHING);
+    now = call.until;
+    assert_int_equal(next(), KL_FLEET_HELLO);
+    answer((struct kl_fleet_answer){.result = KL_FLEET_DOWN});
+    assert_int_equal(f.state, KL_FLEET_BARRED);
+    assert_int_equal(kl_fleet_may(&f, 0, now), KL_FLEET_WAITS);
+}
+
 static void a_station_that_was_not_known_asks_again(void **state)
 {
     (void)state;
@@ -474,6 +489,7 @@ int main(void)
         cmocka_unit_test_setup(after_a_failover_boards_go_on_as_if_it_were_silent, setup),
         cmocka_unit_test_setup(a_failover_that_the_lease_meets_is_greeted, setup),
         cmocka_unit_test_setup(a_copy_of_the_station_is_stopped, setup),
+        cmocka_unit_test_setup(a_barred_station_stays_so_while_the_database_is_down, setup),
         cmocka_unit_test_setup(a_station_that_was_not_known_asks_again, setup),
         cmocka_unit_test_setup(results_are_told_in_order, setup),
         cmocka_unit_test_setup(the_end_reports_and_hands_back, setup),
