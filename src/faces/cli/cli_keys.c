@@ -76,7 +76,7 @@ const struct command kl_command_keys = {
     .run = kl_cli_keys,
     .options = OPTION_TABLE(options),
     .words = "WHAT [--csv-file FILE] [options]",
-    .verbs = "status|list|history|release|export|sign-key|audit|lint",
+    .verbs = "status|list|history|release|export|sign-key|audit|accept|lint",
     .summary = "what became of each key",
     .about = "  status            how many keys are free, reserved, provisioned, in doubt\n"
              "  list              every key and its state\n"
@@ -89,9 +89,13 @@ const struct command kl_command_keys = {
              "                    provisioned keys for a network: --as, --secrets\n"
              "  sign-key          a new pair of keys to sign exports with: NAME.key, NAME.pub\n"
              "  audit             what is certain, what is in doubt and why\n"
+             "  accept [NUMBER]   says yes to what a running station asks about its list: rows that\n"
+             "                    can't be keys, rows that are missing, another list, a new label.\n"
+             "                    Without a terminal it takes the number that it shows\n"
              "  lint [FILE]       rows that can't be keys, and why",
     .after = "exit status: 0 done, 2 usage, 3 no such key or a bad CSV, 4 the station refused,\n"
-             "             6 the ledger can't be read or written, 7 audit: something is in doubt\n"
+             "             6 the ledger can't be read or written, 7 audit: something is in doubt,\n"
+             "             accept: nothing was answered\n"
              "\n"
              "What lint finds, and the station's --accept takes:\n"
 #define X(name, word, text, advice) "  " word ": " text "\n"
@@ -115,6 +119,7 @@ static const struct verb verbs[] = {
      " json csv as map set template public secrets output signed sign-key password-file since "},
     {"sign-key", keys_sign_key, " output password-file no-password "},
     {"audit", keys_audit, " json "},
+    {"accept", keys_accept, " "},
     {"lint", keys_lint, " fix as map set template public "},
 };
 
@@ -180,13 +185,15 @@ static int run_verb(const struct args *args, const struct option_list *words)
     if (args->mac && !take_mac(&a, args->mac))
         return wrong("this is no MAC like 24:0a:c4:00:00:01: ", args->mac);
     if (!verb)
-        return wrong("which? status, list, history, release, export, sign-key, audit or lint", "");
+        return wrong("which? status, list, history, release, export, sign-key, audit, accept or lint", "");
     if (verb->run == keys_release && words->count > 1) {
         if (words->count > 2 || a.label)
             return wrong("one label at a time", "");
         a.label = words->item[1];
     } else if (verb->run == keys_lint && words->count == 2) {
         a.csv = words->item[1];
+    } else if (verb->run == keys_accept && words->count == 2) {
+        a.question = words->item[1];
     } else if (words->count > 1) {
         return wrong("what is meant by ", words->item[words->count - 1]);
     }

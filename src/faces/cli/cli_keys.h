@@ -26,8 +26,9 @@ struct keys_args {
     bool header, fix;
     enum keys_format format;
     const char *state, *label, *mac, *reason;
-    char mac_text[18]; /* `mac` as the ledger writes it */
     struct keys_export_args export;
+    const char *question; /* the number of what the station asks; NULL = whatever it is */
+    char mac_text[18];    /* `mac` as the ledger writes it */
 };
 
 /* cli_keys_show.c */
@@ -47,6 +48,9 @@ void keys_say_no_record(const struct keys_args *a, const struct kl_store *s);
 int keys_audit(const struct keys_args *a);
 /* cli_keys_release.c */
 int keys_release(const struct keys_args *a);
+
+/* cli_keys_accept.c */
+int keys_accept(const struct keys_args *a);
 
 /* cli_keys_lint.c */
 int keys_lint(const struct keys_args *a);

@@ -15,7 +15,7 @@ static void say_kinds(const struct kl_csv_verdict *v)
         struct kl_csv_kind_info info = kl_csv_kind_info(v->finding[i].kind);
 
         kl_csv_finding_text(&v->finding[i], text);
-        printf("  %s\n      %s: %s\n", text, info.word, info.advice);
+        printf("  %s\n      %s: %s\n", text, info.word, kl_csv_finding_advice(&v->finding[i]));
     }
 }
 
