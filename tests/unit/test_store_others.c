@@ -322,6 +322,80 @@ static void a_proved_key_is_never_free_by_a_later_change_of_an_old_copy(void **s
     bench_close(&b);
 }
 
+/* An old ledger is put back, and the rows of what it lacks are gone too: only the journal knows
+   what these keys were called. */
+static void a_restored_key_keeps_its_label_without_its_row(void **state)
+{
+    static const char name[] = "a-label-that-does-not-fit-into-one-record-of-the-journal-nor-into-"
+                               "two-of-them-since-it-has-more-than-a-hundred-bytes";
+    char copy[220], list[400];
+    struct store_bench b;
+
+    (void)state;
+    snprintf(copy, sizeof copy, "%s", scratch_path(&dir, "kept.ledger"));
+    snprintf(list, sizeof list, "%s%s,00112233445566aa,8899AABBCCDDEEFF00112233445566AA\n", rows,
+             name);
+    file_put(csv, list);
+    opens(&b, 0);
+    bench_close(&b);
+    copy_file(ledger, copy);
+    reserve_one("dev-1", 1);
+    reserve_one(name, 2);
+    copy_file(copy, ledger);
+    file_put(csv, strchr(rows, '\n') + 1);
+    assert_int_equal(bench_open_answered(&b, csv, 1u << KL_DOUBT_MOVED), KL_STORE_DOUBT);
+    assert_non_null(strstr(b.error, "dev-1 for "));
+    opens(&b, 1u << KL_DOUBT_MOVED | 1u << KL_DOUBT_OLD);
+    bench_close(&b);
+    snprintf(list, sizeof list, "SELECT count(*) FROM keys WHERE label IN ('dev-1', '%s')", name);
+    assert_int_equal(number(list), 2);
+}
+
+/* The first start after the update gives the journal the labels that it lacks. */
+static void a_journal_of_an_earlier_version_gets_its_labels(void **state)
+{
+    struct kl_pool_id pool;
+    struct kl_journal_record record;
+    const struct kl_journal_record *r;
+    char error[KL_TEXT_MAX];
+    struct store_bench b;
+    struct kl_journal *j;
+    sqlite3_stmt *s;
+    sqlite3 *db;
+    size_t count;
+
+    (void)state;
+    file_put(csv, rows);
+    reserve_one("dev-2", 2);
+    assert_int_equal(sqlite3_open_v2(ledger, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, "SELECT id FROM pool", -1, &s, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(s), SQLITE_ROW);
+    memcpy(pool.b, sqlite3_column_blob(s, 0), sizeof pool.b);
+    sqlite3_finalize(s);
+    sqlite3_close(db);
+    j = kl_journal_open(bench_journal(csv), &pool, error);
+    assert_non_null(j);
+    r = kl_journal_records(j, &count);
+    assert_int_equal(count, 1);
+    assert_string_equal(r->label, "dev-2");
+    record = *r;
+    record.label = NULL;
+    kl_journal_close(j);
+    j = kl_journal_make(bench_journal(csv), &pool, csv, &record, 1, error);
+    assert_non_null(j);
+    assert_string_equal(kl_journal_records(j, &count)->label, "");
+    kl_journal_close(j);
+    opens(&b, 0);
+    bench_close(&b);
+    j = kl_journal_open(bench_journal(csv), &pool, error);
+    assert_non_null(j);
+    r = kl_journal_records(j, &count);
+    assert_int_equal(count, 1);
+    assert_string_equal(r->label, "dev-2");
+    assert_int_equal(r->change, record.change);
+    kl_journal_close(j);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -331,6 +405,8 @@ int main(void)
         TEST(marked_rows_of_another_list_are_spent_without_a_question),
         TEST(keys_of_an_earlier_version_are_known_in_every_spelling),
         TEST(journals_of_an_earlier_version_know_the_very_row),
+        TEST(a_restored_key_keeps_its_label_without_its_row),
+        TEST(a_journal_of_an_earlier_version_gets_its_labels),
         TEST(on_an_old_copy_no_key_is_released),
         TEST(a_proved_key_is_never_free_by_a_later_change_of_an_old_copy),
 #undef TEST

@@ -15,8 +15,16 @@ static bool add(struct kl_journal_record **list, size_t *count, const struct kl_
             return false;
         *list = more;
     }
-    (*list)[(*count)++] = *r;
-    return true;
+    (*list)[*count] = *r;
+    (*list)[*count].label = strdup(!r->label ? "" : r->label);
+    return (*list)[(*count)++].label;
+}
+
+static void free_list(struct kl_journal_record *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free((char *)(uintptr_t)list[i].label); /* a copy: see add */
+    free(list);
 }
 
 static struct kl_journal_record record_of(const struct kl_ledger_key *key)
@@ -26,6 +34,7 @@ static struct kl_journal_record record_of(const struct kl_ledger_key *key)
                                   .change = key->change,
                                   .fingerprint = key->fingerprint,
                                   .kin = key->kin,
+                                  .label = key->label,
                                   .wall = key->released};
 
     if (strcmp(key->state, "reserved") == 0) {
@@ -77,6 +86,8 @@ static bool compare_key(void *ctx, const struct kl_ledger_key *key)
         if (r && !kl_mac_equal(&r->mac, &key->mac) && contradicts(c, r))
             c->out->contradictions++;
         c->failed |= !add(&c->out->ahead, &c->out->ahead_count, &own);
+    } else if (strcmp(r->label, key->label) != 0) {
+        c->failed = !add(&c->out->nameless, &c->out->nameless_count, &own);
     }
     return !c->failed;
 }
@@ -115,8 +126,9 @@ bool kl_store_compare(struct kl_ledger *l, const struct kl_journal *j, struct kl
 
 void kl_difference_free(struct kl_difference *d)
 {
-    free(d->behind);
-    free(d->ahead);
+    free_list(d->behind, d->behind_count);
+    free_list(d->ahead, d->ahead_count);
+    free_list(d->nameless, d->nameless_count);
     memset(d, 0, sizeof *d);
 }
 
@@ -133,14 +145,16 @@ static uint32_t row_of(const struct kl_table *t, const struct kl_journal_record 
     return row;
 }
 
-/* `t`: NULL = the CSV was not read. */
+/* As its row is called, else as the journal calls it. `t`: NULL = the CSV was not read. */
 static const char *label_of(const struct kl_table *t, const struct kl_journal_record *r)
 {
     uint32_t row = row_of(t, r);
 
-    if (!t)
-        return "a key";
-    return row == UINT32_MAX ? "a key that is not in the CSV" : t->row[row].label;
+    if (row != UINT32_MAX)
+        return t->row[row].label;
+    if (r->label && r->label[0] != '\0')
+        return r->label;
+    return t ? "a key that is not in the CSV" : "a key";
 }
 
 /* "dev-3 for 24:6f:… and 2 more" */
@@ -401,6 +415,7 @@ bool kl_store_complete_journal(struct kl_worker *w, char error[KL_TEXT_MAX])
         return make_journal(w, error);
     ok = kl_store_compare(w->ledger, v->journal, &d, error) &&
          ((kl_journal_append(v->journal, d.ahead, d.ahead_count, error) &&
+           kl_journal_append(v->journal, d.nameless, d.nameless_count, error) &&
            kl_journal_sync(v->journal, error)) ||
           make_journal(w, error));
     kl_difference_free(&d);

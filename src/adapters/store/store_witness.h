@@ -30,6 +30,8 @@ struct kl_difference {
     size_t behind_count;
     struct kl_journal_record *ahead; /* the ledger knows, the journal does not */
     size_t ahead_count;
+    struct kl_journal_record *nameless; /* both know the same, but the journal not its label */
+    size_t nameless_count;
     size_t contradictions; /* changes of which the two tell different stories */
 };
 bool kl_store_compare(struct kl_ledger *l, const struct kl_journal *j, struct kl_difference *out,
