@@ -11,6 +11,7 @@
 #include <cmocka.h>
 #include <sqlite3.h>
 
+#include "adapters/store/csv_tag.h"
 #include "adapters/store/journal.h"
 #include "scratch.h"
 #include "store_bench.h"
@@ -247,6 +248,75 @@ static void journals_of_an_earlier_version_know_the_very_row(void **state)
     stops(KL_DOUBT_OLD, "dev-3 for ");
 }
 
+/* ---- another user, or another folder of journals ---- */
+
+static enum kl_store_open_result opens_elsewhere(struct store_bench *b, uint32_t answers)
+{
+    static char other[200];
+
+    snprintf(other, sizeof other, "%s", scratch_path(&dir, "other-journal"));
+    return bench_open_with(
+        b, (struct kl_store_options){.csv = csv, .journal = other, .answers = answers});
+}
+
+static void a_list_without_its_ledger_tells_that_it_was_worked_with(void **state)
+{
+    struct store_bench b;
+    struct kl_pool_id id;
+
+    (void)state;
+    work_a_little(); /* a mark puts another file in the CSV's place */
+    reserve_one("dev-2", 2);
+    if (!kl_csv_tag_read(csv, &id))
+        skip(); /* this file system keeps no attributes */
+    unlink(ledger);
+    assert_int_equal(opens_elsewhere(&b, 0), KL_STORE_DOUBT);
+    assert_int_equal(b.doubt, KL_DOUBT_OLD);
+    assert_non_null(strstr(b.error, "keys of it were given out with a ledger that is not here"));
+    assert_int_equal(opens_elsewhere(&b, 1u << KL_DOUBT_OLD), KL_STORE_OPENED);
+    bench_close(&b);
+    assert_int_equal(number("SELECT count(*) FROM history WHERE what = 'healed'"), 1);
+    assert_int_equal(opens_elsewhere(&b, 0), KL_STORE_OPENED); /* asked once */
+    bench_close(&b);
+}
+
+static void a_list_that_is_put_in_anothers_place_tells_so(void **state)
+{
+    struct store_bench b;
+    struct kl_pool_id id;
+    char kept[200];
+
+    (void)state;
+    snprintf(kept, sizeof kept, "%s", scratch_path(&dir, "kept.csv"));
+    work_a_little();
+    if (!kl_csv_tag_read(csv, &id))
+        skip();
+    assert_int_equal(rename(csv, kept), 0);
+    unlink(ledger);
+    file_put(csv, "new-1,00112233445566a0,8899AABBCCDDEEFF00112233445566A0\n");
+    assert_int_equal(opens_elsewhere(&b, 0), KL_STORE_OPENED);
+    assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "new-1", 5), KL_STORE_OK);
+    bench_close(&b);
+    assert_int_equal(rename(kept, csv), 0);
+    assert_int_equal(opens_elsewhere(&b, 0), KL_STORE_DOUBT);
+    assert_non_null(strstr(b.error, "with a ledger that is not here"));
+}
+
+static void a_list_that_gave_out_nothing_has_no_tag(void **state)
+{
+    struct store_bench b;
+    struct kl_pool_id id;
+
+    (void)state;
+    file_put(csv, rows);
+    opens(&b, 0);
+    bench_close(&b);
+    assert_false(kl_csv_tag_read(csv, &id));
+    unlink(ledger);
+    assert_int_equal(opens_elsewhere(&b, 0), KL_STORE_OPENED);
+    bench_close(&b);
+}
+
 /* ---- old copies ---- */
 
 /* Releases by hand, as `keyline keys release` does. */
@@ -405,6 +475,9 @@ int main(void)
         TEST(marked_rows_of_another_list_are_spent_without_a_question),
         TEST(keys_of_an_earlier_version_are_known_in_every_spelling),
         TEST(journals_of_an_earlier_version_know_the_very_row),
+        TEST(a_list_without_its_ledger_tells_that_it_was_worked_with),
+        TEST(a_list_that_is_put_in_anothers_place_tells_so),
+        TEST(a_list_that_gave_out_nothing_has_no_tag),
         TEST(a_restored_key_keeps_its_label_without_its_row),
         TEST(a_journal_of_an_earlier_version_gets_its_labels),
         TEST(on_an_old_copy_no_key_is_released),

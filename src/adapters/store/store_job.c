@@ -289,6 +289,9 @@ static void do_requests(struct kl_worker *w, struct kl_job *job, bool usable, co
     bool witnessed = kl_store_witness_ready(w, job->trouble);
     size_t i = 0;
 
+    if (usable)
+        kl_store_tag(w);
+
     for (struct kl_request *r = job->first; r; r = r->next, i++) {
         KL_ASSERT(i < KL_BATCH);
         if (wants_key(r) && !witnessed)

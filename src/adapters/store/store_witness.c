@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "adapters/host/disk.h"
+#include "csv_tag.h"
 #include "store_state.h"
 
 /* ---- comparing ---- */
@@ -332,6 +333,52 @@ enum kl_store_open_result kl_store_ask_journals(struct kl_worker *w, bool answer
                                                 char error[KL_TEXT_MAX])
 {
     return kl_store_ask_about(w, w->csv.table, answered, found, error);
+}
+
+/* ---- the CSV's tag ---- */
+
+static bool is_same(const struct kl_pool_id *a, const struct kl_pool_id *b)
+{
+    return memcmp(a->b, b->b, sizeof a->b) == 0;
+}
+
+enum kl_store_open_result kl_store_ask_tag(struct kl_worker *w, bool answered,
+                                           char error[KL_TEXT_MAX])
+{
+    char folder[PATH_MAX], why[KL_TEXT_MAX];
+    struct kl_journal *j = NULL;
+    struct kl_pool_id tag;
+    bool known;
+
+    if (!kl_csv_tag_read(w->csv.real, &tag) || is_same(&tag, &w->witness.home.id))
+        return KL_STORE_OPENED;
+    if (kl_journal_folder(journal_option(w), false, folder, why))
+        j = kl_journal_open(folder, &tag, why);
+    known = j != NULL;
+    kl_journal_close(j);
+    if (known)
+        return KL_STORE_OPENED; /* kl_store_ask_journals asks it what was given out */
+    kl_format(error, KL_TEXT_MAX,
+              "%s: keys of it were given out with a ledger that is not here, and no journal tells "
+              "which: put its ledger back, or name its journals with --journal",
+              kl_shown(w->csv.named));
+    if (!answered)
+        return KL_STORE_DOUBT;
+    take_answer(w, error);
+    w->witness.must_tag = true;
+    return KL_STORE_OPENED;
+}
+
+void kl_store_tag(struct kl_worker *w)
+{
+    struct kl_witness *v = &w->witness;
+    struct kl_pool_id tag;
+
+    if (v->tagged || w->csv.out)
+        return; /* a thread that marks the file would take a new tag for somebody's change */
+    v->tagged = true;
+    if (!kl_csv_tag_read(w->csv.real, &tag) || !is_same(&tag, &v->home.id))
+        kl_csv_file_tag(&w->csv, &v->home.id);
 }
 
 /* ---- a ledger and its journal ---- */

@@ -21,6 +21,8 @@ struct kl_witness {
     char healed[KL_TEXT_MAX]; /* what we told a person, who answered with yes; "" = nothing */
     bool holds;               /* the lease is ours: we give it back at the end */
     bool cut;                 /* the last run left the ledger open, and its log is not here */
+    bool tagged;              /* the CSV is tagged as this pool's, or can't be */
+    bool must_tag;            /* a person has answered about another tag */
     bool uneasy;              /* the log beside the ledger holds something */
 };
 
