@@ -35,13 +35,13 @@ enum kl_key_trouble {
 
 /* One key as the store's list has it. */
 struct kl_pool_row {
-    uint32_t line;                     /* where it stands in the list, from 1 */
     const char *label;                 /* in full; the store's */
+    const char *why;                   /* bad: for a person; a constant */
     struct kl_fingerprint fingerprint; /* all zero: none (only of a bad row) */
     struct kl_fingerprint kin;         /* all zero: not known */
+    uint32_t line;                     /* where it stands in the list, from 1 */
     bool marked;
-    bool bad;        /* KL_TROUBLE_BAD_LINE */
-    const char *why; /* bad: for a person; a constant */
+    bool bad; /* KL_TROUBLE_BAD_LINE */
 };
 
 /* One key as the ledger has it. */
@@ -76,8 +76,7 @@ struct kl_pool_key {
 struct kl_pool_memory {
     struct kl_pool_key *key;
     uint32_t capacity;
-    uint32_t *by_fingerprint, *by_mac, *by_label,
-        *by_kin; /* hash tables, entry = key index + 1, 0 = empty */
+    uint32_t *by_fingerprint, *by_mac; /* hash tables, entry = key index + 1, 0 = empty */
     uint32_t table_size;
     char *text;
     size_t text_size;

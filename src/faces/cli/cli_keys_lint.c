@@ -107,7 +107,7 @@ static int fix(const struct keys_args *a)
     return fine ? keys_printed() : KL_EXIT_INPUT;
 }
 
-int keys_lint(const struct keys_args *a)
+static int lint_list(const struct keys_args *a)
 {
     char error[KL_TEXT_MAX];
     struct kl_csv_lint l;
@@ -119,4 +119,13 @@ int keys_lint(const struct keys_args *a)
     if (fine || !a->fix)
         return keys_printed() != KL_EXIT_OK ? KL_EXIT_FAILED : fine ? KL_EXIT_OK : KL_EXIT_INPUT;
     return fix(a);
+}
+
+int keys_lint(const struct keys_args *a)
+{
+    int exit = lint_list(a), check = KL_EXIT_OK;
+
+    if (a->export.as >= 0)
+        check = keys_export_check(a);
+    return exit == KL_EXIT_OK ? check : exit;
 }
