@@ -94,6 +94,8 @@ struct kl_pool_counts {
     uint32_t copies, conflicts, twins, bad_lines, foreign, vanished, changed, renamed, total;
     uint32_t conflict_line_a, conflict_line_b; /* the first two keys with one label */
     uint32_t twin_line_a, twin_line_b;         /* the first two labels on one key */
+    uint32_t changed_line; /* the first row that a key of the ledger keeps back; 0 = none */
+    uint32_t bad_line;     /* the first row that can't be a key; 0 = none */
     uint32_t
         unmarked; /* provisioned by the ledger, mark missing in the CSV: the store appends it */
 };
@@ -182,6 +184,9 @@ bool kl_pool_operator_release(struct kl_pool *p, uint32_t key);
 uint32_t kl_pool_of_mac(const struct kl_pool *p, const struct kl_mac *mac);
 uint32_t kl_pool_find(const struct kl_pool *p, const struct kl_fingerprint *fp);
 const struct kl_pool_key *kl_pool_key(const struct kl_pool *p, uint32_t key);
+/* Names the first rows of the list that are kept back, why, and the way out. False and "" if no row
+   is, but for marked ones. */
+bool kl_pool_kept_back(const struct kl_pool *p, char text[KL_TEXT_MAX]);
 /* The label of this pool with that kl_hash() and that SHA-256, in the pool's own words; "" if there
    is none. So keyline names a board's first value only if it is a label, and never in the board's
    words. */

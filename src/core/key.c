@@ -70,11 +70,38 @@ static unsigned first_secret(unsigned count)
     return count > 1 ? 1 : 0;
 }
 
-/* Writes the field without its spelling, and returns how many bytes that are. Most fields have
-   none. */
+static bool is_hex(uint8_t c)
+{
+    return (c >= '0' && c <= '9') || (lower(c) >= 'a' && lower(c) <= 'f');
+}
+
+/* The size of a 0x at `at`, where a group of hex digits may begin. */
+static size_t prefix_at(struct kl_span field, size_t at)
+{
+    bool begins = at == 0 || is_spelling(field.data[at - 1]);
+
+    return begins && at + 2 < field.size && field.data[at] == '0' &&
+                   lower(field.data[at + 1]) == 'x' && is_hex(field.data[at + 2])
+               ? 2
+               : 0;
+}
+
+/* Nothing but hex digits, whatever stands between them. */
+static bool is_number(struct kl_span field)
+{
+    for (size_t n = 0; n < field.size; n++) {
+        n += prefix_at(field, n);
+        if (!is_spelling(field.data[n]) && !is_hex(field.data[n]))
+            return false;
+    }
+    return true;
+}
+
+/* Writes the field without what is only its spelling, and returns how many bytes that are. Most
+   fields are spelled plainly. */
 static size_t put_plain(uint8_t *out, struct kl_span field)
 {
-    bool spelled = false;
+    bool spelled = prefix_at(field, 0) > 0, number;
     size_t size = 0;
 
     for (size_t n = 0; n < field.size; n++) {
@@ -83,9 +110,12 @@ static size_t put_plain(uint8_t *out, struct kl_span field)
     }
     if (!spelled)
         return field.size;
-    for (size_t n = 0; n < field.size; n++)
-        if (!is_spelling(out[n]))
-            out[size++] = out[n];
+    number = is_number(field);
+    for (size_t n = 0; n < field.size; n++) {
+        n += number ? prefix_at(field, n) : 0;
+        if (!is_spelling(field.data[n]))
+            out[size++] = lower(field.data[n]);
+    }
     return size;
 }
 

@@ -67,10 +67,16 @@ static void name_key(struct kl_pool *p, struct kl_pool_key *k, const char *label
     k->label_hash = kl_pool_fold(kl_hash(label, strlen(label)));
 }
 
-/* Nothing may tell several bad rows apart: they are only counted. */
-static void count_nameless(struct kl_pool_counts *counts)
+static void count_bad(struct kl_pool_counts *counts, uint32_t line)
 {
-    counts->bad_lines++;
+    if (counts->bad_lines++ == 0)
+        counts->bad_line = line;
+}
+
+/* Nothing may tell several bad rows apart: they are only counted. */
+static void count_nameless(struct kl_pool_counts *counts, uint32_t line)
+{
+    count_bad(counts, line);
     counts->blocked++;
     counts->total++;
 }
@@ -89,7 +95,7 @@ static void take_row(struct kl_pool *p, const struct kl_pool_row *row)
 {
     if (!kl_fingerprint_is_set(&row->fingerprint)) {
         KL_ASSERT(row->bad);
-        count_nameless(&p->counts);
+        count_nameless(&p->counts, row->line);
         return;
     }
     struct kl_pool_key *k = find_or_add(p, &row->fingerprint);
@@ -106,7 +112,7 @@ static void take_row(struct kl_pool *p, const struct kl_pool_row *row)
     k->marked |= row->marked;
     if (row->bad) {
         k->row |= ROW_BAD;
-        p->counts.bad_lines++;
+        count_bad(&p->counts, row->line);
     }
 }
 
@@ -221,11 +227,16 @@ static void index_kin(struct kl_pool *p, uint32_t key)
 
 static void mark_changed(struct kl_pool *p, struct kl_pool_key *held, uint32_t entry)
 {
+    struct kl_pool_key *row;
+
     KL_ASSERT(held->line == 0);
     if (entry == 0)
         return;
+    row = &p->memory.key[entry - 1];
     held->row |= ROW_CHANGED;
-    p->memory.key[entry - 1].row |= ROW_CHANGED;
+    row->row |= ROW_CHANGED;
+    if (p->counts.changed_line == 0 || row->line < p->counts.changed_line)
+        p->counts.changed_line = row->line;
 }
 
 /* A key that is held, and no longer in the CSV as it was. */
