@@ -26,7 +26,6 @@ struct keys_args {
     bool header, fix;
     enum keys_format format;
     const char *state, *label, *mac, *reason;
-    char mac_text[18]; /* `mac` as the ledger writes it */
     struct keys_export_args export;
     const char *question; /* the number of what the station asks; NULL = whatever it is */
     char mac_text[18];    /* `mac` as the ledger writes it */
