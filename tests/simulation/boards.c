@@ -80,6 +80,19 @@ static void take_dialect(struct sim_board *b, struct kl_vboard_config *c)
     saw(SIM_ODD_FIRMWARE);
 }
 
+/* The firmware that this bench's options are for. */
+static void suit(const struct world *w, struct sim_board *b, struct kl_vboard_config *c)
+{
+    bool prints = w->config.nvs && w->config.confirm == KL_CONFIRM_READBACK;
+
+    if (w->config.exam)
+        c->firmware = w->config.nvs ? "silent-selftest" : "selftest";
+    else if (prints && (w->calm || c->seed % 5 > 0))
+        c->firmware = "original";
+    else if (prints)
+        b->healthy = false; /* it does not know what was written there */
+}
+
 static struct kl_mac own_mac(const struct world *w)
 {
     return (struct kl_mac){{0x24, 0x6f, 0x28, 0, 0, (uint8_t)w->board_count}};
@@ -123,6 +136,7 @@ int new_board(struct world *w)
     c.faults = faults;
     c.firmware = below(w, 4) == 0 ? "digest" : below(w, 3) == 0 ? "original" : "keyline";
     c.seed = draw(w);
+    suit(w, b, &c);
     if (!w->calm && c.seed % 7 == 0)
         take_dialect(b, &c);
     return finish_board(w, b, &c);
