@@ -387,6 +387,7 @@ static void note(struct world *w, const struct kl_note *n)
     if (n->kind != KL_NOTE_RESULT)
         return;
     oracle_result(w, n->slot, n->attempt);
+    w->last[n->slot] = *n->attempt;
     w->failed_at[n->slot] = 0;
     if (n->attempt->result == KL_ST_DONE)
         w->done++;

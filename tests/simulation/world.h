@@ -231,6 +231,7 @@ struct world {
     struct pending *heap;
     unsigned heap_count, heap_size;
 
+    struct kl_attempt last[SLOTS_MAX]; /* the result told last */
     struct hashes hash;
     uint64_t lives, done, failed_results, crashes;
     FILE *trace; /* NULL = none */
@@ -276,7 +277,8 @@ void forget_events(struct world *w);
 
 /* boards.c */
 int new_board(struct world *w);
-int board_with(struct world *w, const char *faults); /* 24:6f:28:00:00:NN, firmware "keyline" */
+int board_of(struct world *w, const char *firmware, const char *faults); /* 24:6f:28:00:00:NN */
+int board_with(struct world *w, const char *faults); /* the same, firmware "keyline" */
 bool board_fault_is_drawn(const char *name);
 struct kl_vboard *in(struct world *w, unsigned slot);
 void take_out(struct world *w, unsigned slot);
