@@ -29,6 +29,7 @@ struct reading {
     struct kl_csv csv;
     struct kl_key key;
     struct kl_csv_judge *judge;
+    unsigned form_fields;                    /* of the first row */
     uint32_t of_count[2][KL_FIELDS_MAX + 1]; /* rows that could be keys, by number of fields; [1]:
                                                 those with empty fields at the end */
     uint32_t separated;                      /* rows of one field with a ';', '|' or tab … */
@@ -249,6 +250,35 @@ static bool grow(struct kl_table *t, struct reading *r)
     return true;
 }
 
+static bool is_hex(struct kl_span v)
+{
+    for (size_t i = 0; i < v.size; i++)
+        if (!((v.data[i] >= '0' && v.data[i] <= '9') ||
+              ((v.data[i] | 0x20) >= 'a' && (v.data[i] | 0x20) <= 'f')))
+            return false;
+    return true;
+}
+
+static void look_at_form(struct kl_table *t, struct reading *r)
+{
+    const struct kl_csv_row_text *text = &r->csv.row;
+
+    if (r->form_fields == 0)
+        r->form_fields = text->fields;
+    for (unsigned i = 0; text->fields == r->form_fields && i < text->fields; i++) {
+        struct kl_column_form *c = &t->form[i];
+        struct kl_span v = kl_csv_field(text, i);
+
+        if (c->rows++ == 0) {
+            c->size = (unsigned)v.size;
+            c->hex = is_hex(v);
+            c->first_line = text->line;
+        } else if (c->odd_line == 0 && (v.size != c->size || is_hex(v) != c->hex)) {
+            c->odd_line = text->line;
+        }
+    }
+}
+
 static bool add_row(struct kl_table *t, struct reading *r)
 {
     const struct kl_csv_row_text *text = &r->csv.row;
@@ -273,8 +303,10 @@ static bool add_row(struct kl_table *t, struct reading *r)
         return false;
     r->shape[t->count] = row->bad ? 0 : (uint8_t)text->fields;
     r->tail[t->count] = text->empty_tail > 0;
-    if (!row->bad)
+    if (!row->bad) {
         r->of_count[text->empty_tail > 0][text->fields]++;
+        look_at_form(t, r);
+    }
     t->start[t->count] = text->start;
     t->size[t->count] = (uint32_t)text->size;
     t->spent[t->count] = text->marked;
