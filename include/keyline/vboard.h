@@ -65,6 +65,8 @@ bool kl_vboard_unplugged(const struct kl_vboard *b);
 
 /* For checkers, which share no code with the pool. */
 const uint8_t *kl_vboard_flash(const struct kl_vboard *b, uint32_t *size);
+/* Puts bytes there as if they had always stood there; false: they lie outside. */
+bool kl_vboard_put_flash(struct kl_vboard *b, uint32_t offset, const uint8_t *data, size_t size);
 struct kl_mac kl_vboard_mac(const struct kl_vboard *b);
 /* The stored fields: "f1,f2,f3", or "" if the board holds no key. */
 const char *kl_vboard_stored(const struct kl_vboard *b);

@@ -394,6 +394,14 @@ const uint8_t *kl_vboard_flash(const struct kl_vboard *b, uint32_t *size)
     return b->flash;
 }
 
+bool kl_vboard_put_flash(struct kl_vboard *b, uint32_t offset, const uint8_t *data, size_t size)
+{
+    if (offset > b->flash_size || size > b->flash_size - offset)
+        return false;
+    memcpy(b->flash + offset, data, size);
+    return true;
+}
+
 struct kl_mac kl_vboard_mac(const struct kl_vboard *b)
 {
     return b->mac;

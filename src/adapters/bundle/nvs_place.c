@@ -3,7 +3,49 @@
 
 #include <string.h>
 
+#include "image.h"
 #include "keyline/secret.h"
+
+enum {
+    TYPE_DATA = 1,
+    DATA_NVS = 2,
+    DATA_NVS_KEYS = 4,
+};
+
+bool kl_nvs_where(const uint8_t *table, const char *label, struct kl_nvs_where *out,
+                  char error[KL_TEXT_MAX])
+{
+    struct kl_partition_table t;
+    char why[KL_TEXT_MAX], others[KL_TEXT_MAX] = "";
+    const char *trouble = kl_partitions_read(table, KL_PARTITION_TABLE_SIZE, &t, why);
+    size_t used = 0;
+
+    *out = (struct kl_nvs_where){.size = 0};
+    if (trouble) {
+        kl_format(error, KL_TEXT_MAX,
+                  "there is no partition table: --table-offset names its place");
+        return false;
+    }
+    for (unsigned i = 0; i < t.count; i++) {
+        const struct kl_partition *row = &t.row[i];
+        out->encrypted |= row->type == TYPE_DATA && row->subtype == DATA_NVS_KEYS;
+        if (row->type != TYPE_DATA || row->subtype != DATA_NVS)
+            continue;
+        if (strcmp(row->name, label) == 0) {
+            out->offset = row->offset;
+            out->size = row->size / KL_NVS_PAGE * KL_NVS_PAGE;
+        }
+        used += kl_format(others + used, sizeof others - used, used ? ", %s" : "%s", row->name);
+    }
+    if (out->size > 0 && out->size <= KL_NVS_FILE_MAX)
+        return true;
+    kl_format(error, KL_TEXT_MAX,
+              out->size > 0 ? "its partition %s is larger than 1 MB"
+              : used == 0   ? "its partition table has no NVS partition at all, so no %s"
+                            : "its partition table has no NVS partition %s, but %s",
+              label, others);
+    return false;
+}
 
 /* A partition that keyline can write. 0 and `error` if it can't. */
 static uint32_t find(const struct kl_bundle *b, const char *label, uint32_t *offset,
