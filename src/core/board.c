@@ -32,7 +32,7 @@ static const uint32_t edges[KL_ST_COUNT] = {
 static const uint32_t from_anywhere = BIT(FAILED) | BIT(SKIPPED) | BIT(CLOSING);
 
 void kl_board_init(struct kl_board *b, unsigned index, const char *name, bool network,
-                   const struct kl_words *words)
+                   const struct kl_station_config *config)
 {
     struct kl_port port = b->port;
 
@@ -45,8 +45,8 @@ void kl_board_init(struct kl_board *b, unsigned index, const char *name, bool ne
     kl_copy(b->place.name, sizeof b->place.name, name);
     b->deadline = b->attempts.retry_at = KL_NEVER;
     kl_presence_init(&b->presence);
-    kl_custody_init(&b->custody);
-    kl_console_init(&b->console, &b->custody.key, words);
+    kl_custody_init(&b->custody, config->nvs ? config->nvs->room[index].text : NULL);
+    kl_console_init(&b->console, &b->custody.key, &config->words);
     kl_delivery_end(&b->delivery);
 }
 

@@ -127,9 +127,9 @@ struct kl_board {
 struct kl_station;
 
 /* board.c */
-/* `words` outlives it. */
+/* `config` outlives it. */
 void kl_board_init(struct kl_board *b, unsigned index, const char *name, bool network,
-                   const struct kl_words *words);
+                   const struct kl_station_config *config);
 /* The one place where a board changes its state. */
 void kl_board_enter(struct kl_station *st, struct kl_board *b, enum kl_state state);
 bool kl_state_is_live(enum kl_state state); /* CONNECTING … RECORDING */

@@ -103,7 +103,9 @@ struct kl_nvs_delivery *kl_nvs_delivery_new(const struct kl_bundle *bundle, cons
     struct kl_nvs_delivery *d = kl_secret_alloc(sizeof *d);
     struct kl_nvs_room *rooms = kl_secret_alloc(KL_SLOTS_MAX * sizeof *rooms);
     uint8_t *bytes = kl_secret_alloc((size_t)KL_SLOTS_MAX * 2 * size);
-    if (!d || !rooms || !bytes) {
+    struct kl_key_text *texts = kl_secret_alloc(KL_SLOTS_MAX * sizeof *texts);
+    if (!d || !rooms || !bytes || !texts) {
+        kl_secret_free(texts, KL_SLOTS_MAX * sizeof *texts);
         kl_secret_free(bytes, (size_t)KL_SLOTS_MAX * 2 * size);
         kl_secret_free(rooms, KL_SLOTS_MAX * sizeof *rooms);
         kl_secret_free(d, sizeof *d);
@@ -115,6 +117,7 @@ struct kl_nvs_delivery *kl_nvs_delivery_new(const struct kl_bundle *bundle, cons
     for (unsigned i = 0; i < KL_SLOTS_MAX; i++) {
         rooms[i].old = bytes + (size_t)2 * i * size;
         rooms[i].image = rooms[i].old + size;
+        rooms[i].text = &texts[i];
     }
     return d;
 }
@@ -123,6 +126,7 @@ void kl_nvs_delivery_free(struct kl_nvs_delivery *d)
 {
     if (!d)
         return;
+    kl_secret_free(d->room[0].text, KL_SLOTS_MAX * sizeof *d->room[0].text);
     kl_secret_free(d->room[0].old, (size_t)KL_SLOTS_MAX * 2 * d->size);
     kl_secret_free(d->room, KL_SLOTS_MAX * sizeof d->room[0]);
     kl_secret_free(d, sizeof *d);

@@ -315,7 +315,7 @@ static bool look_at_fields(struct kl_csv_judge *j, const struct kl_csv_row_text 
     for (unsigned i = 0; i < row->fields; i++) {
         struct kl_span v = kl_csv_field(row, i);
         if (v.size > KL_LINE_MAX)
-            v.size = KL_LINE_MAX; /* no key anyway */
+            v.size = KL_LINE_MAX; /* the rest of a long one tells nothing */
         if (!look_at_value(j, i, v, label, row->line, &traits))
             return false;
     }

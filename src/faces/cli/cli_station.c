@@ -243,6 +243,7 @@ static int open_store(struct station *s)
     struct kl_store_options options = {
         .csv = s->args.csv,
         .header = s->args.csv_header,
+        .long_keys = s->args.deliver != 0,
         .accept = s->args.accepted,
         .bundle_digest = digest,
         .journal = s->args.journal,
@@ -261,8 +262,10 @@ static int open_store(struct station *s)
    nothing. */
 static int look_at_keys(const struct station *s)
 {
-    struct kl_store_options options = {
-        .csv = s->args.csv, .header = s->args.csv_header, .mode = KL_STORE_LOOK};
+    struct kl_store_options options = {.csv = s->args.csv,
+                                       .header = s->args.csv_header,
+                                       .long_keys = s->args.deliver != 0,
+                                       .mode = KL_STORE_LOOK};
     struct kl_store *store = NULL;
     char error[KL_TEXT_MAX] = "";
     enum kl_store_open_result result = kl_store_open(&options, &store, error);
