@@ -91,9 +91,15 @@ struct kl_nvs_delivery *kl_nvs_delivery_new(const struct kl_bundle *bundle, cons
                                             const struct kl_nvs_schema *schema,
                                             enum kl_nvs_policy policy, char error[KL_TEXT_MAX])
 {
-    uint32_t offset = 0, size = find(bundle, label, &offset, error);
+    uint32_t offset = 0, size;
 
-    if (size == 0)
+    if (bundle->chip == KL_CHIP_ESP8266) {
+        kl_copy(error, KL_TEXT_MAX,
+                "--deliver nvs does not go with an ESP8266: its loader can't read flash, and its "
+                "library keeps an NVS of another version");
+        return NULL;
+    }
+    if ((size = find(bundle, label, &offset, error)) == 0)
         return NULL;
     if (is_flashed(bundle, offset, size)) {
         kl_format(error, KL_TEXT_MAX,

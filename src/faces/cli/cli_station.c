@@ -377,8 +377,10 @@ static void hello(const struct station *s, const struct kl_bundle *b, struct kl_
     uv_gettimeofday(&now);
     h->since = now.tv_sec * 1000000 + now.tv_usec;
     kl_copy(h->csv, sizeof h->csv, s->args.csv);
-    h->prompt_timeout = s->args.prompt_timeout;
-    h->ack_timeout = s->args.ack_timeout;
+    if (s->args.deliver == 0) { /* else nothing waits for a word of the firmware */
+        h->prompt_timeout = s->args.prompt_timeout;
+        h->ack_timeout = s->args.ack_timeout;
+    }
     restart_settings(&s->args, h->settings, sizeof h->settings);
     gethostname(h->station, sizeof h->station - 1);
     if (!b)
