@@ -54,7 +54,7 @@ add_executable(secrets custody/secrets.c custody/needles.c e2e/bench.c e2e/proce
 target_link_libraries(secrets PRIVATE kl_options kl_test_support)
 target_compile_definitions(secrets PRIVATE KEYLINE="$<TARGET_FILE:keyline>")
 add_dependencies(secrets keyline)
-foreach(where output dialects memory)
+foreach(where output dialects memory nvs nvs_memory)
   add_test(NAME custody.secrets_${where} COMMAND secrets ${where})
   set_tests_properties(custody.secrets_${where} PROPERTIES LABELS custody TIMEOUT 300
     SKIP_RETURN_CODE 77)
