@@ -168,7 +168,9 @@ void kl_nvs_judge(const struct kl_nvs_delivery *d, const struct kl_nvs_room *roo
         name_key(d, room, sha256, out);
     else if (state == KL_NVS_IS_SOUND && kl_nvs_schema_foreign(d->schema, image))
         out->holds = KL_NVS_HOLDS_OTHER;
-    else if (there > 0 || (own && state == KL_NVS_IS_DAMAGED))
+    /* With this key promised to the board: a page erased by halves is no NVS any more. The chip's
+       own library would erase it too. */
+    else if (there > 0 || (own && (state == KL_NVS_IS_DAMAGED || state == KL_NVS_IS_FOREIGN)))
         out->holds = KL_NVS_HOLDS_PART;
     else if (state == KL_NVS_IS_ENCRYPTED)
         out->holds = KL_NVS_HOLDS_CIPHER;

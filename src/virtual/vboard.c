@@ -309,6 +309,10 @@ static void advance(struct kl_vboard *b, kl_us now)
             loader_idle(b);
         else
             rx_run(b, b->now, true);
+        if (b->dying) {
+            b->dying = false;
+            board_lose_power(b);
+        }
     }
     if (now > b->now)
         b->now = now;

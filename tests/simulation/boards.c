@@ -26,6 +26,8 @@ static void spoil(struct world *w, struct sim_board *b, char out[64])
         snprintf(out, 64, "%s=%u", info.name, 1 + below(w, 3));
     else if (strcmp(info.form, "[=BYTE]") == 0)
         snprintf(out, 64, "%s=%u", info.name, 1 + below(w, 16000));
+    else if (strcmp(info.name, "dies_writing") == 0)
+        snprintf(out, 64, "dies_writing=%u", 1 + below(w, 120));
     else if (strcmp(info.name, "noise") == 0)
         snprintf(out, 64, "noise=%u", 1000 + below(w, 20000));
     else
