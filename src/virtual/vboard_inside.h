@@ -277,7 +277,7 @@ struct kl_vboard {
     uint32_t flash_size;
     uint64_t flash_steps; /* sectors erased and pages programmed, over its life */
     bool dying;           /* the power failed amid the last of them */
-    bool bricked; /* plain bytes were written under flash encryption */
+    bool bricked;         /* plain bytes were written under flash encryption */
 
     struct regs regs;
     struct loader loader;

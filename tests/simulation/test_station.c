@@ -715,9 +715,9 @@ static void put_foreign(struct kl_vboard *v, const struct kl_nvs_delivery *d)
                                 (struct kl_span){(const uint8_t *)ssid, sizeof ssid - 1}),
                      KL_NVS_OK);
     memset(calibration, 'c', sizeof calibration); /* up to the page's last half */
-    assert_int_equal(kl_nvs_put(&b, "cal", KL_NVS_AS_BLOB,
-                                (struct kl_span){calibration, sizeof calibration}),
-                     KL_NVS_OK);
+    assert_int_equal(
+        kl_nvs_put(&b, "cal", KL_NVS_AS_BLOB, (struct kl_span){calibration, sizeof calibration}),
+        KL_NVS_OK);
     assert_true(kl_vboard_put_flash(v, d->offset, image, d->size));
 }
 
