@@ -416,6 +416,18 @@ const char *kl_vboard_stored(const struct kl_vboard *b)
     return b->stored;
 }
 
+bool kl_vboard_refresh(struct kl_vboard *b)
+{
+    char before[sizeof b->stored];
+
+    if (b->seen_steps == b->flash_steps)
+        return false;
+    b->seen_steps = b->flash_steps;
+    memcpy(before, b->stored, sizeof before);
+    app_refresh_stored(b);
+    return strcmp(before, b->stored) != 0;
+}
+
 unsigned kl_vboard_start_count(const struct kl_vboard *b)
 {
     return b->start_count;

@@ -276,6 +276,7 @@ struct kl_vboard {
     uint8_t *flash;
     uint32_t flash_size;
     uint64_t flash_steps; /* sectors erased and pages programmed, over its life */
+    uint64_t seen_steps;  /* of these, when the stored fields were looked at last */
     bool dying;           /* the power failed amid the last of them */
     bool bricked;         /* plain bytes were written under flash encryption */
 

@@ -33,7 +33,7 @@ target_link_libraries(custody_checker PRIVATE kl_options PkgConfig::SQLITE PkgCo
 target_compile_definitions(custody_checker PRIVATE _GNU_SOURCE)
 add_executable(station_crash custody/station_crash.c)
 target_link_libraries(station_crash PRIVATE kl_options kl_test_support)
-foreach(mode crash twice kill faults race frozen)
+foreach(mode crash twice kill faults race frozen nvs_crash nvs_twice nvs_kill)
   set(stride 1)
   if(mode MATCHES "twice|faults")
     set(stride 3)

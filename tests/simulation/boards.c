@@ -82,6 +82,20 @@ static void take_dialect(struct sim_board *b, struct kl_vboard_config *c)
     saw(SIM_ODD_FIRMWARE);
 }
 
+/* One board in eight comes with something in its NVS. */
+static void fill_nvs(struct world *w, struct sim_board *b)
+{
+    const struct kl_nvs_delivery *d = w->config.nvs;
+    uint32_t size;
+
+    kl_vboard_flash(b->v, &size);
+    if (!d || w->calm || b->planted || b->fault >= 0 || size < d->offset + d->size || below(w, 8))
+        return;
+    enum sim_content content = (enum sim_content)below(w, 3);
+    b->healthy &= content == SIM_LITTLE && d->policy == KL_NVS_MERGE;
+    sim_fill_nvs(b->v, d, content);
+}
+
 static struct kl_mac own_mac(const struct world *w)
 {
     return (struct kl_mac){{0x24, 0x6f, 0x28, 0, 0, (uint8_t)w->board_count}};
@@ -127,7 +141,9 @@ int new_board(struct world *w)
     c.seed = draw(w);
     if (!w->calm && c.seed % 7 == 0)
         take_dialect(b, &c);
-    return finish_board(w, b, &c);
+    int made = finish_board(w, b, &c);
+    fill_nvs(w, b);
+    return made;
 }
 
 int board_with(struct world *w, const char *faults)

@@ -701,34 +701,13 @@ static void bed_board_was_away(void **state)
 
 /* ---- keys written into NVS ---- */
 
-/* Something else in the board's NVS, as its firmware left it there. */
-static void put_foreign(struct kl_vboard *v, const struct kl_nvs_delivery *d)
-{
-    static const char ssid[] = "factory";
-    static uint8_t image[0x6000], calibration[3500];
-    struct kl_nvs_build b;
-
-    assert_true(d->size <= sizeof image);
-    kl_nvs_begin(&b, image, d->size);
-    assert_int_equal(kl_nvs_namespace(&b, "wifi"), KL_NVS_OK);
-    assert_int_equal(kl_nvs_put(&b, "ssid", KL_NVS_AS_STRING,
-                                (struct kl_span){(const uint8_t *)ssid, sizeof ssid - 1}),
-                     KL_NVS_OK);
-    memset(calibration, 'c', sizeof calibration); /* up to the page's last half */
-    assert_int_equal(
-        kl_nvs_put(&b, "cal", KL_NVS_AS_BLOB, (struct kl_span){calibration, sizeof calibration}),
-        KL_NVS_OK);
-    assert_true(kl_vboard_put_flash(v, d->offset, image, d->size));
-}
-
 /* The power fails amid step `step` of the board's flash; then the board comes back. False: it never
    came to that step. */
 static bool cut_power_at(unsigned step, enum kl_nvs_policy policy, bool foreign)
 {
-    struct kl_nvs_delivery d = *sim_nvs();
+    struct kl_nvs_delivery d = *sim_nvs(policy);
     char fault[32];
 
-    d.policy = policy;
     w = calloc(1, sizeof *w);
     world_quiet(w, 1);
     w->config.nvs = &d;
@@ -736,7 +715,7 @@ static bool cut_power_at(unsigned step, enum kl_nvs_policy policy, bool foreign)
     snprintf(fault, sizeof fault, "dies_writing=%u", step);
     int board = board_with(w, fault);
     if (foreign)
-        put_foreign(w->board[board].v, &d);
+        sim_fill_nvs(w->board[board].v, &d, SIM_LITTLE);
     put_in(w, 0, board);
     do
         pass(1);
