@@ -188,14 +188,26 @@ bool kl_nvs_proves(const struct kl_nvs_delivery *d, const struct kl_nvs_room *ro
 
 /* ---- what is written ---- */
 
+enum {
+    FLASH_PAGE = 256, /* what the flash programs at once */
+};
+
+/* Bytes up to the last that is not blank, in whole pages of the flash. */
+static uint32_t used_of(const uint8_t *data, uint32_t size)
+{
+    while (size > 0 && data[size - 1] == 0xFF)
+        size--;
+    return (size + FLASH_PAGE - 1) / FLASH_PAGE * FLASH_PAGE;
+}
+
 static void set_region(struct kl_region *r, uint32_t offset, const uint8_t *raw, uint32_t size,
                        kl_md5_fn *md5)
 {
     struct kl_image image = {.raw = raw, .raw_size = size};
 
-    KL_ASSERT(size >= KL_HEAD);
+    KL_ASSERT(size > 0 && size % FLASH_PAGE == 0);
     md5(raw, size, image.md5);
-    md5(raw, KL_HEAD, image.head_md5);
+    md5(raw, size < KL_HEAD ? size : KL_HEAD, image.head_md5);
     kl_copy(r->name, sizeof r->name, "NVS");
     r->offset = offset;
     r->keep_if_keyed = false;
@@ -219,10 +231,16 @@ bool kl_nvs_prepare(const struct kl_nvs_delivery *d, struct kl_nvs_room *room,
     b->chip = chip;
     b->rev_max = UINT16_MAX;
     b->md5 = md5;
-    /* A region for each page: the loader writes those whose MD5 differs. */
-    for (uint32_t at = 0; at < d->size; at += step)
-        set_region(&b->region[b->region_count++], d->offset + at, room->image + at,
-                   d->size - at < step ? d->size - at : step, md5);
+    /* A region for each page that holds or is to hold something, up to where it does: the loader
+       writes those whose MD5 differs. */
+    for (uint32_t at = 0; at < d->size; at += step) {
+        uint32_t size = d->size - at < step ? d->size - at : step;
+        uint32_t before = used_of(room->old + at, size), after = used_of(room->image + at, size);
+        if (before > 0 || after > 0)
+            set_region(&b->region[b->region_count++], d->offset + at, room->image + at,
+                       before > after ? before : after, md5);
+    }
+    KL_ASSERT(b->region_count > 0);
     return true;
 }
 

@@ -272,20 +272,59 @@ static void a_write_that_was_cut_is_never_another_key(void **state)
 
 /* ---- what is written ---- */
 
-static void a_whole_image_has_a_region_for_each_page(void **state)
+static const struct kl_region *region(unsigned i)
+{
+    assert_true(i < room.bundle.region_count);
+    return &room.bundle.region[i];
+}
+
+/* Puts what is to be written into a copy of what was there: it must become the image, whatever it
+   was. */
+static void expect_image(void)
+{
+    memcpy(scratch, old, SIZE);
+    for (unsigned i = 0; i < room.bundle.region_count; i++) {
+        const struct kl_image *part = &region(i)->image[0];
+        uint32_t at = region(i)->offset - 0x9000, size = part->raw_size;
+        uint8_t md5[16];
+        assert_int_equal(at % PAGE, 0);
+        memset(scratch + at, 0xFF, (size + PAGE - 1) / PAGE * PAGE); /* whole sectors are erased */
+        memcpy(scratch + at, part->raw, size);
+        kl_md5(part->raw, size, md5);
+        assert_memory_equal(part->md5, md5, sizeof md5);
+    }
+    assert_memory_equal(scratch, image, SIZE);
+}
+
+static void only_what_holds_something_is_written(void **state)
 {
     (void)state;
     assert_true(kl_nvs_prepare(&delivery, &room, &own, KL_CHIP_ESP32, kl_md5, false));
-    assert_int_equal(room.bundle.region_count, SIZE / PAGE);
-    for (unsigned i = 0; i < room.bundle.region_count; i++) {
-        assert_int_equal(room.bundle.region[i].offset, 0x9000 + i * PAGE);
-        assert_int_equal(room.bundle.region[i].image[0].raw_size, PAGE);
-    }
+    assert_int_equal(room.bundle.region_count, 1);
+    assert_int_equal(region(0)->offset, 0x9000);
+    assert_int_equal(region(0)->image[0].raw_size, 512);
+    expect_image();
     memcpy(old, image, SIZE);
     assert_true(kl_nvs_proves(&delivery, &room, &own));
     assert_false(kl_nvs_proves(&delivery, &room, &other));
     old[KL_NVS_FIRST_ENTRY + 2 * KL_NVS_ENTRY] ^= 1;
     assert_false(kl_nvs_proves(&delivery, &room, &own));
+}
+
+/* The least byte that stands behind the new content is written over too. */
+static void what_stood_there_is_gone_afterwards(void **state)
+{
+    (void)state;
+    for (uint32_t at = 0; at < SIZE; at += 509) {
+        memset(old, 0xFF, SIZE);
+        old[at] = 0xFE;
+        assert_true(kl_nvs_prepare(&delivery, &room, &own, KL_CHIP_ESP32, kl_md5, false));
+        expect_image();
+        old[at] = 0xFF;
+        memset(old + at / PAGE * PAGE, 0, PAGE);
+        assert_true(kl_nvs_prepare(&delivery, &room, &own, KL_CHIP_ESP32, kl_md5, false));
+        expect_image();
+    }
 }
 
 static void merging_keeps_what_is_not_ours(void **state)
@@ -349,7 +388,8 @@ int main(void)
         TEST(other_content_is_not_a_key),
         TEST(what_cannot_be_read_is_said),
         TEST(a_write_that_was_cut_is_never_another_key),
-        TEST(a_whole_image_has_a_region_for_each_page),
+        TEST(only_what_holds_something_is_written),
+        TEST(what_stood_there_is_gone_afterwards),
         TEST(merging_keeps_what_is_not_ours),
         TEST(what_does_not_fit_is_not_written),
         TEST(everything_is_wiped),
