@@ -26,7 +26,8 @@ struct kl_key_text {
 
 struct kl_key {
     struct kl_fingerprint fingerprint;
-    struct kl_fingerprint kin; /* the same for all spellings: without case, blanks, separators */
+    struct kl_fingerprint kin; /* the same for all spellings: without case, blanks, separators,
+                                  and 0x before hex digits */
     uint8_t count;             /* fields, 1 … KL_FIELDS_MAX; of a long key KL_COLUMNS_MAX */
     uint16_t start[KL_COLUMNS_MAX + 1]; /* field i is line[start[i] … start[i + 1] - 1) */
     char line[KL_LINE_MAX + 1];         /* fields joined by commas, NUL-terminated, no newline */

@@ -261,7 +261,11 @@ struct kl_snapshot {
     kl_us median_board;                         /* connecting … done; 0 = none yet */
     kl_us keys_empty_in;                        /* at this pace; KL_NEVER = unknown */
     bool paused, stopping, few_keys, store_trouble;
-    char warning[KL_TEXT_MAX]; /* hub or supply trouble, store trouble, …; "" = none */
+    char warning[KL_TEXT_MAX];   /* hub or supply trouble, store trouble, …; "" = none */
+    char kept_back[KL_TEXT_MAX]; /* which rows no board gets, and why; "" = none */
+    char question[12]; /* names what the store asks a person before a key leaves; "" = nothing … */
+    char asks[KL_TEXT_MAX]; /* … and says it. Both are the shell's */
+    bool forgets; /* a demonstration: the keys lie on storage that forgets. The shell sets it */
     uint64_t in_doubt_version; /* changes when kl_station_in_doubt may give another list */
 };
 

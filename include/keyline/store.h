@@ -87,6 +87,16 @@ enum kl_store_open_result kl_store_open(const struct kl_store_options *options,
 /* Of a store opened for WORK or LOOK. */
 const struct kl_store_content *kl_store_content(const struct kl_store *s);
 
+enum {
+    KL_QUESTION_ID = 9 /* 8 hex digits and a NUL */
+};
+
+/* What a running store asks before another key leaves: its list changed, and that is suspicious. */
+struct kl_store_question {
+    char id[KL_QUESTION_ID]; /* names this very question; "" = nothing is asked */
+    char text[KL_TEXT_MAX];
+};
+
 struct kl_store_events {
     /* Answers one request; `key` only for RESERVE and FETCH that succeeded, wiped afterwards. */
     void (*stored)(void *ctx, const struct kl_action *request, enum kl_store_status status,
@@ -95,6 +105,8 @@ struct kl_store_events {
     void (*reloaded)(void *ctx);
     /* The list can't be marked or read, or can be again (text ""). Keys are still safe. */
     void (*trouble)(void *ctx, const char *text);
+    /* The store asks something else than before, or nothing any more. May be NULL. */
+    void (*asks)(void *ctx, const struct kl_store_question *question);
 };
 
 /* From here on the store takes requests, and watches the list for changes. Opened for WORK only. */
@@ -103,6 +115,8 @@ void kl_store_start(struct kl_store *s, uv_loop_t *loop, const struct kl_store_e
 /* A KL_AC_STORE action; copied. The answer's `request` has the same slot, generation, request
    id. */
 void kl_store_submit(struct kl_store *s, const struct kl_action *request);
+/* A person says yes to the question of this id. False if that is not what the store asks now. */
+bool kl_store_answer(struct kl_store *s, const char *id);
 /* Makes everything durable, marks included, lets go of the keys, then calls `closed`. From here on
    there is no news; the content stays as it is until kl_store_free. */
 void kl_store_close(struct kl_store *s, void (*closed)(void *ctx), void *ctx);
@@ -173,5 +187,28 @@ bool kl_store_audit(struct kl_store *s, void (*each)(void *ctx, const struct kl_
    and `error`. */
 bool kl_store_release(struct kl_store *s, const struct kl_ledger_key *key, const char *reason,
                       char error[KL_TEXT_MAX]);
+/* Opened for MEND: keeps in the history what a person did that changed no key. `what` is one word.
+   Durable, or false and `error`. */
+bool kl_store_note(struct kl_store *s, const char *what, const char *text, char error[KL_TEXT_MAX]);
+/* 32 hex digits that name these keys wherever they lie; "" = nothing was ever recorded. */
+bool kl_store_pool(struct kl_store *s, char id[33], char error[KL_TEXT_MAX]);
+
+/* ---- the list, for exports ---- */
+
+enum kl_store_read {
+    KL_READ_DONE,
+    KL_READ_ABSENT,  /* the list no longer has this key */
+    KL_READ_CHANGED, /* another program has just replaced the list: open the store again */
+    KL_READ_FAILED,
+};
+
+/* Opened for LOOK: the key that a record tells of, secret fields and all, and its line. Wipe `out`
+   in the end; it is blank unless DONE. All keys come from the list as it was when the store was
+   opened, also if a station marks rows meanwhile. */
+enum kl_store_read kl_store_read_key(struct kl_store *s, const struct kl_ledger_key *key,
+                                     struct kl_key *out, uint32_t *line, char error[KL_TEXT_MAX]);
+/* Opened for LOOK: the names in the list's first row, in order. `each` gets NUL-terminated text. */
+bool kl_store_header(struct kl_store *s, void (*each)(void *ctx, const char *name), void *ctx,
+                     char error[KL_TEXT_MAX]);
 
 #endif

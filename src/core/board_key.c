@@ -115,15 +115,21 @@ void kl_board_send_if_wanted(struct kl_station *st, struct kl_board *b)
         kl_board_send(st, b);
 }
 
+/* Rows may be there that no board gets: then the operator learns which, and why. */
 static void wait_for_keys(struct kl_station *st, struct kl_board *b)
 {
+    char kept_back[KL_TEXT_MAX];
+    bool some = kl_pool_kept_back(&st->pool, kept_back);
+
     KL_ASSERT(b->state == KL_ST_ASKING && st->pool.counts.free == 0);
     if (st->config.once) {
         st->figures.without_key++;
-        kl_board_fail(st, b, KL_FAULT_NO_KEYS, "");
+        kl_board_fail(st, b, KL_FAULT_NO_KEYS, kept_back);
     } else if (b->fault.reason != KL_FAULT_NO_KEYS) {
         b->fault = (struct kl_fault){.reason = KL_FAULT_NO_KEYS};
-        kl_tell_key(st, b, "waiting", "no free key is left; add rows to the CSV");
+        kl_copy(b->fault.detail, sizeof b->fault.detail, kept_back);
+        kl_tell_key(st, b, "waiting",
+                    some ? kept_back : "no free key is left; add rows to the CSV");
     }
 }
 

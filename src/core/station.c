@@ -188,6 +188,21 @@ void kl_station_serve_waiting(struct kl_station *st)
     }
 }
 
+/* The start has told of rows that are kept back. Later ones, nobody has seen. */
+static void tell_kept_back(struct kl_station *st, bool first)
+{
+    char text[KL_TEXT_MAX];
+
+    if (kl_pool_kept_back(&st->pool, text) && !first && strcmp(text, st->kept_back) != 0)
+        kl_tell_text(st, NULL, KL_NOTE_STATION, text);
+    kl_copy(st->kept_back, sizeof st->kept_back, text);
+    for (unsigned i = 0; i < st->board_count; i++) {
+        struct kl_board *b = &st->board[i];
+        if (b->state == KL_ST_ASKING && b->fault.reason == KL_FAULT_NO_KEYS)
+            kl_copy(b->fault.detail, sizeof b->fault.detail, text);
+    }
+}
+
 static void take_keys(struct kl_station *st, const struct kl_event *ev)
 {
     KL_ASSERT(ev->u.keys.fields <= KL_COLUMNS_MAX);
@@ -196,6 +211,7 @@ static void take_keys(struct kl_station *st, const struct kl_event *ev)
     st->fields = ev->u.keys.fields;
     if (st->have_keys)
         kl_tell_text(st, NULL, KL_NOTE_STATION, "the CSV was read again");
+    tell_kept_back(st, !st->have_keys);
     st->have_keys = true;
     kl_check_keys_left(st);
     kl_station_serve_waiting(st);

@@ -70,8 +70,9 @@ struct kl_station {
     uint64_t version;
 
     struct kl_pool pool;
-    bool have_keys;  /* the CSV was read: boards may start */
-    unsigned fields; /* of its keys */
+    bool have_keys;              /* the CSV was read: boards may start */
+    unsigned fields;             /* of its keys */
+    char kept_back[KL_TEXT_MAX]; /* which of its rows no board gets; "" = none */
 
     struct kl_board board[KL_SLOTS_MAX];
     unsigned board_count;

@@ -193,10 +193,23 @@ static void on_trouble(void *ctx, const char *text)
     kl_shell_note(sh, text[0] ? text : "the CSV can be read and marked again");
 }
 
+static void on_asks(void *ctx, const struct kl_store_question *question)
+{
+    struct kl_shell *sh = ctx;
+
+    sh->question = *question;
+    sh->troubles++;
+    sh->is_changed = true;
+    if (question->id[0])
+        kl_shell_note(sh, "no key leaves before a person answers: correct the CSV, or say that it "
+                          "is right: keyline keys accept, or a in the dashboard");
+}
+
 static const struct kl_store_events store_events = {
     .stored = on_stored,
     .reloaded = on_reloaded,
     .trouble = on_trouble,
+    .asks = on_asks,
 };
 
 void start_store(struct kl_shell *sh)

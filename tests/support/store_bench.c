@@ -35,6 +35,12 @@ static void trouble(void *ctx, const char *text)
     kl_copy(b->trouble, sizeof b->trouble, text);
 }
 
+static void asks(void *ctx, const struct kl_store_question *question)
+{
+    struct store_bench *b = ctx;
+    b->question = *question;
+}
+
 static void closed(void *ctx)
 {
     struct store_bench *b = ctx;
@@ -56,7 +62,7 @@ const char *bench_journal(const char *csv)
 
 enum kl_store_open_result bench_open_with(struct store_bench *b, struct kl_store_options options)
 {
-    static const struct kl_store_events events = {stored, reloaded, trouble};
+    static const struct kl_store_events events = {stored, reloaded, trouble, asks};
     enum kl_store_open_result result;
 
     options.station = "bench-1";
@@ -136,7 +142,7 @@ void bench_submit(struct store_bench *b, enum kl_store_op op, const struct kl_fi
     action.u.store.op = op;
     action.u.store.fingerprint = *fp;
     action.u.store.mac = bench_mac(board);
-    action.u.store.label = "a label";
+    action.u.store.label = !b->label ? "a label" : b->label;
     action.u.store.reason = op == KL_OP_RELEASE ? "its board left" : NULL;
     action.u.store.attempt = op == KL_OP_ATTEMPT ? &attempt : NULL;
     kl_store_submit(b->store, &action);

@@ -31,6 +31,7 @@ struct reading {
     struct kl_key key;
     struct kl_key_text text;
     struct kl_csv_judge *judge;
+    unsigned form_fields;                     /* of the first row */
     uint32_t of_count[2][KL_COLUMNS_MAX + 1]; /* rows that could be keys, by number of fields; [1]:
                                                 those with empty fields at the end */
     uint32_t separated;                       /* rows of one field with a ';', '|' or tab … */
@@ -59,7 +60,7 @@ bool kl_file_id_equal(const struct kl_file_id *a, const struct kl_file_id *b)
 
 static enum kl_csv_unfit unfit(const struct kl_table *t, const struct kl_csv_row_text *text)
 {
-    return t->form == KL_CSV_LONG ? kl_csv_unfit_long(text) : kl_csv_unfit(text);
+    return t->layout == KL_CSV_LONG ? kl_csv_unfit_long(text) : kl_csv_unfit(text);
 }
 
 /* `long_text`: for a long key; NULL: there are none. */
@@ -70,7 +71,7 @@ static bool key_of(const struct kl_table *t, const struct kl_csv_row_text *text,
 
     for (unsigned i = 0; i < text->fields; i++)
         field[i] = kl_csv_field(text, i);
-    return t->form == KL_CSV_LONG && long_text
+    return t->layout == KL_CSV_LONG && long_text
                ? kl_key_build_long(key, long_text, field, text->fields, kl_sha256)
                : kl_key_build(key, field, text->fields, kl_sha256);
 }
@@ -270,6 +271,35 @@ static bool grow(struct kl_table *t, struct reading *r)
     return true;
 }
 
+static bool is_hex(struct kl_span v)
+{
+    for (size_t i = 0; i < v.size; i++)
+        if (!((v.data[i] >= '0' && v.data[i] <= '9') ||
+              ((v.data[i] | 0x20) >= 'a' && (v.data[i] | 0x20) <= 'f')))
+            return false;
+    return true;
+}
+
+static void look_at_form(struct kl_table *t, struct reading *r)
+{
+    const struct kl_csv_row_text *text = &r->csv.row;
+
+    if (r->form_fields == 0)
+        r->form_fields = text->fields;
+    for (unsigned i = 0; text->fields == r->form_fields && i < text->fields; i++) {
+        struct kl_column_form *c = &t->form[i];
+        struct kl_span v = kl_csv_field(text, i);
+
+        if (c->rows++ == 0) {
+            c->size = (unsigned)v.size;
+            c->hex = is_hex(v);
+            c->first_line = text->line;
+        } else if (c->odd_line == 0 && (v.size != c->size || is_hex(v) != c->hex)) {
+            c->odd_line = text->line;
+        }
+    }
+}
+
 static bool add_row(struct kl_table *t, struct reading *r)
 {
     const struct kl_csv_row_text *text = &r->csv.row;
@@ -294,8 +324,10 @@ static bool add_row(struct kl_table *t, struct reading *r)
         return false;
     r->shape[t->count] = row->bad ? 0 : (uint8_t)text->fields;
     r->tail[t->count] = text->empty_tail > 0;
-    if (!row->bad)
+    if (!row->bad) {
         r->of_count[text->empty_tail > 0][text->fields]++;
+        look_at_form(t, r);
+    }
     t->start[t->count] = text->start;
     t->size[t->count] = (uint32_t)text->size;
     t->spent[t->count] = text->marked;
@@ -353,8 +385,8 @@ static enum kl_table_result take_row(struct kl_table *t, struct reading *r, bool
     if (*header) {
         *header = false;
         kl_csv_judge_header(r->judge, &r->csv.row);
-        if (t->form == KL_CSV_LONG_IF_PLACES)
-            t->form = has_places(&r->csv.row) ? KL_CSV_LONG : KL_CSV_HEADED;
+        if (t->layout == KL_CSV_LONG_IF_PLACES)
+            t->layout = has_places(&r->csv.row) ? KL_CSV_LONG : KL_CSV_HEADED;
         return KL_TABLE_OK;
     }
     return add_row(t, r) ? KL_TABLE_OK : out_of_memory(t->path, error);
@@ -464,7 +496,7 @@ static enum kl_table_result read_file(struct kl_table *t, int fd, bool header,
     return result;
 }
 
-enum kl_table_result kl_table_load(const char *path, unsigned form, struct kl_table **out,
+enum kl_table_result kl_table_load(const char *path, unsigned layout, struct kl_table **out,
                                    char error[KL_TEXT_MAX])
 {
     struct kl_table *t = calloc(1, sizeof *t);
@@ -482,8 +514,8 @@ enum kl_table_result kl_table_load(const char *path, unsigned form, struct kl_ta
         free(t);
         return KL_TABLE_ABSENT;
     }
-    t->form = form;
-    result = read_file(t, fd, form != KL_CSV_PLAIN, error);
+    t->layout = layout;
+    result = read_file(t, fd, layout != KL_CSV_PLAIN, error);
     close(fd);
     if (result == KL_TABLE_OK)
         *out = t;

@@ -31,11 +31,19 @@ struct kl_table_copy {
 
 /* What the caller knows of the rows. The first two are false and true: is the first row a header?
  */
-enum kl_csv_form {
+enum kl_csv_layout {
     KL_CSV_PLAIN,
     KL_CSV_HEADED,
     KL_CSV_LONG,           /* headed, and its keys may be long: they are written into NVS */
     KL_CSV_LONG_IF_PLACES, /* headed; long if the header names places in an NVS */
+};
+
+/* What all values of a column look like. */
+struct kl_column_form {
+    uint32_t rows, first_line;
+    uint32_t odd_line; /* of the first row whose value has another form; 0 = all are alike */
+    unsigned size;     /* of the first value … */
+    bool hex;          /* … and whether it is hex digits only */
 };
 
 struct kl_label_block;
@@ -43,10 +51,11 @@ struct kl_label_block;
 struct kl_table {
     char path[4096]; /* real path */
     struct kl_file_id id;
-    unsigned form;   /* enum kl_csv_form; KL_CSV_LONG_IF_PLACES only until the header is read */
+    unsigned layout; /* enum kl_csv_layout; KL_CSV_LONG_IF_PLACES only until the header is read */
     bool open_end;   /* the last row has no line end */
     unsigned fields; /* of the rows that are keys; 0 = there are none */
     struct kl_csv_verdict verdict;
+    struct kl_column_form form[KL_COLUMNS_MAX]; /* of rows with as many fields as the first one */
 
     uint32_t count;
     struct kl_pool_row *row; /* as handed to the pool */
@@ -67,7 +76,7 @@ struct kl_table {
 struct kl_file_id kl_file_id_of(const struct stat *st);
 bool kl_file_id_equal(const struct kl_file_id *a, const struct kl_file_id *b);
 
-enum kl_table_result kl_table_load(const char *path, unsigned form, struct kl_table **out,
+enum kl_table_result kl_table_load(const char *path, unsigned layout, struct kl_table **out,
                                    char error[KL_TEXT_MAX]);
 /* One more holder: the table lives until each of them has freed it. Not from two threads at once.
  */

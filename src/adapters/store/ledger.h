@@ -91,6 +91,10 @@ bool kl_ledger_new_form(struct kl_ledger *l, const struct kl_fingerprint *old,
                         const struct kl_fingerprint *now, const struct kl_fingerprint *kin,
                         char error[KL_TEXT_MAX]);
 
+/* An earlier version took another kin for this key. */
+bool kl_ledger_new_kin(struct kl_ledger *l, const struct kl_fingerprint *fp,
+                       const struct kl_fingerprint *kin, char error[KL_TEXT_MAX]);
+
 /* Reads what is durable about one key, and the number of its last change; 0 = nothing. */
 struct kl_journal_record;
 bool kl_ledger_record(struct kl_ledger *l, const struct kl_fingerprint *fp,
@@ -102,6 +106,9 @@ bool kl_ledger_record(struct kl_ledger *l, const struct kl_fingerprint *fp,
    False if the ledger can't be read. */
 bool kl_ledger_keys(struct kl_ledger *l, bool (*each)(void *ctx, const struct kl_ledger_key *key),
                     void *ctx, char error[KL_TEXT_MAX]);
+
+/* The pool's id in hex; "" in a ledger of the first format. False if the ledger can't be read. */
+bool kl_ledger_pool_id(struct kl_ledger *l, char id[33], char error[KL_TEXT_MAX]);
 
 /* Tells the history, oldest first. `mac` and `label` choose entries (NULL = all). */
 bool kl_ledger_history(struct kl_ledger *l, const char *mac, const char *label,

@@ -68,10 +68,18 @@ static void read_key(struct kl_worker *w, struct kl_request *r, size_t i, bool u
                      const char *trouble)
 {
     struct kl_key *key = &w->secret->key[i];
+    struct kl_key_text *long_text = w->texts ? &w->texts->text[i] : NULL;
     enum kl_table_result result;
     char text[KL_TEXT_MAX] = "";
     uint32_t row = kl_table_find(w->csv.table, &r->action.u.store.fingerprint);
 
+    /* What a board was promised is its own, also while a person has to answer about other rows. */
+    if (!usable && r->action.u.store.op == KL_OP_FETCH &&
+        kl_csv_file_fetch_held(&w->csv, &r->action.u.store.fingerprint, key, long_text, text) ==
+            KL_TABLE_OK) {
+        r->key = key;
+        return;
+    }
     if (!usable) {
         settle(r, KL_STORE_FAILED, trouble);
         return;
@@ -82,7 +90,7 @@ static void read_key(struct kl_worker *w, struct kl_request *r, size_t i, bool u
                "the key's row is no longer in the CSV");
         return;
     }
-    result = kl_csv_file_fetch(&w->csv, row, key, w->texts ? &w->texts->text[i] : NULL, text);
+    result = kl_csv_file_fetch(&w->csv, row, key, long_text, text);
     if (result == KL_TABLE_OK)
         r->key = key;
     else if (result == KL_TABLE_CHANGED)
@@ -348,6 +356,8 @@ static void work(struct kl_worker *w, struct kl_job *job)
         fail_all(w, job, job->trouble);
         return;
     }
+    if (job->answer[0] != '\0')
+        kl_csv_file_answer(&w->csv, job->answer);
     usable = kl_csv_file_refresh(&w->csv, job->trouble);
     if (job->first)
         do_requests(w, job, usable, job->trouble);
@@ -356,6 +366,7 @@ static void work(struct kl_worker *w, struct kl_job *job)
     if ((w->csv.fresh || w->unseen || w->healed) && !w->sick)
         look_for_news(w, job);
     kl_csv_file_mark_here(&w->csv, job->first, job->last);
+    job->question = w->csv.asks.question;
     if (job->trouble[0] == '\0')
         kl_copy(job->trouble, sizeof job->trouble, w->csv.owed.trouble);
     if (job->trouble[0] == '\0')

@@ -13,6 +13,7 @@ static const struct kl_store_kind csv_store = {
     .content = kl_csv_store_content,
     .start = kl_csv_store_start,
     .submit = kl_csv_store_submit,
+    .answer = kl_csv_store_answer,
     .close = kl_csv_store_close,
     .free = kl_csv_store_free,
     .has_record = kl_csv_store_has_record,
@@ -20,6 +21,10 @@ static const struct kl_store_kind csv_store = {
     .history = kl_csv_store_history,
     .audit = kl_csv_store_audit,
     .release = kl_csv_store_release,
+    .note = kl_csv_store_note,
+    .pool = kl_csv_store_pool,
+    .read_key = kl_csv_store_read_key,
+    .header = kl_csv_store_header,
 };
 
 static bool holds(enum kl_store_mode mode)
@@ -106,7 +111,8 @@ static enum kl_store_open_result open_ledger(struct kl_worker *w, enum kl_store_
 }
 
 /* Records in the history what somebody let pass: it is part of what became of the keys. */
-static bool record(struct kl_worker *w, const char *what, const char *why, char error[KL_TEXT_MAX])
+bool kl_store_record(struct kl_worker *w, const char *what, const char *why,
+                     char error[KL_TEXT_MAX])
 {
     struct kl_ledger_change c = {.label = "",
                                  .reason = why,
@@ -128,13 +134,13 @@ static enum kl_store_open_result record_accepted(struct kl_worker *w, char error
 
     if (w->csv.table->verdict.count > 0) {
         kl_csv_verdict_words(&w->csv.table->verdict, kinds);
-        if (!record(w, "accepted", kinds, error))
+        if (!kl_store_record(w, "accepted", kinds, error))
             return KL_STORE_BROKEN;
     }
     if (w->witness.storage.kind >= KL_STORAGE_FORGETS &&
-        !record(w, "volatile", w->witness.storage.text, error))
+        !kl_store_record(w, "volatile", w->witness.storage.text, error))
         return KL_STORE_BROKEN;
-    if (w->witness.healed[0] != '\0' && !record(w, "healed", w->witness.healed, error))
+    if (w->witness.healed[0] != '\0' && !kl_store_record(w, "healed", w->witness.healed, error))
         return KL_STORE_BROKEN;
     return KL_STORE_OPENED;
 }
@@ -149,9 +155,6 @@ static enum kl_store_open_result show(struct kl_csv_store *s, bool absent, char 
         return KL_STORE_BROKEN;
     for (uint32_t i = 0; absent && i < t->count; i++)
         s->shown->content.lost_ledger |= t->row[i].marked;
-    if (w->witness.storage.kind >= KL_STORAGE_FORGETS)
-        kl_copy(s->shown->content.forgets, sizeof s->shown->content.forgets,
-                w->witness.storage.text);
     return KL_STORE_OPENED;
 }
 
@@ -170,7 +173,8 @@ static enum kl_store_open_result settle_all(struct kl_csv_store *s,
     result = kl_store_settle_home(w, answered(o, KL_DOUBT_MOVED), error);
     if ((result = weigh(s, o, KL_DOUBT_MOVED, result, error)) != KL_STORE_OPENED)
         return result;
-    if (!w->look_only && (!kl_store_find_forms(w, error) || !kl_store_keep_forms(w, error)))
+    if (!w->look_only && (!kl_store_find_forms(w, error) || !kl_store_keep_forms(w, error) ||
+                          !kl_store_keep_kins(w, error)))
         return KL_STORE_BROKEN;
     result = kl_store_settle_witness(w, answered(o, KL_DOUBT_OLD), found, error);
     return weigh(s, o, KL_DOUBT_OLD, result, error);
@@ -182,7 +186,7 @@ settle_names(struct kl_csv_store *s, const struct kl_store_options *o, char erro
     struct kl_worker *w = s->worker;
 
     return weigh(s, o, KL_DOUBT_RENAMED,
-                 kl_store_settle_names(w, s->shown, answered(o, KL_DOUBT_RENAMED), error), error);
+                 kl_store_settle_names(w, answered(o, KL_DOUBT_RENAMED), error), error);
 }
 
 /* Rows that came here since the last start, and that a station gave out from another CSV of this
@@ -226,10 +230,12 @@ static enum kl_store_open_result open_to_work(struct kl_csv_store *s,
         (result = open_ledger(w, o->mode, path, error)) == KL_STORE_OPENED &&
         (result = settle_all(s, o, &found, error)) == KL_STORE_OPENED &&
         (absent || (result = settle_others(s, o, error)) == KL_STORE_OPENED) &&
-        (result = show(s, absent, error)) == KL_STORE_OPENED &&
         (result = settle_names(s, o, error)) == KL_STORE_OPENED &&
+        (result = show(s, absent, error)) == KL_STORE_OPENED &&
         (result = record_accepted(w, error)) == KL_STORE_OPENED)
         result = kl_store_take_lease(w, error);
+    w->csv.weigh = kl_store_weigh_list;
+    w->csv.weigh_ctx = w;
     kl_difference_free(&found);
     return result;
 }
@@ -289,8 +295,8 @@ open_parts(struct kl_csv_store *s, const struct kl_store_options *o, char error[
     char path[PATH_MAX];
 
     /* A person may look at the record even if the CSV is gone. */
-    unsigned form = !o->header ? KL_CSV_PLAIN : o->long_keys ? KL_CSV_LONG : KL_CSV_HEADED;
-    if (!kl_csv_file_init(&w->csv, o->csv, form, &w->lock, error) && o->mode != KL_STORE_RECORD)
+    unsigned layout = !o->header ? KL_CSV_PLAIN : o->long_keys ? KL_CSV_LONG : KL_CSV_HEADED;
+    if (!kl_csv_file_init(&w->csv, o->csv, layout, &w->lock, error) && o->mode != KL_STORE_RECORD)
         return KL_STORE_BAD_CSV;
     w->csv.accepted = o->mode == KL_STORE_WORK ? o->accept : UINT32_MAX;
     error[0] = '\0';
@@ -361,6 +367,7 @@ void kl_csv_store_free(struct kl_store *store)
 
     KL_ASSERT(s->worker && !s->marking.marks);
     kl_shown_free(s->shown);
+    kl_store_stop_reading(s->worker);
     kl_csv_file_free(&s->worker->csv);
     kl_store_leave_home(s->worker);
     kl_ledger_close(s->worker->ledger);

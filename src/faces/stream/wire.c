@@ -54,6 +54,7 @@ static const struct field bench_fields[] = {
     BENCH("keys_in_doubt", T_U32, keys.in_doubt),
     BENCH("keys_copies", T_U32, keys.copies),
     BENCH("keys_conflicts", T_U32, keys.conflicts),
+    BENCH("keys_twins", T_U32, keys.twins),
     BENCH("keys_bad_lines", T_U32, keys.bad_lines),
     BENCH("keys_foreign", T_U32, keys.foreign),
     BENCH("keys_vanished", T_U32, keys.vanished),
@@ -74,6 +75,10 @@ static const struct field bench_fields[] = {
     BENCH("few_keys", T_BOOL, few_keys),
     BENCH("store_trouble", T_BOOL, store_trouble),
     BENCH("warning", T_TEXT, warning),
+    BENCH("kept_back", T_TEXT, kept_back),
+    BENCH("question", T_TEXT, question),
+    BENCH("asks", T_TEXT, asks),
+    BENCH("volatile", T_BOOL, forgets),
 };
 
 static const struct field slot_fields[] = {
