@@ -320,8 +320,9 @@ struct kl_loader_range {
 
 struct kl_loader_read {
     struct kl_loader_range range;
-    uint32_t at, got;  /* bytes of the range that are right, and bytes of the sector after them */
-    uint8_t asked[32]; /* the loader's MD5 of that sector, as the loader writes it */
+    uint32_t at, got;   /* bytes of the range that are right, and bytes of the sector after them */
+    uint32_t from, end; /* the part of the sector that a stub is sending */
+    uint8_t asked[32];  /* the loader's MD5 of that sector, as the loader writes it */
     uint8_t tries;
 };
 

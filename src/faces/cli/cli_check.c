@@ -180,8 +180,8 @@ static void check_keys(struct check *c)
 {
     char error[KL_TEXT_MAX];
     struct pool_view v;
-    enum kl_exit opened =
-        pool_view_open(c->args.csv, c->args.csv_header, c->args.journal, &v, error);
+    enum kl_exit opened = pool_view_open(c->args.csv, c->args.csv_header, c->args.deliver != 0,
+                                         c->args.journal, &v, error);
 
     line(c, "keys: %s\n", c->args.csv);
     if (opened != KL_EXIT_OK) {

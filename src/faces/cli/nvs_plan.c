@@ -22,7 +22,10 @@ static bool look(void *ctx, const struct kl_nvs_row *row)
     struct kl_nvs_misfit why;
     char text[KL_TEXT_MAX];
 
-    if (!row->key || row->marked || kl_nvs_schema_fits(r->plan->schema, row->key, &why))
+    /* No board is there yet: its room's memory serves to build the whole image. */
+    const struct kl_nvs_delivery *d = r->plan->delivery;
+    if (!row->key || row->marked ||
+        kl_nvs_schema_build(d->schema, row->key, d->room[0].image, d->size, &why))
         return true;
     if (++r->misfits > NAMED_MAX)
         return true;
@@ -37,7 +40,10 @@ static bool check_rows(const struct nvs_plan *plan, const char *csv,
     struct rows r = {.plan = plan, .csv = csv, .complain = complain, .ctx = ctx};
     char text[KL_TEXT_MAX];
 
-    if (!kl_nvs_rows(csv, look, &r, text)) {
+    bool read = kl_nvs_rows(csv, look, &r, text);
+
+    kl_wipe(plan->delivery->room[0].image, plan->delivery->size);
+    if (!read) {
         complain(ctx, text);
         return false;
     }
