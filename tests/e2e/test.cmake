@@ -16,7 +16,7 @@ foreach(case one rom_loader eight_at_once sixty_four_at_once staggered erased_fi
     socket_commands ports_come_and_go doubts_on_a_quiet_bench operators_are_recorded ports_by_command
     stalled_watchers demo merged_image chip_shown secured_boards)
   add_test(NAME e2e.${case} COMMAND e2e ${case})
-  set_tests_properties(e2e.${case} PROPERTIES LABELS e2e TIMEOUT 180)
+  set_tests_properties(e2e.${case} PROPERTIES LABELS e2e TIMEOUT 600)
 endforeach()
 
 add_test(NAME e2e.installed COMMAND ${CMAKE_CURRENT_LIST_DIR}/installed.sh ${PROJECT_BINARY_DIR}
