@@ -86,7 +86,8 @@ bool nvs_plan_make(struct nvs_plan *plan, const struct station_args *a, const st
         nvs_plan_free(plan);
         return false;
     }
-    if (plan->delivery && a->confirm == CONFIRM_READBACK && !writes_columns(plan->schema)) {
+    if (plan->delivery && plan->schema && a->confirm == CONFIRM_READBACK &&
+        !writes_columns(plan->schema)) {
         complain(ctx, "--confirm readback: no column is written, so there is nothing to read back");
         nvs_plan_free(plan);
         return false;
