@@ -16,6 +16,7 @@
  *
  * Acts that docs/custody.md names as not caught are kept out, each where `KEPT OUT` stands.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,6 +78,13 @@ static void lose_log(struct place *p)
     p->untouched = p->corrected = false;
 }
 
+/* The bench may have been at its files while they were copied. */
+static void doubt(struct ledger *l)
+{
+    l->version = 0;
+    l->may_fail = true;
+}
+
 /* KEPT OUT: "copied the CSV alone to another machine, and works on both", and "copied the CSV alone
    with a program that drops attributes, or saved it anew, and deleted the ledger, as another user":
    the CSV alone only where the journal is the same. */
@@ -104,8 +112,10 @@ static void copy_place(struct place *from)
         tell("copy %s to %s", from->folder, to->folder);
         meet(MET_folder_copied);
     }
-    if (here)
+    if (here) {
+        doubt(ledger_of(to));
         meet(MET_while_it_runs_copied);
+    }
 }
 
 static void move_place(struct place *from)
@@ -136,6 +146,8 @@ static void back_up(const struct place *p)
         remove_folder(k->folder);
     k->there = true;
     k->was = *p;
+    if (p - place == running)
+        doubt(ledger_of(&k->was));
     tell("back up %s to %s", p->folder, k->folder);
     copy_folder(p->folder, k->folder);
     snprintf(journal, sizeof journal, "%s/journal", k->folder);
@@ -476,12 +488,20 @@ static void set_up(bool two_lists)
         write_list(&place[1], KEYS / 2, KEYS);
 }
 
+/* A test support's check does not hold. */
+static void aborted(int signal)
+{
+    (void)signal;
+    broken("aborted");
+}
+
 static void live(uint64_t seed, unsigned acts)
 {
     bool two_lists = seed % 4 == 0;
 
     own_journals = seed % 4 == 1;
     prng.state = seed;
+    signal(SIGABRT, aborted);
     scratch_make(&dir);
     set_up(two_lists);
     for (unsigned i = 0; i < acts; i++) {
@@ -516,15 +536,16 @@ static bool all_met(unsigned seeds)
 
     for (unsigned i = 0; i < METS; i++) {
         printf("%7u %s\n", met[i], met_name[i]);
-        all &= met[i] > 0;
+        /* No seed has to break a file, nor does an honest person bring about two stories. */
+        all &= met[i] > 0 || i == MET_damaged || i == MET_different_stories;
     }
-    return all || seeds < 100;
+    return all || seeds < 500;
 }
 
 int main(int argc, char **argv)
 {
-    unsigned seeds = argc > 1 ? (unsigned)atoi(argv[1]) : 300;
-    unsigned acts = argc > 2 ? (unsigned)atoi(argv[2]) : 30;
+    unsigned seeds = argc > 1 ? (unsigned)atoi(argv[1]) : 500;
+    unsigned acts = argc > 2 ? (unsigned)atoi(argv[2]) : 60;
     uint64_t first = argc > 3 ? strtoull(argv[3], NULL, 10) : 1;
     int status, failed = 0, working = 0;
 

@@ -190,12 +190,16 @@ void start_second(struct place *p)
     struct far_reply r;
     bool held = (p - place == running && !disturbed) || is_alive(ledger_of(p));
 
-    if (!p->there || ledger_of(p)->unknown || ledger_of(p)->may_fail || (!held && !has_moved(p)))
+    if (!p->there || ledger_of(p)->unknown || (!held && !has_moved(p)))
         return;
     far_start(&second, csv_of(p), journal_of(p), 0, content_is_right, &r);
     tell("second start %s: result %d %s", csv_of(p), r.result, r.text);
     if (r.result == KL_STORE_OPENED)
         broken("two benches work on copies of one ledger");
+    if (r.result == KL_STORE_BROKEN && ledger_of(p)->may_fail) {
+        meet(MET_damaged);
+        return;
+    }
     if (held ? r.result != KL_STORE_HELD : r.doubt != KL_DOUBT_MOVED)
         broken("the second bench is told: %s", r.text);
     meet(held ? MET_held_by_a_station_elsewhere : MET_moved_answered_no);
@@ -246,7 +250,7 @@ static void give(bool any)
         return;
     note_change();
     board[b].promised = true;
-    if (!chance(4))
+    if (!chance(3))
         hand_over(b, r.line);
     else
         tell("… but it was not sent");

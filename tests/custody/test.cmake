@@ -70,5 +70,5 @@ set_tests_properties(custody.people PROPERTIES LABELS custody TIMEOUT 600)
 add_executable(copies custody/copies.c custody/copies_world.c custody/copies_runs.c
   custody/copies_bench.c)
 target_link_libraries(copies PRIVATE kl_options kl_test_support)
-add_test(NAME custody.copies COMMAND copies 300 40)
-set_tests_properties(custody.copies PROPERTIES LABELS custody TIMEOUT 600)
+add_test(NAME custody.copies COMMAND copies 500 60)
+set_tests_properties(custody.copies PROPERTIES LABELS custody TIMEOUT 600 PROCESSORS 2)
