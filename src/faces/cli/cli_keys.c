@@ -76,21 +76,22 @@ const struct command kl_command_keys = {
     .words = "WHAT [--csv-file FILE] [options]",
     .verbs = "status|list|history|release|export|sign-key|audit|accept|lint",
     .summary = "what became of each key",
-    .about = "  status            how many keys are free, reserved, provisioned, in doubt\n"
-             "  list              every key and its state\n"
-             "  history           every attempt and every change, oldest first\n"
-             "  release LABEL --reason TEXT [--mac M]\n"
-             "                    makes a reserved key free again; the reason is kept.\n"
-             "                    Be sure that the board it was reserved for did not get it.\n"
-             "                    Refused while that board is on the bench.\n"
-             "  export            who got what: label, MAC, time, bundle, station; or\n"
-             "                    provisioned keys for a network: --as, --secrets\n"
-             "  sign-key          a new pair of keys to sign exports with: NAME.key, NAME.pub\n"
-             "  audit             what is certain, what is in doubt and why\n"
-             "  accept [NUMBER]   says yes to what a running station asks about its list: rows that\n"
-             "                    can't be keys, rows that are missing, another list, a new label.\n"
-             "                    Without a terminal it takes the number that it shows\n"
-             "  lint [FILE]       rows that can't be keys, and why",
+    .about =
+        "  status            how many keys are free, reserved, provisioned, in doubt\n"
+        "  list              every key and its state\n"
+        "  history           every attempt and every change, oldest first\n"
+        "  release LABEL --reason TEXT [--mac M]\n"
+        "                    makes a reserved key free again; the reason is kept.\n"
+        "                    Be sure that the board it was reserved for did not get it.\n"
+        "                    Refused while that board is on the bench.\n"
+        "  export            who got what: label, MAC, time, bundle, station; or\n"
+        "                    provisioned keys for a network: --as, --secrets\n"
+        "  sign-key          a new pair of keys to sign exports with: NAME.key, NAME.pub\n"
+        "  audit             what is certain, what is in doubt and why\n"
+        "  accept [NUMBER]   says yes to what a running station asks about its list: rows that\n"
+        "                    can't be keys, rows that are missing, another list, a new label.\n"
+        "                    Without a terminal it takes the number that it shows\n"
+        "  lint [FILE]       rows that can't be keys, and why",
     .after = "exit status: 0 done, 2 usage, 3 no such key or a bad CSV, 4 the station refused,\n"
              "             6 the ledger can't be read or written, 7 audit: something is in doubt,\n"
              "             accept: nothing was answered\n"
@@ -183,7 +184,8 @@ static int run_verb(const struct args *args, const struct option_list *words)
     if (args->mac && !take_mac(&a, args->mac))
         return wrong("this is no MAC like 24:0a:c4:00:00:01: ", args->mac);
     if (!verb)
-        return wrong("which? status, list, history, release, export, sign-key, audit, accept or lint", "");
+        return wrong(
+            "which? status, list, history, release, export, sign-key, audit, accept or lint", "");
     if (verb->run == keys_release && words->count > 1) {
         if (words->count > 2 || a.label)
             return wrong("one label at a time", "");
