@@ -57,6 +57,7 @@ enum kl_store_mode {
 struct kl_store_options {
     const char *csv;
     bool header;     /* --csv-header: the first row is not a key */
+    bool long_keys;  /* with a header: keys may be long (keyline/key.h) */
     uint32_t accept; /* bits 1 << enum kl_csv_kind: what a person has looked at and lets pass */
     enum kl_store_mode mode;
     const char *station;       /* name kept in the history; NULL = the host's */

@@ -53,7 +53,7 @@ static void add_slot(struct kl_station *st, const struct kl_event *ev)
     KL_ASSERT(!b->place.exists);
     if (ev->slot == st->board_count)
         st->board_count++;
-    kl_board_init(b, ev->slot, ev->u.slot.name, ev->u.slot.network, &st->config.words);
+    kl_board_init(b, ev->slot, ev->u.slot.name, ev->u.slot.network, &st->config);
     b->place.baud_limit = st->config.baud_max;
     b->since = st->now;
     /* --once promises an answer for each slot, even where nothing is plugged in. */
@@ -205,7 +205,7 @@ static void tell_kept_back(struct kl_station *st, bool first)
 
 static void take_keys(struct kl_station *st, const struct kl_event *ev)
 {
-    KL_ASSERT(ev->u.keys.fields <= KL_FIELDS_MAX);
+    KL_ASSERT(ev->u.keys.fields <= KL_COLUMNS_MAX);
     kl_pool_load(&st->pool, ev->u.keys.memory, ev->u.keys.rows, ev->u.keys.row_count,
                  ev->u.keys.ledger, ev->u.keys.ledger_count);
     st->fields = ev->u.keys.fields;

@@ -56,6 +56,34 @@ ends 0 run --nvs replace
 expect "$(marked)" 3 "keys marked after --nvs replace"
 stop_boards
 
+# The screen waits for no word of a firmware that says none: no time limit of such a wait goes there.
+hello() {
+    "$keyline" --headless --firmware firmware.bin --volatile --journal journal --moved --csv-file "$1" --socket bench.socket "${@:2}" \
+        --port rfc2217://127.0.0.1:1 >/dev/null 2>&1 &
+    station=$!
+    python3 - <<'PY'
+import json, os, socket, time
+until = time.monotonic() + 60
+while not os.path.exists("bench.socket") and time.monotonic() < until:
+    time.sleep(0.02)
+with socket.socket(socket.AF_UNIX) as s:
+    s.connect("bench.socket")
+    for line in s.makefile():
+        said = json.loads(line)
+        said = said.get("hello", said)
+        if "prompt_timeout" in said:
+            print(said["prompt_timeout"], said["ack_timeout"])
+            break
+PY
+    kill "$station"
+    wait "$station" || true
+    rm -f bench.socket
+}
+write_keys
+expect "$(hello keys.csv --deliver nvs)" "0 0" "limits of waits with --deliver nvs"
+tail -n +2 keys.csv >plain.csv
+expect "$(hello plain.csv)" "30000000 20000000" "limits of waits with the handover"
+
 # The ROM loader alone.
 write_keys
 start_boards 2
@@ -87,6 +115,10 @@ ends 3 "$keyline" check --firmware firmware.bin --deliver nvs
 lacks 5ecret cat output
 says "has no NVS partition other" "$keyline" check --firmware firmware.bin --deliver nvs --nvs-partition other
 ends 3 "$keyline" --headless --once --firmware firmware.bin --deliver nvs --nvs-partition other --port rfc2217://127.0.0.1:1
+mkdir old
+"$keyline" virtual --images old --chip esp8266 >/dev/null
+says "does not go with an ESP8266" "$keyline" check --firmware old/firmware.bin --deliver nvs
+ends 3 "$keyline" --headless --once --firmware old/firmware.bin --deliver nvs --port rfc2217://127.0.0.1:1
 says "does not go with --deliver nvs" "$keyline" check --firmware firmware.bin --deliver nvs --secured handover
 
 exit "$failed"

@@ -26,6 +26,8 @@ static void spoil(struct world *w, struct sim_board *b, char out[64])
         snprintf(out, 64, "%s=%u", info.name, 1 + below(w, 3));
     else if (strcmp(info.form, "[=BYTE]") == 0)
         snprintf(out, 64, "%s=%u", info.name, 1 + below(w, 16000));
+    else if (strcmp(info.name, "dies_writing") == 0)
+        snprintf(out, 64, "dies_writing=%u", 1 + below(w, 120));
     else if (strcmp(info.name, "noise") == 0)
         snprintf(out, 64, "noise=%u", 1000 + below(w, 20000));
     else
@@ -80,6 +82,41 @@ static void take_dialect(struct sim_board *b, struct kl_vboard_config *c)
     saw(SIM_ODD_FIRMWARE);
 }
 
+/* The firmware that this bench's options are for. */
+static void suit(const struct world *w, struct sim_board *b, struct kl_vboard_config *c,
+                 char faults[300])
+{
+    bool prints = w->config.nvs && w->config.confirm == KL_CONFIRM_READBACK;
+
+    if (w->config.exam)
+        c->firmware = w->config.nvs ? "silent-selftest" : "selftest";
+    if (w->config.exam && !w->calm && !b->planted && c->seed % 8 == 3) {
+        snprintf(faults, 300, "test_fails=%u", (unsigned)(1 + c->seed / 8 % 3));
+        b->healthy = false;
+        b->fault = -1;
+    }
+    if (w->config.exam)
+        return;
+    if (prints && (w->calm || c->seed % 5 > 0))
+        c->firmware = "original";
+    else if (prints)
+        b->healthy = false; /* it does not know what was written there */
+}
+
+/* One board in eight comes with something in its NVS. */
+static void fill_nvs(struct world *w, struct sim_board *b)
+{
+    const struct kl_nvs_delivery *d = w->config.nvs;
+    uint32_t size;
+
+    kl_vboard_flash(b->v, &size);
+    if (!d || w->calm || b->planted || b->fault >= 0 || size < d->offset + d->size || below(w, 8))
+        return;
+    enum sim_content content = (enum sim_content)below(w, 3);
+    b->healthy &= content == SIM_LITTLE && d->policy == KL_NVS_MERGE;
+    sim_fill_nvs(b->v, d, content);
+}
+
 static struct kl_mac own_mac(const struct world *w)
 {
     return (struct kl_mac){{0x24, 0x6f, 0x28, 0, 0, (uint8_t)w->board_count}};
@@ -123,22 +160,30 @@ int new_board(struct world *w)
     c.faults = faults;
     c.firmware = below(w, 4) == 0 ? "digest" : below(w, 3) == 0 ? "original" : "keyline";
     c.seed = draw(w);
+    suit(w, b, &c, faults);
     if (!w->calm && c.seed % 7 == 0)
         take_dialect(b, &c);
-    return finish_board(w, b, &c);
+    int made = finish_board(w, b, &c);
+    fill_nvs(w, b);
+    return made;
 }
 
-int board_with(struct world *w, const char *faults)
+int board_of(struct world *w, const char *firmware, const char *faults)
 {
     struct kl_vboard_config c = {.chip = KL_CHIP_ESP32,
                                  .flash_size = 1024 * 1024,
                                  .faults = faults,
-                                 .firmware = "keyline",
+                                 .firmware = firmware,
                                  .mac = own_mac(w)};
 
     c.seed = draw(w);
     w->board[w->board_count].fault = -1;
     return finish_board(w, &w->board[w->board_count], &c);
+}
+
+int board_with(struct world *w, const char *faults)
+{
+    return board_of(w, "keyline", faults);
 }
 
 struct kl_vboard *in(struct world *w, unsigned slot)

@@ -41,13 +41,13 @@ static kl_us now_us(clockid_t clock)
 
 /* ---- the file ---- */
 
-bool kl_csv_file_init(struct kl_csv_file *f, const char *csv, bool header, struct kl_lock *lock,
+bool kl_csv_file_init(struct kl_csv_file *f, const char *csv, unsigned layout, struct kl_lock *lock,
                       char error[KL_TEXT_MAX])
 {
     char here[PATH_MAX] = "";
 
     memset(f, 0, sizeof *f);
-    f->header = header;
+    f->layout = layout;
     f->lock = lock;
     f->old_fd = -1;
     f->owed.took = -1;
@@ -90,7 +90,7 @@ enum kl_table_result kl_csv_file_load(struct kl_csv_file *f, char error[KL_TEXT_
 
     KL_ASSERT(!f->table);
     for (int tries = 0; tries < LOAD_TRIES; tries++) {
-        result = kl_table_load(f->real, f->header, &f->table, error);
+        result = kl_table_load(f->real, f->layout, &f->table, error);
         if (result != KL_TABLE_CHANGED)
             break;
         nanosleep(&load_pause, NULL);
@@ -99,12 +99,12 @@ enum kl_table_result kl_csv_file_load(struct kl_csv_file *f, char error[KL_TEXT_
 }
 
 enum kl_table_result kl_csv_file_fetch(struct kl_csv_file *f, uint32_t row, struct kl_key *key,
-                                       char text[KL_TEXT_MAX])
+                                       struct kl_key_text *long_text, char text[KL_TEXT_MAX])
 {
     enum kl_table_result result;
 
     uv_mutex_lock(&f->guard);
-    result = kl_table_fetch(f->table, row, key, text);
+    result = kl_table_fetch(f->table, row, key, long_text, text);
     uv_mutex_unlock(&f->guard);
     return result;
 }
@@ -340,7 +340,7 @@ static bool is_good(struct kl_csv_file *f, const struct stat *st, const struct k
 static bool reload(struct kl_csv_file *f, const struct stat *st, char text[KL_TEXT_MAX])
 {
     struct kl_table *fresh = NULL;
-    enum kl_table_result result = kl_table_load(f->real, f->header, &fresh, text);
+    enum kl_table_result result = kl_table_load(f->real, f->layout, &fresh, text);
 
     kl_csv_ask_nothing(&f->asks);
     if (result == KL_TABLE_BROKEN)
@@ -363,12 +363,13 @@ void kl_csv_file_answer(struct kl_csv_file *f, const char *id)
 }
 
 enum kl_table_result kl_csv_file_fetch_held(struct kl_csv_file *f, const struct kl_fingerprint *fp,
-                                            struct kl_key *key, char text[KL_TEXT_MAX])
+                                            struct kl_key *key, struct kl_key_text *long_text,
+                                            char text[KL_TEXT_MAX])
 {
     uint32_t row = !f->asks.held ? UINT32_MAX : kl_table_find(f->asks.held, fp);
 
     if (row != UINT32_MAX)
-        return kl_table_fetch(f->asks.held, row, key, text);
+        return kl_table_fetch(f->asks.held, row, key, long_text, text);
     return KL_TABLE_ABSENT;
 }
 

@@ -9,7 +9,9 @@
 
 #include "adapters/host/disk.h"
 #include "adapters/host/regular.h"
+#include "csv_value.h"
 #include "keyline/bundle_load.h"
+#include "keyline/nvs_schema.h"
 #include "keyline/secret.h"
 
 enum {
@@ -28,12 +30,13 @@ struct kl_label_block {
 struct reading {
     struct kl_csv csv;
     struct kl_key key;
+    struct kl_key_text text;
     struct kl_csv_judge *judge;
-    unsigned form_fields;                    /* of the first row */
-    uint32_t of_count[2][KL_FIELDS_MAX + 1]; /* rows that could be keys, by number of fields; [1]:
+    unsigned form_fields;                     /* of the first row */
+    uint32_t of_count[2][KL_COLUMNS_MAX + 1]; /* rows that could be keys, by number of fields; [1]:
                                                 those with empty fields at the end */
-    uint32_t separated;                      /* rows of one field with a ';', '|' or tab … */
-    char separator;                          /* … in the first of them */
+    uint32_t separated;                       /* rows of one field with a ';', '|' or tab … */
+    char separator;                           /* … in the first of them */
     uint32_t separator_line;
     uint8_t *shape; /* per row: its number of fields, 0 = unfit */
     uint8_t *tail;  /* per row: it has empty fields at the end */
@@ -56,13 +59,32 @@ bool kl_file_id_equal(const struct kl_file_id *a, const struct kl_file_id *b)
            time_equal(&a->mtim, &b->mtim) && time_equal(&a->ctim, &b->ctim);
 }
 
-static bool key_of(const struct kl_csv_row_text *text, struct kl_key *key)
+static enum kl_csv_unfit unfit(const struct kl_table *t, const struct kl_csv_row_text *text)
 {
-    struct kl_span field[KL_FIELDS_MAX];
+    return t->layout == KL_CSV_LONG ? kl_csv_unfit_long(text) : kl_csv_unfit(text);
+}
+
+/* `long_text`: for a long key; NULL: there are none. */
+static bool key_of(const struct kl_table *t, const struct kl_csv_row_text *text, struct kl_key *key,
+                   struct kl_key_text *long_text)
+{
+    struct kl_span field[KL_COLUMNS_MAX];
 
     for (unsigned i = 0; i < text->fields; i++)
         field[i] = kl_csv_field(text, i);
-    return kl_key_build(key, field, text->fields, kl_sha256);
+    return t->layout == KL_CSV_LONG && long_text
+               ? kl_key_build_long(key, long_text, field, text->fields, kl_sha256)
+               : kl_key_build(key, field, text->fields, kl_sha256);
+}
+
+static bool has_places(const struct kl_csv_row_text *text)
+{
+    struct kl_span cell[KL_COLUMNS_MAX];
+    unsigned count = text->fields < KL_COLUMNS_MAX ? text->fields : KL_COLUMNS_MAX;
+
+    for (unsigned i = 0; !text->cut && i < count; i++)
+        cell[i] = kl_csv_field(text, i);
+    return !text->cut && kl_nvs_is_header(cell, count);
 }
 
 /* ---- the index ---- */
@@ -250,15 +272,6 @@ static bool grow(struct kl_table *t, struct reading *r)
     return true;
 }
 
-static bool is_hex(struct kl_span v)
-{
-    for (size_t i = 0; i < v.size; i++)
-        if (!((v.data[i] >= '0' && v.data[i] <= '9') ||
-              ((v.data[i] | 0x20) >= 'a' && (v.data[i] | 0x20) <= 'f')))
-            return false;
-    return true;
-}
-
 static void look_at_form(struct kl_table *t, struct reading *r)
 {
     const struct kl_csv_row_text *text = &r->csv.row;
@@ -271,9 +284,9 @@ static void look_at_form(struct kl_table *t, struct reading *r)
 
         if (c->rows++ == 0) {
             c->size = (unsigned)v.size;
-            c->hex = is_hex(v);
+            c->hex = kl_value_is_hex(v);
             c->first_line = text->line;
-        } else if (c->odd_line == 0 && (v.size != c->size || is_hex(v) != c->hex)) {
+        } else if (c->odd_line == 0 && (v.size != c->size || kl_value_is_hex(v) != c->hex)) {
             c->odd_line = text->line;
         }
     }
@@ -282,7 +295,7 @@ static void look_at_form(struct kl_table *t, struct reading *r)
 static bool add_row(struct kl_table *t, struct reading *r)
 {
     const struct kl_csv_row_text *text = &r->csv.row;
-    enum kl_csv_unfit why = kl_csv_unfit(text);
+    enum kl_csv_unfit why = unfit(t, text);
     struct kl_pool_row *row;
 
     if (t->count == t->capacity && (t->count > UINT32_MAX / 4 || !grow(t, r)))
@@ -291,7 +304,7 @@ static bool add_row(struct kl_table *t, struct reading *r)
     memset(row, 0, sizeof *row);
     row->line = text->line;
     row->marked = text->marked;
-    if (why == KL_UNFIT_NOTHING && !key_of(text, &r->key))
+    if (why == KL_UNFIT_NOTHING && !key_of(t, text, &r->key, &r->text))
         why = KL_UNFIT_OTHER;
     row->bad = why != KL_UNFIT_NOTHING;
     row->why = kl_csv_unfit_text(why);
@@ -316,11 +329,11 @@ static bool add_row(struct kl_table *t, struct reading *r)
 }
 
 /* The number of fields that most rows have; 0 if there are none. */
-static unsigned most_common(const uint32_t of_count[KL_FIELDS_MAX + 1])
+static unsigned most_common(const uint32_t of_count[KL_COLUMNS_MAX + 1])
 {
     unsigned best = 0;
 
-    for (unsigned n = 1; n <= KL_FIELDS_MAX; n++)
+    for (unsigned n = 1; n <= KL_COLUMNS_MAX; n++)
         if (of_count[n] > (best == 0 ? 0 : of_count[best]))
             best = n;
     return best;
@@ -364,6 +377,8 @@ static enum kl_table_result take_row(struct kl_table *t, struct reading *r, bool
     if (*header) {
         *header = false;
         kl_csv_judge_header(r->judge, &r->csv.row);
+        if (t->layout == KL_CSV_LONG_IF_PLACES)
+            t->layout = has_places(&r->csv.row) ? KL_CSV_LONG : KL_CSV_HEADED;
         return KL_TABLE_OK;
     }
     return add_row(t, r) ? KL_TABLE_OK : out_of_memory(t->path, error);
@@ -473,7 +488,7 @@ static enum kl_table_result read_file(struct kl_table *t, int fd, bool header,
     return result;
 }
 
-enum kl_table_result kl_table_load(const char *path, bool header, struct kl_table **out,
+enum kl_table_result kl_table_load(const char *path, unsigned layout, struct kl_table **out,
                                    char error[KL_TEXT_MAX])
 {
     struct kl_table *t = calloc(1, sizeof *t);
@@ -491,8 +506,8 @@ enum kl_table_result kl_table_load(const char *path, bool header, struct kl_tabl
         free(t);
         return KL_TABLE_ABSENT;
     }
-    t->header = header;
-    result = read_file(t, fd, header, error);
+    t->layout = layout;
+    result = read_file(t, fd, layout != KL_CSV_PLAIN, error);
     close(fd);
     if (result == KL_TABLE_OK)
         *out = t;
@@ -528,7 +543,7 @@ void kl_table_free(struct kl_table *t)
 /* ---- one key again ---- */
 
 bool kl_table_read_row(const struct kl_table *t, int fd, uint32_t row, struct kl_key *key,
-                       bool *marked)
+                       struct kl_key_text *long_text, bool *marked)
 {
     size_t text_size = t->size[row], size = sizeof(struct kl_csv) + text_size;
     struct kl_csv *csv = kl_secret_alloc(size);
@@ -542,18 +557,21 @@ bool kl_table_read_row(const struct kl_table *t, int fd, uint32_t row, struct kl
         if (kl_csv_feed(csv, text, text_size) == text_size)
             kl_csv_end(csv);
         ok = csv->row_ready && csv->error == KL_CSV_FINE && csv->row.size == text_size &&
-             kl_csv_unfit(&csv->row) == KL_UNFIT_NOTHING && key_of(&csv->row, key) &&
+             unfit(t, &csv->row) == KL_UNFIT_NOTHING && key_of(t, &csv->row, key, long_text) &&
              kl_fingerprint_equal(&key->fingerprint, &t->row[row].fingerprint);
         *marked = csv->row.marked;
     }
-    if (!ok)
+    if (!ok) {
+        if (long_text)
+            kl_wipe(long_text, sizeof *long_text);
         kl_wipe(key, sizeof *key);
+    }
     kl_secret_free(csv, size);
     return ok;
 }
 
 enum kl_table_result kl_table_fetch(const struct kl_table *t, uint32_t row, struct kl_key *key,
-                                    char error[KL_TEXT_MAX])
+                                    struct kl_key_text *long_text, char error[KL_TEXT_MAX])
 {
     enum kl_table_result result = KL_TABLE_CHANGED;
     const char *trouble = "can't be looked at";
@@ -567,7 +585,7 @@ enum kl_table_result kl_table_fetch(const struct kl_table *t, uint32_t row, stru
         result = KL_TABLE_ABSENT;
     } else {
         id = kl_file_id_of(&st);
-        if (kl_file_id_equal(&id, &t->id) && kl_table_read_row(t, fd, row, key, &marked))
+        if (kl_file_id_equal(&id, &t->id) && kl_table_read_row(t, fd, row, key, long_text, &marked))
             result = KL_TABLE_OK;
     }
     if (fd >= 0)

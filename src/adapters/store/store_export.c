@@ -20,11 +20,7 @@ bool kl_csv_store_note(struct kl_store *store, const char *what, const char *tex
 {
     struct kl_worker *w = worker_of(store);
 
-    KL_ASSERT(!w->look_only);
-    if (!w->ledger) {
-        kl_format(error, KL_TEXT_MAX, "%s has no ledger yet", kl_shown(w->csv.named));
-        return false;
-    }
+    KL_ASSERT(w->ledger && !w->look_only);
     return kl_store_record(w, what, text, error);
 }
 
@@ -94,7 +90,7 @@ enum kl_store_read kl_csv_store_read_key(struct kl_store *store, const struct kl
     *line = t->row[row].line;
     if ((result = start_reading(w, error)) != KL_READ_DONE)
         return result;
-    if (kl_table_read_row(t, w->reading - 1, row, out, &marked))
+    if (kl_table_read_row(t, w->reading - 1, row, out, NULL, &marked))
         return KL_READ_DONE;
     kl_format(error, KL_TEXT_MAX, "%s: another program has just changed it", kl_shown(t->path));
     return KL_READ_CHANGED;

@@ -22,7 +22,10 @@ static bool look(void *ctx, const struct kl_nvs_row *row)
     struct kl_nvs_misfit why;
     char text[KL_TEXT_MAX];
 
-    if (!row->key || row->marked || kl_nvs_schema_fits(r->plan->schema, row->key, &why))
+    /* No board is there yet: its room's memory serves to build the whole image. */
+    const struct kl_nvs_delivery *d = r->plan->delivery;
+    if (!row->key || row->marked ||
+        kl_nvs_schema_build(d->schema, row->key, d->room[0].image, d->size, &why))
         return true;
     if (++r->misfits > NAMED_MAX)
         return true;
@@ -37,7 +40,10 @@ static bool check_rows(const struct nvs_plan *plan, const char *csv,
     struct rows r = {.plan = plan, .csv = csv, .complain = complain, .ctx = ctx};
     char text[KL_TEXT_MAX];
 
-    if (!kl_nvs_rows(csv, look, &r, text)) {
+    bool read = kl_nvs_rows(csv, look, &r, text);
+
+    kl_wipe(plan->delivery->room[0].image, plan->delivery->size);
+    if (!read) {
         complain(ctx, text);
         return false;
     }
@@ -47,6 +53,14 @@ static bool check_rows(const struct nvs_plan *plan, const char *csv,
         complain(ctx, text);
     }
     return r.misfits == 0;
+}
+
+static bool writes_columns(const struct kl_nvs_schema *s)
+{
+    for (unsigned i = 0; i < s->count; i++)
+        if (s->place[i].column != KL_NVS_CONSTANT)
+            return true;
+    return false;
 }
 
 bool nvs_plan_make(struct nvs_plan *plan, const struct station_args *a, const struct kl_bundle *b,
@@ -69,6 +83,12 @@ bool nvs_plan_make(struct nvs_plan *plan, const struct station_args *a, const st
                                              (enum kl_nvs_policy)a->nvs, error);
     if (!plan->delivery) {
         complain(ctx, error);
+        nvs_plan_free(plan);
+        return false;
+    }
+    if (plan->delivery && plan->schema && a->confirm == CONFIRM_READBACK &&
+        !writes_columns(plan->schema)) {
+        complain(ctx, "--confirm readback: no column is written, so there is nothing to read back");
         nvs_plan_free(plan);
         return false;
     }
