@@ -21,6 +21,7 @@ struct kl_nvs_room {
     uint8_t *image;           /* `size` bytes: what it is to hold */
     struct kl_key_text *text; /* of a long key; NULL: none comes */
     struct kl_bundle bundle;
+    struct kl_key printed; /* --confirm readback: what its firmware has to print */
 };
 
 struct kl_nvs_delivery {

@@ -39,7 +39,7 @@ static bool done(const struct kl_vboard *b)
     char flag[KL_LINE_MAX + 1];
 
     get(b, "done", flag);
-    return flag[0] == 1;
+    return flag[0] == 1; /* a bool is a byte in NVS */
 }
 
 static void ask(struct kl_vboard *b)

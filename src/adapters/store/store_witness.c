@@ -254,9 +254,33 @@ static bool know_key(void *ctx, const struct kl_ledger_key *key)
     return !k->failed;
 }
 
-/* Without a ledger we ask about marked rows too: the journal knows which board has the key. */
-static bool find_free(struct kl_worker *w, const struct kl_table *t, struct kins *out,
-                      char error[KL_TEXT_MAX])
+static bool is_own(const struct kl_worker *w, const struct kl_journal *j)
+{
+    return w->ledger && kl_journal_is_of(j, &w->witness.home.id);
+}
+
+struct hearing {
+    const struct kl_worker *w;
+    struct kins told; /* keys of which other CSVs' journals say that a board has them */
+    bool failed;
+};
+
+static bool hear_journal(void *ctx, const struct kl_journal *j)
+{
+    struct hearing *h = ctx;
+    size_t count;
+    const struct kl_journal_record *r = kl_journal_records(j, &count);
+
+    for (size_t i = 0; i < count && !h->failed && !is_own(h->w, j); i++)
+        if (r[i].kind != KL_JOURNAL_RELEASED)
+            h->failed = !put_key(&h->told, &r[i].fingerprint, &r[i].kin);
+    return !h->failed;
+}
+
+/* The free rows among those that a journal tells of. Without a ledger we ask about marked rows too:
+   the journal knows which board has the key. */
+static bool find_free(struct kl_worker *w, const struct kl_table *t, const struct kins *told,
+                      struct kins *out, char error[KL_TEXT_MAX])
 {
     struct knowing known = {.failed = false};
     bool ok;
@@ -268,6 +292,7 @@ static bool find_free(struct kl_worker *w, const struct kl_table *t, struct kins
     for (uint32_t i = 0; ok && i < t->count; i++) {
         const struct kl_pool_row *row = &t->row[i];
         if (!row->bad && !(w->ledger && row->marked) &&
+            has_key(told, &row->fingerprint, &row->kin) &&
             !has_key(&known.keys, &row->fingerprint, &row->kin))
             ok = put_key(out, &row->fingerprint, &row->kin);
     }
@@ -282,7 +307,7 @@ static bool ask_journal(void *ctx, const struct kl_journal *j)
     size_t count;
     const struct kl_journal_record *r = kl_journal_records(j, &count);
 
-    if (a->w->ledger && kl_journal_is_of(j, &a->w->witness.home.id))
+    if (is_own(a->w, j))
         return true; /* kl_store_settle_witness compares our own journal */
     for (size_t i = 0; i < count && !a->failed; i++) {
         if (r[i].kind == KL_JOURNAL_RELEASED || !has_key(&a->free, &r[i].fingerprint, &r[i].kin))
@@ -299,14 +324,20 @@ enum kl_store_open_result kl_store_ask_about(struct kl_worker *w, const struct k
                                              char error[KL_TEXT_MAX])
 {
     struct asking a = {.w = w, .found = found};
+    struct hearing heard = {.w = w};
     char some[KL_TEXT_MAX];
 
     memset(found, 0, sizeof *found);
     if (!kl_journal_folder(journal_option(w), false, w->witness.folder, some))
         return KL_STORE_OPENED; /* there are no journals */
-    a.failed = !find_free(w, fresh, &a.free, error);
+    /* A CSV may have a million rows, and journals seldom tell of many: those are sorted. */
+    kl_journal_each(w->witness.folder, hear_journal, &heard);
+    sort_kins(&heard.told);
+    a.failed =
+        heard.failed || (heard.told.count > 0 && !find_free(w, fresh, &heard.told, &a.free, error));
     if (!a.failed && a.free.count > 0)
         kl_journal_each(w->witness.folder, ask_journal, &a);
+    free(heard.told.kin);
     free(a.free.kin);
     if (a.failed) {
         if (error[0] == '\0')

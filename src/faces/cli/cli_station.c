@@ -310,10 +310,13 @@ static void say_what_differs(const struct station *s);
 static int prepare(struct station *s)
 {
     const struct kl_chip *chip;
+    enum kl_confirm confirm;
     char error[KL_TEXT_MAX];
     int status = find_chip(s, &chip);
 
-    if (!patterns_compile(&s->patterns, s->args.prompt, s->args.ack, s->args.field_names, error))
+    if (!patterns_compile(&s->patterns, &s->args, complain_of, NULL))
+        status = KL_EXIT_USAGE;
+    if (!station_confirm(&s->args, &confirm, error))
         status = senseless(error);
     if (s->args.socket && !kl_wire_is_socket(s->args.socket))
         status = senseless("--socket: its name has to end in .socket");
@@ -335,8 +338,9 @@ static int prepare(struct station *s)
         .stubs = s->stubs,
         .chip = chip ? chip->id : KL_CHIP_NONE,
         .baud_max = (uint32_t)s->args.baud,
-        .confirm = s->args.confirm ? KL_CONFIRM_ACK : KL_CONFIRM_READBACK,
+        .confirm = confirm,
         .words = s->patterns.words,
+        .exam = s->patterns.exam,
         .prompt_timeout = s->args.prompt_timeout,
         .ack_timeout = s->args.ack_timeout,
         .settle = s->args.settle,
@@ -377,10 +381,12 @@ static void hello(const struct station *s, const struct kl_bundle *b, struct kl_
     uv_gettimeofday(&now);
     h->since = now.tv_sec * 1000000 + now.tv_usec;
     kl_copy(h->csv, sizeof h->csv, s->args.csv);
-    if (s->args.deliver == 0) { /* else nothing waits for a word of the firmware */
+    /* Keys that are written into flash: firmware is waited for only if it is to print them. */
+    if (s->args.deliver == 0 || s->args.confirm == CONFIRM_READBACK) {
         h->prompt_timeout = s->args.prompt_timeout;
         h->ack_timeout = s->args.ack_timeout;
     }
+    h->expect_timeout = s->args.expect_timeout;
     restart_settings(&s->args, h->settings, sizeof h->settings);
     gethostname(h->station, sizeof h->station - 1);
     if (!b)
@@ -572,7 +578,6 @@ static int run_station(struct station *s)
     kl_stubs_free(s->stubs);
     nvs_plan_free(&s->nvs);
     kl_bundle_free(s->bundle);
-    patterns_free(&s->patterns);
     return status;
 }
 
