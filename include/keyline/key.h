@@ -17,13 +17,13 @@ struct kl_fingerprint {
     uint8_t b[KL_FINGERPRINT];
 };
 
-/* A key is its secret: its label is not part of the fingerprint. A row with one field only is its
-   own secret. */
 /* Where the fields of a long key are: secret memory of whoever owns the key. */
 struct kl_key_text {
     char bytes[KL_KEY_MAX + 1];
 };
 
+/* A key is its secret: its label is not part of the fingerprint. A row with one field only is its
+   own secret. */
 struct kl_key {
     struct kl_fingerprint fingerprint;
     struct kl_fingerprint kin; /* the same for all spellings: without case, blanks, separators,

@@ -64,6 +64,9 @@ stop_boards
 # Where no line protocol carries them, they are no keys.
 says "it has more than 32 fields" "$keyline" check --firmware firmware.bin --csv-header --csv-file fresh.csv --journal other
 
+says "line 2: --confirm readback: keys of more than 32" "$keyline" check --firmware firmware.bin --deliver nvs --csv-file fresh.csv \
+    --confirm readback --journal other
+
 # Mistakes, by line and column.
 python3 - <<'PY'
 import csv

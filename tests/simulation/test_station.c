@@ -711,6 +711,7 @@ static bool cut_power_at(unsigned step, enum kl_nvs_policy policy, bool foreign)
     w = calloc(1, sizeof *w);
     world_quiet(w, 1);
     w->config.nvs = &d;
+    w->config.confirm = KL_CONFIRM_FLASH;
     world_start(w, 3);
     snprintf(fault, sizeof fault, "dies_writing=%u", step);
     int board = board_with(w, fault);

@@ -15,7 +15,8 @@ struct store_bench {
     struct kl_key key; /* of the last answer */
     bool has_key;
     char trouble[KL_TEXT_MAX];
-    const char *label;                 /* of a key whose row is gone; NULL = any */
+    const char *label; /* of a key whose row is gone; NULL = any */
+    unsigned questions;
     struct kl_store_question question; /* what is asked; id "" = nothing */
     unsigned reloads;
     bool closed;

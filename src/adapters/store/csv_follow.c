@@ -26,6 +26,7 @@ static const kl_us QUIET_PER_WORK = 2;      /* … but on a quiet bench it start
 static const kl_us RETRY_AFTER = KL_SEC(2); /* after a replacement that failed */
 static const kl_us GATHER = KL_MS(300);
 static const kl_us HALF_RESTS = KL_SEC(2);
+static const kl_us ASK_AFTER = KL_SEC(1);
 static const kl_us UNKNOWN_RESTS = KL_SEC(10); /* where we can't tell who has the file open */
 static const struct timespec moment = {.tv_nsec = 25 * 1000 * 1000};
 static const struct timespec load_pause = {.tv_nsec = 100 * 1000 * 1000};
@@ -225,7 +226,8 @@ static bool half_written(struct kl_csv_file *f, const struct kl_table *fresh,
                   writers == KL_LEASE_WRITTEN ? "it is closed" : "it has rested");
     if (writers != KL_LEASE_WRITTEN && now - f->rest_since >= rests)
         return false;
-    if (missing > 0)
+    /* Nobody is asked about what passes by itself before anybody can answer. */
+    if (missing > 0 && writers != KL_LEASE_TAKEN && now - f->rest_since >= ASK_AFTER)
         kl_csv_ask(&f->asks, KL_ASKS_WHOLE, &fresh->id, text);
     return true;
 }

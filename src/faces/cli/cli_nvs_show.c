@@ -340,7 +340,7 @@ int nvs_diff(const struct nvs_args *a)
         unload(&one.image);
         return status;
     }
-    bool sound = is_readable(&one) & is_readable(&two);
+    bool first = is_readable(&one), sound = is_readable(&two) && first; /* each is named */
     if (sound)
         lines = tell_missing(one.image, two.image, '-', true) +
                 tell_missing(two.image, one.image, '+', false);
