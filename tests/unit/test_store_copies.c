@@ -328,6 +328,35 @@ static void a_new_ledger_takes_no_log_of_an_old_one(void **state)
     assert_int_equal(number("SELECT count(*) FROM history WHERE what = 'reserved'"), 0);
 }
 
+/* SQLite takes the newer log into the older file: keys of one, and their index of the other. */
+static void an_old_ledger_beside_a_newer_log_is_damaged(void **state)
+{
+    struct store_bench b;
+    char old[240];
+    int status;
+    pid_t pid;
+
+    (void)state;
+    snprintf(old, sizeof old, "%s.old", ledger);
+    file_put(csv, rows);
+    opens(&b, 0);
+    bench_close(&b);
+    copy_file(ledger, old);
+    start_with("dev-1", 1);
+    start_with("dev-2", 2);
+    if ((pid = fork()) == 0)
+        _exit(bench_open(&b, csv) != KL_STORE_OPENED || !keeps_reading() ||
+              bench_ask(&b, KL_OP_PROVISION, "dev-1", 1) != KL_STORE_OK);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    copy_file(old, ledger);
+    assert_int_equal(bench_open_answered(&b, csv, heal | moved), KL_STORE_BROKEN);
+    assert_non_null(strstr(b.error, "damaged"));
+    assert_int_equal(bench_open_answered(&b, csv, heal | moved), KL_STORE_BROKEN);
+    unlink(ledger);
+    has_dev_2(2);
+}
+
 static void the_folder_of_journals_is_made_again(void **state)
 {
     struct store_bench b;
@@ -358,6 +387,7 @@ int main(void)
         TEST(what_a_copy_was_told_is_no_news_for_the_original),
         TEST(a_proof_forgets_no_spelling),
         TEST(a_new_ledger_takes_no_log_of_an_old_one),
+        TEST(an_old_ledger_beside_a_newer_log_is_damaged),
         TEST(the_folder_of_journals_is_made_again),
 #undef TEST
     };
