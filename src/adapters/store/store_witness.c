@@ -68,10 +68,12 @@ static bool contradicts(struct comparing *c, const struct kl_journal_record *r)
     return !tells;
 }
 
-/* A copy that was healed has numbers of its own for what it got. */
+/* A copy that was healed has numbers of its own for what it got. Of a proved key they decide
+   nothing any more. */
 static bool tells_the_same(const struct kl_journal_record *a, const struct kl_journal_record *b)
 {
-    return a->kind == b->kind && kl_mac_equal(&a->mac, &b->mac);
+    return a->kind == KL_JOURNAL_PROVISIONED && b->kind == a->kind &&
+           kl_mac_equal(&a->mac, &b->mac);
 }
 
 static bool compare_key(void *ctx, const struct kl_ledger_key *key)
