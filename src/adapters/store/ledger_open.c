@@ -75,6 +75,9 @@ static const char schema[] =
     " WHEN old.state = 'provisioned' AND (new.state <> 'provisioned' OR new.mac <> old.mac)"
     " BEGIN SELECT raise(ABORT, 'a provisioned key stays with its board'); END;";
 
+/* The row may be gone, or spelled in another way: the ledger knows its kin all the same. */
+#define KEEP_KIN "kin = iif(length(excluded.kin) > 0, excluded.kin, kin),"
+
 static const char *const statements[KL_SQL_COUNT] = {
     [KL_SQL_BEGIN] = "BEGIN IMMEDIATE",
     [KL_SQL_COMMIT] = "COMMIT",
@@ -90,7 +93,7 @@ static const char *const statements[KL_SQL_COUNT] = {
                        " ON CONFLICT (fingerprint) DO UPDATE SET label = excluded.label,"
                        " state = 'reserved', mac = excluded.mac, reserved_at = excluded.reserved_at,"
                        " station = excluded.station, bundle = excluded.bundle, how = '',"
-                       " reason = '', kin = excluded.kin, change = excluded.change",
+                       " reason = '', " KEEP_KIN " change = excluded.change",
     [KL_SQL_PROVISION] = "INSERT INTO keys (fingerprint, label, state, mac, provisioned_at, station,"
                          " bundle, how, kin, change)"
                          " VALUES (?1, ?2, 'provisioned', ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
@@ -98,7 +101,7 @@ static const char *const statements[KL_SQL_COUNT] = {
                          " state = 'provisioned', mac = excluded.mac,"
                          " provisioned_at = excluded.provisioned_at, station = excluded.station,"
                          " bundle = excluded.bundle, how = excluded.how, reason = '',"
-                         " kin = excluded.kin, change = excluded.change",
+                         " " KEEP_KIN " change = excluded.change",
     [KL_SQL_RELEASE] = "UPDATE keys SET state = 'released', released_at = ?2, reason = ?3,"
                        " change = ?4 WHERE fingerprint = ?1 AND state = 'reserved'",
     [KL_SQL_GUARD] = "SELECT p.id, l.token, coalesce((SELECT seq FROM sqlite_sequence"
@@ -225,6 +228,19 @@ static void csv_of(const char *ledger, char out[4096])
     out[strlen(out) - strlen(".ledger")] = '\0';
 }
 
+/* SQLite would take the log of a ledger that is gone into one that is new: whoever deletes a ledger
+   may leave it. */
+static void drop_log(const char *path)
+{
+    static const char *const suffixes[] = {"-wal", "-shm", "-journal"};
+    char log[4096 + 16];
+
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
+        snprintf(log, sizeof log, "%s%s", path, suffixes[i]);
+        unlink(log);
+    }
+}
+
 /* Fills a new database at `name` and gives it the ledger's name, whole. So an empty ledger is
    always a damaged one, never one that a station is just making. */
 static bool make(struct kl_ledger *l, sqlite3 *copy_of, char error[KL_TEXT_MAX])
@@ -259,6 +275,8 @@ static bool make(struct kl_ledger *l, sqlite3 *copy_of, char error[KL_TEXT_MAX])
     if (ok && (fd = open(new.path, O_RDWR | O_CLOEXEC)) >= 0) {
         ok = kl_disk->sync(fd) == 0;
         close(fd);
+        if (!copy_of)
+            drop_log(l->path);
         if (!ok || kl_disk->rename(new.path, l->path) != 0 || kl_disk->sync_folder(l->path) != 0)
             ok = cant(l->path, "can't be made", error);
     }
@@ -309,15 +327,12 @@ static bool is_ours(struct kl_ledger *l, char error[KL_TEXT_MAX])
     return l->version > 0;
 }
 
-static bool is_sound(struct kl_ledger *l, off_t size, char error[KL_TEXT_MAX])
+static bool passes(struct kl_ledger *l, const char *check, char error[KL_TEXT_MAX])
 {
     sqlite3_stmt *s = NULL;
-    int rc;
+    int rc = sqlite3_prepare_v2(l->db, check, -1, &s, NULL);
     bool ok;
 
-    if (size > QUICK_CHECK_MAX || l->mode == KL_LEDGER_READ)
-        return true;
-    rc = sqlite3_prepare_v2(l->db, "PRAGMA quick_check(1)", -1, &s, NULL);
     if (rc == SQLITE_OK)
         rc = sqlite3_step(s);
     ok = rc == SQLITE_ROW && strcmp((const char *)sqlite3_column_text(s, 0), "ok") == 0;
@@ -325,6 +340,16 @@ static bool is_sound(struct kl_ledger *l, off_t size, char error[KL_TEXT_MAX])
         kl_ledger_say(l, rc == SQLITE_ROW ? SQLITE_CORRUPT : rc, error);
     sqlite3_finalize(s);
     return ok;
+}
+
+/* Where an old copy was put back beside the log of a newer ledger, the keys may be of one and their
+   index of the other: only the full check of that table sees it. */
+static bool is_sound(struct kl_ledger *l, off_t size, char error[KL_TEXT_MAX])
+{
+    if (size > QUICK_CHECK_MAX || l->mode == KL_LEDGER_READ)
+        return true;
+    return passes(l, "PRAGMA quick_check(1)", error) &&
+           passes(l, "PRAGMA integrity_check('keys')", error);
 }
 
 /* Upgrades a ledger of the first format to the second. Its keys keep their form until the CSV tells

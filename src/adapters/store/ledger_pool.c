@@ -214,10 +214,14 @@ static bool put_state(struct kl_ledger *l, const struct kl_journal_record *r, co
 {
     sqlite3_stmt *s = prepare(l,
                               "INSERT INTO keys (fingerprint, kin, label, state, mac, change, how,"
-                              " reserved_at, provisioned_at)"
-                              " VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'journal', ?7, ?7)"
+                              " reserved_at, provisioned_at, released_at)"
+                              " VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'journal', ?7, ?7,"
+                              " iif(?4 = 'released', ?7, NULL))"
                               " ON CONFLICT (fingerprint) DO UPDATE SET state = excluded.state,"
-                              " mac = excluded.mac, change = excluded.change, how = excluded.how",
+                              " mac = excluded.mac, change = excluded.change, how = excluded.how,"
+                              " reserved_at = excluded.reserved_at,"
+                              " provisioned_at = excluded.provisioned_at,"
+                              " released_at = coalesce(excluded.released_at, released_at)",
                               error);
     char mac[18];
     int rc;

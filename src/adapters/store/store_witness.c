@@ -68,6 +68,12 @@ static bool contradicts(struct comparing *c, const struct kl_journal_record *r)
     return !tells;
 }
 
+/* A copy that was healed has numbers of its own for what it got. */
+static bool tells_the_same(const struct kl_journal_record *a, const struct kl_journal_record *b)
+{
+    return a->kind == b->kind && kl_mac_equal(&a->mac, &b->mac);
+}
+
 static bool compare_key(void *ctx, const struct kl_ledger_key *key)
 {
     struct comparing *c = ctx;
@@ -80,7 +86,7 @@ static bool compare_key(void *ctx, const struct kl_ledger_key *key)
     if (r)
         c->seen[r - c->first] = true;
     /* Nothing takes a proved key from its board. If a later change did, an old copy made it. */
-    if (r && (r->change > key->change ||
+    if (r && ((r->change > key->change && !tells_the_same(r, &own)) ||
               (r->kind == KL_JOURNAL_PROVISIONED && own.kind != KL_JOURNAL_PROVISIONED))) {
         c->failed = !add(&c->out->behind, &c->out->behind_count, r);
     } else if (!r || r->change < key->change) {
@@ -91,6 +97,16 @@ static bool compare_key(void *ctx, const struct kl_ledger_key *key)
         c->failed = !add(&c->out->nameless, &c->out->nameless_count, &own);
     }
     return !c->failed;
+}
+
+/* Which of two journals of one key is right: what was proved stays, else the later one. */
+static int by_weight(const struct kl_journal_record *x, const struct kl_journal_record *y)
+{
+    bool proved = x->kind == KL_JOURNAL_PROVISIONED;
+
+    if (proved != (y->kind == KL_JOURNAL_PROVISIONED))
+        return proved ? 1 : -1;
+    return (x->wall > y->wall) - (x->wall < y->wall);
 }
 
 static int by_change(const void *a, const void *b)
@@ -233,25 +249,130 @@ static bool has_key(const struct kins *k, const struct kl_fingerprint *fp,
     return has_kin(k, fp) || has_kin(k, kin);
 }
 
-struct asking {
-    const struct kl_worker *w;
-    struct kl_difference *found;
-    struct kins free; /* secrets of the rows that a board could get */
-    char of[512];
-    bool failed;
+/* What this ledger says of a key that no proof binds to a board: another journal may know better.
+ */
+struct own_record {
+    struct kl_fingerprint kin; /* or its fingerprint: it is found by both */
+    struct kl_journal_record record;
 };
 
 struct knowing {
-    struct kins keys;
+    struct kins proved;
+    struct own_record *other;
+    size_t count, room;
     bool failed;
 };
+
+static int by_kin(const void *a, const void *b)
+{
+    const struct own_record *x = a, *y = b;
+
+    return memcmp(&x->kin, &y->kin, sizeof x->kin);
+}
+
+static bool put_own(struct knowing *k, const struct kl_fingerprint *kin,
+                    const struct kl_journal_record *r)
+{
+    if (k->count == k->room) {
+        size_t room = 2 * k->room + 64;
+        struct own_record *more = reallocarray(k->other, room, sizeof *more);
+        if (!more)
+            return false;
+        k->other = more;
+        k->room = room;
+    }
+    k->other[k->count] = (struct own_record){*kin, *r};
+    k->other[k->count++].record.label = NULL; /* the ledger's, and only for now */
+    return true;
+}
 
 static bool know_key(void *ctx, const struct kl_ledger_key *key)
 {
     struct knowing *k = ctx;
+    struct kl_journal_record r = record_of(key);
 
-    k->failed = !put_key(&k->keys, &key->fingerprint, &key->kin);
+    if (r.kind == KL_JOURNAL_PROVISIONED)
+        k->failed = !put_key(&k->proved, &key->fingerprint, &key->kin);
+    else
+        k->failed = !put_own(k, &key->fingerprint, &r) ||
+                    (kl_fingerprint_is_set(&key->kin) && !put_own(k, &key->kin, &r));
     return !k->failed;
+}
+
+static void forget_known(struct knowing *k)
+{
+    free(k->proved.kin);
+    free(k->other);
+}
+
+static const struct kl_journal_record *find_other(const struct knowing *k,
+                                                  const struct kl_fingerprint *kin)
+{
+    struct own_record wanted = {.kin = *kin};
+    const struct own_record *found =
+        k->count == 0 ? NULL : bsearch(&wanted, k->other, k->count, sizeof wanted, by_kin);
+
+    return !found ? NULL : &found->record;
+}
+
+/* NULL: the ledger does not know the key. */
+static const struct kl_journal_record *own_record(const struct knowing *k,
+                                                  const struct kl_journal_record *r)
+{
+    const struct kl_journal_record *own = find_other(k, &r->fingerprint);
+
+    return own || !kl_fingerprint_is_set(&r->kin) ? own : find_other(k, &r->kin);
+}
+
+/* Another list's bench has known this for less time than this ledger knows what it says. */
+static bool is_news(const struct kl_journal_record *own, const struct kl_journal_record *r)
+{
+    if (!own || own->kind == KL_JOURNAL_RELEASED)
+        return r->kind == KL_JOURNAL_PROVISIONED ||
+               (r->kind == KL_JOURNAL_RESERVED && (!own || r->wall > own->wall));
+    if (r->kind == KL_JOURNAL_RESERVED && kl_mac_equal(&own->mac, &r->mac))
+        return false;
+    return r->kind == KL_JOURNAL_PROVISIONED || r->wall > own->wall;
+}
+
+static const struct kl_fingerprint *secret_of(const struct kl_journal_record *r)
+{
+    return kl_fingerprint_is_set(&r->kin) ? &r->kin : &r->fingerprint;
+}
+
+static int by_key(const void *a, const void *b)
+{
+    const struct kl_journal_record *x = a, *y = b;
+    int order = by_bytes(secret_of(x), secret_of(y));
+
+    return order != 0 ? order : by_weight(y, x);
+}
+
+/* Several journals may know a key: each of a list that was worked on in several places. Keeps what
+   the right one says, if it is news. */
+static void keep_news(const struct knowing *known, struct kl_difference *d)
+{
+    struct kl_journal_record *r = d->behind;
+    struct kl_fingerprint secret = {{0}};
+    size_t kept = 0;
+
+    if (d->behind_count > 0)
+        qsort(r, d->behind_count, sizeof *r, by_key);
+    for (size_t i = 0; i < d->behind_count; i++) {
+        struct kl_journal_record one = r[i];
+        bool first = i == 0 || by_bytes(&secret, secret_of(&one)) != 0;
+        const struct kl_journal_record *own = own_record(known, &one);
+
+        secret = *secret_of(&one);
+        if (!first || !is_news(own, &one)) {
+            free((char *)(uintptr_t)one.label);
+            continue;
+        }
+        if (own)
+            one.fingerprint = own->fingerprint; /* as this ledger spells it */
+        r[kept++] = one;
+    }
+    d->behind_count = kept;
 }
 
 static bool is_own(const struct kl_worker *w, const struct kl_journal *j)
@@ -261,7 +382,7 @@ static bool is_own(const struct kl_worker *w, const struct kl_journal *j)
 
 struct hearing {
     const struct kl_worker *w;
-    struct kins told; /* keys of which other CSVs' journals say that a board has them */
+    struct kins told; /* keys of other CSVs' journals */
     bool failed;
 };
 
@@ -272,32 +393,40 @@ static bool hear_journal(void *ctx, const struct kl_journal *j)
     const struct kl_journal_record *r = kl_journal_records(j, &count);
 
     for (size_t i = 0; i < count && !h->failed && !is_own(h->w, j); i++)
-        if (r[i].kind != KL_JOURNAL_RELEASED)
-            h->failed = !put_key(&h->told, &r[i].fingerprint, &r[i].kin);
+        h->failed = !put_key(&h->told, &r[i].fingerprint, &r[i].kin);
     return !h->failed;
 }
+
+struct asking {
+    const struct kl_worker *w;
+    struct kl_difference *found;
+    struct kins free; /* secrets of the rows that a board could get */
+    struct knowing known;
+    char of[512];
+    bool failed;
+};
 
 /* The free rows among those that a journal tells of. Without a ledger we ask about marked rows too:
    the journal knows which board has the key. */
 static bool find_free(struct kl_worker *w, const struct kl_table *t, const struct kins *told,
-                      struct kins *out, char error[KL_TEXT_MAX])
+                      struct asking *a, char error[KL_TEXT_MAX])
 {
-    struct knowing known = {.failed = false};
+    struct knowing *known = &a->known;
     bool ok;
 
     error[0] = '\0';
-    memset(out, 0, sizeof *out);
-    ok = (!w->ledger || kl_ledger_keys(w->ledger, know_key, &known, error)) && !known.failed;
-    sort_kins(&known.keys);
+    ok = (!w->ledger || kl_ledger_keys(w->ledger, know_key, known, error)) && !known->failed;
+    sort_kins(&known->proved);
+    if (known->count > 0)
+        qsort(known->other, known->count, sizeof *known->other, by_kin);
     for (uint32_t i = 0; ok && i < t->count; i++) {
         const struct kl_pool_row *row = &t->row[i];
         if (!row->bad && !(w->ledger && row->marked) &&
             has_key(told, &row->fingerprint, &row->kin) &&
-            !has_key(&known.keys, &row->fingerprint, &row->kin))
-            ok = put_key(out, &row->fingerprint, &row->kin);
+            !has_key(&known->proved, &row->fingerprint, &row->kin))
+            ok = put_key(&a->free, &row->fingerprint, &row->kin);
     }
-    sort_kins(out);
-    free(known.keys.kin);
+    sort_kins(&a->free);
     return ok;
 }
 
@@ -310,13 +439,44 @@ static bool ask_journal(void *ctx, const struct kl_journal *j)
     if (is_own(a->w, j))
         return true; /* kl_store_settle_witness compares our own journal */
     for (size_t i = 0; i < count && !a->failed; i++) {
-        if (r[i].kind == KL_JOURNAL_RELEASED || !has_key(&a->free, &r[i].fingerprint, &r[i].kin))
+        if (!has_key(&a->free, &r[i].fingerprint, &r[i].kin))
             continue;
-        if (a->found->behind_count == 0)
-            kl_copy(a->of, sizeof a->of, kl_journal_of(j));
         a->failed = !add(&a->found->behind, &a->found->behind_count, &r[i]);
     }
     return !a->failed;
+}
+
+/* Where the first of the news comes from. */
+static bool find_source(void *ctx, const struct kl_journal *j)
+{
+    struct asking *a = ctx;
+    const struct kl_journal_record *first = &a->found->behind[0];
+    size_t count;
+    const struct kl_journal_record *r = kl_journal_records(j, &count);
+
+    for (size_t i = 0; i < count && a->of[0] == '\0' && !is_own(a->w, j); i++)
+        if (by_bytes(secret_of(&r[i]), secret_of(first)) == 0 && r[i].wall == first->wall)
+            kl_copy(a->of, sizeof a->of, kl_journal_of(j));
+    return a->of[0] == '\0';
+}
+
+static void say_given(struct asking *a, const struct kl_table *fresh, char error[KL_TEXT_MAX])
+{
+    const struct kl_difference *d = a->found;
+    const char *words = ": keys that its ledger does not know were given out";
+    bool released = true;
+    char some[KL_TEXT_MAX];
+
+    for (size_t i = 0; i < d->behind_count; i++)
+        released &= d->behind[i].kind == KL_JOURNAL_RELEASED;
+    if (!a->w->ledger)
+        words = " has no ledger, but keys of it were given out";
+    else if (released)
+        words = ": keys that its ledger still holds were released";
+    kl_journal_each(a->w->witness.folder, find_source, a);
+    name_some(fresh, d->behind, d->behind_count, some);
+    kl_format(error, KL_TEXT_MAX, "%s%s on this host from %s: %s", kl_shown(a->w->csv.named), words,
+              kl_shown(a->of), some);
 }
 
 enum kl_store_open_result kl_store_ask_about(struct kl_worker *w, const struct kl_table *fresh,
@@ -334,11 +494,13 @@ enum kl_store_open_result kl_store_ask_about(struct kl_worker *w, const struct k
     kl_journal_each(w->witness.folder, hear_journal, &heard);
     sort_kins(&heard.told);
     a.failed =
-        heard.failed || (heard.told.count > 0 && !find_free(w, fresh, &heard.told, &a.free, error));
+        heard.failed || (heard.told.count > 0 && !find_free(w, fresh, &heard.told, &a, error));
     if (!a.failed && a.free.count > 0)
         kl_journal_each(w->witness.folder, ask_journal, &a);
     free(heard.told.kin);
     free(a.free.kin);
+    keep_news(&a.known, found);
+    forget_known(&a.known);
     if (a.failed) {
         if (error[0] == '\0')
             kl_copy(error, KL_TEXT_MAX, "no memory for the journal");
@@ -346,13 +508,7 @@ enum kl_store_open_result kl_store_ask_about(struct kl_worker *w, const struct k
     }
     if (found->behind_count == 0)
         return KL_STORE_OPENED;
-    name_some(fresh, found->behind, found->behind_count, some);
-    kl_format(
-        error, KL_TEXT_MAX,
-        !w->ledger
-            ? "%s has no ledger, but keys of it were given out on this host from %s: %s"
-            : "%s: keys that its ledger does not know were given out on this host from %s: %s",
-        kl_shown(w->csv.named), kl_shown(a.of), some);
+    say_given(&a, fresh, error);
     if (!answered)
         return KL_STORE_DOUBT;
     take_answer(w, error);
@@ -414,10 +570,12 @@ void kl_store_tag(struct kl_worker *w)
 
 /* ---- a ledger and its journal ---- */
 
+/* Whatever this ledger changes from here on gets a number behind `last`: it is later than all that
+   the journal knows, also of another copy. */
 static bool restore_all(struct kl_worker *w, const struct kl_table *rows,
                         const struct kl_difference *d, int64_t last, char error[KL_TEXT_MAX])
 {
-    if (d->behind_count == 0)
+    if (d->behind_count == 0 && last == 0)
         return true;
     if (!kl_ledger_begin(w->ledger, error))
         return false;
@@ -476,6 +634,9 @@ static bool make_journal(struct kl_worker *w, char error[KL_TEXT_MAX])
 
     kl_journal_close(v->journal);
     v->journal = NULL;
+    /* Somebody may have deleted the folder, too. */
+    if (!kl_journal_folder(journal_option(w), true, v->folder, error))
+        return false;
     if (kl_store_compare(w->ledger, NULL, &all, error))
         v->journal = kl_journal_make(v->folder, &v->home.id, v->home.path, all.ahead,
                                      all.ahead_count, error);
@@ -518,15 +679,15 @@ static enum kl_store_open_result weigh(struct kl_worker *w, bool answered,
     const struct kl_journal *j = w->witness.journal;
     bool suspicious = d->behind_count > 0 || d->contradictions > 0 || (w->witness.cut && !j);
 
-    if (!suspicious)
+    if (suspicious) {
+        say_old(w, d, error);
+        if (!answered)
+            return KL_STORE_DOUBT;
+        take_answer(w, error);
+    }
+    if (w->look_only || restore_all(w, w->csv.table, d, !j ? 0 : kl_journal_last_change(j), error))
         return KL_STORE_OPENED;
-    say_old(w, d, error);
-    if (!answered)
-        return KL_STORE_DOUBT;
-    take_answer(w, error);
-    return restore_all(w, w->csv.table, d, !j ? 0 : kl_journal_last_change(j), error)
-               ? KL_STORE_OPENED
-               : KL_STORE_BROKEN;
+    return KL_STORE_BROKEN;
 }
 
 enum kl_store_open_result kl_store_settle_witness(struct kl_worker *w, bool answered,

@@ -1,0 +1,325 @@
+#include "copies_bench.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "store_bench.h"
+
+enum {
+    DEEDS_MAX = 256,
+};
+
+/* What this run has changed. The content of the store may not show it yet. */
+struct deed {
+    struct kl_fingerprint fingerprint, kin;
+    struct kl_mac mac;
+    bool held, provisioned;
+};
+
+static struct store_bench bench;
+static struct deed deed[DEEDS_MAX];
+static unsigned deeds;
+
+unsigned far_number(const char *label)
+{
+    const char *digits = strpbrk(label, "0123456789");
+
+    return digits == NULL ? UINT32_MAX : (unsigned)strtoul(digits, NULL, 10);
+}
+
+static void must(bool ok, const char *what)
+{
+    if (ok)
+        return;
+    perror(what);
+    abort();
+}
+
+/* ---- in the bench's process: what a pool does ---- */
+
+static struct deed *deed_of(const struct kl_fingerprint *fp)
+{
+    for (unsigned i = 0; i < deeds; i++)
+        if (kl_fingerprint_equal(&deed[i].fingerprint, fp))
+            return &deed[i];
+    return NULL;
+}
+
+static void note(const struct kl_fingerprint *fp, const struct kl_fingerprint *kin, unsigned board,
+                 bool held, bool provisioned)
+{
+    struct deed *d = deed_of(fp);
+
+    must(d != NULL || deeds < DEEDS_MAX, "room for deeds");
+    if (d == NULL)
+        d = &deed[deeds++];
+    *d = (struct deed){*fp, *kin, bench_mac(board), held, provisioned};
+}
+
+/* The key of this board: the proved one, if there are two. */
+static bool find_own(unsigned board, struct deed *out)
+{
+    const struct kl_store_content *c = kl_store_content(bench.store);
+    struct kl_mac mac = bench_mac(board);
+    bool found = false;
+
+    for (unsigned i = 0; i < deeds; i++)
+        if (deed[i].held && kl_mac_equal(&deed[i].mac, &mac) && (!found || deed[i].provisioned)) {
+            *out = deed[i];
+            found = true;
+        }
+    for (uint32_t i = 0; i < c->ledger_count; i++) {
+        const struct kl_ledger_row *r = &c->ledger[i];
+        if (deed_of(&r->fingerprint) == NULL && kl_mac_equal(&r->mac, &mac) &&
+            (!found || r->provisioned)) {
+            *out = (struct deed){r->fingerprint, r->kin, r->mac, true, r->provisioned};
+            found = true;
+        }
+    }
+    return found;
+}
+
+static bool same(const struct kl_fingerprint *fp, const struct kl_fingerprint *kin,
+                 const struct kl_pool_row *row)
+{
+    return kl_fingerprint_equal(fp, &row->fingerprint) ||
+           (kl_fingerprint_is_set(kin) && kl_fingerprint_equal(kin, &row->kin));
+}
+
+static bool is_free(const struct kl_pool_row *row)
+{
+    const struct kl_store_content *c = kl_store_content(bench.store);
+
+    if (row->bad || row->marked)
+        return false;
+    for (unsigned i = 0; i < deeds; i++)
+        if (deed[i].held && same(&deed[i].fingerprint, &deed[i].kin, row))
+            return false;
+    for (uint32_t i = 0; i < c->ledger_count; i++)
+        if (deed_of(&c->ledger[i].fingerprint) == NULL &&
+            same(&c->ledger[i].fingerprint, &c->ledger[i].kin, row))
+            return false;
+    return true;
+}
+
+static const struct kl_pool_row *pick(unsigned hint, bool any)
+{
+    const struct kl_store_content *c = kl_store_content(bench.store);
+
+    for (uint32_t i = 0; i < c->row_count; i++) {
+        const struct kl_pool_row *row = &c->rows[(i + hint) % c->row_count];
+        if (any ? !row->bad : is_free(row))
+            return row;
+    }
+    return NULL;
+}
+
+/* Its row is marked, and the ledger does not know by whom. Such a board gets another key if it was
+   erased: nothing on this host's disks tells that it had one (docs/custody.md: "provisioned,
+   foreign, MAC unknown: nobody gets it"). Whoever reads it back is known again. */
+static bool is_foreign(unsigned key)
+{
+    const struct kl_store_content *c = kl_store_content(bench.store);
+
+    for (uint32_t i = 0; i < c->row_count; i++)
+        if (!c->rows[i].bad && far_number(c->rows[i].label) == key)
+            return c->rows[i].marked;
+    return true;
+}
+
+static void give(const struct far_ask *ask)
+{
+    struct deed own;
+    struct kl_fingerprint fp, kin;
+    const struct kl_pool_row *row;
+    bool has = find_own(ask->board, &own), provisioned = false;
+
+    bench.status = KL_STORE_REFUSED;
+    bench.has_key = false;
+    if (has && ask->op == FAR_GIVE) {
+        bench_submit(&bench, KL_OP_FETCH, &own.fingerprint, ask->board);
+        fp = own.fingerprint;
+        kin = own.kin;
+        provisioned = own.provisioned;
+    } else {
+        if (ask->op == FAR_GIVE && ask->own != 0 && is_foreign(ask->own - 1))
+            return;
+        if ((row = pick(ask->hint, ask->op == FAR_TRY)) == NULL)
+            return;
+        fp = row->fingerprint;
+        kin = row->kin;
+        bench_submit(&bench, KL_OP_RESERVE, &fp, ask->board);
+    }
+    bench_wait(&bench);
+    if (bench.status == KL_STORE_OK)
+        note(&fp, &kin, ask->board, true, provisioned);
+}
+
+static void settle(const struct far_ask *ask)
+{
+    struct deed own;
+
+    bench.has_key = false;
+    bench.status = KL_STORE_REFUSED;
+    if (!find_own(ask->board, &own))
+        return;
+    bench_submit(&bench, ask->op == FAR_PROVISION ? KL_OP_PROVISION : KL_OP_RELEASE,
+                 &own.fingerprint, ask->board);
+    bench_wait(&bench);
+    if (bench.status == KL_STORE_OK)
+        note(&own.fingerprint, &own.kin, ask->board, ask->op == FAR_PROVISION,
+             ask->op == FAR_PROVISION);
+}
+
+static void say(int fd, const struct far_reply *r)
+{
+    must(write(fd, r, sizeof *r) == (ssize_t)sizeof *r, "write");
+}
+
+static void serve(int fd)
+{
+    struct far_ask ask;
+
+    while (read(fd, &ask, sizeof ask) == (ssize_t)sizeof ask && ask.op != FAR_CLOSE) {
+        struct far_reply r = {.result = KL_STORE_OPENED};
+
+        if (ask.op == FAR_GIVE || ask.op == FAR_TRY)
+            give(&ask);
+        else
+            settle(&ask);
+        r.status = bench.status;
+        r.has_key = bench.status == KL_STORE_OK && bench.has_key;
+        if (r.has_key)
+            kl_copy(r.line, sizeof r.line, bench.key.line);
+        kl_copy(r.text, sizeof r.text, bench.text);
+        say(fd, &r);
+    }
+    bench_close(&bench);
+    _exit(0);
+}
+
+/* ---- in the person's process ---- */
+
+static void hear(const struct far_bench *b, struct far_reply *r)
+{
+    size_t got = 0;
+    ssize_t n;
+
+    for (; got < sizeof *r; got += (size_t)n)
+        if ((n = read(b->fd, (char *)r + got, sizeof *r - got)) <= 0) {
+            fprintf(stderr, "copies: the bench died\n");
+            exit(1);
+        }
+}
+
+static void gone(struct far_bench *b)
+{
+    int status;
+
+    must(waitpid(b->pid, &status, 0) == b->pid, "waitpid");
+    close(b->fd);
+    b->pid = 0;
+    if (WIFSIGNALED(status) ? WTERMSIG(status) != SIGKILL : WEXITSTATUS(status) != 0) {
+        fprintf(stderr, "copies: the bench ended with %d\n", status);
+        exit(1);
+    }
+}
+
+void far_start(struct far_bench *b, const char *csv, const char *journal, uint32_t answers,
+               far_check_fn *check, struct far_reply *out)
+{
+    int ends[2];
+
+    must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0, "socketpair");
+    fflush(NULL);
+    must((b->pid = fork()) >= 0, "fork");
+    if (b->pid == 0) {
+        struct far_reply r = {.status = KL_STORE_OK};
+        const char *wrong;
+
+        close(ends[0]);
+        r.result = bench_open_with(
+            &bench, (struct kl_store_options){
+                        .csv = csv, .journal = journal, .answers = answers, .accept = UINT32_MAX});
+        r.doubt = bench.doubt;
+        kl_copy(r.text, sizeof r.text, bench.error);
+        if (r.result == KL_STORE_OPENED && (wrong = check(kl_store_content(bench.store))) != NULL) {
+            r.status = KL_STORE_FAILED;
+            kl_copy(r.text, sizeof r.text, wrong);
+        }
+        say(ends[1], &r);
+        if (r.result != KL_STORE_OPENED)
+            _exit(0);
+        serve(ends[1]);
+    }
+    close(ends[1]);
+    b->fd = ends[0];
+    hear(b, out);
+    if (out->result != KL_STORE_OPENED)
+        gone(b);
+}
+
+void far_ask(struct far_bench *b, const struct far_ask *ask, struct far_reply *out)
+{
+    must(write(b->fd, ask, sizeof *ask) == (ssize_t)sizeof *ask, "write");
+    hear(b, out);
+}
+
+void far_close(struct far_bench *b)
+{
+    const struct far_ask ask = {.op = FAR_CLOSE};
+
+    must(write(b->fd, &ask, sizeof ask) == (ssize_t)sizeof ask, "write");
+    gone(b);
+}
+
+void far_kill(struct far_bench *b)
+{
+    kill(b->pid, SIGKILL);
+    gone(b);
+}
+
+struct mending {
+    struct kl_mac mac;
+    struct kl_ledger_key key;
+    char label[KL_LINE_MAX + 1];
+    bool found;
+};
+
+static bool find_reserved(void *ctx, const struct kl_ledger_key *key)
+{
+    struct mending *m = ctx;
+
+    if (!kl_mac_equal(&key->mac, &m->mac) || strcmp(key->state, "reserved") != 0)
+        return true;
+    m->key = *key;
+    kl_copy(m->label, sizeof m->label, key->label);
+    m->key.label = m->label;
+    m->key.state = "reserved";
+    m->key.how = m->key.reason = m->key.station = m->key.bundle = "";
+    m->found = true;
+    return false;
+}
+
+bool far_mend(const char *csv, const char *journal, unsigned board, char text[KL_TEXT_MAX])
+{
+    struct mending m = {.mac = bench_mac(board)};
+    struct kl_store_options options = {.csv = csv, .journal = journal, .mode = KL_STORE_MEND};
+    struct kl_store *s;
+    bool released;
+
+    if (kl_store_open(&options, &s, text) != KL_STORE_OPENED)
+        return false;
+    released = kl_store_keys(s, find_reserved, &m, text) && m.found &&
+               kl_store_release(s, &m.key, "its board left without it", text);
+    kl_store_free(s);
+    return released;
+}

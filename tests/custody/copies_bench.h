@@ -1,0 +1,57 @@
+/*
+ * copies_bench.h: a bench in a process of its own, over a real store: it can be killed, and whoever
+ * copies its files meanwhile finds the signs of a living station in them.
+ */
+#ifndef KEYLINE_TESTS_COPIES_BENCH_H
+#define KEYLINE_TESTS_COPIES_BENCH_H
+
+#include <sys/types.h>
+
+#include "keyline/store.h"
+
+struct far_bench {
+    pid_t pid; /* 0 = none */
+    int fd;
+};
+
+enum far_op {
+    FAR_GIVE,      /* the board asks for a key, as the pool would answer it */
+    FAR_TRY,       /* any row is reserved, whatever it is: the store has to refuse */
+    FAR_PROVISION, /* the board has proved its key */
+    FAR_RELEASE,   /* its key is given back, or a person releases it */
+    FAR_CLOSE,
+};
+
+struct far_ask {
+    enum far_op op;
+    unsigned board, hint;
+    unsigned own; /* GIVE: 1 + number of the key that the board had before; 0 = none */
+};
+
+struct far_reply {
+    enum kl_store_open_result result; /* of the start */
+    enum kl_doubt doubt;
+    enum kl_store_status status;
+    bool has_key;
+    char line[KL_LINE_MAX + 1]; /* the key */
+    char text[KL_TEXT_MAX];
+};
+
+/* What is wrong with the content of a store that has just opened; NULL = nothing. */
+typedef const char *far_check_fn(const struct kl_store_content *c);
+
+/* Starts; if the store does not open, the process is gone again. */
+void far_start(struct far_bench *b, const char *csv, const char *journal, uint32_t answers,
+               far_check_fn *check, struct far_reply *out);
+void far_ask(struct far_bench *b, const struct far_ask *ask, struct far_reply *out);
+void far_close(struct far_bench *b);
+void far_kill(struct far_bench *b);
+
+/* `keyline keys release` for the key that is reserved for this board; false and `text` if nothing
+   was released. */
+bool far_mend(const char *csv, const char *journal, unsigned board, char text[KL_TEXT_MAX]);
+
+/* The number of the key with this label. */
+unsigned far_number(const char *label);
+
+#endif

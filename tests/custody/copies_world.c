@@ -1,0 +1,292 @@
+#include "copies_world.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct scratch dir;
+struct prng prng;
+struct place place[PLACES];
+struct keep keep[KEEPS];
+unsigned journal_version[PLACES];
+bool own_journals;
+unsigned now, tokens;
+struct far_bench bench;
+int running = -1;
+bool disturbed, journal_cut;
+struct key key[KEYS];
+struct board board[BOARDS];
+unsigned boards;
+volatile unsigned *met;
+
+const char *const met_name[METS] = {
+#define X(name) #name,
+    MET(X)
+#undef X
+};
+
+static char story[1 << 16];
+static size_t told;
+
+void tell(const char *format, ...)
+{
+    va_list args;
+
+    if (told + 600 > sizeof story)
+        told = 0;
+    va_start(args, format);
+    told += (size_t)vsnprintf(story + told, 500, format, args);
+    va_end(args);
+    story[told++] = '\n';
+    story[told] = '\0';
+}
+
+_Noreturn void broken(const char *format, ...)
+{
+    va_list args;
+
+    fprintf(stderr, "%s\ncopies: ", story);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fprintf(stderr, "\n");
+    if (bench.pid != 0)
+        far_kill(&bench);
+    if (getenv("KEEP") == NULL)
+        scratch_remove(&dir);
+    exit(1);
+}
+
+bool chance(unsigned one_in)
+{
+    return prng_below(&prng, one_in) == 0;
+}
+
+void meet(enum met what)
+{
+    __atomic_fetch_add(&met[what], 1, __ATOMIC_RELAXED);
+}
+
+/* ---- files ---- */
+
+const char *in(const char *folder, const char *name, const char *suffix)
+{
+    static char out[6][PATH];
+    static unsigned next;
+    char *path = out[next++ % 6];
+
+    snprintf(path, PATH, "%s/%s%s", folder, name, suffix);
+    return path;
+}
+
+const char *const names[NAMES] = {"keys.csv", "list.csv"};
+const char *const parts[PARTS] = {"", ".ledger", ".ledger-wal", ".ledger-shm"};
+
+const char *csv_of(const struct place *p)
+{
+    return in(p->folder, names[p->name], "");
+}
+
+const char *part_of(const struct place *p, unsigned part)
+{
+    return in(p->folder, names[p->name], parts[part]);
+}
+
+struct ledger *ledger_of(struct place *p)
+{
+    return &p->ledger[p->name];
+}
+
+const char *journal_of(const struct place *p)
+{
+    static char path[PATH];
+
+    snprintf(path, sizeof path, "%s/journal%d", dir.folder, own_journals ? (int)(p - place) : 0);
+    return path;
+}
+
+unsigned *journal_version_of(const struct place *p)
+{
+    return &journal_version[own_journals ? p - place : 0];
+}
+
+/* In place, or as a new file. False if there is nothing to copy. The bench may just shorten it. */
+bool copy(const char *from, const char *to, bool in_place)
+{
+    static char data[1 << 20];
+    int fd = open(from, O_RDONLY | O_CLOEXEC);
+    size_t size = 0;
+    ssize_t n;
+
+    if (fd < 0)
+        return false;
+    while ((n = read(fd, data + size, sizeof data - size)) > 0)
+        size += (size_t)n;
+    close(fd);
+    if (size == sizeof data)
+        broken("%s is too long", from);
+    if (!in_place)
+        unlink(to);
+    file_write(to, data, size);
+    return true;
+}
+
+void remove_folder(const char *folder)
+{
+    struct scratch s;
+
+    kl_copy(s.folder, sizeof s.folder, folder);
+    scratch_remove(&s);
+}
+
+void copy_folder(const char *from, const char *to)
+{
+    mkdir(to, 0700);
+    for (unsigned n = 0; n < 2; n++)
+        for (unsigned i = 0; i < 4; i++)
+            copy(in(from, names[n], parts[i]), in(to, names[n], parts[i]), false);
+}
+
+void copy_journal(const char *from, const char *to, bool in_place)
+{
+    DIR *d = opendir(from);
+    struct dirent *e;
+
+    mkdir(to, 0700);
+    while (d != NULL && (e = readdir(d)) != NULL)
+        if (e->d_name[0] != '.')
+            copy(in(from, e->d_name, ""), in(to, e->d_name, ""), in_place);
+    if (d != NULL)
+        closedir(d);
+}
+
+/* ---- the list ---- */
+
+/* The CSV's lines, edited: `edit` gets each with its number, and writes what becomes of it. */
+void edit_csv(const struct place *p,
+              size_t (*edit)(void *ctx, unsigned k, const char *line, char *out, size_t room),
+              void *ctx)
+{
+    char *text = file_read(csv_of(p), NULL), *save, out[TEXT];
+    size_t n = 0;
+
+    out[0] = '\0';
+    for (char *line = strtok_r(text, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save))
+        n += edit(ctx, far_number(line), line, out + n, sizeof out - n);
+    free(text);
+    file_put(csv_of(p), out);
+}
+
+bool has_row(const struct place *p, unsigned k)
+{
+    char *text = file_read(csv_of(p), NULL), *save;
+    bool found = false;
+
+    if (text == NULL)
+        return false;
+    for (char *line = strtok_r(text, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save))
+        found |= far_number(line) == k;
+    free(text);
+    return found;
+}
+
+size_t corrected(void *ctx, unsigned k, const char *line, char *out, size_t room)
+{
+    static const char *const kinds[] = {"dev", "unit", "box"};
+    const char *kind = kinds[prng_below(&prng, 3)];
+
+    if (k != *(unsigned *)ctx || strncmp(line, kind, strlen(kind)) == 0)
+        return (size_t)snprintf(out, room, "%s\n", line);
+    key[k].relabelled = true;
+    return (size_t)snprintf(out, room, "%s-%u%s\n", kind, k, strchr(line, ','));
+}
+
+/* KEPT OUT: "changed a secret so that it is another one, and gave the old one a row again": it is
+   spelled in another way only. */
+size_t respelled(void *ctx, unsigned k, const char *line, char *out, size_t room)
+{
+    const char *comma = strchr(line, ','), *rest = strchr(comma + 1, ',');
+    size_t n = (size_t)snprintf(out, room, "%.*s", (int)(comma - line) + 1, line);
+    bool upper = chance(2), dashes = chance(2);
+
+    if (k != *(unsigned *)ctx)
+        return (size_t)snprintf(out, room, "%s\n", line);
+    for (unsigned i = 0; i < 32; i++)
+        n += (size_t)snprintf(out + n, room - n, "%s%c", dashes && i > 0 && i % 8 == 0 ? "-" : "",
+                              upper && key[k].secret[i] >= 'a' ? key[k].secret[i] - 'a' + 'A'
+                                                               : key[k].secret[i]);
+    return n + (size_t)snprintf(out + n, room - n, "%s\n", rest == NULL ? "" : rest);
+}
+
+/* The number of the key with this line; its label and its spelling do not count. */
+unsigned number_of_secret(const char *line)
+{
+    char plain[33];
+    unsigned n = 0;
+
+    for (const char *p = strchr(line, ',') + 1; *p != '\0' && *p != ',' && n < 32; p++)
+        if (*p != '-')
+            plain[n++] = *p >= 'A' && *p <= 'F' ? (char)(*p - 'A' + 'a') : *p;
+    plain[n] = '\0';
+    for (unsigned k = 0; k < KEYS; k++)
+        if (strcmp(plain, key[k].secret) == 0)
+            return k;
+    broken("a key that nobody wrote left: %s", line);
+}
+
+/* ---- what the person knows ---- */
+
+bool is_current(const struct ledger *l)
+{
+    return l->there && l->log && !l->unknown && l->version == now;
+}
+
+bool knows_all(struct place *p)
+{
+    return p->there && (is_current(ledger_of(p)) || *journal_version_of(p) == now);
+}
+
+bool is_alive(const struct ledger *l)
+{
+    return l->there && bench.pid != 0 && l->lease == bench.pid;
+}
+
+bool has_moved(struct place *p)
+{
+    const struct ledger *l = ledger_of(p);
+
+    return l->there && l->home[0] != '\0' && (strcmp(l->home, csv_of(p)) != 0 || l->token != l->at);
+}
+
+/* KEPT OUT: "lost ledger and journal", and "put ledger and journal back to one older state". The
+   person takes one only where the other is up to date. */
+bool can_spare_ledger(struct place *p)
+{
+    if (!is_current(ledger_of(p)) || *journal_version_of(p) == now)
+        return true;
+    for (unsigned i = 0; i < PLACES; i++)
+        if (&place[i] != p && place[i].there && is_current(ledger_of(&place[i])))
+            return true;
+    return false;
+}
+
+bool can_spare_journal(void)
+{
+    for (unsigned i = 0; i < PLACES; i++)
+        if (place[i].there && is_current(ledger_of(&place[i])) && !((int)i == running && disturbed))
+            return true;
+    return false;
+}
+
+bool was_given_from(const struct place *p)
+{
+    for (unsigned k = 0; k < KEYS; k++)
+        if (key[k].board != 0 && has_row(p, k))
+            return true;
+    return false;
+}

@@ -1,0 +1,395 @@
+/* Tests of several copies of one list on one host: each learns what became of keys in another. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <sqlite3.h>
+
+#include "scratch.h"
+#include "store_bench.h"
+
+static struct scratch dir;
+static char csv[200], ledger[220];
+
+static int make_folder(void **state)
+{
+    (void)state;
+    scratch_make(&dir);
+    snprintf(csv, sizeof csv, "%s", scratch_path(&dir, "keys.csv"));
+    snprintf(ledger, sizeof ledger, "%s.ledger", csv);
+    return 0;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    scratch_remove(&dir);
+    return 0;
+}
+
+static const char rows[] = "dev-1,0011223344556677,8899AABBCCDDEEFF0011223344556601\n"
+                           "dev-2,0011223344556678,8899AABBCCDDEEFF0011223344556602\n"
+                           "dev-3,0011223344556679,8899AABBCCDDEEFF0011223344556603\n"
+                           "dev-4,001122334455667a,8899AABBCCDDEEFF0011223344556604\n";
+
+/* `text` with the first `from` replaced. */
+static const char *edited(const char *text, const char *from, const char *to)
+{
+    static char out[1024];
+    const char *at = strstr(text, from);
+
+    assert_non_null(at);
+    snprintf(out, sizeof out, "%.*s%s%s", (int)(at - text), text, to, at + strlen(from));
+    return out;
+}
+
+static int64_t number(const char *sql)
+{
+    sqlite3 *db;
+    sqlite3_stmt *s;
+    int64_t value;
+
+    assert_int_equal(sqlite3_open_v2(ledger, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &s, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(s), SQLITE_ROW);
+    value = sqlite3_column_int64(s, 0);
+    sqlite3_finalize(s);
+    sqlite3_close(db);
+    return value;
+}
+
+static void opens(struct store_bench *b, uint32_t answers)
+{
+    enum kl_store_open_result result = bench_open_answered(b, csv, answers);
+
+    if (result != KL_STORE_OPENED)
+        fail_msg("%s", b->error);
+}
+
+static void stops(enum kl_doubt doubt, const char *words)
+{
+    struct store_bench b;
+
+    assert_int_equal(bench_open(&b, csv), KL_STORE_DOUBT);
+    assert_int_equal(b.doubt, doubt);
+    if (strstr(b.error, words) == NULL)
+        fail_msg("%s", b.error);
+}
+
+static const struct kl_ledger_row *entry(const struct store_bench *b, const char *label)
+{
+    const struct kl_store_content *c = kl_store_content(b->store);
+    struct kl_fingerprint fp = bench_key(b, label);
+
+    for (uint32_t i = 0; i < c->ledger_count; i++)
+        if (kl_fingerprint_equal(&c->ledger[i].fingerprint, &fp))
+            return &c->ledger[i];
+    return NULL;
+}
+
+static void copy_file(const char *from, const char *to)
+{
+    size_t size;
+    char *data = file_read(from, &size);
+
+    assert_non_null(data);
+    unlink(to);
+    file_write(to, data, size);
+    free(data);
+}
+
+static void ask(struct store_bench *b, enum kl_store_op op, const char *label, unsigned board)
+{
+    enum kl_store_status status = bench_ask(b, op, label, board);
+
+    if (status != KL_STORE_OK)
+        fail_msg("%s: %s", label, b->text);
+}
+
+/* From here on the tests look at this list. */
+static void use(const char *name)
+{
+    snprintf(csv, sizeof csv, "%s", scratch_path(&dir, name));
+    snprintf(ledger, sizeof ledger, "%s.ledger", csv);
+}
+
+/* … which is a copy of the other one, with its ledger or without. */
+static void use_copy(const char *name, bool with_ledger)
+{
+    char from[2][220];
+
+    snprintf(from[0], sizeof from[0], "%s", csv);
+    snprintf(from[1], sizeof from[1], "%s", ledger);
+    use(name);
+    file_put(csv, rows);
+    if (with_ledger)
+        copy_file(from[1], ledger);
+}
+
+static const uint32_t heal = 1u << KL_DOUBT_OLD, moved = 1u << KL_DOUBT_MOVED;
+
+static void start_with(const char *label, unsigned board)
+{
+    struct store_bench b;
+
+    file_put(csv, rows);
+    opens(&b, 0);
+    ask(&b, KL_OP_RESERVE, label, board);
+    bench_close(&b);
+}
+
+/* dev-2 is this board's, and nobody is asked a second time. */
+static void has_dev_2(unsigned board)
+{
+    struct store_bench b;
+
+    opens(&b, heal);
+    assert_int_equal(entry(&b, "dev-2")->mac.b[5], board);
+    assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-2", 9), KL_STORE_REFUSED);
+    bench_close(&b);
+    opens(&b, 0);
+    bench_close(&b);
+}
+
+static void a_key_given_back_here_was_given_out_there(void **state)
+{
+    struct store_bench b;
+
+    (void)state;
+    file_put(csv, rows);
+    opens(&b, 0);
+    ask(&b, KL_OP_RESERVE, "dev-2", 2);
+    ask(&b, KL_OP_RELEASE, "dev-2", 2);
+    bench_close(&b);
+    use_copy("again.csv", false);
+    opens(&b, 0);
+    ask(&b, KL_OP_RESERVE, "dev-2", 3);
+    bench_close(&b);
+    use("keys.csv");
+    stops(KL_DOUBT_OLD, "its ledger does not know were given out on this host from ");
+    stops(KL_DOUBT_OLD, "dev-2 for 24:0a:c4:00:00:03");
+    has_dev_2(3);
+}
+
+static void a_key_reserved_here_was_given_to_another_board_there(void **state)
+{
+    struct store_bench b;
+
+    (void)state;
+    start_with("dev-2", 2);
+    use_copy("again.csv", false);
+    opens(&b, heal);
+    ask(&b, KL_OP_RELEASE, "dev-2", 2);
+    ask(&b, KL_OP_RESERVE, "dev-2", 3);
+    bench_close(&b);
+    use("keys.csv");
+    stops(KL_DOUBT_OLD, "dev-2 for 24:0a:c4:00:00:03");
+    has_dev_2(3);
+}
+
+static void a_key_reserved_here_was_released_there(void **state)
+{
+    struct store_bench b;
+
+    (void)state;
+    start_with("dev-2", 2);
+    use_copy("again.csv", false);
+    opens(&b, heal);
+    ask(&b, KL_OP_RELEASE, "dev-2", 2);
+    bench_close(&b);
+    use("keys.csv");
+    stops(KL_DOUBT_OLD, "its ledger still holds were released on this host from ");
+    opens(&b, heal);
+    assert_null(entry(&b, "dev-2"));
+    ask(&b, KL_OP_RESERVE, "dev-2", 3);
+    bench_close(&b);
+}
+
+static void of_two_journals_the_one_with_the_proof_is_right(void **state)
+{
+    struct store_bench b;
+    char name[16];
+
+    (void)state;
+    start_with("dev-1", 1);
+    use_copy("again.csv", false);
+    opens(&b, heal);
+    ask(&b, KL_OP_PROVISION, "dev-1", 1);
+    bench_close(&b);
+    for (int i = 0; i < 8; i++) { /* each makes one more journal; they are read in any order */
+        snprintf(name, sizeof name, "more-%d.csv", i);
+        use_copy(name, false);
+        opens(&b, heal);
+        assert_true(entry(&b, "dev-1")->provisioned);
+        bench_close(&b);
+    }
+}
+
+static void what_a_copy_gave_back_and_the_original_gave_out_stays_given(void **state)
+{
+    struct store_bench b;
+
+    (void)state;
+    start_with("dev-1", 1);
+    use_copy("copy.csv", true);
+    opens(&b, moved);
+    ask(&b, KL_OP_RESERVE, "dev-2", 2);
+    ask(&b, KL_OP_RELEASE, "dev-2", 2);
+    ask(&b, KL_OP_RESERVE, "dev-3", 2);
+    ask(&b, KL_OP_RELEASE, "dev-3", 2);
+    bench_close(&b);
+    use("keys.csv");
+    opens(&b, 0);
+    ask(&b, KL_OP_RESERVE, "dev-2", 2); /* the same board */
+    bench_close(&b);
+    use("copy.csv");
+    stops(KL_DOUBT_OLD, "dev-2 for 24:0a:c4:00:00:02");
+    has_dev_2(2);
+}
+
+static void what_a_copy_was_told_is_no_news_for_the_original(void **state)
+{
+    struct store_bench b;
+
+    (void)state;
+    start_with("dev-1", 1);
+    use_copy("copy.csv", true);
+    use("keys.csv");
+    opens(&b, 0);
+    ask(&b, KL_OP_RESERVE, "dev-2", 2);
+    bench_close(&b);
+    use("copy.csv");
+    opens(&b, moved | heal);
+    bench_close(&b);
+    use("keys.csv");
+    opens(&b, 0);
+    /* … and what it does next is later than all that the journal knows */
+    ask(&b, KL_OP_RELEASE, "dev-2", 2);
+    ask(&b, KL_OP_RESERVE, "dev-2", 3);
+    bench_close(&b);
+    use("copy.csv");
+    has_dev_2(3);
+}
+
+static void a_proof_forgets_no_spelling(void **state)
+{
+    struct store_bench b;
+    struct kl_fingerprint fp;
+
+    (void)state;
+    start_with("dev-2", 2);
+    file_put(csv, edited(rows, "0011223344556678,8899AABB", "00112233-44556678,8899aabb"));
+    opens(&b, 0);
+    fp = kl_store_content(b.store)->ledger[0].fingerprint;
+    bench_submit(&b, KL_OP_PROVISION, &fp, 2);
+    bench_wait(&b);
+    assert_int_equal(b.status, KL_STORE_OK);
+    assert_int_equal(number("SELECT length(kin) FROM keys"), 16);
+    assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-2", 9), KL_STORE_REFUSED);
+    bench_close(&b);
+}
+
+/* Reads the ledger and does not end: until the process does, the log is not taken in. */
+static bool keeps_reading(void)
+{
+    sqlite3 *db;
+
+    return sqlite3_open_v2(ledger, &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK &&
+           sqlite3_exec(db, "BEGIN; SELECT count(*) FROM keys", NULL, NULL, NULL) == SQLITE_OK;
+}
+
+static void a_new_ledger_takes_no_log_of_an_old_one(void **state)
+{
+    struct store_bench b;
+    char command[8192];
+    int status;
+    pid_t pid;
+
+    (void)state;
+    file_put(csv, rows);
+    if ((pid = fork()) == 0)
+        _exit(bench_open(&b, csv) != KL_STORE_OPENED || !keeps_reading() ||
+              bench_ask(&b, KL_OP_RESERVE, "dev-1", 1) != KL_STORE_OK);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    snprintf(command, sizeof command, "test -s '%s-wal' && rm -r '%s' '%s'", ledger, ledger,
+             bench_journal(csv));
+    assert_int_equal(system(command), 0);
+    opens(&b, heal);
+    assert_int_equal(kl_store_content(b.store)->ledger_count, 0);
+    bench_close(&b);
+    assert_int_equal(number("SELECT count(*) FROM history WHERE what = 'reserved'"), 0);
+}
+
+/* SQLite takes the newer log into the older file: keys of one, and their index of the other. */
+static void an_old_ledger_beside_a_newer_log_is_damaged(void **state)
+{
+    struct store_bench b;
+    char old[240];
+    int status;
+    pid_t pid;
+
+    (void)state;
+    snprintf(old, sizeof old, "%s.old", ledger);
+    file_put(csv, rows);
+    opens(&b, 0);
+    bench_close(&b);
+    copy_file(ledger, old);
+    start_with("dev-1", 1);
+    start_with("dev-2", 2);
+    if ((pid = fork()) == 0)
+        _exit(bench_open(&b, csv) != KL_STORE_OPENED || !keeps_reading() ||
+              bench_ask(&b, KL_OP_PROVISION, "dev-1", 1) != KL_STORE_OK);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    copy_file(old, ledger);
+    assert_int_equal(bench_open_answered(&b, csv, heal | moved), KL_STORE_BROKEN);
+    assert_non_null(strstr(b.error, "damaged"));
+    assert_int_equal(bench_open_answered(&b, csv, heal | moved), KL_STORE_BROKEN);
+    unlink(ledger);
+    has_dev_2(2);
+}
+
+static void the_folder_of_journals_is_made_again(void **state)
+{
+    struct store_bench b;
+    char command[8192];
+
+    (void)state;
+    file_put(csv, rows);
+    opens(&b, 0);
+    ask(&b, KL_OP_RESERVE, "dev-2", 2);
+    snprintf(command, sizeof command, "rm -r '%s'", bench_journal(csv));
+    assert_int_equal(system(command), 0);
+    ask(&b, KL_OP_RESERVE, "dev-3", 3);
+    bench_close(&b);
+    unlink(ledger);
+    stops(KL_DOUBT_OLD, " and 1 more");
+    has_dev_2(2);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, make_folder, remove_folder)
+        TEST(a_key_given_back_here_was_given_out_there),
+        TEST(a_key_reserved_here_was_given_to_another_board_there),
+        TEST(a_key_reserved_here_was_released_there),
+        TEST(of_two_journals_the_one_with_the_proof_is_right),
+        TEST(what_a_copy_gave_back_and_the_original_gave_out_stays_given),
+        TEST(what_a_copy_was_told_is_no_news_for_the_original),
+        TEST(a_proof_forgets_no_spelling),
+        TEST(a_new_ledger_takes_no_log_of_an_old_one),
+        TEST(an_old_ledger_beside_a_newer_log_is_damaged),
+        TEST(the_folder_of_journals_is_made_again),
+#undef TEST
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
