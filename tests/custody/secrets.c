@@ -31,7 +31,7 @@
 #include "prng.h"
 
 enum {
-    ROWS = 48,
+    ROWS = 64,
     BOARDS = 8,
     ENTRIES_MAX = 4000,
 };
