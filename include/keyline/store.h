@@ -18,6 +18,7 @@
 #include "keyline/station.h"
 
 struct kl_store;
+struct kl_leased;
 
 /* What makes it doubtful which board has which key. A person has to answer before any key leaves.
    X(NAME, "option that answers it", "question") */
@@ -56,7 +57,8 @@ enum kl_store_mode {
 
 struct kl_store_options {
     const char *csv;
-    bool header;     /* --csv-header: the first row is not a key */
+    const struct kl_leased *leased; /* the CSV is a leased list (leased.h); NULL: a person's */
+    bool header;                    /* --csv-header: the first row is not a key */
     uint32_t accept; /* bits 1 << enum kl_csv_kind: what a person has looked at and lets pass */
     enum kl_store_mode mode;
     const char *station;       /* name kept in the history; NULL = the host's */

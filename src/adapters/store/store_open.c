@@ -292,6 +292,7 @@ open_parts(struct kl_csv_store *s, const struct kl_store_options *o, char error[
     if (!kl_csv_file_init(&w->csv, o->csv, o->header, &w->lock, error) &&
         o->mode != KL_STORE_RECORD)
         return KL_STORE_BAD_CSV;
+    w->csv.leased = o->leased;
     w->csv.accepted = o->mode == KL_STORE_WORK ? o->accept : UINT32_MAX;
     error[0] = '\0';
     if (!kl_ledger_path(w->csv.real[0] != '\0' ? w->csv.real : w->csv.named, path)) {
