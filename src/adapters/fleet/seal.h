@@ -36,8 +36,8 @@ struct kl_seal_pool_key {
 
 /* Once, before the others. False if the library can't be used. */
 bool kl_seal_start(void);
-/* A request id: a random UUID of version 4. */
-void kl_seal_uuid(uint8_t out[KL_FLEET_UUID]);
+/* A request's id, a token: a random UUID of version 4. */
+void kl_seal_uuid(struct kl_request_id *out);
 
 /* ---- key files: station.key, NAME.owner, the recovery key ---- */
 
@@ -56,29 +56,27 @@ bool kl_seal_public_parse(const char *text, struct kl_seal_public *key);
 void kl_seal_pool_key_make(uint32_t epoch, struct kl_seal_pool_key *out);
 /* For whoever has the secret half of `to`. `*out` is public: it may lie in the database. The pool's
    id is inside, so one pool's key can't be passed off as another's. */
-bool kl_seal_pool_key(const struct kl_seal_pool_key *key, const uint8_t pool[KL_FLEET_UUID],
-                      const struct kl_seal_public *to, struct kl_fleet_sealed_key *out);
+bool kl_seal_pool_key(const struct kl_seal_pool_key *key, const uint8_t pool[KL_FDB_UUID],
+                      const struct kl_seal_public *to, struct kl_fdb_sealed_key *out);
 /* False if it was not sealed for `pair`, or not for this pool and epoch. */
-bool kl_seal_open_pool_key(const struct kl_fleet_sealed_key *sealed,
-                           const uint8_t pool[KL_FLEET_UUID], const struct kl_seal_pair *pair,
-                           struct kl_seal_pool_key *out);
+bool kl_seal_open_pool_key(const struct kl_fdb_sealed_key *sealed, const uint8_t pool[KL_FDB_UUID],
+                           const struct kl_seal_pair *pair, struct kl_seal_pool_key *out);
 
 /* ---- one board's key ---- */
 
 /*
  * Box: 24 bytes of nonce, then the line of `key` encrypted and authenticated (XChaCha20-Poly1305);
- * bound to pool, label, fingerprint and epoch. `box` has room for KL_FLEET_BOX_MAX; the size is
+ * bound to pool, label, fingerprint and epoch. `box` has room for KL_FDB_BOX_MAX; the size is
  * returned, 0 if it can't be done.
  */
 size_t kl_seal_fields(const struct kl_key *key, const struct kl_seal_pool_key *pool_key,
-                      const uint8_t pool[KL_FLEET_UUID], uint8_t box[KL_FLEET_BOX_MAX]);
+                      const uint8_t pool[KL_FDB_UUID], uint8_t box[KL_FDB_BOX_MAX]);
 /*
  * Opens one box into `key`, which lies in secret memory; it is wiped unless all is well. False: the
  * box is damaged, belongs to another label, pool or epoch, or its fields do not give the row's
  * fingerprint and field count. `row->label` is the whole label.
  */
-bool kl_seal_open_fields(const struct kl_fleet_row *row, const struct kl_seal_pool_key *pool_key,
-                         const uint8_t pool[KL_FLEET_UUID], kl_sha256_fn *sha256,
-                         struct kl_key *key);
+bool kl_seal_open_fields(const struct kl_fdb_row *row, const struct kl_seal_pool_key *pool_key,
+                         const uint8_t pool[KL_FDB_UUID], kl_sha256_fn *sha256, struct kl_key *key);
 
 #endif
