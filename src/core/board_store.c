@@ -15,15 +15,34 @@ static void store_failed(struct kl_station *st, struct kl_board *b, const char *
     b->custody.ask_again_at = st->now + KL_SEC(2);
 }
 
+/* The shared pool has not said whose this board is: nothing is reserved, and the board keeps its
+   place. */
+static void pool_waits(struct kl_station *st, struct kl_board *b, const char *text)
+{
+    KL_ASSERT(b->state == KL_ST_RESERVING);
+    kl_custody_disown(&b->custody);
+    if (b->fault.reason != KL_FAULT_POOL_WAIT)
+        kl_tell_key(st, b, "waiting", text);
+    b->fault = (struct kl_fault){.reason = KL_FAULT_POOL_WAIT};
+    kl_copy(b->fault.detail, sizeof b->fault.detail, text);
+    b->custody.ask_again_at = st->now + KL_SEC(1);
+}
+
 /* A person chose this key for a board before it asked: the board keeps it, even unplugged. */
 static void bound_answered(struct kl_station *st, struct kl_board *b, const struct kl_event *ev,
                            bool awaits)
 {
-    bool ok = ev->u.stored.status == KL_STORE_OK;
+    enum kl_store_status status = ev->u.stored.status;
+    bool ok = status == KL_STORE_OK;
 
     if (!ok)
         kl_tell_text(st, b, KL_NOTE_STATION,
-                     "a label could not be bound to its board: the reservation can't be written");
+                     status == KL_STORE_ELSEWHERE
+                         ? "a label could not be bound: another station of the pool has this board"
+                     : status == KL_STORE_WAITS
+                         ? "a label could not be bound: the shared pool has not answered; scan again"
+                         : "a label could not be bound to its board: the reservation can't be "
+                           "written");
     if (!awaits)
         return;
     if (ok)
@@ -62,6 +81,15 @@ static void reserve_answered(struct kl_station *st, struct kl_board *b, const st
         return;
     }
     kl_custody_miss(&b->custody);
+    if (ev->u.stored.status == KL_STORE_WAITS) {
+        pool_waits(st, b, ev->u.stored.text);
+        return;
+    }
+    if (ev->u.stored.status == KL_STORE_ELSEWHERE) {
+        kl_custody_disown(&b->custody);
+        kl_board_fail(st, b, KL_FAULT_BOARD_ELSEWHERE, ev->u.stored.text);
+        return;
+    }
     /* The ledger knows more than the pool: a reservation that the store reported as failed is there
        after all. The pool will hear of it soon, and then has another key for this board. */
     if (ev->u.stored.status == KL_STORE_FAILED || kl_attempts_may_restart(&b->attempts))
@@ -183,7 +211,9 @@ void kl_board_stored(struct kl_station *st, const struct kl_event *ev)
 void kl_board_ask_store_again(struct kl_station *st, struct kl_board *b)
 {
     b->custody.ask_again_at = KL_NEVER;
-    if (b->state == KL_ST_RESERVING) {
+    if (b->state == KL_ST_RESERVING && b->fault.reason == KL_FAULT_POOL_WAIT) {
+        kl_board_ask_pool_again(st, b);
+    } else if (b->state == KL_ST_RESERVING) {
         kl_board_enter(st, b, KL_ST_ASKING);
         kl_board_ask_pool(st, b);
     } else if (b->state == KL_ST_RECORDING) {

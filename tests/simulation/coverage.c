@@ -28,6 +28,8 @@ static const enum kl_reason unreachable[] = {
     KL_FAULT_BOOT_LOOP,                             /* a program that restarts and never says why */
     KL_FAULT_NVS_ENCRYPTED,                         /* a board whose NVS is encrypted */
     KL_FAULT_NVS_NO_FIT, /* a key that its board's NVS is too small for */
+    KL_FAULT_POOL_WAIT,  /* a shared pool: test_station_pool, e2e in tests/fleet */
+    KL_FAULT_BOARD_ELSEWHERE, /* the same */
 };
 
 void saw(enum sim_kind kind)

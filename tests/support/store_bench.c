@@ -35,6 +35,13 @@ static void trouble(void *ctx, const char *text)
     kl_copy(b->trouble, sizeof b->trouble, text);
 }
 
+static void fleet(void *ctx, const char *text)
+{
+    struct store_bench *b = ctx;
+    if (text)
+        kl_copy(b->note, sizeof b->note, text);
+}
+
 static void closed(void *ctx)
 {
     struct store_bench *b = ctx;
@@ -56,7 +63,7 @@ const char *bench_journal(const char *csv)
 
 enum kl_store_open_result bench_open_with(struct store_bench *b, struct kl_store_options options)
 {
-    static const struct kl_store_events events = {stored, reloaded, trouble};
+    static const struct kl_store_events events = {stored, reloaded, trouble, fleet};
     enum kl_store_open_result result;
 
     options.station = "bench-1";

@@ -15,6 +15,7 @@ struct store_bench {
     struct kl_key key; /* of the last answer */
     bool has_key;
     char trouble[KL_TEXT_MAX];
+    char note[KL_TEXT_MAX]; /* the last one of a shared pool */
     unsigned reloads;
     bool closed;
 };

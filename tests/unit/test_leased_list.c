@@ -336,6 +336,32 @@ static void the_list_is_told_row_by_row(void **state)
     assert_string_equal(s.last, "dev \"3\" 50%");
 }
 
+static void rows_that_go_back_leave_the_others(void **state)
+{
+    struct kl_leased_row rows[3];
+    struct seen s = {0};
+    struct store_bench b;
+    char error[KL_TEXT_MAX] = "";
+
+    (void)state;
+    three(rows);
+    make_list(rows, 3);
+    open_list(&b);
+    assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-1", 1), KL_STORE_OK);
+    assert_int_equal(bench_ask(&b, KL_OP_PROVISION, "dev-1", 1), KL_STORE_OK);
+    bench_close(&b);
+    assert_true(kl_list_remove(&leased, list, &rows[1].fingerprint, 1, error));
+    assert_true(kl_list_each(&leased, list, see, &s, error));
+    assert_int_equal(s.count, 2);
+    assert_int_equal(s.spent, 1);
+    assert_string_equal(s.last, "dev \"3\" 50%");
+    append(rows + 1, 1, false); /* the pool gives it to this station once more */
+    open_list(&b);
+    assert_int_equal(kl_store_content(b.store)->row_count, 3);
+    assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-2", 2), KL_STORE_OK);
+    bench_close(&b);
+}
+
 static unsigned rows_in_list(void)
 {
     struct seen s = {0};
@@ -392,6 +418,7 @@ int main(void)
         T(a_piece_of_a_row_is_no_row),
         T(a_box_that_does_not_open_gives_no_key),
         T(the_list_is_told_row_by_row),
+        T(rows_that_go_back_leave_the_others),
         T(a_power_cut_while_rows_are_added_loses_none),
     };
 

@@ -112,15 +112,13 @@ bool kl_list_each(const struct kl_leased *l, const char *path, each_fn *each, vo
 
 /* ---- making ---- */
 
-bool kl_list_create(const char *path, const char *pool, unsigned fields, char error[KL_TEXT_MAX])
+/* Puts a whole new file in place of the list. */
+static bool put(const char *path, const char *text, size_t size, char error[KL_TEXT_MAX])
 {
-    char name[4096], head[128];
+    char name[4096];
     bool ok;
     int fd;
 
-    if (access(path, F_OK) == 0)
-        return true;
-    KL_ASSERT(fields > 0 && fields <= KL_FIELDS_MAX && strlen(pool) < KL_POOL_ID_TEXT);
     if ((size_t)snprintf(name, sizeof name, "%s.new", path) >= sizeof name) {
         errno = ENAMETOOLONG;
         return failed(path, "making it", error);
@@ -128,12 +126,22 @@ bool kl_list_create(const char *path, const char *pool, unsigned fields, char er
     fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return failed(name, "making it", error);
-    snprintf(head, sizeof head, "keyline-leased-list,1,%s,%u\n", pool, fields);
-    ok = kl_disk_write_all(fd, head, strlen(head)) && kl_disk->sync(fd) == 0;
+    ok = kl_disk_write_all(fd, text, size) && kl_disk->sync(fd) == 0;
     close(fd);
     if (!ok || kl_disk->rename(name, path) != 0 || kl_disk->sync_folder(path) != 0)
         return failed(path, "making it", error);
     return true;
+}
+
+bool kl_list_create(const char *path, const char *pool, unsigned fields, char error[KL_TEXT_MAX])
+{
+    char head[128];
+
+    if (access(path, F_OK) == 0)
+        return true;
+    KL_ASSERT(fields > 0 && fields <= KL_FIELDS_MAX && strlen(pool) < KL_POOL_ID_TEXT);
+    snprintf(head, sizeof head, "keyline-leased-list,1,%s,%u\n", pool, fields);
+    return put(path, head, strlen(head), error);
 }
 
 /* ---- adding ---- */
@@ -277,5 +285,84 @@ bool kl_list_append(const struct kl_leased *l, const char *path, const struct kl
     if (!ok)
         kl_format(error, KL_TEXT_MAX, "%s: the leased keys can't be added: %s", kl_shown(path),
                   why);
+    return ok;
+}
+
+/* ---- taking out ---- */
+
+struct taking {
+    const struct kl_fingerprint *keys;
+    size_t count;
+    char *text;
+    size_t size, kept;
+};
+
+static bool is_one_of(const struct taking *t, const struct kl_fingerprint *fp)
+{
+    for (size_t i = 0; i < t->count; i++)
+        if (kl_fingerprint_equal(&t->keys[i], fp))
+            return true;
+    return false;
+}
+
+/* Moves the rows that stay to the front. */
+static void take_out(struct taking *t)
+{
+    struct kl_csv *csv = calloc(1, sizeof *csv);
+    struct kl_leased_row *row = calloc(1, sizeof *row);
+    size_t from = 0;
+
+    KL_ASSERT(csv && row);
+    kl_csv_begin(csv);
+    while (from < t->size) {
+        size_t n = kl_csv_feed(csv, t->text + from, t->size - from);
+        if (csv->error != KL_CSV_FINE || !csv->row_ready)
+            break; /* a piece of a row at the end goes */
+        if (!kl_leased_read_row(&csv->row, row) || !is_one_of(t, &row->fingerprint)) {
+            memmove(t->text + t->kept, t->text + from, n);
+            t->kept += n;
+        }
+        from += n;
+    }
+    free(row);
+    free(csv);
+}
+
+static char *read_whole(const char *path, size_t *size)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    struct stat st;
+    char *text = NULL;
+
+    if (fd >= 0 && fstat(fd, &st) == 0 && (text = malloc((size_t)st.st_size + 1))) {
+        *size = (size_t)st.st_size;
+        if (read(fd, text, *size) != st.st_size) {
+            free(text);
+            text = NULL;
+        }
+    }
+    if (fd >= 0)
+        close(fd);
+    return text;
+}
+
+bool kl_list_remove(const struct kl_leased *l, const char *path, const struct kl_fingerprint *keys,
+                    size_t count, char error[KL_TEXT_MAX])
+{
+    struct taking t = {.keys = keys, .count = count};
+    bool ok;
+
+    if (count == 0)
+        return true;
+    uv_mutex_lock(l->writing);
+    t.text = read_whole(path, &t.size);
+    if (t.text) {
+        take_out(&t);
+        ok = put(path, t.text, t.kept, error);
+    } else {
+        ok = failed(path, "reading it", error);
+    }
+    uv_mutex_unlock(l->writing);
+    free(t.text);
     return ok;
 }

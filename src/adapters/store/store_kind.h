@@ -21,6 +21,9 @@ struct kl_store_kind {
                   void *ctx, char error[KL_TEXT_MAX]);
     bool (*release)(struct kl_store *s, const struct kl_ledger_key *key, const char *reason,
                     char error[KL_TEXT_MAX]);
+    /* NULL: no shared pool */
+    void (*fleet)(const struct kl_store *s, struct kl_fleet_view *out);
+    void (*bench)(struct kl_store *s, uint32_t per_hour, const char *json);
 };
 
 /* The first member of every kind's own struct. */

@@ -1,0 +1,575 @@
+#include "pool_store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "adapters/host/disk.h"
+#include "adapters/store/store_kind.h"
+#include "fleet_thread.h"
+
+enum {
+    TICK_MS = 100,
+    HOLD_MS = 1000,     /* then the board is told that it waits … */
+    FORGET_MS = 10000,  /* … and if it does not ask again, it has left */
+    PART_MS = 3000,     /* at the end: a call that takes longer is broken off … */
+    ABANDON_MS = 6000,  /* … and then nobody waits for it any more */
+    LOCK_WAIT_MS = 100, /* another station may be saying its last words */
+    LOCK_TRIES = 80,
+};
+
+/* A RESERVE that waits for its claim. */
+struct held {
+    struct held *next;
+    struct kl_action action;
+    char label[KL_LINE_MAX + 1];
+    uint64_t since; /* ms by the loop's clock */
+};
+
+struct pool_store {
+    struct kl_store store;
+    struct kl_store *inner;
+    struct kl_store_content content; /* the inner one's, with what the pool adds */
+    struct kl_keyring *keyring;
+    struct kl_fleet_hand hand; /* until the thread has it */
+    struct kl_fleet_config config;
+    struct kl_fleet_thread *thread; /* from the start on */
+    struct kl_leased leased;
+    uv_mutex_t writing;
+    int lock;
+
+    uv_loop_t *loop;
+    const struct kl_store_events *events;
+    void *ctx;
+    uv_timer_t tick;
+    struct held *held;
+    struct {
+        bool waits;
+        uint64_t since; /* when its board was last told so */
+    } slot[KL_SLOTS_MAX];
+    struct kl_fleet_figures figures;
+    struct kl_fleet_view view;
+    uint64_t parting_at;
+    bool hurried;
+    void (*closed)(void *ctx);
+    void *closed_ctx;
+};
+
+static struct pool_store *of(struct kl_store *store)
+{
+    return (struct pool_store *)store;
+}
+
+/* ---- figures ---- */
+
+static int by_bytes(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(struct kl_fingerprint));
+}
+
+/* Keys of the list that nobody was ever promised. */
+static uint32_t count_free(const struct kl_store_content *c)
+{
+    struct kl_fingerprint *taken = calloc((size_t)c->ledger_count + 1, sizeof *taken);
+    uint32_t n = 0;
+
+    KL_ASSERT(taken);
+    for (uint32_t i = 0; i < c->ledger_count; i++)
+        taken[i] = c->ledger[i].fingerprint;
+    qsort(taken, c->ledger_count, sizeof *taken, by_bytes);
+    for (uint32_t i = 0; i < c->row_count; i++)
+        n += !c->rows[i].bad && !c->rows[i].marked &&
+             !bsearch(&c->rows[i].fingerprint, taken, c->ledger_count, sizeof *taken, by_bytes);
+    free(taken);
+    return n;
+}
+
+static void read_content(struct pool_store *s)
+{
+    s->content = *kl_store_content(s->inner);
+    s->content.keys_come = s->view.gives || !s->view.there;
+    s->figures.free = count_free(&s->content);
+    s->figures.rows = s->content.row_count;
+}
+
+static void tell_figures(struct pool_store *s)
+{
+    kl_fleet_thread_figures(s->thread, &s->figures);
+    kl_fleet_thread_stir(s->thread);
+}
+
+/* ---- boards that wait for the pool ---- */
+
+static void hold(struct pool_store *s, const struct kl_action *action)
+{
+    struct held *h = calloc(1, sizeof *h), **end = &s->held;
+
+    KL_ASSERT(h);
+    h->action = *action;
+    h->since = uv_now(s->loop);
+    kl_copy(h->label, sizeof h->label, !action->u.store.label ? "" : action->u.store.label);
+    h->action.u.store.label = h->label;
+    h->action.u.store.reason = NULL;
+    while (*end)
+        end = &(*end)->next;
+    *end = h;
+}
+
+static void answer(struct pool_store *s, struct held *h, enum kl_store_status status,
+                   const char *text)
+{
+    s->events->stored(s->ctx, &h->action, status, NULL, text);
+    free(h);
+}
+
+static void say_that_it_waits(struct pool_store *s, struct held *h, const char *why)
+{
+    unsigned slot = h->action.slot;
+    char text[KL_TEXT_MAX];
+
+    s->slot[slot].waits = true;
+    s->slot[slot].since = uv_now(s->loop);
+    kl_format(text, sizeof text, "%s", why[0] ? why : "its database has not answered yet");
+    answer(s, h, KL_STORE_WAITS, text);
+}
+
+/* Another board is in its slot now. */
+static bool is_outdated(const struct held *h)
+{
+    for (const struct held *later = h->next; later; later = later->next)
+        if (later->action.slot == h->action.slot)
+            return true;
+    return false;
+}
+
+/* False: it still waits. */
+static bool settle(struct pool_store *s, struct held *h)
+{
+    unsigned slot = h->action.slot;
+    char text[KL_TEXT_MAX];
+
+    if (is_outdated(h)) {
+        answer(s, h, KL_STORE_WAITS, "its board has left");
+        return true;
+    }
+    switch (kl_fleet_thread_verdict(s->thread, slot, &h->action.u.store.mac, text)) {
+    case KL_VERDICT_MAY:
+        kl_store_submit(s->inner, &h->action);
+        free(h);
+        return true;
+    case KL_VERDICT_OTHER:
+        kl_fleet_thread_withdraw(s->thread, slot);
+        answer(s, h, KL_STORE_ELSEWHERE, text);
+        return true;
+    default:
+        if (uv_now(s->loop) - h->since < HOLD_MS)
+            return false;
+        say_that_it_waits(s, h, text);
+        return true;
+    }
+}
+
+static void settle_all(struct pool_store *s)
+{
+    struct held **at = &s->held;
+
+    while (*at) {
+        struct held *h = *at, *next = h->next;
+        if (!settle(s, h))
+            at = &h->next;
+        else
+            *at = next;
+    }
+}
+
+static void forget_those_that_left(struct pool_store *s)
+{
+    for (unsigned i = 0; i < KL_SLOTS_MAX; i++) {
+        if (!s->slot[i].waits || uv_now(s->loop) - s->slot[i].since < FORGET_MS)
+            continue;
+        s->slot[i].waits = false;
+        kl_fleet_thread_withdraw(s->thread, i);
+    }
+}
+
+static void submit(struct kl_store *store, const struct kl_action *request)
+{
+    struct pool_store *s = of(store);
+    unsigned slot = request->slot;
+
+    if (request->u.store.op != KL_OP_RESERVE) {
+        kl_store_submit(s->inner, request);
+        return;
+    }
+    KL_ASSERT(slot < KL_SLOTS_MAX);
+    s->slot[slot].waits = false;
+    kl_fleet_thread_ask(s->thread, slot, &request->u.store.mac);
+    hold(s, request);
+}
+
+/* ---- what the inner store says ---- */
+
+static void on_stored(void *ctx, const struct kl_action *request, enum kl_store_status status,
+                      const struct kl_key *key, const char *text)
+{
+    struct pool_store *s = ctx;
+    enum kl_store_op op = request->u.store.op;
+
+    if (op == KL_OP_RESERVE)
+        kl_fleet_thread_withdraw(s->thread, request->slot);
+    if (status == KL_STORE_OK && op == KL_OP_RESERVE && s->figures.free > 0)
+        s->figures.free--;
+    if (status == KL_STORE_OK && op == KL_OP_RELEASE)
+        s->figures.free++;
+    if (status == KL_STORE_OK && op != KL_OP_FETCH)
+        tell_figures(s);
+    s->events->stored(s->ctx, request, status, key, text);
+}
+
+static void on_reloaded(void *ctx)
+{
+    struct pool_store *s = ctx;
+
+    read_content(s);
+    tell_figures(s);
+    s->events->reloaded(s->ctx);
+}
+
+static void on_trouble(void *ctx, const char *text)
+{
+    struct pool_store *s = ctx;
+
+    s->events->trouble(s->ctx, text);
+}
+
+static const struct kl_store_events inner_events = {
+    .stored = on_stored,
+    .reloaded = on_reloaded,
+    .trouble = on_trouble,
+};
+
+/* ---- what the thread says ---- */
+
+static void end_if_gone(struct pool_store *s);
+
+static void on_news(void *ctx)
+{
+    struct pool_store *s = ctx;
+    bool came = s->content.keys_come;
+    char text[KL_TEXT_MAX];
+
+    kl_fleet_thread_look(s->thread, &s->view);
+    if (s->closed) {
+        end_if_gone(s);
+        return;
+    }
+    settle_all(s);
+    s->content.keys_come = s->view.gives;
+    if (came != s->content.keys_come)
+        s->events->reloaded(s->ctx);
+    s->events->fleet(s->ctx, NULL);
+    while (kl_fleet_thread_note(s->thread, text))
+        s->events->fleet(s->ctx, text);
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct pool_store *s = timer->data;
+
+    if (s->closed) {
+        end_if_gone(s);
+        return;
+    }
+    settle_all(s);
+    forget_those_that_left(s);
+}
+
+/* ---- the end ---- */
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    struct pool_store *s = handle->data;
+
+    s->closed(s->closed_ctx);
+}
+
+static void on_thread_closed(void *ctx)
+{
+    struct pool_store *s = ctx;
+
+    uv_close((uv_handle_t *)&s->tick, on_timer_closed);
+}
+
+static void end_if_gone(struct pool_store *s)
+{
+    uint64_t passed = uv_now(s->loop) - s->parting_at;
+
+    if (s->parting_at == 0 || uv_is_closing((uv_handle_t *)&s->tick) || !s->loop)
+        return;
+    if (passed > PART_MS && !s->hurried) {
+        s->hurried = true;
+        kl_fleet_thread_hurry(s->thread);
+    }
+    if (!kl_fleet_thread_is_gone(s->thread) && passed <= ABANDON_MS)
+        return;
+    uv_timer_stop(&s->tick);
+    s->parting_at = 0;
+    kl_fleet_thread_close(s->thread, on_thread_closed);
+}
+
+/* The list is nobody's now, and fleet.lock is still ours: what was never sent goes back. */
+static void on_inner_closed(void *ctx)
+{
+    struct pool_store *s = ctx;
+
+    s->parting_at = uv_now(s->loop);
+    kl_fleet_thread_part(s->thread);
+}
+
+static void drop_held(struct pool_store *s)
+{
+    while (s->held) {
+        struct held *next = s->held->next;
+        free(s->held);
+        s->held = next;
+    }
+}
+
+static void close_store(struct kl_store *store, void (*closed)(void *ctx), void *ctx)
+{
+    struct pool_store *s = of(store);
+
+    KL_ASSERT(!s->closed);
+    s->closed = closed;
+    s->closed_ctx = ctx;
+    drop_held(s);
+    kl_store_close(s->inner, on_inner_closed, s);
+}
+
+static void free_store(struct kl_store *store)
+{
+    struct pool_store *s = of(store);
+    bool gone = true;
+
+    kl_store_free(s->inner);
+    if (s->thread)
+        gone = kl_fleet_thread_free(s->thread);
+    else if (s->hand.calls)
+        kl_fleet_hand_close(&s->hand);
+    drop_held(s);
+    if (s->lock >= 0)
+        close(s->lock);
+    if (!gone)
+        return; /* the thread hangs in a call, and still has the rest */
+    kl_keyring_free(s->keyring);
+    uv_mutex_destroy(&s->writing);
+    free(s);
+}
+
+/* ---- the rest is the inner store's ---- */
+
+static const struct kl_store_content *content(const struct kl_store *store)
+{
+    return &((const struct pool_store *)store)->content;
+}
+
+static void start(struct kl_store *store, uv_loop_t *loop, const struct kl_store_events *events,
+                  void *ctx)
+{
+    struct pool_store *s = of(store);
+
+    s->loop = loop;
+    s->events = events;
+    s->ctx = ctx;
+    uv_timer_init(loop, &s->tick);
+    s->tick.data = s;
+    s->thread = kl_fleet_thread_start(&s->hand, &s->config, loop, on_news, s);
+    kl_fleet_thread_look(s->thread, &s->view);
+    tell_figures(s);
+    kl_store_start(s->inner, loop, &inner_events, s);
+    uv_timer_start(&s->tick, on_tick, TICK_MS, TICK_MS);
+}
+
+static bool has_record(const struct kl_store *store)
+{
+    return kl_store_has_record(((const struct pool_store *)store)->inner);
+}
+
+static bool keys(struct kl_store *store, bool (*each)(void *ctx, const struct kl_ledger_key *key),
+                 void *ctx, char error[KL_TEXT_MAX])
+{
+    return kl_store_keys(of(store)->inner, each, ctx, error);
+}
+
+static bool history(struct kl_store *store, const char *mac, const char *label,
+                    bool (*each)(void *ctx, const struct kl_ledger_entry *entry), void *ctx,
+                    char error[KL_TEXT_MAX])
+{
+    return kl_store_history(of(store)->inner, mac, label, each, ctx, error);
+}
+
+static bool audit(struct kl_store *store,
+                  void (*each)(void *ctx, const struct kl_audit_finding *f), void *ctx,
+                  char error[KL_TEXT_MAX])
+{
+    return kl_store_audit(of(store)->inner, each, ctx, error);
+}
+
+static bool release(struct kl_store *store, const struct kl_ledger_key *key, const char *reason,
+                    char error[KL_TEXT_MAX])
+{
+    return kl_store_release(of(store)->inner, key, reason, error);
+}
+
+static void fleet(const struct kl_store *store, struct kl_fleet_view *out)
+{
+    *out = ((const struct pool_store *)store)->view;
+}
+
+static void bench(struct kl_store *store, uint32_t per_hour, const char *json)
+{
+    struct pool_store *s = of(store);
+
+    if (!s->thread || s->closed)
+        return;
+    s->figures.per_hour = per_hour;
+    kl_copy(s->figures.status, sizeof s->figures.status, json);
+    kl_fleet_thread_figures(s->thread, &s->figures);
+}
+
+static const struct kl_store_kind pool_store = {
+    .content = content,
+    .start = start,
+    .submit = submit,
+    .close = close_store,
+    .free = free_store,
+    .has_record = has_record,
+    .keys = keys,
+    .history = history,
+    .audit = audit,
+    .release = release,
+    .fleet = fleet,
+    .bench = bench,
+};
+
+/* ---- opening ---- */
+
+static enum kl_store_open_result take_lock(struct pool_store *s, const char *folder,
+                                           char error[KL_TEXT_MAX])
+{
+    char path[PATH_MAX], list[PATH_MAX], holder[KL_TEXT_MAX];
+
+    if ((size_t)snprintf(list, sizeof list, "%s/keys.list", folder) >= sizeof list ||
+        (size_t)snprintf(path, sizeof path, "%s/fleet.lock", folder) >= sizeof path ||
+        (s->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)) < 0) {
+        kl_format(error, KL_TEXT_MAX, "%s: %s", kl_shown(folder), strerror(errno));
+        return KL_STORE_BROKEN;
+    }
+    for (unsigned i = 0; flock(s->lock, LOCK_EX | LOCK_NB) != 0; i++) {
+        kl_csv_store_holder(list, holder);
+        if (holder[0] != '\0' || i == LOCK_TRIES) {
+            kl_format(error, KL_TEXT_MAX, "another station works with this pool here: %s",
+                      holder[0] ? holder : "it is ending");
+            return KL_STORE_HELD;
+        }
+        usleep(LOCK_WAIT_MS * 1000);
+    }
+    return KL_STORE_OPENED;
+}
+
+/* A machine that never met the pool has to, once. */
+static enum kl_store_open_result meet(struct pool_store *s, char error[KL_TEXT_MAX])
+{
+    struct kl_fleet_call hello = {.op = KL_FLEET_HELLO};
+    struct kl_fleet_answer a;
+
+    if (s->hand.kept.pool[0] != '\0')
+        return KL_STORE_OPENED;
+    kl_fleet_hand_do(&s->hand, &hello, &a);
+    if (a.result == KL_FLEET_OK)
+        return KL_STORE_OPENED;
+    kl_format(error, KL_TEXT_MAX, "the pool %.60s: %s", s->hand.service, s->hand.why.text);
+    return KL_STORE_BROKEN;
+}
+
+static enum kl_store_open_result open_hand(struct pool_store *s, const char *folder,
+                                           const struct kl_store_options *o,
+                                           const struct kl_fleet_calls *calls,
+                                           char error[KL_TEXT_MAX])
+{
+    char path[PATH_MAX];
+
+    if ((size_t)snprintf(path, sizeof path, "%s/station.key", folder) >= sizeof path) {
+        kl_copy(error, KL_TEXT_MAX, "the state folder's path is too long");
+        return KL_STORE_BROKEN;
+    }
+    if (access(path, F_OK) != 0) {
+        kl_format(error, KL_TEXT_MAX,
+                  "this machine is no station of the pool %.60s yet: keyline pool join %.60s",
+                  o->pool->service, o->pool->service);
+        return KL_STORE_BROKEN;
+    }
+    if (!(s->keyring = kl_keyring_open(path, error)) ||
+        !kl_fleet_hand_open(&s->hand, folder, o->pool->service, calls, s->keyring, error))
+        return KL_STORE_BROKEN;
+    return KL_STORE_OPENED;
+}
+
+static enum kl_store_open_result open_inner(struct pool_store *s, const struct kl_store_options *o,
+                                            char error[KL_TEXT_MAX])
+{
+    struct kl_store_options inner = *o;
+    enum kl_store_open_result result;
+
+    s->hand.leased.writing = &s->writing;
+    s->leased = s->hand.leased;
+    if (!kl_list_create(s->hand.list, s->hand.kept.pool, s->hand.kept.fields, error) ||
+        !kl_fleet_hand_tidy(&s->hand, error))
+        return KL_STORE_BROKEN;
+    inner.csv = s->hand.list;
+    inner.header = true;
+    inner.leased = &s->leased;
+    inner.pool = NULL;
+    result = kl_csv_store_open(&inner, &s->inner, error);
+    if (result == KL_STORE_OPENED)
+        read_content(s);
+    return result;
+}
+
+enum kl_store_open_result kl_pool_store_open(const struct kl_store_options *options,
+                                             const struct kl_fleet_calls *calls,
+                                             struct kl_store **out, char error[KL_TEXT_MAX])
+{
+    struct pool_store *s = calloc(1, sizeof *s);
+    enum kl_store_open_result result;
+    char folder[PATH_MAX];
+
+    KL_ASSERT(s && options->pool && options->mode == KL_STORE_WORK);
+    *out = NULL;
+    s->store.kind = &pool_store;
+    s->lock = -1;
+    s->config = (struct kl_fleet_config){
+        .slots = options->pool->slots,
+        .lease_max = options->pool->lease_max,
+        .offline = options->pool->offline,
+    };
+    uv_mutex_init(&s->writing);
+    if (options->doubt)
+        *options->doubt = KL_DOUBT_NONE;
+    if (!kl_pool_folder(options->pool->service, true, folder, error))
+        result = KL_STORE_BROKEN;
+    else if ((result = take_lock(s, folder, error)) == KL_STORE_OPENED &&
+             (result = open_hand(s, folder, options, calls, error)) == KL_STORE_OPENED &&
+             (result = meet(s, error)) == KL_STORE_OPENED)
+        result = open_inner(s, options, error);
+    if (result == KL_STORE_OPENED)
+        *out = &s->store;
+    else
+        free_store(&s->store);
+    return result;
+}
