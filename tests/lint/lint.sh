@@ -92,6 +92,8 @@ lint_layers() {
     grep -nE '#include <sqlite3\.h|#include "(keyline/csv|.*(csv_|ledger).*)\.h"' -r src |
         grep -vE '^src/adapters/(store/|host/versions\.c)' |
         finding "only the store knows CSV rows and opens the ledger (keyline/store.h is for the others):"
+    grep -nE '#include <libpq-fe\.h' -r src | grep -v '^src/adapters/fleet/' |
+        finding "PostgreSQL outside of src/adapters/fleet:"
     grep -nE '#include "keyline/|#include <(uv|stdio|stdlib|unistd)\.h' -r firmware/provisioning --include='*.[ch]' |
         finding "firmware/provisioning is not portable:"
 }
