@@ -21,7 +21,8 @@
  X(RELEASE,      "release",      false, "reason", "releases a key") \
  X(ADD_PORT,     "add_port",     false, "port",   "adds a network port") \
  X(REMOVE_PORT,  "remove_port",  true,  "",       "removes a network port") \
- X(BIND,         "bind",         true,  "label",  "binds a label to the board")
+ X(BIND,         "bind",         true,  "label",  "binds a label to the board") \
+ X(EXPORT,       "export",       false, "what",   "exports keys with their secrets")
 /* clang-format on */
 
 enum kl_command_kind {
@@ -43,7 +44,8 @@ struct kl_command {
     unsigned slot;                     /* where the kind has one */
     struct kl_fingerprint fingerprint; /* RELEASE: whose key */
     char argument[KL_TEXT_MAX];        /* RELEASE: the reason; ADD_PORT: the port's URL;
-                                          BIND: the label, in full */
+                                          BIND: the label, in full; EXPORT: which, and where
+                                          to, for the history */
     char operator_name[KL_NAME_MAX];   /* "pi (from 10.0.0.5)"; "" = not known */
 };
 

@@ -194,5 +194,28 @@ bool kl_store_audit(struct kl_store *s, void (*each)(void *ctx, const struct kl_
    and `error`. */
 bool kl_store_release(struct kl_store *s, const struct kl_ledger_key *key, const char *reason,
                       char error[KL_TEXT_MAX]);
+/* Opened for MEND: keeps in the history what a person did that changed no key. `what` is one word.
+   Durable, or false and `error`. */
+bool kl_store_note(struct kl_store *s, const char *what, const char *text, char error[KL_TEXT_MAX]);
+/* 32 hex digits that name these keys wherever they lie; "" = nothing was ever recorded. */
+bool kl_store_pool(struct kl_store *s, char id[33], char error[KL_TEXT_MAX]);
+
+/* ---- the list, for exports ---- */
+
+enum kl_store_read {
+    KL_READ_DONE,
+    KL_READ_ABSENT,  /* the list no longer has this key */
+    KL_READ_CHANGED, /* another program has just replaced the list: open the store again */
+    KL_READ_FAILED,
+};
+
+/* Opened for LOOK: the key that a record tells of, secret fields and all, and its line. Wipe `out`
+   in the end; it is blank unless DONE. All keys come from the list as it was when the store was
+   opened, also if a station marks rows meanwhile. */
+enum kl_store_read kl_store_read_key(struct kl_store *s, const struct kl_ledger_key *key,
+                                     struct kl_key *out, uint32_t *line, char error[KL_TEXT_MAX]);
+/* Opened for LOOK: the names in the list's first row, in order. `each` gets NUL-terminated text. */
+bool kl_store_header(struct kl_store *s, void (*each)(void *ctx, const char *name), void *ctx,
+                     char error[KL_TEXT_MAX]);
 
 #endif

@@ -74,6 +74,12 @@ static void record(struct kl_shell *sh, const struct kl_command *c)
     free(snap);
 }
 
+/* Of the others the shell does those about ports; an export needs only the record. */
+static bool is_the_stations(enum kl_command_kind kind)
+{
+    return kind != KL_CMD_ADD_PORT && kind != KL_CMD_REMOVE_PORT && kind != KL_CMD_EXPORT;
+}
+
 bool kl_shell_command(struct kl_shell *sh, const struct kl_command *c, char error[KL_TEXT_MAX])
 {
     bool good = sh->phase == PHASE_RUNNING;
@@ -89,7 +95,7 @@ bool kl_shell_command(struct kl_shell *sh, const struct kl_command *c, char erro
     if (!good)
         return false;
     record(sh, c);
-    if (c->kind != KL_CMD_ADD_PORT && c->kind != KL_CMD_REMOVE_PORT)
+    if (is_the_stations(c->kind))
         push_event(sh, KL_EV_COMMAND, c->slot)->event.u.command = *c;
     return true;
 }

@@ -25,13 +25,13 @@
 
 enum {
     KL_FDB_UUID = 16,
-    KL_FDB_SCHEMA = 1,          /* version of schema.sql that this program speaks */
-    KL_FDB_ROWS_MAX = 10000,    /* keys in one lease; rows in one call of any kind */
-    KL_FDB_REPORT_MAX = 500,    /* results in one report */
-    KL_FDB_BOX_MAX = 1024,      /* bytes of one sealed key */
-    KL_FDB_SEALED_KEY_MAX = 96, /* bytes of a pool key, sealed for one station */
-    KL_FDB_CURSOR_MAX = 80,     /* opaque text, NUL included */
-    KL_FDB_EPOCHS_MAX = 64,     /* pool keys that a station gets told at once, newest first */
+    KL_FDB_SCHEMA = 1,           /* version of schema.sql that this program speaks */
+    KL_FDB_ROWS_MAX = 10000,     /* keys in one lease; rows in one call of any kind */
+    KL_FDB_REPORT_MAX = 500,     /* results in one report */
+    KL_FDB_BOX_MAX = 1024,       /* bytes of one sealed key */
+    KL_FDB_SEALED_KEY_MAX = 128, /* bytes of a pool key, sealed for one station */
+    KL_FDB_CURSOR_MAX = 80,      /* opaque text, NUL included */
+    KL_FDB_EPOCHS_MAX = 64,      /* pool keys that a station gets told at once, newest first */
 };
 
 /* Why it was not OK. X(NAME, "for a person") */
@@ -100,28 +100,34 @@ struct kl_fdb_fence {
 };
 bool kl_fdb_fence_equal(const struct kl_fdb_fence *a, const struct kl_fdb_fence *b);
 
+/* How the pool stands, and this station in it. */
+struct kl_fdb_state {
+    bool open; /* by its owner */
+    bool told; /* this station has told what it holds, since the fence last changed */
+    struct kl_fdb_fence server, pool_fence; /* keys are leased only if they are equal */
+    uint32_t epoch;          /* of the pool key in use; a new one: hello again, for that */
+    uint32_t lease_cap;      /* keys that this station may hold unreported */
+    uint32_t leased;         /* that it holds so, as the pool knows */
+    int64_t free_keys;       /* in the pool */
+    int64_t left_to_station; /* keys that it may still be given in all; -1 = as many as there are */
+    int64_t last_seq;        /* of the newest result that the pool has of this station; 0 = none */
+    char closed_why[KL_TEXT_MAX];
+};
+
 struct kl_fdb_hello {
     uint8_t pool[KL_FDB_UUID];
     char pool_name[KL_NAME_MAX], station[KL_NAME_MAX];
-    unsigned fields; /* of a key, label included */
-    uint32_t epoch;  /* of the pool key that new boxes are sealed under */
+    unsigned fields; /* of a key, label included; 0 = no keys came yet */
     bool plain;      /* the pool key lies in the database, for all to read who can read that */
-    bool open;       /* the pool gives out leases */
-    bool told;       /* this station has told what it holds since the fence last changed */
-    char closed_why[KL_TEXT_MAX];
-    struct kl_fdb_fence server, pool_fence; /* leases are given only if they are equal */
-    uint32_t lease_cap;                     /* keys that this station may hold unreported */
-    uint32_t leased;                        /* that it holds so, as the pool knows */
-    int64_t left_to_station; /* keys that it may still be given in all; -1 = as many as there are */
-    int64_t free_keys;       /* in the pool */
-    int64_t last_seq;        /* of the newest result that the pool has of this station; 0 = none */
-    uint32_t alarms;         /* open ones that name this station */
-    unsigned key_count;      /* pool keys sealed for this station, newest first */
+    uint32_t alarms; /* open ones that name this station */
+    struct kl_fdb_state state;
+    unsigned key_count; /* pool keys sealed for this station, newest first */
     struct kl_fdb_sealed_key {
         uint32_t epoch, size;
         uint8_t box[KL_FDB_SEALED_KEY_MAX]; /* crypto_box_seal: kl_seal_open_pool_key() */
     } key[KL_FDB_EPOCHS_MAX];
 };
+
 /*
  * So that two copies of one station's disk, or an old one, can't both take keys: the pool keeps one
  * random token for each station. A station draws a new one before each hello, makes it durable
@@ -184,13 +190,14 @@ struct kl_fdb_item {
 /* Something that must not be: shown on both stations, kept in the pool until a person settles it.
  */
 struct kl_fdb_alarm {
-    int64_t id, seq;   /* seq: of the result that showed it; 0 = none of this station's */
-    const char *kind;  /* "key-on-two-boards", "board-has-two-keys", "key-of-another-station",
-                          "unknown-key", "old-ledger" … (docs/fleet.md) */
-    const char *label; /* "" = none */
-    struct kl_mac mac; /* all zero = none */
-    const char *other; /* the other station's name; "" = none */
-    const char *text;  /* a sentence for a person */
+    int64_t id, seq;     /* seq: of the result that showed it; 0 = none of this station's */
+    const char *kind;    /* "key-on-two-boards", "board-has-two-keys", "key-of-another-station",
+                            "unknown-key", "old-ledger" … (docs/fleet.md) */
+    const char *label;   /* "" = none */
+    struct kl_mac mac;   /* all zero = none */
+    const char *station; /* who told what does not fit */
+    const char *other;   /* the other station's name; "" = none */
+    const char *text;    /* a sentence for a person */
 };
 typedef void kl_fdb_alarm_fn(void *ctx, const struct kl_fdb_alarm *alarm);
 
@@ -250,14 +257,6 @@ enum kl_fleet_result kl_fdb_reassert(struct kl_fdb *db, int within_ms,
                                      bool last, kl_fdb_alarm_fn *each, void *ctx,
                                      struct kl_fdb_why *why);
 
-struct kl_fdb_state {
-    bool open, told, lost;
-    struct kl_fdb_fence server, pool_fence;
-    uint32_t epoch; /* a new one: hello again, for its pool key */
-    uint32_t leased;
-    int64_t free_keys, left_to_station, last_seq;
-    char closed_why[KL_TEXT_MAX];
-};
 /* The heartbeat, every some ten seconds. `json`: what the dashboard of the fleet shows of this
    station (docs/fleet.md), an object of at most 8 KiB; numbers and public names only. `each` gets
    the open alarms that name this station. */

@@ -198,17 +198,17 @@ static enum kl_fleet_result remember_pool(struct kl_fleet_hand *h, const struct 
 
     if (result != KL_FLEET_OK)
         return result;
-    h->server = hello->server;
-    h->free_keys = hello->free_keys;
-    h->left_to_station = hello->left_to_station;
+    h->server = hello->state.server;
+    h->free_keys = hello->state.free_keys;
+    h->left_to_station = hello->state.left_to_station;
     kl_copy(k->pool_name, sizeof k->pool_name, hello->pool_name);
     kl_copy(k->station, sizeof k->station, hello->station);
     k->fields = hello->fields;
-    k->epoch = hello->epoch;
+    k->epoch = hello->state.epoch;
     k->token = k->coming;
     k->coming = (struct kl_request_id){{0}};
     k->heard = wall_now();
-    if (k->timeline == 0 && hello->told) {
+    if (k->timeline == 0 && hello->state.told) {
         k->system_identifier = h->server.system_identifier;
         k->timeline = h->server.timeline;
     }
@@ -236,9 +236,9 @@ static enum kl_fleet_result greet(struct kl_fleet_hand *h, struct kl_fleet_answe
         result = h->calls->hello(h->db, KL_FLEET_CALL_MS, &greeting, hello, &h->why);
     }
     if (result == KL_FLEET_OK && (result = remember_pool(h, hello)) == KL_FLEET_OK) {
-        a->same_database = is_same_database(h) && hello->told;
+        a->same_database = is_same_database(h) && hello->state.told;
         a->may_lease =
-            hello->open && kl_fdb_fence_equal(&hello->server, &hello->pool_fence);
+            hello->state.open && kl_fdb_fence_equal(&hello->state.server, &hello->state.pool_fence);
         a->left = kl_fleet_file_unchecked(h->file);
     }
     free(hello);

@@ -426,6 +426,29 @@ static bool release(struct kl_store *store, const struct kl_ledger_key *key, con
     return kl_store_release(of(store)->inner, key, reason, error);
 }
 
+static bool note(struct kl_store *store, const char *what, const char *text,
+                 char error[KL_TEXT_MAX])
+{
+    return kl_store_note(of(store)->inner, what, text, error);
+}
+
+static bool pool_id(struct kl_store *store, char id[33], char error[KL_TEXT_MAX])
+{
+    return kl_store_pool(of(store)->inner, id, error);
+}
+
+static enum kl_store_read read_key(struct kl_store *store, const struct kl_ledger_key *key,
+                                   struct kl_key *out, uint32_t *line, char error[KL_TEXT_MAX])
+{
+    return kl_store_read_key(of(store)->inner, key, out, line, error);
+}
+
+static bool header(struct kl_store *store, void (*each)(void *ctx, const char *name), void *ctx,
+                   char error[KL_TEXT_MAX])
+{
+    return kl_store_header(of(store)->inner, each, ctx, error);
+}
+
 static void fleet(const struct kl_store *store, struct kl_fleet_view *out)
 {
     *out = ((const struct pool_store *)store)->view;
@@ -453,6 +476,10 @@ static const struct kl_store_kind pool_store = {
     .history = history,
     .audit = audit,
     .release = release,
+    .note = note,
+    .pool = pool_id,
+    .read_key = read_key,
+    .header = header,
     .fleet = fleet,
     .bench = bench,
 };
@@ -488,12 +515,14 @@ static enum kl_store_open_result meet(struct pool_store *s, char error[KL_TEXT_M
     struct kl_fleet_call hello = {.op = KL_FLEET_HELLO};
     struct kl_fleet_answer a;
 
-    if (s->hand.kept.pool[0] != '\0')
+    if (s->hand.kept.pool[0] != '\0' && s->hand.kept.fields > 0)
         return KL_STORE_OPENED;
     kl_fleet_hand_do(&s->hand, &hello, &a);
-    if (a.result == KL_FLEET_OK)
+    if (a.result == KL_FLEET_OK && s->hand.kept.fields > 0)
         return KL_STORE_OPENED;
-    kl_format(error, KL_TEXT_MAX, "the pool %.60s: %s", s->hand.service, s->hand.why.text);
+    kl_format(error, KL_TEXT_MAX, "the pool %.60s: %s", s->hand.service,
+              a.result == KL_FLEET_OK ? "it has no keys yet: its owner has to import some"
+                                      : s->hand.why.text);
     return KL_STORE_BROKEN;
 }
 

@@ -14,8 +14,7 @@
 
 enum {
     KL_FLEET_CURSOR = 80,       /* bytes of a cursor, NUL included */
-    KL_FLEET_SEALED_MAX = 96,   /* bytes of a sealed pool key */
-    KL_FLEET_BEFORE_CHECK = 64, /* boards that are told at once */
+    KL_FLEET_SEALED_MAX = 128,  /* bytes of a sealed pool key */
 };
 
 /* The one row that every change writes as a whole. */

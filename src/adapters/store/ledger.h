@@ -103,6 +103,9 @@ bool kl_ledger_record(struct kl_ledger *l, const struct kl_fingerprint *fp,
 bool kl_ledger_keys(struct kl_ledger *l, bool (*each)(void *ctx, const struct kl_ledger_key *key),
                     void *ctx, char error[KL_TEXT_MAX]);
 
+/* The pool's id in hex; "" in a ledger of the first format. False if the ledger can't be read. */
+bool kl_ledger_pool_id(struct kl_ledger *l, char id[33], char error[KL_TEXT_MAX]);
+
 /* Tells the history, oldest first. `mac` and `label` choose entries (NULL = all). */
 bool kl_ledger_history(struct kl_ledger *l, const char *mac, const char *label,
                        bool (*each)(void *ctx, const struct kl_ledger_entry *entry), void *ctx,

@@ -136,3 +136,18 @@ bool kl_ledger_history(struct kl_ledger *l, const char *mac, const char *label,
     }
     return finish(l, s, rc, error);
 }
+
+bool kl_ledger_pool_id(struct kl_ledger *l, char id[33], char error[KL_TEXT_MAX])
+{
+    sqlite3_stmt *s;
+    int rc;
+
+    id[0] = '\0';
+    if (l->version < KL_LEDGER_VERSION)
+        return true;
+    if (!(s = prepare(l, "SELECT lower(hex(id)) FROM pool", error)))
+        return false;
+    if ((rc = sqlite3_step(s)) == SQLITE_ROW)
+        kl_copy(id, 33, text_at(s, 0));
+    return finish(l, s, rc, error);
+}

@@ -96,3 +96,25 @@ bool kl_store_release(struct kl_store *s, const struct kl_ledger_key *key, const
 {
     return s->kind->release(s, key, reason, error);
 }
+
+bool kl_store_note(struct kl_store *s, const char *what, const char *text, char error[KL_TEXT_MAX])
+{
+    return s->kind->note(s, what, text, error);
+}
+
+bool kl_store_pool(struct kl_store *s, char id[33], char error[KL_TEXT_MAX])
+{
+    return s->kind->pool(s, id, error);
+}
+
+enum kl_store_read kl_store_read_key(struct kl_store *s, const struct kl_ledger_key *key,
+                                     struct kl_key *out, uint32_t *line, char error[KL_TEXT_MAX])
+{
+    return s->kind->read_key(s, key, out, line, error);
+}
+
+bool kl_store_header(struct kl_store *s, void (*each)(void *ctx, const char *name), void *ctx,
+                     char error[KL_TEXT_MAX])
+{
+    return s->kind->header(s, each, ctx, error);
+}

@@ -20,6 +20,10 @@ static const struct kl_store_kind csv_store = {
     .history = kl_csv_store_history,
     .audit = kl_csv_store_audit,
     .release = kl_csv_store_release,
+    .note = kl_csv_store_note,
+    .pool = kl_csv_store_pool,
+    .read_key = kl_csv_store_read_key,
+    .header = kl_csv_store_header,
 };
 
 static bool holds(enum kl_store_mode mode)
@@ -106,7 +110,8 @@ static enum kl_store_open_result open_ledger(struct kl_worker *w, enum kl_store_
 }
 
 /* Records in the history what somebody let pass: it is part of what became of the keys. */
-static bool record(struct kl_worker *w, const char *what, const char *why, char error[KL_TEXT_MAX])
+bool kl_store_record(struct kl_worker *w, const char *what, const char *why,
+                     char error[KL_TEXT_MAX])
 {
     struct kl_ledger_change c = {.label = "",
                                  .reason = why,
@@ -128,13 +133,13 @@ static enum kl_store_open_result record_accepted(struct kl_worker *w, char error
 
     if (w->csv.table->verdict.count > 0) {
         kl_csv_verdict_words(&w->csv.table->verdict, kinds);
-        if (!record(w, "accepted", kinds, error))
+        if (!kl_store_record(w, "accepted", kinds, error))
             return KL_STORE_BROKEN;
     }
     if (w->witness.storage.kind >= KL_STORAGE_FORGETS &&
-        !record(w, "volatile", w->witness.storage.text, error))
+        !kl_store_record(w, "volatile", w->witness.storage.text, error))
         return KL_STORE_BROKEN;
-    if (w->witness.healed[0] != '\0' && !record(w, "healed", w->witness.healed, error))
+    if (w->witness.healed[0] != '\0' && !kl_store_record(w, "healed", w->witness.healed, error))
         return KL_STORE_BROKEN;
     return KL_STORE_OPENED;
 }
@@ -360,6 +365,7 @@ void kl_csv_store_free(struct kl_store *store)
 
     KL_ASSERT(s->worker && !s->marking.marks);
     kl_shown_free(s->shown);
+    kl_store_stop_reading(s->worker);
     kl_csv_file_free(&s->worker->csv);
     kl_store_leave_home(s->worker);
     kl_ledger_close(s->worker->ledger);

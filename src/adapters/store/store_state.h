@@ -88,6 +88,7 @@ struct kl_worker {
     struct kl_late *late;      /* oldest first */
     unsigned late_count;
     char station[KL_NAME_MAX], bundle[80];
+    int reading; /* LOOK: 1 + the list's file, kept open as long as keys are read; 0 = none yet */
 };
 
 /* One round of the worker. The thread has all of it until it is done. */
@@ -148,6 +149,21 @@ bool kl_csv_store_history(struct kl_store *store, const char *mac, const char *l
                           char error[KL_TEXT_MAX]);
 bool kl_csv_store_release(struct kl_store *store, const struct kl_ledger_key *key,
                           const char *reason, char error[KL_TEXT_MAX]);
+
+/* store_open.c: an entry of the history that concerns no key. */
+bool kl_store_record(struct kl_worker *w, const char *what, const char *why,
+                     char error[KL_TEXT_MAX]);
+
+/* store_export.c */
+bool kl_csv_store_note(struct kl_store *store, const char *what, const char *text,
+                       char error[KL_TEXT_MAX]);
+bool kl_csv_store_pool(struct kl_store *store, char id[33], char error[KL_TEXT_MAX]);
+enum kl_store_read kl_csv_store_read_key(struct kl_store *store, const struct kl_ledger_key *key,
+                                         struct kl_key *out, uint32_t *line,
+                                         char error[KL_TEXT_MAX]);
+bool kl_csv_store_header(struct kl_store *store, void (*each)(void *ctx, const char *name),
+                         void *ctx, char error[KL_TEXT_MAX]);
+void kl_store_stop_reading(struct kl_worker *w);
 
 /* store_audit.c */
 bool kl_csv_store_audit(struct kl_store *store,

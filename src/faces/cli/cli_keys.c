@@ -10,6 +10,7 @@
 struct args {
     const char *csv, *journal, *state, *mac, *label, *reason, *config;
     bool header, json, as_csv, fix, help;
+    struct keys_export_args export;
 };
 
 #define AT(member) offsetof(struct args, member)
@@ -24,6 +25,43 @@ static const struct option options[] = {
     TYPED_TEXT("mac", mac, "MAC", "history, release: only this board"),
     TYPED_TEXT("label", label, "LABEL", "history: only this key; release: the one to release"),
     TYPED_TEXT("reason", reason, "TEXT", "release: why; the ledger keeps it"),
+    {.name = "as",
+     .type = OPT_CHOICE,
+     .at = AT(export.as),
+     .value = "tts|chirpstack|aws-lorawan|aws-things|thingpark|template",
+     .help = "export: in the form that this network takes (docs/exports.md)",
+     .typed_only = true},
+    {.name = "map",
+     .type = OPT_LIST,
+     .at = AT(export.maps),
+     .value = "FIELD=COLUMN",
+     .help = "export: which column is what, any number of times: dev_eui=2,app_key=4",
+     .typed_only = true},
+    {.name = "set",
+     .type = OPT_LIST,
+     .at = AT(export.sets),
+     .value = "FIELD=VALUE",
+     .help = "export: what is the same for all keys, any number of times",
+     .typed_only = true},
+    TYPED_TEXT("template", export.template, "FILE", "export: a text of your own, --as template"),
+    TYPED_FLAG("public", 0, export.public,
+               "export: leave out what is secret; with texts for QR codes"),
+    TYPED_FLAG("secrets", 0, export.secrets,
+               "export: write secrets into a new file, readable by its owner only (-o)"),
+    {.name = "output",
+     .type = OPT_TEXT,
+     .at = AT(export.output),
+     .value = "FILE",
+     .help = "export, sign-key: a new file; one that exists is never written over",
+     .letter = 'o',
+     .typed_only = true},
+    TYPED_FLAG("signed", 0, export.is_signed,
+               "export: with a signature in FILE.minisig; needs --sign-key and -o"),
+    TYPED_TEXT("sign-key", export.sign_key, "FILE",
+               "export: the secret key, of sign-key or minisign"),
+    TYPED_TEXT("password-file", export.password_file, "FILE",
+               "export, sign-key: its first line is the key's password"),
+    TYPED_FLAG("no-password", 0, export.no_password, "sign-key: do not encrypt the new key"),
     TYPED_FLAG("fix", 0, fix, "lint: write what can be mended to FILE.fixed, beside the file"),
     TYPED_TEXT("config", config, "FILE|none", "a config file above the user's and the system's"),
     TYPED_FLAG("help", 'h', help, "print this"),
@@ -34,7 +72,7 @@ const struct command kl_command_keys = {
     .run = kl_cli_keys,
     .options = OPTION_TABLE(options),
     .words = "WHAT [--csv-file FILE] [options]",
-    .verbs = "status|list|history|release|export|audit|lint",
+    .verbs = "status|list|history|release|export|sign-key|audit|lint",
     .summary = "what became of each key",
     .about = "  status            how many keys are free, reserved, provisioned, in doubt\n"
              "  list              every key and its state\n"
@@ -43,7 +81,9 @@ const struct command kl_command_keys = {
              "                    makes a reserved key free again; the reason is kept.\n"
              "                    Be sure that the board it was reserved for did not get it.\n"
              "                    Refused while that board is on the bench.\n"
-             "  export            who got what: label, MAC, time, bundle, station\n"
+             "  export            who got what: label, MAC, time, bundle, station; or\n"
+             "                    provisioned keys for a network: --as, --secrets\n"
+             "  sign-key          a new pair of keys to sign exports with: NAME.key, NAME.pub\n"
              "  audit             what is certain, what is in doubt and why\n"
              "  lint [FILE]       rows that can't be keys, and why",
     .after = "exit status: 0 done, 2 usage, 3 no such key or a bad CSV, 4 the station refused,\n"
@@ -67,7 +107,9 @@ static const struct verb verbs[] = {
     {"list", keys_list, " json state "},
     {"history", keys_history, " json csv mac label "},
     {"release", keys_release, " mac reason label "},
-    {"export", keys_export, " json csv "},
+    {"export", keys_export,
+     " json csv as map set template public secrets output signed sign-key password-file "},
+    {"sign-key", keys_sign_key, " output password-file no-password "},
     {"audit", keys_audit, " json "},
     {"lint", keys_lint, " fix "},
 };
@@ -91,10 +133,13 @@ static const struct verb *find_verb(const char *name)
 /* The first typed option that this verb does not take; NULL if there is none. */
 static const char *senseless(const struct verb *verb)
 {
-    static const char *const some[] = {"json", "csv", "state", "mac", "label", "reason", "fix"};
+    static const char *const some[] = {
+        "json",    "csv",    "state",  "mac",      "label",         "reason",
+        "fix",     "as",     "map",    "set",      "template",      "public",
+        "secrets", "output", "signed", "sign-key", "password-file", "no-password"};
 
     for (size_t i = 0; i < sizeof some / sizeof some[0]; i++) {
-        char word[16];
+        char word[32];
         kl_format(word, sizeof word, " %s ", some[i]);
         if (!strstr(verb->takes, word) && config_typed(kl_command_keys.options, some[i]))
             return some[i];
@@ -125,12 +170,13 @@ static int run_verb(const struct args *args, const struct option_list *words)
                           .state = args->state,
                           .label = args->label,
                           .reason = args->reason,
-                          .fix = args->fix};
+                          .fix = args->fix,
+                          .export = args->export};
 
     if (args->mac && !take_mac(&a, args->mac))
         return wrong("this is no MAC like 24:0a:c4:00:00:01: ", args->mac);
     if (!verb)
-        return wrong("which? status, list, history, release, export, audit or lint", "");
+        return wrong("which? status, list, history, release, export, sign-key, audit or lint", "");
     if (verb->run == keys_release && words->count > 1) {
         if (words->count > 2 || a.label)
             return wrong("one label at a time", "");
@@ -149,7 +195,7 @@ static int run_verb(const struct args *args, const struct option_list *words)
 
 int kl_cli_keys(int argc, char **argv)
 {
-    struct args args = {.csv = "keys.csv"};
+    struct args args = {.csv = "keys.csv", .export.as = -1};
     struct option_list words = {.count = 0};
     char error[KL_TEXT_MAX];
 

@@ -5,11 +5,20 @@
 #include <jansson.h>
 
 #include "keyline/store.h"
+#include "options.h"
 
 enum keys_format {
     KEYS_TEXT,
     KEYS_CSV,
     KEYS_JSON
+};
+
+/* What goes with `export` alone. */
+struct keys_export_args {
+    int as; /* enum kl_export_form; -1 = not said */
+    bool public, secrets, is_signed, no_password;
+    const char *output, *template, *sign_key, *password_file;
+    struct option_list maps, sets;
 };
 
 struct keys_args {
@@ -18,6 +27,7 @@ struct keys_args {
     enum keys_format format;
     const char *state, *label, *mac, *reason;
     char mac_text[18]; /* `mac` as the ledger writes it */
+    struct keys_export_args export;
 };
 
 /* cli_keys_show.c */
@@ -26,6 +36,8 @@ int keys_list(const struct keys_args *a);
 /* cli_keys_ledger.c */
 int keys_history(const struct keys_args *a);
 int keys_export(const struct keys_args *a);
+/* The last thing known of a board's EUI-64; "" = it has none. */
+void keys_eui64(struct kl_store *s, const struct kl_mac *mac, char out[24]);
 int keys_store_exit(enum kl_store_open_result result);
 /* KL_EXIT_OK, or the exit status after a word on stderr. Free it only after OK. */
 int keys_open_record(const struct keys_args *a, struct kl_store **out);
@@ -38,6 +50,17 @@ int keys_release(const struct keys_args *a);
 
 /* cli_keys_lint.c */
 int keys_lint(const struct keys_args *a);
+
+/* cli_export.c */
+/* Whether an export is more than the list on standard output. */
+bool keys_export_is_special(const struct keys_args *a);
+int keys_export_special(const struct keys_args *a);
+/* cli_export_record.c */
+/* Keeps in the history that keys with their secrets were written: by the station if one runs.
+   KL_EXIT_OK once that is durable, or the exit status after a word on stderr. */
+int keys_record_export(const struct keys_args *a, const char *what);
+/* cli_sign_key.c */
+int keys_sign_key(const struct keys_args *a);
 
 /* cli_keys_print.c */
 /* "2026-03-01T07:55:10Z"; "" for 0. */

@@ -222,17 +222,25 @@ static bool take_eui64(void *ctx, const struct kl_ledger_entry *e)
     return true;
 }
 
+void keys_eui64(struct kl_store *s, const struct kl_mac *mac, char out[24])
+{
+    char text[18], error[KL_TEXT_MAX];
+
+    out[0] = '\0';
+    kl_mac_format(mac, text);
+    if (!kl_store_history(s, text, NULL, take_eui64, out, error))
+        fprintf(stderr, "keyline: %s\n", error);
+}
+
 static bool print_export(void *ctx, const struct kl_ledger_key *key)
 {
     struct printing *p = ctx;
-    char mac[18], when[32], fingerprint[2 * KL_FINGERPRINT + 1], eui64[EUI64_SIZE] = "";
-    char error[KL_TEXT_MAX];
+    char mac[18], when[32], fingerprint[2 * KL_FINGERPRINT + 1], eui64[EUI64_SIZE];
 
     if (strcmp(key->state, "provisioned") != 0)
         return true;
     kl_mac_format(&key->mac, mac);
-    if (!kl_store_history(p->store, mac, NULL, take_eui64, eui64, error))
-        fprintf(stderr, "keyline: %s\n", error);
+    keys_eui64(p->store, &key->mac, eui64);
     keys_time(key->provisioned, when);
     fingerprint_text(&key->fingerprint, fingerprint);
     const char *const values[] = {key->label,   mac,      when,        key->bundle,
@@ -254,9 +262,11 @@ int keys_export(const struct keys_args *a)
     struct printing p = {.format = a->format, .first = true};
     char error[KL_TEXT_MAX];
     struct kl_store *s;
-    int exit = keys_open_record(a, &s);
+    int exit;
 
-    if (exit != KL_EXIT_OK)
+    if (keys_export_is_special(a))
+        return keys_export_special(a);
+    if ((exit = keys_open_record(a, &s)) != KL_EXIT_OK)
         return exit;
     p.store = s;
     if (a->format != KEYS_JSON)

@@ -1,24 +1,10 @@
 /* cli_keys_release.c: `keyline keys release`: by the station if one runs, else by ourselves. */
-#include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli_keys.h"
-#include "faces/stream/wire.h"
 #include "keyline/cli.h"
-
-enum {
-    PATIENCE_MS = 10 * 1000,
-    LOOK_MS = 100,
-};
-
-struct talk {
-    int fd;
-    char text[KL_WIRE_LINE_MAX];
-    size_t size;
-};
+#include "station_talk.h"
 
 struct finding {
     const struct keys_args *args;
@@ -79,55 +65,15 @@ static int release_found(struct kl_store *s, const struct finding *f)
 
 /* ---- by the station, which knows what its boards are at ---- */
 
-/* Looks through what the station says for a refusal; other lines are news for dashboards. */
-static bool is_refused(struct talk *t, char why[KL_TEXT_MAX])
-{
-    static struct kl_wire_message message;
-    static struct kl_snapshot snap;
-    char *newline;
-    bool refused = false;
-
-    while (!refused && (newline = memchr(t->text, '\n', t->size))) {
-        bool good = kl_wire_decode(t->text, (size_t)(newline - t->text), &snap, &message);
-        if (good && message.kind == KL_WIRE_REFUSED) {
-            kl_copy(why, KL_TEXT_MAX, message.u.text);
-            refused = true;
-        }
-        if (good && message.kind == KL_WIRE_HELLO)
-            refused = kl_wire_is_foreign(&message.u.hello, why);
-        t->size -= (size_t)(newline + 1 - t->text);
-        memmove(t->text, newline + 1, t->size);
-    }
-    return refused;
-}
-
-/* False once the station has hung up. */
-static bool hear(struct talk *t)
-{
-    struct pollfd wait = {.fd = t->fd, .events = POLLIN};
-    ssize_t n;
-
-    if (poll(&wait, 1, LOOK_MS) <= 0)
-        return true;
-    if (t->size == sizeof t->text)
-        t->size = 0; /* no line of interest is that long */
-    n = read(t->fd, t->text + t->size, sizeof t->text - t->size);
-    if (n > 0)
-        t->size += (size_t)n;
-    return n > 0;
-}
-
 /* The key is released once the ledger says so. */
-static int wait_for_release(struct kl_store *s, const struct finding *f, int fd)
+static int wait_for_release(struct kl_store *s, const struct finding *f, struct station_talk *t)
 {
-    static struct talk t;
     char why[KL_TEXT_MAX] = "the station did not do it; see its events";
 
-    t = (struct talk){.fd = fd};
-    for (int i = 0; i < PATIENCE_MS / LOOK_MS; i++) {
+    for (int i = 0; i < STATION_LOOKS; i++) {
         struct finding now = {.args = f->args, .quiet = true};
-        bool there = hear(&t);
-        if (is_refused(&t, why))
+        bool there = station_hear(t);
+        if (station_refused(t, why))
             break;
         if (kl_store_keys(s, find_reserved, &now, why) && now.reserved == 0)
             return say_released(f);
@@ -142,19 +88,17 @@ static int ask_station(struct kl_store *s, const struct finding *f)
 {
     struct kl_command release = {.kind = KL_CMD_RELEASE, .fingerprint = f->fingerprint};
     bool fits = kl_copy(release.argument, sizeof release.argument, f->args->reason);
-    char *line = fits ? kl_wire_command(&release) : NULL;
-    int fd = kl_wire_connect(f->args->csv), exit = KL_EXIT_HELD;
+    struct station_talk *t = fits ? station_ask(f->args->csv, &release) : NULL;
+    int exit = KL_EXIT_HELD;
 
-    if (fd >= 0 && line && write(fd, line, strlen(line)) == (ssize_t)strlen(line))
-        exit = wait_for_release(s, f, fd);
+    if (t)
+        exit = wait_for_release(s, f, t);
     else
         fprintf(stderr,
                 "keyline: not released: a station works on %s (%s) and can't be reached by this "
                 "user; stop it first\n",
                 f->args->csv, f->station);
-    if (fd >= 0)
-        close(fd);
-    free(line);
+    station_leave(t);
     return exit;
 }
 
