@@ -88,8 +88,8 @@ struct kl_fleet_answer {
     enum kl_fleet_result result;
     enum kl_fleet_refusal refusal; /* of REFUSED */
     bool same_database; /* HELLO: system identifier and timeline are those kept here, or none are */
-    bool may_lease;     /* HELLO, STATUS: the pool is open, and its fence is this database's: what it
-                           says of keys and boards is the whole truth */
+    bool may_lease; /* HELLO, STATUS: the pool is open, and its fence is this database's: what it
+                       says of keys and boards is the whole truth */
     struct kl_request_id request; /* REMEMBER: the id that was drawn */
     uint32_t rows;                /* LEASE: keys got, 0 … count; KEEP: kept */
     enum kl_fleet_owner owner;    /* CLAIM, CHECK */

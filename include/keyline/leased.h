@@ -50,7 +50,8 @@ bool kl_list_create(const char *path, const char *pool, unsigned fields, char er
    itself. */
 bool kl_list_append(const struct kl_leased *l, const char *path, const struct kl_leased_row *rows,
                     size_t count, bool spent, char error[KL_TEXT_MAX]);
-/* Takes rows out again, durably: they go back to the pool. Only while no store works on the list. */
+/* Takes rows out again, durably: they go back to the pool. Only while no store works on the list.
+ */
 bool kl_list_remove(const struct kl_leased *l, const char *path, const struct kl_fingerprint *keys,
                     size_t count, char error[KL_TEXT_MAX]);
 /* Tells every row of the list, in its order. `each` returns false to stop. */

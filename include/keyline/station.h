@@ -256,9 +256,9 @@ struct kl_slot_view {
 
 /* How the station stands with a pool that several stations share; the shell fills it in. */
 struct kl_fleet_view {
-    bool there;  /* the keys come from such a pool */
-    bool online; /* its database answers */
-    bool gives;  /* keys come when they are needed */
+    bool there;                                   /* the keys come from such a pool */
+    bool online;                                  /* its database answers */
+    bool gives;                                   /* keys come when they are needed */
     char name[KL_NAME_MAX], station[KL_NAME_MAX]; /* the pool's, and what it calls this station */
     int64_t left;                                 /* free keys in the pool; -1 = not known */
     int64_t unsent;                               /* results that it has not heard yet */
@@ -304,8 +304,8 @@ struct kl_station_config {
     bool once;             /* handle every slot once, then KL_AC_REST */
     uint32_t count;        /* boards to finish, then KL_AC_REST; 0 = go on */
     unsigned max_flashing; /* 0 = all */
-    uint32_t warn_keys; /* 0 = never */
-    bool pooled;        /* the keys come from a shared pool: nobody adds rows */
+    uint32_t warn_keys;    /* 0 = never */
+    bool pooled;           /* the keys come from a shared pool: nobody adds rows */
     bool fixture;
     bool secured_handover; /* a board that has locked itself since this bundle was flashed gets its
                               key without being flashed again */

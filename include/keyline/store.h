@@ -57,7 +57,7 @@ enum kl_store_mode {
 };
 
 /* The station's side of a pool that several stations share (docs/fleet.md). */
-struct kl_store_pool {
+struct kl_store_shared {
     const char *service; /* libpq's: a service's name, a connection text or a URI */
     unsigned slots;      /* of the bench */
     uint32_t lease_max;  /* keys that the station holds unsent at most */
@@ -67,9 +67,9 @@ struct kl_store_pool {
 
 struct kl_store_options {
     const char *csv;
-    const struct kl_leased *leased;  /* the CSV is a leased list (leased.h); NULL: a person's */
-    const struct kl_store_pool *pool; /* the keys come from a shared pool, not from `csv` */
-    bool header;                    /* --csv-header: the first row is not a key */
+    const struct kl_leased *leased; /* the CSV is a leased list (leased.h); NULL: a person's */
+    const struct kl_store_shared *shared; /* the keys come from a shared pool, not from `csv` */
+    bool header;                          /* --csv-header: the first row is not a key */
     uint32_t accept; /* bits 1 << enum kl_csv_kind: what a person has looked at and lets pass */
     enum kl_store_mode mode;
     const char *station;       /* name kept in the history; NULL = the host's */

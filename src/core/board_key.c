@@ -126,9 +126,9 @@ static void wait_for_keys(struct kl_station *st, struct kl_board *b)
     } else if (b->fault.reason != why) {
         b->fault = (struct kl_fault){.reason = why};
         kl_tell_key(st, b, "waiting",
-                    st->keys_come        ? "the shared pool has not given new keys yet"
+                    st->keys_come       ? "the shared pool has not given new keys yet"
                     : st->config.pooled ? "the shared pool gives no more keys"
-                                         : "no free key is left; add rows to the CSV");
+                                        : "no free key is left; add rows to the CSV");
     }
 }
 

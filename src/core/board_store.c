@@ -36,13 +36,14 @@ static void bound_answered(struct kl_station *st, struct kl_board *b, const stru
     bool ok = status == KL_STORE_OK;
 
     if (!ok)
-        kl_tell_text(st, b, KL_NOTE_STATION,
-                     status == KL_STORE_ELSEWHERE
-                         ? "a label could not be bound: another station of the pool has this board"
-                     : status == KL_STORE_WAITS
-                         ? "a label could not be bound: the shared pool has not answered; scan again"
-                         : "a label could not be bound to its board: the reservation can't be "
-                           "written");
+        kl_tell_text(
+            st, b, KL_NOTE_STATION,
+            status == KL_STORE_ELSEWHERE
+                ? "a label could not be bound: another station of the pool has this board"
+            : status == KL_STORE_WAITS
+                ? "a label could not be bound: the shared pool has not answered; scan again"
+                : "a label could not be bound to its board: the reservation can't be "
+                  "written");
     if (!awaits)
         return;
     if (ok)

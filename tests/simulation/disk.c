@@ -72,6 +72,7 @@ void disk_load(struct world *w)
     ev.u.keys.ledger = ledger;
     ev.u.keys.ledger_count = m;
     ev.u.keys.fields = FIELDS;
+    ev.u.keys.come = w->keys_come;
     kl_station_feed(w->st, &ev);
     kl_pool_memory_free(old);
 }
@@ -174,7 +175,11 @@ void disk_step(struct world *w)
 {
     for (unsigned i = 0; i < w->store_count; i++) {
         struct store_request *r = &w->store[i];
-        if (!r->applied && r->durable_at <= w->now) {
+        if (!r->applied && r->durable_at <= w->now && w->pool_says != KL_STORE_OK &&
+            r->action.u.store.op == KL_OP_RESERVE) {
+            r->applied = r->from_pool = true; /* nothing is made durable */
+            snprintf(r->text, sizeof r->text, "the pool says so");
+        } else if (!r->applied && r->durable_at <= w->now) {
             enum kl_store_status s = apply(w, r);
             r->applied = true;
             r->fails = s == KL_STORE_FAILED;
@@ -194,6 +199,8 @@ void disk_step(struct world *w)
         ev.request = r.action.request;
         ev.u.stored.op = r.action.u.store.op;
         ev.u.stored.status = r.fails ? KL_STORE_FAILED : r.text[0] ? KL_STORE_REFUSED : KL_STORE_OK;
+        if (r.from_pool)
+            ev.u.stored.status = w->pool_says;
         ev.u.stored.fingerprint = r.action.u.store.fingerprint;
         if (k && ev.u.stored.status == KL_STORE_OK)
             ev.u.stored.key = &k->key;

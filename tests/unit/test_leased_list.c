@@ -410,16 +410,11 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, make_folder, remove_folder)
     const struct CMUnitTest tests[] = {
-        T(a_key_of_a_pool_goes_its_way),
-        T(rows_that_come_later_are_noticed),
-        T(rows_come_while_marks_go_in),
-        T(spent_rows_are_nobodys),
-        T(another_pools_list_is_refused),
-        T(a_piece_of_a_row_is_no_row),
-        T(a_box_that_does_not_open_gives_no_key),
-        T(the_list_is_told_row_by_row),
-        T(rows_that_go_back_leave_the_others),
-        T(a_power_cut_while_rows_are_added_loses_none),
+        T(a_key_of_a_pool_goes_its_way),          T(rows_that_come_later_are_noticed),
+        T(rows_come_while_marks_go_in),           T(spent_rows_are_nobodys),
+        T(another_pools_list_is_refused),         T(a_piece_of_a_row_is_no_row),
+        T(a_box_that_does_not_open_gives_no_key), T(the_list_is_told_row_by_row),
+        T(rows_that_go_back_leave_the_others),    T(a_power_cut_while_rows_are_added_loses_none),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -173,8 +173,7 @@ static enum kl_fleet_result is_known_pool(struct kl_fleet_hand *h, const struct 
 
     uuid_text(hello->pool, id);
     if (h->kept.pool[0] != '\0' && strcmp(h->kept.pool, id) != 0) {
-        h->why = (struct kl_fdb_why){.cause = KL_FDB_CAUSE_REFUSED,
-                                     .refusal = KL_FLEET_NO_UNKNOWN};
+        h->why = (struct kl_fdb_why){.cause = KL_FDB_CAUSE_REFUSED, .refusal = KL_FLEET_NO_UNKNOWN};
         kl_copy(h->why.text, sizeof h->why.text,
                 "the database behind this service is another pool than before");
         return KL_FLEET_REFUSED;
@@ -321,8 +320,8 @@ static enum kl_fleet_result lease(struct kl_fleet_hand *h, const struct kl_fleet
     enum kl_fleet_result result;
 
     h->row_count = 0;
-    result = h->calls->lease(h->db, KL_FLEET_CALL_MS, &call->request, call->count, take_row, h,
-                             &h->why);
+    result =
+        h->calls->lease(h->db, KL_FLEET_CALL_MS, &call->request, call->count, take_row, h, &h->why);
     if (result != KL_FLEET_OK)
         return result;
     if (!knows_epochs(h) && (result = greet(h, a)) != KL_FLEET_OK)

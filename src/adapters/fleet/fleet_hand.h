@@ -59,8 +59,8 @@ bool kl_fleet_hand_open(struct kl_fleet_hand *h, const char *folder, const char 
                         const struct kl_fleet_calls *calls, struct kl_keyring *keyring,
                         char error[KL_TEXT_MAX]);
 void kl_fleet_hand_close(struct kl_fleet_hand *h);
-/* Finishes what an end that was cut short has begun: keys that are on their way back leave the list.
-   Before a store opens it. Needs the pool's id. */
+/* Finishes what an end that was cut short has begun: keys that are on their way back leave the
+   list. Before a store opens it. Needs the pool's id. */
 bool kl_fleet_hand_tidy(struct kl_fleet_hand *h, char error[KL_TEXT_MAX]);
 /* What is durable, for kl_fleet_init. */
 void kl_fleet_hand_memory(struct kl_fleet_hand *h, struct kl_fleet_memory *out);
@@ -70,7 +70,8 @@ void kl_fleet_hand_do(struct kl_fleet_hand *h, const struct kl_fleet_call *call,
 void kl_fleet_hand_note(struct kl_fleet_hand *h, const char *text);
 
 /* fleet_told.c: what goes to the pool of what is here */
-enum kl_fleet_result kl_fleet_hand_report(struct kl_fleet_hand *h, int64_t after, int64_t *reported);
+enum kl_fleet_result kl_fleet_hand_report(struct kl_fleet_hand *h, int64_t after,
+                                          int64_t *reported);
 enum kl_fleet_result kl_fleet_hand_reassert(struct kl_fleet_hand *h);
 enum kl_fleet_result kl_fleet_hand_give_back(struct kl_fleet_hand *h);
 enum kl_fleet_result kl_fleet_hand_return_leaving(struct kl_fleet_hand *h);

@@ -118,7 +118,8 @@ static void let_go_on(struct kl_fleet_thread *t, unsigned slot)
     kl_fleet_keep_unchecked(&t->fleet, slot);
     kl_mac_format(mac, name);
     kl_format(error, sizeof error,
-              "the board %s goes on while the pool's database is silent; it is checked later", name);
+              "the board %s goes on while the pool's database is silent; it is checked later",
+              name);
     kl_fleet_hand_note(&t->hand, error);
 }
 
@@ -131,8 +132,8 @@ static void judge_slot(struct kl_fleet_thread *t, unsigned slot, kl_us now, cons
     switch (kl_fleet_may(&t->fleet, slot, now)) {
     case KL_FLEET_UNCHECKED:
         let_go_on(t, slot);
-        v->verdict = kl_fleet_may(&t->fleet, slot, now) == KL_FLEET_MAY ? KL_VERDICT_MAY
-                                                                        : KL_VERDICT_WAITS;
+        v->verdict =
+            kl_fleet_may(&t->fleet, slot, now) == KL_FLEET_MAY ? KL_VERDICT_MAY : KL_VERDICT_WAITS;
         break;
     case KL_FLEET_MAY:
         v->verdict = KL_VERDICT_MAY;

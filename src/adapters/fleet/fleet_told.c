@@ -26,8 +26,8 @@ static bool what_of(const struct kl_fleet_entry *e, enum kl_fdb_what *out)
         const char *word;
         enum kl_fdb_what what;
     } words[] = {
-        {"reserved", KL_FDB_RESERVED},    {"provisioned", KL_FDB_PROVISIONED},
-        {"adopted", KL_FDB_PROVISIONED},  {"released", KL_FDB_RELEASED},
+        {"reserved", KL_FDB_RESERVED},   {"provisioned", KL_FDB_PROVISIONED},
+        {"adopted", KL_FDB_PROVISIONED}, {"released", KL_FDB_RELEASED},
         {"attempt", KL_FDB_ATTEMPT},
     };
 

@@ -11,8 +11,7 @@
 /* A service's name is a folder's. A connection text may hold a password: its hash stands for it. */
 static void name_of(const char *service, char out[96])
 {
-    static const char fine[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.";
+    static const char fine[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.";
 
     if (service[0] != '\0' && service[0] != '.' && strlen(service) < 64 &&
         strspn(service, fine) == strlen(service))

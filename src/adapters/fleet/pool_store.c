@@ -413,9 +413,8 @@ static bool history(struct kl_store *store, const char *mac, const char *label,
     return kl_store_history(of(store)->inner, mac, label, each, ctx, error);
 }
 
-static bool audit(struct kl_store *store,
-                  void (*each)(void *ctx, const struct kl_audit_finding *f), void *ctx,
-                  char error[KL_TEXT_MAX])
+static bool audit(struct kl_store *store, void (*each)(void *ctx, const struct kl_audit_finding *f),
+                  void *ctx, char error[KL_TEXT_MAX])
 {
     return kl_store_audit(of(store)->inner, each, ctx, error);
 }
@@ -540,11 +539,11 @@ static enum kl_store_open_result open_hand(struct pool_store *s, const char *fol
     if (access(path, F_OK) != 0) {
         kl_format(error, KL_TEXT_MAX,
                   "this machine is no station of the pool %.60s yet: keyline pool join %.60s",
-                  o->pool->service, o->pool->service);
+                  o->shared->service, o->shared->service);
         return KL_STORE_BROKEN;
     }
     if (!(s->keyring = kl_keyring_open(path, error)) ||
-        !kl_fleet_hand_open(&s->hand, folder, o->pool->service, calls, s->keyring, error))
+        !kl_fleet_hand_open(&s->hand, folder, o->shared->service, calls, s->keyring, error))
         return KL_STORE_BROKEN;
     return KL_STORE_OPENED;
 }
@@ -563,7 +562,7 @@ static enum kl_store_open_result open_inner(struct pool_store *s, const struct k
     inner.csv = s->hand.list;
     inner.header = true;
     inner.leased = &s->leased;
-    inner.pool = NULL;
+    inner.shared = NULL;
     result = kl_csv_store_open(&inner, &s->inner, error);
     if (result == KL_STORE_OPENED)
         read_content(s);
@@ -578,19 +577,19 @@ enum kl_store_open_result kl_pool_store_open(const struct kl_store_options *opti
     enum kl_store_open_result result;
     char folder[PATH_MAX];
 
-    KL_ASSERT(s && options->pool && options->mode == KL_STORE_WORK);
+    KL_ASSERT(s && options->shared && options->mode == KL_STORE_WORK);
     *out = NULL;
     s->store.kind = &pool_store;
     s->lock = -1;
     s->config = (struct kl_fleet_config){
-        .slots = options->pool->slots,
-        .lease_max = options->pool->lease_max,
-        .offline = options->pool->offline,
+        .slots = options->shared->slots,
+        .lease_max = options->shared->lease_max,
+        .offline = options->shared->offline,
     };
     uv_mutex_init(&s->writing);
     if (options->doubt)
         *options->doubt = KL_DOUBT_NONE;
-    if (!kl_pool_folder(options->pool->service, true, folder, error))
+    if (!kl_pool_folder(options->shared->service, true, folder, error))
         result = KL_STORE_BROKEN;
     else if ((result = take_lock(s, folder, error)) == KL_STORE_OPENED &&
              (result = open_hand(s, folder, options, calls, error)) == KL_STORE_OPENED &&

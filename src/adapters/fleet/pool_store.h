@@ -15,7 +15,8 @@
 /* The folder of a service; makes it if `make`. False and `error` if there is none. */
 bool kl_pool_folder(const char *service, bool make, char out[4096], char error[KL_TEXT_MAX]);
 
-/* `calls`: kl_fleet_calls_real, unless a test says otherwise. The first start needs the database. */
+/* `calls`: kl_fleet_calls_real, unless a test says otherwise. The first start needs the database.
+ */
 enum kl_store_open_result kl_pool_store_open(const struct kl_store_options *options,
                                              const struct kl_fleet_calls *calls,
                                              struct kl_store **out, char error[KL_TEXT_MAX]);

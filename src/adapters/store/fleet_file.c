@@ -365,8 +365,8 @@ bool kl_fleet_file_add_unchecked(struct kl_fleet_file *f, const struct kl_mac *m
 bool kl_fleet_file_next_unchecked(struct kl_fleet_file *f, struct kl_mac *mac)
 {
     sqlite3_stmt *s = prepare(f, "SELECT mac FROM offline WHERE checked = 0 LIMIT 1");
-    bool found = s && sqlite3_step(s) == SQLITE_ROW &&
-                 sqlite3_column_bytes(s, 0) == (int)sizeof mac->b;
+    bool found =
+        s && sqlite3_step(s) == SQLITE_ROW && sqlite3_column_bytes(s, 0) == (int)sizeof mac->b;
 
     if (found)
         memcpy(mac->b, sqlite3_column_blob(s, 0), sizeof mac->b);

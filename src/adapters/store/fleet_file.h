@@ -13,8 +13,8 @@
 #include "keyline/key.h"
 
 enum {
-    KL_FLEET_CURSOR = 80,       /* bytes of a cursor, NUL included */
-    KL_FLEET_SEALED_MAX = 128,  /* bytes of a sealed pool key */
+    KL_FLEET_CURSOR = 80,      /* bytes of a cursor, NUL included */
+    KL_FLEET_SEALED_MAX = 128, /* bytes of a sealed pool key */
 };
 
 /* The one row that every change writes as a whole. */
