@@ -9,6 +9,12 @@
  * database hears it (LEASE), then the keys are durable on this machine (KEEP), and only then they
  * are keys of this station. What is not certain is said again with the same id, as a write: the
  * acknowledgement of a write proves everything before it.
+ *
+ * A board that this station never gave a key gets one in this order: the reservation is durable in
+ * the station's ledger, then the database hears of board and key together (CLAIM), then it is
+ * durable here that it agreed, and only then the first byte is sent. So the database knows which
+ * board has which key even before it is told a result, and a station whose disk was put back can't
+ * send a key a second time. A reservation without the agreement was never sent.
  */
 #ifndef KEYLINE_FLEET_H
 #define KEYLINE_FLEET_H
@@ -26,13 +32,16 @@ struct kl_request_id {
 /* What the caller carries out. The local ones are durable before they are answered. */
 enum kl_fleet_op {
     KL_FLEET_NOTHING,   /* ask again at `until`, or after the next news */
-    KL_FLEET_HELLO,     /* connect, and ask: is it the same database, who else was this station? */
+    KL_FLEET_HELLO,     /* connect, and ask: is it the same database? Has it heard of this station what
+                           is not known here? For that, tell a token drawn for this call, the one
+                           before, and the keys that are unused here */
     KL_FLEET_REASSERT,  /* tell all that this station holds and has provisioned, then keep the
                            database's new identity here: local and database */
     KL_FLEET_REMEMBER,  /* local: draw a request's id and keep it, with `count` */
     KL_FLEET_LEASE,     /* lease `count` keys under `request` */
     KL_FLEET_KEEP,      /* local: the leased rows into the list, then forget `request` */
-    KL_FLEET_CLAIM,     /* this station is about to give `mac` a key; for the board in `slot` */
+    KL_FLEET_CLAIM,     /* this station is about to send `mac` the key that it reserved for the board
+                           in `slot`; the agreement is durable here before it is handed in */
     KL_FLEET_CHECK,     /* claim one board that got its key while the database was silent */
     KL_FLEET_REPORT,    /* tell what happened behind `after` in the history */
     KL_FLEET_STATUS,    /* tell how this station is, hear how the pool is */
@@ -87,9 +96,9 @@ enum kl_fleet_owner {
 struct kl_fleet_answer {
     enum kl_fleet_result result;
     enum kl_fleet_refusal refusal; /* of REFUSED */
-    bool same_database; /* HELLO: system identifier and timeline are those kept here, or none are */
-    bool may_lease; /* HELLO, STATUS: the pool is open, and its fence is this database's: what it
-                       says of keys and boards is the whole truth */
+    bool same_database; /* HELLO: system identifier and timeline are those kept here */
+    bool may_lease;     /* HELLO, STATUS: the pool is open, and its fence is this database's: what it
+                           says of keys and boards is the whole truth */
     struct kl_request_id request; /* REMEMBER: the id that was drawn */
     uint32_t rows;                /* LEASE: keys got, 0 … count; KEEP: kept */
     enum kl_fleet_owner owner;    /* CLAIM, CHECK */
@@ -108,13 +117,15 @@ enum kl_fleet_state {
     KL_FLEET_GONE,    /* all said; nothing more is called */
 };
 
-/* May the board in a slot be given a new key? */
+/* May the board in a slot be sent the key that is reserved for it? */
 enum kl_fleet_leave {
     KL_FLEET_WAITS,     /* not yet: kl_fleet_trouble says why, if it takes long */
     KL_FLEET_MAY,       /* the pool knows that this board is this station's */
     KL_FLEET_UNCHECKED, /* the database is silent, and --offline lets it: keep it for CHECK,
                            durably, before the key is reserved */
-    KL_FLEET_MAY_NOT,   /* another station's board */
+    KL_FLEET_MAY_NOT,   /* another station's board: the reservation, never sent, is released */
+    KL_FLEET_DISPUTED,  /* the pool has this key for another board, or another key for this board:
+                           nothing is sent, the key stays reserved, a person has to look */
 };
 
 struct kl_fleet_config {
@@ -131,6 +142,7 @@ struct kl_fleet_memory {
     uint32_t count;
     int64_t reported;   /* the history is told up to here */
     uint32_t unchecked; /* boards for CHECK */
+    bool copy;          /* the pool once said COPY: kept before the answer is handed in, for good */
     kl_us silent;       /* how long ago the database last told the whole truth; KL_NEVER = never */
 };
 
@@ -173,7 +185,7 @@ void kl_fleet_init(struct kl_fleet *f, const struct kl_fleet_config *config,
                    const struct kl_fleet_memory *memory, kl_us now);
 void kl_fleet_tell_bench(struct kl_fleet *f, const struct kl_fleet_bench *bench);
 
-/* A board that this station never gave a key asks for one. `others`: the MACs that were last heard
+/* A board for which this station has a reservation without an agreement asks for it. `others`: the MACs that were last heard
    from the database have it as another station's. Asking again with the same MAC changes nothing.
  */
 void kl_fleet_ask(struct kl_fleet *f, unsigned slot, const struct kl_mac *mac, bool others);

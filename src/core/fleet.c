@@ -23,6 +23,15 @@ const char *kl_fleet_refusal_text(enum kl_fleet_refusal refusal)
     return refusal_text[refusal];
 }
 
+/* A copy stays barred: a later failover could make the pool forget what told it apart. */
+static void bar(struct kl_fleet *f, enum kl_fleet_refusal why, kl_us now)
+{
+    KL_ASSERT(why != KL_FLEET_NO_NONE);
+    f->state = KL_FLEET_BARRED;
+    f->barred = why;
+    f->retry_at = why == KL_FLEET_NO_COPY ? KL_NEVER : now + KL_SEC(BARRED_S);
+}
+
 void kl_fleet_init(struct kl_fleet *f, const struct kl_fleet_config *config,
                    const struct kl_fleet_memory *memory, kl_us now)
 {
@@ -33,6 +42,8 @@ void kl_fleet_init(struct kl_fleet *f, const struct kl_fleet_config *config,
     f->memory = *memory;
     f->heard = memory->silent == KL_NEVER ? KL_NEVER : now - memory->silent;
     f->retry_at = f->lease_at = f->status_at = now;
+    if (memory->copy)
+        bar(f, KL_FLEET_NO_COPY, now);
 }
 
 void kl_fleet_tell_bench(struct kl_fleet *f, const struct kl_fleet_bench *bench)
@@ -207,7 +218,7 @@ void kl_fleet_next(struct kl_fleet *f, kl_us now, struct kl_fleet_call *out)
     switch (f->state) {
     case KL_FLEET_AWAY:
     case KL_FLEET_BARRED:
-        if (f->parting && f->failures > 0)
+        if (f->parting && (f->failures > 0 || f->retry_at == KL_NEVER))
             f->state = KL_FLEET_GONE;
         else if (now < f->retry_at)
             out->until = f->retry_at;
@@ -243,6 +254,10 @@ void kl_fleet_next(struct kl_fleet *f, kl_us now, struct kl_fleet_call *out)
 
 static void go_away(struct kl_fleet *f, kl_us now)
 {
+    if (f->state == KL_FLEET_BARRED) { /* a database that is down does not let it in */
+        bar(f, f->barred, now);
+        return;
+    }
     unsigned doublings = f->failures < RETRY_DOUBLINGS ? f->failures : RETRY_DOUBLINGS;
     f->failures++;
     f->retry_at = now + KL_SEC(RETRY_FIRST_S << doublings);
@@ -255,6 +270,14 @@ static bool bars(enum kl_fleet_refusal refusal)
            refusal == KL_FLEET_NO_COPY || refusal == KL_FLEET_NO_VERSION;
 }
 
+static void settle_claim(struct kl_fleet *f, enum kl_fleet_leave leave)
+{
+    struct kl_fleet_claim *c = &f->claim[f->call.slot];
+    /* Another board may have come meanwhile. */
+    if (c->asked && kl_mac_equal(&c->mac, &f->call.mac))
+        c->leave = leave;
+}
+
 static void refused(struct kl_fleet *f, enum kl_fleet_op op, enum kl_fleet_refusal refusal,
                     kl_us now)
 {
@@ -262,10 +285,10 @@ static void refused(struct kl_fleet *f, enum kl_fleet_op op, enum kl_fleet_refus
     if (refusal == KL_FLEET_NO_FENCE)
         f->may_lease = false;
     if (bars(refusal)) {
-        f->state = KL_FLEET_BARRED;
-        f->barred = refusal;
-        f->retry_at = now + KL_SEC(BARRED_S);
+        bar(f, refusal, now);
         f->failures++; /* a station that parts does not wait for a person */
+    } else if (op == KL_FLEET_CLAIM && refusal == KL_FLEET_NO_CONFLICT) {
+        settle_claim(f, KL_FLEET_DISPUTED);
     } else if (f->state == KL_FLEET_PARTING) {
         f->state = KL_FLEET_GONE; /* the next start goes on */
     } else if (op == KL_FLEET_LEASE) {
@@ -299,14 +322,6 @@ static void greeted(struct kl_fleet *f, const struct kl_fleet_answer *a, kl_us n
     f->status_at = now;
 }
 
-static void claimed(struct kl_fleet *f, enum kl_fleet_owner owner)
-{
-    struct kl_fleet_claim *c = &f->claim[f->call.slot];
-    /* Another board may have come meanwhile. */
-    if (c->asked && kl_mac_equal(&c->mac, &f->call.mac))
-        c->leave = owner == KL_FLEET_OURS ? KL_FLEET_MAY : KL_FLEET_MAY_NOT;
-}
-
 static void leased(struct kl_fleet *f, uint32_t rows, kl_us now)
 {
     KL_ASSERT(rows <= f->memory.count);
@@ -338,7 +353,7 @@ static void done(struct kl_fleet *f, enum kl_fleet_op op, const struct kl_fleet_
         f->bench.free += a->rows;
         break;
     case KL_FLEET_CLAIM:
-        claimed(f, a->owner);
+        settle_claim(f, a->owner == KL_FLEET_OURS ? KL_FLEET_MAY : KL_FLEET_MAY_NOT);
         break;
     case KL_FLEET_CHECK:
         f->memory.unchecked = a->left;

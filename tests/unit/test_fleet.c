@@ -178,6 +178,17 @@ static void another_stations_board_gets_nothing(void **state)
     assert_int_equal(kl_fleet_may(&f, 1, now), KL_FLEET_MAY_NOT);
 }
 
+static void a_key_that_the_pool_has_for_another_board_is_not_sent(void **state)
+{
+    (void)state;
+    connect();
+    kl_fleet_ask(&f, 1, &mac, false);
+    assert_int_equal(next(), KL_FLEET_CLAIM);
+    refuse(KL_FLEET_NO_CONFLICT);
+    assert_int_equal(kl_fleet_may(&f, 1, now), KL_FLEET_DISPUTED);
+    assert_int_equal(f.state, KL_FLEET_UP); /* other boards go on */
+}
+
 static void an_answer_for_a_board_that_left_is_not_the_next_ones(void **state)
 {
     (void)state;
@@ -334,8 +345,38 @@ static void a_copy_of_the_station_is_stopped(void **state)
     assert_int_equal(kl_fleet_may(&f, 0, now), KL_FLEET_WAITS);
     assert_string_equal(kl_fleet_trouble(&f), kl_fleet_refusal_text(KL_FLEET_NO_COPY));
     assert_int_equal(next(), KL_FLEET_NOTHING);
+    assert_int_equal(call.until, KL_NEVER); /* a later failover may not know it any more */
+    kl_fleet_init(&f, &offline, &(struct kl_fleet_memory){.copy = true}, now);
+    assert_int_equal(next(), KL_FLEET_NOTHING);
+    assert_string_equal(kl_fleet_trouble(&f), kl_fleet_refusal_text(KL_FLEET_NO_COPY));
+    kl_fleet_part(&f);
+    assert_int_equal(next(), KL_FLEET_NOTHING);
+    assert_int_equal(f.state, KL_FLEET_GONE);
+}
+
+static void a_barred_station_stays_so_while_the_database_is_down(void **state)
+{
+    (void)state;
+    kl_fleet_init(&f, &offline, &(struct kl_fleet_memory){.silent = KL_SEC(1)}, now);
+    kl_fleet_ask(&f, 0, &mac, false);
+    assert_int_equal(next(), KL_FLEET_HELLO);
+    refuse(KL_FLEET_NO_LOST);
+    assert_int_equal(next(), KL_FLEET_NOTHING);
     now = call.until;
-    connect(); /* a person answered */
+    assert_int_equal(next(), KL_FLEET_HELLO);
+    answer((struct kl_fleet_answer){.result = KL_FLEET_DOWN});
+    assert_int_equal(f.state, KL_FLEET_BARRED);
+    assert_int_equal(kl_fleet_may(&f, 0, now), KL_FLEET_WAITS);
+}
+
+static void a_station_that_was_not_known_asks_again(void **state)
+{
+    (void)state;
+    assert_int_equal(next(), KL_FLEET_HELLO);
+    refuse(KL_FLEET_NO_UNKNOWN);
+    assert_int_equal(next(), KL_FLEET_NOTHING);
+    now = call.until;
+    connect();
     assert_string_equal(kl_fleet_trouble(&f), "");
 }
 
@@ -437,6 +478,7 @@ int main(void)
         cmocka_unit_test_setup(an_empty_pool_is_asked_again_not_at_once, setup),
         cmocka_unit_test_setup(a_board_waits_until_the_pool_knows_it, setup),
         cmocka_unit_test_setup(another_stations_board_gets_nothing, setup),
+        cmocka_unit_test_setup(a_key_that_the_pool_has_for_another_board_is_not_sent, setup),
         cmocka_unit_test_setup(an_answer_for_a_board_that_left_is_not_the_next_ones, setup),
         cmocka_unit_test_setup(without_a_limit_boards_wait_for_the_database, setup),
         cmocka_unit_test_setup(with_a_limit_they_go_on_and_are_checked_later, setup),
@@ -447,6 +489,8 @@ int main(void)
         cmocka_unit_test_setup(after_a_failover_boards_go_on_as_if_it_were_silent, setup),
         cmocka_unit_test_setup(a_failover_that_the_lease_meets_is_greeted, setup),
         cmocka_unit_test_setup(a_copy_of_the_station_is_stopped, setup),
+        cmocka_unit_test_setup(a_barred_station_stays_so_while_the_database_is_down, setup),
+        cmocka_unit_test_setup(a_station_that_was_not_known_asks_again, setup),
         cmocka_unit_test_setup(results_are_told_in_order, setup),
         cmocka_unit_test_setup(the_end_reports_and_hands_back, setup),
         cmocka_unit_test_setup(what_was_promised_comes_here_before_it_is_handed_back, setup),

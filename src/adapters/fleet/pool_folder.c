@@ -6,7 +6,7 @@
 
 #include "adapters/host/disk.h"
 #include "adapters/store/journal.h"
-#include "pool_store.h"
+#include "pool_folder.h"
 
 /* A service's name is a folder's. A connection text may hold a password: its hash stands for it. */
 static void name_of(const char *service, char out[96])

@@ -11,9 +11,7 @@
 
 #include "fleet_calls.h"
 #include "keyline/store.h"
-
-/* The folder of a service; makes it if `make`. False and `error` if there is none. */
-bool kl_pool_folder(const char *service, bool make, char out[4096], char error[KL_TEXT_MAX]);
+#include "pool_folder.h"
 
 /* `calls`: kl_fleet_calls_real, unless a test says otherwise. The first start needs the database.
  */

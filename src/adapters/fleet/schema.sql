@@ -24,6 +24,7 @@ CREATE TABLE keyline.pool (
     fields integer CHECK (fields BETWEEN 1 AND 32), -- of every key, label included; NULL: none came yet
     plain boolean NOT NULL,
     epoch integer NOT NULL CHECK (epoch > 0),
+    rekey_due boolean NOT NULL DEFAULT false, -- a station was lost, and knows the pool key
     owner_key bytea CHECK (octet_length(owner_key) = 32),
     recovery_key bytea CHECK (octet_length(recovery_key) = 32),
     -- The fence: on which database the pool was last opened.
@@ -818,6 +819,7 @@ BEGIN
     UPDATE keyline.key k SET state = 'lost', changed = clock_timestamp(), note = format('station %s is lost: %s', it.name, why)
     WHERE k.station = it.id AND k.state = 'leased';
     GET DIAGNOSTICS n = ROW_COUNT;
+    UPDATE keyline.pool SET rekey_due = true;
     INSERT INTO keyline.event (what, station, text) VALUES ('lost', it.id, why);
     RETURN n;
 END $$;
@@ -851,6 +853,18 @@ BEGIN
     UPDATE keyline.alarm a SET settled = now(), settled_by = session_user, settled_why = why
     WHERE a.settled IS NULL AND a.label = settle.label;
     INSERT INTO keyline.event (what, station, label, text) VALUES ('settled as ' || what, k.station, label, why);
+END $$;
+
+-- A person has looked into an alarm.
+CREATE OR REPLACE FUNCTION keyline.settle_alarm(id bigint, why text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    UPDATE keyline.alarm a SET settled = now(), settled_by = session_user, settled_why = why
+    WHERE a.id = settle_alarm.id AND a.settled IS NULL;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'KL006', MESSAGE = format('there is no open alarm %s', id);
+    END IF;
+    INSERT INTO keyline.event (what, text) VALUES ('settled alarm', format('%s: %s', id, why));
 END $$;
 
 -- What stands in the way of opening the pool on this database; and how many keys have to be set aside because a
@@ -923,8 +937,8 @@ $$;
 CREATE OR REPLACE FUNCTION keyline.look_pool() RETURNS jsonb
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
     SELECT jsonb_build_object('id', p.id, 'name', p.name, 'version', p.version, 'fields', p.fields, 'plain', p.plain,
-        'epoch', p.epoch, 'open', p.open, 'closed_why', p.closed_why, 'lease_cap', p.lease_cap,
-        'fence', jsonb_build_object('holds', f.system_identifier = p.system_identifier AND f.timeline = p.timeline,
+        'epoch', p.epoch, 'rekey_due', p.rekey_due, 'open', p.open, 'closed_why', p.closed_why,
+        'lease_cap', p.lease_cap, 'fence', jsonb_build_object('holds', f.system_identifier = p.system_identifier AND f.timeline = p.timeline,
             'system_identifier', f.system_identifier::text, 'timeline', f.timeline,
             'pool_system_identifier', p.system_identifier::text, 'pool_timeline', p.timeline,
             'unheard', coalesce(u.stations, ''), 'lost_unheard', coalesce(u.lost_stations, ''), 'set_aside', u.aside),

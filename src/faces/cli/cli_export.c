@@ -81,7 +81,7 @@ static const char *nonsense(const struct keys_args *a)
     return NULL;
 }
 
-static char *read_template(const char *path, char error[KL_TEXT_MAX])
+char *keys_read_template(const char *path, char error[KL_TEXT_MAX])
 {
     FILE *file = fopen(path, "rbe");
     char *text = malloc(TEMPLATE_MAX + 1);
@@ -377,7 +377,7 @@ int keys_export_special(const struct keys_args *a)
     j.form = a->export.as >= 0        ? (enum kl_export_form)a->export.as
              : a->format == KEYS_JSON ? KL_EXPORT_LINES
                                       : KL_EXPORT_LIST;
-    if (a->export.template && !(j.template = read_template(a->export.template, j.error)))
+    if (a->export.template && !(j.template = keys_read_template(a->export.template, j.error)))
         return complain(j.error, KL_EXIT_INPUT);
     if (a->export.is_signed && (exit = export_signer_open(&a->export, &signer)) != KL_EXIT_OK) {
         free(j.template);

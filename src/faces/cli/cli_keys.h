@@ -55,6 +55,8 @@ int keys_lint(const struct keys_args *a);
 /* Whether an export is more than the list on standard output. */
 bool keys_export_is_special(const struct keys_args *a);
 int keys_export_special(const struct keys_args *a);
+/* A template's text, to be freed; NULL and a sentence. */
+char *keys_read_template(const char *path, char error[KL_TEXT_MAX]);
 /* cli_export_record.c */
 /* Keeps in the history that keys with their secrets were written: by the station if one runs.
    KL_EXIT_OK once that is durable, or the exit status after a word on stderr. */
