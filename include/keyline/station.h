@@ -81,9 +81,11 @@ enum kl_store_status {
     KL_STORE_OK,
     KL_STORE_FAILED,  /* nothing was made durable; may be asked again (disk full, read-only …) */
     KL_STORE_REFUSED, /* what is durable says otherwise: u.stored.text tells */
-    KL_STORE_WAITS,   /* RESERVE: the shared pool has not said yet whose this board is; nothing was
-                         made durable, and it is asked again */
-    KL_STORE_ELSEWHERE, /* RESERVE: another station of the pool has this board */
+    /* Of RESERVE and FETCH, with a pool that several stations share. The key is reserved for this
+       board, durably, and its bytes stay in the store: */
+    KL_STORE_WAITS,     /* the pool has not agreed yet; ask again */
+    KL_STORE_ELSEWHERE, /* another station has this board: give the key back */
+    KL_STORE_DISPUTED,  /* the pool has another owner for this key or this board: it stays reserved */
 };
 
 enum kl_store_op {

@@ -31,6 +31,7 @@ static const enum kl_reason unreachable[] = {
     KL_FAULT_NVS_NO_FIT,      /* a key that its board's NVS is too small for */
     KL_FAULT_POOL_WAIT,       /* a shared pool: test_station_pool, e2e in tests/fleet */
     KL_FAULT_BOARD_ELSEWHERE, /* the same */
+    KL_FAULT_POOL_DISPUTE,    /* the same */
 };
 
 void saw(enum sim_kind kind)

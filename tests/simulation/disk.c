@@ -175,14 +175,15 @@ void disk_step(struct world *w)
 {
     for (unsigned i = 0; i < w->store_count; i++) {
         struct store_request *r = &w->store[i];
-        if (!r->applied && r->durable_at <= w->now && w->pool_says != KL_STORE_OK &&
-            r->action.u.store.op == KL_OP_RESERVE) {
-            r->applied = r->from_pool = true; /* nothing is made durable */
-            snprintf(r->text, sizeof r->text, "the pool says so");
-        } else if (!r->applied && r->durable_at <= w->now) {
+        if (!r->applied && r->durable_at <= w->now) {
+            bool asks_pool = r->action.u.store.op == KL_OP_RESERVE ||
+                             r->action.u.store.op == KL_OP_FETCH;
             enum kl_store_status s = apply(w, r);
             r->applied = true;
             r->fails = s == KL_STORE_FAILED;
+            r->from_pool = s == KL_STORE_OK && asks_pool && w->pool_says != KL_STORE_OK;
+            if (r->from_pool)
+                snprintf(r->text, sizeof r->text, "the pool says so");
             if (s == KL_STORE_REFUSED) {
                 saw(SIM_DISK_REFUSED);
                 snprintf(r->text, sizeof r->text, "refused");

@@ -69,9 +69,10 @@ static void a_board_waits_for_the_shared_pool(void **state)
     assert_true(snap.slot[0].since == since);
     assert_int_equal(snap.slot[0].fault.reason, KL_FAULT_POOL_WAIT);
     assert_string_equal(snap.slot[0].fault.detail, "the pool says so");
-    assert_string_equal(snap.slot[0].label, "");
+    assert_string_equal(snap.slot[0].label, "dev-0000");
     assert_false(snap.store_trouble);
-    assert_int_equal(snap.keys.free + snap.keys.reserved, 4);
+    assert_int_equal(snap.keys.free, 3);
+    assert_false(w->key[0].sent);
     w->pool_says = KL_STORE_OK;
     wait_for(0, KL_ST_DONE, 20);
     assert_int_equal(snap.first_pass, 1);
@@ -95,6 +96,27 @@ static void a_board_of_another_station_gets_no_key(void **state)
     w->pool_says = KL_STORE_OK; /* its owner has settled it */
     world_command(w, KL_CMD_RETRY, 0);
     wait_for(0, KL_ST_DONE, 20);
+}
+
+/* The pool has another owner for the key, or for the board: nothing is sent, and nobody else gets that
+   key. */
+static void a_disputed_key_stays_reserved(void **state)
+{
+    (void)state;
+    w->pool_says = KL_STORE_DISPUTED;
+    world_start(w, 4);
+    put_in(w, 0, board_with(w, ""));
+    wait_for(0, KL_ST_FAILED, 20);
+    pass(60);
+    assert_int_equal(snap.slot[0].fault.reason, KL_FAULT_POOL_DISPUTE);
+    assert_true(snap.slot[0].retry_at == KL_NEVER);
+    assert_true(w->key[0].reserved);
+    assert_false(w->key[0].sent);
+    take_out(w, 0);
+    w->pool_says = KL_STORE_OK;
+    put_in(w, 0, board_with(w, ""));
+    wait_for(0, KL_ST_DONE, 20);
+    assert_string_equal(snap.slot[0].label, "dev-0001");
 }
 
 /* The operator stops a bench whose boards wait for the pool: it ends at once. */
@@ -158,6 +180,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ON_BENCH(a_board_waits_for_the_shared_pool),
         ON_BENCH(a_board_of_another_station_gets_no_key),
+        ON_BENCH(a_disputed_key_stays_reserved),
         ON_BENCH(a_bench_that_waits_for_the_pool_can_be_stopped),
         ON_BENCH(skipped_while_it_waits_for_the_pool),
         ON_BENCH(keys_that_come_are_waited_for),

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "adapters/store/fleet_history.h"
 #include "keyline/secret.h"
@@ -186,8 +187,8 @@ static enum kl_fleet_result is_known_pool(struct kl_fleet_hand *h, const struct 
 
 static bool is_same_database(const struct kl_fleet_hand *h)
 {
-    return h->kept.timeline == 0 || (h->kept.timeline == h->server.timeline &&
-                                     h->kept.system_identifier == h->server.system_identifier);
+    return h->kept.timeline == h->server.timeline &&
+           h->kept.system_identifier == h->server.system_identifier;
 }
 
 static enum kl_fleet_result remember_pool(struct kl_fleet_hand *h, const struct kl_fdb_hello *hello)
@@ -207,12 +208,30 @@ static enum kl_fleet_result remember_pool(struct kl_fleet_hand *h, const struct 
     k->token = k->coming;
     k->coming = (struct kl_request_id){{0}};
     k->heard = wall_now();
-    if (k->timeline == 0 && hello->state.told) {
-        k->system_identifier = h->server.system_identifier;
-        k->timeline = h->server.timeline;
-    }
     keep_pool_keys(h, hello);
     return save(h);
+}
+
+static enum kl_fleet_result call_hello(struct kl_fleet_hand *h, struct kl_fdb_hello *hello)
+{
+    struct kl_fdb_greeting greeting = {
+        .seen = {h->kept.system_identifier, h->kept.timeline},
+        .before = h->kept.token,
+        .now = h->kept.coming,
+    };
+    struct kl_fingerprint *unused = NULL;
+    enum kl_fleet_result result;
+    char error[KL_TEXT_MAX];
+
+    if (access(h->list, F_OK) == 0 &&
+        !kl_fleet_hand_unused(h, &unused, &greeting.unused_count, error))
+        return kl_fleet_hand_failed(h, error);
+    if (greeting.unused_count > KL_FDB_ROWS_MAX)
+        greeting.unused_count = KL_FDB_ROWS_MAX;
+    greeting.unused = unused;
+    result = h->calls->hello(h->db, KL_FLEET_CALL_MS, &greeting, hello, &h->why);
+    free(unused);
+    return result;
 }
 
 /* A token that was said once, without a certain answer, is said again. */
@@ -226,14 +245,8 @@ static enum kl_fleet_result greet(struct kl_fleet_hand *h, struct kl_fleet_answe
         kl_seal_uuid(&h->kept.coming);
         result = save(h);
     }
-    if (result == KL_FLEET_OK) {
-        struct kl_fdb_greeting greeting = {
-            .seen = {h->kept.system_identifier, h->kept.timeline},
-            .before = h->kept.token,
-            .now = h->kept.coming,
-        };
-        result = h->calls->hello(h->db, KL_FLEET_CALL_MS, &greeting, hello, &h->why);
-    }
+    if (result == KL_FLEET_OK)
+        result = call_hello(h, hello);
     if (result == KL_FLEET_OK && (result = remember_pool(h, hello)) == KL_FLEET_OK) {
         a->same_database = is_same_database(h) && hello->state.told;
         a->may_lease =
@@ -391,13 +404,15 @@ static enum kl_fleet_result remember(struct kl_fleet_hand *h, const struct kl_fl
 
 /* ---- boards ---- */
 
-static enum kl_fleet_result claim(struct kl_fleet_hand *h, const struct kl_mac *mac, bool offline,
-                                  struct kl_fleet_answer *a)
+static enum kl_fleet_result claim(struct kl_fleet_hand *h, const struct kl_fleet_pair *pair,
+                                  bool offline, struct kl_fleet_answer *a)
 {
     struct kl_fdb_claim c = {.kind = KL_FDB_CLAIM_NEW};
-    enum kl_fleet_result result;
+    enum kl_fleet_result result = offline ? KL_FLEET_OK : kl_fleet_hand_tell_released(h);
 
-    result = h->calls->claim(h->db, KL_FLEET_CALL_MS, mac, offline, &c, &h->why);
+    if (result != KL_FLEET_OK)
+        return result;
+    result = h->calls->claim(h->db, KL_FLEET_CALL_MS, &pair->mac, &pair->key, offline, &c, &h->why);
     if (result != KL_FLEET_OK)
         return result;
     a->owner = c.kind == KL_FDB_CLAIM_OTHER ? KL_FLEET_OTHERS : KL_FLEET_OURS;
@@ -408,6 +423,22 @@ static enum kl_fleet_result claim(struct kl_fleet_hand *h, const struct kl_mac *
     return KL_FLEET_OK;
 }
 
+/* The agreement is durable before a byte may be sent. */
+static enum kl_fleet_result claim_board(struct kl_fleet_hand *h, const struct kl_fleet_call *call,
+                                        struct kl_fleet_answer *a)
+{
+    struct kl_fleet_pair pair = {h->claim_key, call->mac};
+    enum kl_fleet_result result = claim(h, &pair, false, a);
+    char error[KL_TEXT_MAX];
+
+    if (result == KL_FLEET_OK && a->owner == KL_FLEET_OURS &&
+        !kl_fleet_file_agree(h->file, &pair, error))
+        return kl_fleet_hand_failed(h, error);
+    if (result == KL_FLEET_REFUSED && h->why.refusal == KL_FLEET_NO_CONFLICT)
+        kl_copy(h->other, sizeof h->other, h->why.text);
+    return result;
+}
+
 static void alarm_of_double(struct kl_fleet_hand *h, const struct kl_mac *mac)
 {
     char name[18], text[KL_TEXT_MAX];
@@ -416,26 +447,31 @@ static void alarm_of_double(struct kl_fleet_hand *h, const struct kl_mac *mac)
     kl_format(text, sizeof text,
               "ALARM of the pool: the board %s got a key here while the database was silent, and "
               "%s: put it aside",
-              name, h->other);
+              name, h->other[0] ? h->other : "the pool has it otherwise");
     kl_fleet_hand_note(h, text); /* the pool's own alarm follows with the next heartbeat */
 }
 
 static enum kl_fleet_result check(struct kl_fleet_hand *h, struct kl_fleet_answer *a)
 {
-    struct kl_mac mac;
+    struct kl_fleet_pair pair;
     char error[KL_TEXT_MAX];
     enum kl_fleet_result result;
 
     a->owner = KL_FLEET_OURS;
     a->left = 0;
-    if (!kl_fleet_file_next_unchecked(h->file, &mac))
+    if (!kl_fleet_file_next_unchecked(h->file, &pair))
         return KL_FLEET_OK;
-    if ((result = claim(h, &mac, true, a)) != KL_FLEET_OK)
+    result = claim(h, &pair, true, a);
+    if (result == KL_FLEET_REFUSED && h->why.refusal == KL_FLEET_NO_CONFLICT) {
+        a->owner = KL_FLEET_OTHERS;
+        result = KL_FLEET_OK;
+    }
+    if (result != KL_FLEET_OK)
         return result;
-    if (!kl_fleet_file_checked(h->file, &mac, error))
+    if (!kl_fleet_file_checked(h->file, &pair, error))
         return kl_fleet_hand_failed(h, error);
     if (a->owner == KL_FLEET_OTHERS)
-        alarm_of_double(h, &mac);
+        alarm_of_double(h, &pair.mac);
     a->left = kl_fleet_file_unchecked(h->file);
     return KL_FLEET_OK;
 }
@@ -497,8 +533,6 @@ static enum kl_fleet_result beat(struct kl_fleet_hand *h, struct kl_fleet_answer
     h->left_to_station = state.left_to_station;
     h->kept.heard = wall_now();
     a->may_lease = state.open && kl_fdb_fence_equal(&state.server, &state.pool_fence);
-    if (!state.told)
-        return kl_fleet_hand_failed(h, "the pool wants to hear what this station holds");
     if (!kl_keyring_has(h->keyring, state.epoch) && (result = greet(h, a)) != KL_FLEET_OK)
         return result;
     follow_boards(h);
@@ -522,7 +556,7 @@ static enum kl_fleet_result carry_out(struct kl_fleet_hand *h, const struct kl_f
     case KL_FLEET_KEEP:
         return keep(h, a);
     case KL_FLEET_CLAIM:
-        return claim(h, &call->mac, false, a);
+        return claim_board(h, call, a);
     case KL_FLEET_CHECK:
         return check(h, a);
     case KL_FLEET_REPORT:
@@ -543,6 +577,12 @@ void kl_fleet_hand_do(struct kl_fleet_hand *h, const struct kl_fleet_call *call,
     memset(answer, 0, sizeof *answer);
     h->why = (struct kl_fdb_why){.cause = KL_FDB_CAUSE_NONE};
     answer->result = carry_out(h, call, answer);
+    if (answer->result == KL_FLEET_REFUSED && h->why.refusal == KL_FLEET_NO_COPY &&
+        !h->kept.copy) {
+        h->kept.copy = true;
+        save(h);
+        h->why.refusal = KL_FLEET_NO_COPY;
+    }
     if (answer->result == KL_FLEET_REFUSED)
         answer->refusal = h->why.refusal;
     else if (answer->result == KL_FLEET_OK && call->op != KL_FLEET_HELLO)
@@ -616,6 +656,7 @@ void kl_fleet_hand_memory(struct kl_fleet_hand *h, struct kl_fleet_memory *out)
         .count = h->kept.count,
         .reported = h->kept.reported,
         .unchecked = kl_fleet_file_unchecked(h->file),
+        .copy = h->kept.copy,
         /* A clock that was put back tells nothing. */
         .silent = h->kept.heard == 0 || silent < 0 ? KL_NEVER : silent,
     };

@@ -40,6 +40,7 @@ struct kl_fleet_hand {
 
     int64_t free_keys, left_to_station; /* as last heard; -1 = not known */
     struct kl_fdb_why why;              /* of the last call that was not OK */
+    struct kl_fingerprint claim_key;    /* CLAIM: reserved here for its board; the caller's */
     char other[KL_TEXT_MAX];            /* CLAIM: which station has the board */
     struct kl_fdb_fence server;         /* as last greeted */
     char status[KL_FLEET_STATUS_MAX];   /* what the heartbeat says */
@@ -75,6 +76,12 @@ enum kl_fleet_result kl_fleet_hand_report(struct kl_fleet_hand *h, int64_t after
 enum kl_fleet_result kl_fleet_hand_reassert(struct kl_fleet_hand *h);
 enum kl_fleet_result kl_fleet_hand_give_back(struct kl_fleet_hand *h);
 enum kl_fleet_result kl_fleet_hand_return_leaving(struct kl_fleet_hand *h);
+/* Keys of the list that no board was ever promised; free() them. False if they can't be told. */
+bool kl_fleet_hand_unused(struct kl_fleet_hand *h, struct kl_fingerprint **keys, uint32_t *count,
+                          char error[KL_TEXT_MAX]);
+/* A key that a board gave back may still be that board's in the pool: tells it before the key is
+   claimed for another. */
+enum kl_fleet_result kl_fleet_hand_tell_released(struct kl_fleet_hand *h);
 /* A call on this machine failed. */
 enum kl_fleet_result kl_fleet_hand_failed(struct kl_fleet_hand *h, const char *text);
 void kl_fleet_hand_alarm(void *ctx, const struct kl_fdb_alarm *alarm);

@@ -13,11 +13,11 @@ enum {
 
 /* What one side says about one slot, and the other answers. */
 struct asked {
-    bool asked;
-    struct kl_mac mac;
+    uint32_t ticket; /* 0 = nothing is asked */
+    struct kl_fleet_pair pair;
 };
 struct verdict {
-    struct kl_mac mac;
+    uint32_t ticket; /* of the question that it answers */
     enum kl_fleet_verdict verdict;
     char text[KL_TEXT_MAX];
 };
@@ -33,6 +33,7 @@ struct kl_fleet_thread {
     uv_mutex_t lock;
     uv_cond_t wake;
     struct asked asked[KL_SLOTS_MAX];
+    uint32_t tickets;
     struct verdict verdict[KL_SLOTS_MAX];
     struct kl_fleet_figures figures;
     struct kl_fleet_view view;
@@ -44,6 +45,7 @@ struct kl_fleet_thread {
     /* The thread's. */
     struct kl_fleet_hand hand;
     struct kl_fleet fleet;
+    struct asked put[KL_SLOTS_MAX]; /* to the core */
     char trouble[KL_TEXT_MAX]; /* as last told */
     bool connected;            /* since the start, at least once */
 };
@@ -86,14 +88,15 @@ static void take_in(struct kl_fleet_thread *t, struct asked asked[KL_SLOTS_MAX],
 static void ask_core(struct kl_fleet_thread *t, const struct asked asked[KL_SLOTS_MAX])
 {
     for (unsigned i = 0; i < KL_SLOTS_MAX && !t->fleet.parting; i++) {
-        const struct kl_fleet_claim *c = &t->fleet.claim[i];
+        const struct kl_mac *mac = &asked[i].pair.mac;
         char station[KL_NAME_MAX];
 
-        if (!asked[i].asked && c->asked)
-            kl_fleet_withdraw(&t->fleet, i);
-        if (asked[i].asked && (!c->asked || !kl_mac_equal(&c->mac, &asked[i].mac)))
-            kl_fleet_ask(&t->fleet, i, &asked[i].mac,
-                         kl_fleet_file_is_others(t->hand.file, &asked[i].mac, station));
+        if (t->put[i].ticket == asked[i].ticket)
+            continue;
+        kl_fleet_withdraw(&t->fleet, i);
+        t->put[i] = asked[i];
+        if (asked[i].ticket != 0)
+            kl_fleet_ask(&t->fleet, i, mac, kl_fleet_file_is_others(t->hand.file, mac, station));
     }
 }
 
@@ -110,13 +113,13 @@ static void tell_core(struct kl_fleet_thread *t, struct kl_fleet_bench *bench, b
    reserved. */
 static void let_go_on(struct kl_fleet_thread *t, unsigned slot)
 {
-    const struct kl_mac *mac = &t->fleet.claim[slot].mac;
+    const struct kl_fleet_pair *pair = &t->put[slot].pair;
     char error[KL_TEXT_MAX], name[18];
 
-    if (!kl_fleet_file_add_unchecked(t->hand.file, mac, error))
+    if (!kl_fleet_file_add_unchecked(t->hand.file, pair, error))
         return;
     kl_fleet_keep_unchecked(&t->fleet, slot);
-    kl_mac_format(mac, name);
+    kl_mac_format(&pair->mac, name);
     kl_format(error, sizeof error,
               "the board %s goes on while the pool's database is silent; it is checked later",
               name);
@@ -128,7 +131,7 @@ static void judge_slot(struct kl_fleet_thread *t, unsigned slot, kl_us now, cons
 {
     char station[KL_NAME_MAX];
 
-    v->mac = t->fleet.claim[slot].mac;
+    v->ticket = t->put[slot].ticket;
     switch (kl_fleet_may(&t->fleet, slot, now)) {
     case KL_FLEET_UNCHECKED:
         let_go_on(t, slot);
@@ -140,8 +143,11 @@ static void judge_slot(struct kl_fleet_thread *t, unsigned slot, kl_us now, cons
         break;
     case KL_FLEET_MAY_NOT:
         v->verdict = KL_VERDICT_OTHER;
-        if (kl_fleet_file_is_others(t->hand.file, &v->mac, station))
+        if (kl_fleet_file_is_others(t->hand.file, &t->put[slot].pair.mac, station))
             kl_format(v->text, sizeof v->text, "station %s has this board", station);
+        break;
+    case KL_FLEET_DISPUTED:
+        v->verdict = KL_VERDICT_DISPUTED;
         break;
     default:
         v->verdict = KL_VERDICT_WAITS;
@@ -220,20 +226,20 @@ static void publish(struct kl_fleet_thread *t)
     trouble_of(t, trouble);
     memset(verdicts, 0, sizeof verdicts);
     for (unsigned i = 0; i < KL_SLOTS_MAX; i++)
-        if (t->fleet.claim[i].asked)
+        if (t->put[i].ticket != 0 && !t->fleet.parting)
             judge_slot(t, i, now, trouble, &verdicts[i]);
     t->connected |= t->fleet.state == KL_FLEET_UP;
     tell_trouble(t, trouble);
     look(t, trouble, &view);
     uv_mutex_lock(&t->lock);
-    /* Who has the board is said once, when the pool says it. */
-    for (unsigned i = 0; i < KL_SLOTS_MAX; i++)
-        if (verdicts[i].verdict == KL_VERDICT_OTHER && verdicts[i].text[0] == '\0')
-            kl_copy(verdicts[i].text, KL_TEXT_MAX,
-                    kl_mac_equal(&t->verdict[i].mac, &verdicts[i].mac) && t->verdict[i].text[0] &&
-                            t->verdict[i].verdict == KL_VERDICT_OTHER
-                        ? t->verdict[i].text
-                        : t->hand.other);
+    /* Who has the board is said once, with the answer to the claim. */
+    for (unsigned i = 0; i < KL_SLOTS_MAX; i++) {
+        const struct verdict *old = &t->verdict[i];
+        bool refused = verdicts[i].verdict >= KL_VERDICT_OTHER;
+        bool known = old->ticket == verdicts[i].ticket && old->verdict >= KL_VERDICT_OTHER;
+        if (refused && (known || verdicts[i].text[0] == '\0'))
+            kl_copy(verdicts[i].text, KL_TEXT_MAX, known ? old->text : t->hand.other);
+    }
     changed = memcmp(t->verdict, verdicts, sizeof verdicts) != 0 ||
               memcmp(&t->view, &view, sizeof view) != 0 || t->hand.note_count > 0;
     memcpy(t->verdict, verdicts, sizeof verdicts);
@@ -273,6 +279,8 @@ static void turn(struct kl_fleet_thread *t)
     ask_core(t, asked);
     tell_core(t, &bench, stirred);
     kl_fleet_next(&t->fleet, now_us(), &call);
+    if (call.op == KL_FLEET_CLAIM)
+        t->hand.claim_key = t->put[call.slot].pair.key;
     if (call.op != KL_FLEET_NOTHING) {
         kl_fleet_hand_do(&t->hand, &call, &answer);
         kl_fleet_answered(&t->fleet, now_us(), &answer);
@@ -337,12 +345,20 @@ struct kl_fleet_thread *kl_fleet_thread_start(struct kl_fleet_hand *hand,
     return t;
 }
 
-void kl_fleet_thread_ask(struct kl_fleet_thread *t, unsigned slot, const struct kl_mac *mac)
+static bool is_pair(const struct asked *a, const struct kl_fleet_pair *pair)
+{
+    return a->ticket != 0 && kl_mac_equal(&a->pair.mac, &pair->mac) &&
+           kl_fingerprint_equal(&a->pair.key, &pair->key);
+}
+
+void kl_fleet_thread_ask(struct kl_fleet_thread *t, unsigned slot, const struct kl_fleet_pair *pair)
 {
     KL_ASSERT(slot < KL_SLOTS_MAX);
     uv_mutex_lock(&t->lock);
-    if (!t->asked[slot].asked || !kl_mac_equal(&t->asked[slot].mac, mac)) {
-        t->asked[slot] = (struct asked){.asked = true, .mac = *mac};
+    if (!is_pair(&t->asked[slot], pair)) {
+        if (++t->tickets == 0)
+            t->tickets = 1;
+        t->asked[slot] = (struct asked){t->tickets, *pair};
         t->stirred = true;
         uv_cond_signal(&t->wake);
     }
@@ -353,19 +369,20 @@ void kl_fleet_thread_withdraw(struct kl_fleet_thread *t, unsigned slot)
 {
     KL_ASSERT(slot < KL_SLOTS_MAX);
     uv_mutex_lock(&t->lock);
-    t->asked[slot] = (struct asked){.asked = false};
+    t->asked[slot] = (struct asked){.ticket = 0};
     uv_mutex_unlock(&t->lock);
 }
 
 enum kl_fleet_verdict kl_fleet_thread_verdict(struct kl_fleet_thread *t, unsigned slot,
-                                              const struct kl_mac *mac, char text[KL_TEXT_MAX])
+                                              const struct kl_fleet_pair *pair,
+                                              char text[KL_TEXT_MAX])
 {
     enum kl_fleet_verdict verdict = KL_VERDICT_WAITS;
 
     KL_ASSERT(slot < KL_SLOTS_MAX);
     text[0] = '\0';
     uv_mutex_lock(&t->lock);
-    if (kl_mac_equal(&t->verdict[slot].mac, mac)) {
+    if (is_pair(&t->asked[slot], pair) && t->verdict[slot].ticket == t->asked[slot].ticket) {
         verdict = t->verdict[slot].verdict;
         kl_copy(text, KL_TEXT_MAX, t->verdict[slot].text);
     }

@@ -16,9 +16,10 @@
 struct kl_fleet_thread;
 
 enum kl_fleet_verdict {
-    KL_VERDICT_WAITS, /* not yet */
-    KL_VERDICT_MAY,   /* this board may be given a key */
-    KL_VERDICT_OTHER, /* another station's board: the text says whose */
+    KL_VERDICT_WAITS,    /* not yet */
+    KL_VERDICT_MAY,      /* the pool has agreed, durably here: the key may be sent */
+    KL_VERDICT_OTHER,    /* another station's board: the text says whose */
+    KL_VERDICT_DISPUTED, /* the pool has another owner for this key or board: send nothing */
 };
 
 struct kl_fleet_figures {
@@ -34,13 +35,15 @@ struct kl_fleet_thread *kl_fleet_thread_start(struct kl_fleet_hand *hand,
                                               const struct kl_fleet_config *config, uv_loop_t *loop,
                                               void (*news)(void *ctx), void *ctx);
 
-/* A board that never had a key of this station asks for one; again with the same MAC changes
-   nothing. */
-void kl_fleet_thread_ask(struct kl_fleet_thread *t, unsigned slot, const struct kl_mac *mac);
+/* This key is reserved for the board in this slot, and nothing of it was sent: may it be? Asking the
+   same again changes nothing. */
+void kl_fleet_thread_ask(struct kl_fleet_thread *t, unsigned slot,
+                         const struct kl_fleet_pair *pair);
 void kl_fleet_thread_withdraw(struct kl_fleet_thread *t, unsigned slot);
 /* `text`: of OTHER; of WAITS: why, if that is known; else "". */
 enum kl_fleet_verdict kl_fleet_thread_verdict(struct kl_fleet_thread *t, unsigned slot,
-                                              const struct kl_mac *mac, char text[KL_TEXT_MAX]);
+                                              const struct kl_fleet_pair *pair,
+                                              char text[KL_TEXT_MAX]);
 void kl_fleet_thread_figures(struct kl_fleet_thread *t, const struct kl_fleet_figures *figures);
 /* The history has grown. */
 void kl_fleet_thread_stir(struct kl_fleet_thread *t);

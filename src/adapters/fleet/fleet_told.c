@@ -72,28 +72,64 @@ static void take_entry(void *ctx, const struct kl_fleet_entry *e)
     r->count++;
 }
 
+static enum kl_fleet_result send_some(struct kl_fleet_hand *h, struct reporting *r)
+{
+    int64_t taken = 0;
+    char error[KL_TEXT_MAX];
+
+    r->last = h->kept.reported;
+    r->count = 0;
+    if (!kl_fleet_history(h->ledger, h->kept.reported, KL_FDB_REPORT_MAX, take_entry, r, error))
+        return kl_fleet_hand_failed(h, error);
+    if (r->count == 0)
+        return KL_FLEET_OK;
+    return h->calls->report(h->db, KL_FLEET_CALL_MS, r->item, r->count, &taken, kl_fleet_hand_alarm,
+                            h, &h->why);
+}
+
 enum kl_fleet_result kl_fleet_hand_report(struct kl_fleet_hand *h, int64_t after, int64_t *reported)
 {
-    struct reporting *r = calloc(1, sizeof *r);
     enum kl_fleet_result result = KL_FLEET_OK;
+    struct reporting *r;
     char error[KL_TEXT_MAX];
-    int64_t taken = 0;
 
+    *reported = h->kept.reported;
+    if (h->kept.reported > after)
+        return KL_FLEET_OK; /* told already, before a claim */
+    r = calloc(1, sizeof *r);
     KL_ASSERT(r);
     r->hand = h;
-    r->last = after;
-    if (!kl_fleet_history(h->ledger, after, KL_FDB_REPORT_MAX, take_entry, r, error))
-        result = kl_fleet_hand_failed(h, error);
-    else if (r->last == after)
+    result = send_some(h, r);
+    if (result == KL_FLEET_OK && r->last == after)
         result = kl_fleet_hand_failed(h, "the history is shorter than it was");
-    else if (r->count > 0)
-        result = h->calls->report(h->db, KL_FLEET_CALL_MS, r->item, r->count, &taken,
-                                  kl_fleet_hand_alarm, h, &h->why);
     if (result == KL_FLEET_OK) {
         h->kept.reported = *reported = r->last;
         kl_fleet_file_save(h->file, &h->kept, error); /* if not: it is told once more */
     }
     free(r);
+    return result;
+}
+
+static void look_for_release(void *ctx, const struct kl_fleet_entry *e)
+{
+    *(bool *)ctx |= strcmp(e->what, "released") == 0;
+}
+
+enum kl_fleet_result kl_fleet_hand_tell_released(struct kl_fleet_hand *h)
+{
+    enum kl_fleet_result result = KL_FLEET_OK;
+    char error[KL_TEXT_MAX];
+    bool released = true;
+    int64_t reported;
+
+    while (result == KL_FLEET_OK && released) {
+        released = false;
+        if (!kl_fleet_history(h->ledger, h->kept.reported, UINT32_MAX, look_for_release, &released,
+                              error))
+            return kl_fleet_hand_failed(h, error);
+        if (released)
+            result = kl_fleet_hand_report(h, h->kept.reported, &reported);
+    }
     return result;
 }
 
@@ -115,17 +151,26 @@ static struct kl_fdb_held *add(struct held *a)
     return &a->item[a->count++];
 }
 
+struct held_by_ledger {
+    struct held *held;
+    struct kl_fleet_file *file;
+};
+
+/* Of a key that is reserved without an agreement, nothing was sent. */
 static void add_of_ledger(void *ctx, const struct kl_fingerprint *fp, const struct kl_mac *mac,
                           const char *state)
 {
+    const struct held_by_ledger *l = ctx;
+    struct kl_fleet_pair pair = {*fp, *mac};
     struct kl_fdb_held *item;
 
     if (strcmp(state, "released") == 0)
         return;
-    item = add(ctx);
+    item = add(l->held);
     item->fingerprint = *fp;
-    item->mac = *mac;
     item->provisioned = strcmp(state, "provisioned") == 0;
+    if (item->provisioned || kl_fleet_file_agreed(l->file, &pair))
+        item->mac = *mac;
 }
 
 static int by_fingerprint(const void *a, const void *b)
@@ -184,11 +229,12 @@ static enum kl_fleet_result tell_parts(struct kl_fleet_hand *h, const struct hel
 enum kl_fleet_result kl_fleet_hand_reassert(struct kl_fleet_hand *h)
 {
     struct held a = {0};
+    struct held_by_ledger ledger = {&a, h->file};
     struct listing l = {.held = &a};
     enum kl_fleet_result result;
     char error[KL_TEXT_MAX];
 
-    if (!kl_fleet_history_keys(h->ledger, add_of_ledger, &a, error)) {
+    if (!kl_fleet_history_keys(h->ledger, add_of_ledger, &ledger, error)) {
         free(a.item);
         return kl_fleet_hand_failed(h, error);
     }
@@ -249,6 +295,23 @@ static bool find_unsent(struct kl_fleet_hand *h, struct unsent *u, char error[KL
     if (u->ledger->count > 0)
         qsort(u->ledger->item, u->ledger->count, sizeof *u->ledger->item, by_fingerprint);
     return kl_list_each(&h->leased, h->list, add_unsent, u, error);
+}
+
+bool kl_fleet_hand_unused(struct kl_fleet_hand *h, struct kl_fingerprint **keys, uint32_t *count,
+                          char error[KL_TEXT_MAX])
+{
+    struct held ledger = {0};
+    struct unsent u = {.ledger = &ledger};
+    bool ok = find_unsent(h, &u, error);
+
+    free(ledger.item);
+    if (!ok) {
+        free(u.key);
+        return false;
+    }
+    *keys = u.key;
+    *count = u.count;
+    return true;
 }
 
 /* Durable here first: from then on no board of this station gets them. */

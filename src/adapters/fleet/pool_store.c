@@ -23,12 +23,13 @@ enum {
     LOCK_TRIES = 80,
 };
 
-/* A RESERVE that waits for its claim. */
+/* A RESERVE or FETCH whose key is reserved here, and waits for the pool's agreement. */
 struct held {
     struct held *next;
     struct kl_action action;
     char label[KL_LINE_MAX + 1];
     uint64_t since; /* ms by the loop's clock */
+    bool reads;     /* the pool has agreed, and the store reads the key */
 };
 
 struct pool_store {
@@ -48,6 +49,8 @@ struct pool_store {
     void *ctx;
     uv_timer_t tick;
     struct held *held;
+    struct kl_fleet_pair *unagreed; /* reserved here; nothing of them was sent */
+    uint32_t unagreed_count, unagreed_room;
     struct {
         bool waits;
         uint64_t since; /* when its board was last told so */
@@ -103,13 +106,51 @@ static void tell_figures(struct pool_store *s)
     kl_fleet_thread_stir(s->thread);
 }
 
+/* ---- keys that the pool has not agreed to ---- */
+
+static struct kl_fleet_pair pair_of(const struct kl_action *action)
+{
+    return (struct kl_fleet_pair){action->u.store.fingerprint, action->u.store.mac};
+}
+
+static uint32_t find_unagreed(const struct pool_store *s, const struct kl_fingerprint *key)
+{
+    uint32_t i = 0;
+
+    while (i < s->unagreed_count && !kl_fingerprint_equal(&s->unagreed[i].key, key))
+        i++;
+    return i;
+}
+
+static void add_unagreed(struct pool_store *s, const struct kl_fleet_pair *pair)
+{
+    uint32_t at = find_unagreed(s, &pair->key);
+
+    if (at == s->unagreed_count && at == s->unagreed_room) {
+        s->unagreed_room = at == 0 ? 16 : 2 * at;
+        s->unagreed = reallocarray(s->unagreed, s->unagreed_room, sizeof *s->unagreed);
+        KL_ASSERT(s->unagreed);
+    }
+    s->unagreed[at] = *pair;
+    s->unagreed_count += at == s->unagreed_count;
+}
+
+static void drop_unagreed(struct pool_store *s, const struct kl_fingerprint *key)
+{
+    uint32_t at = find_unagreed(s, key);
+
+    if (at < s->unagreed_count)
+        s->unagreed[at] = s->unagreed[--s->unagreed_count];
+}
+
 /* ---- boards that wait for the pool ---- */
 
 static void hold(struct pool_store *s, const struct kl_action *action)
 {
+    struct kl_fleet_pair pair = pair_of(action);
     struct held *h = calloc(1, sizeof *h), **end = &s->held;
 
-    KL_ASSERT(h);
+    KL_ASSERT(h && action->slot < KL_SLOTS_MAX);
     h->action = *action;
     h->since = uv_now(s->loop);
     kl_copy(h->label, sizeof h->label, !action->u.store.label ? "" : action->u.store.label);
@@ -118,24 +159,24 @@ static void hold(struct pool_store *s, const struct kl_action *action)
     while (*end)
         end = &(*end)->next;
     *end = h;
+    s->slot[action->slot].waits = false;
+    kl_fleet_thread_ask(s->thread, action->slot, &pair);
 }
 
 static void answer(struct pool_store *s, struct held *h, enum kl_store_status status,
-                   const char *text)
+                   const struct kl_key *key, const char *text)
 {
-    s->events->stored(s->ctx, &h->action, status, NULL, text);
+    s->events->stored(s->ctx, &h->action, status, key, text);
     free(h);
 }
 
 static void say_that_it_waits(struct pool_store *s, struct held *h, const char *why)
 {
     unsigned slot = h->action.slot;
-    char text[KL_TEXT_MAX];
 
     s->slot[slot].waits = true;
     s->slot[slot].since = uv_now(s->loop);
-    kl_format(text, sizeof text, "%s", why[0] ? why : "its database has not answered yet");
-    answer(s, h, KL_STORE_WAITS, text);
+    answer(s, h, KL_STORE_WAITS, NULL, why[0] ? why : "its database has not answered yet");
 }
 
 /* Another board is in its slot now. */
@@ -147,31 +188,47 @@ static bool is_outdated(const struct held *h)
     return false;
 }
 
-/* False: it still waits. */
+/* The pool has agreed, and that is durable here: the key may be read and sent. */
+static void read_key(struct pool_store *s, struct held *h)
+{
+    struct kl_action fetch = h->action;
+
+    kl_fleet_thread_withdraw(s->thread, h->action.slot);
+    drop_unagreed(s, &h->action.u.store.fingerprint);
+    h->reads = true;
+    fetch.u.store.op = KL_OP_FETCH;
+    kl_store_submit(s->inner, &fetch);
+}
+
+/* False: it stays in the list. */
 static bool settle(struct pool_store *s, struct held *h)
 {
+    struct kl_fleet_pair pair = pair_of(&h->action);
     unsigned slot = h->action.slot;
+    enum kl_fleet_verdict verdict;
     char text[KL_TEXT_MAX];
 
+    if (h->reads)
+        return false;
     if (is_outdated(h)) {
-        answer(s, h, KL_STORE_WAITS, "its board has left");
+        answer(s, h, KL_STORE_WAITS, NULL, "its board has left");
         return true;
     }
-    switch (kl_fleet_thread_verdict(s->thread, slot, &h->action.u.store.mac, text)) {
-    case KL_VERDICT_MAY:
-        kl_store_submit(s->inner, &h->action);
-        free(h);
-        return true;
-    case KL_VERDICT_OTHER:
+    verdict = kl_fleet_thread_verdict(s->thread, slot, &pair, text);
+    if (verdict == KL_VERDICT_MAY) {
+        read_key(s, h);
+        return false;
+    }
+    if (verdict == KL_VERDICT_OTHER || verdict == KL_VERDICT_DISPUTED) {
         kl_fleet_thread_withdraw(s->thread, slot);
-        answer(s, h, KL_STORE_ELSEWHERE, text);
-        return true;
-    default:
-        if (uv_now(s->loop) - h->since < HOLD_MS)
-            return false;
-        say_that_it_waits(s, h, text);
+        answer(s, h, verdict == KL_VERDICT_OTHER ? KL_STORE_ELSEWHERE : KL_STORE_DISPUTED, NULL,
+               text);
         return true;
     }
+    if (uv_now(s->loop) - h->since < HOLD_MS)
+        return false;
+    say_that_it_waits(s, h, text);
+    return true;
 }
 
 static void settle_all(struct pool_store *s)
@@ -200,35 +257,63 @@ static void forget_those_that_left(struct pool_store *s)
 static void submit(struct kl_store *store, const struct kl_action *request)
 {
     struct pool_store *s = of(store);
-    unsigned slot = request->slot;
 
-    if (request->u.store.op != KL_OP_RESERVE) {
+    if (request->u.store.op == KL_OP_FETCH &&
+        find_unagreed(s, &request->u.store.fingerprint) < s->unagreed_count)
+        hold(s, request);
+    else
         kl_store_submit(s->inner, request);
-        return;
-    }
-    KL_ASSERT(slot < KL_SLOTS_MAX);
-    s->slot[slot].waits = false;
-    kl_fleet_thread_ask(s->thread, slot, &request->u.store.mac);
-    hold(s, request);
 }
 
 /* ---- what the inner store says ---- */
+
+/* The answer to a key that was read for one of those. */
+static bool answer_reader(struct pool_store *s, const struct kl_action *request,
+                          enum kl_store_status status, const struct kl_key *key, const char *text)
+{
+    for (struct held **at = &s->held; *at; at = &(*at)->next) {
+        struct held *h = *at;
+        if (!h->reads || h->action.slot != request->slot ||
+            h->action.generation != request->generation || h->action.request != request->request)
+            continue;
+        *at = h->next;
+        answer(s, h, status, key, text);
+        return true;
+    }
+    return false;
+}
+
+static void count_change(struct pool_store *s, const struct kl_action *request)
+{
+    enum kl_store_op op = request->u.store.op;
+    struct kl_fleet_pair pair = pair_of(request);
+
+    if (op == KL_OP_RESERVE) {
+        s->figures.free -= s->figures.free > 0;
+        add_unagreed(s, &pair);
+    } else if (op == KL_OP_RELEASE) {
+        s->figures.free++;
+        drop_unagreed(s, &pair.key);
+    } else if (op == KL_OP_PROVISION) {
+        drop_unagreed(s, &pair.key);
+    }
+    if (op != KL_OP_FETCH)
+        tell_figures(s);
+}
 
 static void on_stored(void *ctx, const struct kl_action *request, enum kl_store_status status,
                       const struct kl_key *key, const char *text)
 {
     struct pool_store *s = ctx;
-    enum kl_store_op op = request->u.store.op;
 
-    if (op == KL_OP_RESERVE)
-        kl_fleet_thread_withdraw(s->thread, request->slot);
-    if (status == KL_STORE_OK && op == KL_OP_RESERVE && s->figures.free > 0)
-        s->figures.free--;
-    if (status == KL_STORE_OK && op == KL_OP_RELEASE)
-        s->figures.free++;
-    if (status == KL_STORE_OK && op != KL_OP_FETCH)
-        tell_figures(s);
-    s->events->stored(s->ctx, request, status, key, text);
+    if (request->u.store.op == KL_OP_FETCH && answer_reader(s, request, status, key, text))
+        return;
+    if (status == KL_STORE_OK)
+        count_change(s, request);
+    if (status == KL_STORE_OK && request->u.store.op == KL_OP_RESERVE)
+        hold(s, request);
+    else
+        s->events->stored(s->ctx, request, status, key, text);
 }
 
 static void on_reloaded(void *ctx)
@@ -362,6 +447,7 @@ static void free_store(struct kl_store *store)
     else if (s->hand.calls)
         kl_fleet_hand_close(&s->hand);
     drop_held(s);
+    free(s->unagreed);
     if (s->lock >= 0)
         close(s->lock);
     if (!gone)
@@ -548,8 +634,27 @@ static enum kl_store_open_result open_hand(struct pool_store *s, const char *fol
     return KL_STORE_OPENED;
 }
 
+/* Reservations without an agreement: nothing of those keys was sent. Whoever lost the file with the
+   agreements can't know that, and takes all as agreed. */
+static bool find_unsent(struct pool_store *s, bool fresh, char error[KL_TEXT_MAX])
+{
+    const struct kl_store_content *c = &s->content;
+
+    for (uint32_t i = 0; i < c->ledger_count; i++) {
+        struct kl_fleet_pair pair = {c->ledger[i].fingerprint, c->ledger[i].mac};
+
+        if (c->ledger[i].provisioned || kl_fleet_file_agreed(s->hand.file, &pair))
+            continue;
+        if (!fresh)
+            add_unagreed(s, &pair);
+        else if (!kl_fleet_file_agree(s->hand.file, &pair, error))
+            return false;
+    }
+    return true;
+}
+
 static enum kl_store_open_result open_inner(struct pool_store *s, const struct kl_store_options *o,
-                                            char error[KL_TEXT_MAX])
+                                            bool fresh, char error[KL_TEXT_MAX])
 {
     struct kl_store_options inner = *o;
     enum kl_store_open_result result;
@@ -564,9 +669,10 @@ static enum kl_store_open_result open_inner(struct pool_store *s, const struct k
     inner.leased = &s->leased;
     inner.shared = NULL;
     result = kl_csv_store_open(&inner, &s->inner, error);
-    if (result == KL_STORE_OPENED)
-        read_content(s);
-    return result;
+    if (result != KL_STORE_OPENED)
+        return result;
+    read_content(s);
+    return find_unsent(s, fresh, error) ? KL_STORE_OPENED : KL_STORE_BROKEN;
 }
 
 enum kl_store_open_result kl_pool_store_open(const struct kl_store_options *options,
@@ -576,6 +682,7 @@ enum kl_store_open_result kl_pool_store_open(const struct kl_store_options *opti
     struct pool_store *s = calloc(1, sizeof *s);
     enum kl_store_open_result result;
     char folder[PATH_MAX];
+    bool fresh = false;
 
     KL_ASSERT(s && options->shared && options->mode == KL_STORE_WORK);
     *out = NULL;
@@ -592,9 +699,11 @@ enum kl_store_open_result kl_pool_store_open(const struct kl_store_options *opti
     if (!kl_pool_folder(options->shared->service, true, folder, error))
         result = KL_STORE_BROKEN;
     else if ((result = take_lock(s, folder, error)) == KL_STORE_OPENED &&
-             (result = open_hand(s, folder, options, calls, error)) == KL_STORE_OPENED &&
-             (result = meet(s, error)) == KL_STORE_OPENED)
-        result = open_inner(s, options, error);
+             (result = open_hand(s, folder, options, calls, error)) == KL_STORE_OPENED) {
+        fresh = s->hand.kept.pool[0] == '\0';
+        if ((result = meet(s, error)) == KL_STORE_OPENED)
+            result = open_inner(s, options, fresh, error);
+    }
     if (result == KL_STORE_OPENED)
         *out = &s->store;
     else

@@ -32,11 +32,15 @@ static const char schema[] =
     " system_identifier INTEGER NOT NULL, timeline INTEGER NOT NULL,"
     " token BLOB NOT NULL, coming BLOB NOT NULL,"
     " requested INTEGER NOT NULL, request BLOB NOT NULL, count INTEGER NOT NULL,"
-    " reported INTEGER NOT NULL, heard INTEGER NOT NULL, cursor TEXT NOT NULL"
+    " reported INTEGER NOT NULL, heard INTEGER NOT NULL, cursor TEXT NOT NULL,"
+    " copy INTEGER NOT NULL"
     ") STRICT;"
     "CREATE TABLE sealed (epoch INTEGER PRIMARY KEY, box BLOB NOT NULL) STRICT;"
     "CREATE TABLE others (mac BLOB PRIMARY KEY, station TEXT NOT NULL) STRICT, WITHOUT ROWID;"
-    "CREATE TABLE offline (mac BLOB PRIMARY KEY, checked INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE agreed (fingerprint BLOB PRIMARY KEY, mac BLOB NOT NULL) STRICT;"
+    "CREATE TABLE offline ("
+    " mac BLOB PRIMARY KEY, fingerprint BLOB NOT NULL, checked INTEGER NOT NULL"
+    ") STRICT;"
     "CREATE INDEX unchecked ON offline (checked) WHERE checked = 0;"
     "CREATE TABLE leaving (fingerprint BLOB PRIMARY KEY) STRICT;"
     "COMMIT;";
@@ -211,7 +215,7 @@ bool kl_fleet_file_load(struct kl_fleet_file *f, struct kl_fleet_kept *out, char
 {
     sqlite3_stmt *s = prepare(f, "SELECT pool, pool_name, station, fields, epoch,"
                                  " system_identifier, timeline, token, coming, requested, request,"
-                                 " count, reported, heard, cursor FROM kept");
+                                 " count, reported, heard, cursor, copy FROM kept");
     int rc = !s ? SQLITE_ERROR : sqlite3_step(s);
 
     memset(out, 0, sizeof *out);
@@ -231,6 +235,7 @@ bool kl_fleet_file_load(struct kl_fleet_file *f, struct kl_fleet_kept *out, char
         out->reported = sqlite3_column_int64(s, 12);
         out->heard = sqlite3_column_int64(s, 13);
         text_at(s, 14, out->cursor, sizeof out->cursor);
+        out->copy = sqlite3_column_int(s, 15) != 0;
     }
     if (rc != SQLITE_ROW && rc != SQLITE_DONE)
         say(f, error);
@@ -243,9 +248,9 @@ static bool write_kept(struct kl_fleet_file *f, const struct kl_fleet_kept *k,
 {
     sqlite3_stmt *s = prepare(f, "INSERT OR REPLACE INTO kept (one, pool, pool_name, station,"
                                  " fields, epoch, system_identifier, timeline, token, coming,"
-                                 " requested, request, count, reported, heard, cursor)"
+                                 " requested, request, count, reported, heard, cursor, copy)"
                                  " VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,"
-                                 " ?13, ?14, ?15)");
+                                 " ?13, ?14, ?15, ?16)");
 
     if (s) {
         sqlite3_bind_text(s, 1, k->pool, -1, SQLITE_STATIC);
@@ -263,6 +268,7 @@ static bool write_kept(struct kl_fleet_file *f, const struct kl_fleet_kept *k,
         sqlite3_bind_int64(s, 13, k->reported);
         sqlite3_bind_int64(s, 14, k->heard);
         sqlite3_bind_text(s, 15, k->cursor, -1, SQLITE_STATIC);
+        sqlite3_bind_int(s, 16, k->copy);
     }
     return finish(f, s, error);
 }
@@ -353,32 +359,77 @@ bool kl_fleet_file_is_others(struct kl_fleet_file *f, const struct kl_mac *mac,
     return found;
 }
 
-/* ---- unchecked boards ---- */
+/* ---- boards and keys that belong together ---- */
 
-bool kl_fleet_file_add_unchecked(struct kl_fleet_file *f, const struct kl_mac *mac,
-                                 char error[KL_TEXT_MAX])
+static sqlite3_stmt *with_pair(struct kl_fleet_file *f, const char *sql,
+                               const struct kl_fleet_pair *pair)
 {
-    return with_blob(f, "INSERT OR REPLACE INTO offline (mac, checked) VALUES (?1, 0)", mac->b,
-                     sizeof mac->b, error);
+    sqlite3_stmt *s = prepare(f, sql);
+
+    if (s) {
+        bind_blob(s, 1, pair->key.b, sizeof pair->key.b);
+        bind_blob(s, 2, pair->mac.b, sizeof pair->mac.b);
+    }
+    return s;
 }
 
-bool kl_fleet_file_next_unchecked(struct kl_fleet_file *f, struct kl_mac *mac)
+bool kl_fleet_file_agree(struct kl_fleet_file *f, const struct kl_fleet_pair *pair,
+                         char error[KL_TEXT_MAX])
 {
-    sqlite3_stmt *s = prepare(f, "SELECT mac FROM offline WHERE checked = 0 LIMIT 1");
-    bool found =
-        s && sqlite3_step(s) == SQLITE_ROW && sqlite3_column_bytes(s, 0) == (int)sizeof mac->b;
+    return finish(
+        f, with_pair(f, "INSERT OR REPLACE INTO agreed (fingerprint, mac) VALUES (?1, ?2)", pair),
+        error);
+}
 
-    if (found)
-        memcpy(mac->b, sqlite3_column_blob(s, 0), sizeof mac->b);
+bool kl_fleet_file_agreed(struct kl_fleet_file *f, const struct kl_fleet_pair *pair)
+{
+    sqlite3_stmt *s =
+        with_pair(f, "SELECT 1 FROM agreed WHERE fingerprint = ?1 AND mac = ?2", pair);
+    bool found = s && sqlite3_step(s) == SQLITE_ROW;
+
     sqlite3_finalize(s);
     return found;
 }
 
-bool kl_fleet_file_checked(struct kl_fleet_file *f, const struct kl_mac *mac,
+bool kl_fleet_file_add_unchecked(struct kl_fleet_file *f, const struct kl_fleet_pair *pair,
+                                 char error[KL_TEXT_MAX])
+{
+    bool ok = run(f, "BEGIN IMMEDIATE", error);
+
+    if (!ok)
+        return false;
+    ok = finish(f,
+                with_pair(f,
+                          "INSERT OR REPLACE INTO offline (fingerprint, mac, checked)"
+                          " VALUES (?1, ?2, 0)",
+                          pair),
+                error) &&
+         kl_fleet_file_agree(f, pair, error);
+    return end(f, ok, error);
+}
+
+bool kl_fleet_file_next_unchecked(struct kl_fleet_file *f, struct kl_fleet_pair *out)
+{
+    sqlite3_stmt *s = prepare(f, "SELECT fingerprint, mac FROM offline WHERE checked = 0 LIMIT 1");
+    bool found = s && sqlite3_step(s) == SQLITE_ROW &&
+                 sqlite3_column_bytes(s, 0) == (int)sizeof out->key.b &&
+                 sqlite3_column_bytes(s, 1) == (int)sizeof out->mac.b;
+
+    if (found) {
+        memcpy(out->key.b, sqlite3_column_blob(s, 0), sizeof out->key.b);
+        memcpy(out->mac.b, sqlite3_column_blob(s, 1), sizeof out->mac.b);
+    }
+    sqlite3_finalize(s);
+    return found;
+}
+
+bool kl_fleet_file_checked(struct kl_fleet_file *f, const struct kl_fleet_pair *pair,
                            char error[KL_TEXT_MAX])
 {
-    return with_blob(f, "UPDATE offline SET checked = 1 WHERE mac = ?1", mac->b, sizeof mac->b,
-                     error);
+    return finish(
+        f,
+        with_pair(f, "UPDATE offline SET checked = 1 WHERE fingerprint = ?1 AND mac = ?2", pair),
+        error);
 }
 
 uint32_t kl_fleet_file_unchecked(struct kl_fleet_file *f)

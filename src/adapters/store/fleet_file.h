@@ -32,6 +32,7 @@ struct kl_fleet_kept {
     int64_t reported;
     int64_t heard; /* wall clock, microseconds since 1970: when the pool last answered; 0 = never */
     char cursor[KL_FLEET_CURSOR]; /* of the boards of others */
+    bool copy; /* the pool has said that this is a copy of the station: for good */
 };
 
 struct kl_fleet_file;
@@ -72,13 +73,24 @@ bool kl_fleet_file_add_boards(struct kl_fleet_file *f, const struct kl_fleet_boa
 bool kl_fleet_file_is_others(struct kl_fleet_file *f, const struct kl_mac *mac,
                              char station[KL_NAME_MAX]);
 
-/* ---- boards that got a key while the database was silent ---- */
+/* ---- boards and keys that belong together ---- */
 
-bool kl_fleet_file_add_unchecked(struct kl_fleet_file *f, const struct kl_mac *mac,
+/* The pool has agreed that this board gets this key, or the board goes on unchecked: only then may a
+   byte be sent. One agreement for each key, the newest. */
+struct kl_fleet_pair {
+    struct kl_fingerprint key;
+    struct kl_mac mac;
+};
+bool kl_fleet_file_agree(struct kl_fleet_file *f, const struct kl_fleet_pair *pair,
+                         char error[KL_TEXT_MAX]);
+bool kl_fleet_file_agreed(struct kl_fleet_file *f, const struct kl_fleet_pair *pair);
+
+/* This board gets its key while the database is silent: agreed, and to be checked. */
+bool kl_fleet_file_add_unchecked(struct kl_fleet_file *f, const struct kl_fleet_pair *pair,
                                  char error[KL_TEXT_MAX]);
 /* The first one; false if there is none. */
-bool kl_fleet_file_next_unchecked(struct kl_fleet_file *f, struct kl_mac *mac);
-bool kl_fleet_file_checked(struct kl_fleet_file *f, const struct kl_mac *mac,
+bool kl_fleet_file_next_unchecked(struct kl_fleet_file *f, struct kl_fleet_pair *out);
+bool kl_fleet_file_checked(struct kl_fleet_file *f, const struct kl_fleet_pair *pair,
                            char error[KL_TEXT_MAX]);
 uint32_t kl_fleet_file_unchecked(struct kl_fleet_file *f);
 /* Was it ever served without a claim? */
