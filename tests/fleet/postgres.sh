@@ -47,6 +47,7 @@ pg_init() {
     as_pg tee -a "$pg_folder/template/postgresql.conf" >/dev/null <<END
 listen_addresses = ''
 unix_socket_directories = '$pg_folder/socket'
+fsync = off
 shared_buffers = 16MB
 max_connections = 60
 max_wal_senders = 4

@@ -4,11 +4,12 @@
  *
  *   probe SERVICE [MILLISECONDS]
  *
- *   hello BEFORE NOW          tokens: small numbers; 0 = none. Sees the fence of its last hello.
+ *   hello BEFORE NOW [FP]…    tokens: small numbers; 0 = none; unused keys. It sees what `see`
+ * took. see                       the fence of the last hello, as a station keeps it after reassert
  *   lease ID N                ID: a small number
  *   mine                      boards   forget (a new process's memory)   name
  *   report SEQ WHAT FP MAC [HOW]       back FP…
- *   claim MAC [offline]       disclaim MAC
+ *   claim MAC FP [offline]    disclaim MAC
  *   held FIRST LAST [FP[=MAC[!]]]…     a part of what it holds; ! = provisioned
  *   status                    sleep MILLISECONDS
  *
@@ -28,7 +29,7 @@ enum {
 
 static struct kl_fdb *db;
 static struct kl_fdb_why why;
-static struct kl_fdb_fence seen;
+static struct kl_fdb_fence seen, last;
 static int within = 5000;
 static char *word[WORDS_MAX];
 static unsigned words;
@@ -112,10 +113,15 @@ static void do_hello(void)
 {
     struct kl_fdb_greeting g = {.seen = seen, .before = id_of(at(1)), .now = id_of(at(2))};
     static struct kl_fdb_hello h;
+    static struct kl_fingerprint unused[WORDS_MAX];
 
+    for (unsigned i = 3; i < words; i++)
+        unused[i - 3] = fp_of(word[i]);
+    g.unused = unused;
+    g.unused_count = words > 3 ? words - 3 : 0;
     if (!said(kl_fdb_hello(db, within, &g, &h, &why)))
         return;
-    seen = h.state.server;
+    last = h.state.server;
     printf("OK station=%s pool=%s fields=%u epoch=%u open=%d told=%d fence=%d free=%lld leased=%u "
            "left=%lld seq=%lld keys=%u plain=%d\n",
            h.station, h.pool_name, h.fields, h.state.epoch, h.state.open, h.state.told,
@@ -181,11 +187,12 @@ static void do_back(void)
 static void do_claim(void)
 {
     static const char *const kind[] = {"new", "ours", "other"};
+    struct kl_fingerprint fp = fp_of(at(2));
     struct kl_fdb_claim claim;
     struct kl_mac mac;
 
     kl_mac_parse(at(1), &mac);
-    if (said(kl_fdb_claim(db, within, &mac, strcmp(at(2), "offline") == 0, &claim, &why)))
+    if (said(kl_fdb_claim(db, within, &mac, &fp, strcmp(at(3), "offline") == 0, &claim, &why)))
         printf("OK %s station=%s label=%s\n", kind[claim.kind], claim.station, claim.label);
 }
 
@@ -262,6 +269,8 @@ static void obey(void)
         printf("OK %s\n", kl_fdb_name(db));
     else if (strcmp(what, "sleep") == 0)
         do_sleep();
+    else if (strcmp(what, "see") == 0)
+        printf("OK%s\n", (seen = last, ""));
     else if (strcmp(what, "forget") == 0)
         printf("OK%s\n", (seen = (struct kl_fdb_fence){0}, ""));
     else if (what[0] != '\0')

@@ -84,6 +84,27 @@ static bool read_hello(const json_t *j, struct kl_fdb_hello *out)
            out->state.server.system_identifier != 0;
 }
 
+static json_t *fingerprint_json(const struct kl_fingerprint *fp)
+{
+    char hex[2 * KL_FINGERPRINT + 1];
+
+    kl_fdb_hex(fp->b, KL_FINGERPRINT, hex);
+    return json_string(hex);
+}
+
+/* Reused as the sixth value of hello. */
+static char *fingerprints_text(const struct kl_fingerprint *key, uint32_t count)
+{
+    json_t *array = json_array();
+    char *text;
+
+    for (uint32_t i = 0; i < count; i++)
+        json_array_append_new(array, fingerprint_json(&key[i]));
+    text = json_dumps(array, JSON_COMPACT);
+    json_decref(array);
+    return text;
+}
+
 enum kl_fleet_result kl_fdb_hello(struct kl_fdb *db, int within_ms,
                                   const struct kl_fdb_greeting *greeting, struct kl_fdb_hello *out,
                                   struct kl_fdb_why *why)
@@ -92,21 +113,24 @@ enum kl_fleet_result kl_fdb_hello(struct kl_fdb *db, int within_ms,
     char version[12], system[24], timeline[12], before[37], now[37];
     bool seen = greeting->seen.system_identifier != 0;
     bool had = memcmp(&greeting->before, &none, sizeof none) != 0;
-    const char *value[] = {version, seen ? system : NULL, seen ? timeline : NULL,
-                           had ? before : NULL, now};
+    char *unused = fingerprints_text(greeting->unused, greeting->unused_count);
+    const char *value[] = {
+        version, seen ? system : NULL, seen ? timeline : NULL, had ? before : NULL, now, unused};
     enum kl_fleet_result result;
     json_t *j;
 
+    KL_ASSERT(greeting->unused_count <= KL_FDB_ROWS_MAX);
     kl_format(version, sizeof version, "%d", KL_FDB_SCHEMA);
     kl_format(system, sizeof system, "%lld", (long long)greeting->seen.system_identifier);
     kl_format(timeline, sizeof timeline, "%u", (unsigned)greeting->seen.timeline);
     kl_fdb_write_uuid(greeting->before.b, before);
     kl_fdb_write_uuid(greeting->now.b, now);
     result =
-        call_json(db, within_ms, "SELECT keyline.hello($1, $2, $3, $4, $5)", 5, value, &j, why);
+        call_json(db, within_ms, "SELECT keyline.hello($1, $2, $3, $4, $5, $6)", 6, value, &j, why);
     if (result == KL_FLEET_OK && !read_hello(j, out))
         result = not_understood(why);
     json_decref(j);
+    free(unused);
     return result;
 }
 
@@ -245,14 +269,6 @@ static const char *const what_word[] = {
     [KL_FDB_ATTEMPT] = "attempt",
 };
 
-static json_t *fingerprint_json(const struct kl_fingerprint *fp)
-{
-    char hex[2 * KL_FINGERPRINT + 1];
-
-    kl_fdb_hex(fp->b, KL_FINGERPRINT, hex);
-    return json_string(hex);
-}
-
 /* Texts come from boards too: what is no UTF-8 is left out. */
 static void set_text(json_t *object, const char *name, const char *text)
 {
@@ -368,16 +384,21 @@ static bool read_claim(const json_t *j, struct kl_fdb_claim *out)
 }
 
 enum kl_fleet_result kl_fdb_claim(struct kl_fdb *db, int within_ms, const struct kl_mac *mac,
-                                  bool offline, struct kl_fdb_claim *out, struct kl_fdb_why *why)
+                                  const struct kl_fingerprint *key, bool offline,
+                                  struct kl_fdb_claim *out, struct kl_fdb_why *why)
 {
+    char text[18], hex[2 * KL_FINGERPRINT + 1];
+    const char *value[] = {text, hex, offline ? "true" : "false"};
     enum kl_fleet_result result;
-    char text[18];
-    const char *value[] = {text, offline ? "true" : "false"};
     json_t *j;
 
     kl_mac_format(mac, text);
-    result = call_json(db, within_ms, "SELECT keyline.claim($1, $2)", 2, value, &j, why);
-    if (result == KL_FLEET_OK && !read_claim(j, out))
+    kl_fdb_hex(key->b, KL_FINGERPRINT, hex);
+    result = call_json(db, within_ms, "SELECT keyline.claim($1, $2, $3)", 3, value, &j, why);
+    /* A refusal by SQLSTATE would take the pool's alarm back. */
+    if (result == KL_FLEET_OK && strcmp(kl_fdb_string(j, "kind"), "disputed") == 0)
+        result = kl_fdb_judge("KL006", "the pool has this key or this board otherwise", why);
+    else if (result == KL_FLEET_OK && !read_claim(j, out))
         result = not_understood(why);
     json_decref(j);
     return result;

@@ -136,6 +136,10 @@ struct kl_fdb_hello {
 struct kl_fdb_greeting {
     struct kl_fdb_fence seen;         /* as of the last hello that was OK; all zero = none */
     struct kl_request_id before, now; /* tokens; `before` all zero = none yet */
+    /* Keys that lie here unused: leased, and never reserved for a board; at most
+       KL_FDB_ROWS_MAX. */
+    const struct kl_fingerprint *unused;
+    uint32_t unused_count;
 };
 /* The first call on a pool; asks for the version too. REFUSED with VERSION, UNKNOWN, LOST, and
    COPY: on the database last seen, another copy of this station, or a newer state of its disk, has
@@ -168,7 +172,7 @@ enum kl_fleet_result kl_fdb_mine(struct kl_fdb *db, int within_ms, kl_fdb_row_fn
                                  struct kl_fdb_why *why);
 
 enum kl_fdb_what {
-    KL_FDB_RESERVED,    /* this key is kept for this board: it may have been sent */
+    KL_FDB_RESERVED,    /* this key is kept for this board; for the history: claims bind */
     KL_FDB_PROVISIONED, /* this board has this key */
     KL_FDB_RELEASED,    /* a person has said that the board did not get it */
     KL_FDB_ATTEMPT,     /* a board's try ended without a change of keys; for the figures */
@@ -218,21 +222,25 @@ enum kl_fleet_result kl_fdb_hand_back(struct kl_fdb *db, int within_ms,
                                       uint32_t *freed, struct kl_fdb_why *why);
 
 enum kl_fdb_claim_kind {
-    KL_FDB_CLAIM_NEW,   /* nobody knew this board; it is this station's now */
-    KL_FDB_CLAIM_OURS,  /* it was this station's before */
+    KL_FDB_CLAIM_NEW,   /* nobody knew this board; it is this station's now, and the key is its */
+    KL_FDB_CLAIM_OURS,  /* both were so before, or the board was this station's */
     KL_FDB_CLAIM_OTHER, /* another station knows it: no key for it here */
 };
 struct kl_fdb_claim {
     enum kl_fdb_claim_kind kind;
     char station[KL_NAME_MAX];    /* who knows it; "" = this one */
-    char label[KL_LABEL_MAX + 4]; /* the key that it has or is kept for it; "" = none known */
+    char label[KL_LABEL_MAX + 4]; /* the key that it had or was kept for it; "" = none known */
     int64_t since;                /* of the claim, microseconds since 1970 */
 };
-/* Before a key is reserved for a MAC that this station has never had. `offline`: the board was
-   already served without a claim; if it is another's, that is an alarm on both. REFUSED with FENCE
-   if nobody knows this board and the pool is not reopened: it may have forgotten. */
+/* `key` is durably reserved here for a MAC that this station had not had; none of it is sent before
+   the answer. NEW and OURS bind board and key to each other in the pool. `offline`: it was sent
+   already, while the database was silent; if the board is another's, that is an alarm on both.
+   REFUSED with FENCE while the pool is not reopened: it may have forgotten; with CONFLICT (and an
+   alarm in the pool) if the key is not this station's, or key or board belong to others of their
+   kind: send nothing. */
 enum kl_fleet_result kl_fdb_claim(struct kl_fdb *db, int within_ms, const struct kl_mac *mac,
-                                  bool offline, struct kl_fdb_claim *out, struct kl_fdb_why *why);
+                                  const struct kl_fingerprint *key, bool offline,
+                                  struct kl_fdb_claim *out, struct kl_fdb_why *why);
 /* A claimed board that certainly got no key may go to another station. Repeatable. REFUSED with
    CONFLICT if the pool knows of a key for it. */
 enum kl_fleet_result kl_fdb_disclaim(struct kl_fdb *db, int within_ms, const struct kl_mac *mac,
@@ -241,7 +249,8 @@ enum kl_fleet_result kl_fdb_disclaim(struct kl_fdb *db, int within_ms, const str
 /* What this station's own ledger says that it has. */
 struct kl_fdb_held {
     struct kl_fingerprint fingerprint;
-    struct kl_mac mac; /* reserved for or provisioned on this board; all zero = held, not sent */
+    struct kl_mac mac; /* provisioned on this board, or reserved and claimed (or sent unchecked) for
+                          it; all zero = nothing of it was sent */
     bool provisioned;
 };
 /*
@@ -259,7 +268,8 @@ enum kl_fleet_result kl_fdb_reassert(struct kl_fdb *db, int within_ms,
 
 /* The heartbeat, every some ten seconds. `json`: what the dashboard of the fleet shows of this
    station (docs/fleet.md), an object of at most 8 KiB; numbers and public names only. `each` gets
-   the open alarms that name this station. */
+   the open alarms that name this station. REFUSED with FENCE if the database changed and this
+   station has not told it what it holds: hello, reassert. */
 enum kl_fleet_result kl_fdb_status(struct kl_fdb *db, int within_ms, const char *json,
                                    struct kl_fdb_state *out, kl_fdb_alarm_fn *each, void *ctx,
                                    struct kl_fdb_why *why);

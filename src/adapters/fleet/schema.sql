@@ -125,7 +125,7 @@ CREATE INDEX key_free ON keyline.key (id) WHERE state = 'free';
 CREATE INDEX key_epoch ON keyline.key (epoch) WHERE state = 'free';
 CREATE INDEX key_leased ON keyline.key (station) WHERE state = 'leased';
 CREATE INDEX key_lost ON keyline.key (id) WHERE state = 'lost';
-CREATE INDEX key_request ON keyline.key (request) WHERE state = 'leased';
+CREATE INDEX key_request ON keyline.key (request) WHERE request IS NOT NULL;
 
 -- Whose a board is. No station: it had a key before the pool came.
 CREATE TABLE keyline.board (
@@ -470,7 +470,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 $$;
 
 CREATE OR REPLACE FUNCTION keyline.hello(version integer, seen_system_identifier bigint, seen_timeline bigint,
-    token_before uuid, token_now uuid) RETURNS jsonb
+    token_before uuid, token_now uuid, unused jsonb) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     me keyline.station := keyline.enter();
@@ -485,9 +485,14 @@ BEGIN
     IF token_now IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'no token';
     END IF;
-    IF me.token IS NOT NULL AND me.token <> token_now AND me.token IS DISTINCT FROM token_before
-        AND (seen_system_identifier IS NULL
-             OR seen_system_identifier = f.system_identifier AND seen_timeline = f.timeline) THEN
+    IF jsonb_typeof(unused) IS DISTINCT FROM 'array' OR jsonb_array_length(unused) > 10000 THEN
+        RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'an array of at most 10000 fingerprints';
+    END IF;
+    -- A station that holds a key for unused which the pool has for a board is an old one.
+    IF me.token <> token_now AND me.token IS DISTINCT FROM token_before
+            AND seen_system_identifier = f.system_identifier AND seen_timeline = f.timeline
+        OR EXISTS (SELECT FROM jsonb_array_elements_text(unused) u JOIN keyline.key k ON k.fingerprint = decode(u, 'hex')
+                   WHERE k.mac IS NOT NULL) THEN
         RAISE EXCEPTION USING ERRCODE = 'KL008',
             MESSAGE = 'another copy of this station, or a newer state of its disk, has spoken to the pool';
     END IF;
@@ -539,6 +544,10 @@ BEGIN
         UPDATE keyline.lease x SET granted = got WHERE x.request = lease.request;
     ELSIF l.station <> me.id THEN
         RAISE EXCEPTION USING ERRCODE = 'KL006', MESSAGE = 'this id is another station''s';
+    ELSIF EXISTS (SELECT FROM keyline.key k WHERE k.request = lease.request AND k.mac IS NOT NULL) THEN
+        -- Who asks again never had the keys, and can't have used one.
+        RAISE EXCEPTION USING ERRCODE = 'KL008',
+            MESSAGE = 'another copy of this station, or a newer state of its disk, has used these keys';
     END IF;
     RETURN QUERY SELECT k.label, k.fingerprint, k.kin, p.fields, k.epoch, k.box FROM keyline.key k
         WHERE k.request = lease.request AND k.state = 'leased' AND k.station = me.id ORDER BY k.id;
@@ -594,8 +603,9 @@ BEGIN
         ELSIF i.what = 'provisioned' THEN
             n_provisioned := n_provisioned + 1;
         END IF;
-        IF i.what IN ('reserved', 'provisioned') THEN
-            alarms := alarms || keyline.take_word(me, i.fp, i.mac, i.what = 'provisioned', i.how, i.bundle, i.offline, i.seq);
+        -- A reservation is bound by claim() alone: before that, nothing of the key was sent.
+        IF i.what = 'provisioned' THEN
+            alarms := alarms || keyline.take_word(me, i.fp, i.mac, true, i.how, i.bundle, i.offline, i.seq);
         ELSIF i.what = 'released' THEN
             UPDATE keyline.key k SET mac = NULL, changed = clock_timestamp()
             WHERE k.fingerprint = i.fp AND k.station = me.id AND k.state = 'leased' AND k.mac = i.mac;
@@ -633,38 +643,56 @@ BEGIN
     RETURN freed;
 END $$;
 
-CREATE OR REPLACE FUNCTION keyline.claim(mac macaddr, offline boolean) RETURNS jsonb
+-- A station has reserved this key for this board, and asks before it sends a byte: is the board nobody else's, and the
+-- key not used? Then both are bound to each other from here on. offline: the key was sent before, while the
+-- database was silent.
+CREATE OR REPLACE FUNCTION keyline.claim(mac macaddr, fingerprint text, offline boolean) RETURNS jsonb
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     me keyline.station := keyline.enter();
     b keyline.board;
+    k keyline.key;
+    its keyline.key;
     fresh boolean := false;
-    its_label text;
+    kind text := 'ours';
+    fp constant bytea := decode(fingerprint, 'hex');
 BEGIN
-    IF mac IS NULL OR offline IS NULL OR mac = '00:00:00:00:00:00' THEN
-        RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'a claim needs a MAC';
+    IF mac IS NULL OR offline IS NULL OR mac = '00:00:00:00:00:00' OR octet_length(fp) IS DISTINCT FROM 16 THEN
+        RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'a claim needs a MAC and a key';
     END IF;
+    IF NOT keyline.fence_holds() THEN
+        RAISE EXCEPTION USING ERRCODE = 'KL001', MESSAGE = 'the database was failed over or restored: it may have forgotten whose board this is';
+    END IF;
+    SELECT * INTO k FROM keyline.key x WHERE x.fingerprint = fp;
     SELECT * INTO b FROM keyline.board x WHERE x.mac = claim.mac;
-    IF NOT FOUND THEN
-        IF NOT offline AND NOT keyline.fence_holds() THEN
-            RAISE EXCEPTION USING ERRCODE = 'KL001', MESSAGE = 'the database was failed over or restored: it may have forgotten whose board this is';
-        END IF;
-        IF (SELECT count(*) FROM (SELECT FROM keyline.board x WHERE x.station = me.id AND NOT x.keyed LIMIT 20000) y) = 20000 THEN
-            RAISE EXCEPTION USING ERRCODE = 'KL005', MESSAGE = format('station %s has claimed 20000 boards that got no key', me.name);
-        END IF;
-        INSERT INTO keyline.board AS n (mac, station, offline) VALUES (mac, me.id, offline) ON CONFLICT DO NOTHING;
+    IF NOT FOUND AND k.station = me.id AND k.state IN ('leased', 'provisioned') AND coalesce(k.mac, claim.mac) = claim.mac THEN
+        INSERT INTO keyline.board AS n (mac, station, offline, keyed) VALUES (mac, me.id, offline, true) ON CONFLICT DO NOTHING;
         fresh := FOUND;
         SELECT * INTO STRICT b FROM keyline.board x WHERE x.mac = claim.mac;
     END IF;
-    SELECT k.label INTO its_label FROM keyline.key k WHERE k.mac = claim.mac;
-    IF offline AND b.station IS DISTINCT FROM me.id THEN
-        PERFORM keyline.alarm('board-of-two-stations', me.id, b.station, coalesce(its_label, ''), mac, NULL,
-            format('board %s is known to %s, and %s gave it a key while the database was silent', mac,
-                   keyline.name_of(b.station), me.name));
+    SELECT * INTO its FROM keyline.key x WHERE x.mac = claim.mac;
+    IF b.mac IS NOT NULL AND b.station IS DISTINCT FROM me.id THEN
+        kind := 'other';
+        IF offline THEN
+            PERFORM keyline.alarm('board-of-two-stations', me.id, b.station, coalesce(k.label, ''), mac, NULL,
+                format('board %s is known to %s, and %s gave it key %s while the database was silent', mac,
+                       keyline.name_of(b.station), me.name, k.label));
+        END IF;
+    ELSIF k.station IS DISTINCT FROM me.id OR k.state NOT IN ('leased', 'provisioned')
+        OR k.mac <> claim.mac OR its.id <> k.id THEN
+        kind := 'disputed';
+        PERFORM keyline.alarm('key-disputed', me.id, k.station, coalesce(k.label, ''), mac, NULL,
+            format('%s has reserved key %s for board %s; the pool has the key as %s (%s, board %s), and for this board key %s',
+                   me.name, coalesce(k.label, fingerprint), mac, coalesce(k.state, 'unknown'),
+                   CASE WHEN k.station IS NULL THEN 'no station' ELSE keyline.name_of(k.station) END,
+                   coalesce(k.mac::text, 'none'), coalesce(its.label, 'none')));
+    ELSE
+        UPDATE keyline.board x SET keyed = true WHERE x.mac = claim.mac AND NOT x.keyed;
+        UPDATE keyline.key x SET mac = claim.mac, changed = clock_timestamp() WHERE x.id = k.id AND x.mac IS NULL;
     END IF;
-    RETURN jsonb_build_object('kind', CASE WHEN fresh THEN 'new' WHEN b.station = me.id THEN 'ours' ELSE 'other' END,
-        'station', CASE WHEN b.station = me.id THEN '' ELSE keyline.name_of(b.station) END,
-        'label', coalesce(its_label, ''), 'since', (extract(epoch FROM b.claimed) * 1000000)::bigint);
+    RETURN jsonb_build_object('kind', CASE WHEN fresh THEN 'new' ELSE kind END,
+        'station', CASE WHEN kind = 'other' THEN keyline.name_of(b.station) ELSE '' END,
+        'label', coalesce(its.label, ''), 'since', coalesce((extract(epoch FROM b.claimed) * 1000000)::bigint, 0));
 END $$;
 
 CREATE OR REPLACE FUNCTION keyline.disclaim(mac macaddr) RETURNS boolean
@@ -757,6 +785,9 @@ DECLARE
 BEGIN
     IF jsonb_typeof(status) IS DISTINCT FROM 'object' OR octet_length(status::text) > 8192 THEN
         RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'a status is an object of at most 8 KiB';
+    END IF;
+    IF NOT keyline.fence_holds() AND (me.told_system_identifier, me.told_timeline) IS DISTINCT FROM keyline.fence() THEN
+        RAISE EXCEPTION USING ERRCODE = 'KL001', MESSAGE = 'the database was failed over or restored: it has to hear what this station holds';
     END IF;
     UPDATE keyline.station s SET status = $1, status_at = clock_timestamp() WHERE s.id = me.id;
     RETURN keyline.state_json(me) || jsonb_build_object('alarms', keyline.alarms_json(ARRAY(
@@ -1006,8 +1037,8 @@ REVOKE ALL ON ALL TABLES IN SCHEMA keyline FROM PUBLIC, keyline_station, keyline
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA keyline FROM PUBLIC, keyline_station, keyline_watch;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA keyline FROM PUBLIC, keyline_station, keyline_watch;
 GRANT USAGE ON SCHEMA keyline TO keyline_station, keyline_watch;
-GRANT EXECUTE ON FUNCTION keyline.hello(integer, bigint, bigint, uuid, uuid), keyline.lease(uuid, integer),
-    keyline.mine(), keyline.report(jsonb), keyline.hand_back(jsonb), keyline.claim(macaddr, boolean),
+GRANT EXECUTE ON FUNCTION keyline.hello(integer, bigint, bigint, uuid, uuid, jsonb), keyline.lease(uuid, integer),
+    keyline.mine(), keyline.report(jsonb), keyline.hand_back(jsonb), keyline.claim(macaddr, text, boolean),
     keyline.disclaim(macaddr), keyline.reassert(jsonb, boolean, boolean), keyline.status(jsonb),
     keyline.boards(text, integer) TO keyline_station;
 GRANT EXECUTE ON FUNCTION keyline.look(text, text) TO keyline_watch;
