@@ -85,7 +85,8 @@ enum kl_store_status {
        board, durably, and its bytes stay in the store: */
     KL_STORE_WAITS,     /* the pool has not agreed yet; ask again */
     KL_STORE_ELSEWHERE, /* another station has this board: give the key back */
-    KL_STORE_DISPUTED,  /* the pool has another owner for this key or this board: it stays reserved */
+    KL_STORE_DISPUTED,  /* the pool has another owner for this key or this board: it stays reserved
+                         */
 };
 
 enum kl_store_op {

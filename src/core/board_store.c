@@ -89,8 +89,7 @@ static void reserve_answered(struct kl_station *st, struct kl_board *b, const st
     }
     if (!waiting) {
         /* The board has gone or failed meanwhile; nothing was sent. */
-        if (durable && ev->u.stored.status != KL_STORE_DISPUTED &&
-            kl_pool_release(&st->pool, key))
+        if (durable && ev->u.stored.status != KL_STORE_DISPUTED && kl_pool_release(&st->pool, key))
             kl_ask_store(st, b, KL_OP_RELEASE, key, "its board left before anything was sent");
         return;
     }

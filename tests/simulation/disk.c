@@ -176,8 +176,8 @@ void disk_step(struct world *w)
     for (unsigned i = 0; i < w->store_count; i++) {
         struct store_request *r = &w->store[i];
         if (!r->applied && r->durable_at <= w->now) {
-            bool asks_pool = r->action.u.store.op == KL_OP_RESERVE ||
-                             r->action.u.store.op == KL_OP_FETCH;
+            bool asks_pool =
+                r->action.u.store.op == KL_OP_RESERVE || r->action.u.store.op == KL_OP_FETCH;
             enum kl_store_status s = apply(w, r);
             r->applied = true;
             r->fails = s == KL_STORE_FAILED;

@@ -1,5 +1,5 @@
-/* What the station decides where its keys come from a pool that several stations share. The oracles of
-   the simulation look on. */
+/* What the station decides where its keys come from a pool that several stations share. The oracles
+   of the simulation look on. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -98,8 +98,8 @@ static void a_board_of_another_station_gets_no_key(void **state)
     wait_for(0, KL_ST_DONE, 20);
 }
 
-/* The pool has another owner for the key, or for the board: nothing is sent, and nobody else gets that
-   key. */
+/* The pool has another owner for the key, or for the board: nothing is sent, and nobody else gets
+   that key. */
 static void a_disputed_key_stays_reserved(void **state)
 {
     (void)state;

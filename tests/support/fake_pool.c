@@ -170,6 +170,14 @@ static void state_of(struct fake_pool *p, struct kl_fdb_state *s)
     }
 }
 
+static struct fake_key *of_fingerprint(const struct kl_fingerprint *fp)
+{
+    for (unsigned i = 0; i < here->keys; i++)
+        if (kl_fingerprint_equal(&here->key[i].fingerprint, fp))
+            return &here->key[i];
+    return NULL;
+}
+
 static enum kl_fleet_result hello(struct kl_fdb *db, int within_ms,
                                   const struct kl_fdb_greeting *greeting, struct kl_fdb_hello *out,
                                   struct kl_fdb_why *why)
@@ -187,6 +195,11 @@ static enum kl_fleet_result hello(struct kl_fdb *db, int within_ms,
         memcmp(&greeting->before, &here->token, sizeof none) != 0 &&
         memcmp(&greeting->now, &here->token, sizeof none) != 0)
         return refuse("hello", KL_FLEET_NO_COPY, why);
+    for (uint32_t i = 0; i < greeting->unused_count; i++) {
+        const struct fake_key *k = of_fingerprint(&greeting->unused[i]);
+        if (k && kl_mac_is_set(&k->mac))
+            return refuse("hello", KL_FLEET_NO_COPY, why);
+    }
     here->token = greeting->now;
     memset(out, 0, sizeof *out);
     memcpy(out->pool, here->id, sizeof out->pool);
@@ -245,14 +258,6 @@ static enum kl_fleet_result lease(struct kl_fdb *db, int within_ms, const struct
     return result;
 }
 
-static struct fake_key *of_fingerprint(const struct kl_fingerprint *fp)
-{
-    for (unsigned i = 0; i < here->keys; i++)
-        if (kl_fingerprint_equal(&here->key[i].fingerprint, fp))
-            return &here->key[i];
-    return NULL;
-}
-
 static enum kl_fleet_result report(struct kl_fdb *db, int within_ms, const struct kl_fdb_item *item,
                                    uint32_t count, int64_t *taken, kl_fdb_alarm_fn *each, void *ctx,
                                    struct kl_fdb_why *why)
@@ -281,6 +286,8 @@ static enum kl_fleet_result report(struct kl_fdb *db, int within_ms, const struc
             k->state = FAKE_PROVISIONED;
             k->mac = item[i].mac;
         }
+        if (k && item[i].what == KL_FDB_RELEASED && k->state == FAKE_LEASED)
+            memset(&k->mac, 0, sizeof k->mac);
     }
     return leave("report", KL_FLEET_OK);
 }
@@ -299,7 +306,7 @@ static enum kl_fleet_result hand_back(struct kl_fdb *db, int within_ms,
     *freed = 0;
     for (uint32_t i = 0; i < count; i++) {
         struct fake_key *k = of_fingerprint(&key[i]);
-        if (!k || k->state != FAKE_LEASED)
+        if (!k || k->state != FAKE_LEASED || kl_mac_is_set(&k->mac))
             continue;
         k->state = FAKE_FREE;
         ++*freed;
@@ -308,9 +315,11 @@ static enum kl_fleet_result hand_back(struct kl_fdb *db, int within_ms,
 }
 
 static enum kl_fleet_result claim(struct kl_fdb *db, int within_ms, const struct kl_mac *mac,
-                                  bool offline, struct kl_fdb_claim *out, struct kl_fdb_why *why)
+                                  const struct kl_fingerprint *key, bool offline,
+                                  struct kl_fdb_claim *out, struct kl_fdb_why *why)
 {
     enum kl_fleet_result result;
+    struct fake_key *k;
     unsigned i = 0;
 
     (void)db;
@@ -324,6 +333,14 @@ static enum kl_fleet_result claim(struct kl_fdb *db, int within_ms, const struct
     out->kind = i == here->boards           ? KL_FDB_CLAIM_NEW
                 : here->board[i].station[0] ? KL_FDB_CLAIM_OTHER
                                             : KL_FDB_CLAIM_OURS;
+    k = of_fingerprint(key);
+    if (here->timeline != here->pool_timeline)
+        return refuse("claim", KL_FLEET_NO_FENCE, why);
+    if (out->kind != KL_FDB_CLAIM_OTHER) {
+        if (!k || k->state == FAKE_FREE || (kl_mac_is_set(&k->mac) && !kl_mac_equal(&k->mac, mac)))
+            return refuse("claim", KL_FLEET_NO_CONFLICT, why);
+        k->mac = *mac;
+    }
     if (i == here->boards) {
         assert_true(i < FAKE_BOARDS);
         here->board[here->boards].mac = *mac;

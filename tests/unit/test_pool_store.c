@@ -119,6 +119,14 @@ static void wait_until_provisioned(struct store_bench *b, const char *label)
     assert_true(bench_until(b, is_provisioned, &label));
 }
 
+static bool has_trouble(struct store_bench *b, void *wanted)
+{
+    struct kl_fleet_view view;
+
+    kl_store_fleet(b->store, &view);
+    return (view.trouble[0] != '\0') == *(bool *)wanted;
+}
+
 static void keys_come_are_given_and_reported(void **state)
 {
     struct store_bench b;
@@ -142,14 +150,6 @@ static void keys_come_are_given_and_reported(void **state)
     bench_close(&b);
     assert_int_equal(fake_count(&pool, FAKE_LEASED), 0); /* the others went back */
     assert_int_equal(fake_count(&pool, FAKE_PROVISIONED), 1);
-}
-
-static bool has_trouble(struct store_bench *b, void *wanted)
-{
-    struct kl_fleet_view view;
-
-    kl_store_fleet(b->store, &view);
-    return (view.trouble[0] != '\0') == *(bool *)wanted;
 }
 
 static void without_the_database_known_boards_go_on_and_new_ones_wait(void **state)
@@ -194,7 +194,77 @@ static void another_stations_board_gets_no_key(void **state)
     assert_non_null(strstr(b.text, "dev-9999"));
     assert_int_equal(reserve(&b, "dev-0001", 7), KL_STORE_ELSEWHERE); /* asked once more */
     assert_non_null(strstr(b.text, "bench-2"));
+    assert_int_equal(bench_ask(&b, KL_OP_RELEASE, "dev-0001", 7), KL_STORE_OK);
     assert_int_equal(reserve(&b, "dev-0001", 8), KL_STORE_OK);
+    bench_close(&b);
+}
+
+/* The pool has this key for another board: it stays reserved here, and nothing of it leaves. */
+static void a_disputed_key_is_not_sent(void **state)
+{
+    struct store_bench b;
+
+    (void)state;
+    open_pool(&b);
+    wait_for_keys(&b, 8);
+    uv_mutex_lock(&pool.lock);
+    pool.key[0].mac = bench_mac(99);
+    uv_mutex_unlock(&pool.lock);
+    assert_int_equal(reserve(&b, "dev-0001", 1), KL_STORE_DISPUTED);
+    assert_false(b.has_key);
+    assert_non_null(strstr(b.text, "another owner"));
+    bench_close(&b);
+}
+
+/* A key that was reserved and given back goes to another board: the pool hears of the first one's
+   end before it is asked for the second. */
+static void a_key_given_back_unsent_serves_another_board(void **state)
+{
+    struct store_bench b;
+
+    (void)state;
+    open_pool(&b);
+    wait_for_keys(&b, 8);
+    assert_int_equal(reserve(&b, "dev-0001", 1), KL_STORE_OK);
+    assert_int_equal(bench_ask(&b, KL_OP_RELEASE, "dev-0001", 1), KL_STORE_OK);
+    assert_int_equal(reserve(&b, "dev-0001", 2), KL_STORE_OK);
+    assert_int_equal(bench_ask(&b, KL_OP_PROVISION, "dev-0001", 2), KL_STORE_OK);
+    wait_until_provisioned(&b, "dev-0001");
+    bench_close(&b);
+}
+
+/* The station died between its reservation and the pool's agreement: its board gets no byte before
+   the pool agrees. */
+static void a_reservation_without_an_agreement_waits(void **state)
+{
+    struct kl_fingerprint fp;
+    struct store_bench b;
+    bool yes = true;
+
+    (void)state;
+    open_pool(&b);
+    wait_for_keys(&b, 8);
+    fake_set(&pool, &pool.silent, true);
+    assert_int_equal(bench_ask(&b, KL_OP_ATTEMPT, "dev-0001", 1), KL_STORE_OK);
+    assert_true(bench_until(&b, has_trouble, &yes));
+    fp = bench_key(&b, "dev-0001");
+    bench_submit(&b, KL_OP_RESERVE, &fp, 1);
+    assert_true(bench_until(&b, is_answered, NULL));
+    assert_int_equal(b.status, KL_STORE_WAITS);
+    bench_close(&b);
+    open_pool(&b);
+    bench_submit(&b, KL_OP_FETCH, &fp, 1);
+    assert_true(bench_until(&b, is_answered, NULL));
+    assert_int_equal(b.status, KL_STORE_WAITS);
+    assert_false(b.has_key);
+    fake_set(&pool, &pool.silent, false);
+    do {
+        bench_submit(&b, KL_OP_FETCH, &fp, 1);
+        assert_true(bench_until(&b, is_answered, NULL));
+    } while (b.status == KL_STORE_WAITS);
+    assert_int_equal(b.status, KL_STORE_OK);
+    assert_true(b.has_key);
+    assert_true(kl_mac_is_set(&pool.key[0].mac));
     bench_close(&b);
 }
 
@@ -293,13 +363,20 @@ static void an_alarm_stays_until_it_is_settled(void **state)
     bench_close(&b);
 }
 
+static bool gives(struct store_bench *b, void *wanted)
+{
+    struct kl_fleet_view view;
+
+    kl_store_fleet(b->store, &view);
+    return view.gives == *(bool *)wanted;
+}
+
 /* Nobody leases from a database that was failed over; boards that hold keys go on, and the station
    tells all that it holds. */
 static void after_a_failover_the_station_tells_what_it_holds(void **state)
 {
     struct store_bench b;
-    struct kl_fleet_view view;
-    bool yes = true;
+    bool no = false;
 
     (void)state;
     open_pool(&b);
@@ -315,9 +392,7 @@ static void after_a_failover_the_station_tells_what_it_holds(void **state)
     uv_mutex_unlock(&pool.lock);
     assert_int_equal(bench_ask(&b, KL_OP_PROVISION, "dev-0001", 1), KL_STORE_OK);
     assert_true(bench_until(&b, reaches, &pool.reasserts));
-    assert_true(bench_until(&b, has_trouble, &yes));
-    kl_store_fleet(b.store, &view);
-    assert_false(view.gives);
+    assert_true(bench_until(&b, gives, &no));
     wait_until_provisioned(&b, "dev-0001");
     assert_int_equal(fake_count(&pool, FAKE_LEASED), 7);
     assert_int_equal(bench_ask(&b, KL_OP_FETCH, "dev-0001", 1), KL_STORE_OK);
@@ -451,6 +526,9 @@ int main(void)
         T(keys_come_are_given_and_reported),
         T(without_the_database_known_boards_go_on_and_new_ones_wait),
         T(another_stations_board_gets_no_key),
+        T(a_disputed_key_is_not_sent),
+        T(a_key_given_back_unsent_serves_another_board),
+        T(a_reservation_without_an_agreement_waits),
         T(what_is_in_doubt_is_said_again),
         T(offline_boards_are_checked_later),
         T(an_alarm_stays_until_it_is_settled),

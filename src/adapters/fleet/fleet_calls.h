@@ -25,7 +25,8 @@ struct kl_fleet_calls {
                                       const struct kl_fingerprint *key, uint32_t count,
                                       uint32_t *freed, struct kl_fdb_why *why);
     enum kl_fleet_result (*claim)(struct kl_fdb *db, int within_ms, const struct kl_mac *mac,
-                                  bool offline, struct kl_fdb_claim *out, struct kl_fdb_why *why);
+                                  const struct kl_fingerprint *key, bool offline,
+                                  struct kl_fdb_claim *out, struct kl_fdb_why *why);
     enum kl_fleet_result (*disclaim)(struct kl_fdb *db, int within_ms, const struct kl_mac *mac,
                                      struct kl_fdb_why *why);
     enum kl_fleet_result (*reassert)(struct kl_fdb *db, int within_ms,

@@ -577,8 +577,7 @@ void kl_fleet_hand_do(struct kl_fleet_hand *h, const struct kl_fleet_call *call,
     memset(answer, 0, sizeof *answer);
     h->why = (struct kl_fdb_why){.cause = KL_FDB_CAUSE_NONE};
     answer->result = carry_out(h, call, answer);
-    if (answer->result == KL_FLEET_REFUSED && h->why.refusal == KL_FLEET_NO_COPY &&
-        !h->kept.copy) {
+    if (answer->result == KL_FLEET_REFUSED && h->why.refusal == KL_FLEET_NO_COPY && !h->kept.copy) {
         h->kept.copy = true;
         save(h);
         h->why.refusal = KL_FLEET_NO_COPY;

@@ -46,8 +46,8 @@ struct kl_fleet_thread {
     struct kl_fleet_hand hand;
     struct kl_fleet fleet;
     struct asked put[KL_SLOTS_MAX]; /* to the core */
-    char trouble[KL_TEXT_MAX]; /* as last told */
-    bool connected;            /* since the start, at least once */
+    char trouble[KL_TEXT_MAX];      /* as last told */
+    bool connected;                 /* since the start, at least once */
 };
 
 /* ---- the thread ---- */

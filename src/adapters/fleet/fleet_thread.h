@@ -35,8 +35,8 @@ struct kl_fleet_thread *kl_fleet_thread_start(struct kl_fleet_hand *hand,
                                               const struct kl_fleet_config *config, uv_loop_t *loop,
                                               void (*news)(void *ctx), void *ctx);
 
-/* This key is reserved for the board in this slot, and nothing of it was sent: may it be? Asking the
-   same again changes nothing. */
+/* This key is reserved for the board in this slot, and nothing of it was sent: may it be? Asking
+   the same again changes nothing. */
 void kl_fleet_thread_ask(struct kl_fleet_thread *t, unsigned slot,
                          const struct kl_fleet_pair *pair);
 void kl_fleet_thread_withdraw(struct kl_fleet_thread *t, unsigned slot);

@@ -189,7 +189,7 @@ static bool is_outdated(const struct held *h)
 }
 
 /* The pool has agreed, and that is durable here: the key may be read and sent. */
-static void read_key(struct pool_store *s, struct held *h)
+static void fetch_key(struct pool_store *s, struct held *h)
 {
     struct kl_action fetch = h->action;
 
@@ -216,7 +216,7 @@ static bool settle(struct pool_store *s, struct held *h)
     }
     verdict = kl_fleet_thread_verdict(s->thread, slot, &pair, text);
     if (verdict == KL_VERDICT_MAY) {
-        read_key(s, h);
+        fetch_key(s, h);
         return false;
     }
     if (verdict == KL_VERDICT_OTHER || verdict == KL_VERDICT_DISPUTED) {

@@ -427,8 +427,7 @@ bool kl_fleet_file_checked(struct kl_fleet_file *f, const struct kl_fleet_pair *
                            char error[KL_TEXT_MAX])
 {
     return finish(
-        f,
-        with_pair(f, "UPDATE offline SET checked = 1 WHERE fingerprint = ?1 AND mac = ?2", pair),
+        f, with_pair(f, "UPDATE offline SET checked = 1 WHERE fingerprint = ?1 AND mac = ?2", pair),
         error);
 }
 

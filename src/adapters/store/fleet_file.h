@@ -75,8 +75,8 @@ bool kl_fleet_file_is_others(struct kl_fleet_file *f, const struct kl_mac *mac,
 
 /* ---- boards and keys that belong together ---- */
 
-/* The pool has agreed that this board gets this key, or the board goes on unchecked: only then may a
-   byte be sent. One agreement for each key, the newest. */
+/* The pool has agreed that this board gets this key, or the board goes on unchecked: only then may
+   a byte be sent. One agreement for each key, the newest. */
 struct kl_fleet_pair {
     struct kl_fingerprint key;
     struct kl_mac mac;
