@@ -124,6 +124,9 @@ void kl_store_close(struct kl_store *s, void (*closed)(void *ctx), void *ctx);
 /* A store that was never started, or that is closed. */
 void kl_store_free(struct kl_store *s);
 
+/* The list of what a shared pool has given to this machine's station. False and `error` if there is
+   no place for it. */
+bool kl_store_shared_list(const char *service, char out[4096], char error[KL_TEXT_MAX]);
 /* How it stands with a shared pool; `there` is false if the keys are this station's alone. */
 void kl_store_fleet(const struct kl_store *s, struct kl_fleet_view *out);
 /* For such a pool: the rate of this bench, and what the dashboard of all stations shows of it (a

@@ -571,6 +571,18 @@ static const struct kl_store_kind pool_store = {
 
 /* ---- opening ---- */
 
+bool kl_store_shared_list(const char *service, char out[4096], char error[KL_TEXT_MAX])
+{
+    char folder[PATH_MAX];
+
+    if (!kl_pool_folder(service, false, folder, error))
+        return false;
+    if ((size_t)snprintf(out, 4096, "%s/keys.list", folder) < 4096)
+        return true;
+    kl_copy(error, KL_TEXT_MAX, "the state folder's path is too long");
+    return false;
+}
+
 static enum kl_store_open_result take_lock(struct pool_store *s, const char *folder,
                                            char error[KL_TEXT_MAX])
 {

@@ -1,7 +1,10 @@
 /* leased_list.c: the rows of a leased list: reads them, and opens a box. */
 #include "leased_list.h"
 
+#include <stdio.h>
 #include <string.h>
+
+#include "adapters/host/regular.h"
 
 static const char format_name[] = "keyline-leased-list";
 static const char format_version[] = "1";
@@ -156,4 +159,30 @@ bool kl_leased_open(const struct kl_leased *l, const struct kl_leased_row *row, 
     if (!ok)
         kl_wipe(key, sizeof *key);
     return ok;
+}
+
+static bool stays_closed(void *ctx, const struct kl_leased_row *row, struct kl_key *key,
+                         char error[KL_TEXT_MAX])
+{
+    (void)ctx;
+    (void)key;
+    kl_format(error, KL_TEXT_MAX, "the key %.40s is sealed: only its station opens it", row->label);
+    return false;
+}
+
+bool kl_leased_recognise(const char *path, struct kl_leased *out)
+{
+    char line[160], pool[KL_POOL_ID_TEXT + 1], version[8];
+    const char *trouble;
+    FILE *file = kl_fopen_regular(path, &trouble);
+    bool is = file && fgets(line, sizeof line, file) &&
+              sscanf(line, "keyline-leased-list,%7[0-9],%37[0-9a-f-],", version, pool) == 2 &&
+              strlen(pool) == KL_POOL_ID_TEXT - 1;
+
+    if (file)
+        fclose(file);
+    *out = (struct kl_leased){.open = stays_closed};
+    if (is)
+        kl_copy(out->pool, sizeof out->pool, pool);
+    return is;
 }

@@ -13,5 +13,7 @@ bool kl_leased_read_row(const struct kl_csv_row_text *text, struct kl_leased_row
 /* Opens the box of one row. Wipes `key` and returns false if it does not hold this row's key. */
 bool kl_leased_open(const struct kl_leased *l, const struct kl_leased_row *row, struct kl_key *key,
                     char error[KL_TEXT_MAX]);
+/* Is this file such a list? Then `out` reads it, and opens no box. */
+bool kl_leased_recognise(const char *path, struct kl_leased *out);
 
 #endif

@@ -2,6 +2,7 @@
    it. */
 #include "keyline/store.h"
 
+#include "adapters/fleet/pool_store.h"
 #include "store_kind.h"
 
 struct kl_doubt_info kl_doubt_info(enum kl_doubt doubt)
@@ -19,7 +20,8 @@ struct kl_doubt_info kl_doubt_info(enum kl_doubt doubt)
 enum kl_store_open_result kl_store_open(const struct kl_store_options *options,
                                         struct kl_store **out, char error[KL_TEXT_MAX])
 {
-    return kl_csv_store_open(options, out, error);
+    return options->shared ? kl_pool_store_open(options, &kl_fleet_calls_real, out, error)
+                           : kl_csv_store_open(options, out, error);
 }
 
 void kl_store_holder(const char *csv, char text[KL_TEXT_MAX])
