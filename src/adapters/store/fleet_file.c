@@ -391,6 +391,11 @@ bool kl_fleet_file_agreed(struct kl_fleet_file *f, const struct kl_fleet_pair *p
     return found;
 }
 
+bool kl_fleet_file_ever_agreed(struct kl_fleet_file *f, const struct kl_fingerprint *key)
+{
+    return has(f, "SELECT 1 FROM agreed WHERE fingerprint = ?1", key->b, sizeof key->b);
+}
+
 bool kl_fleet_file_add_unchecked(struct kl_fleet_file *f, const struct kl_fleet_pair *pair,
                                  char error[KL_TEXT_MAX])
 {

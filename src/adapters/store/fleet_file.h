@@ -84,6 +84,8 @@ struct kl_fleet_pair {
 bool kl_fleet_file_agree(struct kl_fleet_file *f, const struct kl_fleet_pair *pair,
                          char error[KL_TEXT_MAX]);
 bool kl_fleet_file_agreed(struct kl_fleet_file *f, const struct kl_fleet_pair *pair);
+/* Was anything ever agreed about this key? If not, nothing of it was sent. */
+bool kl_fleet_file_ever_agreed(struct kl_fleet_file *f, const struct kl_fingerprint *key);
 
 /* This board gets its key while the database is silent: agreed, and to be checked. */
 bool kl_fleet_file_add_unchecked(struct kl_fleet_file *f, const struct kl_fleet_pair *pair,

@@ -6,8 +6,8 @@
 
 #include "adapters/host/disk.h"
 #include "csv_mark.h"
-#include "leased_list.h"
 #include "keyline/secret.h"
+#include "leased_list.h"
 #include "store_state.h"
 
 static const struct kl_store_kind csv_store = {
@@ -301,10 +301,11 @@ open_parts(struct kl_csv_store *s, const struct kl_store_options *o, char error[
     w->csv.leased = o->leased;
     if (!o->leased && kl_leased_recognise(w->csv.real, &w->looked)) {
         if (o->mode == KL_STORE_WORK) {
-            kl_format(error, KL_TEXT_MAX,
-                      "%s: these keys are sealed, and a shared pool gave them to this station: start "
-                      "it with --pool",
-                      kl_shown(w->csv.named));
+            kl_format(
+                error, KL_TEXT_MAX,
+                "%s: these keys are sealed, and a shared pool gave them to this station: start "
+                "it with --pool",
+                kl_shown(w->csv.named));
             return KL_STORE_BAD_CSV;
         }
         w->csv.leased = &w->looked;

@@ -76,7 +76,7 @@ struct kl_old_forms {
 struct kl_worker {
     struct kl_csv_file csv;  /* not of a store for RECORD or MEND */
     struct kl_leased looked; /* LOOK: the CSV is the list of a shared pool */
-    struct kl_lock lock;    /* WORK, MEND */
+    struct kl_lock lock;     /* WORK, MEND */
     struct kl_ledger *ledger;
     struct kl_batch_keys *secret;               /* WORK; blank between rounds */
     struct kl_journal_record changed[KL_BATCH]; /* what the round has changed */
