@@ -101,7 +101,8 @@ expect "restarted" '^OK 2' "$said"
 
 # ---- slow by two seconds ----
 
-exec {LIVE[1]}>&-
+to_live=${LIVE[1]}
+exec {to_live}>&-
 wait "$LIVE_PID"
 
 if command -v python3 >/dev/null; then
