@@ -31,20 +31,20 @@ struct kl_request_id {
 
 /* What the caller carries out. The local ones are durable before they are answered. */
 enum kl_fleet_op {
-    KL_FLEET_NOTHING,   /* ask again at `until`, or after the next news */
-    KL_FLEET_HELLO,     /* connect, and ask: is it the same database? Has it heard of this station what
-                           is not known here? For that, tell a token drawn for this call, the one
-                           before, and the keys that are unused here */
-    KL_FLEET_REASSERT,  /* tell all that this station holds and has provisioned, then keep the
-                           database's new identity here: local and database */
-    KL_FLEET_REMEMBER,  /* local: draw a request's id and keep it, with `count` */
-    KL_FLEET_LEASE,     /* lease `count` keys under `request` */
-    KL_FLEET_KEEP,      /* local: the leased rows into the list, then forget `request` */
-    KL_FLEET_CLAIM,     /* this station is about to send `mac` the key that it reserved for the board
-                           in `slot`; the agreement is durable here before it is handed in */
-    KL_FLEET_CHECK,     /* claim one board that got its key while the database was silent */
-    KL_FLEET_REPORT,    /* tell what happened behind `after` in the history */
-    KL_FLEET_STATUS,    /* tell how this station is, hear how the pool is */
+    KL_FLEET_NOTHING, /* ask again at `until`, or after the next news */
+    KL_FLEET_HELLO, /* connect, and ask: is it the same database? Has it heard of this station what
+                       is not known here? For that, tell a token drawn for this call, the one
+                       before, and the keys that are unused here */
+    KL_FLEET_REASSERT, /* tell all that this station holds and has provisioned, then keep the
+                          database's new identity here: local and database */
+    KL_FLEET_REMEMBER, /* local: draw a request's id and keep it, with `count` */
+    KL_FLEET_LEASE,    /* lease `count` keys under `request` */
+    KL_FLEET_KEEP,     /* local: the leased rows into the list, then forget `request` */
+    KL_FLEET_CLAIM,    /* this station is about to send `mac` the key that it reserved for the board
+                          in `slot`; the agreement is durable here before it is handed in */
+    KL_FLEET_CHECK,    /* claim one board that got its key while the database was silent */
+    KL_FLEET_REPORT,   /* tell what happened behind `after` in the history */
+    KL_FLEET_STATUS,   /* tell how this station is, hear how the pool is */
     KL_FLEET_HAND_BACK, /* local: take the unsent rows out of the list; then tell the database */
     KL_FLEET_OP_COUNT
 };
@@ -96,9 +96,9 @@ enum kl_fleet_owner {
 struct kl_fleet_answer {
     enum kl_fleet_result result;
     enum kl_fleet_refusal refusal; /* of REFUSED */
-    bool same_database; /* HELLO: system identifier and timeline are those kept here */
-    bool may_lease;     /* HELLO, STATUS: the pool is open, and its fence is this database's: what it
-                           says of keys and boards is the whole truth */
+    bool same_database;            /* HELLO: system identifier and timeline are those kept here */
+    bool may_lease; /* HELLO, STATUS: the pool is open, and its fence is this database's: what it
+                       says of keys and boards is the whole truth */
     struct kl_request_id request; /* REMEMBER: the id that was drawn */
     uint32_t rows;                /* LEASE: keys got, 0 … count; KEEP: kept */
     enum kl_fleet_owner owner;    /* CLAIM, CHECK */
@@ -185,8 +185,9 @@ void kl_fleet_init(struct kl_fleet *f, const struct kl_fleet_config *config,
                    const struct kl_fleet_memory *memory, kl_us now);
 void kl_fleet_tell_bench(struct kl_fleet *f, const struct kl_fleet_bench *bench);
 
-/* A board for which this station has a reservation without an agreement asks for it. `others`: the MACs that were last heard
-   from the database have it as another station's. Asking again with the same MAC changes nothing.
+/* A board for which this station has a reservation without an agreement asks for it. `others`: the
+   MACs that were last heard from the database have it as another station's. Asking again with the
+   same MAC changes nothing.
  */
 void kl_fleet_ask(struct kl_fleet *f, unsigned slot, const struct kl_mac *mac, bool others);
 /* The board in this slot does not ask any more. */

@@ -70,8 +70,8 @@ void kl_fleet_withdraw(struct kl_fleet *f, unsigned slot)
     f->claim[slot] = (struct kl_fleet_claim){0};
 }
 
-/* A database that was failed over may have forgotten whose boards there are: until every station has
-   told it again, it is as silent about boards as one that is down. */
+/* A database that was failed over may have forgotten whose boards there are: until every station
+   has told it again, it is as silent about boards as one that is down. */
 static bool is_silent(const struct kl_fleet *f)
 {
     switch (f->state) {

@@ -221,6 +221,7 @@ void kl_shell_look(struct kl_shell *sh, struct kl_snapshot *out)
 {
     kl_station_look(sh->station, out);
     out->version += sh->troubles;
+    kl_store_fleet(sh->store, &out->fleet);
     if (sh->trouble[0]) {
         out->store_trouble = true;
         kl_copy(out->warning, sizeof out->warning, sh->trouble);

@@ -53,9 +53,8 @@ struct kl_fleet_answer db_hello(struct server *s, int station, const struct disk
     bool same = d->fence == s->fence;
     if (db->lost[station])
         return no(KL_FLEET_NO_LOST);
-    if (is_behind(db, d) ||
-        (same && db->token[station] != 0 && db->token[station] != d->token &&
-         db->token[station] != d->next_token))
+    if (is_behind(db, d) || (same && db->token[station] != 0 && db->token[station] != d->token &&
+                             db->token[station] != d->next_token))
         return no(KL_FLEET_NO_COPY);
     change(s)->token[station] = d->next_token;
     return YES(.same_database = same, .may_lease = is_whole(s));

@@ -5,8 +5,8 @@
  *     fleetsim LIVES [FIRST-SEED [STEPS [tell]]]
  *
  * Oracles: no key goes to two boards. No board gets two keys, but for one that went on without the
- * database (--offline), and that is told. In the end no key that was sent is free, every board's key
- * is in the pool under its MAC, and every kind of trouble has been met.
+ * database (--offline), and that is told. In the end no key that was sent is free, every board's
+ * key is in the pool under its MAC, and every kind of trouble has been met.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -217,7 +217,7 @@ static void happen(struct world *w)
         unsigned weight;
         void (*act)(struct world *);
     } things[] = {
-        {120, plug}, {60, unplug},       {4, crash},        {6, take_image}, {3, put_image_back},
+        {120, plug},    {60, unplug},      {4, crash},       {6, take_image},  {3, put_image_back},
         {3, fail_over}, {1, lose_station}, {12, owner_acts}, {6, erase_board}, {4, cut_network},
     };
     uint64_t sum = 0, which;

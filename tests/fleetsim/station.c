@@ -3,9 +3,9 @@
 
 #include "model.h"
 
-static const char *const call_names[] = {"nothing", "hello", "reassert", "remember",
-                                          "lease",   "keep",  "claim",    "check",
-                                          "report",  "status", "hand back"};
+static const char *const call_names[] = {"nothing", "hello",  "reassert", "remember",
+                                         "lease",   "keep",   "claim",    "check",
+                                         "report",  "status", "hand back"};
 
 static struct kl_mac mac_of(int board)
 {
@@ -255,8 +255,7 @@ static struct kl_fleet_answer ask_database(struct world *w, struct station *s)
     case KL_FLEET_LEASE:
         return db_lease(&w->server, s->id, &s->call, s->rows);
     case KL_FLEET_CLAIM:
-        return db_claim(&w->server, s->id, s->call.mac.b[5] - 1,
-                        own_key(d, s->call.mac.b[5] - 1));
+        return db_claim(&w->server, s->id, s->call.mac.b[5] - 1, own_key(d, s->call.mac.b[5] - 1));
     case KL_FLEET_CHECK:
         return db_check(&w->server, s->id, first_unchecked(d), own_key(d, first_unchecked(d)));
     case KL_FLEET_REPORT:

@@ -9,7 +9,11 @@ target_link_libraries(simulation PRIVATE kl_options kl_test_support)
 add_executable(test_station ${CMAKE_CURRENT_LIST_DIR}/test_station.c ${world})
 target_link_libraries(test_station PRIVATE kl_options kl_test_support)
 add_test(NAME simulation.station COMMAND test_station)
-set_tests_properties(simulation.station PROPERTIES LABELS "unit;simulation" TIMEOUT 120)
+add_executable(test_station_pool ${CMAKE_CURRENT_LIST_DIR}/test_station_pool.c ${world})
+target_link_libraries(test_station_pool PRIVATE kl_options kl_test_support)
+add_test(NAME simulation.station_pool COMMAND test_station_pool)
+set_tests_properties(simulation.station simulation.station_pool
+  PROPERTIES LABELS "unit;simulation" TIMEOUT 120)
 set(KEYLINE_SIMULATION_LIVES 100000 CACHE STRING "board lives that the test plays over fresh seeds")
 add_test(NAME simulation.kept COMMAND simulation --kept ${CMAKE_CURRENT_LIST_DIR}/seeds.txt)
 # With so many lives everything that can happen must have happened.

@@ -13,6 +13,7 @@
 #include "adapters/host/lease.h"
 #include "adapters/host/regular.h"
 #include "csv_mark.h"
+#include "leased_list.h"
 
 enum {
     SMALL_FILE = 1 << 20,
@@ -81,13 +82,20 @@ static bool is_refused(const struct kl_csv_file *f, const struct kl_table *t,
     return true;
 }
 
+static enum kl_table_result load(const struct kl_csv_file *f, struct kl_table **out,
+                                 char error[KL_TEXT_MAX])
+{
+    return f->leased ? kl_table_load_leased(f->real, f->leased, out, error)
+                     : kl_table_load(f->real, f->header, out, error);
+}
+
 enum kl_table_result kl_csv_file_load(struct kl_csv_file *f, char error[KL_TEXT_MAX])
 {
     enum kl_table_result result = KL_TABLE_CHANGED;
 
     KL_ASSERT(!f->table);
     for (int tries = 0; tries < LOAD_TRIES; tries++) {
-        result = kl_table_load(f->real, f->header, &f->table, error);
+        result = load(f, &f->table, error);
         if (result != KL_TABLE_CHANGED)
             break;
         nanosleep(&load_pause, NULL);
@@ -283,7 +291,7 @@ static bool is_good(struct kl_csv_file *f, const struct stat *st, const struct k
 static bool reload(struct kl_csv_file *f, const struct stat *st, char text[KL_TEXT_MAX])
 {
     struct kl_table *fresh = NULL;
-    enum kl_table_result result = kl_table_load(f->real, f->header, &fresh, text);
+    enum kl_table_result result = load(f, &fresh, text);
 
     if (result == KL_TABLE_BROKEN)
         note_bad(f, st, text);
@@ -293,6 +301,19 @@ static bool reload(struct kl_csv_file *f, const struct stat *st, char text[KL_TE
     }
     kl_table_free(fresh);
     return false;
+}
+
+/* Nobody adds rows to a leased list meanwhile. */
+static bool reload_alone(struct kl_csv_file *f, const struct stat *st, char text[KL_TEXT_MAX])
+{
+    bool ok;
+
+    if (f->leased)
+        uv_mutex_lock(f->leased->writing);
+    ok = reload(f, st, text);
+    if (f->leased)
+        uv_mutex_unlock(f->leased->writing);
+    return ok;
 }
 
 static bool leads_elsewhere(struct kl_csv_file *f, char text[KL_TEXT_MAX])
@@ -339,7 +360,7 @@ bool kl_csv_file_refresh(struct kl_csv_file *f, char text[KL_TEXT_MAX])
         kl_copy(text, KL_TEXT_MAX, f->bad_text);
         return false;
     }
-    return settled(f, &st, text) && reload(f, &st, text);
+    return settled(f, &st, text) && reload_alone(f, &st, text);
 }
 
 /* ---- marks ---- */
@@ -448,6 +469,8 @@ void kl_marking_run(struct kl_marking *m)
     kl_us began = now_us(CLOCK_MONOTONIC);
     struct kl_csv_marking *file;
 
+    if (m->writing)
+        uv_mutex_lock(m->writing);
     m->fd = -1;
     m->result = KL_TABLE_ABSENT;
     file = kl_csv_mark_write(m->table, m->rows, m->count, m->text);
@@ -458,6 +481,8 @@ void kl_marking_run(struct kl_marking *m)
         uv_mutex_unlock(m->guard);
         m->result = kl_csv_mark_end(file, &m->fd, m->text);
     }
+    if (m->writing)
+        uv_mutex_unlock(m->writing);
     m->took = now_us(CLOCK_MONOTONIC) - began;
 }
 
@@ -501,7 +526,10 @@ static bool may_mark(const struct kl_csv_file *f)
 
 static struct kl_marking marking_of(struct kl_csv_file *f)
 {
-    struct kl_marking m = {.table = f->table, .guard = &f->guard, .fd = -1};
+    struct kl_marking m = {.table = f->table,
+                           .guard = &f->guard,
+                           .writing = f->leased ? f->leased->writing : NULL,
+                           .fd = -1};
 
     m.rows = take_rows(f, &m.count);
     return m;

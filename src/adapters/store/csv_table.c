@@ -11,6 +11,7 @@
 #include "adapters/host/regular.h"
 #include "keyline/bundle_load.h"
 #include "keyline/secret.h"
+#include "leased_list.h"
 
 enum {
     CHUNK = 1 << 16,
@@ -28,6 +29,7 @@ struct kl_label_block {
 struct reading {
     struct kl_csv csv;
     struct kl_key key;
+    struct kl_leased_row leased; /* of a leased list */
     struct kl_csv_judge *judge;
     uint32_t of_count[2][KL_FIELDS_MAX + 1]; /* rows that could be keys, by number of fields; [1]:
                                                 those with empty fields at the end */
@@ -249,18 +251,12 @@ static bool grow(struct kl_table *t, struct reading *r)
     return true;
 }
 
-static bool add_row(struct kl_table *t, struct reading *r)
+/* What the row is called, and which key it is. */
+static bool name_row(struct kl_table *t, struct reading *r, struct kl_pool_row *row)
 {
     const struct kl_csv_row_text *text = &r->csv.row;
     enum kl_csv_unfit why = kl_csv_unfit(text);
-    struct kl_pool_row *row;
 
-    if (t->count == t->capacity && (t->count > UINT32_MAX / 4 || !grow(t, r)))
-        return false;
-    row = &t->row[t->count];
-    memset(row, 0, sizeof *row);
-    row->line = text->line;
-    row->marked = text->marked;
     if (why == KL_UNFIT_NOTHING && !key_of(text, &r->key))
         why = KL_UNFIT_OTHER;
     row->bad = why != KL_UNFIT_NOTHING;
@@ -269,16 +265,46 @@ static bool add_row(struct kl_table *t, struct reading *r)
         row->fingerprint = r->key.fingerprint;
         row->kin = r->key.kin;
     }
-    if (!(row->label = label_of(t, r, row->bad)))
-        return false;
     r->shape[t->count] = row->bad ? 0 : (uint8_t)text->fields;
     r->tail[t->count] = text->empty_tail > 0;
     if (!row->bad)
         r->of_count[text->empty_tail > 0][text->fields]++;
+    return (row->label = label_of(t, r, row->bad));
+}
+
+/* In a leased list the columns tell, and the box stays closed. */
+static bool name_leased_row(struct kl_table *t, struct reading *r, struct kl_pool_row *row)
+{
+    row->bad = !kl_leased_read_row(&r->csv.row, &r->leased) || r->leased.fields != t->fields;
+    row->why = row->bad ? "it is no row of a leased list" : "";
+    if (!row->bad) {
+        row->fingerprint = r->leased.fingerprint;
+        row->kin = r->leased.kin;
+    }
+    row->label =
+        row->bad ? store_label(t, "", 0) : store_label(t, r->leased.label, strlen(r->leased.label));
+    return row->label;
+}
+
+static bool add_row(struct kl_table *t, struct reading *r)
+{
+    const struct kl_csv_row_text *text = &r->csv.row;
+    struct kl_pool_row *row;
+
+    if (t->count == t->capacity && (t->count > UINT32_MAX / 4 || !grow(t, r)))
+        return false;
+    row = &t->row[t->count];
+    memset(row, 0, sizeof *row);
+    row->line = text->line;
+    row->marked = text->marked;
+    if (t->leased ? !name_leased_row(t, r, row) : !name_row(t, r, row))
+        return false;
     t->start[t->count] = text->start;
     t->size[t->count] = (uint32_t)text->size;
     t->spent[t->count] = text->marked;
     t->count++;
+    if (t->leased)
+        return true;
     look_for_separator(r);
     return kl_csv_judge_row(r->judge, text);
 }
@@ -321,6 +347,17 @@ static enum kl_table_result out_of_memory(const char *path, char error[KL_TEXT_M
     return KL_TABLE_BROKEN;
 }
 
+static enum kl_table_result take_head(struct kl_table *t, const struct reading *r,
+                                      char error[KL_TEXT_MAX])
+{
+    char why[KL_TEXT_MAX];
+
+    if (kl_leased_read_head(t->leased, &r->csv.row, &t->fields, why))
+        return KL_TABLE_OK;
+    kl_format(error, KL_TEXT_MAX, "%s: %s", kl_shown(t->path), why);
+    return KL_TABLE_BROKEN;
+}
+
 static enum kl_table_result take_row(struct kl_table *t, struct reading *r, bool *header,
                                      char error[KL_TEXT_MAX])
 {
@@ -328,6 +365,10 @@ static enum kl_table_result take_row(struct kl_table *t, struct reading *r, bool
         kl_format(error, KL_TEXT_MAX, "%s: line %u: the row is too long", kl_shown(t->path),
                   r->csv.row.line);
         return KL_TABLE_BROKEN;
+    }
+    if (*header && t->leased) {
+        *header = false;
+        return take_head(t, r, error);
     }
     if (*header) {
         *header = false;
@@ -373,15 +414,22 @@ static enum kl_table_result read_rows(struct kl_table *t, int fd, struct reading
             return KL_TABLE_BROKEN;
         }
         first = false;
-        kl_csv_judge_bytes(r->judge, r->chunk, (size_t)size);
+        if (!t->leased)
+            kl_csv_judge_bytes(r->judge, r->chunk, (size_t)size);
         result = take_chunk(t, r, (size_t)size, &header, error);
     }
     if (result != KL_TABLE_OK)
         return result;
+    if (t->leased && r->csv.error == KL_CSV_FINE && !header)
+        return KL_TABLE_OK; /* a piece of a row at the end is no row: whoever adds rows cuts it */
     kl_csv_end(&r->csv);
     t->open_end = r->csv.row_ready;
     if (r->csv.row_ready && (result = take_row(t, r, &header, error)) != KL_TABLE_OK)
         return result;
+    if (t->leased && header) {
+        kl_format(error, KL_TEXT_MAX, "%s: its first line is missing", kl_shown(t->path));
+        return KL_TABLE_BROKEN;
+    }
     if (r->csv.error == KL_CSV_FINE)
         return KL_TABLE_OK;
     kl_format(error, KL_TEXT_MAX, "%s: line %u: %s", kl_shown(t->path), r->csv.error_line,
@@ -395,6 +443,8 @@ static void judge_all(struct kl_table *t, struct reading *r, enum kl_table_resul
 {
     char text[KL_TEXT_MAX];
 
+    if (t->leased)
+        return;
     kl_csv_judge_end(r->judge, t->open_end, &t->verdict);
     if (result != KL_TABLE_BROKEN || t->verdict.count == 0 ||
         t->verdict.finding[0].kind > KL_CSV_MARKUP)
@@ -418,7 +468,8 @@ static enum kl_table_result read_file(struct kl_table *t, int fd, bool header,
         kl_format(error, KL_TEXT_MAX, "%s: %s", kl_shown(t->path), strerror(errno));
         result = KL_TABLE_ABSENT;
     } else if ((result = read_rows(t, fd, r, header, error)) == KL_TABLE_OK) {
-        judge_shapes(t, r);
+        if (!t->leased)
+            judge_shapes(t, r);
         if (!has_commas(t, r, error))
             result = KL_TABLE_BROKEN;
         else if (!build_index(t))
@@ -441,8 +492,8 @@ static enum kl_table_result read_file(struct kl_table *t, int fd, bool header,
     return result;
 }
 
-enum kl_table_result kl_table_load(const char *path, bool header, struct kl_table **out,
-                                   char error[KL_TEXT_MAX])
+static enum kl_table_result load(const char *path, bool header, const struct kl_leased *leased,
+                                 struct kl_table **out, char error[KL_TEXT_MAX])
 {
     struct kl_table *t = calloc(1, sizeof *t);
     enum kl_table_result result;
@@ -460,6 +511,7 @@ enum kl_table_result kl_table_load(const char *path, bool header, struct kl_tabl
         return KL_TABLE_ABSENT;
     }
     t->header = header;
+    t->leased = leased;
     result = read_file(t, fd, header, error);
     close(fd);
     if (result == KL_TABLE_OK)
@@ -467,6 +519,18 @@ enum kl_table_result kl_table_load(const char *path, bool header, struct kl_tabl
     else
         kl_table_free(t);
     return result;
+}
+
+enum kl_table_result kl_table_load(const char *path, bool header, struct kl_table **out,
+                                   char error[KL_TEXT_MAX])
+{
+    return load(path, header, NULL, out, error);
+}
+
+enum kl_table_result kl_table_load_leased(const char *path, const struct kl_leased *leased,
+                                          struct kl_table **out, char error[KL_TEXT_MAX])
+{
+    return load(path, true, leased, out, error);
 }
 
 struct kl_table *kl_table_hold(struct kl_table *t)
@@ -495,8 +559,25 @@ void kl_table_free(struct kl_table *t)
 
 /* ---- one key again ---- */
 
-bool kl_table_read_row(const struct kl_table *t, int fd, uint32_t row, struct kl_key *key,
-                       bool *marked)
+/* `why` gets what keeps the box of a leased row closed; NULL = nobody wants it opened. */
+static bool is_row(const struct kl_table *t, const struct kl_csv_row_text *text, uint32_t row,
+                   struct kl_key *key, char why[KL_TEXT_MAX])
+{
+    struct kl_leased_row leased;
+
+    if (!t->leased)
+        return kl_csv_unfit(text) == KL_UNFIT_NOTHING && key_of(text, key) &&
+               kl_fingerprint_equal(&key->fingerprint, &t->row[row].fingerprint);
+    if (!kl_leased_read_row(text, &leased) ||
+        !kl_fingerprint_equal(&leased.fingerprint, &t->row[row].fingerprint))
+        return false;
+    key->fingerprint = leased.fingerprint;
+    key->kin = leased.kin;
+    return !why || kl_leased_open(t->leased, &leased, key, why);
+}
+
+static bool read_row(const struct kl_table *t, int fd, uint32_t row, struct kl_key *key,
+                     bool *marked, char why[KL_TEXT_MAX])
 {
     size_t text_size = t->size[row], size = sizeof(struct kl_csv) + text_size;
     struct kl_csv *csv = kl_secret_alloc(size);
@@ -510,8 +591,7 @@ bool kl_table_read_row(const struct kl_table *t, int fd, uint32_t row, struct kl
         if (kl_csv_feed(csv, text, text_size) == text_size)
             kl_csv_end(csv);
         ok = csv->row_ready && csv->error == KL_CSV_FINE && csv->row.size == text_size &&
-             kl_csv_unfit(&csv->row) == KL_UNFIT_NOTHING && key_of(&csv->row, key) &&
-             kl_fingerprint_equal(&key->fingerprint, &t->row[row].fingerprint);
+             is_row(t, &csv->row, row, key, why);
         *marked = csv->row.marked;
     }
     if (!ok)
@@ -520,12 +600,19 @@ bool kl_table_read_row(const struct kl_table *t, int fd, uint32_t row, struct kl
     return ok;
 }
 
+bool kl_table_read_row(const struct kl_table *t, int fd, uint32_t row, struct kl_key *key,
+                       bool *marked)
+{
+    return read_row(t, fd, row, key, marked, NULL);
+}
+
 enum kl_table_result kl_table_fetch(const struct kl_table *t, uint32_t row, struct kl_key *key,
                                     char error[KL_TEXT_MAX])
 {
     enum kl_table_result result = KL_TABLE_CHANGED;
     const char *trouble = "can't be looked at";
     int fd = kl_open_regular(t->path, &trouble);
+    char why[KL_TEXT_MAX] = "";
     struct kl_file_id id;
     struct stat st;
     bool marked;
@@ -535,8 +622,12 @@ enum kl_table_result kl_table_fetch(const struct kl_table *t, uint32_t row, stru
         result = KL_TABLE_ABSENT;
     } else {
         id = kl_file_id_of(&st);
-        if (kl_file_id_equal(&id, &t->id) && kl_table_read_row(t, fd, row, key, &marked))
+        if (kl_file_id_equal(&id, &t->id) && read_row(t, fd, row, key, &marked, why))
             result = KL_TABLE_OK;
+        else if (why[0] != '\0') {
+            kl_format(error, KL_TEXT_MAX, "%s", why);
+            result = KL_TABLE_ABSENT;
+        }
     }
     if (fd >= 0)
         close(fd);
