@@ -116,6 +116,11 @@ ends 7 "back under its name" station one --key "$(XDG_STATE_HOME=$work/state-new
 tells "not so" 'another name'
 ends 0 "with a new key and name" station one-b --key "$(XDG_STATE_HOME=$work/state-new "$keyline" pool join one --pool pool 2>/dev/null)" --role one --owner o.key
 expect "it opens old and new" 'keys=2 ' "$(probe a one <<<'hello 0 1')"
+# On the machine that comes back after all: what it had is kept, and it is another station.
+had=$public
+now=$(XDG_STATE_HOME=$work/state-one "$keyline" pool join one --pool pool --anew --yes 2>said) || fail "anew: $(cat said)"
+[ "$had" != "$now" ] || fail "the same key again"
+equals "put aside" 1 "$(find "$work/state-one/keyline/pools" -path '*aside-*/station.key' | wc -l)"
 # Without the owner's key at hand: out at once, and a new pool key is due.
 public3=$(XDG_STATE_HOME=$work/state-three "$keyline" pool join three --pool pool 2>/dev/null)
 ends 0 "three" station three --key "$public3" --owner o.key
