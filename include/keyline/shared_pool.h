@@ -75,6 +75,10 @@ enum kl_shared_result kl_shared_import(struct kl_shared *s, const struct kl_shar
 bool kl_shared_join(const char *service, const char *name, char path[4096], char public[64],
                     bool *made, char error[KL_TEXT_MAX]);
 
+/* On a station that was declared lost: puts all that it had of this pool into another folder, `to`;
+   "" = it had nothing. False and `error`, also while a station works on it. */
+bool kl_shared_put_aside(const char *service, char to[4096], char error[KL_TEXT_MAX]);
+
 struct kl_shared_station {
     const char *name, *role, *public;
     uint32_t lease_cap; /* 0 = the pool's */

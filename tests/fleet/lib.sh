@@ -32,7 +32,10 @@ fleet_begin() {
 
 fleet_end() {
     local pid status=$?
-    for pid in $strays; do kill -9 "$pid" 2>/dev/null; done
+    for pid in $strays; do
+        kill -9 "$pid"
+        wait "$pid"
+    done 2>/dev/null
     cd /
     pg_end
     rm -rf "$work"

@@ -73,7 +73,7 @@ pg_new() {
 
 pg_go() {
     as_pg "$pg_bin/pg_ctl" -D "$pg_folder/$1" -o "-p $(pg_port "$1")" -l "$pg_folder/$1.log" -w -t 60 start >"$pg_folder/ctl.log" 2>&1 || {
-        cat "$pg_folder/ctl.log" "$pg_folder/$1.log" >&2
+        tail -n 3 "$pg_folder/ctl.log" "$pg_folder/$1.log" >&2
         return 1
     }
 }
@@ -114,7 +114,8 @@ pg_kill() {
     pids=$(pg_all "$1")
     for pid in $pids; do kill -9 "$pid" 2>/dev/null; done
     for pid in $pids; do while [ -d "/proc/$pid" ] && ! grep -q '^State:.Z' "/proc/$pid/status" 2>/dev/null; do sleep 0.02; done; done
-    as_pg rm -f "$pg_folder/$1/postmaster.pid"
+    # Its process may be a zombie still, which the next one would take for a server.
+    as_pg rm -f "$pg_folder/$1/postmaster.pid" "$pg_folder/socket/.s.PGSQL.$(pg_port "$1")" "$pg_folder/socket/.s.PGSQL.$(pg_port "$1").lock"
     return 0
 }
 

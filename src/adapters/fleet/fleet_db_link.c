@@ -102,12 +102,19 @@ static const char *option_of(const PQconninfoOption *all, const char *name)
     return "";
 }
 
-static void tell(struct kl_fdb *db, const char *keyword, const char *value)
+static unsigned told(const struct kl_fdb *db)
 {
     unsigned n = 0;
 
     while (db->keyword[n])
         n++;
+    return n;
+}
+
+static void tell(struct kl_fdb *db, const char *keyword, const char *value)
+{
+    unsigned n = told(db);
+
     KL_ASSERT(n < KL_FDB_OPTIONS_MAX);
     db->keyword[n] = keyword;
     db->value[n] = value;
@@ -119,7 +126,7 @@ static bool fill_in(struct kl_fdb *db)
 {
     PQconninfoOption *all = PQconninfo(db->conn);
     const char *host, *address;
-    unsigned hosts;
+    unsigned hosts, before = told(db);
     bool local;
 
     if (!all)
@@ -133,15 +140,15 @@ static bool fill_in(struct kl_fdb *db)
         tell(db, "sslmode", "verify-full");
     if (hosts > 1 && strcmp(option_of(all, "target_session_attrs"), "any") == 0)
         tell(db, "target_session_attrs", "read-write");
-    if (option_of(all, "tcp_user_timeout")[0] == '\0')
+    if (!local && option_of(all, "tcp_user_timeout")[0] == '\0')
         tell(db, "tcp_user_timeout", "5000");
-    if (option_of(all, "keepalives_idle")[0] == '\0')
+    if (!local && option_of(all, "keepalives_idle")[0] == '\0')
         tell(db, "keepalives_idle", "20");
     kl_format(db->name, sizeof db->name, "%.100s%s%.20s/%.100s",
               host[0] != '\0' ? host : "this machine", host[0] == '/' ? ", port " : ":",
               option_of(all, "port"), option_of(all, "dbname"));
     PQconninfoFree(all);
-    return true;
+    return told(db) > before;
 }
 
 /* ---- connecting ---- */
@@ -219,9 +226,11 @@ static enum kl_fleet_result begin_connecting(struct kl_fdb *db, struct kl_fdb_wh
             kl_fdb_drop(db);
             return KL_FLEET_DOWN;
         }
-        if (db->looked || !fill_in(db))
+        if (db->looked)
             break;
         db->looked = true;
+        if (!fill_in(db))
+            break;
         kl_fdb_drop(db);
     }
     if (PQstatus(db->conn) != CONNECTION_BAD)

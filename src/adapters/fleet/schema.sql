@@ -870,6 +870,12 @@ BEGIN
     IF what = 'provisioned' AND k.station IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'KL006', MESSAGE = format('no station had key %s: it can be spent or free', label);
     END IF;
+    IF what = 'provisioned' AND coalesce(settle.mac, k.mac) IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'KL006', MESSAGE = format('key %s was kept for no board: say which has it', label);
+    END IF;
+    IF what = 'provisioned' AND EXISTS (SELECT FROM keyline.key x WHERE x.mac = coalesce(settle.mac, k.mac) AND x.id <> k.id) THEN
+        RAISE EXCEPTION USING ERRCODE = 'KL006', MESSAGE = format('board %s has another key', coalesce(settle.mac, k.mac));
+    END IF;
     PERFORM set_config('keyline.act', 'settle', true);
     UPDATE keyline.key x SET state = what, changed = clock_timestamp(), note = why,
         station = CASE what WHEN 'free' THEN NULL ELSE x.station END,

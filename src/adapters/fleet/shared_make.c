@@ -1,9 +1,14 @@
 /* shared_make.c: a pool comes to be, and its schema becomes what this program speaks. */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "adapters/host/disk.h"
 #include "fleet_db_text.h"
 #include "keyline/secret.h"
 #include "pool_folder.h"
@@ -242,4 +247,45 @@ bool kl_shared_join(const char *service, const char *name, char path[4096], char
         kl_seal_public_format(&pair->public, public);
     kl_secret_free(pair, sizeof *pair);
     return good;
+}
+
+/* The lock of pool_store.h: a station holds it until its last word is said. */
+static bool is_worked_on(const char *folder)
+{
+    char path[4096];
+    bool held;
+    int fd;
+
+    if ((size_t)snprintf(path, sizeof path, "%s/fleet.lock", folder) >= sizeof path ||
+        (fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW)) < 0)
+        return false;
+    held = flock(fd, LOCK_EX | LOCK_NB) != 0;
+    close(fd);
+    return held;
+}
+
+bool kl_shared_put_aside(const char *service, char to[4096], char error[KL_TEXT_MAX])
+{
+    char folder[4096], when[32];
+    time_t now = time(NULL);
+    struct tm tm;
+
+    to[0] = '\0';
+    if (!kl_pool_folder(service, false, folder, error))
+        return false;
+    if (access(folder, F_OK) != 0)
+        return true;
+    if (is_worked_on(folder)) {
+        kl_copy(error, KL_TEXT_MAX, "a station works with this pool here: end it first");
+        return false;
+    }
+    gmtime_r(&now, &tm);
+    strftime(when, sizeof when, "%Y%m%dT%H%M%SZ", &tm);
+    if ((size_t)snprintf(to, 4096, "%s.aside-%s", folder, when) >= 4096 || access(to, F_OK) == 0 ||
+        rename(folder, to) != 0 || kl_disk->sync_folder(to) != 0) {
+        kl_format(error, KL_TEXT_MAX, "%s can't be put aside: %s", kl_shown(folder),
+                  strerror(errno));
+        return false;
+    }
+    return true;
 }

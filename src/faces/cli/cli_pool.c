@@ -26,6 +26,7 @@ static const struct option options[] = {
     {.name = "accept", .type = OPT_LIST, .at = AT(accept), .value = "KIND",
      .help = "import: although rows are suspicious in this way (keyline keys lint)", .typed_only = true},
     TEXT("journal", journal, "DIR", "import: where the list's second record is, if its bench had --journal"),
+    TYPED_FLAG("anew", 0, anew, "join: this station was declared lost: put what it had aside, make another key"),
     TYPED_TEXT("key", public_key, "PUBLIC", "station: its public key, as join prints it"),
     TYPED_TEXT("role", role, "ROLE", "station: the database role that it logs in with (default: its name)"),
     {.name = "allot", .type = OPT_NUMBER, .at = AT(allot), .value = "N", .low = 0, .high = 1e9,
@@ -103,7 +104,7 @@ static const struct verb {
 } verbs[] = {
     {"init", pool_init, 0, 1, false, " owner recovery plain upgrade lease-cap "},
     {"import", pool_import, 1, 1, false, " owner accept "},
-    {"join", pool_join, 0, 1, false, " "},
+    {"join", pool_join, 0, 1, false, " anew yes "},
     {"station", pool_station, 1, 1, false, " owner key role lease-cap allot "},
     {"stations", pool_stations, 0, 0, false, " json "},
     {"status", pool_status, 0, 0, false, " json "},

@@ -9,7 +9,7 @@ struct pool_args {
     const char *pool, *owner, *recovery, *public_key, *role, *reason, *settle_as, *mac, *journal;
     const char *config;
     long lease_cap, allot, set_aside, alarm;
-    bool plain, upgrade, json, as_csv, header, yes, help;
+    bool plain, upgrade, anew, json, as_csv, header, yes, help;
     struct option_list accept;
     struct keys_export_args export;
 };

@@ -129,6 +129,19 @@ int pool_join(const struct pool_args *a, const struct option_list *word)
     bool made;
 
     gethostname(host, sizeof host - 1);
+    if (a->anew &&
+        !pool_confirm(
+            a,
+            "What this station holds of the pool is put aside, and no board gets it from here "
+            "any more. Its owner must have declared it lost.",
+            "anew"))
+        return KL_EXIT_USAGE;
+    if (a->anew && !kl_shared_put_aside(a->pool, path, error))
+        return pool_complain(error, KL_EXIT_HELD);
+    if (a->anew && path[0] != '\0')
+        fprintf(stderr,
+                "What the station had is kept in %s: its ledger tells which board has which key.\n",
+                path);
     if (!kl_shared_join(a->pool, name, path, public, &made, error))
         return pool_complain(error, KL_EXIT_INPUT);
     fprintf(stderr,
