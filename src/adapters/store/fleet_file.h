@@ -32,7 +32,7 @@ struct kl_fleet_kept {
     int64_t reported;
     int64_t heard; /* wall clock, microseconds since 1970: when the pool last answered; 0 = never */
     char cursor[KL_FLEET_CURSOR]; /* of the boards of others */
-    bool copy; /* the pool has said that this is a copy of the station: for good */
+    uint32_t barred; /* enum kl_fleet_refusal: COPY or LOST, once the pool has said so: for good */
 };
 
 struct kl_fleet_file;
