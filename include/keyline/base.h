@@ -78,7 +78,7 @@ uint64_t kl_hash(const void *data, size_t size);
 /* Overwrites secrets in a way that the compiler can't drop. */
 void kl_wipe(void *data, size_t size);
 
-/* SHA-256 of `size` bytes, handed to the core by whoever owns a library for it (libmd). */
+/* SHA-256 of `size` bytes, handed to the core by whoever owns a library for it (nettle). */
 typedef void kl_sha256_fn(const void *data, size_t size, uint8_t out[32]);
 
 /*

@@ -26,8 +26,13 @@ struct kl_image {
     uint32_t packed_size;
     const uint32_t *inflated_at; /* [n] = raw bytes known once packed[0 … n * KL_PACK_STEP) is in;
                                     (packed_size / KL_PACK_STEP) + 2 entries, the last = raw_size */
-    uint8_t md5[16];             /* of raw */
-    uint8_t head_md5[16];        /* of its first KL_HEAD bytes, or of all of it */
+    /* The same once more for whoever writes only some of its sectors of KL_HEAD bytes: raw deflate,
+       in which each sector's piece begins at a byte, needs nothing before it and does not end the
+       stream. Sector n's piece is parts[part_at[n] … part_at[n + 1]). NULL: the image has none. */
+    const uint8_t *parts;
+    const uint32_t *part_at;
+    uint8_t md5[16];      /* of raw */
+    uint8_t head_md5[16]; /* of its first KL_HEAD bytes, or of all of it */
 };
 
 struct kl_region {

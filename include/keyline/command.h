@@ -22,7 +22,8 @@
  X(ADD_PORT,     "add_port",     false, "port",   "adds a network port") \
  X(REMOVE_PORT,  "remove_port",  true,  "",       "removes a network port") \
  X(BIND,         "bind",         true,  "label",  "binds a label to the board") \
- X(EXPORT,       "export",       false, "what",   "exports keys with their secrets")
+ X(EXPORT,       "export",       false, "what",   "exports keys with their secrets") \
+ X(ACCEPT,       "accept",       false, "question", "says that the list of keys is right")
 /* clang-format on */
 
 enum kl_command_kind {
@@ -45,7 +46,8 @@ struct kl_command {
     struct kl_fingerprint fingerprint; /* RELEASE: whose key */
     char argument[KL_TEXT_MAX];        /* RELEASE: the reason; ADD_PORT: the port's URL;
                                           BIND: the label, in full; EXPORT: which, and where
-                                          to, for the history */
+                                          to, for the history;
+                                          ACCEPT: the question's id (store.h) */
     char operator_name[KL_NAME_MAX];   /* "pi (from 10.0.0.5)"; "" = not known */
 };
 

@@ -140,10 +140,11 @@ struct kl_fleet_memory {
     bool requested; /* a request was remembered and not kept: it is asked for again */
     struct kl_request_id request;
     uint32_t count;
-    int64_t reported;   /* the history is told up to here */
-    uint32_t unchecked; /* boards for CHECK */
-    bool copy;          /* the pool once said COPY: kept before the answer is handed in, for good */
-    kl_us silent;       /* how long ago the database last told the whole truth; KL_NEVER = never */
+    int64_t reported;             /* the history is told up to here */
+    uint32_t unchecked;           /* boards for CHECK */
+    enum kl_fleet_refusal barred; /* COPY or LOST, once the pool has said so: durable before the
+                                     answer is handed in, and for good */
+    kl_us silent; /* how long ago the database last told the whole truth; KL_NEVER = never */
 };
 
 /* What the caller hands in whenever it changed. */

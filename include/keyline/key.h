@@ -21,8 +21,9 @@ struct kl_fingerprint {
    own secret. */
 struct kl_key {
     struct kl_fingerprint fingerprint;
-    struct kl_fingerprint kin; /* the same for all spellings: without case, blanks, separators */
-    uint8_t count;             /* fields, 1 … KL_FIELDS_MAX */
+    struct kl_fingerprint kin;         /* the same for all spellings: without case, blanks,
+                                          separators, and 0x before hex digits */
+    uint8_t count;                     /* fields, 1 … KL_FIELDS_MAX */
     uint16_t start[KL_FIELDS_MAX + 1]; /* field i is line[start[i] … start[i + 1] - 1) */
     char line[KL_LINE_MAX + 1];        /* fields joined by commas, NUL-terminated, no newline */
 };

@@ -83,6 +83,8 @@ struct kl_csv_verdict {
     unsigned count;
 };
 
+/* The way out of this finding: the kind's, or a better one for where it stands. A constant. */
+const char *kl_csv_finding_advice(const struct kl_csv_finding *f);
 /* "line 7, column 2: a spreadsheet's error, and 3 more lines" */
 void kl_csv_finding_text(const struct kl_csv_finding *f, char text[KL_TEXT_MAX]);
 /* Writes what forbids a start: the first finding that `accepted` (bits 1 << kind) lacks, as a

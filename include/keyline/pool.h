@@ -35,13 +35,13 @@ enum kl_key_trouble {
 
 /* One key as the store's list has it. */
 struct kl_pool_row {
-    uint32_t line;                     /* where it stands in the list, from 1 */
     const char *label;                 /* in full; the store's */
+    const char *why;                   /* bad: for a person; a constant */
     struct kl_fingerprint fingerprint; /* all zero: none (only of a bad row) */
     struct kl_fingerprint kin;         /* all zero: not known */
+    uint32_t line;                     /* where it stands in the list, from 1 */
     bool marked;
-    bool bad;        /* KL_TROUBLE_BAD_LINE */
-    const char *why; /* bad: for a person; a constant */
+    bool bad; /* KL_TROUBLE_BAD_LINE */
 };
 
 /* One key as the ledger has it. */
@@ -76,8 +76,7 @@ struct kl_pool_key {
 struct kl_pool_memory {
     struct kl_pool_key *key;
     uint32_t capacity;
-    uint32_t *by_fingerprint, *by_mac, *by_label,
-        *by_kin; /* hash tables, entry = key index + 1, 0 = empty */
+    uint32_t *by_fingerprint, *by_mac; /* hash tables, entry = key index + 1, 0 = empty */
     uint32_t table_size;
     char *text;
     size_t text_size;
@@ -95,6 +94,8 @@ struct kl_pool_counts {
     uint32_t copies, conflicts, twins, bad_lines, foreign, vanished, changed, renamed, total;
     uint32_t conflict_line_a, conflict_line_b; /* the first two keys with one label */
     uint32_t twin_line_a, twin_line_b;         /* the first two labels on one key */
+    uint32_t changed_line; /* the first row that a key of the ledger keeps back; 0 = none */
+    uint32_t bad_line;     /* the first row that can't be a key; 0 = none */
     uint32_t
         unmarked; /* provisioned by the ledger, mark missing in the CSV: the store appends it */
 };
@@ -183,6 +184,9 @@ bool kl_pool_operator_release(struct kl_pool *p, uint32_t key);
 uint32_t kl_pool_of_mac(const struct kl_pool *p, const struct kl_mac *mac);
 uint32_t kl_pool_find(const struct kl_pool *p, const struct kl_fingerprint *fp);
 const struct kl_pool_key *kl_pool_key(const struct kl_pool *p, uint32_t key);
+/* Names the first rows of the list that are kept back, why, and the way out. False and "" if no row
+   is, but for marked ones. */
+bool kl_pool_kept_back(const struct kl_pool *p, char text[KL_TEXT_MAX]);
 /* The label of this pool with that kl_hash() and that SHA-256, in the pool's own words; "" if there
    is none. So keyline names a board's first value only if it is a label, and never in the board's
    words. */

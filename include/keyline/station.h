@@ -283,6 +283,10 @@ struct kl_snapshot {
     bool paused, stopping, few_keys, store_trouble;
     char warning[KL_TEXT_MAX]; /* hub or supply trouble, store trouble, …; "" = none */
     struct kl_fleet_view fleet;
+    char kept_back[KL_TEXT_MAX]; /* which rows no board gets, and why; "" = none */
+    char question[12]; /* names what the store asks a person before a key leaves; "" = nothing … */
+    char asks[KL_TEXT_MAX]; /* … and says it. Both are the shell's */
+    bool forgets; /* a demonstration: the keys lie on storage that forgets. The shell sets it */
     uint64_t in_doubt_version; /* changes when kl_station_in_doubt may give another list */
 };
 

@@ -100,6 +100,16 @@ enum kl_store_open_result kl_store_open(const struct kl_store_options *options,
 /* Of a store opened for WORK or LOOK. */
 const struct kl_store_content *kl_store_content(const struct kl_store *s);
 
+enum {
+    KL_QUESTION_ID = 9 /* 8 hex digits and a NUL */
+};
+
+/* What a running store asks before another key leaves: its list changed, and that is suspicious. */
+struct kl_store_question {
+    char id[KL_QUESTION_ID]; /* names this very question; "" = nothing is asked */
+    char text[KL_TEXT_MAX];
+};
+
 struct kl_store_events {
     /* Answers one request; `key` only for RESERVE and FETCH that succeeded, wiped afterwards. */
     void (*stored)(void *ctx, const struct kl_action *request, enum kl_store_status status,
@@ -110,6 +120,8 @@ struct kl_store_events {
     void (*trouble)(void *ctx, const char *text);
     /* kl_store_fleet tells something else than before. `text`: a note for people; NULL = none. */
     void (*fleet)(void *ctx, const char *text);
+    /* The store asks something else than before, or nothing any more. May be NULL. */
+    void (*asks)(void *ctx, const struct kl_store_question *question);
 };
 
 /* From here on the store takes requests, and watches the list for changes. Opened for WORK only. */
@@ -118,6 +130,8 @@ void kl_store_start(struct kl_store *s, uv_loop_t *loop, const struct kl_store_e
 /* A KL_AC_STORE action; copied. The answer's `request` has the same slot, generation, request
    id. */
 void kl_store_submit(struct kl_store *s, const struct kl_action *request);
+/* A person says yes to the question of this id. False if that is not what the store asks now. */
+bool kl_store_answer(struct kl_store *s, const char *id);
 /* Makes everything durable, marks included, lets go of the keys, then calls `closed`. From here on
    there is no news; the content stays as it is until kl_store_free. */
 void kl_store_close(struct kl_store *s, void (*closed)(void *ctx), void *ctx);

@@ -115,18 +115,23 @@ void kl_board_send_if_wanted(struct kl_station *st, struct kl_board *b)
         kl_board_send(st, b);
 }
 
+/* Rows may be there that no board gets: then the operator learns which, and why. */
 static void wait_for_keys(struct kl_station *st, struct kl_board *b)
 {
+    char kept_back[KL_TEXT_MAX];
+    bool some = kl_pool_kept_back(&st->pool, kept_back);
     enum kl_reason why = st->keys_come ? KL_FAULT_POOL_WAIT : KL_FAULT_NO_KEYS;
 
     KL_ASSERT(b->state == KL_ST_ASKING && st->pool.counts.free == 0);
     if (st->config.once && !st->keys_come) {
         st->figures.without_key++;
-        kl_board_fail(st, b, KL_FAULT_NO_KEYS, "");
+        kl_board_fail(st, b, KL_FAULT_NO_KEYS, kept_back);
     } else if (b->fault.reason != why) {
         b->fault = (struct kl_fault){.reason = why};
+        kl_copy(b->fault.detail, sizeof b->fault.detail, kept_back);
         kl_tell_key(st, b, "waiting",
-                    st->keys_come       ? "the shared pool has not given new keys yet"
+                    some                ? kept_back
+                    : st->keys_come     ? "the shared pool has not given new keys yet"
                     : st->config.pooled ? "the shared pool gives no more keys"
                                         : "no free key is left; add rows to the CSV");
     }

@@ -23,13 +23,18 @@ const char *kl_fleet_refusal_text(enum kl_fleet_refusal refusal)
     return refusal_text[refusal];
 }
 
+static bool is_for_good(enum kl_fleet_refusal refusal)
+{
+    return refusal == KL_FLEET_NO_COPY || refusal == KL_FLEET_NO_LOST;
+}
+
 /* A copy stays barred: a later failover could make the pool forget what told it apart. */
 static void bar(struct kl_fleet *f, enum kl_fleet_refusal why, kl_us now)
 {
     KL_ASSERT(why != KL_FLEET_NO_NONE);
     f->state = KL_FLEET_BARRED;
     f->barred = why;
-    f->retry_at = why == KL_FLEET_NO_COPY ? KL_NEVER : now + KL_SEC(BARRED_S);
+    f->retry_at = is_for_good(why) ? KL_NEVER : now + KL_SEC(BARRED_S);
 }
 
 void kl_fleet_init(struct kl_fleet *f, const struct kl_fleet_config *config,
@@ -42,8 +47,8 @@ void kl_fleet_init(struct kl_fleet *f, const struct kl_fleet_config *config,
     f->memory = *memory;
     f->heard = memory->silent == KL_NEVER ? KL_NEVER : now - memory->silent;
     f->retry_at = f->lease_at = f->status_at = now;
-    if (memory->copy)
-        bar(f, KL_FLEET_NO_COPY, now);
+    if (memory->barred != KL_FLEET_NO_NONE)
+        bar(f, memory->barred, now);
 }
 
 void kl_fleet_tell_bench(struct kl_fleet *f, const struct kl_fleet_bench *bench)

@@ -31,10 +31,11 @@ static struct kl_span trimmed(struct kl_span field)
 
 static bool is_sendable(struct kl_span field)
 {
+    bool unfit = false;
+
     for (size_t i = 0; i < field.size; i++)
-        if (field.data[i] < ' ' || field.data[i] == 0x7f || field.data[i] == ',')
-            return false;
-    return field.size > 0;
+        unfit |= field.data[i] < ' ' || field.data[i] == 0x7f || field.data[i] == ',';
+    return !unfit && field.size > 0;
 }
 
 static bool append_field(struct kl_key *key, size_t *used, struct kl_span field)
@@ -69,6 +70,55 @@ static unsigned first_secret(unsigned count)
     return count > 1 ? 1 : 0;
 }
 
+static bool is_hex(uint8_t c)
+{
+    return (c >= '0' && c <= '9') || (lower(c) >= 'a' && lower(c) <= 'f');
+}
+
+/* The size of a 0x at `at`, where a group of hex digits may begin. */
+static size_t prefix_at(struct kl_span field, size_t at)
+{
+    bool begins = at == 0 || is_spelling(field.data[at - 1]);
+
+    return begins && at + 2 < field.size && field.data[at] == '0' &&
+                   lower(field.data[at + 1]) == 'x' && is_hex(field.data[at + 2])
+               ? 2
+               : 0;
+}
+
+/* Nothing but hex digits, whatever stands between them. */
+static bool is_number(struct kl_span field)
+{
+    for (size_t n = 0; n < field.size; n++) {
+        n += prefix_at(field, n);
+        if (!is_spelling(field.data[n]) && !is_hex(field.data[n]))
+            return false;
+    }
+    return true;
+}
+
+/* Writes the field without what is only its spelling, and returns how many bytes that are. Most
+   fields are spelled plainly. */
+static size_t put_plain(uint8_t *out, struct kl_span field)
+{
+    bool spelled = prefix_at(field, 0) > 0, number;
+    size_t size = 0;
+
+    for (size_t n = 0; n < field.size; n++) {
+        out[n] = lower(field.data[n]);
+        spelled |= is_spelling(field.data[n]);
+    }
+    if (!spelled)
+        return field.size;
+    number = is_number(field);
+    for (size_t n = 0; n < field.size; n++) {
+        n += number ? prefix_at(field, n) : 0;
+        if (!is_spelling(field.data[n]))
+            out[size++] = lower(field.data[n]);
+    }
+    return size;
+}
+
 static void find_kin(struct kl_key *key, kl_sha256_fn *sha256)
 {
     uint8_t plain[KL_LINE_MAX + 1], whole[DIGEST];
@@ -76,15 +126,22 @@ static void find_kin(struct kl_key *key, kl_sha256_fn *sha256)
 
     for (unsigned i = first_secret(key->count); i < key->count; i++) {
         struct kl_span field = kl_key_field(key, i);
-        for (size_t n = 0; n < field.size; n++)
-            if (!is_spelling(field.data[n]))
-                plain[size++] = lower(field.data[n]);
+        KL_ASSERT(field.size < sizeof plain - size);
+        size += put_plain(plain + size, field);
         plain[size++] = ',';
-        KL_ASSERT(size <= sizeof plain);
     }
     sha256(plain, size, whole);
     memcpy(key->kin.b, whole, sizeof key->kin.b);
     kl_wipe(plain, sizeof plain);
+}
+
+static void digest_fields(const struct kl_key *key, unsigned first, uint8_t (*digests)[DIGEST],
+                          kl_sha256_fn *sha256)
+{
+    for (unsigned i = first; i < key->count; i++) {
+        struct kl_span field = kl_key_field(key, i);
+        sha256(field.data, field.size, digests[i]);
+    }
 }
 
 bool kl_key_build(struct kl_key *key, const struct kl_span *fields, unsigned count,
@@ -102,9 +159,9 @@ bool kl_key_build(struct kl_key *key, const struct kl_span *fields, unsigned cou
             return false;
         }
     }
-    kl_key_digests(key, digests, sha256);
+    digest_fields(key, first_secret(count), digests, sha256);
     kl_fingerprint_of_digests(&key->fingerprint, (const uint8_t(*)[DIGEST])digests, count, sha256);
-    kl_wipe(digests, sizeof digests);
+    kl_wipe(digests, count * sizeof digests[0]);
     find_kin(key, sha256);
     return true;
 }
@@ -112,10 +169,7 @@ bool kl_key_build(struct kl_key *key, const struct kl_span *fields, unsigned cou
 void kl_key_digests(const struct kl_key *key, uint8_t (*digests)[32], kl_sha256_fn *sha256)
 {
     KL_ASSERT(key->count >= 1 && key->count <= KL_FIELDS_MAX);
-    for (unsigned i = 0; i < key->count; i++) {
-        struct kl_span field = kl_key_field(key, i);
-        sha256(field.data, field.size, digests[i]);
-    }
+    digest_fields(key, 0, digests, sha256);
 }
 
 void kl_fingerprint_with_label(struct kl_fingerprint *out, const uint8_t (*digests)[32],

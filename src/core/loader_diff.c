@@ -2,15 +2,18 @@
  * loader_diff.c: flashes a region of which much is there already: a program's previous version.
  *
  * A few sectors tell whether the flash holds something related to the image. If so, the loader
- * compares pieces of 64 KB, and sectors of 4 KB in those that differ. It writes only sectors that
- * differ, in plain blocks. If anything goes wrong, it writes the whole region. Only stubs do this:
- * a ROM sums up too slowly, and its end throws it out of its loader.
+ * compares pieces of 64 KB, and sectors of 4 KB in those that differ. Then it writes each run of
+ * sectors that differ. If anything goes wrong, it writes the whole region. Only stubs do this: a
+ * ROM sums up too slowly, and its end throws it out of its loader.
  */
 #include "loader_private.h"
 
 enum {
     SAMPLE,
     PIECE,
+    EDGE,
+    TIP,
+    REST,
     SECTORS,
     RUN,
     CHECK,
@@ -19,13 +22,17 @@ enum {
 
 enum {
     PIECE_SIZE = 0x10000,
+    SECTOR_US = 51000, /* what a common flash needs to erase and write a sector, */
+    PIECE_US = 252000, /* and a piece */
     SECTORS_A_PIECE = PIECE_SIZE / SECTOR,
     SAMPLES = 12,
     ALIKE = 8,            /* this many equal samples: the region is related */
     UNLIKE = 5,           /* this many unlike: it is not, or too much changed */
     REGION_MIN = 0x20000, /* smaller regions are compared and written as a whole */
     ENOUGH_TO_JUDGE = 64, /* sectors looked at */
-    DIFFERS_MAX_PERCENT = 30,
+    /* A run costs as much as one more sector. So one sector in three may differ if each stands
+       alone, and nearly two in three if they stand together. */
+    COST_MAX_PERCENT = 62,
 };
 
 _Static_assert((int)CHECK == (int)LDR_DIFF_CHECK, "the flash plan goes there");
@@ -33,7 +40,8 @@ _Static_assert((int)CHECK == (int)LDR_DIFF_CHECK, "the flash plan goes there");
 bool ldr_may_differ_in_parts(const struct kl_loader *l)
 {
     return !ldr_is_rom(l) && l->bundle->md5 && !l->bundle->erase_all &&
-           ldr_image(l, l->flash.region)->raw_size >= REGION_MIN;
+           ldr_image(l, l->flash.region)->raw_size >= REGION_MIN &&
+           ldr_image(l, l->flash.region)->raw_size <= KL_DIFF_SECTORS * SECTOR;
 }
 
 static uint32_t end_of(const struct kl_loader *l, uint32_t from, uint32_t size)
@@ -113,78 +121,216 @@ static enum ldr_move sampled(struct kl_loader *l, enum kl_loader_outcome outcome
 
 /* ---- what differs ---- */
 
+static bool differs(const struct kl_loader *l, uint32_t sector)
+{
+    KL_ASSERT(sector < KL_DIFF_SECTORS);
+    return l->diff.differs[sector / 32] >> sector % 32 & 1;
+}
+
+static void mark(struct kl_loader *l, unsigned sector)
+{
+    uint32_t n = l->diff.at / SECTOR + sector;
+
+    KL_ASSERT(n < KL_DIFF_SECTORS && sector < SECTORS_A_PIECE);
+    l->diff.written++;
+    l->diff.runs += n == 0 || !differs(l, n - 1);
+    l->diff.differs[n / 32] |= 1u << n % 32;
+}
+
+static unsigned sectors_here(const struct kl_loader *l)
+{
+    uint32_t size = end_of(l, l->diff.at, PIECE_SIZE) - l->diff.at;
+
+    return (size + SECTOR - 1) / SECTOR;
+}
+
+static void ask_sectors(struct kl_loader *l, unsigned first, unsigned count)
+{
+    uint32_t from = l->diff.at + first * SECTOR;
+
+    KL_ASSERT(count > 0 && first + count <= SECTORS_A_PIECE);
+    ldr_ask_md5_of(l, from, end_of(l, from, count * SECTOR) - from);
+}
+
+static bool are_right(const struct kl_loader *l, unsigned first, unsigned count)
+{
+    uint32_t from = l->diff.at + first * SECTOR;
+
+    return answer_is_of(l, from, end_of(l, from, count * SECTOR));
+}
+
+/* Is so much to be written that a compressed stream of all is faster? */
+static bool is_too_much(const struct kl_loader *l)
+{
+    return l->diff.looked >= ENOUGH_TO_JUDGE &&
+           (l->diff.written + l->diff.runs) * 100 > l->diff.looked * COST_MAX_PERCENT;
+}
+
+static kl_us wire_time(const struct kl_loader *l, uint32_t first, uint32_t count)
+{
+    const struct kl_image *i = ldr_image(l, l->flash.region);
+    uint32_t bytes = i->parts ? i->part_at[first + count] - i->part_at[first] : count * SECTOR;
+
+    return (kl_us)bytes * 10000000 / l->identity.baud;
+}
+
+/* A flash erases 64 KB in little more time than three sectors: where many sectors of a whole piece
+   differ, the others are written with them. */
+static bool is_faster_whole(const struct kl_loader *l, uint32_t first, unsigned changed)
+{
+    uint32_t at = l->bundle->region[l->flash.region].offset + l->diff.at;
+    kl_us parts = (kl_us)changed * SECTOR_US;
+    kl_us whole = wire_time(l, first, SECTORS_A_PIECE);
+
+    if (at % PIECE_SIZE != 0 || sectors_here(l) < SECTORS_A_PIECE)
+        return false;
+    return (whole > PIECE_US ? whole : PIECE_US) * 5 / 4 < parts;
+}
+
+/* All is known about this piece. Where sectors differ here and there, the next piece is looked at
+   sector by sector too. Where the end of a long change lies in it, the next piece is probably
+   right. */
+static enum ldr_move leave_piece(struct kl_loader *l)
+{
+    unsigned count = sectors_here(l), changed = 0, ends = 0;
+    uint32_t first = l->diff.at / SECTOR;
+
+    for (unsigned n = 0; n < count; n++)
+        changed += differs(l, first + n);
+    for (unsigned n = 0; n < count && is_faster_whole(l, first, changed); n++)
+        if (!differs(l, first + n))
+            mark(l, n);
+    for (unsigned n = 0; n < count; n++) {
+        ends += differs(l, first + n) && (n + 1 == count || !differs(l, first + n + 1));
+        if (!differs(l, first + n))
+            l->diff.right += end_of(l, l->diff.at + n * SECTOR, SECTOR) - l->diff.at - n * SECTOR;
+    }
+    bool ends_one = ends == 1 && differs(l, first) && (l->diff.edge || first == 0);
+    l->diff.deep = changed > 0 && !ends_one;
+    l->diff.edge = differs(l, first + count - 1);
+    l->diff.looked += count;
+    l->diff.at = end_of(l, l->diff.at, PIECE_SIZE);
+    if (l->progress.done < l->flash.done_before + l->diff.right)
+        l->progress.done = l->flash.done_before + l->diff.right;
+    return is_too_much(l) ? ldr_write_all(l) : ldr_go_to(l, &ldr_diff_plan[PIECE]);
+}
+
+/* What to do after a question that was not answered with a sum. */
+static enum ldr_move give_up(struct kl_loader *l, enum kl_loader_outcome outcome)
+{
+    return outcome == KL_OUT_SILENT ? ldr_fail_by(l, outcome) : ldr_write_all(l);
+}
+
 static enum ldr_move ask_piece(struct kl_loader *l)
 {
     uint32_t raw = ldr_image(l, l->flash.region)->raw_size;
 
     KL_ASSERT(l->diff.on && l->diff.at <= raw);
     if (l->diff.at == raw)
-        return ldr_go_to(l, &ldr_diff_plan[AFTER]);
+        return ldr_go_to(l, &ldr_diff_plan[RUN]);
     l->diff.sector = 0;
-    l->diff.differs = 0;
+    l->diff.sectors_end = (uint8_t)sectors_here(l);
+    l->diff.ending = l->diff.edge;
+    if (l->diff.at == 0 && l->diff.head_differs) {
+        mark(l, 0);
+        l->diff.sector = 1;
+        l->diff.ending = true;
+        return ldr_go_to(l, &ldr_diff_plan[REST]);
+    }
+    if (l->diff.edge && l->diff.sectors_end > 2)
+        return ldr_go_to(l, &ldr_diff_plan[EDGE]);
     if (l->diff.deep)
-        return MOVE_NEXT;
-    ldr_ask_md5_of(l, l->diff.at, end_of(l, l->diff.at, PIECE_SIZE) - l->diff.at);
+        return ldr_go_to(l, &ldr_diff_plan[SECTORS]);
+    ask_sectors(l, 0, l->diff.sectors_end);
     return MOVE_WAIT;
-}
-
-static void piece_is_right(struct kl_loader *l)
-{
-    l->diff.at = end_of(l, l->diff.at, PIECE_SIZE);
-    if (l->progress.done < l->flash.done_before + l->diff.at)
-        l->progress.done = l->flash.done_before + l->diff.at;
 }
 
 static enum ldr_move piece_seen(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
-    uint32_t to = end_of(l, l->diff.at, PIECE_SIZE);
-
-    if (outcome == KL_OUT_SILENT)
-        return ldr_fail_by(l, outcome);
     if (outcome != KL_OUT_OK)
-        return ldr_write_all(l);
-    if (!answer_is_of(l, l->diff.at, to))
-        return MOVE_NEXT;
-    l->diff.looked += (to - l->diff.at + SECTOR - 1) / SECTOR;
-    piece_is_right(l);
-    return MOVE_AGAIN;
+        return give_up(l, outcome);
+    return are_right(l, 0, l->diff.sectors_end) ? leave_piece(l)
+                                                : ldr_go_to(l, &ldr_diff_plan[SECTORS]);
+}
+
+/* A change may go on from the piece before. If so, does it fill this piece? */
+static enum ldr_move ask_edge(struct kl_loader *l)
+{
+    KL_ASSERT(l->diff.edge && l->diff.sector == 0);
+    ask_sectors(l, 0, 1);
+    return MOVE_WAIT;
+}
+
+static enum ldr_move edge_seen(struct kl_loader *l, enum kl_loader_outcome outcome)
+{
+    if (outcome != KL_OUT_OK)
+        return give_up(l, outcome);
+    l->diff.sector = 1;
+    if (are_right(l, 0, 1))
+        return ldr_go_to(l, &ldr_diff_plan[REST]);
+    mark(l, 0);
+    return MOVE_NEXT;
+}
+
+static enum ldr_move ask_tip(struct kl_loader *l)
+{
+    KL_ASSERT(l->diff.sectors_end > 2);
+    ask_sectors(l, l->diff.sectors_end - 1u, 1);
+    return MOVE_WAIT;
+}
+
+/* Both ends differ: what lies between is written with them, which costs less than questions. */
+static enum ldr_move tip_seen(struct kl_loader *l, enum kl_loader_outcome outcome)
+{
+    if (outcome != KL_OUT_OK)
+        return give_up(l, outcome);
+    if (are_right(l, l->diff.sectors_end - 1u, 1)) {
+        l->diff.sectors_end--;
+        return ldr_go_to(l, &ldr_diff_plan[SECTORS]);
+    }
+    for (unsigned n = 1; n < l->diff.sectors_end; n++)
+        mark(l, n);
+    return leave_piece(l);
+}
+
+/* Where a change ended, all else in the piece is probably right. */
+static enum ldr_move ask_rest(struct kl_loader *l)
+{
+    KL_ASSERT(l->diff.ending && l->diff.sector < l->diff.sectors_end);
+    l->diff.ending = false;
+    ask_sectors(l, l->diff.sector, l->diff.sectors_end - (unsigned)l->diff.sector);
+    return MOVE_WAIT;
+}
+
+static enum ldr_move rest_seen(struct kl_loader *l, enum kl_loader_outcome outcome)
+{
+    if (outcome != KL_OUT_OK)
+        return give_up(l, outcome);
+    return are_right(l, l->diff.sector, l->diff.sectors_end - (unsigned)l->diff.sector)
+               ? leave_piece(l)
+               : MOVE_NEXT;
 }
 
 static enum ldr_move ask_sector(struct kl_loader *l)
 {
-    uint32_t from = l->diff.at + l->diff.sector * SECTOR;
-
-    KL_ASSERT(l->diff.sector <= SECTORS_A_PIECE);
-    if (l->diff.sector == SECTORS_A_PIECE || from >= end_of(l, l->diff.at, PIECE_SIZE))
-        return MOVE_NEXT;
-    ldr_ask_md5_of(l, from, end_of(l, from, SECTOR) - from);
+    KL_ASSERT(l->diff.sector <= l->diff.sectors_end);
+    if (l->diff.sector == l->diff.sectors_end)
+        return leave_piece(l);
+    ask_sectors(l, l->diff.sector, 1);
     return MOVE_WAIT;
-}
-
-/* Is so much to be written that a compressed stream is faster? */
-static bool is_too_much(const struct kl_loader *l)
-{
-    return l->diff.looked >= ENOUGH_TO_JUDGE &&
-           l->diff.written * 100 > l->diff.looked * DIFFERS_MAX_PERCENT;
 }
 
 static enum ldr_move sector_seen(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
-    uint32_t from = l->diff.at + l->diff.sector * SECTOR;
-
-    KL_ASSERT(l->diff.sector < SECTORS_A_PIECE);
-    if (outcome == KL_OUT_SILENT)
-        return ldr_fail_by(l, outcome);
     if (outcome != KL_OUT_OK)
-        return ldr_write_all(l);
-    if (!answer_is_of(l, from, end_of(l, from, SECTOR))) {
-        l->diff.differs |= 1u << l->diff.sector;
-        l->diff.written++;
-    }
+        return give_up(l, outcome);
+    bool right = are_right(l, l->diff.sector, 1);
+    if (!right)
+        mark(l, l->diff.sector);
     l->diff.sector++;
-    l->diff.looked++;
-    l->diff.deep = l->diff.differs != 0;
-    return is_too_much(l) ? ldr_write_all(l) : MOVE_AGAIN;
+    if (right && l->diff.ending && l->diff.sector < l->diff.sectors_end)
+        return ldr_go_to(l, &ldr_diff_plan[REST]);
+    return MOVE_AGAIN;
 }
 
 /* ---- what is written ---- */
@@ -192,20 +338,18 @@ static enum ldr_move sector_seen(struct kl_loader *l, enum kl_loader_outcome out
 /* Begins the next run of sectors that differ; the flash plan writes it and comes back to CHECK. */
 static enum ldr_move begin_run(struct kl_loader *l)
 {
-    unsigned first = 0, count = 0;
+    uint32_t raw = ldr_image(l, l->flash.region)->raw_size;
+    uint32_t sectors = (raw + SECTOR - 1) / SECTOR, first = l->diff.run_from / SECTOR, end;
 
-    KL_ASSERT(l->diff.on);
-    if (l->diff.differs == 0) {
-        piece_is_right(l);
-        return ldr_go_to(l, &ldr_diff_plan[PIECE]);
-    }
-    while (!(l->diff.differs >> first & 1))
+    KL_ASSERT(l->diff.on && l->diff.at == raw);
+    while (first < sectors && !differs(l, first))
         first++;
-    while (first + count < SECTORS_A_PIECE && l->diff.differs >> (first + count) & 1)
-        count++;
-    l->diff.differs &= (uint32_t) ~(((1u << count) - 1) << first);
-    l->diff.run_from = l->flash.resume_at = l->diff.at + first * SECTOR;
-    l->flash.until = end_of(l, l->diff.run_from, count * SECTOR);
+    if (first == sectors)
+        return ldr_go_to(l, &ldr_diff_plan[AFTER]);
+    for (end = first; end < sectors && differs(l, end); end++)
+        l->diff.differs[end / 32] &= ~(1u << end % 32);
+    l->diff.run_from = l->flash.resume_at = first * SECTOR;
+    l->flash.until = end_of(l, l->diff.run_from, (end - first) * SECTOR);
     return ldr_go_to(l, ldr_flash_begin);
 }
 
@@ -220,8 +364,10 @@ static enum ldr_move run_seen(struct kl_loader *l, enum kl_loader_outcome outcom
 {
     if (outcome == KL_OUT_SILENT)
         return ldr_fail_by(l, outcome);
-    if (outcome == KL_OUT_OK && answer_is_of(l, l->diff.run_from, l->flash.until))
+    if (outcome == KL_OUT_OK && answer_is_of(l, l->diff.run_from, l->flash.until)) {
+        l->diff.right += l->flash.until - l->diff.run_from;
         return ldr_go_to(l, &ldr_diff_plan[RUN]);
+    }
     l->progress.retries++;
     ldr_forget_proofs(l);
     return ldr_write_all(l);
@@ -247,9 +393,19 @@ static enum ldr_move end_diff(struct kl_loader *l)
 
 const struct kl_loader_step ldr_diff_plan[] = {
     [SAMPLE] = {ask_sample, sampled, {ldr_flash_begin}},
-    [PIECE] = {ask_piece, piece_seen, {&ldr_diff_plan[AFTER], ldr_flash_begin}},
-    [SECTORS] = {ask_sector, sector_seen, {ldr_flash_begin}},
-    [RUN] = {begin_run, NULL, {&ldr_diff_plan[PIECE], ldr_flash_begin}},
+    [PIECE] = {ask_piece,
+               piece_seen,
+               {&ldr_diff_plan[RUN], &ldr_diff_plan[EDGE], &ldr_diff_plan[SECTORS],
+                &ldr_diff_plan[REST], &ldr_diff_plan[PIECE], ldr_flash_begin}},
+    [EDGE] = {ask_edge,
+              edge_seen,
+              {&ldr_diff_plan[SECTORS], &ldr_diff_plan[REST], ldr_flash_begin}},
+    [TIP] = {ask_tip, tip_seen, {&ldr_diff_plan[SECTORS], &ldr_diff_plan[PIECE], ldr_flash_begin}},
+    [REST] = {ask_rest, rest_seen, {&ldr_diff_plan[PIECE], ldr_flash_begin}},
+    [SECTORS] = {ask_sector,
+                 sector_seen,
+                 {&ldr_diff_plan[PIECE], &ldr_diff_plan[REST], ldr_flash_begin}},
+    [RUN] = {begin_run, NULL, {&ldr_diff_plan[AFTER], ldr_flash_begin}},
     [CHECK] = {ask_run, run_seen, {&ldr_diff_plan[RUN], ldr_flash_begin}},
     [AFTER] = {end_diff, NULL, {ldr_flash_next}},
     PLAN_END,

@@ -299,6 +299,7 @@ static enum ldr_move glanced(struct kl_loader *l, enum kl_loader_outcome outcome
     if (outcome != KL_OUT_OK)
         return MOVE_NEXT;
     l->diff.on = ldr_answer_is(l, image(l)->head_md5);
+    l->diff.head_differs = !l->diff.on;
     l->flash.looks_blank = ldr_answer_is(l, ldr_blank_md5);
     if (!l->flash.looks_blank && ldr_may_differ_in_parts(l))
         return ldr_go_to(l, ldr_diff_plan);
@@ -392,9 +393,9 @@ static uint32_t divide(struct kl_loader *l, uint32_t to_send)
     s->block_size = s->tail_block = most;
     /* The stub erases single sectors one by one, each while the next one comes; it erases a piece
        of 64 KB at once. */
-    if (l->diff.on && to_send < ERASE_BLOCK)
+    if (l->parts.on || (l->diff.on && to_send < ERASE_BLOCK))
         s->block_size = s->tail_block = SECTOR < most ? SECTOR : most;
-    if (!ldr_is_rom(l) && s->packed) {
+    if (!ldr_is_rom(l) && s->packed && !l->parts.on) {
         s->tail_at = find_tail(image(l));
         if (s->tail_at == 0 && !l->flash.looks_blank)
             s->tail_block = SMALL_BLOCK;
@@ -406,6 +407,13 @@ static uint32_t divide(struct kl_loader *l, uint32_t to_send)
             ldr_find_quiet(l, &ahead);
     }
     return blocks;
+}
+
+static uint32_t stream_size(const struct kl_loader *l)
+{
+    if (l->parts.on)
+        return ldr_parts_size(l);
+    return l->stream.packed ? image(l)->packed_size : l->flash.until - l->flash.resume_at;
 }
 
 static enum ldr_move begin_region(struct kl_loader *l)
@@ -421,12 +429,15 @@ static enum ldr_move begin_region(struct kl_loader *l)
     }
     /* Never packed for a ROM: it ends a stream with a whole window, which overwrites the
        neighbours. */
-    l->stream.packed = !ldr_is_rom(l) && !l->diff.on && i->packed && i->packed_size < i->raw_size;
+    l->parts.on = false;
+    l->stream.packed =
+        !ldr_is_rom(l) && (l->diff.on ? ldr_parts_begin(l, l->flash.resume_at, l->flash.until)
+                                      : i->packed && i->packed_size < i->raw_size);
     l->stream.sequence = 0;
     l->stream.sent = 0;
     l->stream.block_tries = 0;
     l->flash.owed = 0;
-    uint32_t to_send = l->stream.packed ? i->packed_size : raw;
+    uint32_t to_send = stream_size(l);
     uint32_t blocks = divide(l, to_send);
     if (ldr_is_rom(l)) /* a ROM erases all of it before it answers */
         work = ldr_time_per_mb(raw + SECTOR, WRITE_SECONDS);
@@ -469,6 +480,8 @@ static uint32_t raw_after(const struct kl_loader *l, uint32_t sent)
 
     if (!l->stream.packed)
         return l->flash.resume_at + sent;
+    if (l->parts.on)
+        return ldr_parts_raw(l, sent);
     return sent >= i->packed_size ? i->raw_size : i->inflated_at[sent / KL_PACK_STEP];
 }
 
@@ -480,11 +493,17 @@ static kl_us work_of_block(const struct kl_loader *l)
     return (kl_us)(to - from + INFLATE_WINDOW) * WRITE_SECONDS;
 }
 
+static const uint8_t *block_bytes(struct kl_loader *l)
+{
+    if (l->parts.on)
+        return ldr_parts_block(l, l->stream.sent, l->stream.block_len);
+    return (l->stream.packed ? image(l)->packed : image(l)->raw + l->flash.resume_at) +
+           l->stream.sent;
+}
+
 static enum ldr_move send_block(struct kl_loader *l)
 {
-    const struct kl_image *i = image(l);
-    const uint8_t *bytes = l->stream.packed ? i->packed : i->raw + l->flash.resume_at;
-    uint32_t size = l->stream.packed ? i->packed_size : l->flash.until - l->flash.resume_at;
+    uint32_t size = stream_size(l);
     kl_us work;
 
     KL_ASSERT(l->stream.sent <= size);
@@ -499,7 +518,7 @@ static enum ldr_move send_block(struct kl_loader *l)
     ldr_command(
         l, &(struct ldr_command){
                .code = l->stream.packed ? CMD_DEFL_DATA : CMD_FLASH_DATA,
-               .block = bytes + l->stream.sent,
+               .block = block_bytes(l),
                .block_size = l->stream.block_len,
                /* plain blocks: only the ESP32 and later are known to take a short one */
                .padded_size = !ldr_is_rom(l) || l->chip->rom_deflate ? 0 : l->stream.block_size,
@@ -574,6 +593,8 @@ static void block_taken(struct kl_loader *l)
     l->stream.sequence++;
     l->stream.block_tries = 0;
     done = l->flash.done_before + raw_after(l, l->stream.sent);
+    if (l->diff.on)
+        done += l->diff.right - l->flash.resume_at;
     if (done > l->progress.done) /* a restart does not move the shown progress back */
         l->progress.done = done;
 }

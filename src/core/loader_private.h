@@ -15,6 +15,7 @@
  *   loader_stub.c      watchdogs, flash supply, upload of the flasher stub
  *   loader_flash.c     erase, begin, blocks, end
  *   loader_diff.c      writing only what differs
+ *   loader_parts.c     a run of sectors as a compressed stream
  *   loader_aside.c     MD5 asked for while a stream goes on
  *   loader_read.c      reading sectors
  *   loader_run.c       verify, and the reset into the program
@@ -80,7 +81,7 @@ enum ldr_move {
 };
 
 enum {
-    JUMPS_MAX = 4
+    JUMPS_MAX = 6
 };
 
 struct kl_loader_step {
@@ -109,7 +110,7 @@ extern const struct kl_loader_step ldr_connect_plan[], ldr_identify_plan[], ldr_
 enum {
     LDR_FLASH_BEGIN = 5,
     LDR_FLASH_NEXT = 9,
-    LDR_DIFF_CHECK = 4,
+    LDR_DIFF_CHECK = 7,
 };
 #define ldr_flash_begin (&ldr_flash_plan[LDR_FLASH_BEGIN]) /* writes resume_at … until */
 #define ldr_flash_next  (&ldr_flash_plan[LDR_FLASH_NEXT])
@@ -205,6 +206,17 @@ const struct kl_image *ldr_image(const struct kl_loader *l, unsigned region);
 bool ldr_may_differ_in_parts(const struct kl_loader *l);
 /* Writes all of the region, whatever was compared. */
 enum ldr_move ldr_write_all(struct kl_loader *l);
+
+/* ---- a run of sectors as a compressed stream (loader_parts.c) ---- */
+
+/* The stream is to hold these bytes of the region, whole sectors or up to its end. False: plain
+   blocks are shorter, or all there is. */
+bool ldr_parts_begin(struct kl_loader *l, uint32_t from, uint32_t until);
+uint32_t ldr_parts_size(const struct kl_loader *l);
+/* A stretch of the stream, of at most a sector's size; it stays until the next call. */
+const uint8_t *ldr_parts_block(struct kl_loader *l, uint32_t at, uint32_t size);
+/* Where in the region the bytes end that are certainly known once `sent` bytes are in. */
+uint32_t ldr_parts_raw(const struct kl_loader *l, uint32_t sent);
 
 /* ---- questions amid a stream (loader_aside.c) ---- */
 

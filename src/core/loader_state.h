@@ -38,6 +38,7 @@ enum {
     KL_BLOCK_MAX = 0x4000,
     /* header, data header and a block, every byte escaped, two delimiters and a spare one */
     KL_LOADER_TX_MAX = 2 * (8 + 16 + KL_BLOCK_MAX) + 3,
+    KL_DIFF_SECTORS = 4096, /* of a region that is compared in parts: 16 MB */
     KL_LOADER_NOTES = 4,
     KL_LOADER_NOTE_MAX = 96,
     KL_LOADER_REGS_MAX = 20,
@@ -263,13 +264,27 @@ struct kl_loader_stream {
 
 /* A region of which the flash holds much already. */
 struct kl_loader_diff {
-    bool on;   /* the flash is related to the image: only what differs is written */
-    bool deep; /* the piece before differed: look at this one's sectors at once */
+    bool on;     /* the flash is related to the image: only what differs is written */
+    bool deep;   /* the piece before differed here and there: look at this one's sectors at once */
+    bool edge;   /* the last sector of the piece before differed */
+    bool ending; /* the first sector that is right ends the change that began before */
+    bool head_differs;             /* the region's first sector, as a look at it told */
     uint8_t sample, alike, unlike; /* sectors looked at to find out */
-    uint8_t sector;
-    uint32_t differs;         /* sectors of the present piece, one bit each */
-    uint32_t at, run_from;    /* where in the region: the piece, and the run being written */
-    uint32_t looked, written; /* sectors so far */
+    uint8_t sector, sectors_end;   /* of the present piece: the next to look at, and the end */
+    uint32_t at;                   /* where in the region the piece begins */
+    uint32_t run_from;             /* and the run that is being written */
+    uint32_t right;                /* bytes of the region that are proved, for the progress */
+    uint32_t looked, written;      /* sectors so far, and those of them that differ */
+    uint32_t runs;                 /* of sectors that differ, so far */
+    uint32_t differs[KL_DIFF_SECTORS / 32]; /* one bit each */
+};
+
+/* A stream that is made of sectors' pieces. */
+struct kl_loader_parts {
+    bool on;
+    uint32_t first, count; /* sectors of the region */
+    uint8_t end[6];        /* what ends the stream */
+    uint8_t block[0x1000]; /* the block under way */
 };
 
 /* A question that the loader asked amid a stream: MD5 of a part that is written. */
@@ -339,6 +354,7 @@ struct kl_loader {
     struct kl_loader_spi spi;
     struct kl_loader_stream stream;
     struct kl_loader_diff diff;
+    struct kl_loader_parts parts;
     struct kl_loader_aside aside;
     struct kl_loader_flash flash;
     struct kl_loader_read read;

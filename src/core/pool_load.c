@@ -16,8 +16,6 @@ static void take_memory(struct kl_pool *p, const struct kl_pool_memory *memory)
     p->text_used = 0;
     memset(memory->by_fingerprint, 0, table_bytes);
     memset(memory->by_mac, 0, table_bytes);
-    memset(memory->by_label, 0, table_bytes);
-    memset(memory->by_kin, 0, table_bytes);
 }
 
 static const char *keep_text(struct kl_pool *p, const char *text)
@@ -69,10 +67,16 @@ static void name_key(struct kl_pool *p, struct kl_pool_key *k, const char *label
     k->label_hash = kl_pool_fold(kl_hash(label, strlen(label)));
 }
 
-/* Nothing may tell several bad rows apart: they are only counted. */
-static void count_nameless(struct kl_pool_counts *counts)
+static void count_bad(struct kl_pool_counts *counts, uint32_t line)
 {
-    counts->bad_lines++;
+    if (counts->bad_lines++ == 0)
+        counts->bad_line = line;
+}
+
+/* Nothing may tell several bad rows apart: they are only counted. */
+static void count_nameless(struct kl_pool_counts *counts, uint32_t line)
+{
+    count_bad(counts, line);
     counts->blocked++;
     counts->total++;
 }
@@ -91,7 +95,7 @@ static void take_row(struct kl_pool *p, const struct kl_pool_row *row)
 {
     if (!kl_fingerprint_is_set(&row->fingerprint)) {
         KL_ASSERT(row->bad);
-        count_nameless(&p->counts);
+        count_nameless(&p->counts, row->line);
         return;
     }
     struct kl_pool_key *k = find_or_add(p, &row->fingerprint);
@@ -108,7 +112,7 @@ static void take_row(struct kl_pool *p, const struct kl_pool_row *row)
     k->marked |= row->marked;
     if (row->bad) {
         k->row |= ROW_BAD;
-        p->counts.bad_lines++;
+        count_bad(&p->counts, row->line);
     }
 }
 
@@ -147,16 +151,27 @@ static void weigh_mark(struct kl_pool_key *k)
         k->state = KL_KEY_PROVISIONED;
 }
 
+/* A table that one comparison of all rows needs. The table by MAC lends its memory: it is filled
+   last. */
+static uint32_t *scratch(struct kl_pool *p)
+{
+    return p->memory.by_mac;
+}
+
+static void clear_scratch(struct kl_pool *p)
+{
+    memset(scratch(p), 0, (size_t)p->memory.table_size * sizeof(uint32_t));
+}
+
 /* The slot of the CSV's key with this key's label, or the empty one where it would go. */
 static uint32_t *label_entry(struct kl_pool *p, const struct kl_pool_key *k)
 {
     uint32_t mask = p->memory.table_size - 1;
     uint32_t s = k->label_hash & mask;
 
-    while (p->memory.by_label[s] != 0 &&
-           !kl_pool_same_label(&p->memory.key[p->memory.by_label[s] - 1], k))
+    while (scratch(p)[s] != 0 && !kl_pool_same_label(&p->memory.key[scratch(p)[s] - 1], k))
         s = (s + 1) & mask;
-    return &p->memory.by_label[s];
+    return &scratch(p)[s];
 }
 
 static void index_label(struct kl_pool *p, uint32_t key)
@@ -185,10 +200,10 @@ static uint32_t *kin_entry(struct kl_pool *p, const struct kl_pool_key *k)
 
     KL_ASSERT(kl_fingerprint_is_set(&k->kin));
     memcpy(&s, k->kin.b, sizeof s);
-    for (s &= mask; p->memory.by_kin[s] != 0; s = (s + 1) & mask)
-        if (kl_pool_same_kin(&p->memory.key[p->memory.by_kin[s] - 1], k))
+    for (s &= mask; scratch(p)[s] != 0; s = (s + 1) & mask)
+        if (kl_pool_same_kin(&p->memory.key[scratch(p)[s] - 1], k))
             break;
-    return &p->memory.by_kin[s];
+    return &scratch(p)[s];
 }
 
 static void index_kin(struct kl_pool *p, uint32_t key)
@@ -212,29 +227,46 @@ static void index_kin(struct kl_pool *p, uint32_t key)
 
 static void mark_changed(struct kl_pool *p, struct kl_pool_key *held, uint32_t entry)
 {
+    struct kl_pool_key *row;
+
     KL_ASSERT(held->line == 0);
     if (entry == 0)
         return;
+    row = &p->memory.key[entry - 1];
     held->row |= ROW_CHANGED;
-    p->memory.key[entry - 1].row |= ROW_CHANGED;
+    row->row |= ROW_CHANGED;
+    if (p->counts.changed_line == 0 || row->line < p->counts.changed_line)
+        p->counts.changed_line = row->line;
 }
 
-static void compare_rows(struct kl_pool *p)
+/* A key that is held, and no longer in the CSV as it was. */
+static bool is_held_only(const struct kl_pool_key *k)
 {
-    for (uint32_t i = 0; i < p->count; i++) {
-        if (p->memory.key[i].line == 0)
-            continue;
-        index_label(p, i);
-        index_kin(p, i);
-    }
+    return k->line == 0 && kl_pool_is_held(k);
+}
+
+static void compare_labels(struct kl_pool *p)
+{
+    for (uint32_t i = 0; i < p->count; i++)
+        if (p->memory.key[i].line != 0)
+            index_label(p, i);
+    for (uint32_t i = 0; i < p->count; i++)
+        if (is_held_only(&p->memory.key[i]))
+            mark_changed(p, &p->memory.key[i], *label_entry(p, &p->memory.key[i]));
+    clear_scratch(p);
+}
+
+static void compare_secrets(struct kl_pool *p)
+{
+    for (uint32_t i = 0; i < p->count; i++)
+        if (p->memory.key[i].line != 0)
+            index_kin(p, i);
     for (uint32_t i = 0; i < p->count; i++) {
         struct kl_pool_key *k = &p->memory.key[i];
-        if (k->line != 0 || !kl_pool_is_held(k))
-            continue;
-        mark_changed(p, k, *label_entry(p, k));
-        if (kl_fingerprint_is_set(&k->kin))
+        if (is_held_only(k) && kl_fingerprint_is_set(&k->kin))
             mark_changed(p, k, *kin_entry(p, k));
     }
+    clear_scratch(p);
 }
 
 static void settle_all(struct kl_pool *p)
@@ -282,6 +314,7 @@ void kl_pool_load(struct kl_pool *p, const struct kl_pool_memory *memory,
         take_ledger(p, &ledger[i]);
     for (uint32_t i = 0; i < p->count; i++)
         weigh_mark(&p->memory.key[i]);
-    compare_rows(p);
+    compare_labels(p);
+    compare_secrets(p);
     settle_all(p);
 }

@@ -200,6 +200,21 @@ static void say_why_they_wait(struct kl_station *st)
             kl_board_ask_pool(st, &st->board[i]);
 }
 
+/* The start has told of rows that are kept back. Later ones, nobody has seen. */
+static void tell_kept_back(struct kl_station *st, bool first)
+{
+    char text[KL_TEXT_MAX];
+
+    if (kl_pool_kept_back(&st->pool, text) && !first && strcmp(text, st->kept_back) != 0)
+        kl_tell_text(st, NULL, KL_NOTE_STATION, text);
+    kl_copy(st->kept_back, sizeof st->kept_back, text);
+    for (unsigned i = 0; i < st->board_count; i++) {
+        struct kl_board *b = &st->board[i];
+        if (b->state == KL_ST_ASKING && b->fault.reason == KL_FAULT_NO_KEYS)
+            kl_copy(b->fault.detail, sizeof b->fault.detail, text);
+    }
+}
+
 static void take_keys(struct kl_station *st, const struct kl_event *ev)
 {
     bool came;
@@ -210,6 +225,7 @@ static void take_keys(struct kl_station *st, const struct kl_event *ev)
     st->fields = ev->u.keys.fields;
     if (st->have_keys && !st->config.pooled)
         kl_tell_text(st, NULL, KL_NOTE_STATION, "the CSV was read again");
+    tell_kept_back(st, !st->have_keys);
     st->have_keys = true;
     came = st->keys_come;
     st->keys_come = ev->u.keys.come;

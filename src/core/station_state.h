@@ -70,9 +70,10 @@ struct kl_station {
     uint64_t version;
 
     struct kl_pool pool;
-    bool have_keys;  /* the CSV was read: boards may start */
-    bool keys_come;  /* more come by themselves, from a shared pool */
-    unsigned fields; /* of its keys */
+    bool have_keys;              /* the CSV was read: boards may start */
+    bool keys_come;              /* more come by themselves, from a shared pool */
+    unsigned fields;             /* of its keys */
+    char kept_back[KL_TEXT_MAX]; /* which of its rows no board gets; "" = none */
 
     struct kl_board board[KL_SLOTS_MAX];
     unsigned board_count;

@@ -75,6 +75,7 @@ void kl_station_look(const struct kl_station *st, struct kl_snapshot *out)
     out->few_keys = st->have_keys && out->keys.free <= st->config.warn_keys;
     out->store_trouble = st->store.trouble;
     kl_copy(out->warning, sizeof out->warning, st->warning.text);
+    kl_copy(out->kept_back, sizeof out->kept_back, st->kept_back);
     out->in_doubt_version = st->pool.doubts;
 }
 

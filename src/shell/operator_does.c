@@ -80,6 +80,22 @@ static bool is_the_stations(enum kl_command_kind kind)
     return kind != KL_CMD_ADD_PORT && kind != KL_CMD_REMOVE_PORT && kind != KL_CMD_EXPORT;
 }
 
+/* The history keeps what was asked, and not the id of the question. */
+static bool accept_list(struct kl_shell *sh, const struct kl_command *c, char error[KL_TEXT_MAX])
+{
+    struct kl_command answer = *c;
+
+    kl_copy(answer.argument, sizeof answer.argument, sh->question.text);
+    if (!kl_store_answer(sh->store, c->argument)) {
+        kl_copy(error, KL_TEXT_MAX,
+                sh->question.id[0] ? "the list has changed again: see what is asked now"
+                                   : "nothing is asked about the list of keys");
+        return false;
+    }
+    record(sh, &answer);
+    return true;
+}
+
 bool kl_shell_command(struct kl_shell *sh, const struct kl_command *c, char error[KL_TEXT_MAX])
 {
     bool good = sh->phase == PHASE_RUNNING;
@@ -90,6 +106,8 @@ bool kl_shell_command(struct kl_shell *sh, const struct kl_command *c, char erro
         good = add_port(sh, c->argument, error);
     else if (c->kind == KL_CMD_REMOVE_PORT)
         good = remove_port(sh, c->slot, error);
+    else if (c->kind == KL_CMD_ACCEPT)
+        return accept_list(sh, c, error);
     else
         good = is_possible(sh, c, error);
     if (!good)

@@ -204,11 +204,24 @@ static void on_fleet(void *ctx, const char *text)
         kl_shell_note(sh, text);
 }
 
+static void on_asks(void *ctx, const struct kl_store_question *question)
+{
+    struct kl_shell *sh = ctx;
+
+    sh->question = *question;
+    sh->troubles++;
+    sh->is_changed = true;
+    if (question->id[0])
+        kl_shell_note(sh, "no key leaves before a person answers: correct the CSV, or say that it "
+                          "is right: keyline keys accept, or a in the dashboard");
+}
+
 static const struct kl_store_events store_events = {
     .stored = on_stored,
     .reloaded = on_reloaded,
     .trouble = on_trouble,
     .fleet = on_fleet,
+    .asks = on_asks,
 };
 
 void start_store(struct kl_shell *sh)

@@ -20,10 +20,8 @@ struct kl_pool_memory *kl_pool_memory_alloc(const struct kl_pool_size *size)
     m->key = calloc(m->capacity, sizeof *m->key);
     m->by_fingerprint = calloc(table, sizeof *m->by_fingerprint);
     m->by_mac = calloc(table, sizeof *m->by_mac);
-    m->by_label = calloc(table, sizeof *m->by_label);
-    m->by_kin = calloc(table, sizeof *m->by_kin);
     m->text = malloc(size->text);
-    if (m->key && m->by_fingerprint && m->by_mac && m->by_label && m->by_kin && m->text)
+    if (m->key && m->by_fingerprint && m->by_mac && m->text)
         return m;
     kl_pool_memory_free(m);
     return NULL;
@@ -36,8 +34,6 @@ void kl_pool_memory_free(struct kl_pool_memory *m)
     free(m->key);
     free(m->by_fingerprint);
     free(m->by_mac);
-    free(m->by_label);
-    free(m->by_kin);
     free(m->text);
     free(m);
 }

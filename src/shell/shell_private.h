@@ -124,8 +124,9 @@ struct kl_shell {
     } listeners[LISTENERS_MAX];
     unsigned listener_count;
 
-    char trouble[KL_TEXT_MAX]; /* of the store; "" = none */
-    uint64_t troubles;         /* times that it changed */
+    char trouble[KL_TEXT_MAX];         /* of the store; "" = none */
+    uint64_t troubles;                 /* times that it, or the question, changed */
+    struct kl_store_question question; /* of the store, to a person */
     enum phase phase;
     int exit_status;
     kl_us ending_at;

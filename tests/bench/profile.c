@@ -144,50 +144,14 @@ static void print_own(const struct lb_options *o, const struct kl_bundle *bundle
            (long long)(wp_sum(&profile, KL_LOADER_RUN, WP_CAUSES).pause / 1000));
 }
 
-/* From the reset into the program until it has read its key back, with a host that answers at once.
- */
-static kl_us firmware_time(struct lb *b)
-{
-    static const char line[] = "bench-0000000,0123456789abcdef,fedcba9876543210\n";
-    kl_us began = b->now;
-    bool sent = false;
-
-    b->text_size = 0;
-    while (b->now - began < KL_SEC(60)) {
-        kl_us next = kl_vboard_deadline(b->board);
-        lb_listen(b, next > b->now ? next - b->now : 0);
-        if (!sent && strstr(b->text, "Provisioning")) {
-            kl_vboard_rx(b->board, (const uint8_t *)line, sizeof line - 1, b->now);
-            sent = true;
-        }
-        if (sent && strstr(b->text, "fedcba9876543210"))
-            return b->now - began;
-    }
-    fprintf(stderr, "profile: the program does not show its key\n");
-    exit(1);
-}
-
 static void print_cycle(const struct lb_options *o, const struct kl_bundle *bundle)
 {
-    kl_us all = 0, chip = 0, wire = (kl_us)(bundle->packed_total * 10000000u / o->baud);
-    struct lb b;
+    struct lb_cycle c = lb_cycle(o, bundle);
 
-    memset(&profile, 0, sizeof profile);
-    lb_open(&b, o);
-    b.profile = &profile;
-    for (int t = KL_LOADER_CONNECT; t <= KL_LOADER_RUN; t++) {
-        task(&b, (enum kl_loader_task)t, bundle);
-        struct wp_row r = wp_sum(&profile, (enum kl_loader_task)t, WP_CAUSES);
-        all += r.wire + r.board + r.answer + r.pause;
-        chip += r.board - wp_sum(&profile, (enum kl_loader_task)t, 0x13).board;
-    }
-    kl_us firmware = firmware_time(&b);
-    lb_close(&b);
-    all += firmware;
-    kl_us limit = wire + chip + firmware;
     printf("%9llu %9llu %8u %8.3f %8.3f %8.3f %8.3f %8.3f %6.3f\n",
            (unsigned long long)bundle->raw_total, (unsigned long long)bundle->packed_total, o->baud,
-           s(all), s(limit), s(wire), s(chip), s(firmware), (double)all / (double)limit);
+           s(c.all), s(c.limit), s(c.wire), s(c.chip), s(c.firmware),
+           (double)c.all / (double)c.limit);
 }
 
 static void print_flashing(const struct lb_options *o, const struct kl_bundle *bundle)

@@ -15,7 +15,7 @@ target_link_libraries(store_rollback PRIVATE kl_options kl_test_support)
 add_test(NAME custody.rollback COMMAND store_rollback)
 
 set_tests_properties(custody.crash custody.twice custody.faults custody.race custody.rollback PROPERTIES
-  LABELS custody TIMEOUT 300)
+  LABELS custody TIMEOUT 1200)
 
 # The whole program on that disk; for tests that crash a station.
 add_executable(keyline_crash custody/keyline_crash.c)
@@ -25,7 +25,7 @@ target_link_libraries(keyline_crash PRIVATE kl_options kl_test_support)
 add_executable(store_original_tool custody/original_tool.c)
 target_link_libraries(store_original_tool PRIVATE kl_options kl_test_support)
 add_test(NAME custody.original_tool COMMAND store_original_tool)
-set_tests_properties(custody.original_tool PROPERTIES LABELS custody TIMEOUT 60)
+set_tests_properties(custody.original_tool PROPERTIES LABELS custody TIMEOUT 300)
 
 # Whole stations over virtual boards; the checker shares no code with them.
 add_executable(custody_checker custody/checker.c)
@@ -47,7 +47,7 @@ endforeach()
 add_executable(store_speed custody/store_speed.c)
 target_link_libraries(store_speed PRIVATE kl_options kl_test_support)
 add_test(NAME custody.speed COMMAND store_speed 100 1000000)
-set_tests_properties(custody.speed PROPERTIES LABELS custody TIMEOUT 120)
+set_tests_properties(custody.speed PROPERTIES LABELS custody TIMEOUT 600)
 
 # No field but the label anywhere, whatever the boards print.
 add_executable(secrets custody/secrets.c custody/needles.c e2e/bench.c e2e/process.c)
@@ -56,7 +56,7 @@ target_compile_definitions(secrets PRIVATE KEYLINE="$<TARGET_FILE:keyline>")
 add_dependencies(secrets keyline)
 foreach(where output dialects memory)
   add_test(NAME custody.secrets_${where} COMMAND secrets ${where})
-  set_tests_properties(custody.secrets_${where} PROPERTIES LABELS custody TIMEOUT 300
+  set_tests_properties(custody.secrets_${where} PROPERTIES LABELS custody TIMEOUT 1200
     SKIP_RETURN_CODE 77)
 endforeach()
 
@@ -64,4 +64,4 @@ endforeach()
 add_executable(people custody/people.c)
 target_link_libraries(people PRIVATE kl_options kl_test_support)
 add_test(NAME custody.people COMMAND people 8 7)
-set_tests_properties(custody.people PROPERTIES LABELS custody TIMEOUT 120)
+set_tests_properties(custody.people PROPERTIES LABELS custody TIMEOUT 600)

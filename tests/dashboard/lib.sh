@@ -1,5 +1,5 @@
 # lib.sh: a terminal, virtual boards and a folder, all gone at the end. Nothing here waits for a
-# time: `retry` looks until something is so, and fails the test after 30 seconds.
+# time: `retry` looks until something is so, and fails the test after a minute and a half.
 
 keyline=$1 write_images=$2
 here=$(dirname "$0")
@@ -52,7 +52,7 @@ fail() {
 retry() {
     local what=$1 i
     shift
-    for i in $(seq 300); do
+    for i in $(seq 900); do
         if "$@" >/dev/null 2>&1; then return 0; fi
         sleep 0.1
     done

@@ -73,7 +73,7 @@ def make_stand_ins():
 for word; do case $word in attach) exec "%(k)s" "$@" --help ;; esac; done
 for word; do
     case $word in
-    keys | ports | check | chip | config | doctor | demo | virtual | complete | help | --help | --version | --list-faults | -V)
+    keys | ports | check | chip | config | doctor | demo | virtual | verify | complete | help | --help | --version | --list-faults | -V)
         "%(k)s" "$@"
         status=$?
         [ "$word$status" = doctor1 ] && status=0 # what it says depends on this machine
@@ -98,6 +98,10 @@ for word; do case $word in unit.test_pool) [ -e %s/tests/unit/test_pool.c ] || e
     stand_in("apt", '[ "$1" = install ] && [ -e %s/src/packaging/debian/control ]\n' % top)
     stand_in("install", 'words=("$@"); grep -q "^u keyline" %s/src/packaging/systemd/keyline.sysusers && case "$*" in '
                         '*"-o keyline -g keyline"*" /var/lib/keyline/bench") ;; *) exec /usr/bin/install "$@" ;; esac\n' % top)
+    # What is sent to networks has to be JSON, with the keys in their place.
+    stand_in("curl", 'case "$*" in */api/devices) jq -e .device.devEui ;; */api/devices/????????????????/keys) '
+                     'jq -e .deviceKeys.nwkKey ;; *) exit 1 ;; esac >/dev/null\n')
+    stand_in("aws", '[ "$1 $2" = "iotwireless create-wireless-device" ] && jq -e .LoRaWAN.OtaaV1_0_x.AppKey >/dev/null\n')
     stand_in("lp", 'cat >>lp.printed\n')
     # Toolchains: what they leave, by the names that they give.
     stand_in("pio", '[ "$1 $2" = "run -e" ] && grep -q "^\\[env:$3\\]" %s/firmware/arduino/platformio.ini && '
@@ -146,6 +150,19 @@ def make_reader():
     return set(os.listdir(folder))
 
 
+def make_lorawan(folder):
+    """A list of LoRaWAN devices in place of the reader's; one board has its key. And a pair of keys to sign with."""
+    with open(folder + "/keys.csv", "w") as file:
+        file.write("label,DevEUI,JoinEUI,AppKey\n")
+        file.write("".join("node-%d,%016X,70B3D57ED0000000,%032X\n" % (n, n + 2 ** 62, n + 99) for n in range(1, 9)))
+    (port,) = free_ports(1)
+    boards = start_boards(port, "--mac", "24:6f:28:00:aa:01")
+    subprocess.run([keyline, "--headless", "--once", "--csv-header", "--volatile", "--port", "rfc2217://127.0.0.1:%d" % port],
+                   cwd=folder, stdout=subprocess.DEVNULL)
+    stop(boards)
+    subprocess.run([keyline, "keys", "sign-key", "-o", "maker", "--no-password"], cwd=folder, stdout=subprocess.DEVNULL)
+
+
 def start_boards(port, *more):
     boards = subprocess.Popen([keyline, "virtual", "--listen", "127.0.0.1:%d" % port, *more], stdout=subprocess.PIPE, text=True)
     while boards.stdout.readline() != "ready\n":
@@ -176,13 +193,16 @@ def run(name, number, lines):
         if os.path.lexists(folder + "/" + name_here):
             os.unlink(folder + "/" + name_here)
     for_nvs = any("--deliver nvs" in line for line in lines)
-    if for_nvs or any(">keys.csv" in line for line in lines):  # new keys: no ledger of others beside them
+    for_lorawan = any("keys export" in line or "keys lint --csv-header" in line for line in lines)
+    if for_nvs or for_lorawan or any(">keys.csv" in line for line in lines):  # new keys: no ledger of others beside them
         for name_here in os.listdir(folder):
             if name_here.startswith("keys.csv"):
                 os.unlink(folder + "/" + name_here)
     if for_nvs:
         with open(folder + "/keys.csv", "w") as file:
             file.write("label,provision/key1:string,provision/done:u8=1\ndev-1,correct horse\ndev-2,battery staple\n")
+    if for_lorawan:
+        make_lorawan(folder)
     own, first, second = free_ports(3)
     script = as_script(lines).replace("127.0.0.1:4000", "127.0.0.1:%d" % first).replace("127.0.0.1:4001", "127.0.0.1:%d" % second)
     # Boards are served on one port after the other.
@@ -210,7 +230,7 @@ def run(name, number, lines):
             pass
         shell.wait()
         stop(boards)
-        if any("keys.csv" in line or "keys release" in line for line in lines):
+        if for_lorawan or any("keys.csv" in line or "keys release" in line for line in lines):
             shutil.rmtree(folder)
         said.seek(0)
         if shell.returncode != 0:

@@ -342,6 +342,76 @@ static void no_keys_left(void)
     bench_remove(&b);
 }
 
+/* A board waits for a key, and somebody adds rows that no board can get: the station names them,
+   and goes on when they are corrected. */
+static void added_rows_that_conflict(void)
+{
+    struct bench b;
+    struct process p;
+    char all[2048];
+
+    bench_make(&b);
+    bench_keys(&b, 1, 3);
+    bench_images(&b, KL_CHIP_ESP32);
+    bench_boards(&b, 2, NULL);
+    station_start(&b, &p, WORDS("--count", "2"));
+    wait_for(&p, "no free key is left");
+    snprintf(all, sizeof all, "%sdev-1,0123456789,9876543210\n", b.csv);
+    file_put(scratch_path(&b.dir, "keys.csv"), all);
+    wait_for(&p, "lines 1 and 2 have one label and different keys");
+    snprintf(all, sizeof all, "%snew-1,0123456789,9876543210\n", b.csv);
+    file_put(scratch_path(&b.dir, "keys.csv"), all);
+    wait_for(&p, "key new-1 recorded");
+    CHECK(finish(&p) == 0, "exit status %d: %s", p.status, p.text[1]);
+    forget(&p);
+    bench_remove(&b);
+}
+
+/* Somebody puts another export behind the list, header and all. The station asks, and a person says
+   with a command that it is right. */
+static void added_rows_are_asked_about(void)
+{
+    struct bench b;
+    struct process p, ask;
+    char all[2048], number[16], *at;
+    char *keys;
+
+    bench_make(&b);
+    bench_keys(&b, 1, 3);
+    bench_images(&b, KL_CHIP_ESP32);
+    bench_boards(&b, 2, NULL);
+    keys = strdup(scratch_path(&b.dir, "keys.csv"));
+    station_start(&b, &p, WORDS("--count", "2"));
+    wait_for(&p, "no free key is left");
+    snprintf(all, sizeof all, "%sid,dev_eui,app_key\nnew-1,0123456789,9876543210\n", b.csv);
+    file_put(keys, all);
+    wait_for(&p, "line 2: a header");
+    wait_for(&p, "keyline keys accept");
+    start(&ask, WORDS(KEYLINE, "keys", "accept", "--csv-file", keys));
+    CHECK(finish(&ask) == 7, "exit status %d: %s", ask.status, ask.text[1]);
+    at = strstr(ask.text[1], "keys accept ");
+    CHECK(at && sscanf(at, "keys accept %15s", number) == 1, "%s", ask.text[1]);
+    forget(&ask);
+    start(&ask, WORDS(KEYLINE, "keys", "accept", "--csv-file", keys, "00000000"));
+    CHECK(finish(&ask) == 4, "exit status %d: %s", ask.status, ask.text[1]);
+    forget(&ask);
+    start(&ask, WORDS(KEYLINE, "keys", "accept", "--csv-file", keys, number));
+    CHECK(finish(&ask) == 0 && strstr(ask.text[0], "accepted"), "exit status %d: %s", ask.status,
+          ask.text[1]);
+    forget(&ask);
+    CHECK(finish(&p) == 0, "exit status %d: %s", p.status, p.text[1]);
+    CHECK(strstr(p.text[0], "says that the list of keys is right"), "%s", p.text[0]);
+    forget(&p);
+    start(&ask, WORDS(KEYLINE, "keys", "history", "--csv-file", keys));
+    CHECK(finish(&ask) == 0 && strstr(ask.text[0], "line 2: a header"), "%s", ask.text[0]);
+    forget(&ask);
+    start(&ask, WORDS(KEYLINE, "keys", "accept", "--csv-file", keys));
+    CHECK(finish(&ask) == 4 && strstr(ask.text[1], "no station"), "%s", ask.text[1]);
+    forget(&ask);
+    free(keys);
+    bench_remove(&b);
+}
+
 /* Each field quoted, CRLF, a byte order mark, and of each row's mark only the empty field. */
 static char *saved_by_spreadsheet(const char *csv, unsigned marked)
 {
@@ -430,6 +500,8 @@ const struct e2e_case cases_input[] = {
     {"ledger_gone", ledger_gone},
     {"full_disk", full_disk},
     {"no_keys_left", no_keys_left},
+    {"added_rows_that_conflict", added_rows_that_conflict},
+    {"added_rows_are_asked_about", added_rows_are_asked_about},
     {"csv_saved_over", csv_saved_over},
     {"csv_replaced_again_and_again", csv_replaced_again_and_again},
     {NULL, NULL},

@@ -9,14 +9,14 @@ foreach(case one rom_loader eight_at_once sixty_four_at_once staggered erased_fi
     original_firmware nearly_the_protocol not_the_protocol digests one_field_and_many acknowledged_only
     again count usage all_at_once no_csv bad_csv
     no_firmware truncated_images another_chip flash_too_small refused_port second_station
-    ledger_unwritable ledger_gone full_disk no_keys_left csv_saved_over csv_replaced_again_and_again faults dead_boards shared_mac
+    ledger_unwritable ledger_gone full_disk no_keys_left added_rows_that_conflict added_rows_are_asked_about csv_saved_over csv_replaced_again_and_again faults dead_boards shared_mac
     unplugged_and_back stopped_while_flashing
     stopped_twice hang_up_is_ignored killed_while_sending released_while_running rows_added
     on_result on_result_fails power_hook log_folder events_to_a_full_disk events_to_standard_output
     socket_commands ports_come_and_go doubts_on_a_quiet_bench operators_are_recorded ports_by_command
     stalled_watchers demo merged_image chip_shown secured_boards)
   add_test(NAME e2e.${case} COMMAND e2e ${case})
-  set_tests_properties(e2e.${case} PROPERTIES LABELS e2e TIMEOUT 180)
+  set_tests_properties(e2e.${case} PROPERTIES LABELS e2e TIMEOUT 600)
 endforeach()
 
 add_test(NAME e2e.installed COMMAND ${CMAKE_CURRENT_LIST_DIR}/installed.sh ${PROJECT_BINARY_DIR}

@@ -96,7 +96,7 @@ struct disk {
     struct kl_request_id request;
     uint32_t count;
     bool unchecked[BOARDS];
-    bool copy;
+    enum kl_fleet_refusal barred;
     uint32_t fence, token, next_token; /* fence: as last seen; 0 = none */
     kl_us heard;                       /* KL_NEVER = never */
 };
@@ -142,7 +142,8 @@ struct world {
     struct server server;
     struct station station[STATIONS];
     struct board board[BOARDS];
-    int sent_to[KEYS]; /* the MAC that ever got it */
+    int sent_to[KEYS];   /* the MAC that ever got it */
+    int agreed_to[KEYS]; /* the MAC for which the database agreed, or a person with --offline */
     int highest_leased;
     uint32_t ids;
     bool healing; /* the end: nothing breaks any more */

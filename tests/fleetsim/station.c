@@ -45,7 +45,7 @@ void station_start(struct world *w, struct station *s)
         .count = d->count,
         .reported = d->reported,
         .unchecked = unchecked(d),
-        .copy = d->copy,
+        .barred = d->barred,
         .silent = d->heard == KL_NEVER ? KL_NEVER : w->now - d->heard,
     };
     kl_fleet_init(&s->fleet, &config, &memory, w->now);
@@ -80,6 +80,8 @@ static void send_key(struct world *w, struct station *s, unsigned slot)
     struct board *b = &w->board[s->slot[slot].board];
     int key = s->slot[slot].key, board = s->slot[slot].board;
     tell(w, "sends", s->id, key, board);
+    if (w->agreed_to[key] != board)
+        wrong(w, "a key was sent to a board of which the database never heard");
     if (w->sent_to[key] != NOBODY && w->sent_to[key] != board)
         wrong(w, "one key went to two boards");
     if (b->first_key != NOBODY && b->first_key != key) {
@@ -153,6 +155,11 @@ static void ask_again(struct world *w, struct station *s, unsigned slot)
         s->slot[slot].phase = SLOT_SENDS;
         break;
     case KL_FLEET_UNCHECKED:
+        if (s->offline == 0)
+            wrong(w, "a board went on without the database, though it was to wait");
+        if (d->barred != KL_FLEET_NO_NONE)
+            wrong(w, "a board went on at a station that is barred");
+        w->agreed_to[key] = s->slot[slot].board;
         d->unchecked[s->slot[slot].board] = d->agreed[key] = true;
         kl_fleet_keep_unchecked(&s->fleet, slot);
         s->slot[slot].unchecked = w->board[s->slot[slot].board].unchecked = true;
@@ -244,6 +251,17 @@ static void take_out(struct disk *d)
     }
 }
 
+static struct kl_fleet_answer claim(struct world *w, struct station *s)
+{
+    int mac = s->call.mac.b[5] - 1, key = own_key(&s->disk, mac);
+    if (key == NOBODY) /* the board left, and its reservation with it */
+        return (struct kl_fleet_answer){.result = KL_FLEET_DOWN};
+    struct kl_fleet_answer a = db_claim(&w->server, s->id, mac, key);
+    if (a.result == KL_FLEET_OK && a.owner == KL_FLEET_OURS)
+        w->agreed_to[key] = mac;
+    return a;
+}
+
 static struct kl_fleet_answer ask_database(struct world *w, struct station *s)
 {
     struct disk *d = &s->disk;
@@ -255,7 +273,7 @@ static struct kl_fleet_answer ask_database(struct world *w, struct station *s)
     case KL_FLEET_LEASE:
         return db_lease(&w->server, s->id, &s->call, s->rows);
     case KL_FLEET_CLAIM:
-        return db_claim(&w->server, s->id, s->call.mac.b[5] - 1, own_key(d, s->call.mac.b[5] - 1));
+        return claim(w, s);
     case KL_FLEET_CHECK:
         return db_check(&w->server, s->id, first_unchecked(d), own_key(d, first_unchecked(d)));
     case KL_FLEET_REPORT:
@@ -322,7 +340,8 @@ static void answer_database(struct world *w, struct station *s)
     }
     if (a.result == KL_FLEET_REFUSED) {
         s->must_greet = false;
-        s->disk.copy |= a.refusal == KL_FLEET_NO_COPY;
+        if (a.refusal == KL_FLEET_NO_COPY || a.refusal == KL_FLEET_NO_LOST)
+            s->disk.barred = a.refusal;
         w->met[MET_OLD_DISK_STOPPED] += a.refusal == KL_FLEET_NO_COPY;
     }
     if (a.result == KL_FLEET_OK)

@@ -104,7 +104,7 @@ static void set_bench(const char *key, const char *value)
         {"connected", &model.connected}, {"ascii", &view.ascii},
         {"compact", &view.compact},      {"locked", &view.locked},
         {"read_only", &view.read_only},  {"stale", &model.build_stale},
-        {"console", &view.console},
+        {"console", &view.console},      {"volatile", &s->forgets},
     };
     struct {
         const char *name;
@@ -122,6 +122,9 @@ static void set_bench(const char *key, const char *value)
         {"uptime", model.uptime, sizeof model.uptime},
         {"last_slot", model.stats.last_slot, sizeof model.stats.last_slot},
         {"warning", s->warning, sizeof s->warning},
+        {"kept_back", s->kept_back, sizeof s->kept_back},
+        {"question", s->question, sizeof s->question},
+        {"asks", s->asks, sizeof s->asks},
         {"phrase", view.phrase, sizeof view.phrase},
     };
 

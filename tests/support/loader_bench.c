@@ -10,6 +10,12 @@
 #include <md5.h>
 #include <zlib.h>
 
+#include "keyline/bundle_load.h"
+
+enum {
+    MD5_COMMAND = 0x13
+};
+
 /* ---- bundles ---- */
 
 static void md5_of(const void *data, size_t size, uint8_t out[16])
@@ -19,6 +25,27 @@ static void md5_of(const void *data, size_t size, uint8_t out[16])
     MD5Init(&md5);
     MD5Update(&md5, data, size);
     MD5Final(out, &md5);
+}
+
+static void pack_parts(struct kl_image *image)
+{
+    uint32_t sectors = (image->raw_size + KL_HEAD - 1) / KL_HEAD;
+    uint32_t *at = calloc(sectors + 1, sizeof *at);
+    size_t room = image->raw_size + sectors * 32 + 64;
+    uint8_t *parts = malloc(room);
+    z_stream z = {.next_out = parts, .avail_out = (uInt)room};
+
+    assert_int_equal(deflateInit2(&z, 9, Z_DEFLATED, -15, 9, Z_DEFAULT_STRATEGY), Z_OK);
+    for (uint32_t n = 0; n < sectors; n++) {
+        uint32_t left = image->raw_size - n * KL_HEAD;
+        z.next_in = (Bytef *)(uintptr_t)(image->raw + n * KL_HEAD);
+        z.avail_in = left < KL_HEAD ? left : KL_HEAD;
+        assert_int_equal(deflate(&z, Z_FULL_FLUSH), Z_OK);
+        at[n + 1] = (uint32_t)z.total_out;
+    }
+    deflateEnd(&z);
+    image->parts = parts;
+    image->part_at = at;
 }
 
 static struct kl_image make_image(const uint8_t *data, uint32_t size)
@@ -53,6 +80,7 @@ static struct kl_image make_image(const uint8_t *data, uint32_t size)
     inflateEnd(&z);
     free(out);
     image.inflated_at = at;
+    pack_parts(&image);
 
     md5_of(raw, image.raw_size, image.md5);
     md5_of(raw, image.raw_size < KL_HEAD ? image.raw_size : KL_HEAD, image.head_md5);
@@ -127,6 +155,8 @@ void lb_bundle_free(struct kl_bundle *b)
         free((void *)(uintptr_t)b->region[r].image[0].raw);
         free((void *)(uintptr_t)b->region[r].image[0].packed);
         free((void *)(uintptr_t)b->region[r].image[0].inflated_at);
+        free((void *)(uintptr_t)b->region[r].image[0].parts);
+        free((void *)(uintptr_t)b->region[r].image[0].part_at);
     }
     free(b);
 }
@@ -381,4 +411,128 @@ enum kl_reason lb_whole(struct lb *b, const struct kl_bundle *bundle)
         if (lb_run(b, (enum kl_loader_task)task, bundle) != KL_LOADER_DONE)
             return kl_loader_fault(&b->loader)->reason;
     return KL_FAULT_NONE;
+}
+
+/* ---- the handover ---- */
+
+static void build_key(struct kl_key *key)
+{
+    static const char *const text[] = {"bench-0000000", "0123456789abcdef", "fedcba9876543210"};
+    struct kl_span field[3];
+
+    for (int i = 0; i < 3; i++)
+        field[i] = (struct kl_span){(const uint8_t *)text[i], strlen(text[i])};
+    assert_true(kl_key_build(key, field, 3, kl_sha256));
+}
+
+/* Takes all news; true once the key is proved. `asked`: since when the board asks. */
+static bool take_news(struct lb *b, struct kl_delivery *d, kl_us *asked)
+{
+    struct kl_delivery_news news;
+    bool proved = false;
+
+    while (kl_delivery_news(d, &news)) {
+        assert_true(news.kind < KL_DELIVERY_DIFFERS || news.kind == KL_DELIVERY_STARTED);
+        if (news.kind == KL_DELIVERY_WANTED && *asked == KL_NEVER)
+            *asked = b->now;
+        proved |= news.kind == KL_DELIVERY_PROVED;
+    }
+    return proved;
+}
+
+static bool give_bytes(struct lb *b, struct kl_delivery *d, kl_us *asked)
+{
+    uint8_t bytes[700];
+    size_t n = kl_vboard_tx(b->board, bytes, sizeof bytes, b->now);
+
+    for (size_t at = 0; at < n;) {
+        at += kl_delivery_rx(d, bytes + at, n - at, b->now);
+        if (take_news(b, d, asked))
+            return true;
+    }
+    return false;
+}
+
+kl_us lb_hand_over(struct lb *b, kl_us store)
+{
+    static const struct kl_key none;
+    struct kl_station_config config = {.prompt_timeout = KL_SEC(30),
+                                       .ack_timeout = KL_SEC(20),
+                                       .confirm = KL_CONFIRM_READBACK,
+                                       .sha256 = kl_sha256};
+    struct kl_delivery d = {.state = KL_DELIVERY_RESTS};
+    struct kl_key key;
+    kl_us began = b->now, asked = KL_NEVER;
+    struct kl_io io;
+
+    build_key(&key);
+    kl_delivery_begin(&d, &config, &b->console, 3, &none, b->now);
+    while (!give_bytes(b, &d, &asked)) {
+        kl_us sends =
+            d.state == KL_DELIVERY_LISTENS && asked != KL_NEVER ? asked + store : KL_NEVER;
+        kl_us next = earlier(kl_vboard_deadline(b->board), kl_delivery_deadline(&d));
+        next = earlier(next, sends);
+        assert_true(next < began + KL_SEC(60));
+        if (next > b->now)
+            b->now = next;
+        kl_vboard_tick(b->board, b->now);
+        kl_delivery_tick(&d, b->now);
+        if (sends <= b->now && kl_delivery_is_wanted(&d))
+            kl_delivery_send(&d, &key, b->now);
+        while (kl_delivery_next(&d, &io))
+            kl_vboard_rx(b->board, io.data, io.size, b->now);
+        if (take_news(b, &d, &asked))
+            break;
+    }
+    kl_delivery_end(&d);
+    return b->now - began;
+}
+
+kl_us lb_firmware_time(struct lb *b)
+{
+    static const char line[] = "bench-0000000,0123456789abcdef,fedcba9876543210\n";
+    kl_us began = b->now;
+    bool sent = false;
+
+    b->text_size = 0;
+    while (!sent || !strstr(b->text, "fedcba9876543210")) {
+        kl_us next = kl_vboard_deadline(b->board);
+        assert_true(next < began + KL_SEC(60));
+        assert_true(b->text_size < sizeof b->text - 1); /* it says other things */
+        lb_listen(b, next > b->now ? next - b->now : 0);
+        if (!sent && strstr(b->text, "Provisioning")) {
+            kl_vboard_rx(b->board, (const uint8_t *)line, sizeof line - 1, b->now);
+            sent = true;
+        }
+    }
+    return b->now - began;
+}
+
+struct lb_cycle lb_cycle(const struct lb_options *o, const struct kl_bundle *bundle)
+{
+    static struct wire_profile profile;
+    struct lb_cycle c = {.all = 0};
+    uint64_t packed = 0;
+    struct lb b;
+
+    for (unsigned r = 0; r < bundle->region_count; r++)
+        packed += kl_bundle_image(bundle, r, 4u << 20)->packed_size;
+    c.wire = (kl_us)(packed * 10000000u / o->baud);
+    memset(&profile, 0, sizeof profile);
+    lb_open(&b, o);
+    b.profile = &profile;
+    assert_int_equal(lb_whole(&b, bundle), KL_FAULT_NONE);
+    for (int t = KL_LOADER_CONNECT; t <= KL_LOADER_RUN; t++) {
+        struct wp_row r = wp_sum(&profile, (enum kl_loader_task)t, WP_CAUSES);
+        c.all += r.wire + r.board + r.answer + r.pause;
+        c.chip += r.board - wp_sum(&profile, (enum kl_loader_task)t, MD5_COMMAND).board;
+    }
+    c.firmware = lb_firmware_time(&b);
+    lb_close(&b);
+    lb_open(&b, o);
+    assert_int_equal(lb_whole(&b, bundle), KL_FAULT_NONE);
+    c.all += lb_hand_over(&b, KL_MS(5));
+    lb_close(&b);
+    c.limit = c.wire + c.chip + c.firmware;
+    return c;
 }

@@ -4,6 +4,7 @@
 #define KEYLINE_TEST_LOADER_BENCH_H
 
 #include "core/console.h"
+#include "core/delivery.h"
 #include "core/loader_state.h"
 #include "keyline/vboard.h"
 
@@ -59,6 +60,24 @@ void lb_into_loader(struct lb *b);
 void lb_listen(struct lb *b, kl_us time);
 /* CONNECT … RUN; the reason of the first task that fails, or KL_FAULT_NONE. */
 enum kl_reason lb_whole(struct lb *b, const struct kl_bundle *bundle);
+
+/* After RUN: hands a key of three fields over as a station does whose store answers after `store`.
+   The time until the board has proved it. */
+kl_us lb_hand_over(struct lb *b, kl_us store);
+/* The same by a host that answers the first letters of the prompt at once: the firmware's own part.
+ */
+kl_us lb_firmware_time(struct lb *b);
+
+/* From the first reset until the key is read back, with keyline's own handover and a store that
+   answers after 5 ms; and what no host can save. */
+struct lb_cycle {
+    kl_us all;
+    kl_us wire;     /* what the compressed bytes need */
+    kl_us chip;     /* what it erases, writes and starts, and nothing hides */
+    kl_us firmware; /* from the reset into the program on, with a host that answers at once */
+    kl_us limit;    /* the three together */
+};
+struct lb_cycle lb_cycle(const struct lb_options *o, const struct kl_bundle *bundle);
 
 /* Images of made-up contents for the chip, compressed. Free with lb_bundle_free. */
 struct kl_bundle *lb_bundle(enum kl_chip_id chip, uint32_t app_size);

@@ -44,6 +44,12 @@ static void fleet(void *ctx, const char *text)
         kl_copy(b->note, sizeof b->note, text);
 }
 
+static void asks(void *ctx, const struct kl_store_question *question)
+{
+    struct store_bench *b = ctx;
+    b->question = *question;
+}
+
 static void closed(void *ctx)
 {
     struct store_bench *b = ctx;
@@ -67,7 +73,8 @@ static enum kl_store_open_result open_and_start(struct store_bench *b,
                                                 struct kl_store_options options,
                                                 const struct kl_fleet_calls *calls)
 {
-    static const struct kl_store_events events = {stored, reloaded, trouble, fleet};
+    static const struct kl_store_events events = {
+        .stored = stored, .reloaded = reloaded, .trouble = trouble, .fleet = fleet, .asks = asks};
     enum kl_store_open_result result;
 
     options.station = "bench-1";
@@ -159,7 +166,7 @@ void bench_submit(struct store_bench *b, enum kl_store_op op, const struct kl_fi
     action.u.store.op = op;
     action.u.store.fingerprint = *fp;
     action.u.store.mac = bench_mac(board);
-    action.u.store.label = "a label";
+    action.u.store.label = !b->label ? "a label" : b->label;
     action.u.store.reason = op == KL_OP_RELEASE ? "its board left" : NULL;
     action.u.store.attempt = op == KL_OP_ATTEMPT ? &attempt : NULL;
     kl_store_submit(b->store, &action);

@@ -13,6 +13,7 @@
 #include <zlib.h>
 
 #include "adapters/bundle/image.h"
+#include "adapters/bundle/pack.h"
 #include "bundle_folder.h"
 
 static void images_beside_the_firmware_are_found(void **state)
@@ -56,6 +57,41 @@ static void packed_images_inflate_to_the_raw_ones(void **state)
         free(out);
     }
     kl_bundle_free(b);
+}
+
+/* Any run of sectors is a stream of its own. */
+static void sectors_inflate_without_those_before_them(void **state)
+{
+    enum {
+        SIZE = 150000 / 4 * 4,
+        SECTORS = (SIZE + KL_HEAD - 1) / KL_HEAD
+    };
+    struct kl_image image;
+    uint8_t *raw = malloc(SIZE), *out = malloc(SIZE);
+    uint32_t noise = 1;
+
+    (void)state;
+    for (uint32_t i = 0; i < SIZE; i++) {
+        noise = noise * 1664525 + 1013904223;
+        raw[i] = i / KL_HEAD % 3 == 0 ? (uint8_t)(noise >> 24) : (uint8_t)(i / 100);
+    }
+    assert_true(kl_pack(&image, raw, SIZE));
+    assert_non_null(image.parts);
+    for (uint32_t first = 0; first < SECTORS; first++)
+        for (uint32_t end = first + 1; end <= SECTORS; end += first % 5 + 1) {
+            uint32_t want = end == SECTORS ? SIZE - first * KL_HEAD : (end - first) * KL_HEAD;
+            z_stream z = {.next_in = (Bytef *)(uintptr_t)(image.parts + image.part_at[first]),
+                          .avail_in = image.part_at[end] - image.part_at[first],
+                          .next_out = out,
+                          .avail_out = SIZE};
+            assert_int_equal(inflateInit2(&z, -15), Z_OK);
+            assert_int_equal(inflate(&z, Z_SYNC_FLUSH), Z_OK);
+            assert_int_equal(z.total_out, want);
+            assert_memory_equal(out, image.raw + first * KL_HEAD, want);
+            inflateEnd(&z);
+        }
+    kl_pack_free(&image);
+    free(out);
 }
 
 static void the_bootloader_names_each_flash_size(void **state)
@@ -381,6 +417,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_FOLDER(images_beside_the_firmware_are_found),
         WITH_FOLDER(packed_images_inflate_to_the_raw_ones),
+        WITH_FOLDER(sectors_inflate_without_those_before_them),
         WITH_FOLDER(the_bootloader_names_each_flash_size),
         WITH_FOLDER(every_chip_has_its_bootloader_place),
         WITH_FOLDER(an_esp8266_firmware_stands_alone),

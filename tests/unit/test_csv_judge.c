@@ -389,6 +389,32 @@ static void it_is_said_with_line_column_and_the_way_out(void **state)
     assert_false(kl_csv_kind_by_word("nonsense", &kind));
 }
 
+/* --csv-header skips the first row alone: it is no way out of a header further down. */
+static void a_header_further_down_has_its_own_way_out(void **state)
+{
+    static const char *const lists[] = {
+        "a1,70B3D57ED0000001," K1 "\na2,70B3D57ED0000002," K2 "\nid,dev_eui,app_key\n"
+        "a3,70B3D57ED0000003," K3 "\n",
+        "id,dev_eui,app_key\na1,70B3D57ED0000001," K1 "\na2,70B3D57ED0000002," K2
+        "\nid,dev_eui,app_key\na3,70B3D57ED0000003," K3 "\na4,70B3D57ED0000004," K1
+        "\na5,70B3D57ED0000005,00" K2 "\na6,70B3D57ED0000006,00" K3 "\na7,70B3D57ED0000007,01" K3
+        "\na8,70B3D57ED0000008,02" K3 "\n",
+    };
+    char text[KL_TEXT_MAX];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        judge(lists[i]);
+        assert_true(kl_csv_refused(&verdict, 0, text));
+        assert_non_null(strstr(text, i == 0 ? "line 3: a header" : "lines 1 and 4: a header"));
+        assert_non_null(strstr(text, "keyline keys lint --fix"));
+        assert_null(strstr(text, "--csv-header"));
+    }
+    judge("id,dev_eui,app_key\na1,70B3D57ED0000001," K1 "\na2,70B3D57ED0000002," K2 "\n");
+    assert_true(kl_csv_refused(&verdict, 0, text));
+    assert_non_null(strstr(text, "--csv-header"));
+}
+
 static void every_sentence_fits(void **state)
 {
     char text[KL_TEXT_MAX];
@@ -418,6 +444,7 @@ int main(void)
         cmocka_unit_test(whatever_could_be_a_key_is_fine),
         cmocka_unit_test(chance_is_no_suspicion),
         cmocka_unit_test(it_is_said_with_line_column_and_the_way_out),
+        cmocka_unit_test(a_header_further_down_has_its_own_way_out),
         cmocka_unit_test(every_sentence_fits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -65,6 +65,9 @@ static void what_can_be_mended_is(void **state)
     mends("id,dev_eui,app_key\r\na,70B3D57ED0000001," K1 "\r\nb,70B3D57ED0000002," K2
           ",Provisioned\r\n",
           "a,70B3D57ED0000001," K1 "\nb,70B3D57ED0000002," K2 ",Provisioned\n");
+    mends("a,70B3D57ED0000001," K1 "\nb,70B3D57ED0000002," K2
+          "\nid,dev_eui,app_key\nc,70B3D57ED0000003,0f\n",
+          "a,70B3D57ED0000001," K1 "\nb,70B3D57ED0000002," K2 "\nc,70B3D57ED0000003,0f\n");
     mends("a,\"=\"\"0011223344\"\"\"\nb,'0011223355\n", "a,0011223344\nb,0011223355\n");
     mends("s-1,11223344556677\ns-2,8899AABBCCDDEEFF\ns-3,8899AABBCCDDEEF0\n",
           "s-1,0011223344556677\ns-2,8899AABBCCDDEEFF\ns-3,8899AABBCCDDEEF0\n");

@@ -346,7 +346,7 @@ static void a_copy_of_the_station_is_stopped(void **state)
     assert_string_equal(kl_fleet_trouble(&f), kl_fleet_refusal_text(KL_FLEET_NO_COPY));
     assert_int_equal(next(), KL_FLEET_NOTHING);
     assert_int_equal(call.until, KL_NEVER); /* a later failover may not know it any more */
-    kl_fleet_init(&f, &offline, &(struct kl_fleet_memory){.copy = true}, now);
+    kl_fleet_init(&f, &offline, &(struct kl_fleet_memory){.barred = KL_FLEET_NO_COPY}, now);
     assert_int_equal(next(), KL_FLEET_NOTHING);
     assert_string_equal(kl_fleet_trouble(&f), kl_fleet_refusal_text(KL_FLEET_NO_COPY));
     kl_fleet_part(&f);
@@ -360,7 +360,7 @@ static void a_barred_station_stays_so_while_the_database_is_down(void **state)
     kl_fleet_init(&f, &offline, &(struct kl_fleet_memory){.silent = KL_SEC(1)}, now);
     kl_fleet_ask(&f, 0, &mac, false);
     assert_int_equal(next(), KL_FLEET_HELLO);
-    refuse(KL_FLEET_NO_LOST);
+    refuse(KL_FLEET_NO_VERSION);
     assert_int_equal(next(), KL_FLEET_NOTHING);
     now = call.until;
     assert_int_equal(next(), KL_FLEET_HELLO);

@@ -111,7 +111,8 @@ static void a_key_is_its_secret(void **state)
 
 static void spellings_are_kin(void **state)
 {
-    const char *const spelled[] = {"C1D2E3", "c1 d2 e3", "c1-d2-E3", "c1:d2:e3", "c1.d2_e3"};
+    const char *const spelled[] = {"C1D2E3",   "c1 d2 e3", "c1-d2-E3",       "c1:d2:e3",
+                                   "c1.d2_e3", "0xc1d2e3", "0Xc1 0xD2 0xE3", "0xC1:d2:e3"};
     struct kl_key key, other;
 
     (void)state;
@@ -121,9 +122,26 @@ static void spellings_are_kin(void **state)
         assert_false(kl_fingerprint_equal(&other.fingerprint, &key.fingerprint));
         assert_true(kl_fingerprint_equal(&other.kin, &key.kin));
     }
+    assert_true(build(&other, 3, (const char *[]){"dev-2", "0x00AB", "c1d2e3"}));
+    assert_true(kl_fingerprint_equal(&other.kin, &key.kin));
     /* where one field ends and the next begins is no spelling */
     assert_true(build(&other, 3, (const char *[]){"dev-1", "00abc1", "d2e3"}));
     assert_false(kl_fingerprint_equal(&other.kin, &key.kin));
+}
+
+/* What is no number in hex keeps its 0x: these are other secrets. */
+static void a_0x_is_a_spelling_only_of_hex(void **state)
+{
+    static const char *const pairs[][2] = {
+        {"0xhello", "hello"}, {"0x", "x"}, {"0x", "0"}, {"c10xd2", "c1d2"}, {"0xc1 zz", "c1 zz"}};
+    struct kl_key key, other;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        assert_true(build(&key, 2, (const char *[]){"dev-1", pairs[i][0]}));
+        assert_true(build(&other, 2, (const char *[]){"dev-2", pairs[i][1]}));
+        assert_false(kl_fingerprint_equal(&other.kin, &key.kin));
+    }
 }
 
 static void a_single_field_is_its_own_secret(void **state)
@@ -162,6 +180,7 @@ int main(void)
         cmocka_unit_test(a_refused_key_leaves_no_secret_behind),
         cmocka_unit_test(a_key_is_its_secret),
         cmocka_unit_test(spellings_are_kin),
+        cmocka_unit_test(a_0x_is_a_spelling_only_of_hex),
         cmocka_unit_test(a_single_field_is_its_own_secret),
         cmocka_unit_test(fingerprint_comes_from_digests_of_the_fields),
     };

@@ -20,7 +20,7 @@ enum {
 
 /* Every load takes the other one. */
 static struct kl_pool_key keys[2][CAPACITY];
-static uint32_t by_fingerprint[2][TABLE], by_mac[2][TABLE], by_label[2][TABLE], by_kin[2][TABLE];
+static uint32_t by_fingerprint[2][TABLE], by_mac[2][TABLE];
 static char text[2][TEXT];
 static unsigned turn;
 static struct kl_pool pool;
@@ -65,8 +65,6 @@ static void load(const struct kl_pool_row *rows, uint32_t n, const struct kl_led
         .capacity = CAPACITY,
         .by_fingerprint = by_fingerprint[turn],
         .by_mac = by_mac[turn],
-        .by_label = by_label[turn],
-        .by_kin = by_kin[turn],
         .table_size = TABLE,
         .text = text[turn],
         .text_size = kl_pool_size_of(&pool, rows, n, l, m).text,
@@ -716,11 +714,11 @@ static void an_empty_ledger_frees_nothing(void **state)
 static void keys_move_to_bigger_memory(void **state)
 {
     static struct kl_pool_key more[600];
-    static uint32_t f[2048], m[2048], l[2048], s[2048];
+    static uint32_t f[2048], m[2048];
     static struct kl_pool_row rows[300];
     static char labels[300][8];
     static char names[8000];
-    const struct kl_pool_memory bigger = {more, 600, f, m, l, s, 2048, names, sizeof names};
+    const struct kl_pool_memory bigger = {more, 600, f, m, 2048, names, sizeof names};
 
     (void)state;
     for (unsigned i = 0; i < 300; i++) {

@@ -114,7 +114,7 @@ static struct {
 
 /* Every load takes the other one. */
 static struct kl_pool_key keys[2][CAPACITY];
-static uint32_t by_fingerprint[2][TABLE], by_mac[2][TABLE], by_label[2][TABLE], by_kin[2][TABLE];
+static uint32_t by_fingerprint[2][TABLE], by_mac[2][TABLE];
 static char text[2][8 * CAPACITY];
 static unsigned turn;
 static struct kl_pool pool;
@@ -188,8 +188,6 @@ static void load(void)
         .capacity = CAPACITY,
         .by_fingerprint = by_fingerprint[turn],
         .by_mac = by_mac[turn],
-        .by_label = by_label[turn],
-        .by_kin = by_kin[turn],
         .table_size = TABLE,
         .text = text[turn],
         .text_size = sizeof text[0],

@@ -18,7 +18,7 @@ enum {
 
 /* Every load takes the other one. */
 static struct kl_pool_key keys[2][CAPACITY];
-static uint32_t by_fingerprint[2][TABLE], by_mac[2][TABLE], by_label[2][TABLE], by_kin[2][TABLE];
+static uint32_t by_fingerprint[2][TABLE], by_mac[2][TABLE];
 static char text[2][TEXT];
 static unsigned turn;
 static struct kl_pool pool;
@@ -72,8 +72,6 @@ static void load(const struct kl_pool_row *rows, uint32_t n, const struct kl_led
         .capacity = CAPACITY,
         .by_fingerprint = by_fingerprint[turn],
         .by_mac = by_mac[turn],
-        .by_label = by_label[turn],
-        .by_kin = by_kin[turn],
         .table_size = TABLE,
         .text = text[turn],
         .text_size = kl_pool_size_of(&pool, rows, n, l, m).text,
@@ -168,6 +166,38 @@ static void so_is_one_secret_in_two_spellings(void **state)
     assert_int_equal(pool.counts.free, 0);
 }
 
+static void rows_that_are_kept_back_are_named(void **state)
+{
+    const struct kl_pool_row twins[] = {row(1, "x", 9), row(4, "a-1", 1), row(7, "a-2", 1),
+                                        row(9, "a-3", 1)};
+    const struct kl_pool_row conflict[] = {row(2, "x", 9), row(3, "x", 8)};
+    const struct kl_pool_row changed[] = {row(5, "dev-1", 4)};
+    const struct kl_ledger_row held[] = {ledger("dev-1", 3, true, 7)};
+    const struct kl_pool_row bad[] = {row(1, "x", 9),
+                                      {.line = 6, .label = "", .bad = true},
+                                      {.line = 8, .label = "", .bad = true}};
+    const struct kl_pool_row good[] = {row(1, "x", 9), row(2, "x", 9)};
+    char said[KL_TEXT_MAX];
+
+    (void)state;
+    start(twins, COUNT(twins), NULL, 0);
+    assert_true(kl_pool_kept_back(&pool, said));
+    assert_string_equal(said, "lines 4 and 7 have one secret under two labels, and 1 more like "
+                              "that: kept back; give each key a secret of its own");
+    start(conflict, COUNT(conflict), NULL, 0);
+    assert_true(kl_pool_kept_back(&pool, said));
+    assert_non_null(strstr(said, "lines 2 and 3 have one label and different keys: kept back"));
+    start(changed, COUNT(changed), held, COUNT(held));
+    assert_true(kl_pool_kept_back(&pool, said));
+    assert_non_null(strstr(said, "line 5 has the label or the secret of a key"));
+    start(bad, COUNT(bad), NULL, 0);
+    assert_true(kl_pool_kept_back(&pool, said));
+    assert_non_null(strstr(said, "line 6 can't be a key, and 1 more like that: kept back"));
+    start(good, COUNT(good), NULL, 0);
+    assert_false(kl_pool_kept_back(&pool, said));
+    assert_string_equal(said, "");
+}
+
 static void a_corrected_label_stays_the_same_key(void **state)
 {
     const struct kl_pool_row rows[] = {row(1, "DEV-001", 1), row(2, "dev-2", 2)};
@@ -220,6 +250,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_secret_under_two_labels_is_a_conflict),
         cmocka_unit_test(so_is_one_secret_in_two_spellings),
+        cmocka_unit_test(rows_that_are_kept_back_are_named),
         cmocka_unit_test(a_corrected_label_stays_the_same_key),
         cmocka_unit_test(a_respelled_row_is_not_free_while_its_key_is_held),
     };

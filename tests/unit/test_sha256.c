@@ -1,4 +1,4 @@
-/* Tests of the adapter around libmd, against the examples of FIPS 180-4. */
+/* Tests of the adapter around nettle, against the examples of FIPS 180-4. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

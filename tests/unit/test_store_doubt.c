@@ -219,6 +219,11 @@ static void a_corrected_label_is_asked_about_and_recorded(void **state)
     bench_close(&b);
 }
 
+static bool is_asked(struct store_bench *b, void *words)
+{
+    return strstr(b->question.text, words) != NULL;
+}
+
 static void another_spelling_of_a_held_secret_is_refused(void **state)
 {
     struct store_bench b;
@@ -231,6 +236,8 @@ static void another_spelling_of_a_held_secret_is_refused(void **state)
     assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-1", 1), KL_STORE_OK);
     file_put(csv,
              edited(rows, "dev-1,0011223344556677,8899AABB", "new,00112233-44556677,8899aabb"));
+    assert_true(bench_until(&b, is_asked, (char[]){"line 1, column 2"}));
+    assert_true(kl_store_answer(b.store, b.question.id));
     assert_true(bench_until(&b, reloaded, &once));
     fp = bench_key(&b, "new");
     bench_submit(&b, KL_OP_RESERVE, &fp, 2);
@@ -374,7 +381,16 @@ static void another_machine_is_noticed(void **state)
     stops(KL_DOUBT_MOVED, "another machine");
 }
 
-/* A station that is killed: whatever it had open stays. */
+/* Reads the ledger and does not end: until the process does, the log is not taken in. */
+static bool keeps_reading(void)
+{
+    sqlite3 *db;
+
+    return sqlite3_open_v2(ledger, &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK &&
+           sqlite3_exec(db, "BEGIN; SELECT count(*) FROM keys", NULL, NULL, NULL) == SQLITE_OK;
+}
+
+/* A station that is killed: whatever it had open stays. A slow one would get to take its log in. */
 static void killed_after_reserving(const char *label, unsigned board)
 {
     pid_t pid = fork();
@@ -382,7 +398,7 @@ static void killed_after_reserving(const char *label, unsigned board)
 
     if (pid == 0) {
         struct store_bench b;
-        _exit(bench_open(&b, csv) != KL_STORE_OPENED ||
+        _exit(bench_open(&b, csv) != KL_STORE_OPENED || !keeps_reading() ||
               bench_ask(&b, KL_OP_RESERVE, label, board) != KL_STORE_OK);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -656,6 +672,29 @@ static void storage_that_forgets_is_asked_about(void **state)
     kl_disk = &kl_disk_real;
 }
 
+static bool has_two_rows(struct store_bench *b, void *ctx)
+{
+    (void)ctx;
+    return kl_store_content(b->store)->row_count == 2;
+}
+
+static void a_demonstration_stays_one_when_rows_are_added(void **state)
+{
+    struct kl_disk disk = kl_disk_real;
+    struct store_bench b;
+
+    (void)state;
+    file_put(csv, "dev-1,aa01\n");
+    disk.look = forgets;
+    kl_disk = &disk;
+    assert_int_equal(bench_open_answered(&b, csv, 1u << KL_DOUBT_STORAGE), KL_STORE_OPENED);
+    file_put(csv, "dev-1,aa01\ndev-2,aa02\n");
+    assert_true(bench_until(&b, has_two_rows, NULL));
+    assert_string_equal(kl_store_content(b.store)->forgets, "memory");
+    bench_close(&b);
+    kl_disk = &kl_disk_real;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -679,6 +718,7 @@ int main(void)
         TEST(a_station_that_was_taken_over_gives_no_more_keys),
         TEST(without_its_journal_no_key_leaves),
         TEST(storage_that_forgets_is_asked_about),
+        TEST(a_demonstration_stays_one_when_rows_are_added),
 #undef TEST
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 #include <sqlite3.h>
 
+#include "adapters/store/journal.h"
 #include "scratch.h"
 #include "store_bench.h"
 
@@ -204,6 +205,48 @@ static void marked_rows_of_another_list_are_spent_without_a_question(void **stat
     bench_close(&b);
 }
 
+/* Earlier versions took 0x for a part of the secret. What they wrote still leads to the key. */
+static void keys_of_an_earlier_version_are_known_in_every_spelling(void **state)
+{
+    static const char spelled[] = "dev-1,0x0011223344556677,0x8899AABBCCDDEEFF0011223344556601\n";
+    struct store_bench b;
+
+    (void)state;
+    file_put(csv, spelled);
+    reserve_one("dev-1", 1);
+    sql("UPDATE keys SET kin = x'00112233445566778899aabbccddeeff'");
+    opens(&b, 0);
+    bench_close(&b);
+    assert_int_equal(number("SELECT count(*) FROM keys WHERE kin <> x'00112233445566778899aabbcc"
+                            "ddeeff'"),
+                     1);
+    file_put(csv, rows); /* without 0x */
+    opens(&b, 0);
+    assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-1", 2), KL_STORE_REFUSED);
+    bench_close(&b);
+}
+
+static void journals_of_an_earlier_version_know_the_very_row(void **state)
+{
+    struct kl_pool_id other = {{7}};
+    struct kl_journal_record record = {.kind = KL_JOURNAL_PROVISIONED, .change = 1};
+    char error[KL_TEXT_MAX];
+    struct kl_journal *j;
+    struct store_bench b;
+
+    (void)state;
+    file_put(csv, rows);
+    opens(&b, 0);
+    record.fingerprint = bench_key(&b, "dev-3");
+    record.mac = bench_mac(3);
+    record.kin.b[0] = 1;
+    bench_close(&b);
+    j = kl_journal_make(bench_journal(csv), &other, "/elsewhere/keys.csv", &record, 1, error);
+    assert_non_null(j);
+    kl_journal_close(j);
+    stops(KL_DOUBT_OLD, "dev-3 for ");
+}
+
 /* ---- old copies ---- */
 
 /* Releases by hand, as `keyline keys release` does. */
@@ -286,6 +329,8 @@ int main(void)
         TEST(keys_in_another_spelling_are_known),
         TEST(rows_of_another_list_are_known_to_be_given_out),
         TEST(marked_rows_of_another_list_are_spent_without_a_question),
+        TEST(keys_of_an_earlier_version_are_known_in_every_spelling),
+        TEST(journals_of_an_earlier_version_know_the_very_row),
         TEST(on_an_old_copy_no_key_is_released),
         TEST(a_proved_key_is_never_free_by_a_later_change_of_an_old_copy),
 #undef TEST

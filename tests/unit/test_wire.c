@@ -23,6 +23,10 @@ static void fill(struct kl_snapshot *s)
     s->keys_empty_in = KL_NEVER;
     s->median_board = KL_SEC(9);
     s->few_keys = true;
+    kl_copy(s->kept_back, sizeof s->kept_back, "line 7 can't be a key");
+    kl_copy(s->question, sizeof s->question, "0badcafe");
+    kl_copy(s->asks, sizeof s->asks, "line 7: a header");
+    s->forgets = true;
     kl_copy(s->warning, sizeof s->warning, "check the hub");
     kl_copy(s->slot[0].name, KL_NAME_MAX, "A1");
     s->slot[0].retry_at = s->slot[0].left = KL_NEVER;

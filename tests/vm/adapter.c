@@ -23,6 +23,7 @@ enum {
     HEADER = 48,
     PACKET = 64,
     QUIET_MS = 30,
+    GONE_MS = 5000, /* bounds a kernel that does not let go */
 };
 
 #define HUB "/sys/devices/platform/vhci_hcd.0/"
@@ -324,29 +325,31 @@ bool adapter_left(const struct adapter *a)
 }
 
 /* A host controller ends a device's transfers when it has gone. vhci_hcd lets control requests run
-   into their time-outs, one after another, and its hub's thread waits for each: so they are all
-   ended here, until the host asks nothing more. */
-static void end_requests(struct adapter *a)
+   into their time-outs, one after another, and a close wait 30 s for output to leave; its hub's
+   thread waits for each. So they are all ended here, until the host asks nothing for so long, or
+   closes the connection. */
+static void end_requests(struct adapter *a, int quiet_ms)
 {
     struct pollfd more = {.fd = a->fd, .events = POLLIN};
     a->frozen = true; /* what is asked from now on waits, and ends like this */
     do {
         for (unsigned i = a->waiting_count; i > 0; i--) {
-            if (a->waiting[i - 1].endpoint != 0)
+            if (a->waiting[i - 1].endpoint != 0 && a->waiting[i - 1].in)
                 continue;
             answer(a, RET_SUBMIT, a->waiting[i - 1].seqnum, -EPROTO, NULL, 0);
             forget(a, i - 1);
         }
-    } while (poll(&more, 1, QUIET_MS) == 1 && adapter_read(a));
+    } while (poll(&more, 1, quiet_ms) == 1 && adapter_read(a));
 }
 
 void adapter_unplug(struct adapter *a, bool power)
 {
     char text[16];
     a->rest = 0;
-    end_requests(a);
+    end_requests(a, QUIET_MS);
     kl_format(text, sizeof text, "%u", hub_port(a->socket));
     tell_hub(HUB "detach", text);
+    end_requests(a, GONE_MS);
     kl_vboard_power(a->board, power, adapter_now());
     close(a->fd);
     free(a);

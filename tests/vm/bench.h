@@ -19,7 +19,7 @@ enum {
     BOARDS_MAX = 128,
     PLANS_MAX = 64,
     FREEZE_S = 25,    /* at least: closing a frozen port takes 20 s */
-    PATIENCE_S = 120, /* a board that says and hears nothing for so long is stuck */
+    PATIENCE_S = 240, /* a board that says and hears nothing for so long is stuck */
 };
 
 struct board {
@@ -45,9 +45,11 @@ struct board {
 /* What was asked for on the command line. */
 struct wanted {
     const char *csv, *kinds, *serial; /* of all adapters; NULL = each its own */
+    const char *events;               /* the program's; what is waited for in them: */
+    const char *held_until, *rights_after;
     enum kl_chip_id chip;
     unsigned places, total, moments, all, swaps, mute, moved;
-    unsigned hold_s, rights_s, user, status;
+    unsigned user, status;
     bool until_done; /* the bench says when it is enough, not the program */
     bool terminal, latency, no_stub, freeze;
     kl_us timeout;
@@ -70,9 +72,10 @@ struct bench {
     /* bench_host.c */
     int number[SOCKETS]; /* of ttyUSB; -1 = never seen */
     unsigned numbers_moved;
-    struct board *first_back; /* the others are plugged when it has a number; NULL = at once */
+    /* A lost hub's highest number, and its socket: others are plugged when that has another one. */
+    int first_number; /* -1 = nobody waits */
+    unsigned first_socket;
     pid_t holder;
-    kl_us holder_until;
 
     /* bench_program.c */
     pid_t program;
@@ -97,7 +100,8 @@ void bench_pull(struct bench *b, struct board *board, kl_us gap);
 void bench_leave_bus(struct bench *b, struct board *board);
 void bench_plug_due(struct bench *b, kl_us now);
 void bench_tend(struct bench *b, kl_us now);
-/* A frozen adapter is pulled when all other boards are done. */
+/* A frozen adapter is pulled when all other boards are done and the program has said that it is
+   stuck. */
 void bench_thaw(struct bench *b);
 bool bench_all_done(const struct bench *b);
 void bench_check_starts(struct bench *b);
@@ -114,8 +118,8 @@ kl_us bench_short_time(struct bench *b);
 /* bench_host.c */
 bool bench_wait_for_nodes(struct bench *b, unsigned count);
 bool bench_hold_first(struct bench *b);
-void bench_let_go(struct bench *b, kl_us now);
-void bench_give_rights(const struct bench *b, kl_us now);
+void bench_let_go(struct bench *b);
+void bench_give_rights(const struct bench *b);
 /* The N of ttyUSBN in a socket; -1 = none (yet). */
 int bench_number_at(unsigned socket);
 void bench_look_at_host(struct bench *b);
@@ -127,6 +131,8 @@ void bench_drain_terminal(struct bench *b);
 void bench_ask_to_end(struct bench *b, kl_us now);
 /* The station behind a dashboard must have ended too. */
 bool bench_program_is_over(struct bench *b);
+/* A line of its events has both words. */
+bool bench_has_said(const struct bench *b, const char *one, const char *other);
 
 /* bench_custody.c */
 bool bench_read_rows(const char *path);

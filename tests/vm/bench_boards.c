@@ -84,15 +84,33 @@ void bench_leave_bus(struct bench *b, struct board *board)
     board->plug_at = adapter_now() + KL_MS(150);
 }
 
-static bool waits_for_first(struct bench *b, const struct board *board)
+/* The board of the socket whose number is to become another one. An adapter that is plugged has a
+   new number or none: the kernel was done with the one before. If its number is the old one, a
+   program still had those below open: it is plugged once more. */
+static void look_at_first(struct bench *b)
 {
-    if (b->first_back != NULL && bench_number_at(b->first_back->socket) >= 0)
-        b->first_back = NULL;
-    return b->first_back != NULL && b->first_back != board;
+    struct board *first = NULL;
+    for (unsigned i = 0; i < b->count; i++)
+        if (b->board[i].adapter != NULL && b->board[i].socket == b->first_socket)
+            first = &b->board[i];
+    int number = first != NULL ? bench_number_at(b->first_socket) : -1;
+    if (number == b->first_number) {
+        bench_pull(b, first, bench_short_time(b));
+    } else if (number >= 0) {
+        bench_look_at_host(b);
+        b->first_number = -1;
+    }
+}
+
+static bool waits_for_first(const struct bench *b, const struct board *board)
+{
+    return b->first_number >= 0 && board->socket != b->first_socket;
 }
 
 void bench_plug_due(struct bench *b, kl_us now)
 {
+    if (b->first_number >= 0)
+        look_at_first(b);
     for (unsigned i = 0; i < b->count; i++) {
         struct board *board = &b->board[i];
         const char *serial = b->want.serial != NULL ? b->want.serial : board->serial;
@@ -181,7 +199,8 @@ void bench_thaw(struct bench *b)
             printf("bench: the others are done beside a frozen adapter, after %.1f s\n",
                    (double)(adapter_now() - board->frozen_at) / 1e6);
         b->want.freeze = false; /* that is said once */
-        if (adapter_now() - board->frozen_at < KL_SEC(FREEZE_S))
+        if (adapter_now() - board->frozen_at < KL_SEC(FREEZE_S) ||
+            !bench_has_said(b, "\"reason\"", "link_stuck"))
             continue;
         board->frozen_at = 0;
         bench_pull(b, board, KL_SEC(1));

@@ -95,24 +95,31 @@ static bool swap_two(struct bench *b)
     return true;
 }
 
-/* The one with the highest ttyUSB number comes back first, and gets the lowest. */
+/* The one with the highest ttyUSB number comes back first, and gets a lower one: so there must be
+   one. */
 static bool pull_all(struct bench *b)
 {
     kl_us gap = bench_short_time(b);
+    bench_look_at_host(b);
     for (unsigned i = 0; i < b->count; i++) {
-        struct board *board = &b->board[i];
-        if (board->adapter == NULL)
+        unsigned socket = b->board[i].socket;
+        if (b->board[i].adapter == NULL || bench_number_at(socket) <= b->first_number)
             continue;
-        if (b->first_back == NULL || b->number[board->socket] > b->number[b->first_back->socket])
-            b->first_back = board;
-        bench_pull(b, board, gap);
+        b->first_number = bench_number_at(socket);
+        b->first_socket = socket;
     }
+    if (b->first_number == 0)
+        b->first_number = -1;
+    if (b->first_number < 0)
+        return false;
+    for (unsigned i = 0; i < b->count; i++)
+        bench_pull(b, &b->board[i], gap);
     return true;
 }
 
 static void next_plan(struct bench *b, kl_us now)
 {
-    if (b->planned == b->plan_count || now < b->next_plan)
+    if (b->planned == b->plan_count || now < b->next_plan || b->first_number >= 0)
         return;
     b->planned += b->plan[b->planned](b);
     b->next_plan = now + KL_MS(300) + (kl_us)bench_draw(b, 3000000);

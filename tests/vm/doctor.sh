@@ -41,7 +41,13 @@ pretend ModemManager
 pretend brltty
 getty -L 115200 ttyUSB1 &
 getty=$!
-sleep 3 # by now a board said something, and it is the login program that has the port
+# Once a board has said something, it is the login program that has the port.
+waited=0
+until [ "$(cat "/proc/$getty/comm")" = login ]; do
+    [ "$waited" -lt 300 ] || fails "no login prompt on ttyUSB1"
+    waited=$((waited + 1))
+    sleep 1
+done
 echo '<4>usb usb1-port2: over-current condition' >/dev/kmsg
 
 asks pi && fails "pi is told that all is well"

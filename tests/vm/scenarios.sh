@@ -9,9 +9,21 @@ verbose='' stub='' no_stub=--no-stub
 grep -q verbose /proc/cmdline && verbose=yes
 [ -d /stubs ] && stub="--stub /stubs" no_stub=
 
-fails() {
-    [ -n "$verbose" ] || cat "/tmp/$name/log"
+why() {
+    grep 'WRONG' "/tmp/$name/log"
     echo "vm: $name FAILED: $*"
+}
+
+# The reason comes first and last: whoever shows a failure often cuts the middle out.
+fails() {
+    if [ -z "$verbose" ]; then
+        why "$@"
+        cat "/tmp/$name/log"
+        dmesg | tail -40
+        echo "vm: the end of the log again"
+        tail -60 "/tmp/$name/log"
+    fi
+    why "$@"
     exit 1
 }
 
@@ -79,15 +91,17 @@ scenario_many() {
     [ "$(results '"result":"done"')" = 32 ] || fails "not 32 boards passed"
 }
 
-# Another program holds a port, and lets it go.
+# Another program holds a port, and lets it go when the station has said so.
 scenario_held() {
-    bench esp32 --boards 2 --hold 4 --until-done $(station --headless) || fails
+    bench esp32 --boards 2 --events "/tmp/$name/events" --held port_busy --until-done \
+        $(station --headless --retries 20) || fails
     event '"reason":"port_busy"' 'held by usbbench'
 }
 
-# The ports are root's alone; after a while everybody may open them.
+# The ports are root's alone; when a board has failed for that, everybody may open them.
 scenario_denied() {
-    bench esp32 --boards 2 --user 1000 --rights 8 --until-done $(station --headless) || fails
+    bench esp32 --boards 2 --user 1000 --events "/tmp/$name/events" --rights port_denied \
+        --until-done $(station --headless) || fails
     event '"reason":"port_denied"' 'add this user to the group dialout'
 }
 
@@ -101,7 +115,8 @@ scenario_mute() {
 # One adapter answers nothing any more while its board is flashed, for as long as seven others take
 # and closing its port would.
 scenario_frozen() {
-    bench esp32 --boards 4 --total 8 --freeze --until-done $(station --headless) || fails
+    bench esp32 --boards 4 --total 8 --freeze --events "/tmp/$name/events" --until-done \
+        $(station --headless) || fails
     grep -q 'the others are done beside' "/tmp/$name/log" || fails "nothing froze"
     [ "$(results '"tries":1,')" -ge 7 ] || fails "the others were disturbed"
     event '"reason":"link_stuck"' 'unplug the adapter'

@@ -13,5 +13,5 @@ foreach(group "boards dashboard,moments,many,check"
   list(GET words 1 scenarios)
   add_test(NAME vm.${name} COMMAND ${CMAKE_CURRENT_LIST_DIR}/run.sh
     $<TARGET_FILE:keyline> $<TARGET_FILE:usbbench> ${scenarios})
-  set_tests_properties(vm.${name} PROPERTIES LABELS vm TIMEOUT 900 COST 1000 SKIP_RETURN_CODE 77)
+  set_tests_properties(vm.${name} PROPERTIES LABELS vm TIMEOUT 1800 COST 1000 SKIP_RETURN_CODE 77)
 endforeach()

@@ -130,7 +130,8 @@ static void look(struct bench *b, kl_us now)
     bench_tend(b, now);
     bench_thaw(b);
     bench_look_at_host(b);
-    bench_give_rights(b, now);
+    bench_give_rights(b);
+    bench_let_go(b);
     if (!b->want.until_done || !bench_all_done(b))
         b->enough_since = 0;
     else if (b->enough_since == 0)
@@ -158,13 +159,13 @@ static bool prepare(struct bench *b)
     bench_make_plan(b);
     for (unsigned i = 0; i < SOCKETS; i++)
         b->number[i] = -1;
+    b->first_number = -1;
     if (!bench_wait_for_nodes(b, 0))
         return false; /* of the scenario before */
     for (unsigned i = 0; i < b->want.places; i++)
         bench_add_board(b, i, b->started);
-    bool first = !b->want.until_done || b->want.hold_s > 0;
-    return (!first || bench_wait_for_nodes(b, b->want.places)) &&
-           (b->want.hold_s == 0 || bench_hold_first(b));
+    bool held = b->want.held_until != NULL, first = !b->want.until_done || held;
+    return (!first || bench_wait_for_nodes(b, b->want.places)) && (!held || bench_hold_first(b));
 }
 
 static int run(struct bench *b, char **argv)
@@ -181,7 +182,6 @@ static int run(struct bench *b, char **argv)
             kill(b->program, SIGKILL);
             break;
         }
-        bench_let_go(b, now);
         bench_person_acts(b, now);
         bench_plug_due(b, now);
         look(b, now);
@@ -209,30 +209,45 @@ static int make(const char *folder, const char *chip_word, unsigned keys)
     return file != NULL && fclose(file) == 0 ? 0 : fail("the keys can't be written");
 }
 
+static bool take_number(struct wanted *w, const char *name, unsigned number)
+{
+    const struct {
+        const char *name;
+        unsigned *to;
+    } numbers[] = {{"--boards", &w->places}, {"--total", &w->total}, {"--moments", &w->moments},
+                   {"--all", &w->all},       {"--swaps", &w->swaps}, {"--mute", &w->mute},
+                   {"--moved", &w->moved},   {"--user", &w->user},   {"--status", &w->status}};
+    for (unsigned i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        if (strcmp(name, numbers[i].name) == 0) {
+            *numbers[i].to = number;
+            return true;
+        }
+    return false;
+}
+
+static bool take_word(struct wanted *w, const char *name, const char *value)
+{
+    const struct {
+        const char *name, **to;
+    } words[] = {{"--csv", &w->csv},         {"--kinds", &w->kinds},
+                 {"--serial", &w->serial},   {"--events", &w->events},
+                 {"--held", &w->held_until}, {"--rights", &w->rights_after}};
+    for (unsigned i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (strcmp(name, words[i].name) == 0) {
+            *words[i].to = value;
+            return true;
+        }
+    return false;
+}
+
 /* Options with a value; flags are below. */
 static bool take(struct bench *b, const char *name, const char *value)
 {
     struct wanted *w = &b->want;
     unsigned long number = strtoul(value, NULL, 10);
-    const struct {
-        const char *name;
-        unsigned *to;
-    } numbers[] = {{"--boards", &w->places},   {"--total", &w->total},  {"--moments", &w->moments},
-                   {"--all", &w->all},         {"--swaps", &w->swaps},  {"--hold", &w->hold_s},
-                   {"--mute", &w->mute},       {"--moved", &w->moved},  {"--user", &w->user},
-                   {"--rights", &w->rights_s}, {"--status", &w->status}};
-    for (unsigned i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
-        if (strcmp(name, numbers[i].name) == 0) {
-            *numbers[i].to = (unsigned)number;
-            return true;
-        }
-    if (strcmp(name, "--csv") == 0)
-        w->csv = value;
-    else if (strcmp(name, "--kinds") == 0)
-        w->kinds = value;
-    else if (strcmp(name, "--serial") == 0)
-        w->serial = value;
-    else if (strcmp(name, "--chip") == 0)
+    if (take_number(w, name, (unsigned)number) || take_word(w, name, value))
+        return true;
+    if (strcmp(name, "--chip") == 0)
         w->chip = kl_chip_by_slug(value) != NULL ? kl_chip_by_slug(value)->id : KL_CHIP_NONE;
     else if (strcmp(name, "--seed") == 0)
         b->seed = (number + 1) * 0x9e3779b97f4a7c15u;
@@ -265,7 +280,7 @@ int main(int argc, char **argv)
                                       .kinds = "cp2102n",
                                       .chip = KL_CHIP_ESP32,
                                       .places = 8,
-                                      .timeout = KL_SEC(400)},
+                                      .timeout = KL_SEC(900)},
                              .seed = 0x9e3779b97f4a7c15u,
                              .terminal_fd = -1};
     struct wanted *w = &b.want;
@@ -285,7 +300,8 @@ int main(int argc, char **argv)
     }
     w->total = w->total > w->places ? w->total : w->places;
     if (i + 1 >= argc || w->places == 0 || w->places > SOCKETS || w->total > BOARDS_MAX ||
-        w->chip == KL_CHIP_NONE)
+        w->chip == KL_CHIP_NONE ||
+        (w->events == NULL && (w->held_until != NULL || w->rights_after != NULL || w->freeze)))
         return fail("the options make no sense");
     return run(&b, argv + i + 1);
 }

@@ -6,6 +6,10 @@
 #include <string.h>
 #include <zlib.h>
 
+enum {
+    PARTS_MIN = 0x20000 /* the loader writes smaller images as a whole */
+};
+
 /* Notes how much of the image the stream holds after each step. The loader tells from it how long a
    block may take, and how far it has come. */
 static bool index_stream(struct kl_image *image)
@@ -54,6 +58,46 @@ static bool deflate_all(struct kl_image *image)
     return image->packed_size > 0;
 }
 
+/* Level 9 flushes so that each piece stands alone. */
+static uint32_t deflate_parts(const struct kl_image *image, z_stream *z, uint32_t *at, size_t room)
+{
+    uint32_t sectors = (image->raw_size + KL_HEAD - 1) / KL_HEAD;
+
+    for (uint32_t n = 0; n < sectors; n++) {
+        uint32_t from = n * KL_HEAD, left = image->raw_size - from;
+        at[n] = (uint32_t)z->total_out;
+        z->next_in = (Bytef *)(uintptr_t)(image->raw + from);
+        z->avail_in = left < KL_HEAD ? left : KL_HEAD;
+        z->avail_out = (uInt)(room - z->total_out);
+        if (deflate(z, Z_FULL_FLUSH) != Z_OK || z->avail_in > 0 || z->avail_out == 0)
+            return 0;
+    }
+    return at[sectors] = (uint32_t)z->total_out;
+}
+
+bool kl_pack_parts(struct kl_image *image)
+{
+    size_t sectors = (image->raw_size + KL_HEAD - 1) / KL_HEAD;
+    size_t room = image->raw_size + sectors * 32 + 64;
+    uint32_t *at = calloc(sectors + 1, sizeof *at), size = 0;
+    uint8_t *parts = malloc(room), *fitting;
+    z_stream z = {.next_out = parts};
+
+    if (at && parts && deflateInit2(&z, 9, Z_DEFLATED, -15, 9, Z_DEFAULT_STRATEGY) == Z_OK) {
+        size = deflate_parts(image, &z, at, room);
+        deflateEnd(&z);
+    }
+    if (size == 0) {
+        free(at);
+        free(parts);
+        return false;
+    }
+    fitting = realloc(parts, size);
+    image->parts = fitting ? fitting : parts;
+    image->part_at = at;
+    return true;
+}
+
 void kl_md5(const void *data, size_t size, uint8_t out[16])
 {
     MD5_CTX md5;
@@ -68,7 +112,7 @@ bool kl_pack(struct kl_image *out, uint8_t *raw, uint32_t raw_size)
     *out = (struct kl_image){.raw = raw, .raw_size = raw_size};
     kl_md5(raw, raw_size, out->md5);
     kl_md5(raw, raw_size < KL_HEAD ? raw_size : KL_HEAD, out->head_md5);
-    if (deflate_all(out) && index_stream(out))
+    if (deflate_all(out) && index_stream(out) && (raw_size < PARTS_MIN || kl_pack_parts(out)))
         return true;
     kl_pack_free(out);
     return false;
@@ -79,5 +123,7 @@ void kl_pack_free(struct kl_image *image)
     free((void *)(uintptr_t)image->raw);
     free((void *)(uintptr_t)image->packed);
     free((void *)(uintptr_t)image->inflated_at);
+    free((void *)(uintptr_t)image->parts);
+    free((void *)(uintptr_t)image->part_at);
     *image = (struct kl_image){0};
 }

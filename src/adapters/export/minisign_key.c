@@ -202,15 +202,18 @@ static enum kl_secret_key_result bad(const char *path, const char *what, char er
     return KL_SECRET_KEY_BAD;
 }
 
-/* minisign writes no checksum into a key without a password. Its second half follows from the
-   first. */
+/* A key without a password. minisign writes no checksum into it, but the key's second half follows
+   from its first. */
 static bool is_whole(const struct minisign_secret *s)
 {
     uint8_t *again = kl_secret_alloc(crypto_sign_SECRETKEYBYTES);
-    uint8_t public[crypto_sign_PUBLICKEYBYTES];
+    uint8_t public[crypto_sign_PUBLICKEYBYTES], sum[crypto_generichash_BYTES];
     bool whole = again && crypto_sign_seed_keypair(public, again, s->sealed.key) == 0 &&
                  sodium_memcmp(again, s->sealed.key, crypto_sign_SECRETKEYBYTES) == 0;
 
+    checksum(s, sum);
+    whole = whole && (sodium_is_zero(s->sealed.checksum, sizeof sum) ||
+                      sodium_memcmp(sum, s->sealed.checksum, sizeof sum) == 0);
     kl_secret_free(again, crypto_sign_SECRETKEYBYTES);
     return whole;
 }

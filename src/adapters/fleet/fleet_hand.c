@@ -569,6 +569,18 @@ static enum kl_fleet_result carry_out(struct kl_fleet_hand *h, const struct kl_f
     }
 }
 
+/* A later failover could make the pool forget what told a copy, or a lost station, apart. */
+static void keep_bar(struct kl_fleet_hand *h)
+{
+    struct kl_fdb_why why = h->why;
+
+    if (why.refusal != KL_FLEET_NO_COPY && why.refusal != KL_FLEET_NO_LOST)
+        return;
+    h->kept.barred = why.refusal;
+    save(h);
+    h->why = why;
+}
+
 void kl_fleet_hand_do(struct kl_fleet_hand *h, const struct kl_fleet_call *call,
                       struct kl_fleet_answer *answer)
 {
@@ -577,11 +589,8 @@ void kl_fleet_hand_do(struct kl_fleet_hand *h, const struct kl_fleet_call *call,
     memset(answer, 0, sizeof *answer);
     h->why = (struct kl_fdb_why){.cause = KL_FDB_CAUSE_NONE};
     answer->result = carry_out(h, call, answer);
-    if (answer->result == KL_FLEET_REFUSED && h->why.refusal == KL_FLEET_NO_COPY && !h->kept.copy) {
-        h->kept.copy = true;
-        save(h);
-        h->why.refusal = KL_FLEET_NO_COPY;
-    }
+    if (answer->result == KL_FLEET_REFUSED)
+        keep_bar(h);
     if (answer->result == KL_FLEET_REFUSED)
         answer->refusal = h->why.refusal;
     else if (answer->result == KL_FLEET_OK && call->op != KL_FLEET_HELLO)
@@ -655,7 +664,7 @@ void kl_fleet_hand_memory(struct kl_fleet_hand *h, struct kl_fleet_memory *out)
         .count = h->kept.count,
         .reported = h->kept.reported,
         .unchecked = kl_fleet_file_unchecked(h->file),
-        .copy = h->kept.copy,
+        .barred = (enum kl_fleet_refusal)h->kept.barred,
         /* A clock that was put back tells nothing. */
         .silent = h->kept.heard == 0 || silent < 0 ? KL_NEVER : silent,
     };

@@ -258,9 +258,11 @@ enum kl_fleet_result kl_fleet_hand_reassert(struct kl_fleet_hand *h)
 
 /* ---- giving back ---- */
 
-/* Only keys that the ledger never heard of: nothing of them can have been sent. */
+/* Keys that the ledger never heard of, or whose reservation ended without the pool's agreement:
+   nothing of them was sent. */
 struct unsent {
-    struct held *ledger; /* sorted */
+    struct kl_fleet_file *file;
+    struct held *ledger; /* sorted: the others that it knows */
     struct kl_fingerprint *key;
     uint32_t count, room;
 };
@@ -268,9 +270,11 @@ struct unsent {
 static void add_ever(void *ctx, const struct kl_fingerprint *fp, const struct kl_mac *mac,
                      const char *state)
 {
+    struct unsent *u = ctx;
+
     (void)mac;
-    (void)state;
-    add(ctx)->fingerprint = *fp;
+    if (strcmp(state, "released") != 0 || kl_fleet_file_ever_agreed(u->file, fp))
+        add(u->ledger)->fingerprint = *fp;
 }
 
 static bool add_unsent(void *ctx, const struct kl_leased_row *row, bool spent)
@@ -290,7 +294,8 @@ static bool add_unsent(void *ctx, const struct kl_leased_row *row, bool spent)
 
 static bool find_unsent(struct kl_fleet_hand *h, struct unsent *u, char error[KL_TEXT_MAX])
 {
-    if (!kl_fleet_history_keys(h->ledger, add_ever, u->ledger, error))
+    u->file = h->file;
+    if (!kl_fleet_history_keys(h->ledger, add_ever, u, error))
         return false;
     if (u->ledger->count > 0)
         qsort(u->ledger->item, u->ledger->count, sizeof *u->ledger->item, by_fingerprint);

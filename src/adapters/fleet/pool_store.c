@@ -332,10 +332,19 @@ static void on_trouble(void *ctx, const char *text)
     s->events->trouble(s->ctx, text);
 }
 
+static void on_asks(void *ctx, const struct kl_store_question *question)
+{
+    struct pool_store *s = ctx;
+
+    if (s->events->asks)
+        s->events->asks(s->ctx, question);
+}
+
 static const struct kl_store_events inner_events = {
     .stored = on_stored,
     .reloaded = on_reloaded,
     .trouble = on_trouble,
+    .asks = on_asks,
 };
 
 /* ---- what the thread says ---- */
@@ -511,6 +520,11 @@ static bool release(struct kl_store *store, const struct kl_ledger_key *key, con
     return kl_store_release(of(store)->inner, key, reason, error);
 }
 
+static bool answer_question(struct kl_store *store, const char *id)
+{
+    return kl_store_answer(of(store)->inner, id);
+}
+
 static bool note(struct kl_store *store, const char *what, const char *text,
                  char error[KL_TEXT_MAX])
 {
@@ -554,6 +568,7 @@ static const struct kl_store_kind pool_store = {
     .content = content,
     .start = start,
     .submit = submit,
+    .answer = answer_question,
     .close = close_store,
     .free = free_store,
     .has_record = has_record,

@@ -72,6 +72,35 @@ static void keep(struct kl_csv *c, char b, bool solid)
         c->solid = c->length;
 }
 
+/* How many of the bytes continue a field without quotes and have no meaning of their own. */
+static size_t plain_run(const char *bytes, size_t size)
+{
+    size_t n = 0;
+
+    while (n < size && (unsigned char)bytes[n] > ' ' && bytes[n] != ',' && bytes[n] != '"')
+        n++;
+    return n;
+}
+
+/* The same as keep() for each byte, all of them solid. */
+static void keep_run(struct kl_csv *c, const char *bytes, size_t size)
+{
+    size_t at, room;
+
+    while (size > 0 && c->length == c->like_mark) {
+        keep(c, *bytes++, true);
+        size--;
+    }
+    if (size == 0)
+        return;
+    at = c->base + c->length;
+    room = at < KL_CSV_VALUES_MAX ? KL_CSV_VALUES_MAX - at : 0;
+    if (room > 0)
+        memcpy(c->row.value + at, bytes, size < room ? size : room);
+    c->length += size;
+    c->solid = c->length;
+}
+
 static void end_field(struct kl_csv *c)
 {
     struct kl_csv_row_text *row = &c->row;
@@ -221,11 +250,19 @@ size_t kl_csv_feed(struct kl_csv *c, const void *data, size_t size)
     if (c->row_ready)
         next_row(c);
     for (size_t i = 0; i < size && c->state != BROKEN; i++) {
+        size_t run = c->state == PLAIN ? plain_run(bytes + i, size - i) : 0;
+        if (run > 0) {
+            keep_run(c, bytes + i, run);
+            c->after_cr = false;
+            c->offset += run;
+            i += run - 1;
+            continue;
+        }
         char b = bytes[i];
         bool second_of_crlf = b == '\n' && c->after_cr && c->state != QUOTED;
         bool row_end;
 
-        if (skip_bom(c, b))
+        if (c->bom < sizeof byte_order_mark && skip_bom(c, b))
             continue;
         if (second_of_crlf) {
             c->after_cr = false;

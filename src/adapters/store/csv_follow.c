@@ -64,6 +64,7 @@ void kl_csv_file_free(struct kl_csv_file *f)
 {
     KL_ASSERT(!f->out);
     kl_table_free(f->table);
+    kl_csv_ask_nothing(&f->asks);
     if (f->old_fd >= 0)
         close(f->old_fd);
     uv_mutex_destroy(&f->guard);
@@ -76,7 +77,7 @@ static bool is_refused(const struct kl_csv_file *f, const struct kl_table *t,
 {
     char why[KL_TEXT_MAX];
 
-    if (!kl_csv_refused(&t->verdict, f->accepted, why))
+    if (!kl_csv_is_suspicious(&f->asks, &t->verdict, f->accepted, why))
         return false;
     kl_format(text, KL_TEXT_MAX, "%s: %s", kl_shown(f->named), why);
     return true;
@@ -192,6 +193,8 @@ static bool half_written(struct kl_csv_file *f, const struct kl_table *fresh,
     kl_us now = now_us(CLOCK_MONOTONIC), rests = HALF_RESTS;
     enum kl_lease writers;
 
+    if (kl_csv_is_answered(&f->asks, KL_ASKS_WHOLE, &fresh->id))
+        missing = 0;
     if (!fresh->open_end && missing == 0)
         return false;
     if (!kl_file_id_equal(&fresh->id, &f->rest_id)) {
@@ -209,7 +212,11 @@ static bool half_written(struct kl_csv_file *f, const struct kl_table *fresh,
                   "new key until %s",
                   kl_shown(f->named), (unsigned)missing,
                   writers == KL_LEASE_WRITTEN ? "it is closed" : "it has rested");
-    return writers == KL_LEASE_WRITTEN || now - f->rest_since < rests;
+    if (writers != KL_LEASE_WRITTEN && now - f->rest_since >= rests)
+        return false;
+    if (missing > 0)
+        kl_csv_ask(&f->asks, KL_ASKS_WHOLE, &fresh->id, text);
+    return true;
 }
 
 static bool lock_anew(struct kl_csv_file *f, const struct kl_table *fresh, char text[KL_TEXT_MAX])
@@ -273,17 +280,46 @@ static void note_bad(struct kl_csv_file *f, const struct stat *st, const char *t
     kl_copy(f->bad_text, sizeof f->bad_text, text);
 }
 
+/* Rows that have another form than all before, and whatever the rest of the store knows. */
+static enum kl_csv_question look_further(struct kl_csv_file *f, const struct kl_table *fresh,
+                                         bool *good, char text[KL_TEXT_MAX])
+{
+    enum kl_csv_question what = KL_ASKS_LIST;
+    char why[KL_TEXT_MAX];
+
+    *good = false;
+    if (!kl_csv_is_answered(&f->asks, what, &fresh->id) &&
+        kl_csv_is_other_list(f->table, fresh, why)) {
+        kl_format(text, KL_TEXT_MAX, "%s: %s", kl_shown(f->named), why);
+        return what;
+    }
+    what = KL_ASKS_NOTHING;
+    *good = !f->weigh || f->weigh(f->weigh_ctx, fresh, &what, text);
+    return what;
+}
+
 /* We may use the file: it is whole, nobody is at work on it, and nothing about it is suspicious. */
 static bool is_good(struct kl_csv_file *f, const struct stat *st, const struct kl_table *fresh,
                     char text[KL_TEXT_MAX])
 {
-    if (fresh->count == 0 && f->table->count > 0)
+    enum kl_csv_question what = KL_ASKS_KIND;
+    bool good = false;
+
+    if (fresh->count == 0 && f->table->count > 0) {
         kl_format(text, KL_TEXT_MAX, "%s: all rows are gone; what was read before is kept",
                   kl_shown(f->named));
-    else if (half_written(f, fresh, text))
+        note_bad(f, st, text);
         return false;
-    else if (!is_refused(f, fresh, text))
+    }
+    if (half_written(f, fresh, text))
+        return false;
+    if (!is_refused(f, fresh, text))
+        what = look_further(f, fresh, &good, text);
+    if (good)
         return lock_anew(f, fresh, text);
+    if (what == KL_ASKS_NOTHING)
+        return false; /* it can't be looked at now */
+    kl_csv_ask(&f->asks, what, &fresh->id, text);
     note_bad(f, st, text);
     return false;
 }
@@ -293,13 +329,17 @@ static bool reload(struct kl_csv_file *f, const struct stat *st, char text[KL_TE
     struct kl_table *fresh = NULL;
     enum kl_table_result result = load(f, &fresh, text);
 
+    kl_csv_ask_nothing(&f->asks);
     if (result == KL_TABLE_BROKEN)
         note_bad(f, st, text);
     if (result == KL_TABLE_OK && is_good(f, st, fresh, text)) {
         put_table(f, fresh);
         return true;
     }
-    kl_table_free(fresh);
+    if (f->asks.what != KL_ASKS_NOTHING)
+        kl_csv_ask_hold(&f->asks, fresh);
+    else
+        kl_table_free(fresh);
     return false;
 }
 
@@ -314,6 +354,22 @@ static bool reload_alone(struct kl_csv_file *f, const struct stat *st, char text
     if (f->leased)
         uv_mutex_unlock(f->leased->writing);
     return ok;
+}
+
+void kl_csv_file_answer(struct kl_csv_file *f, const char *id)
+{
+    if (f->asks.held && kl_csv_take_answer(&f->asks, id, &f->asks.held->id))
+        memset(&f->bad_id, 0, sizeof f->bad_id);
+}
+
+enum kl_table_result kl_csv_file_fetch_held(struct kl_csv_file *f, const struct kl_fingerprint *fp,
+                                            struct kl_key *key, char text[KL_TEXT_MAX])
+{
+    uint32_t row = !f->asks.held ? UINT32_MAX : kl_table_find(f->asks.held, fp);
+
+    if (row != UINT32_MAX)
+        return kl_table_fetch(f->asks.held, row, key, text);
+    return KL_TABLE_ABSENT;
 }
 
 static bool leads_elsewhere(struct kl_csv_file *f, char text[KL_TEXT_MAX])
@@ -339,11 +395,12 @@ static bool is_unchanged(struct kl_csv_file *f, struct stat *st, char text[KL_TE
     return unchanged;
 }
 
-bool kl_csv_file_refresh(struct kl_csv_file *f, char text[KL_TEXT_MAX])
+static bool refresh(struct kl_csv_file *f, bool *asks, char text[KL_TEXT_MAX])
 {
     struct stat st;
     bool there;
 
+    *asks = false;
     if (leads_elsewhere(f, text))
         return false;
     if (is_unchanged(f, &st, text, &there))
@@ -356,11 +413,22 @@ bool kl_csv_file_refresh(struct kl_csv_file *f, char text[KL_TEXT_MAX])
         kl_format(text, KL_TEXT_MAX, "%s: another program is writing to it", kl_shown(f->named));
         return false;
     }
+    *asks = true;
     if (same(&st, &f->bad_id)) {
         kl_copy(text, KL_TEXT_MAX, f->bad_text);
         return false;
     }
-    return settled(f, &st, text) && reload_alone(f, &st, text);
+    *asks = settled(f, &st, text);
+    return *asks && reload_alone(f, &st, text);
+}
+
+bool kl_csv_file_refresh(struct kl_csv_file *f, char text[KL_TEXT_MAX])
+{
+    bool asks, good = refresh(f, &asks, text);
+
+    if (good || !asks)
+        kl_csv_ask_nothing(&f->asks);
+    return good;
 }
 
 /* ---- marks ---- */

@@ -11,7 +11,7 @@
 #include <limits.h>
 #include <uv.h>
 
-#include "csv_table.h"
+#include "csv_asks.h"
 #include "lock.h"
 
 /* Marks on their way into the file. */
@@ -39,6 +39,11 @@ struct kl_owed_marks {
     char trouble[KL_TEXT_MAX]; /* why the last replacement failed */
 };
 
+/* What the rest of the store makes of a CSV that changed: false and `text`, and what to ask a
+   person (NOTHING: it is trouble that passes). True: the table may be used from now on. */
+typedef bool kl_csv_weigh_fn(void *ctx, const struct kl_table *fresh, enum kl_csv_question *what,
+                             char text[KL_TEXT_MAX]);
+
 struct kl_csv_file {
     char named[PATH_MAX];       /* as given */
     char watched[2 * PATH_MAX]; /* the same, from the root: the working folder may change */
@@ -49,6 +54,9 @@ struct kl_csv_file {
     struct kl_lock *lock; /* follows the file through its replacements */
     struct kl_table *table;
     bool fresh; /* the table has been replaced since somebody cleared this */
+    struct kl_csv_asks asks;
+    kl_csv_weigh_fn *weigh; /* NULL: nobody else has a say */
+    void *weigh_ctx;
 
     struct kl_file_id bad_id; /* a changed CSV that we can't use, so we do not read it again */
     char bad_text[KL_TEXT_MAX];
@@ -72,6 +80,11 @@ enum kl_table_result kl_csv_file_load(struct kl_csv_file *f, char error[KL_TEXT_
 /* Reads it again if it changed. False and `text`: we can't use it now, and the table is the old
    one. */
 bool kl_csv_file_refresh(struct kl_csv_file *f, char text[KL_TEXT_MAX]);
+/* A person says yes to a question; the next refresh heeds it. */
+void kl_csv_file_answer(struct kl_csv_file *f, const char *id);
+/* Reads a key from a CSV that is held back: the very key that its board was promised. */
+enum kl_table_result kl_csv_file_fetch_held(struct kl_csv_file *f, const struct kl_fingerprint *fp,
+                                            struct kl_key *key, char text[KL_TEXT_MAX]);
 /* A program that keeps the CSV open went on writing to the old file after marks replaced it. */
 bool kl_csv_file_lost_rows(const struct kl_csv_file *f, char text[KL_TEXT_MAX]);
 enum kl_table_result kl_csv_file_fetch(struct kl_csv_file *f, uint32_t row, struct kl_key *key,

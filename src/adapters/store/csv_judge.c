@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "csv_head.h"
 #include "csv_value.h"
 
 enum {
@@ -47,8 +48,16 @@ struct row_look {
     uint32_t line, fields;
     uint16_t size[KL_FIELDS_MAX];
     bool hex[KL_FIELDS_MAX], digit[KL_FIELDS_MAX];
-    uint64_t hash;
+    uint64_t hash; /* of skipped alone */
     bool marked, total;
+};
+
+/* One value of the row that is being looked at. */
+struct value_look {
+    struct kl_span value;
+    unsigned traits;
+    uint32_t kinds;
+    enum kl_value_name name;
 };
 
 struct candidate {
@@ -64,6 +73,7 @@ struct kl_csv_judge {
     struct candidate header[HEADERS_MAX];
     uint32_t headers;
     struct row_look first, last, skipped;
+    struct kl_numbered_name numbered; /* of labels */
     struct tally hash_mark, conflict_middle, utf8, not_utf8;
     bool bom, binary, markup;
     uint8_t head[HEAD_MAX];
@@ -102,9 +112,18 @@ static void merge(struct tally *to, const struct tally *from)
 
 static uint64_t hash_of(struct kl_span v)
 {
-    uint64_t h = kl_hash(v.data, v.size);
+    const uint64_t odd = UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t h = v.size * odd, part = 0;
 
-    h = (h ^ (h >> 32)) * UINT64_C(0x9e3779b97f4a7c15);
+    for (; v.size > 0; v = (struct kl_span){v.data + sizeof part, v.size - sizeof part}) {
+        part = 0;
+        memcpy(&part, v.data, v.size < sizeof part ? v.size : sizeof part);
+        h = (h ^ part) * odd;
+        h ^= h >> 29;
+        if (v.size <= sizeof part)
+            break;
+    }
+    h = (h ^ (h >> 32)) * odd;
     return h ^ (h >> 29);
 }
 
@@ -162,21 +181,21 @@ static bool is_long(struct kl_span v, unsigned traits)
     return (traits & KL_VALUE_MIXED) || ((traits & KL_VALUE_HEX) && v.size >= 16);
 }
 
-static bool look_at_value(struct kl_csv_judge *j, unsigned at, struct kl_span v, uint32_t label,
-                          uint32_t line, unsigned *all)
+static bool look_at_value(struct kl_csv_judge *j, unsigned at, const struct value_look *look,
+                          uint32_t label, uint32_t line)
 {
     struct column *c = &j->column[at];
-    uint32_t kinds;
-    unsigned traits = kl_value_look(v, at == 0, &kinds);
+    struct kl_span v = look->value;
+    unsigned traits = look->traits;
+    uint32_t kinds = look->kinds;
 
-    *all |= traits;
     if (v.size == 0) {
         count(&c->empty, line);
         return true;
     }
     if (is_mark(v))
         kinds |= 1u << KL_CSV_MARK_INSIDE;
-    c->words += c->rows > 0 || kinds == 0 ? kl_value_name(v) != KL_NAME_NONE : 0;
+    c->words += c->rows > 0 || kinds == 0 ? look->name != KL_NAME_NONE : 0;
     c->rows++;
     c->any[v.size]++;
     for (unsigned kind = 0; kinds >> kind != 0; kind++)
@@ -261,35 +280,31 @@ static uint64_t hash_of_row(const struct kl_csv_row_text *row)
     return hash_of((struct kl_span){(const uint8_t *)row->value, row->begin[row->fields]});
 }
 
-static void look_at_row(struct row_look *l, const struct kl_csv_row_text *row)
+static void look_at_row(struct row_look *l, const struct kl_csv_row_text *row,
+                        const struct value_look *look)
 {
     memset(l, 0, sizeof *l);
     l->line = row->line;
     l->fields = row->fields;
     l->marked = row->marked;
     l->total = is_total(row);
-    l->hash = hash_of_row(row);
     for (unsigned i = 0; i < row->fields; i++) {
-        struct kl_span v = kl_csv_field(row, i);
-        uint32_t kinds;
-
-        l->size[i] = (uint16_t)v.size;
-        l->hex[i] = v.size > 0 && (kl_value_look(v, i == 0, &kinds) & KL_VALUE_HEX);
-        for (size_t k = 0; k < v.size; k++)
-            l->digit[i] |= v.data[k] >= '0' && v.data[k] <= '9';
+        l->size[i] = row->begin[i + 1] - row->begin[i];
+        l->hex[i] = look[i].traits & KL_VALUE_HEX;
+        l->digit[i] = look[i].traits & KL_VALUE_DIGIT;
     }
 }
 
 /* Its fields are columns' names, all of them or nearly. */
-static bool is_names(struct kl_csv_judge *j, const struct kl_csv_row_text *row)
+static bool is_names(struct kl_csv_judge *j, const struct kl_csv_row_text *row,
+                     const struct value_look *look)
 {
     bool first = j->rows == 0 && j->headers == 0;
     unsigned exact = 0, some = 0;
 
     for (unsigned i = 0; i < row->fields; i++) {
-        enum kl_value_name name = kl_value_name(kl_csv_field(row, i));
-        exact += name == KL_NAME_EXACT;
-        some += name != KL_NAME_NONE;
+        exact += look[i].name == KL_NAME_EXACT;
+        some += look[i].name != KL_NAME_NONE;
     }
     if (row->fields == 1 ? !first || exact == 0
                          : exact == 0 || some < row->fields - (row->fields > 2))
@@ -301,22 +316,43 @@ static bool is_names(struct kl_csv_judge *j, const struct kl_csv_row_text *row)
     return true;
 }
 
-void kl_csv_judge_header(struct kl_csv_judge *j, const struct kl_csv_row_text *row)
+static void look_at_values(struct kl_csv_judge *j, const struct kl_csv_row_text *row,
+                           struct value_look look[KL_FIELDS_MAX])
 {
-    if (!row->cut && row->fields > 0 && row->fields <= KL_FIELDS_MAX)
-        look_at_row(&j->skipped, row);
+    for (unsigned i = 0; i < row->fields; i++) {
+        struct kl_span v = kl_csv_field(row, i);
+
+        if (v.size > KL_LINE_MAX)
+            v.size = KL_LINE_MAX; /* no key anyway */
+        look[i].value = v;
+        look[i].traits = kl_value_look(v, i == 0, &look[i].kinds);
+        /* No column's name, and no word in one, has only the letters of hex digits. */
+        look[i].name = look[i].traits & KL_VALUE_HEX
+                           ? KL_NAME_NONE
+                           : kl_value_name(v, i == 0 && row->fields > 1 ? &j->numbered : NULL);
+    }
 }
 
-static bool look_at_fields(struct kl_csv_judge *j, const struct kl_csv_row_text *row)
+void kl_csv_judge_header(struct kl_csv_judge *j, const struct kl_csv_row_text *row)
+{
+    struct value_look look[KL_FIELDS_MAX];
+
+    if (row->cut || row->fields == 0 || row->fields > KL_FIELDS_MAX)
+        return;
+    look_at_values(j, row, look);
+    look_at_row(&j->skipped, row, look);
+    j->skipped.hash = hash_of_row(row);
+}
+
+static bool look_at_fields(struct kl_csv_judge *j, const struct kl_csv_row_text *row,
+                           const struct value_look *look)
 {
     uint32_t label = (uint32_t)hash_of(kl_csv_field(row, 0));
     unsigned traits = 0;
 
     for (unsigned i = 0; i < row->fields; i++) {
-        struct kl_span v = kl_csv_field(row, i);
-        if (v.size > KL_LINE_MAX)
-            v.size = KL_LINE_MAX; /* no key anyway */
-        if (!look_at_value(j, i, v, label, row->line, &traits))
+        traits |= look[i].traits;
+        if (!look_at_value(j, i, &look[i], label, row->line))
             return false;
     }
     if (traits & KL_VALUE_NOT_UTF8)
@@ -337,13 +373,15 @@ static bool has_digits(const struct row_look *l)
 
 bool kl_csv_judge_row(struct kl_csv_judge *j, const struct kl_csv_row_text *row)
 {
+    struct value_look look[KL_FIELDS_MAX];
     bool tail = row->empty_tail > 0;
     struct kl_span label;
 
     if (row->cut || row->fields == 0 || row->fields > KL_FIELDS_MAX || is_conflict(j, row))
         return true;
-    look_at_row(&j->last, row);
-    if (j->skipped.fields > 0 && j->last.hash == j->skipped.hash) {
+    look_at_values(j, row, look);
+    look_at_row(&j->last, row, look);
+    if (j->skipped.fields > 0 && hash_of_row(row) == j->skipped.hash) {
         count(&j->found[KL_CSV_HEADER][0], row->line);
         return true;
     }
@@ -351,7 +389,7 @@ bool kl_csv_judge_row(struct kl_csv_judge *j, const struct kl_csv_row_text *row)
         count(&j->found[KL_CSV_DECORATION][0], row->line);
         return true;
     }
-    if (is_names(j, row))
+    if (is_names(j, row, look))
         return true;
     if (j->rows++ == 0)
         j->first = j->last;
@@ -362,60 +400,10 @@ bool kl_csv_judge_row(struct kl_csv_judge *j, const struct kl_csv_row_text *row)
         count(&j->hash_mark, row->line);
     if (j->shapes[tail][row->fields]++ == 0)
         j->shape_line[tail][row->fields] = row->line;
-    return look_at_fields(j, row);
+    return look_at_fields(j, row, look);
 }
 
 /* ---- the file as a whole ---- */
-
-static bool is_error_page(struct kl_span v)
-{
-    static const char *const errors[] = {
-        "Not Found",    "Forbidden",        "Unauthorized",          "Gone",
-        "Bad Request",  "Bad Gateway",      "Internal Server Error", "Service Unavailable",
-        "Gateway Time", "Too Many Requests"};
-    size_t at = 3;
-
-    if (v.size < 8 || (v.data[0] != '4' && v.data[0] != '5') || v.data[1] < '0' ||
-        v.data[1] > '9' || v.data[2] < '0' || v.data[2] > '9')
-        return false;
-    while (at < v.size && (v.data[at] == ':' || v.data[at] == ' '))
-        at++;
-    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++)
-        if (begins((struct kl_span){v.data + at, v.size - at}, errors[i]))
-            return true;
-    return false;
-}
-
-static bool begins_as(struct kl_span v, const char *text)
-{
-    for (size_t i = 0; text[i] != '\0'; i++)
-        if (i >= v.size || (v.data[i] | 0x20) != (text[i] | 0x20))
-            return false;
-    return true;
-}
-
-static void look_at_head(struct kl_csv_judge *j)
-{
-    static const char *const other_files[] = {
-        "PK\x03\x04",  "\xd0\xcf\x11\xe0",    "%PDF-",   "\x1f\x8b", "SQLite format 3", "{\\rtf",
-        "-----BEGIN ", "age-encryption.org/", "\x89PNG", "Salted__"};
-    static const char *const pages[] = {"<!doctype", "<html",  "<head", "<?xml",
-                                        "<body",     "<table", "<!--",  "<error",
-                                        "{\"",       "[{\"",   "[[\"",  "version https://git-lfs"};
-    struct kl_span v = {j->head, j->head_size};
-
-    if (begins(v, "\xef\xbb\xbf")) {
-        j->bom = true;
-        v = (struct kl_span){v.data + 3, v.size - 3};
-    }
-    for (size_t i = 0; i < sizeof other_files / sizeof other_files[0]; i++)
-        j->binary |= begins(v, other_files[i]);
-    while (v.size > 0 && memchr(" \t\r\n", v.data[0], 4))
-        v = (struct kl_span){v.data + 1, v.size - 1};
-    for (size_t i = 0; i < sizeof pages / sizeof pages[0]; i++)
-        j->markup |= begins_as(v, pages[i]);
-    j->markup |= is_error_page(v);
-}
 
 void kl_csv_judge_bytes(struct kl_csv_judge *j, const void *data, size_t size)
 {
@@ -432,8 +420,13 @@ void kl_csv_judge_bytes(struct kl_csv_judge *j, const void *data, size_t size)
 
 static void judge_file(struct kl_csv_judge *j)
 {
-    look_at_head(j);
+    struct kl_csv_head head;
+
+    kl_csv_head_look((struct kl_span){j->head, j->head_size}, &head);
     kl_wipe(j->head, sizeof j->head);
+    j->bom = head.bom;
+    j->binary |= head.binary;
+    j->markup = head.markup;
     if (j->binary)
         count(&j->found[KL_CSV_BINARY][0], 0);
     if (j->markup)
@@ -647,14 +640,38 @@ static int by_value(const void *a, const void *b)
     return (x->line > y->line) - (x->line < y->line);
 }
 
+/* Does any value stand under two labels? Sorting takes ten times as long as this. */
+static bool has_repeats(const struct column *c)
+{
+    uint32_t size = 16, *table, i;
+    bool found = false;
+
+    while (size / 2 < c->seen_count)
+        size *= 2;
+    if (!(table = calloc(size, sizeof *table)))
+        return true; /* perhaps: the slow way tells */
+    for (i = 0; i < c->seen_count && !found; i++) {
+        uint32_t h = (uint32_t)c->seen[i].value & (size - 1);
+        while (table[h] != 0 && c->seen[table[h] - 1].value != c->seen[i].value)
+            h = (h + 1) & (size - 1);
+        if (table[h] == 0)
+            table[h] = i + 1;
+        else
+            found = c->seen[table[h] - 1].label != c->seen[i].label;
+    }
+    free(table);
+    return found;
+}
+
 /* Rows that repeat the long value of another row. Exact copies of a row have its label too: they
    are one key. */
 static struct tally repeats(struct column *c)
 {
     struct tally t = {0};
 
-    if (c->seen_count > 1)
-        qsort(c->seen, c->seen_count, sizeof *c->seen, by_value);
+    if (!has_repeats(c))
+        return t;
+    qsort(c->seen, c->seen_count, sizeof *c->seen, by_value);
     for (uint32_t i = 1; i < c->seen_count; i++)
         if (c->seen[i].value == c->seen[i - 1].value && c->seen[i].label != c->seen[i - 1].label) {
             struct tally one = {.count = 1, .line = {c->seen[i].line}};

@@ -31,6 +31,7 @@ struct reading {
     struct kl_key key;
     struct kl_leased_row leased; /* of a leased list */
     struct kl_csv_judge *judge;
+    unsigned form_fields;                    /* of the first row */
     uint32_t of_count[2][KL_FIELDS_MAX + 1]; /* rows that could be keys, by number of fields; [1]:
                                                 those with empty fields at the end */
     uint32_t separated;                      /* rows of one field with a ';', '|' or tab … */
@@ -251,6 +252,35 @@ static bool grow(struct kl_table *t, struct reading *r)
     return true;
 }
 
+static bool is_hex(struct kl_span v)
+{
+    for (size_t i = 0; i < v.size; i++)
+        if (!((v.data[i] >= '0' && v.data[i] <= '9') ||
+              ((v.data[i] | 0x20) >= 'a' && (v.data[i] | 0x20) <= 'f')))
+            return false;
+    return true;
+}
+
+static void look_at_form(struct kl_table *t, struct reading *r)
+{
+    const struct kl_csv_row_text *text = &r->csv.row;
+
+    if (r->form_fields == 0)
+        r->form_fields = text->fields;
+    for (unsigned i = 0; text->fields == r->form_fields && i < text->fields; i++) {
+        struct kl_column_form *c = &t->form[i];
+        struct kl_span v = kl_csv_field(text, i);
+
+        if (c->rows++ == 0) {
+            c->size = (unsigned)v.size;
+            c->hex = is_hex(v);
+            c->first_line = text->line;
+        } else if (c->odd_line == 0 && (v.size != c->size || is_hex(v) != c->hex)) {
+            c->odd_line = text->line;
+        }
+    }
+}
+
 /* What the row is called, and which key it is. */
 static bool name_row(struct kl_table *t, struct reading *r, struct kl_pool_row *row)
 {
@@ -267,8 +297,10 @@ static bool name_row(struct kl_table *t, struct reading *r, struct kl_pool_row *
     }
     r->shape[t->count] = row->bad ? 0 : (uint8_t)text->fields;
     r->tail[t->count] = text->empty_tail > 0;
-    if (!row->bad)
+    if (!row->bad) {
         r->of_count[text->empty_tail > 0][text->fields]++;
+        look_at_form(t, r);
+    }
     return (row->label = label_of(t, r, row->bad));
 }
 

@@ -31,6 +31,14 @@ struct kl_table_copy {
     uint32_t first, row;
 };
 
+/* What all values of a column look like. */
+struct kl_column_form {
+    uint32_t rows, first_line;
+    uint32_t odd_line; /* of the first row whose value has another form; 0 = all are alike */
+    unsigned size;     /* of the first value … */
+    bool hex;          /* … and whether it is hex digits only */
+};
+
 struct kl_label_block;
 
 struct kl_table {
@@ -41,6 +49,7 @@ struct kl_table {
     bool open_end;                  /* the last row has no line end */
     unsigned fields;                /* of the rows that are keys; 0 = there are none */
     struct kl_csv_verdict verdict;
+    struct kl_column_form form[KL_FIELDS_MAX]; /* of rows with as many fields as the first one */
 
     uint32_t count;
     struct kl_pool_row *row; /* as handed to the pool */

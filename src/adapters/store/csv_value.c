@@ -104,10 +104,21 @@ size_t kl_value_invisible(const uint8_t *at, size_t size, bool label)
     return 0;
 }
 
+static bool is_ascii(struct kl_span v)
+{
+    uint8_t all = 0;
+
+    for (size_t i = 0; i < v.size; i++)
+        all |= v.data[i];
+    return all < 0x80;
+}
+
 static unsigned look_at_characters(struct kl_span v, bool label, uint32_t *kinds)
 {
     unsigned traits = 0;
 
+    if (is_ascii(v))
+        return 0;
     for (size_t i = 0; i < v.size;) {
         size_t length = kl_value_utf8(v.data + i, v.size - i);
 
@@ -186,13 +197,13 @@ static bool is_error(struct kl_span v)
     };
     size_t at = 0;
 
+    if (v.data[0] != '#')
+        return v.size == 7 && begins(v, "Err:5") && digits(v, 4) == 3;
     if (IS_ONE_OF(v, errors))
         return true;
     while (at < v.size && v.data[at] == '#')
         at++;
-    if (at >= 4 && at == v.size)
-        return true;
-    return v.size == 7 && begins(v, "Err:5") && digits(v, 4) == 3;
+    return at >= 4 && at == v.size;
 }
 
 static bool all_hex(struct kl_span v)
@@ -384,21 +395,44 @@ static uint32_t look_at_words(struct kl_span v)
     return kinds;
 }
 
+enum { /* of bytes */
+    HEX_DIGIT = 1,
+    DIGIT = 2,
+    UPPER = 4,
+    LOWER = 8,
+    BLANK = 16,
+    D = HEX_DIGIT | DIGIT,
+    U = UPPER,
+    UX = UPPER | HEX_DIGIT,
+    L = LOWER,
+    LX = LOWER | HEX_DIGIT,
+};
+
+/* A start looks at every byte of the CSV. */
 static unsigned look_at_bytes(struct kl_span v)
 {
-    bool hex = true, decimal = true, blank = false;
-    bool upper = false, lower = false, digit = false;
+    static const uint8_t classes[256] = {
+        [' '] = BLANK, ['0'] = D,  ['1'] = D,  ['2'] = D,  ['3'] = D,  ['4'] = D,  ['5'] = D,
+        ['6'] = D,     ['7'] = D,  ['8'] = D,  ['9'] = D,  ['A'] = UX, ['B'] = UX, ['C'] = UX,
+        ['D'] = UX,    ['E'] = UX, ['F'] = UX, ['G'] = U,  ['H'] = U,  ['I'] = U,  ['J'] = U,
+        ['K'] = U,     ['L'] = U,  ['M'] = U,  ['N'] = U,  ['O'] = U,  ['P'] = U,  ['Q'] = U,
+        ['R'] = U,     ['S'] = U,  ['T'] = U,  ['U'] = U,  ['V'] = U,  ['W'] = U,  ['X'] = U,
+        ['Y'] = U,     ['Z'] = U,  ['a'] = LX, ['b'] = LX, ['c'] = LX, ['d'] = LX, ['e'] = LX,
+        ['f'] = LX,    ['g'] = L,  ['h'] = L,  ['i'] = L,  ['j'] = L,  ['k'] = L,  ['l'] = L,
+        ['m'] = L,     ['n'] = L,  ['o'] = L,  ['p'] = L,  ['q'] = L,  ['r'] = L,  ['s'] = L,
+        ['t'] = L,     ['u'] = L,  ['v'] = L,  ['w'] = L,  ['x'] = L,  ['y'] = L,  ['z'] = L,
+    };
+    const unsigned mixed = UPPER | LOWER | DIGIT;
+    unsigned all = HEX_DIGIT | DIGIT, any = 0;
 
     for (size_t i = 0; i < v.size; i++) {
-        hex &= is_hex(v.data[i]);
-        decimal &= is_digit(v.data[i]);
-        blank |= v.data[i] == ' ';
-        upper |= v.data[i] >= 'A' && v.data[i] <= 'Z';
-        lower |= v.data[i] >= 'a' && v.data[i] <= 'z';
-        digit |= is_digit(v.data[i]);
+        unsigned c = classes[v.data[i]];
+        all &= c;
+        any |= c;
     }
-    return (hex ? KL_VALUE_HEX : 0u) | (decimal ? KL_VALUE_DECIMAL : 0u) |
-           (v.size >= 16 && upper && lower && digit && !blank ? KL_VALUE_MIXED : 0u);
+    return (any & DIGIT ? KL_VALUE_DIGIT : 0u) | (all & HEX_DIGIT ? KL_VALUE_HEX : 0u) |
+           (all & DIGIT ? KL_VALUE_DECIMAL : 0u) |
+           (v.size >= 16 && (any & mixed) == mixed && !(any & BLANK) ? KL_VALUE_MIXED : 0u);
 }
 
 unsigned kl_value_look(struct kl_span v, bool label, uint32_t *kinds)
@@ -428,7 +462,8 @@ unsigned kl_value_look(struct kl_span v, bool label, uint32_t *kinds)
 /* ---- names of columns ---- */
 
 enum {
-    NAME_MAX = 32
+    NAME_MAX = KL_VALUE_NAME_MAX,
+    COUNTING = 3, /* no column's name ends with that many digits */
 };
 
 /* In small letters, without what stands in brackets, blanks, dashes and dots. */
@@ -626,23 +661,42 @@ static const char *const words[] = {"uuid",   "key",   "eui",  "label",  "name",
                                     "secret", "token", "mac",  "device", "ident", "column",
                                     "field",  "psk",   "cert", "number", "pass",  "version"};
 
-enum kl_value_name kl_value_name(struct kl_span value)
+static bool is_in_names(const char *name, size_t size)
 {
-    char name[NAME_MAX];
-    size_t size = plain_name(value, name), letters = size;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (names[i][0] == name[0] && strlen(names[i]) == size && memcmp(name, names[i], size) == 0)
+            return true;
+    return false;
+}
 
-    if (size == 0)
-        return KL_NAME_NONE;
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (strcmp(name, names[i]) == 0)
-            return KL_NAME_EXACT;
-    while (letters > 0 && is_digit((uint8_t)name[letters - 1]))
-        letters--;
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (strlen(names[i]) == letters && strncmp(name, names[i], letters) == 0)
-            return KL_NAME_NUMBERED;
+static enum kl_value_name look_up(const char *name, size_t size, size_t letters)
+{
+    if (is_in_names(name, size))
+        return KL_NAME_EXACT;
+    if (letters > 0 && is_in_names(name, letters))
+        return KL_NAME_NUMBERED;
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         if (strstr(name, words[i]))
             return KL_NAME_WORD;
     return KL_NAME_NONE;
+}
+
+enum kl_value_name kl_value_name(struct kl_span value, struct kl_numbered_name *before)
+{
+    char name[NAME_MAX];
+    size_t size, letters;
+
+    size = letters = plain_name(value, name);
+    if (size == 0)
+        return KL_NAME_NONE;
+    while (letters > 0 && is_digit((uint8_t)name[letters - 1]))
+        letters--;
+    if (!before || letters == 0 || size - letters < COUNTING)
+        return look_up(name, size, letters);
+    if (before->size != letters || memcmp(before->name, name, letters) != 0) {
+        memcpy(before->name, name, letters);
+        before->size = letters;
+        before->is = look_up(name, size, letters);
+    }
+    return before->is;
 }

@@ -33,7 +33,7 @@ static const char schema[] =
     " token BLOB NOT NULL, coming BLOB NOT NULL,"
     " requested INTEGER NOT NULL, request BLOB NOT NULL, count INTEGER NOT NULL,"
     " reported INTEGER NOT NULL, heard INTEGER NOT NULL, cursor TEXT NOT NULL,"
-    " copy INTEGER NOT NULL"
+    " barred INTEGER NOT NULL"
     ") STRICT;"
     "CREATE TABLE sealed (epoch INTEGER PRIMARY KEY, box BLOB NOT NULL) STRICT;"
     "CREATE TABLE others (mac BLOB PRIMARY KEY, station TEXT NOT NULL) STRICT, WITHOUT ROWID;"
@@ -215,7 +215,7 @@ bool kl_fleet_file_load(struct kl_fleet_file *f, struct kl_fleet_kept *out, char
 {
     sqlite3_stmt *s = prepare(f, "SELECT pool, pool_name, station, fields, epoch,"
                                  " system_identifier, timeline, token, coming, requested, request,"
-                                 " count, reported, heard, cursor, copy FROM kept");
+                                 " count, reported, heard, cursor, barred FROM kept");
     int rc = !s ? SQLITE_ERROR : sqlite3_step(s);
 
     memset(out, 0, sizeof *out);
@@ -235,7 +235,7 @@ bool kl_fleet_file_load(struct kl_fleet_file *f, struct kl_fleet_kept *out, char
         out->reported = sqlite3_column_int64(s, 12);
         out->heard = sqlite3_column_int64(s, 13);
         text_at(s, 14, out->cursor, sizeof out->cursor);
-        out->copy = sqlite3_column_int(s, 15) != 0;
+        out->barred = (uint32_t)sqlite3_column_int(s, 15);
     }
     if (rc != SQLITE_ROW && rc != SQLITE_DONE)
         say(f, error);
@@ -248,7 +248,7 @@ static bool write_kept(struct kl_fleet_file *f, const struct kl_fleet_kept *k,
 {
     sqlite3_stmt *s = prepare(f, "INSERT OR REPLACE INTO kept (one, pool, pool_name, station,"
                                  " fields, epoch, system_identifier, timeline, token, coming,"
-                                 " requested, request, count, reported, heard, cursor, copy)"
+                                 " requested, request, count, reported, heard, cursor, barred)"
                                  " VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,"
                                  " ?13, ?14, ?15, ?16)");
 
@@ -268,7 +268,7 @@ static bool write_kept(struct kl_fleet_file *f, const struct kl_fleet_kept *k,
         sqlite3_bind_int64(s, 13, k->reported);
         sqlite3_bind_int64(s, 14, k->heard);
         sqlite3_bind_text(s, 15, k->cursor, -1, SQLITE_STATIC);
-        sqlite3_bind_int(s, 16, k->copy);
+        sqlite3_bind_int64(s, 16, k->barred);
     }
     return finish(f, s, error);
 }
@@ -389,6 +389,11 @@ bool kl_fleet_file_agreed(struct kl_fleet_file *f, const struct kl_fleet_pair *p
 
     sqlite3_finalize(s);
     return found;
+}
+
+bool kl_fleet_file_ever_agreed(struct kl_fleet_file *f, const struct kl_fingerprint *key)
+{
+    return has(f, "SELECT 1 FROM agreed WHERE fingerprint = ?1", key->b, sizeof key->b);
 }
 
 bool kl_fleet_file_add_unchecked(struct kl_fleet_file *f, const struct kl_fleet_pair *pair,

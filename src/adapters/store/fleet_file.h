@@ -32,7 +32,7 @@ struct kl_fleet_kept {
     int64_t reported;
     int64_t heard; /* wall clock, microseconds since 1970: when the pool last answered; 0 = never */
     char cursor[KL_FLEET_CURSOR]; /* of the boards of others */
-    bool copy; /* the pool has said that this is a copy of the station: for good */
+    uint32_t barred; /* enum kl_fleet_refusal: COPY or LOST, once the pool has said so: for good */
 };
 
 struct kl_fleet_file;
@@ -84,6 +84,8 @@ struct kl_fleet_pair {
 bool kl_fleet_file_agree(struct kl_fleet_file *f, const struct kl_fleet_pair *pair,
                          char error[KL_TEXT_MAX]);
 bool kl_fleet_file_agreed(struct kl_fleet_file *f, const struct kl_fleet_pair *pair);
+/* Was anything ever agreed about this key? If not, nothing of it was sent. */
+bool kl_fleet_file_ever_agreed(struct kl_fleet_file *f, const struct kl_fingerprint *key);
 
 /* This board gets its key while the database is silent: agreed, and to be checked. */
 bool kl_fleet_file_add_unchecked(struct kl_fleet_file *f, const struct kl_fleet_pair *pair,

@@ -277,6 +277,18 @@ bool kl_ledger_new_form(struct kl_ledger *l, const struct kl_fingerprint *old,
     return finish(l, s, error) == KL_STORE_OK;
 }
 
+bool kl_ledger_new_kin(struct kl_ledger *l, const struct kl_fingerprint *fp,
+                       const struct kl_fingerprint *kin, char error[KL_TEXT_MAX])
+{
+    sqlite3_stmt *s = kl_ledger_sql(l, KL_SQL_NEW_KIN, error);
+
+    if (!s)
+        return false;
+    bind_fingerprint(s, 1, fp);
+    bind_fingerprint(s, 2, kin);
+    return finish(l, s, error) == KL_STORE_OK;
+}
+
 enum kl_store_status kl_ledger_owns(struct kl_ledger *l, const struct kl_ledger_change *c,
                                     char text[KL_TEXT_MAX])
 {

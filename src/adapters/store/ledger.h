@@ -91,6 +91,10 @@ bool kl_ledger_new_form(struct kl_ledger *l, const struct kl_fingerprint *old,
                         const struct kl_fingerprint *now, const struct kl_fingerprint *kin,
                         char error[KL_TEXT_MAX]);
 
+/* An earlier version took another kin for this key. */
+bool kl_ledger_new_kin(struct kl_ledger *l, const struct kl_fingerprint *fp,
+                       const struct kl_fingerprint *kin, char error[KL_TEXT_MAX]);
+
 /* Reads what is durable about one key, and the number of its last change; 0 = nothing. */
 struct kl_journal_record;
 bool kl_ledger_record(struct kl_ledger *l, const struct kl_fingerprint *fp,

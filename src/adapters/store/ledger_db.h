@@ -23,6 +23,7 @@ enum kl_ledger_statement {
     KL_SQL_RECORD,
     KL_SQL_RENAME,
     KL_SQL_NEW_FORM,
+    KL_SQL_NEW_KIN,
     KL_SQL_NOTE,    /* history of a key */
     KL_SQL_ATTEMPT, /* history of a board */
     KL_SQL_COUNT

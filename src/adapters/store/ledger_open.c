@@ -107,6 +107,7 @@ static const char *const statements[KL_SQL_COUNT] = {
     [KL_SQL_RENAME] = "UPDATE keys SET label = ?2, change = ?3 WHERE fingerprint = ?1",
     [KL_SQL_NEW_FORM] = "UPDATE OR IGNORE keys SET fingerprint = ?2, kin = ?3, form = 2"
                         " WHERE fingerprint = ?1 AND form = 1",
+    [KL_SQL_NEW_KIN] = "UPDATE keys SET kin = ?2 WHERE fingerprint = ?1",
     [KL_SQL_NOTE] = "INSERT INTO history (at, what, mac, label, fingerprint, station, bundle, reason)"
                     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     [KL_SQL_ATTEMPT] = "INSERT INTO history (at, what, mac, label, station, bundle, reason, detail,"

@@ -52,6 +52,14 @@ void kl_csv_finding_text(const struct kl_csv_finding *f, char text[KL_TEXT_MAX])
     kl_format(text + n, KL_TEXT_MAX - n, ": %s", kl_csv_kind_info(f->kind).text);
 }
 
+const char *kl_csv_finding_advice(const struct kl_csv_finding *f)
+{
+    /* --csv-header skips the first row alone. */
+    if (f->kind == KL_CSV_HEADER && (f->count > 1 || f->line[0] > 1))
+        return "were two lists pasted one behind the other? keyline keys lint --fix leaves it out";
+    return kl_csv_kind_info(f->kind).advice;
+}
+
 bool kl_csv_refused(const struct kl_csv_verdict *v, uint32_t accepted, char text[KL_TEXT_MAX])
 {
     text[0] = '\0';
@@ -63,7 +71,7 @@ bool kl_csv_refused(const struct kl_csv_verdict *v, uint32_t accepted, char text
             continue;
         kl_csv_finding_text(f, text);
         kl_format(text + strlen(text), KL_TEXT_MAX - strlen(text), ": %s; or --accept %s",
-                  info.advice, info.word);
+                  kl_csv_finding_advice(f), info.word);
         return true;
     }
     return false;

@@ -58,6 +58,11 @@ void kl_store_submit(struct kl_store *s, const struct kl_action *request)
     s->kind->submit(s, request);
 }
 
+bool kl_store_answer(struct kl_store *s, const char *id)
+{
+    return s->kind->answer && s->kind->answer(s, id);
+}
+
 void kl_store_close(struct kl_store *s, void (*closed)(void *ctx), void *ctx)
 {
     s->kind->close(s, closed, ctx);

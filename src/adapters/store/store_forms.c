@@ -145,3 +145,63 @@ bool kl_store_keep_forms(struct kl_worker *w, char error[KL_TEXT_MAX])
     }
     return kl_ledger_commit(w->ledger, error);
 }
+
+/* ---- kins of an earlier version ---- */
+
+struct kinless {
+    const struct kl_table *table;
+    uint32_t *row, count, capacity; /* rows whose kin the ledger has otherwise */
+    bool failed;
+};
+
+static bool collect_kinless(void *ctx, const struct kl_ledger_key *key)
+{
+    struct kinless *k = ctx;
+    uint32_t row = kl_table_find(k->table, &key->fingerprint);
+
+    if (key->old_form || row == UINT32_MAX ||
+        kl_fingerprint_equal(&k->table->row[row].kin, &key->kin))
+        return true;
+    if (k->count == k->capacity) {
+        uint32_t capacity = 2 * k->capacity + 16;
+        uint32_t *more = reallocarray(k->row, capacity, sizeof *more);
+        if (!more) {
+            k->failed = true;
+            return false;
+        }
+        k->row = more;
+        k->capacity = capacity;
+    }
+    k->row[k->count++] = row;
+    return true;
+}
+
+static bool write_kins(struct kl_worker *w, const struct kinless *k, char error[KL_TEXT_MAX])
+{
+    if (!kl_ledger_begin(w->ledger, error))
+        return false;
+    for (uint32_t i = 0; i < k->count; i++) {
+        const struct kl_pool_row *row = &k->table->row[k->row[i]];
+        if (!kl_ledger_new_kin(w->ledger, &row->fingerprint, &row->kin, error)) {
+            kl_ledger_rollback(w->ledger);
+            return false;
+        }
+    }
+    return kl_ledger_commit(w->ledger, error);
+}
+
+bool kl_store_keep_kins(struct kl_worker *w, char error[KL_TEXT_MAX])
+{
+    struct kinless k = {.table = w->csv.table};
+    bool ok;
+
+    KL_ASSERT(!w->look_only);
+    ok = kl_ledger_keys(w->ledger, collect_kinless, &k, error);
+    if (ok && k.failed) {
+        kl_copy(error, KL_TEXT_MAX, "no memory for the ledger's rows");
+        ok = false;
+    }
+    ok = ok && (k.count == 0 || write_kins(w, &k, error));
+    free(k.row);
+    return ok;
+}

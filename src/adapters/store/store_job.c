@@ -71,6 +71,12 @@ static void read_key(struct kl_worker *w, struct kl_request *r, struct kl_key *k
     char text[KL_TEXT_MAX] = "";
     uint32_t row = kl_table_find(w->csv.table, &r->action.u.store.fingerprint);
 
+    /* What a board was promised is its own, also while a person has to answer about other rows. */
+    if (!usable && r->action.u.store.op == KL_OP_FETCH &&
+        kl_csv_file_fetch_held(&w->csv, &r->action.u.store.fingerprint, key, text) == KL_TABLE_OK) {
+        r->key = key;
+        return;
+    }
     if (!usable) {
         settle(r, KL_STORE_FAILED, trouble);
         return;
@@ -347,6 +353,8 @@ static void work(struct kl_worker *w, struct kl_job *job)
         fail_all(w, job, job->trouble);
         return;
     }
+    if (job->answer[0] != '\0')
+        kl_csv_file_answer(&w->csv, job->answer);
     usable = kl_csv_file_refresh(&w->csv, job->trouble);
     if (job->first)
         do_requests(w, job, usable, job->trouble);
@@ -355,6 +363,7 @@ static void work(struct kl_worker *w, struct kl_job *job)
     if ((w->csv.fresh || w->unseen || w->healed) && !w->sick)
         look_for_news(w, job);
     kl_csv_file_mark_here(&w->csv, job->first, job->last);
+    job->question = w->csv.asks.question;
     if (job->trouble[0] == '\0')
         kl_copy(job->trouble, sizeof job->trouble, w->csv.owed.trouble);
     if (job->trouble[0] == '\0')

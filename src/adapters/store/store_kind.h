@@ -9,6 +9,7 @@ struct kl_store_kind {
     void (*start)(struct kl_store *s, uv_loop_t *loop, const struct kl_store_events *events,
                   void *ctx);
     void (*submit)(struct kl_store *s, const struct kl_action *request);
+    bool (*answer)(struct kl_store *s, const char *id); /* NULL: this kind never asks */
     void (*close)(struct kl_store *s, void (*closed)(void *ctx), void *ctx);
     void (*free)(struct kl_store *s);
     bool (*has_record)(const struct kl_store *s);

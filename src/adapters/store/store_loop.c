@@ -66,6 +66,15 @@ static void tell_trouble(struct kl_csv_store *s, const char *text)
     s->events->trouble(s->ctx, s->trouble);
 }
 
+static void tell_question(struct kl_csv_store *s, const struct kl_store_question *question)
+{
+    if (strcmp(question->id, s->question.id) == 0)
+        return;
+    s->question = *question;
+    if (s->events->asks && !s->closing)
+        s->events->asks(s->ctx, &s->question);
+}
+
 /* Answers go out first: the pool takes in the news when it knows what became of its own wishes.
    While the store closes, nobody takes in news, and people may still look at the old contents. */
 static void tell_news(struct kl_csv_store *s, struct kl_shown *news)
@@ -161,6 +170,7 @@ static void on_worked(uv_work_t *work, int status)
     KL_ASSERT(status == 0 && !s->worker);
     memset(&s->job, 0, sizeof s->job);
     tell_trouble(s, job.trouble);
+    tell_question(s, &job.question);
     answer_requests(s, job.first);
     tell_news(s, job.news);
     s->worker = job.worker; /* not earlier: answers bring new requests */
@@ -205,6 +215,8 @@ static void pump(struct kl_csv_store *s)
     job->first = take_batch(s);
     job->last = s->closing && !marking && !s->queue;
     s->look = false;
+    memcpy(job->answer, s->answer, sizeof job->answer);
+    s->answer[0] = '\0';
     job->work.data = s;
     s->sent_at = uv_now(s->loop);
     rc = uv_queue_work(s->loop, &job->work, on_work, on_worked);
@@ -243,6 +255,18 @@ void kl_csv_store_start(struct kl_store *store, uv_loop_t *loop,
     uv_timer_init(loop, &s->tick);
     s->tick.data = s;
     uv_timer_start(&s->tick, on_tick, 1, TICK_MS);
+}
+
+bool kl_csv_store_answer(struct kl_store *store, const char *id)
+{
+    struct kl_csv_store *s = (struct kl_csv_store *)store;
+
+    if (s->closing || id[0] == '\0' || strcmp(id, s->question.id) != 0)
+        return false;
+    memcpy(s->answer, s->question.id, sizeof s->answer);
+    s->look = true;
+    pump(s);
+    return true;
 }
 
 void kl_csv_store_close(struct kl_store *store, void (*closed)(void *ctx), void *ctx)

@@ -6,14 +6,15 @@
 
 #include "adapters/host/disk.h"
 #include "csv_mark.h"
-#include "leased_list.h"
 #include "keyline/secret.h"
+#include "leased_list.h"
 #include "store_state.h"
 
 static const struct kl_store_kind csv_store = {
     .content = kl_csv_store_content,
     .start = kl_csv_store_start,
     .submit = kl_csv_store_submit,
+    .answer = kl_csv_store_answer,
     .close = kl_csv_store_close,
     .free = kl_csv_store_free,
     .has_record = kl_csv_store_has_record,
@@ -155,9 +156,6 @@ static enum kl_store_open_result show(struct kl_csv_store *s, bool absent, char 
         return KL_STORE_BROKEN;
     for (uint32_t i = 0; absent && i < t->count; i++)
         s->shown->content.lost_ledger |= t->row[i].marked;
-    if (w->witness.storage.kind >= KL_STORAGE_FORGETS)
-        kl_copy(s->shown->content.forgets, sizeof s->shown->content.forgets,
-                w->witness.storage.text);
     return KL_STORE_OPENED;
 }
 
@@ -176,7 +174,8 @@ static enum kl_store_open_result settle_all(struct kl_csv_store *s,
     result = kl_store_settle_home(w, answered(o, KL_DOUBT_MOVED), error);
     if ((result = weigh(s, o, KL_DOUBT_MOVED, result, error)) != KL_STORE_OPENED)
         return result;
-    if (!w->look_only && (!kl_store_find_forms(w, error) || !kl_store_keep_forms(w, error)))
+    if (!w->look_only && (!kl_store_find_forms(w, error) || !kl_store_keep_forms(w, error) ||
+                          !kl_store_keep_kins(w, error)))
         return KL_STORE_BROKEN;
     result = kl_store_settle_witness(w, answered(o, KL_DOUBT_OLD), found, error);
     return weigh(s, o, KL_DOUBT_OLD, result, error);
@@ -188,7 +187,7 @@ settle_names(struct kl_csv_store *s, const struct kl_store_options *o, char erro
     struct kl_worker *w = s->worker;
 
     return weigh(s, o, KL_DOUBT_RENAMED,
-                 kl_store_settle_names(w, s->shown, answered(o, KL_DOUBT_RENAMED), error), error);
+                 kl_store_settle_names(w, answered(o, KL_DOUBT_RENAMED), error), error);
 }
 
 /* Rows that came here since the last start, and that a station gave out from another CSV of this
@@ -232,10 +231,12 @@ static enum kl_store_open_result open_to_work(struct kl_csv_store *s,
         (result = open_ledger(w, o->mode, path, error)) == KL_STORE_OPENED &&
         (result = settle_all(s, o, &found, error)) == KL_STORE_OPENED &&
         (absent || (result = settle_others(s, o, error)) == KL_STORE_OPENED) &&
-        (result = show(s, absent, error)) == KL_STORE_OPENED &&
         (result = settle_names(s, o, error)) == KL_STORE_OPENED &&
+        (result = show(s, absent, error)) == KL_STORE_OPENED &&
         (result = record_accepted(w, error)) == KL_STORE_OPENED)
         result = kl_store_take_lease(w, error);
+    w->csv.weigh = kl_store_weigh_list;
+    w->csv.weigh_ctx = w;
     kl_difference_free(&found);
     return result;
 }
@@ -301,10 +302,11 @@ open_parts(struct kl_csv_store *s, const struct kl_store_options *o, char error[
     w->csv.leased = o->leased;
     if (!o->leased && kl_leased_recognise(w->csv.real, &w->looked)) {
         if (o->mode == KL_STORE_WORK) {
-            kl_format(error, KL_TEXT_MAX,
-                      "%s: these keys are sealed, and a shared pool gave them to this station: start "
-                      "it with --pool",
-                      kl_shown(w->csv.named));
+            kl_format(
+                error, KL_TEXT_MAX,
+                "%s: these keys are sealed, and a shared pool gave them to this station: start "
+                "it with --pool",
+                kl_shown(w->csv.named));
             return KL_STORE_BAD_CSV;
         }
         w->csv.leased = &w->looked;

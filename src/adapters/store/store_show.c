@@ -118,6 +118,8 @@ struct kl_shown *kl_store_show(struct kl_worker *w, char error[KL_TEXT_MAX])
     shown->content.ledger = shown->ledger;
     shown->content.fields = t->fields;
     shown->content.verdict = &t->verdict;
+    if (w->witness.storage.kind >= KL_STORAGE_FORGETS)
+        kl_copy(shown->content.forgets, KL_TEXT_MAX, w->witness.storage.text);
     say_what_is_suspicious(w, shown);
     return shown;
 }

@@ -76,7 +76,7 @@ struct kl_old_forms {
 struct kl_worker {
     struct kl_csv_file csv;  /* not of a store for RECORD or MEND */
     struct kl_leased looked; /* LOOK: the CSV is the list of a shared pool */
-    struct kl_lock lock;    /* WORK, MEND */
+    struct kl_lock lock;     /* WORK, MEND */
     struct kl_ledger *ledger;
     struct kl_batch_keys *secret;               /* WORK; blank between rounds */
     struct kl_journal_record changed[KL_BATCH]; /* what the round has changed */
@@ -99,8 +99,10 @@ struct kl_job {
     struct kl_worker *worker;
     const struct kl_store_content *shown; /* what the loop shows now, to compare with */
     struct kl_request *first;
-    bool last;             /* the store closes: marks are due now */
-    struct kl_shown *news; /* NULL = nothing new */
+    bool last;                         /* the store closes: marks are due now */
+    char answer[KL_QUESTION_ID];       /* the question that a person has said yes to; "" = none */
+    struct kl_store_question question; /* what is asked when the job is done */
+    struct kl_shown *news;             /* NULL = nothing new */
     char trouble[KL_TEXT_MAX];
 };
 
@@ -128,7 +130,9 @@ struct kl_csv_store {
     void (*closed)(void *ctx);
     void *closed_ctx;
     struct kl_request *queue, **queue_end;
-    char trouble[KL_TEXT_MAX]; /* as last reported */
+    char trouble[KL_TEXT_MAX];         /* as last reported */
+    struct kl_store_question question; /* as last reported */
+    char answer[KL_QUESTION_ID];       /* for the next job; "" = none */
 };
 
 /* store_open.c: the rest of the kind's functions is in store_loop.c and store_record.c */
@@ -139,6 +143,7 @@ const struct kl_store_content *kl_csv_store_content(const struct kl_store *store
 void kl_csv_store_start(struct kl_store *store, uv_loop_t *loop,
                         const struct kl_store_events *events, void *ctx);
 void kl_csv_store_submit(struct kl_store *store, const struct kl_action *request);
+bool kl_csv_store_answer(struct kl_store *store, const char *id);
 void kl_csv_store_close(struct kl_store *store, void (*closed)(void *ctx), void *ctx);
 
 /* store_record.c */
@@ -182,13 +187,18 @@ int64_t kl_store_wall_clock(void);
 bool kl_store_find_forms(struct kl_worker *w, char error[KL_TEXT_MAX]);
 /* Gives the keys that it found their new form in the ledger. */
 bool kl_store_keep_forms(struct kl_worker *w, char error[KL_TEXT_MAX]);
+/* Gives keys whose kin an earlier version took otherwise the one that their row has today. */
+bool kl_store_keep_kins(struct kl_worker *w, char error[KL_TEXT_MAX]);
 struct kl_old_form *kl_old_form(const struct kl_old_forms *f, const struct kl_fingerprint *old);
 
 /* store_doubt.c */
 /* Keys that the CSV has under another label than the ledger. If a person said yes, the ledger
    renames them; else DOUBT and `error`. */
-enum kl_store_open_result kl_store_settle_names(struct kl_worker *w, struct kl_shown *shown,
-                                                bool answered, char error[KL_TEXT_MAX]);
+enum kl_store_open_result kl_store_settle_names(struct kl_worker *w, bool answered,
+                                                char error[KL_TEXT_MAX]);
+/* The CSV has changed while a station runs: a kl_csv_weigh_fn whose context is the worker. */
+bool kl_store_weigh_list(void *ctx, const struct kl_table *fresh, enum kl_csv_question *what,
+                         char text[KL_TEXT_MAX]);
 
 /* store_home.c */
 /* Is this storage fit for keys? DOUBT: only for demonstrations; BROKEN: not at all. */
@@ -218,6 +228,13 @@ void kl_store_rest(struct kl_worker *w);
 enum kl_store_open_result kl_store_ask_journals(struct kl_worker *w, bool answered,
                                                 struct kl_difference *found,
                                                 char error[KL_TEXT_MAX]);
+/* The same about the rows of a CSV that changed while a station runs. */
+enum kl_store_open_result kl_store_ask_about(struct kl_worker *w, const struct kl_table *fresh,
+                                             bool answered, struct kl_difference *found,
+                                             char error[KL_TEXT_MAX]);
+/* Writes into the ledger what other journals told of this CSV's rows. */
+bool kl_store_take_over(struct kl_worker *w, const struct kl_table *rows,
+                        const struct kl_difference *found, char error[KL_TEXT_MAX]);
 /* Writes what other journals told into ledger and journal. */
 bool kl_store_restore(struct kl_worker *w, const struct kl_difference *found,
                       char error[KL_TEXT_MAX]);

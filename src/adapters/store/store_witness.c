@@ -123,9 +123,8 @@ void kl_difference_free(struct kl_difference *d)
 /* ---- saying it ---- */
 
 /* The row of a key, in whatever spelling; UINT32_MAX if there is none. */
-static uint32_t row_of(const struct kl_worker *w, const struct kl_journal_record *r)
+static uint32_t row_of(const struct kl_table *t, const struct kl_journal_record *r)
 {
-    const struct kl_table *t = w->csv.table;
     uint32_t row = !t ? UINT32_MAX : kl_table_find(t, &r->fingerprint);
 
     for (uint32_t i = 0; t && row == UINT32_MAX && i < t->count; i++)
@@ -134,23 +133,24 @@ static uint32_t row_of(const struct kl_worker *w, const struct kl_journal_record
     return row;
 }
 
-static const char *label_of(const struct kl_worker *w, const struct kl_journal_record *r)
+/* `t`: NULL = the CSV was not read. */
+static const char *label_of(const struct kl_table *t, const struct kl_journal_record *r)
 {
-    uint32_t row = row_of(w, r);
+    uint32_t row = row_of(t, r);
 
-    if (!w->csv.table)
+    if (!t)
         return "a key";
-    return row == UINT32_MAX ? "a key that is not in the CSV" : w->csv.table->row[row].label;
+    return row == UINT32_MAX ? "a key that is not in the CSV" : t->row[row].label;
 }
 
 /* "dev-3 for 24:6f:… and 2 more" */
-static void name_some(const struct kl_worker *w, const struct kl_journal_record *list, size_t count,
+static void name_some(const struct kl_table *t, const struct kl_journal_record *list, size_t count,
                       char out[KL_TEXT_MAX])
 {
     char mac[18];
 
     kl_mac_format(&list[0].mac, mac);
-    kl_format(out, KL_TEXT_MAX, "%.40s for %s", label_of(w, &list[0]), mac);
+    kl_format(out, KL_TEXT_MAX, "%.40s for %s", label_of(t, &list[0]), mac);
     if (count > 1)
         kl_format(out + strlen(out), KL_TEXT_MAX - strlen(out), " and %zu more", count - 1);
 }
@@ -169,10 +169,11 @@ static const char *journal_option(const struct kl_worker *w)
     return w->journal[0] == '\0' ? NULL : w->journal;
 }
 
-/* Secrets in order, in whatever spelling. */
+/* Keys, each as its fingerprint and its kin, in order. A kin leads to the secret in whatever
+   spelling; the fingerprint leads to the very row even if an earlier version took another kin. */
 struct kins {
     struct kl_fingerprint *kin;
-    size_t count;
+    size_t count, room;
 };
 
 static int by_bytes(const void *a, const void *b)
@@ -180,9 +181,41 @@ static int by_bytes(const void *a, const void *b)
     return memcmp(a, b, sizeof(struct kl_fingerprint));
 }
 
+static bool put_kin(struct kins *k, const struct kl_fingerprint *kin)
+{
+    if (k->count == k->room) {
+        size_t room = 2 * k->room + 64;
+        struct kl_fingerprint *more = reallocarray(k->kin, room, sizeof *more);
+        if (!more)
+            return false;
+        k->kin = more;
+        k->room = room;
+    }
+    k->kin[k->count++] = *kin;
+    return true;
+}
+
+static bool put_key(struct kins *k, const struct kl_fingerprint *fp,
+                    const struct kl_fingerprint *kin)
+{
+    return put_kin(k, fp) && put_kin(k, kin);
+}
+
+static void sort_kins(struct kins *k)
+{
+    if (k->count > 0)
+        qsort(k->kin, k->count, sizeof *k->kin, by_bytes);
+}
+
 static bool has_kin(const struct kins *k, const struct kl_fingerprint *kin)
 {
     return k->count > 0 && bsearch(kin, k->kin, k->count, sizeof *k->kin, by_bytes);
+}
+
+static bool has_key(const struct kins *k, const struct kl_fingerprint *fp,
+                    const struct kl_fingerprint *kin)
+{
+    return has_kin(k, fp) || has_kin(k, kin);
 }
 
 struct asking {
@@ -194,49 +227,38 @@ struct asking {
 };
 
 struct knowing {
-    struct kins *out;
-    size_t room;
+    struct kins keys;
+    bool failed;
 };
 
 static bool know_key(void *ctx, const struct kl_ledger_key *key)
 {
     struct knowing *k = ctx;
 
-    if (k->out->count == k->room) {
-        size_t room = 2 * k->room + 64;
-        struct kl_fingerprint *more = reallocarray(k->out->kin, room, sizeof *more);
-        if (!more)
-            return false;
-        k->out->kin = more;
-        k->room = room;
-    }
-    k->out->kin[k->out->count++] = key->kin;
-    return true;
+    k->failed = !put_key(&k->keys, &key->fingerprint, &key->kin);
+    return !k->failed;
 }
 
 /* Without a ledger we ask about marked rows too: the journal knows which board has the key. */
-static bool find_free(struct kl_worker *w, struct kins *out, char error[KL_TEXT_MAX])
+static bool find_free(struct kl_worker *w, const struct kl_table *t, struct kins *out,
+                      char error[KL_TEXT_MAX])
 {
-    const struct kl_table *t = w->csv.table;
-    struct kins known = {0};
-    struct knowing k = {.out = &known};
+    struct knowing known = {.failed = false};
+    bool ok;
 
     error[0] = '\0';
-    out->kin = calloc((size_t)t->count + 1, sizeof *out->kin);
-    if (!out->kin || (w->ledger && !kl_ledger_keys(w->ledger, know_key, &k, error)))
-        goto failed;
-    if (known.count > 0)
-        qsort(known.kin, known.count, sizeof *known.kin, by_bytes);
-    for (uint32_t i = 0; i < t->count; i++)
-        if (!t->row[i].bad && !(w->ledger && t->row[i].marked) && !has_kin(&known, &t->row[i].kin))
-            out->kin[out->count++] = t->row[i].kin;
-    if (out->count > 0)
-        qsort(out->kin, out->count, sizeof *out->kin, by_bytes);
-    free(known.kin);
-    return true;
-failed:
-    free(known.kin);
-    return false;
+    memset(out, 0, sizeof *out);
+    ok = (!w->ledger || kl_ledger_keys(w->ledger, know_key, &known, error)) && !known.failed;
+    sort_kins(&known.keys);
+    for (uint32_t i = 0; ok && i < t->count; i++) {
+        const struct kl_pool_row *row = &t->row[i];
+        if (!row->bad && !(w->ledger && row->marked) &&
+            !has_key(&known.keys, &row->fingerprint, &row->kin))
+            ok = put_key(out, &row->fingerprint, &row->kin);
+    }
+    sort_kins(out);
+    free(known.keys.kin);
+    return ok;
 }
 
 static bool ask_journal(void *ctx, const struct kl_journal *j)
@@ -248,7 +270,7 @@ static bool ask_journal(void *ctx, const struct kl_journal *j)
     if (a->w->ledger && kl_journal_is_of(j, &a->w->witness.home.id))
         return true; /* kl_store_settle_witness compares our own journal */
     for (size_t i = 0; i < count && !a->failed; i++) {
-        if (r[i].kind == KL_JOURNAL_RELEASED || !has_kin(&a->free, &r[i].kin))
+        if (r[i].kind == KL_JOURNAL_RELEASED || !has_key(&a->free, &r[i].fingerprint, &r[i].kin))
             continue;
         if (a->found->behind_count == 0)
             kl_copy(a->of, sizeof a->of, kl_journal_of(j));
@@ -257,9 +279,9 @@ static bool ask_journal(void *ctx, const struct kl_journal *j)
     return !a->failed;
 }
 
-enum kl_store_open_result kl_store_ask_journals(struct kl_worker *w, bool answered,
-                                                struct kl_difference *found,
-                                                char error[KL_TEXT_MAX])
+enum kl_store_open_result kl_store_ask_about(struct kl_worker *w, const struct kl_table *fresh,
+                                             bool answered, struct kl_difference *found,
+                                             char error[KL_TEXT_MAX])
 {
     struct asking a = {.w = w, .found = found};
     char some[KL_TEXT_MAX];
@@ -267,8 +289,8 @@ enum kl_store_open_result kl_store_ask_journals(struct kl_worker *w, bool answer
     memset(found, 0, sizeof *found);
     if (!kl_journal_folder(journal_option(w), false, w->witness.folder, some))
         return KL_STORE_OPENED; /* there are no journals */
-    a.failed = !find_free(w, &a.free, error);
-    if (!a.failed)
+    a.failed = !find_free(w, fresh, &a.free, error);
+    if (!a.failed && a.free.count > 0)
         kl_journal_each(w->witness.folder, ask_journal, &a);
     free(a.free.kin);
     if (a.failed) {
@@ -278,7 +300,7 @@ enum kl_store_open_result kl_store_ask_journals(struct kl_worker *w, bool answer
     }
     if (found->behind_count == 0)
         return KL_STORE_OPENED;
-    name_some(w, found->behind, found->behind_count, some);
+    name_some(fresh, found->behind, found->behind_count, some);
     kl_format(
         error, KL_TEXT_MAX,
         !w->ledger
@@ -291,19 +313,27 @@ enum kl_store_open_result kl_store_ask_journals(struct kl_worker *w, bool answer
     return KL_STORE_OPENED;
 }
 
+enum kl_store_open_result kl_store_ask_journals(struct kl_worker *w, bool answered,
+                                                struct kl_difference *found,
+                                                char error[KL_TEXT_MAX])
+{
+    return kl_store_ask_about(w, w->csv.table, answered, found, error);
+}
+
 /* ---- a ledger and its journal ---- */
 
-static bool restore_all(struct kl_worker *w, const struct kl_difference *d, int64_t last,
-                        char error[KL_TEXT_MAX])
+static bool restore_all(struct kl_worker *w, const struct kl_table *rows,
+                        const struct kl_difference *d, int64_t last, char error[KL_TEXT_MAX])
 {
     if (d->behind_count == 0)
         return true;
     if (!kl_ledger_begin(w->ledger, error))
         return false;
-    if (!kl_ledger_skip_to(w->ledger, last, error))
+    if ((w->witness.holds && !kl_store_still_ours(w, error)) ||
+        !kl_ledger_skip_to(w->ledger, last, error))
         goto failed;
     for (size_t i = 0; i < d->behind_count; i++)
-        if (!kl_ledger_restore(w->ledger, &d->behind[i], label_of(w, &d->behind[i]), w->station,
+        if (!kl_ledger_restore(w->ledger, &d->behind[i], label_of(rows, &d->behind[i]), w->station,
                                kl_store_wall_clock(), error))
             goto failed;
     if (kl_ledger_commit(w->ledger, error))
@@ -319,7 +349,7 @@ static void say_old(const struct kl_worker *w, const struct kl_difference *d,
     char some[KL_TEXT_MAX];
 
     if (d->behind_count > 0) {
-        name_some(w, d->behind, d->behind_count, some);
+        name_some(w->csv.table, d->behind, d->behind_count, some);
         kl_format(error, KL_TEXT_MAX, "%s: the ledger is an old copy: by its journal it lacks %s",
                   kl_shown(w->csv.named), some);
     } else if (d->contradictions > 0) {
@@ -380,7 +410,13 @@ bool kl_store_complete_journal(struct kl_worker *w, char error[KL_TEXT_MAX])
 bool kl_store_restore(struct kl_worker *w, const struct kl_difference *found,
                       char error[KL_TEXT_MAX])
 {
-    return restore_all(w, found, 0, error) && kl_store_complete_journal(w, error);
+    return restore_all(w, w->csv.table, found, 0, error) && kl_store_complete_journal(w, error);
+}
+
+bool kl_store_take_over(struct kl_worker *w, const struct kl_table *rows,
+                        const struct kl_difference *found, char error[KL_TEXT_MAX])
+{
+    return restore_all(w, rows, found, 0, error);
 }
 
 static enum kl_store_open_result weigh(struct kl_worker *w, bool answered,
@@ -395,8 +431,9 @@ static enum kl_store_open_result weigh(struct kl_worker *w, bool answered,
     if (!answered)
         return KL_STORE_DOUBT;
     take_answer(w, error);
-    return restore_all(w, d, !j ? 0 : kl_journal_last_change(j), error) ? KL_STORE_OPENED
-                                                                        : KL_STORE_BROKEN;
+    return restore_all(w, w->csv.table, d, !j ? 0 : kl_journal_last_change(j), error)
+               ? KL_STORE_OPENED
+               : KL_STORE_BROKEN;
 }
 
 enum kl_store_open_result kl_store_settle_witness(struct kl_worker *w, bool answered,

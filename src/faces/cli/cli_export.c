@@ -33,6 +33,7 @@ struct job {
     unsigned names;
     char pool[33];
     unsigned reserved, bad;
+    bool all;     /* every row of the list, whether a board has it or not: only to check them */
     bool changed; /* the list was replaced while we read it: begin again */
     char error[KL_TEXT_MAX];
 };
@@ -141,13 +142,14 @@ static int open_store(struct job *j)
         fprintf(stderr, "keyline: %s\n", j->error);
         return keys_store_exit(result);
     }
-    keys_say_no_record(j->a, j->store);
+    if (!j->all)
+        keys_say_no_record(j->a, j->store);
     if (!needs_list(j))
         return KL_EXIT_OK;
     c = kl_store_content(j->store);
-    if (c->warning[0] != '\0')
+    if (c->warning[0] != '\0' && !j->all)
         fprintf(stderr, "keyline: warning: %s\n", c->warning);
-    if (c->doubt[0] == '\0')
+    if (c->doubt[0] == '\0' || j->all)
         return KL_EXIT_OK;
     fprintf(stderr, "keyline: %s%s\n", j->a->export.secrets ? "" : "warning: ", c->doubt);
     if (!j->a->export.secrets)
@@ -160,7 +162,7 @@ static int make_export(struct job *j)
 {
     const struct keys_export_args *x = &j->a->export;
     struct kl_export_options o = {.form = j->form,
-                                  .secrets = x->secrets,
+                                  .secrets = x->secrets || (j->all && !x->public),
                                   .public = x->public,
                                   .maps = x->maps.item,
                                   .map_count = x->maps.count,
@@ -236,7 +238,10 @@ static bool feed(void *ctx, const struct kl_ledger_key *key)
     j->reserved += strcmp(key->state, "reserved") == 0;
     if (strcmp(key->state, "provisioned") != 0)
         return true;
-    keys_eui64(j->store, &key->mac, eui64);
+    if (j->all)
+        kl_copy(eui64, sizeof eui64, "00:00:00:00:00:00:00:00"); /* as if a board had it */
+    else
+        keys_eui64(j->store, &key->mac, eui64);
     if (!fetch(j, key, &row))
         return false;
     if ((row.key || !kl_export_needs_keys(j->export)) && !kl_export_row(j->export, &row, error))
@@ -245,9 +250,30 @@ static bool feed(void *ctx, const struct kl_ledger_key *key)
     return true;
 }
 
+static void feed_all(struct job *j)
+{
+    const struct kl_store_content *c = kl_store_content(j->store);
+
+    for (uint32_t i = 0; i < c->row_count; i++) {
+        const struct kl_pool_row *row = &c->rows[i];
+        const struct kl_ledger_key key = {.fingerprint = row->fingerprint,
+                                          .label = row->label,
+                                          .state = "provisioned",
+                                          .station = "",
+                                          .bundle = "",
+                                          .how = "",
+                                          .provisioned = 1};
+
+        if (!row->bad && !feed(j, &key))
+            return;
+    }
+}
+
 static int collect(struct job *j)
 {
-    if (!kl_store_keys(j->store, feed, j, j->error))
+    if (j->all)
+        feed_all(j);
+    else if (!kl_store_keys(j->store, feed, j, j->error))
         return complain(j->error, KL_EXIT_STORE);
     if (j->changed)
         return KL_EXIT_INPUT;
@@ -258,7 +284,7 @@ static int collect(struct job *j)
         j->bad++;
     }
     if (j->bad > 0)
-        return complain("nothing is written", KL_EXIT_INPUT);
+        return j->all ? KL_EXIT_INPUT : complain("nothing is written", KL_EXIT_INPUT);
     if (kl_export_count(j->export) == 0 && j->a->export.output)
         return complain("no board has a key yet: nothing is written", KL_EXIT_INPUT);
     return KL_EXIT_OK;
@@ -365,31 +391,62 @@ static int say_done(const struct job *j)
     return keys_printed();
 }
 
+static bool settle_form(struct job *j)
+{
+    const struct keys_export_args *x = &j->a->export;
+
+    j->form = x->as >= 0                  ? (enum kl_export_form)x->as
+              : j->a->format == KEYS_JSON ? KL_EXPORT_LINES
+                                          : KL_EXPORT_LIST;
+    return !x->template || (j->template = keys_read_template(x->template, j->error));
+}
+
+static void forget(struct job *j)
+{
+    kl_secret_free(j->key, sizeof *j->key);
+    kl_export_free(j->export);
+    free(j->template);
+}
+
 int keys_export_special(const struct keys_args *a)
 {
     struct job j = {.a = a};
     struct export_signer *signer = NULL;
     const char *wrong = nonsense(a);
-    int exit;
+    int exit = KL_EXIT_OK;
 
     if (wrong)
         return complain(wrong, KL_EXIT_USAGE);
-    j.form = a->export.as >= 0        ? (enum kl_export_form)a->export.as
-             : a->format == KEYS_JSON ? KL_EXPORT_LINES
-                                      : KL_EXPORT_LIST;
-    if (a->export.template && !(j.template = keys_read_template(a->export.template, j.error)))
+    if (!settle_form(&j))
         return complain(j.error, KL_EXIT_INPUT);
-    if (a->export.is_signed && (exit = export_signer_open(&a->export, &signer)) != KL_EXIT_OK) {
-        free(j.template);
-        return exit;
-    }
     if (!(j.key = kl_secret_alloc(sizeof *j.key)))
         exit = complain("no memory", KL_EXIT_FAILED);
-    else if ((exit = gather(&j)) == KL_EXIT_OK && (exit = write_out(&j, signer)) == KL_EXIT_OK)
-        exit = say_done(&j);
-    kl_secret_free(j.key, sizeof *j.key);
-    kl_export_free(j.export);
+    else if (!a->export.is_signed ||
+             (exit = export_signer_open(&a->export, &signer)) == KL_EXIT_OK) {
+        if ((exit = gather(&j)) == KL_EXIT_OK && (exit = write_out(&j, signer)) == KL_EXIT_OK)
+            exit = say_done(&j);
+    }
     export_signer_close(signer);
-    free(j.template);
+    forget(&j);
+    return exit;
+}
+
+int keys_export_check(const struct keys_args *a)
+{
+    struct job j = {.a = a, .all = true};
+    int exit;
+
+    if ((a->export.as == KL_EXPORT_TEMPLATE) != (a->export.template != NULL))
+        return complain("--as template goes with --template FILE", KL_EXIT_USAGE);
+    if (!settle_form(&j))
+        return complain(j.error, KL_EXIT_INPUT);
+    j.key = kl_secret_alloc(sizeof *j.key);
+    exit = j.key ? gather(&j) : complain("no memory", KL_EXIT_FAILED);
+    if (exit == KL_EXIT_OK) {
+        printf("%u keys can be exported as %s\n", kl_export_count(j.export),
+               kl_export_form_name(j.form));
+        exit = keys_printed();
+    }
+    forget(&j);
     return exit;
 }

@@ -26,8 +26,9 @@ struct keys_args {
     bool header, fix;
     enum keys_format format;
     const char *state, *label, *mac, *reason;
-    char mac_text[18]; /* `mac` as the ledger writes it */
     struct keys_export_args export;
+    const char *question; /* the number of what the station asks; NULL = whatever it is */
+    char mac_text[18];    /* `mac` as the ledger writes it */
 };
 
 /* cli_keys_show.c */
@@ -48,6 +49,9 @@ int keys_audit(const struct keys_args *a);
 /* cli_keys_release.c */
 int keys_release(const struct keys_args *a);
 
+/* cli_keys_accept.c */
+int keys_accept(const struct keys_args *a);
+
 /* cli_keys_lint.c */
 int keys_lint(const struct keys_args *a);
 
@@ -57,6 +61,8 @@ bool keys_export_is_special(const struct keys_args *a);
 int keys_export_special(const struct keys_args *a);
 /* A template's text, to be freed; NULL and a sentence. */
 char *keys_read_template(const char *path, char error[KL_TEXT_MAX]);
+/* Whether all rows of the list could be exported like that, also those that no board has yet. */
+int keys_export_check(const struct keys_args *a);
 /* cli_export_record.c */
 /* Keeps in the history that keys with their secrets were written: by the station if one runs.
    KL_EXIT_OK once that is durable, or the exit status after a word on stderr. */

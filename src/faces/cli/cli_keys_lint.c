@@ -15,7 +15,7 @@ static void say_kinds(const struct kl_csv_verdict *v)
         struct kl_csv_kind_info info = kl_csv_kind_info(v->finding[i].kind);
 
         kl_csv_finding_text(&v->finding[i], text);
-        printf("  %s\n      %s: %s\n", text, info.word, info.advice);
+        printf("  %s\n      %s: %s\n", text, info.word, kl_csv_finding_advice(&v->finding[i]));
     }
 }
 
@@ -107,7 +107,7 @@ static int fix(const struct keys_args *a)
     return fine ? keys_printed() : KL_EXIT_INPUT;
 }
 
-int keys_lint(const struct keys_args *a)
+static int lint_list(const struct keys_args *a)
 {
     char error[KL_TEXT_MAX];
     struct kl_csv_lint l;
@@ -119,4 +119,13 @@ int keys_lint(const struct keys_args *a)
     if (fine || !a->fix)
         return keys_printed() != KL_EXIT_OK ? KL_EXIT_FAILED : fine ? KL_EXIT_OK : KL_EXIT_INPUT;
     return fix(a);
+}
+
+int keys_lint(const struct keys_args *a)
+{
+    int exit = lint_list(a), check = KL_EXIT_OK;
+
+    if (a->export.as >= 0)
+        check = keys_export_check(a);
+    return exit == KL_EXIT_OK ? check : exit;
 }

@@ -40,9 +40,10 @@ static void print_text(const struct stations *all)
         struct tm tm;
         localtime_r(&since, &tm);
         strftime(when, sizeof when, "%Y-%m-%d %H:%M", &tm);
-        printf("%s\n  %u slot%s, %u busy, %u keys left, %s %s, since %s\n", all->item[i].csv,
-               all->item[i].slots, all->item[i].slots == 1 ? "" : "s", all->item[i].busy,
-               all->item[i].keys_left, all->item[i].project, all->item[i].version, when);
+        printf("%s\n  %s%u slot%s, %u busy, %u keys left, %s %s, since %s\n", all->item[i].csv,
+               all->item[i].forgets ? "VOLATILE (a demonstration), " : "", all->item[i].slots,
+               all->item[i].slots == 1 ? "" : "s", all->item[i].busy, all->item[i].keys_left,
+               all->item[i].project, all->item[i].version, when);
     }
 }
 
@@ -55,10 +56,11 @@ static void print_json(const struct stations *all)
         kl_iso_time(all->item[i].since, since);
         json_array_append_new(
             list,
-            json_pack("{s:o,s:i,s:i,s:i,s:o,s:o,s:s}", "csv", kl_json_text(all->item[i].csv),
+            json_pack("{s:o,s:i,s:i,s:i,s:o,s:o,s:s,s:b}", "csv", kl_json_text(all->item[i].csv),
                       "slots", (int)all->item[i].slots, "busy", (int)all->item[i].busy, "keys_left",
                       (int)all->item[i].keys_left, "project", kl_json_text(all->item[i].project),
-                      "version", kl_json_text(all->item[i].version), "since", since));
+                      "version", kl_json_text(all->item[i].version), "since", since, "volatile",
+                      (int)all->item[i].forgets));
     }
     json_dumpf(list, stdout, JSON_INDENT(2));
     putchar('\n');

@@ -278,8 +278,7 @@ static int open_store(struct station *s)
 
     hex_of(s->bundle->digest, digest);
     exit = answers_open(&options, !s->args.headless, &s->store);
-    if (exit == KL_EXIT_OK &&
-        !kl_report_keys(s->human, keys_name(s), kl_store_content(s->store)))
+    if (exit == KL_EXIT_OK && !kl_report_keys(s->human, keys_name(s), kl_store_content(s->store)))
         return KL_EXIT_INPUT;
     return exit;
 }

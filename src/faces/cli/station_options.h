@@ -15,7 +15,7 @@ struct station_args {
     const char *pool, *offline; /* a shared pool: then `csv` is the list of what it gave */
     kl_us offline_for;          /* what --offline says; 0 = wait */
     char list[4096];            /* that list */
-    const char *config; /* read already */
+    const char *config;         /* read already */
     const char *prompt, *ack, *field_names;
     const char *nvs_schema, *nvs_partition;
     struct option_list images, ports, usb_ids, exclude, accept;

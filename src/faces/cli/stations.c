@@ -138,6 +138,7 @@ static void look_at(struct stations *all, const char *csv)
     all->item[all->count].slots = snap.slot_count;
     all->item[all->count].busy = busy_of(&snap);
     all->item[all->count].keys_left = snap.keys.free;
+    all->item[all->count].forgets = snap.forgets;
     all->item[all->count++].since = hello.since;
 }
 

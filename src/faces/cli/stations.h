@@ -16,6 +16,7 @@ struct stations {
     struct {
         char csv[4096];
         unsigned slots, busy, keys_left;
+        bool forgets;  /* a demonstration */
         int64_t since; /* wall clock, microseconds */
         char project[32], version[32];
     } item[STATIONS_MAX];

@@ -70,6 +70,7 @@ enum kl_question {
     KL_ASK_ADD_PORT,
     KL_ASK_RELEASE, /* the reason */
     KL_ASK_BIND,    /* a label, typed or scanned */
+    KL_ASK_ACCEPT,  /* "yes": the list of keys is right */
 };
 
 enum kl_order {
@@ -90,6 +91,7 @@ struct kl_asked {
     unsigned slot;
     struct kl_mac mac;                 /* of the board that the question is about */
     struct kl_fingerprint fingerprint; /* RELEASE: of the key */
+    char id[12], text[KL_TEXT_MAX];    /* ACCEPT: what the station asks */
     kl_us stood_since;                 /* KL_NEVER: it was not drawn yet */
 };
 

@@ -28,6 +28,10 @@ void view_ask(struct kl_view *v, const struct kl_model *m, enum kl_question ques
     };
     if (question == KL_ASK_RELEASE && v->chosen < m->in_doubt_count)
         v->asked.fingerprint = m->in_doubt[v->chosen].fingerprint;
+    if (question == KL_ASK_ACCEPT) {
+        kl_copy(v->asked.id, sizeof v->asked.id, m->snap.question);
+        kl_copy(v->asked.text, sizeof v->asked.text, m->snap.asks);
+    }
     v->typed[0] = '\0';
 }
 
@@ -147,6 +151,19 @@ static struct kl_want bind(struct kl_view *v, const struct kl_model *m)
     return w;
 }
 
+/* The station refuses it if the list has changed since the question was put. */
+static struct kl_want accept_list(struct kl_view *v)
+{
+    struct kl_want w = view_command(KL_CMD_ACCEPT, 0);
+
+    if (strcmp(v->typed, "yes") != 0) {
+        kl_view_say(v, KL_MESSAGE_FOR, "nothing done: that was not yes");
+        return nothing();
+    }
+    kl_copy(w.command.argument, sizeof w.command.argument, v->asked.id);
+    return w;
+}
+
 static struct kl_want take(struct kl_view *v, const struct kl_model *m)
 {
     struct kl_want w = nothing();
@@ -175,6 +192,9 @@ static struct kl_want take(struct kl_view *v, const struct kl_model *m)
         break;
     case KL_ASK_BIND:
         w = bind(v, m);
+        break;
+    case KL_ASK_ACCEPT:
+        w = accept_list(v);
         break;
     case KL_ASK_UNLOCK:
         v->locked = strcmp(v->typed, v->phrase) != 0;
@@ -277,6 +297,11 @@ static void question_words(const struct kl_model *m, const struct kl_view *v, ch
                  "The board in %u %.40s gets the key with this label (scan it): %.160s_",
                  v->asked.slot + 1, m->snap.slot[v->asked.slot].name, v->typed);
         break;
+    case KL_ASK_ACCEPT:
+        snprintf(text, size, "%s", v->asked.text);
+        snprintf(answers, answers_size,
+                 "Is it right as it is?  Esc no    yes: type yes and Enter: %.120s_", v->typed);
+        return;
     case KL_ASK_UNLOCK:
         snprintf(text, size, "Unlock: %.*s_", (int)strlen(v->typed),
                  "*******************************************************************************");
@@ -294,7 +319,8 @@ void draw_question(const struct kl_model *m, const struct kl_view *v, struct kl_
 {
     char text[512], answers[256];
     int cols = g->cols < 66 ? g->cols : 66;
-    int rows = g->rows < 8 ? g->rows : 8;
+    int wanted = v->asked.question == KL_ASK_ACCEPT ? 11 : 8;
+    int rows = g->rows < wanted ? g->rows : wanted;
     int row = (g->rows - rows) / 2, col = (g->cols - cols) / 2, used;
 
     question_words(m, v, text, sizeof text, answers, sizeof answers);

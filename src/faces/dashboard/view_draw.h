@@ -35,6 +35,8 @@ unsigned position_of(const struct layout *l, unsigned slot);
 
 /* view_header.c */
 const char *order_word(enum kl_order order);
+/* Says that the keys lie on storage that forgets, as long as this many columns allow. */
+const char *volatile_word(int cols);
 void draw_header(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g);
 
 void draw_pane(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g, unsigned slot,

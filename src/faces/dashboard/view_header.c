@@ -88,21 +88,39 @@ static const char *source_of(const struct kl_model *m, char out[2 * KL_NAME_MAX 
     return out;
 }
 
+const char *volatile_word(int cols)
+{
+    return cols >= 100 ? " VOLATILE: a demonstration, its keys are forgotten " : " VOLATILE ";
+}
+
+/* Stands before everything else, at any size. Returns the column behind it. */
+static int draw_volatile(const struct kl_model *m, struct kl_grid *g)
+{
+    const char *word = volatile_word(g->cols);
+
+    if (!m->snap.forgets)
+        return 1;
+    return 3 + kl_grid_text(g, 0, 1, kl_text_width(word), KL_STYLE_WARN, word);
+}
+
 static void draw_title(const struct kl_model *m, struct kl_grid *g)
 {
     char source[2 * KL_NAME_MAX + 16];
     const char *right = m->connected ? source_of(m, source) : "STATION NOT REACHED, trying again";
-    int end = g->cols - 1, width = kl_text_width(right);
+    int end = g->cols - 1, width = kl_text_width(right), begin;
     int room = g->cols / 2;
     struct parts p = {0};
 
     kl_grid_fill(g, 0, 0, 1, g->cols, KL_STYLE_BAR);
+    begin = draw_volatile(m, g);
     build_words(m, &p);
     if (m->build_stale && m->connected) /* what is flashed matters more than the list's name */
-        room = g->cols - kl_text_width(p.part[0].text) - kl_text_width(p.part[1].text) - 5;
+        room = g->cols - kl_text_width(p.part[0].text) - kl_text_width(p.part[1].text) - 4 - begin;
+    if (room > g->cols - 2 - begin)
+        room = g->cols - 2 - begin;
     if (width <= room)
         end = kl_grid_text_right(g, 0, g->cols - 1, width, KL_STYLE_BAR, right) - 2;
-    put_parts(g, 0, 1, end, &p);
+    put_parts(g, 0, begin, end, &p);
 }
 
 /* ---- what is left, and what is there now ---- */
@@ -253,7 +271,9 @@ static const char *warning_of(const struct kl_model *m)
         return s->fleet.alarm;
     if (s->stopping)
         return "stopping: boards that are being given a key finish first";
-    if (s->store_trouble)
+    if (s->question[0])
+        return s->asks;
+    if (s->store_trouble && !s->warning[0])
         return "the ledger can't be written: boards wait; free disk space or mount it writable";
     if (s->warning[0])
         return s->warning;
@@ -261,6 +281,8 @@ static const char *warning_of(const struct kl_model *m)
         return s->fleet.trouble;
     if (s->paused)
         return "paused: nothing new is started (P: go on)";
+    if (s->kept_back[0] && (s->keys.conflicts > 0 || s->keys.twins > 0 || s->keys.free == 0))
+        return s->kept_back;
     if (s->few_keys && s->keys.free == 0)
         return "no keys left: add rows to the CSV, boards go on by themselves";
     if (s->few_keys)
@@ -270,16 +292,20 @@ static const char *warning_of(const struct kl_model *m)
 
 void draw_header(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g)
 {
+    static const char answer[] = " ANSWER (a) ";
     const char *warning = warning_of(m);
     int width = warning[0] ? kl_text_width(warning) + 2 : 0;
+    int begin = 0;
 
     draw_title(m, g);
     draw_counts(m, v, g);
+    if (m->snap.question[0] && m->connected)
+        begin = kl_grid_text(g, 2, 0, kl_text_width(answer), KL_STYLE_FAIL, answer);
     if (warning[0]) {
         enum kl_style style =
             m->connected && m->snap.fleet.alarms > 0 ? KL_STYLE_FAIL : KL_STYLE_WARN;
-        kl_grid_fill(g, 2, 0, 1, width, style);
-        kl_grid_text(g, 2, 1, width - 1, style, warning);
+        kl_grid_fill(g, 2, begin, 1, width, style);
+        kl_grid_text(g, 2, begin + 1, width - 1, style, warning);
     }
-    draw_totals(m, g, width + 1);
+    draw_totals(m, g, begin + width + 1);
 }

@@ -33,6 +33,7 @@ enum deed {
     DO_STORY,
     DO_RELEASE,
     DO_BIND,
+    DO_ACCEPT,
     DO_LOCK,
     DO_HELP,
     DO_REDRAW,
@@ -87,7 +88,9 @@ static const struct binding bindings[] = {
      "remove the chosen slot, if it is a network port (asks)"},
     {'b', 0, DO_BIND, BENCH | ZOOM, true, false, "b", NULL,
      "bind a label to the chosen board: scan it, or type it"},
-    {'l', 0, DO_EVENTS, EVERYWHERE, false, true, "l", "events", "the bench's event log"},
+    {'l', 0, DO_EVENTS, EVERYWHERE, false, true, "l", "events",
+     "the bench's event log; a: answer what it asks about the list"},
+    {'a', 0, DO_ACCEPT, EVERYWHERE, true, false, "a", "answer", NULL},
     {'K', 0, DO_IN_DOUBT, EVERYWHERE, false, true, "K", "in doubt",
      "the keys in doubt; Enter: the story of one; u: release it"},
     {'u', 0, DO_RELEASE, KEYS, true, false, "u", "release", NULL},
@@ -236,6 +239,8 @@ static const char *why_not(const struct kl_view *v, const struct kl_model *m, en
     case DO_STORY:
     case DO_RELEASE:
         return v->chosen < m->in_doubt_count ? NULL : "no key is in doubt";
+    case DO_ACCEPT:
+        return m->snap.question[0] ? NULL : "the station asks nothing";
     case DO_LOCK:
         return v->phrase[0] ? NULL : "start with --lock to use the lock";
     case DO_SEARCH:
@@ -417,6 +422,9 @@ static struct kl_want act(struct kl_view *v, const struct kl_model *m, enum deed
         break;
     case DO_RELEASE:
         view_ask(v, m, KL_ASK_RELEASE);
+        break;
+    case DO_ACCEPT:
+        view_ask(v, m, KL_ASK_ACCEPT);
         break;
     case DO_STORY:
         show(v, KL_SCREEN_STORY);

@@ -69,8 +69,12 @@ static void draw_top(const struct kl_model *m, struct kl_grid *g)
              f->done + m->snap.keys.free + m->snap.keys.reserved, f->failed, last, m->uptime);
     kl_grid_fill(g, 0, 0, 1, g->cols, KL_STYLE_BAR);
     kl_grid_text(g, 0, 0, g->cols, KL_STYLE_BAR, text);
+    if (m->snap.forgets)
+        kl_grid_text_right(g, 1, g->cols - 1, 10, KL_STYLE_WARN, volatile_word(0));
     if (!m->connected)
         kl_grid_text(g, 1, 1, g->cols - 1, KL_STYLE_WARN, " STATION NOT REACHED ");
+    else if (m->snap.question[0])
+        kl_grid_text(g, 1, 1, g->cols - 1, KL_STYLE_FAIL, " THE LIST OF KEYS NEEDS AN ANSWER ");
     else if (m->snap.paused)
         kl_grid_text(g, 1, 1, g->cols - 1, KL_STYLE_WARN, " PAUSED ");
     else if (m->snap.few_keys) {

@@ -134,6 +134,8 @@ static void add_state(struct kl_buffer *b, const struct kl_snapshot *s)
 {
     head(b, "keyline_store_trouble", "gauge", "1 if the ledger or the CSV can't be written.");
     add(b, "keyline_store_trouble %d\n", s->store_trouble);
+    head(b, "keyline_volatile", "gauge", "1 if the keys lie on storage that forgets them.");
+    add(b, "keyline_volatile %d\n", s->forgets);
     head(b, "keyline_hub_trouble", "gauge", "1 if many boards of a hub fail: its supply or cable.");
     add(b, "keyline_hub_trouble %d\n", s->warning[0] && !s->store_trouble);
     head(b, "keyline_few_keys", "gauge", "1 if no more than --warn-keys are left.");
