@@ -229,7 +229,7 @@ lint_docs() {
     [ -x "$program" ] || return
     diff <("$program" --list-faults) <(grep '^|' docs/faults.md) |
         finding "docs/faults.md is not what keyline --list-faults prints:"
-    help=$({ "$program" --help; for name in virtual ports keys check attach demo doctor verify; do "$program" "$name" --help; done; } 2>&1)
+    help=$({ "$program" --help; for name in virtual ports keys check attach demo doctor pool verify; do "$program" "$name" --help; done; } 2>&1)
     commands | grep -E '(^|[ /])keyline ' | while IFS= read -r line; do
         grep -oE -- ' --[a-z][a-z_-]*' <<<"$line" | while read -r name; do
             grep -qE -- "(^|[ ,])$name([ ,=]|\$)" <<<"$help" || echo "$line ($name)"
