@@ -12,6 +12,7 @@ enum {
     KL_PACK_STEP = 1024, /* resolution of kl_image.inflated_at, in packed bytes */
     KL_HEAD = 4096, /* bytes that the loader compares first: builds differ in their descriptor */
     KL_NVS_PARTITIONS_MAX = 8,
+    KL_SUMS_MAX = 256,
     KL_FLASH_SIZES = 10, /* 256 KB << n for n = 0 … 9 (128 MB) */
 };
 
@@ -45,6 +46,16 @@ struct kl_region {
     struct kl_image image[KL_FLASH_SIZES];
 };
 
+/* Sums over parts of images, kept because the next board asks for the same. */
+struct kl_sums {
+    uint32_t next; /* the place that is overwritten next */
+    struct {
+        const uint8_t *raw; /* NULL: empty */
+        uint32_t size;
+        uint8_t md5[16];
+    } of[KL_SUMS_MAX];
+};
+
 struct kl_bundle {
     enum kl_chip_id chip; /* the images' chip */
     unsigned region_count;
@@ -60,6 +71,7 @@ struct kl_bundle {
     } nvs[KL_NVS_PARTITIONS_MAX];
     bool erase_all;                   /* --erase */
     kl_md5_fn *md5;                   /* of parts of images; NULL = only whole ones are compared */
+    struct kl_sums *sums;             /* of one thread alone; NULL = each is computed anew */
     uint8_t digest[32];               /* SHA-256 over offsets and raw images: what was flashed */
     char project[32], version[32];    /* from the app descriptor; may be empty */
     char file[KL_NAME_MAX];           /* the firmware's file name */
@@ -70,6 +82,9 @@ struct kl_bundle {
 
 /* The image of region `r` for a flash of `flash_size` bytes (rounded down to a power of two). */
 const struct kl_image *kl_bundle_image(const struct kl_bundle *b, unsigned r, uint32_t flash_size);
+
+/* MD5 of a part of one of its images, from b->sums if it is there. Only if b->md5. */
+void kl_bundle_md5(const struct kl_bundle *b, const uint8_t *raw, uint32_t size, uint8_t out[16]);
 
 /* The part of `b` for a board that already holds a key: all but what would overwrite that key,
    unless all of the flash is erased anyway. The images stay b's. */

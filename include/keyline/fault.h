@@ -62,7 +62,7 @@ enum kl_policy {
  X(NEVER_ASKED,      "never_asked",       AGAIN,     "the firmware never asked for its key", "does this firmware print Provisioning at 115200 baud?") \
  X(NO_ACK,           "no_ack",            AGAIN,     "the board did not acknowledge its key", "press r: the same board gets the same key again") \
  X(KEY_REFUSED,      "key_refused",       STOP,      "the firmware refused its key", "see the log; does the CSV have the fields this firmware expects?") \
- X(NO_READBACK,      "no_readback",       AGAIN,     "the board did not read its key back", "press r; for firmware that prints nothing use --confirm ack") \
+ X(NO_READBACK,      "no_readback",       AGAIN,     "the board did not read its key back", "press r; for firmware that prints nothing use --confirm ack, or flash with --deliver nvs") \
  X(READBACK_DIFFERS, "readback_differs",  AGAIN,     "the board reads back something else than was sent", "press r to send the same key again; if it stays, its NVS is bad") \
  X(HOLDS_OTHER_KEY,  "holds_other_key",   STOP,      "the board holds another board's key", "put it aside: two boards may share this key; see keyline keys history") \
  X(HOLDS_UNKNOWN,    "holds_unknown_key", AGAIN,      "the board holds a key that is not in this CSV", "put it aside, or press e to erase it and give it a key of its own") \
@@ -70,13 +70,15 @@ enum kl_policy {
  X(NVS_HOLDS_MORE,   "nvs_holds_more",    STOP,      "the board's NVS holds something that is not keyline's", "--nvs merge keeps it, --nvs replace writes over it; or press e to erase the board") \
  X(NVS_ENCRYPTED,    "nvs_encrypted",     STOP,      "the board's NVS is encrypted", "put it aside, or press e to erase it: keyline writes no encrypted NVS") \
  X(NVS_NO_FIT,       "nvs_no_fit",        STOP,      "the key does not fit into the board's NVS", "use a larger partition, or --nvs replace instead of merge") \
+ X(EXPECT_MISSED,    "expect_missed",     AGAIN,     "its log lacks a text of --expect", "see the log; r tests it again with the key that it has; --expect-timeout S waits longer") \
+ X(REJECT_CAME,      "reject_came",       STOP,      "its log says what --reject forbids", "it failed its own test: put it aside, or press r to test it again; it keeps its key") \
  X(KEY_CONFLICT,     "key_conflict",      STOP,      "this board's reserved key changed in the CSV", "see keyline keys status; restore the row, or release the key by label") \
  X(BOARD_CHANGED,    "board_changed",     RECONNECT, "another board may have taken this one's place", "nothing to do: the board is identified again") \
  X(NO_KEYS,          "no_keys",           WAIT,      "no free key is left", "add rows to the CSV; the board goes on by itself") \
  X(POOL_WAIT,        "pool_wait",         WAIT,      "waits for the shared pool", "nothing: it goes on by itself when the database answers") \
  X(BOARD_ELSEWHERE,  "board_elsewhere",   STOP,      "another station of the pool has this board", "take it to that station; it gets no second key here") \
  X(POOL_DISPUTE,     "pool_dispute",      STOP,      "the shared pool has another owner for this key or this board", "put it aside; the pool's owner settles it: keyline pool status") \
- X(STORE_TROUBLE,    "store_trouble",     WAIT,      "the ledger can't be written", "free disk space or mount the disk writable; it goes on by itself") \
+ X(STORE_TROUBLE,    "store_trouble",     WAIT,      "the ledger or the list of keys can't be used", "free disk space, or answer about the list (a); it goes on by itself") \
  X(STOPPED,          "stopped",           STOP,      "stopped by the operator", "press r to go on") \
  X(ADAPTER_SETTING,  "adapter_setting",   SLOWER,    "the adapter refused a setting", "try a lower --baud")
 /* clang-format on */

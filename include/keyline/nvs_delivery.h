@@ -20,6 +20,7 @@ struct kl_nvs_room {
     uint8_t *old;   /* `size` bytes: what the board's partition holds */
     uint8_t *image; /* `size` bytes: what it is to hold */
     struct kl_bundle bundle;
+    struct kl_key printed; /* --confirm readback: what its firmware has to print */
 };
 
 struct kl_nvs_delivery {

@@ -11,6 +11,7 @@
 
 #include "keyline/bundle.h"
 #include "keyline/command.h"
+#include "keyline/exam.h"
 #include "keyline/fault.h"
 #include "keyline/io.h"
 #include "keyline/loader.h"
@@ -19,8 +20,9 @@
 #include "keyline/words.h"
 
 enum kl_confirm {
-    KL_CONFIRM_READBACK, /* every field read back after the restart */
+    KL_CONFIRM_READBACK, /* every field read back after the restart; with `nvs` besides FLASH */
     KL_CONFIRM_ACK,      /* the acknowledgement alone, for firmware that prints nothing back */
+    KL_CONFIRM_FLASH,    /* with `nvs` only: what its loader reads of the flash */
 };
 
 /* A board's life. The names are shown, logged and documented as they stand here (docs/states.md).
@@ -38,6 +40,7 @@ enum kl_confirm {
     X(SENDING, "sending", "→", "s")                                                                \
     X(CONFIRMING, "confirming", "←", "r")                                                          \
     X(RECORDING, "recording", "✎", "w")                                                            \
+    X(TESTING, "testing", "⚙", "t")                                                                \
     X(DONE, "done", "✔", "+")                                                                      \
     X(FAILED, "failed", "✘", "!")                                                                  \
     X(SKIPPED, "skipped", "↷", "-")                                                                \
@@ -218,8 +221,9 @@ struct kl_attempt { /* one line of the ledger's history and of the event `result
     uint16_t chip_error;
     unsigned tries; /* 1 = at once */
     uint32_t baud;
-    bool already;            /* the board already held its key before this attempt */
-    bool acknowledged_only;  /* --confirm ack */
+    bool already;           /* the board already held its key before this attempt */
+    bool acknowledged_only; /* --confirm ack */
+    struct kl_exam_score exam;
     kl_us took[KL_ST_COUNT]; /* time spent in each state */
 };
 
@@ -254,6 +258,7 @@ struct kl_slot_view {
     unsigned tries;
     char label[KL_LABEL_MAX + 1]; /* once reserved */
     bool already;
+    unsigned exam_came, exam_due;        /* texts of its functional test; due 0: none */
     unsigned boards_done, boards_failed; /* in this slot, this run */
 };
 
@@ -305,7 +310,8 @@ struct kl_station_config {
     enum kl_chip_id chip;           /* --chip: refuse others; NONE = the bundle's */
     uint32_t baud_max;
     enum kl_confirm confirm;
-    struct kl_words words; /* match may be NULL if there are no patterns */
+    struct kl_words words;      /* match may be NULL if there are no patterns */
+    const struct kl_exam *exam; /* the product's functional test; NULL = none */
     kl_us prompt_timeout, ack_timeout, settle;
     int retries;           /* -1: the table's */
     bool once;             /* handle every slot once, then KL_AC_REST */

@@ -16,13 +16,15 @@ static const uint32_t edges[KL_ST_COUNT] = {
     [KL_ST_IDENTIFYING] = BIT(FLASHING) | BIT(BOOTING) | BIT(CONNECTING),
     [KL_ST_FLASHING] = BIT(VERIFYING),
     [KL_ST_VERIFYING] = BIT(BOOTING) | BIT(ASKING), /* --deliver nvs asks before the boot */
-    [KL_ST_BOOTING] = BIT(ASKING) | BIT(RECORDING) | BIT(DONE) | BIT(CONNECTING) | BIT(SETTLING),
-    [KL_ST_ASKING] =
-        BIT(RESERVING) | BIT(SENDING) | BIT(RECORDING) | BIT(DONE) | BIT(CONNECTING) | BIT(BOOTING),
+    [KL_ST_BOOTING] =
+        BIT(ASKING) | BIT(RECORDING) | BIT(TESTING) | BIT(DONE) | BIT(CONNECTING) | BIT(SETTLING),
+    [KL_ST_ASKING] = BIT(RESERVING) | BIT(SENDING) | BIT(RECORDING) | BIT(TESTING) | BIT(DONE) |
+                     BIT(CONNECTING) | BIT(BOOTING),
     [KL_ST_RESERVING] = BIT(SENDING) | BIT(CONNECTING) | BIT(ASKING),
-    [KL_ST_SENDING] = BIT(CONFIRMING) | BIT(RECORDING) | BIT(DONE) | BIT(CONNECTING),
-    [KL_ST_CONFIRMING] = BIT(BOOTING) | BIT(RECORDING) | BIT(DONE) | BIT(CONNECTING),
-    [KL_ST_RECORDING] = BIT(DONE) | BIT(BOOTING),
+    [KL_ST_SENDING] = BIT(CONFIRMING) | BIT(RECORDING) | BIT(TESTING) | BIT(DONE) | BIT(CONNECTING),
+    [KL_ST_CONFIRMING] = BIT(BOOTING) | BIT(RECORDING) | BIT(TESTING) | BIT(DONE) | BIT(CONNECTING),
+    [KL_ST_RECORDING] = BIT(TESTING) | BIT(DONE) | BIT(BOOTING),
+    [KL_ST_TESTING] = BIT(DONE) | BIT(CONNECTING),
     [KL_ST_DONE] = BIT(EMPTY) | BIT(SETTLING),
     [KL_ST_FAILED] = BIT(CONNECTING) | BIT(SETTLING) | BIT(EMPTY),
     [KL_ST_SKIPPED] = BIT(CONNECTING) | BIT(SETTLING) | BIT(EMPTY),
@@ -32,7 +34,7 @@ static const uint32_t edges[KL_ST_COUNT] = {
 static const uint32_t from_anywhere = BIT(FAILED) | BIT(SKIPPED) | BIT(CLOSING);
 
 void kl_board_init(struct kl_board *b, unsigned index, const char *name, bool network,
-                   const struct kl_words *words)
+                   const struct kl_station_config *config)
 {
     struct kl_port port = b->port;
 
@@ -46,8 +48,22 @@ void kl_board_init(struct kl_board *b, unsigned index, const char *name, bool ne
     b->deadline = b->attempts.retry_at = KL_NEVER;
     kl_presence_init(&b->presence);
     kl_custody_init(&b->custody);
-    kl_console_init(&b->console, &b->custody.key, words);
+    kl_watch_init(&b->watch, config->exam);
+    kl_console_init(&b->console, &b->custody.key, &config->words);
+    kl_console_show_all(&b->console, &b->watch);
     kl_delivery_end(&b->delivery);
+}
+
+/* What the board says counts for its test from the start of its program; with a key that it is
+   handed, from its acknowledgement. */
+static void watch_on(struct kl_station *st, struct kl_board *b, enum kl_state state)
+{
+    if (state == KL_ST_BOOTING || state == KL_ST_CONFIRMING)
+        kl_watch_begin(&b->watch);
+    else if (state == KL_ST_TESTING)
+        kl_watch_run(&b->watch, st->now);
+    else if (state == KL_ST_CONNECTING || !kl_state_is_live(state))
+        kl_watch_end(&b->watch);
 }
 
 void kl_board_enter(struct kl_station *st, struct kl_board *b, enum kl_state state)
@@ -63,6 +79,7 @@ void kl_board_enter(struct kl_station *st, struct kl_board *b, enum kl_state sta
     b->since = st->now;
     b->deadline = KL_NEVER;
     b->attempts.retry_at = KL_NEVER;
+    watch_on(st, b, state);
     if (state != KL_ST_FAILED)
         b->fault = (struct kl_fault){0};
     n = kl_tell(st, b, KL_NOTE_STATE);
@@ -72,7 +89,7 @@ void kl_board_enter(struct kl_station *st, struct kl_board *b, enum kl_state sta
 bool kl_state_is_live(enum kl_state state)
 {
     KL_ASSERT((unsigned)state < KL_ST_COUNT);
-    return state >= KL_ST_CONNECTING && state <= KL_ST_RECORDING;
+    return state >= KL_ST_CONNECTING && state <= KL_ST_TESTING;
 }
 
 bool kl_board_rests(const struct kl_board *b)
@@ -204,6 +221,7 @@ void kl_board_rx(struct kl_station *st, struct kl_board *b, const uint8_t *data,
         data += n;
         size -= n;
         kl_board_delivery_step(st, b);
+        kl_board_exam_step(st, b);
     }
 }
 
@@ -281,6 +299,7 @@ static void talk_is_due(struct kl_station *st, struct kl_board *b)
         kl_delivery_tick(&b->delivery, st->now);
         kl_board_delivery_step(st, b);
     }
+    kl_board_exam_step(st, b);
 }
 
 void kl_board_tick(struct kl_station *st, struct kl_board *b)
@@ -310,6 +329,7 @@ kl_us kl_board_deadline(const struct kl_board *b)
     at = earlier(at, b->attempts.retry_at);
     at = earlier(at, b->custody.ask_again_at);
     at = earlier(at, b->presence.at);
+    at = earlier(at, b->watch.until);
     if (b->talker == KL_TALK_LOADER || b->talker == KL_TALK_PRESENCE)
         at = earlier(at, kl_loader_deadline(&b->loader));
     else if (b->talker == KL_TALK_DELIVERY)

@@ -7,6 +7,7 @@
  *   custody.h    the hold on its key
  *   delivery.h   how the key gets in
  *   presence.h   needle beds: is somebody there?
+ *   exam_watch.h  what its log says of its functional test
  *   keyline/loader.h  the conversation with the chip's loader
  *
  * A room never calls out: the board tells it what happened, and it answers with a verdict. The
@@ -19,6 +20,7 @@
  *   board_key.c       from the board's first word to done: everything that touches a key
  *   board_nvs.c       the same, where the key is written into its NVS instead
  *   board_store.c     what the store answers about a key
+ *   board_exam.c      the functional test, between its key and done
  *   board_end.c       a try ends: done, failed, skipped, stopped; and is tried again
  *   board_presence.c  boards that come and go at a needle bed
  */
@@ -29,6 +31,7 @@
 #include "console.h"
 #include "custody.h"
 #include "delivery.h"
+#include "exam_watch.h"
 #include "loader_state.h"
 #include "nvs_judge.h"
 #include "port.h"
@@ -116,6 +119,7 @@ struct kl_board {
     struct kl_custody custody;
     struct kl_presence presence;
     struct kl_pace pace;
+    struct kl_watch watch;
 
     struct kl_console console;
     struct kl_loader loader;
@@ -127,12 +131,12 @@ struct kl_board {
 struct kl_station;
 
 /* board.c */
-/* `words` outlives it. */
+/* `config` outlives it. */
 void kl_board_init(struct kl_board *b, unsigned index, const char *name, bool network,
-                   const struct kl_words *words);
+                   const struct kl_station_config *config);
 /* The one place where a board changes its state. */
 void kl_board_enter(struct kl_station *st, struct kl_board *b, enum kl_state state);
-bool kl_state_is_live(enum kl_state state); /* CONNECTING … RECORDING */
+bool kl_state_is_live(enum kl_state state); /* CONNECTING … TESTING */
 bool kl_board_rests(const struct kl_board *b);
 /* Waits for its turn, with still contacts. */
 bool kl_board_is_settled(const struct kl_board *b);
@@ -217,11 +221,25 @@ bool kl_board_nvs_starts(struct kl_station *st, struct kl_board *b);
 /* The loader has finished a task, or rests. False: the delivery had not started the task. */
 bool kl_board_nvs_step(struct kl_station *st, struct kl_board *b);
 void kl_board_nvs_forget(struct kl_station *st, struct kl_board *b);
+/* --confirm readback: the program must print what it reads in its NVS. */
+bool kl_board_nvs_prints(const struct kl_station *st);
+/* What it must print, as a key; a count of 0: the bytes are not here. */
+const struct kl_key *kl_board_nvs_printed(struct kl_station *st, struct kl_board *b);
+void kl_board_nvs_news(struct kl_station *st, struct kl_board *b,
+                       const struct kl_delivery_news *news);
 
 /* board_store.c */
 void kl_board_stored(struct kl_station *st, const struct kl_event *ev);
 void kl_board_ask_store_again(struct kl_station *st, struct kl_board *b);
 void kl_board_drop_lost_keys(struct kl_station *st); /* after a key may have been freed */
+
+/* board_exam.c */
+/* The board has its key and that is recorded. True: its test begins now, or has failed. */
+bool kl_board_exam_begins(struct kl_station *st, struct kl_board *b);
+/* Its log or the time went on. */
+void kl_board_exam_step(struct kl_station *st, struct kl_board *b);
+/* … of a try that ends in this state. */
+struct kl_exam_score kl_board_exam_score(const struct kl_board *b, enum kl_state ends);
 
 /* board_presence.c */
 bool kl_presence_watches(const struct kl_station *st, const struct kl_board *b);

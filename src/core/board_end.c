@@ -27,6 +27,7 @@ void kl_board_finish_attempt(struct kl_station *st, struct kl_board *b, enum kl_
     a->reason = result == KL_ST_FAILED ? f->reason : KL_FAULT_NONE;
     a->chip_error = f->chip_error;
     a->acknowledged_only = b->custody.proof == KL_PROOF_ACKNOWLEDGED;
+    a->exam = kl_board_exam_score(b, result);
     kl_copy(a->detail, sizeof a->detail, f->detail);
     kl_copy(a->label, sizeof a->label, b->custody.label);
     kl_copy(a->port, sizeof a->port, b->port.path);
@@ -54,7 +55,7 @@ void kl_board_done(struct kl_station *st, struct kl_board *b)
     bool left = b->stage == KL_STAGE_LEFT;
 
     KL_ASSERT(b->custody.state == KL_CUSTODY_RECORDED);
-    if (kl_board_nvs_starts(st, b))
+    if (kl_board_nvs_starts(st, b) || kl_board_exam_begins(st, b))
         return;
     KL_ASSERT(kl_pool_key(&st->pool, b->custody.index)->state == KL_KEY_PROVISIONED);
     if (b->identity.baud && b->identity.baud < b->place.baud_limit)
@@ -227,8 +228,9 @@ void kl_board_park(struct kl_station *st, struct kl_board *b)
     KL_ASSERT(st->mode.stopping);
     if (b->state == KL_ST_SENDING || b->state == KL_ST_CONFIRMING || b->state == KL_ST_RECORDING)
         return;
-    if (b->state == KL_ST_BOOTING && b->custody.state == KL_CUSTODY_RECORDED)
-        return; /* it has its key and only has to start */
+    if (b->state == KL_ST_TESTING ||
+        (b->state == KL_ST_BOOTING && b->custody.state == KL_CUSTODY_RECORDED))
+        return; /* it has its key and only has to start, and to pass its test */
     if (b->state == KL_ST_FAILED)
         kl_board_tell_failure(st, b);
     b->attempts.retry_at = KL_NEVER;

@@ -71,7 +71,9 @@ void kl_board_listen(struct kl_station *st, struct kl_board *b)
     /* At a needle bed the time counts from the board's last word in its loader: the answer to the
        reset may come late. */
     b->program.since = st->config.fixture ? b->since : st->now;
-    kl_delivery_begin(&b->delivery, &st->config, &b->console, st->fields, &b->custody.key, st->now);
+    kl_delivery_begin(&b->delivery, &st->config, &b->console, st->fields,
+                      kl_board_nvs_prints(st) ? kl_board_nvs_printed(st, b) : &b->custody.key,
+                      st->now);
 }
 
 /* ---- the key's way out ---- */
@@ -198,7 +200,7 @@ const char *kl_station_unbindable(const struct kl_station *st, unsigned slot, co
 
     if (!b || b->state == KL_ST_EMPTY || b->state == KL_ST_CLOSING)
         return "no board is there";
-    if (b->state == KL_ST_DONE || b->state == KL_ST_RECORDING)
+    if (b->state == KL_ST_DONE || b->state == KL_ST_RECORDING || b->state == KL_ST_TESTING)
         return "this board has its key";
     if (!kl_mac_is_set(&b->identity.mac))
         return "this board is not identified yet: scan again when its MAC is shown";
@@ -483,7 +485,7 @@ static void on_silence(struct kl_station *st, struct kl_board *b,
     KL_ASSERT(news->reason != KL_FAULT_NONE);
     if (b->state == KL_ST_ASKING || b->state == KL_ST_RESERVING)
         kl_board_identify_again(st, b, "the board stopped asking");
-    else if (kl_state_is_live(b->state) && b->state != KL_ST_RECORDING)
+    else if (kl_state_is_live(b->state) && b->state != KL_ST_RECORDING && b->state != KL_ST_TESTING)
         kl_board_fail(st, b, news->reason, news->text);
 }
 
@@ -556,6 +558,9 @@ void kl_board_delivery_step(struct kl_station *st, struct kl_board *b)
 
     kl_board_tell_console(st, b);
     while (b->talker == KL_TALK_DELIVERY && kl_delivery_news(&b->delivery, &news))
-        if (!st->config.nvs) /* with NVS delivery keyline does not answer firmware that asks */
+        if (!st->config.nvs)
             handle(st, b, &news);
+        else if (kl_board_nvs_prints(st))
+            kl_board_nvs_news(st, b, &news);
+    /* with NVS delivery keyline does not answer firmware that asks */
 }

@@ -7,7 +7,8 @@
  *   sending     its image is written, pages that differ only
  *   confirming  MD5 of what was written, then all of it is read back and compared with the key
  *   recording   that is made durable
- *   booting     the board is started; only then it is done
+ *   booting     the board is started; only then it is done. With --confirm readback its program
+ *               must print what it reads in its NVS, and that must be the key
  *
  * Before `sending` the partition is read once more: only the loader that we talked with can answer.
  */
@@ -184,7 +185,9 @@ static void started(struct kl_station *st, struct kl_board *b)
     bool native = b->port.kind == KL_LINK_USB_JTAG || b->port.kind == KL_LINK_USB_OTG;
 
     kl_board_listen(st, b);
-    if (native) /* a native-USB board may leave the bus and come back */
+    if (kl_board_nvs_prints(st))
+        return;                   /* the delivery's deadline holds: its firmware has to speak */
+    if (native && !b->watch.exam) /* a native-USB board may leave the bus and come back */
         b->deadline = st->now + KL_SEC(2);
     else
         kl_board_done(st, b);
@@ -224,4 +227,77 @@ bool kl_board_nvs_step(struct kl_station *st, struct kl_board *b)
         break;
     }
     return true;
+}
+
+/* ---- what its firmware prints of it ---- */
+
+bool kl_board_nvs_prints(const struct kl_station *st)
+{
+    return st->config.nvs && st->config.confirm == KL_CONFIRM_READBACK;
+}
+
+const struct kl_key *kl_board_nvs_printed(struct kl_station *st, struct kl_board *b)
+{
+    struct kl_nvs_room *room = room_of(st, b);
+    const struct kl_key *key = kl_custody_key(&b->custody);
+
+    if (key)
+        kl_nvs_printed(st->config.nvs, key, st->config.sha256, &room->printed);
+    else
+        kl_wipe(&room->printed, sizeof room->printed);
+    return &room->printed;
+}
+
+/* Adopted keys are not here: their fingerprint is. */
+static bool is_key(const struct kl_station *st, const struct kl_board *b,
+                   const struct kl_delivery_news *news)
+{
+    const struct kl_key *printed = &room_of(st, b)->printed;
+
+    if (printed->count > 0)
+        return news->own;
+    return kl_fingerprint_equal(&news->fingerprint,
+                                &kl_pool_key(&st->pool, b->custody.index)->fingerprint);
+}
+
+static void printed(struct kl_station *st, struct kl_board *b, const struct kl_delivery_news *news)
+{
+    if (is_key(st, b, news)) {
+        kl_tell_key(st, b, "confirmed", "its firmware prints it");
+        kl_board_done(st, b);
+    } else {
+        kl_board_fail(st, b, KL_FAULT_READBACK_DIFFERS,
+                      "its flash holds its key, but its firmware prints something else");
+    }
+}
+
+void kl_board_nvs_news(struct kl_station *st, struct kl_board *b,
+                       const struct kl_delivery_news *news)
+{
+    bool unasked = news->reason == KL_FAULT_NEVER_ASKED;
+
+    KL_ASSERT(kl_board_nvs_prints(st));
+    if (b->state != KL_ST_BOOTING || b->custody.state != KL_CUSTODY_RECORDED)
+        return;
+    switch (news->kind) {
+    case KL_DELIVERY_CLAIMS:
+        printed(st, b, news);
+        break;
+    case KL_DELIVERY_CLAIMS_BLIND:
+        kl_board_fail(st, b, KL_FAULT_NO_READBACK, news->text);
+        break;
+    case KL_DELIVERY_WANTED:
+        kl_board_fail(st, b, KL_FAULT_READBACK_DIFFERS,
+                      "its flash holds its key, but its firmware asks for one");
+        break;
+    case KL_DELIVERY_TROUBLE:
+        kl_board_fail(st, b, news->reason, news->text);
+        break;
+    case KL_DELIVERY_SILENT:
+        kl_board_fail(st, b, unasked ? KL_FAULT_NO_READBACK : news->reason,
+                      unasked ? "" : news->text);
+        break;
+    default: /* MAY_CLAIM: more comes; STARTED: that is what it should do */
+        break;
+    }
 }

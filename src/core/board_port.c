@@ -47,6 +47,7 @@ static bool may_be_followed(const struct kl_board *b)
     bool native = b->port.kind == KL_LINK_USB_JTAG || b->port.kind == KL_LINK_USB_OTG;
 
     return native && (b->state == KL_ST_CONNECTING || b->state == KL_ST_BOOTING ||
+                      b->state == KL_ST_TESTING ||
                       (b->state == KL_ST_CONFIRMING && b->talker != KL_TALK_LOADER));
 }
 
@@ -180,8 +181,11 @@ static void returned(struct kl_station *st, struct kl_board *b)
         kl_board_begin(st, b, true);
     } else if (is_proved_same(b) && kl_state_is_live(b->state)) {
         kl_board_listen(st, b);
+        if (b->state == KL_ST_TESTING)
+            kl_watch_restart(&b->watch);
         /* --deliver nvs: the key is recorded, and that reset started the program. */
-        if (b->state == KL_ST_BOOTING && b->custody.state == KL_CUSTODY_RECORDED)
+        if (b->state == KL_ST_BOOTING && b->custody.state == KL_CUSTODY_RECORDED &&
+            !kl_board_nvs_prints(st))
             kl_board_done(st, b);
     } else if (kl_state_is_live(b->state)) { /* not skipped meanwhile */
         kl_board_identify_again(st, b,

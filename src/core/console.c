@@ -267,6 +267,10 @@ static struct kl_said take_line(struct kl_console *c, kl_us now)
     if (h->overlong)
         line.kind = KL_SAID_OTHER;
     judge(c, &line, now);
+    if (c->watch && line.restart)
+        kl_watch_restart(c->watch);
+    if (c->watch && line.size > 0)
+        kl_watch_line(c->watch, line.text, line.size);
     if (line.size > 0)
         tell(c, &line);
     if (c->boot.banner) {
@@ -328,7 +332,16 @@ void kl_console_init(struct kl_console *c, const struct kl_key *key, const struc
 
 void kl_console_finish(struct kl_console *c)
 {
+    struct kl_watch *watch = c->watch;
+
     kl_console_init(c, c->key, c->words);
+    c->watch = watch;
+}
+
+void kl_console_show_all(struct kl_console *c, struct kl_watch *watch)
+{
+    KL_ASSERT(watch && !c->watch);
+    c->watch = watch;
 }
 
 void kl_console_open(struct kl_console *c)
@@ -392,4 +405,10 @@ const char *kl_console_refusal(const struct kl_console *c)
 {
     KL_ASSERT(memchr(c->almost.refusal, '\0', sizeof c->almost.refusal));
     return c->almost.refusal;
+}
+
+void kl_console_cleanse(const struct kl_console *c, const char *text, char out[KL_TEXT_MAX])
+{
+    KL_ASSERT(text);
+    show(c, out, text, strlen(text));
 }

@@ -20,6 +20,7 @@
 #define KEYLINE_CONSOLE_H
 
 #include "bootlog.h"
+#include "exam_watch.h"
 #include "keyline/key.h"
 #include "said.h"
 
@@ -56,6 +57,7 @@ struct kl_console_almost {
 struct kl_console {
     const struct kl_key *key;     /* custody's, or NULL; a count of 0 means: none at present */
     const struct kl_words *words; /* the operator's, or NULL */
+    struct kl_watch *watch;       /* sees every line; or NULL */
     struct kl_said_frame frame;   /* what stood before the last "Provisioned" */
     struct kl_console_almost almost;
     enum kl_console_state state;
@@ -72,6 +74,8 @@ struct kl_console {
    `words` may be NULL. */
 void kl_console_init(struct kl_console *c, const struct kl_key *key, const struct kl_words *words);
 void kl_console_finish(struct kl_console *c);
+/* From now on `watch` sees every line; it outlives the console. */
+void kl_console_show_all(struct kl_console *c, struct kl_watch *watch);
 
 /* Bytes were lost, or another board may be there. The console forgets what it heard so far and the
    lines not yet told. It hides all until the board says what it is doing. */
@@ -102,5 +106,7 @@ const char *kl_console_near_prompt(const struct kl_console *c);
 const char *kl_console_answer(const struct kl_console *c);
 /* … and the last "Error: …". */
 const char *kl_console_refusal(const struct kl_console *c);
+/* What an operator wrote, as a board's line would be shown: without parts of the key at hand. */
+void kl_console_cleanse(const struct kl_console *c, const char *text, char out[KL_TEXT_MAX]);
 
 #endif

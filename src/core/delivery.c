@@ -85,6 +85,7 @@ static void holds(const struct kl_delivery *d, const struct kl_handover_event *e
 {
     KL_ASSERT(d->state != KL_DELIVERY_RESTS);
     out->proof = KL_PROOF_READ_BACK;
+    out->own = ev->matches;
     if (d->state == KL_DELIVERY_LISTENS)
         out->kind = ev->certain ? KL_DELIVERY_CLAIMS : KL_DELIVERY_MAY_CLAIM;
     else if (ev->matches)

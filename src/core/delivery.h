@@ -42,6 +42,7 @@ struct kl_delivery_news {
     enum kl_reason reason;
     struct kl_fingerprint fingerprint;
     struct kl_handover_first label; /* CLAIMS, MAY_CLAIM: what it shows as its label */
+    bool own;                       /* CLAIMS: it is the key that custody has here */
     char text[KL_TEXT_MAX];
 };
 

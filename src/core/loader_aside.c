@@ -214,7 +214,7 @@ void ldr_take_aside(struct kl_loader *l, const uint8_t *data, size_t size)
         ldr_aside_failed(l, "refused");
         return;
     }
-    l->bundle->md5(i->raw + l->aside.from, l->aside.to - l->aside.from, md5);
+    kl_bundle_md5(l->bundle, i->raw + l->aside.from, l->aside.to - l->aside.from, md5);
     if (memcmp(md5, data, sizeof md5) != 0) {
         ldr_aside_failed(l, "a sum is wrong");
         return;

@@ -56,7 +56,7 @@ static bool answer_is_of(const struct kl_loader *l, uint32_t from, uint32_t to)
     uint8_t md5[16];
 
     KL_ASSERT(from < to);
-    l->bundle->md5(ldr_image(l, l->flash.region)->raw + from, to - from, md5);
+    kl_bundle_md5(l->bundle, ldr_image(l, l->flash.region)->raw + from, to - from, md5);
     return ldr_answer_is(l, md5);
 }
 

@@ -63,6 +63,14 @@ static void send(struct kl_loader *l)
 
 static uint8_t checksum(uint8_t seed, const uint8_t *data, size_t size)
 {
+    uint64_t all = 0, eight;
+
+    for (; size >= sizeof eight; data += sizeof eight, size -= sizeof eight) {
+        memcpy(&eight, data, sizeof eight);
+        all ^= eight;
+    }
+    for (int i = 0; i < 8; i++)
+        seed ^= (uint8_t)(all >> 8 * i);
     for (size_t i = 0; i < size; i++)
         seed ^= data[i];
     return seed;

@@ -267,7 +267,7 @@ bool ldr_is_right_md5(const struct kl_loader *l, uint32_t from)
 
     if (from == 0)
         return ldr_answer_is(l, i->md5);
-    l->bundle->md5(i->raw + from, i->raw_size - from, md5);
+    kl_bundle_md5(l->bundle, i->raw + from, i->raw_size - from, md5);
     return ldr_answer_is(l, md5);
 }
 

@@ -200,8 +200,22 @@ bool kl_nvs_prepare(const struct kl_nvs_delivery *d, struct kl_nvs_room *room,
     return true;
 }
 
+void kl_nvs_printed(const struct kl_nvs_delivery *d, const struct kl_key *key, kl_sha256_fn *sha256,
+                    struct kl_key *out)
+{
+    struct kl_span field[KL_FIELDS_MAX];
+    unsigned count = 0;
+
+    for (unsigned column = 0; column < key->count; column++)
+        if (place_of(d->schema, column))
+            field[count++] = kl_key_field(key, column);
+    bool built = kl_key_build(out, field, count, sha256);
+    KL_ASSERT(built); /* it was a key with all its fields, and at least one is written */
+}
+
 void kl_nvs_wipe(const struct kl_nvs_delivery *d, struct kl_nvs_room *room)
 {
+    kl_wipe(&room->printed, sizeof room->printed);
     kl_wipe(room->old, d->size);
     kl_wipe(room->image, d->size);
 }

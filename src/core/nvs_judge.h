@@ -43,6 +43,10 @@ bool kl_nvs_prepare(const struct kl_nvs_delivery *d, struct kl_nvs_room *room,
 /* Does room->old, read anew, hold this key? */
 bool kl_nvs_proves(const struct kl_nvs_delivery *d, const struct kl_nvs_room *room,
                    const struct kl_key *key);
+/* The fields that firmware reads in its NVS, in the order of the columns: those that are written.
+ */
+void kl_nvs_printed(const struct kl_nvs_delivery *d, const struct kl_key *key, kl_sha256_fn *sha256,
+                    struct kl_key *out);
 void kl_nvs_wipe(const struct kl_nvs_delivery *d, struct kl_nvs_room *room);
 
 #endif

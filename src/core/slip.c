@@ -86,21 +86,38 @@ enum kl_slip_result kl_slip_byte(struct kl_slip *s, uint8_t byte)
     return KL_SLIP_MORE;
 }
 
+/* Where the byte stands next, or `stop`. */
+static const uint8_t *next_of(const uint8_t *at, const uint8_t *stop, uint8_t byte)
+{
+    const uint8_t *found = at < stop ? memchr(at, byte, (size_t)(stop - at)) : NULL;
+
+    return found ? found : stop;
+}
+
 size_t kl_slip_escape(uint8_t *out, size_t used, size_t capacity, const void *data, size_t size)
 {
-    const uint8_t *bytes = data;
+    const uint8_t *at = data, *stop = size > 0 ? at + size : at;
+    const uint8_t *end = next_of(at, stop, END), *esc = next_of(at, stop, ESC);
 
     KL_ASSERT(used <= capacity);
-    for (size_t i = 0; i < size; i++) {
-        uint8_t byte = bytes[i];
-        if (used + 2 > capacity && (used + 1 > capacity || byte == END || byte == ESC))
+    while (at < stop) {
+        const uint8_t *special = end < esc ? end : esc;
+        size_t run = (size_t)(special - at);
+        if (run > capacity - used)
             return 0;
-        if (byte == END || byte == ESC) {
-            out[used++] = ESC;
-            out[used++] = byte == END ? ESC_END : ESC_ESC;
-        } else {
-            out[used++] = byte;
-        }
+        memcpy(out + used, at, run);
+        used += run;
+        at = special;
+        if (at == stop)
+            break;
+        if (capacity - used < 2)
+            return 0;
+        out[used++] = ESC;
+        out[used++] = *at++ == END ? ESC_END : ESC_ESC;
+        if (special == end)
+            end = next_of(at, stop, END);
+        else
+            esc = next_of(at, stop, ESC);
     }
     return used;
 }

@@ -53,7 +53,7 @@ static void add_slot(struct kl_station *st, const struct kl_event *ev)
     KL_ASSERT(!b->place.exists);
     if (ev->slot == st->board_count)
         st->board_count++;
-    kl_board_init(b, ev->slot, ev->u.slot.name, ev->u.slot.network, &st->config.words);
+    kl_board_init(b, ev->slot, ev->u.slot.name, ev->u.slot.network, &st->config);
     b->place.baud_limit = st->config.baud_max;
     b->since = st->now;
     /* --once promises an answer for each slot, even where nothing is plugged in. */

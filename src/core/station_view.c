@@ -20,6 +20,8 @@ static void look_at_slot(const struct kl_board *b, struct kl_slot_view *v)
         .left = KL_NEVER,
         .tries = b->attempts.tries,
         .already = b->attempts.lived.already,
+        .exam_came = kl_watch_came(&b->watch),
+        .exam_due = b->watch.exam ? b->watch.exam->expects : 0,
         .boards_done = b->place.done,
         .boards_failed = b->place.failed,
     };

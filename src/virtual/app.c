@@ -13,8 +13,9 @@ enum {
     SEEN_MAX = 4096,
 };
 
-static const struct program *const programs[] = {&program_keyline, &program_digest,
-                                                 &program_original, &program_silent};
+static const struct program *const programs[] = {&program_keyline,         &program_digest,
+                                                 &program_original,        &program_selftest,
+                                                 &program_silent_selftest, &program_silent};
 
 enum {
     PROGRAMS = sizeof programs / sizeof programs[0],
@@ -264,6 +265,11 @@ void program_store_end(struct kl_vboard *b)
 void program_restart(struct kl_vboard *b)
 {
     doom(b, DOOM_RESTART);
+}
+
+void program_crash(struct kl_vboard *b)
+{
+    doom(b, DOOM_PANIC);
 }
 
 void program_after(struct kl_vboard *b, kl_us delay)

@@ -7,6 +7,7 @@
 #include <md5.h>
 #include <sha2.h>
 
+#include "keyline/bundle_load.h"
 #include "partitions.h"
 
 enum {
@@ -66,11 +67,8 @@ struct image {
 static bool digest_is(const uint8_t *data, uint32_t size, const uint8_t *expected)
 {
     uint8_t digest[SHA256_DIGEST_LENGTH];
-    SHA2_CTX sha;
 
-    SHA256Init(&sha);
-    SHA256Update(&sha, data, size);
-    SHA256Final(digest, &sha);
+    kl_sha256(data, size, digest);
     return memcmp(digest, expected, sizeof digest) == 0;
 }
 

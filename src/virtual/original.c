@@ -39,7 +39,7 @@ static bool done(const struct kl_vboard *b)
     char flag[KL_LINE_MAX + 1];
 
     get(b, "done", flag);
-    return flag[0] == '1';
+    return flag[0] == 1; /* a bool is a byte in NVS */
 }
 
 static void ask(struct kl_vboard *b)
@@ -79,7 +79,7 @@ static void store(struct kl_vboard *b, const char *const start[3], const size_t 
         snprintf(key, sizeof key, "key%d", i + 1);
         program_put(b, key, start[i], size[i], true);
     }
-    program_put(b, "done", "1", 1, false);
+    program_put(b, "done", "\1", 1, false);
     program_store_end(b);
     print(b, "Provisioned\r\n");
     program_restart(b);
@@ -166,7 +166,7 @@ static void preload(struct kl_vboard *b, const struct kl_span *fields, unsigned 
         snprintf(key, sizeof key, "key%u", i + 1);
         nvs_put(b, key, fields[i].data, fields[i].size);
     }
-    nvs_put(b, "done", "1", 1);
+    nvs_put(b, "done", "\1", 1);
 }
 
 static void stored(const struct kl_vboard *b, char out[KL_LINE_MAX + 1])

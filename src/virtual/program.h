@@ -19,6 +19,7 @@ struct program {
 };
 
 extern const struct program program_keyline, program_digest, program_original, program_silent;
+extern const struct program program_selftest, program_silent_selftest;
 extern const struct program program_dialect; /* dialects.c: which one, the board's config says */
 const char *dialect_name(unsigned i);        /* NULL past the last */
 
@@ -41,7 +42,7 @@ struct app {
     struct telling *telling;
     bool wrong_value, short_value, hide_values; /* drawn once per start */
     unsigned values, asked;
-    unsigned spelt; /* spells.c: lines so far */
+    unsigned spelt; /* spells.c, selftest.c: lines so far */
     enum {
         STORE_WELL,
         STORE_WRONG,
@@ -68,5 +69,6 @@ void program_store_begin(struct kl_vboard *b);
 bool program_put(struct kl_vboard *b, const char *key, const void *value, size_t size, bool field);
 void program_store_end(struct kl_vboard *b);
 void program_restart(struct kl_vboard *b);
+void program_crash(struct kl_vboard *b);
 
 #endif

@@ -125,6 +125,11 @@ enum fault_argument {
  X(LEAKS,          "leaks",           FLAG,  0,      "the program prints what it received, as text and as hex") \
  X(SPELLS,         "spells",          FLAG,  0,      "the program prints its key again and again, each time in another way") \
  X(CHATTY,         "chatty",          FLAG,  0,      "the program prints log lines between all others") \
+ X(TEST_FAILS,     "test_fails",      TIMES, 0,      "firmware selftest: its first N tests fail") \
+ X(TEST_SILENT,    "test_silent",     FLAG,  0,      "firmware selftest: its test has no end") \
+ X(TEST_RESTARTS,  "test_restarts",   TIMES, 1,      "firmware selftest: it restarts during its test, N times") \
+ X(TEST_CRASHES,   "test_crashes",    TIMES, 1,      "firmware selftest: it crashes during its test, N times") \
+ X(TEST_FLOODS,    "test_floods",     FLAG,  0,      "firmware selftest: instead of an end it prints for ever, without a line end") \
  X(PROVISIONED,    "provisioned",     TEXT,  0,      "already holds a key: its fields, separated by |; none = one of its own")
 /* clang-format on */
 

@@ -10,7 +10,8 @@ keyline=$build/keyline
 profile=$build/tests/profile
 stubs=$(dirname "$build")/stubs
 work=$(mktemp -d)
-boards_pid=
+boards_pid=""
+pin=""
 cleanup() {
     [ -n "$boards_pid" ] && kill "$boards_pid" 2>/dev/null
     rm -rf "$work"
@@ -49,7 +50,7 @@ station() {
     ticks=$(getconf CLK_TCK)
     begun=$(date +%s%N)
     # The same keys come again, with another journal each time.
-    "$keyline" --headless --once --csv_file "$work/keys.csv" --firmware "$image" \
+    $pin "$keyline" --headless --once --csv_file "$work/keys.csv" --firmware "$image" \
         --volatile --journal "$(mktemp -d -p "$work")" --events "$work/events" "$@" >"$work/log" 2>&1 &
     local pid=$! used=0 last=0 peak a b
     while kill -0 "$pid" 2>/dev/null; do
@@ -166,30 +167,59 @@ cat <<END
   own       of all that, what is neither wire nor chip nor firmware: pauses of reset and rate, USB, records
 END
 
-if [ -n "${ESPTOOL:-}" ]; then
-    heading "against esptool: one blank board, $raw bytes, 921600 baud, real time, s" \
-        "\$ESPTOOL --chip esp32 --baud 921600 --port rfc2217://… write_flash …; keyline --headless --once …"
+if [ "$counts" != "1 8" ] && [ "$(nproc)" -gt 1 ]; then
+    heading "many boards, the station on one core, 2000000 baud" \
+        "taskset -c 0 keyline --headless --once --baud 2000000 --port … (64 boards)"
+    echo "  boards flashing  of one  cpu %  MiB   load"
+    one=
+    for n in 1 64; do
+        keys 200 "$work/keys.csv"
+        pin="taskset -c 0"
+        bench "$n" --baud 2000000 --stub "$stubs"
+        pin=""
+        read -r _ flashing _ < <(medians 0 0)
+        one=${one:-$flashing}
+        printf '%8s %8s %7s %6s %4s %6s\n' "$n" "$flashing" "$(awk "BEGIN { printf \"%.3f\", $flashing / $one }")" \
+            "$cpu" "$memory" "$(cut -d' ' -f1 /proc/loadavg)"
+    done
+    echo "  the virtual boards have the other cores"
+fi
+
+# against_esptool FOLDER: one blank board with these images, once by esptool, once by keyline
+against_esptool() {
+    local url begun theirs ours folder=$1
     start_boards 1
     url=$(sed -n 's/^board 1 \(rfc2217:[^ ]*\).*/\1/p' "$work/boards")
     begun=$(date +%s%N)
     # shellcheck disable=SC2086
-    $ESPTOOL --chip esp32 --baud 921600 --port "$url" write_flash 0x1000 "$work/images/bootloader.bin" \
-        0x8000 "$work/images/partitions.bin" 0x10000 "$image" >"$work/esptool" 2>&1 ||
+    $ESPTOOL --chip esp32 --baud 921600 --port "$url" write_flash 0x1000 "$folder/bootloader.bin" \
+        0x8000 "$folder/partitions.bin" 0x10000 "$folder/firmware.bin" >"$work/esptool" 2>&1 ||
         { tail -3 "$work/esptool" >&2; echo "bench: esptool failed" >&2; apart="$apart esptool"; }
     theirs=$(awk "BEGIN { printf \"%.2f\", ($(date +%s%N) - $begun) / 1e9 }")
     kill "$boards_pid"
     wait "$boards_pid" 2>/dev/null || true
     boards_pid=
     keys 10 "$work/keys.csv"
+    image=$folder/firmware.bin
     bench 1 --baud 921600 --stub "$stubs"
+    image=$work/images/firmware.bin
     ours=$(python3 -c "
 import json, sys
 for e in map(json.loads, open(sys.argv[1])):
     if e['event'] == 'result':
         t = e['took']
         print('%.2f' % sum(t.get(n, 0) for n in ('connecting', 'identifying', 'flashing', 'verifying')), '%.2f' % e['seconds'])" "$work/events")
-    echo " esptool  keyline  with its key  ratio"
-    printf '%8s %8s %13s %6s\n' "$theirs" "${ours% *}" "${ours#* }" "$(awk "BEGIN { printf \"%.2f\", $theirs / ${ours% *} }")"
+    printf '%8s %8s %8s %13s %6s\n' "$(stat -c %s "$folder/firmware.bin")" "$theirs" "${ours% *}" "${ours#* }" \
+        "$(awk "BEGIN { printf \"%.2f\", $theirs / ${ours% *} }")"
+}
+
+if [ -n "${ESPTOOL:-}" ]; then
+    heading "against esptool: one blank board, 921600 baud, real time, s" \
+        "\$ESPTOOL --chip esp32 --baud 921600 --port rfc2217://… write_flash …; keyline --headless --once …"
+    echo " program  esptool  keyline  with its key  ratio"
+    for payload in 175000 430000 900000; do
+        against_esptool "$work/images$payload"
+    done
     echo "  esptool connects, identifies, writes and verifies, and starts anew for each board; keyline does the same,"
     echo "  then boots the program and hands a key over"
 fi

@@ -24,6 +24,7 @@ wait_for() { # WORDS FILE PID
 start_boards() { # N [options]: their ports go to `ports`
     local n=$1
     shift
+    : >boards.txt # the last boards' word is no word of these
     "$keyline" virtual --boards "$n" --listen 127.0.0.1:0 "$@" >boards.txt 2>&1 &
     boards=$!
     wait_for '^ready' boards.txt "$boards"
@@ -181,6 +182,16 @@ ends 0 "$keyline" keys audit --csv-header
 start_boards 1 --mac 24:6f:28:00:00:0b
 ends 0 timeout 120 "$keyline" "${bench[@]}" --once "${ports[@]}"
 stop_boards
+
+# Only what was made since the last export.
+ends 2 export_ "${tts[@]}" --public --since yesterday
+ends 3 export_ "${tts[@]}" --public --since 2099-01-01 -o nothing.csv
+is_absent nothing.csv
+mapfile -t times < <(export_ --public 2>/dev/null | cut -d, -f4) # the first is the header's
+first=${times[1]} last=${times[-1]}
+export_ "${tts[@]}" --public --since "$last" >since.public
+grep -q node-5 since.public || oops "what was made in that second is left out"
+[ "$first" != "$last" ] && grep -q node-1 since.public && oops "what was made before is not left out"
 
 # Signed: list and signature together, or neither.
 ends 2 "$keyline" keys sign-key

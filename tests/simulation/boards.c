@@ -80,6 +80,27 @@ static void take_dialect(struct sim_board *b, struct kl_vboard_config *c)
     saw(SIM_ODD_FIRMWARE);
 }
 
+/* The firmware that this bench's options are for. */
+static void suit(const struct world *w, struct sim_board *b, struct kl_vboard_config *c,
+                 char faults[300])
+{
+    bool prints = w->config.nvs && w->config.confirm == KL_CONFIRM_READBACK;
+
+    if (w->config.exam)
+        c->firmware = w->config.nvs ? "silent-selftest" : "selftest";
+    if (w->config.exam && !w->calm && !b->planted && c->seed % 8 == 3) {
+        snprintf(faults, 300, "test_fails=%u", (unsigned)(1 + c->seed / 8 % 3));
+        b->healthy = false;
+        b->fault = -1;
+    }
+    if (w->config.exam)
+        return;
+    if (prints && (w->calm || c->seed % 5 > 0))
+        c->firmware = "original";
+    else if (prints)
+        b->healthy = false; /* it does not know what was written there */
+}
+
 static struct kl_mac own_mac(const struct world *w)
 {
     return (struct kl_mac){{0x24, 0x6f, 0x28, 0, 0, (uint8_t)w->board_count}};
@@ -123,22 +144,28 @@ int new_board(struct world *w)
     c.faults = faults;
     c.firmware = below(w, 4) == 0 ? "digest" : below(w, 3) == 0 ? "original" : "keyline";
     c.seed = draw(w);
+    suit(w, b, &c, faults);
     if (!w->calm && c.seed % 7 == 0)
         take_dialect(b, &c);
     return finish_board(w, b, &c);
 }
 
-int board_with(struct world *w, const char *faults)
+int board_of(struct world *w, const char *firmware, const char *faults)
 {
     struct kl_vboard_config c = {.chip = KL_CHIP_ESP32,
                                  .flash_size = 1024 * 1024,
                                  .faults = faults,
-                                 .firmware = "keyline",
+                                 .firmware = firmware,
                                  .mac = own_mac(w)};
 
     c.seed = draw(w);
     w->board[w->board_count].fault = -1;
     return finish_board(w, &w->board[w->board_count], &c);
+}
+
+int board_with(struct world *w, const char *faults)
+{
+    return board_of(w, "keyline", faults);
 }
 
 struct kl_vboard *in(struct world *w, unsigned slot)

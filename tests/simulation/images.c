@@ -93,6 +93,21 @@ const struct kl_nvs_delivery *sim_nvs(void)
     return &delivery;
 }
 
+const struct kl_exam *sim_exam(void)
+{
+    static struct kl_exam exam = {.expects = 2, .rejects = 1, .timeout = KL_SEC(8)};
+    char error[KL_TEXT_MAX];
+
+    exam.expect[0].source = "SELFTEST sensor ok";
+    exam.expect[1].source = "^SELFTEST OK$";
+    exam.reject[0].source = "SELFTEST FAIL";
+    if (!kl_pattern_compile(&exam.expect[0].pattern, exam.expect[0].source, error) ||
+        !kl_pattern_compile(&exam.expect[1].pattern, exam.expect[1].source, error) ||
+        !kl_pattern_compile(&exam.reject[0].pattern, exam.reject[0].source, error))
+        exit(2);
+    return &exam;
+}
+
 const struct kl_stubs *sim_stubs(void)
 {
     return lb_stubs();

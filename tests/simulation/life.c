@@ -131,7 +131,7 @@ static void check_rest(struct world *w, const struct kl_snapshot *snap)
     if (w->store_at_rest)
         violated(w, "the station rests while the store has work to do");
     for (unsigned s = 0; s < w->slots; s++)
-        if (snap->slot[s].state >= KL_ST_CONNECTING && snap->slot[s].state <= KL_ST_RECORDING)
+        if (snap->slot[s].state >= KL_ST_CONNECTING && snap->slot[s].state <= KL_ST_TESTING)
             violated(w, "the station rests while slot %u is %s", s + 1,
                      kl_state_name(snap->slot[s].state));
 }
@@ -242,7 +242,7 @@ static void check_progress(struct world *w, const struct kl_snapshot *snap)
         enum kl_state state = snap->slot[s].state;
         bool bounded = (state >= KL_ST_CONNECTING && state <= KL_ST_BOOTING) ||
                        state == KL_ST_SENDING || state == KL_ST_CONFIRMING ||
-                       state == KL_ST_CLOSING;
+                       state == KL_ST_TESTING || state == KL_ST_CLOSING;
         if (bounded && w->now - snap->slot[s].since > KL_SEC(100))
             violated(w, "slot %u has been %s for more than 100 s", s + 1, kl_state_name(state));
     }
@@ -378,6 +378,15 @@ void world_init(struct world *w, uint64_t seed, FILE *trace)
     w->config.fixture = w->fixture;
     if (seed / 3 % 3 == 1 || getenv("NVS"))
         w->config.nvs = sim_nvs();
+    if (w->config.nvs)
+        w->config.confirm = seed % 4 == 1 ? KL_CONFIRM_READBACK : KL_CONFIRM_FLASH;
+    bool prints = w->config.nvs && w->config.confirm == KL_CONFIRM_READBACK;
+    if (prints)
+        saw(SIM_PRINTED);
+    else if (seed / 2 % 3 == 1 || getenv("EXAM"))
+        w->config.exam = sim_exam();
+    if (w->config.exam)
+        saw(SIM_EXAM);
     if (w->config.confirm == KL_CONFIRM_ACK)
         saw(SIM_ACK_ONLY);
     if (w->config.stubs)

@@ -242,8 +242,8 @@ void oracle_slots(struct world *w, const struct kl_snapshot *snap)
 {
     for (unsigned a = 0; a < w->slots; a++)
         for (unsigned b = 0; b < a; b++)
-            if (snap->slot[a].state >= KL_ST_FLASHING && snap->slot[a].state <= KL_ST_RECORDING &&
-                snap->slot[b].state >= KL_ST_FLASHING && snap->slot[b].state <= KL_ST_RECORDING &&
+            if (snap->slot[a].state >= KL_ST_FLASHING && snap->slot[a].state <= KL_ST_TESTING &&
+                snap->slot[b].state >= KL_ST_FLASHING && snap->slot[b].state <= KL_ST_TESTING &&
                 memcmp(&snap->slot[a].identity.mac, &snap->slot[b].identity.mac,
                        sizeof(struct kl_mac)) == 0)
                 violated(w, "slots %u and %u work on one MAC", b + 1, a + 1);
@@ -304,12 +304,64 @@ static bool is_in(struct world *w, unsigned slot, const struct kl_mac *mac)
     return w->in_slot[slot] >= 0 && memcmp(&w->board[w->in_slot[slot]].mac, mac, sizeof *mac) == 0;
 }
 
+/* ---- the functional test ---- */
+
+void oracle_log_begins(struct world *w, unsigned slot)
+{
+    w->said[slot] = (struct sim_said){.size = 0};
+}
+
+static bool is_said(const struct sim_said *s, const char *text)
+{
+    return memmem(s->line, s->size, text, strlen(text));
+}
+
+void oracle_heard(struct world *w, unsigned slot, const uint8_t *data, size_t size)
+{
+    struct sim_said *s = &w->said[slot];
+
+    for (size_t i = 0; i < size; i++) {
+        if (data[i] != '\n' && data[i] != '\r') {
+            if (s->size < sizeof s->line)
+                s->line[s->size++] = (char)data[i];
+            continue;
+        }
+        s->sensor |= is_said(s, "SELFTEST sensor ok");
+        s->ok |= is_said(s, "SELFTEST OK");
+        s->fail |= is_said(s, "SELFTEST FAIL");
+        s->size = 0;
+    }
+}
+
+static void check_test(struct world *w, unsigned slot, const struct kl_attempt *attempt)
+{
+    const struct sim_said *s = &w->said[slot];
+
+    if (!w->config.exam) {
+        if (attempt->exam.result != KL_EXAM_NONE)
+            violated(w, "a test is told of that nobody wanted");
+        return;
+    }
+    if ((attempt->result == KL_ST_DONE) != (attempt->exam.result == KL_EXAM_PASSED))
+        violated(w, "a board's result and the result of its test do not fit");
+    if (attempt->result != KL_ST_DONE)
+        return;
+    saw(SIM_EXAM_RUN);
+    if (w->config.exam != sim_exam())
+        return;
+    if (!s->sensor || !s->ok)
+        violated(w, "slot %u passed, and its log lacks an expected text", slot + 1);
+    if (s->fail)
+        violated(w, "slot %u passed, and its log holds a rejected text", slot + 1);
+}
+
 void oracle_result(struct world *w, unsigned slot, const struct kl_attempt *attempt)
 {
     /* The station calls a key unknown for good only after a second look, if it may look again. */
     bool for_good = w->config.retries != 0 && !w->stopped_at && w->failed_at[slot] == w->now &&
                     is_in(w, slot, &attempt->mac);
 
+    check_test(w, slot, attempt);
     if (attempt->result == KL_ST_DONE)
         check_done(w, attempt);
     else if (attempt->reason == KL_FAULT_HOLDS_UNKNOWN && for_good && shown_in(w, slot))

@@ -12,7 +12,10 @@ add_test(NAME simulation.station COMMAND test_station)
 add_executable(test_station_pool ${CMAKE_CURRENT_LIST_DIR}/test_station_pool.c ${world})
 target_link_libraries(test_station_pool PRIVATE kl_options kl_test_support)
 add_test(NAME simulation.station_pool COMMAND test_station_pool)
-set_tests_properties(simulation.station simulation.station_pool
+add_executable(test_exam ${CMAKE_CURRENT_LIST_DIR}/test_exam.c ${world})
+target_link_libraries(test_exam PRIVATE kl_options kl_test_support)
+add_test(NAME simulation.exam COMMAND test_exam)
+set_tests_properties(simulation.station simulation.station_pool simulation.exam
   PROPERTIES LABELS "unit;simulation" TIMEOUT 120)
 set(KEYLINE_SIMULATION_LIVES 100000 CACHE STRING "board lives that the test plays over fresh seeds")
 add_test(NAME simulation.kept COMMAND simulation --kept ${CMAKE_CURRENT_LIST_DIR}/seeds.txt)

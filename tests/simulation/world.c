@@ -378,6 +378,8 @@ static void note(struct world *w, const struct kl_note *n)
     trace_note(w, n);
     cover_note(n);
     burn_key(w, n->fault);
+    if (n->kind == KL_NOTE_STATE && (n->state == KL_ST_BOOTING || n->state == KL_ST_CONFIRMING))
+        oracle_log_begins(w, n->slot);
     if (n->kind == KL_NOTE_STATE && n->state == KL_ST_BOOTING)
         exchange_at_start(w, n->slot);
     if (n->kind == KL_NOTE_STATE)
@@ -385,6 +387,7 @@ static void note(struct world *w, const struct kl_note *n)
     if (n->kind != KL_NOTE_RESULT)
         return;
     oracle_result(w, n->slot, n->attempt);
+    w->last[n->slot] = *n->attempt;
     w->failed_at[n->slot] = 0;
     if (n->attempt->result == KL_ST_DONE)
         w->done++;
@@ -508,6 +511,8 @@ void step_until(struct world *w, kl_us until)
             p.ev.at = w->now;
             cover_event(w, &p.ev);
             p.ev.u.rx.data = p.data ? p.data : p.ev.u.rx.data;
+            if (p.ev.kind == KL_EV_RX)
+                oracle_heard(w, p.ev.slot, p.ev.u.rx.data, p.ev.u.rx.size);
             kl_station_feed(w->st, &p.ev);
             free(p.data);
             drain(w);

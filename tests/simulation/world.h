@@ -116,6 +116,9 @@ struct weights {
     X(SENT_AGAIN, "a board is sent its own key again")                                             \
     X(ADOPTED, "a key found on a board is recorded")                                               \
     X(ACK_ONLY, "a bench that trusts acknowledgements")                                            \
+    X(EXAM, "a bench with a functional test")                                                      \
+    X(EXAM_RUN, "a board passes it")                                                               \
+    X(PRINTED, "a bench whose boards must print the key in their NVS")                             \
     X(STUB, "a bench with flasher stubs")
 
 enum sim_kind {
@@ -149,6 +152,13 @@ struct sim_board {
     bool odd;     /* its firmware prints in its own way: keyline may not understand what it holds */
     int fault;    /* of virtual boards, by number; -1 = none */
     int slot;     /* -1: in the drawer */
+};
+
+/* What a slot's board said since its program started, or since it was handed its key. */
+struct sim_said {
+    char line[64];
+    size_t size;
+    bool sensor, ok, fail;
 };
 
 struct sim_link {
@@ -198,6 +208,7 @@ struct world {
     struct kl_station_config config;
     unsigned slots;
     struct sim_link link[SLOTS_MAX];
+    struct sim_said said[SLOTS_MAX];
     struct sim_board board[BOARDS_MAX];
     unsigned board_count;
     int in_slot[SLOTS_MAX]; /* index of board, -1 = empty */
@@ -222,6 +233,7 @@ struct world {
     struct pending *heap;
     unsigned heap_count, heap_size;
 
+    struct kl_attempt last[SLOTS_MAX]; /* the result told last */
     struct hashes hash;
     uint64_t lives, done, failed_results, crashes;
     FILE *trace; /* NULL = none */
@@ -232,6 +244,7 @@ struct world {
 const struct kl_bundle *sim_bundle(void);
 const char *board_holds(const struct world *w, const struct sim_board *b);
 const struct kl_stubs *sim_stubs(void);
+const struct kl_exam *sim_exam(void); /* what the firmware selftest says when all is well */
 /* Keys go into NVS: the same names as the virtual firmware has. Blank memory. */
 const struct kl_nvs_delivery *sim_nvs(void);
 void sim_images_free(void);
@@ -266,7 +279,8 @@ void forget_events(struct world *w);
 
 /* boards.c */
 int new_board(struct world *w);
-int board_with(struct world *w, const char *faults); /* 24:6f:28:00:00:NN, firmware "keyline" */
+int board_of(struct world *w, const char *firmware, const char *faults); /* 24:6f:28:00:00:NN */
+int board_with(struct world *w, const char *faults); /* the same, firmware "keyline" */
 bool board_fault_is_drawn(const char *name);
 struct kl_vboard *in(struct world *w, unsigned slot);
 void take_out(struct world *w, unsigned slot);
@@ -297,6 +311,9 @@ void disk_operator_releases(struct world *w); /* while no station runs; the key'
 
 /* oracle.c */
 void oracle_bytes_out(struct world *w, unsigned slot, const struct kl_io *io, bool connected);
+/* Bytes that the station is about to hear, and what it has told since. */
+void oracle_heard(struct world *w, unsigned slot, const uint8_t *data, size_t size);
+void oracle_log_begins(struct world *w, unsigned slot);
 void oracle_note(struct world *w, const struct kl_note *n);
 void oracle_action(struct world *w, const struct kl_action *a);
 void oracle_snapshot(struct world *w, const struct kl_snapshot *snap);

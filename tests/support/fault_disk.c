@@ -584,6 +584,7 @@ void fault_install(void)
         .sync_folder = disk_sync_folder,
     };
     disk.look = kl_disk_real.look;
+    disk.nameless = kl_disk_real.nameless;
 
     kl_disk = &disk;
     real_vfs = sqlite3_vfs_find(NULL);

@@ -432,7 +432,7 @@ static bool take_news(struct lb *b, struct kl_delivery *d, kl_us *asked)
     bool proved = false;
 
     while (kl_delivery_news(d, &news)) {
-        assert_true(news.kind < KL_DELIVERY_DIFFERS || news.kind == KL_DELIVERY_STARTED);
+        assert_true(news.kind < KL_DELIVERY_DIFFERS);
         if (news.kind == KL_DELIVERY_WANTED && *asked == KL_NEVER)
             *asked = b->now;
         proved |= news.kind == KL_DELIVERY_PROVED;

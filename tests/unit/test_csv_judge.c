@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "adapters/store/csv_judge.h"
+#include "adapters/store/csv_value.h"
 #include "prng.h"
 
 static struct kl_csv_verdict verdict;
@@ -432,6 +433,26 @@ static void every_sentence_fits(void **state)
     }
 }
 
+/* Labels that only count on are looked up once; that must not change what they are. */
+static void a_counting_label_is_what_it_would_be_alone(void **state)
+{
+    static const char *const labels[] = {
+        "eui0001",    "eui0002",    "eui64",      "eui064",  "eui640",    "bench-0001",
+        "bench-0002", "key001",     "key1",       "key",     "serial000", "0001",
+        "x000",       "devkey-001", "devkey-002", "key002",  "eui64",     "",
+        "dev 001",    "dev001",     "Key003",     "KEY 004", "e0001",     "name999"};
+    struct kl_numbered_name before = {.size = 0};
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof labels / sizeof labels[0]; i++) {
+        struct kl_span v = {(const uint8_t *)labels[i], strlen(labels[i])};
+        assert_int_equal(kl_value_name(v, &before), kl_value_name(v, NULL));
+    }
+    struct kl_span eui = {(const uint8_t *)"eui64", 5}, key = {(const uint8_t *)"key001", 6};
+    assert_int_equal(kl_value_name(eui, &before), KL_NAME_EXACT);
+    assert_int_equal(kl_value_name(key, &before), KL_NAME_NUMBERED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -446,6 +467,7 @@ int main(void)
         cmocka_unit_test(it_is_said_with_line_column_and_the_way_out),
         cmocka_unit_test(a_header_further_down_has_its_own_way_out),
         cmocka_unit_test(every_sentence_fits),
+        cmocka_unit_test(a_counting_label_is_what_it_would_be_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

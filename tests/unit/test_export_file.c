@@ -38,6 +38,22 @@ static int new_folder(void **state)
     return 0;
 }
 
+static int not_here(const char *folder, mode_t mode)
+{
+    (void)folder;
+    (void)mode;
+    errno = EOPNOTSUPP;
+    return -1;
+}
+
+/* The same on a file system where each file has a name. */
+static int new_folder_of_names(void **state)
+{
+    new_folder(state);
+    disk.nameless = not_here;
+    return 0;
+}
+
 static int drop_folder(void **state)
 {
     (void)state;
@@ -181,6 +197,29 @@ static ssize_t full(int fd, const void *data, size_t size)
     return write(fd, data, size);
 }
 
+/* Where each file has a name, it is one that only its owner may read, from the first instant. */
+static ssize_t looking(int fd, const void *data, size_t size)
+{
+    struct stat st;
+
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_int_equal(st.st_mode & 0177, 0);
+    assert_int_equal(st.st_uid, geteuid());
+    return write(fd, data, size);
+}
+
+static void nobody_else_may_ever_read_it(void **state)
+{
+    struct kl_export_file f;
+
+    (void)state;
+    umask(0);
+    disk.write = looking;
+    assert_true(write_it(true, &f));
+    kl_export_file_drop(&f);
+    assert_int_equal(files(), 0);
+}
+
 static int no_sync(int fd)
 {
     (void)fd;
@@ -226,7 +265,9 @@ static void a_sync_that_fails_leaves_nothing(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, new_folder, drop_folder)
+#define TEST(name)                                                                                 \
+    cmocka_unit_test_setup_teardown(name, new_folder, drop_folder),                                \
+        cmocka_unit_test_setup_teardown(name, new_folder_of_names, drop_folder)
     const struct CMUnitTest tests[] = {
         TEST(appears_whole_and_for_its_owner),
         TEST(a_public_one_follows_the_umask),
@@ -235,6 +276,7 @@ int main(void)
         TEST(never_through_a_link),
         TEST(never_over_one_that_came_meanwhile),
         TEST(folders_and_devices_are_no_files),
+        TEST(nobody_else_may_ever_read_it),
         TEST(a_full_disk_leaves_nothing),
         TEST(a_sync_that_fails_leaves_nothing),
     };

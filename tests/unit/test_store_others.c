@@ -11,6 +11,7 @@
 #include <cmocka.h>
 #include <sqlite3.h>
 
+#include "adapters/store/csv_tag.h"
 #include "adapters/store/journal.h"
 #include "scratch.h"
 #include "store_bench.h"
@@ -247,6 +248,75 @@ static void journals_of_an_earlier_version_know_the_very_row(void **state)
     stops(KL_DOUBT_OLD, "dev-3 for ");
 }
 
+/* ---- another user, or another folder of journals ---- */
+
+static enum kl_store_open_result opens_elsewhere(struct store_bench *b, uint32_t answers)
+{
+    static char other[200];
+
+    snprintf(other, sizeof other, "%s", scratch_path(&dir, "other-journal"));
+    return bench_open_with(
+        b, (struct kl_store_options){.csv = csv, .journal = other, .answers = answers});
+}
+
+static void a_list_without_its_ledger_tells_that_it_was_worked_with(void **state)
+{
+    struct store_bench b;
+    struct kl_pool_id id;
+
+    (void)state;
+    work_a_little(); /* a mark puts another file in the CSV's place */
+    reserve_one("dev-2", 2);
+    if (!kl_csv_tag_read(csv, &id))
+        skip(); /* this file system keeps no attributes */
+    unlink(ledger);
+    assert_int_equal(opens_elsewhere(&b, 0), KL_STORE_DOUBT);
+    assert_int_equal(b.doubt, KL_DOUBT_OLD);
+    assert_non_null(strstr(b.error, "keys of it were given out with a ledger that is not here"));
+    assert_int_equal(opens_elsewhere(&b, 1u << KL_DOUBT_OLD), KL_STORE_OPENED);
+    bench_close(&b);
+    assert_int_equal(number("SELECT count(*) FROM history WHERE what = 'healed'"), 1);
+    assert_int_equal(opens_elsewhere(&b, 0), KL_STORE_OPENED); /* asked once */
+    bench_close(&b);
+}
+
+static void a_list_that_is_put_in_anothers_place_tells_so(void **state)
+{
+    struct store_bench b;
+    struct kl_pool_id id;
+    char kept[200];
+
+    (void)state;
+    snprintf(kept, sizeof kept, "%s", scratch_path(&dir, "kept.csv"));
+    work_a_little();
+    if (!kl_csv_tag_read(csv, &id))
+        skip();
+    assert_int_equal(rename(csv, kept), 0);
+    unlink(ledger);
+    file_put(csv, "new-1,00112233445566a0,8899AABBCCDDEEFF00112233445566A0\n");
+    assert_int_equal(opens_elsewhere(&b, 0), KL_STORE_OPENED);
+    assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "new-1", 5), KL_STORE_OK);
+    bench_close(&b);
+    assert_int_equal(rename(kept, csv), 0);
+    assert_int_equal(opens_elsewhere(&b, 0), KL_STORE_DOUBT);
+    assert_non_null(strstr(b.error, "with a ledger that is not here"));
+}
+
+static void a_list_that_gave_out_nothing_has_no_tag(void **state)
+{
+    struct store_bench b;
+    struct kl_pool_id id;
+
+    (void)state;
+    file_put(csv, rows);
+    opens(&b, 0);
+    bench_close(&b);
+    assert_false(kl_csv_tag_read(csv, &id));
+    unlink(ledger);
+    assert_int_equal(opens_elsewhere(&b, 0), KL_STORE_OPENED);
+    bench_close(&b);
+}
+
 /* ---- old copies ---- */
 
 /* Releases by hand, as `keyline keys release` does. */
@@ -322,6 +392,80 @@ static void a_proved_key_is_never_free_by_a_later_change_of_an_old_copy(void **s
     bench_close(&b);
 }
 
+/* An old ledger is put back, and the rows of what it lacks are gone too: only the journal knows
+   what these keys were called. */
+static void a_restored_key_keeps_its_label_without_its_row(void **state)
+{
+    static const char name[] = "a-label-that-does-not-fit-into-one-record-of-the-journal-nor-into-"
+                               "two-of-them-since-it-has-more-than-a-hundred-bytes";
+    char copy[220], list[400];
+    struct store_bench b;
+
+    (void)state;
+    snprintf(copy, sizeof copy, "%s", scratch_path(&dir, "kept.ledger"));
+    snprintf(list, sizeof list, "%s%s,00112233445566aa,8899AABBCCDDEEFF00112233445566AA\n", rows,
+             name);
+    file_put(csv, list);
+    opens(&b, 0);
+    bench_close(&b);
+    copy_file(ledger, copy);
+    reserve_one("dev-1", 1);
+    reserve_one(name, 2);
+    copy_file(copy, ledger);
+    file_put(csv, strchr(rows, '\n') + 1);
+    assert_int_equal(bench_open_answered(&b, csv, 1u << KL_DOUBT_MOVED), KL_STORE_DOUBT);
+    assert_non_null(strstr(b.error, "dev-1 for "));
+    opens(&b, 1u << KL_DOUBT_MOVED | 1u << KL_DOUBT_OLD);
+    bench_close(&b);
+    snprintf(list, sizeof list, "SELECT count(*) FROM keys WHERE label IN ('dev-1', '%s')", name);
+    assert_int_equal(number(list), 2);
+}
+
+/* The first start after the update gives the journal the labels that it lacks. */
+static void a_journal_of_an_earlier_version_gets_its_labels(void **state)
+{
+    struct kl_pool_id pool;
+    struct kl_journal_record record;
+    const struct kl_journal_record *r;
+    char error[KL_TEXT_MAX];
+    struct store_bench b;
+    struct kl_journal *j;
+    sqlite3_stmt *s;
+    sqlite3 *db;
+    size_t count;
+
+    (void)state;
+    file_put(csv, rows);
+    reserve_one("dev-2", 2);
+    assert_int_equal(sqlite3_open_v2(ledger, &db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, "SELECT id FROM pool", -1, &s, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(s), SQLITE_ROW);
+    memcpy(pool.b, sqlite3_column_blob(s, 0), sizeof pool.b);
+    sqlite3_finalize(s);
+    sqlite3_close(db);
+    j = kl_journal_open(bench_journal(csv), &pool, error);
+    assert_non_null(j);
+    r = kl_journal_records(j, &count);
+    assert_int_equal(count, 1);
+    assert_string_equal(r->label, "dev-2");
+    record = *r;
+    record.label = NULL;
+    kl_journal_close(j);
+    j = kl_journal_make(bench_journal(csv), &pool, csv, &record, 1, error);
+    assert_non_null(j);
+    assert_string_equal(kl_journal_records(j, &count)->label, "");
+    kl_journal_close(j);
+    opens(&b, 0);
+    bench_close(&b);
+    j = kl_journal_open(bench_journal(csv), &pool, error);
+    assert_non_null(j);
+    r = kl_journal_records(j, &count);
+    assert_int_equal(count, 1);
+    assert_string_equal(r->label, "dev-2");
+    assert_int_equal(r->change, record.change);
+    kl_journal_close(j);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -331,6 +475,11 @@ int main(void)
         TEST(marked_rows_of_another_list_are_spent_without_a_question),
         TEST(keys_of_an_earlier_version_are_known_in_every_spelling),
         TEST(journals_of_an_earlier_version_know_the_very_row),
+        TEST(a_list_without_its_ledger_tells_that_it_was_worked_with),
+        TEST(a_list_that_is_put_in_anothers_place_tells_so),
+        TEST(a_list_that_gave_out_nothing_has_no_tag),
+        TEST(a_restored_key_keeps_its_label_without_its_row),
+        TEST(a_journal_of_an_earlier_version_gets_its_labels),
         TEST(on_an_old_copy_no_key_is_released),
         TEST(a_proved_key_is_never_free_by_a_later_change_of_an_old_copy),
 #undef TEST

@@ -105,6 +105,7 @@ static struct kl_bundle *build(struct parts *p, const struct kl_bundle_options *
     b->chip = p->chip;
     b->erase_all = options->erase_all;
     b->md5 = kl_md5;
+    b->sums = calloc(1, sizeof *b->sums); /* without it each sum is computed anew */
     sort_parts(p);
     if (!make_regions(p, b))
         problem(p, "out of memory");
@@ -160,5 +161,6 @@ void kl_bundle_free(struct kl_bundle *b)
                 kl_pack_free(&image[n]);
         }
     }
+    free(b->sums);
     free(b);
 }

@@ -58,7 +58,7 @@ static bool deflate_all(struct kl_image *image)
     return image->packed_size > 0;
 }
 
-/* Level 9 flushes so that each piece stands alone. */
+/* A full flush behind each sector lets its piece stand alone. */
 static uint32_t deflate_parts(const struct kl_image *image, z_stream *z, uint32_t *at, size_t room)
 {
     uint32_t sectors = (image->raw_size + KL_HEAD - 1) / KL_HEAD;
@@ -93,7 +93,9 @@ bool kl_pack_parts(struct kl_image *image)
         return false;
     }
     fitting = realloc(parts, size);
-    image->parts = fitting ? fitting : parts;
+    if (fitting)
+        parts = fitting;
+    image->parts = parts;
     image->part_at = at;
     return true;
 }

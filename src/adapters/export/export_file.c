@@ -37,8 +37,8 @@ static bool open_new(struct kl_export_file *f, mode_t mode)
 
     snprintf(folder, sizeof folder, "%.*s.", slash ? (int)(slash - f->path) + 1 : 0, f->path);
     f->temporary[0] = '\0';
-    f->fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
-    if (f->fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL))
+    f->fd = kl_disk->nameless(folder, mode);
+    if (f->fd >= 0 || errno != EOPNOTSUPP)
         return f->fd >= 0;
     for (int i = 0; i < TRIES && f->fd < 0; i++) {
         snprintf(f->temporary, sizeof f->temporary, "%s.%ld-%d.new", f->path, (long)getpid(), i);

@@ -322,7 +322,7 @@ static bool put_part(struct kl_export *e, const struct template_part *part,
     case PART_FIELD:
         return export_value(e, row, part->name, true, &v, error) && put(e, row, v.span, error);
     case PART_COLUMN:
-        if (part->column > row->key->count) {
+        if (!row->key || part->column > row->key->count) {
             export_say(row, NULL, "it has fewer columns than the template wants", error);
             return false;
         }
@@ -364,17 +364,21 @@ static bool put_section(struct kl_export *e, enum section section, const struct 
     return true;
 }
 
+/* For the sections that belong to no row. */
+static const struct kl_export_row no_row = {
+    .label = "", .eui64 = "", .station = "", .build = "", .how = ""};
+
 bool export_template_head(struct kl_export *e)
 {
     char error[KL_TEXT_MAX];
 
-    return put_section(e, HEADER, NULL, error);
+    return put_section(e, HEADER, &no_row, error);
 }
 
 bool export_template_row(struct kl_export *e, const struct kl_export_row *row,
                          char error[KL_TEXT_MAX])
 {
-    if (e->count > 0 && !put_section(e, BETWEEN, NULL, error))
+    if (e->count > 0 && !put_section(e, BETWEEN, &no_row, error))
         return false;
     return put_section(e, ROW, row, error);
 }
@@ -383,5 +387,5 @@ void export_template_foot(struct kl_export *e)
 {
     char error[KL_TEXT_MAX];
 
-    put_section(e, FOOTER, NULL, error);
+    put_section(e, FOOTER, &no_row, error);
 }

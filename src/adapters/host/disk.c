@@ -41,6 +41,16 @@ static int lease(int fd)
     return fcntl(fd, F_SETLEASE, F_RDLCK);
 }
 
+static int nameless(const char *folder, mode_t mode)
+{
+    int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, mode);
+
+    /* What older kernels and other file systems say. */
+    if (fd < 0 && (errno == EISDIR || errno == EINVAL || errno == ENOENT))
+        errno = EOPNOTSUPP;
+    return fd;
+}
+
 const struct kl_disk kl_disk_real = {
     .write = write,
     .sync = fsync,
@@ -49,6 +59,7 @@ const struct kl_disk kl_disk_real = {
     .lease = lease,
     .room = fstatvfs,
     .sync_folder = sync_folder,
+    .nameless = nameless,
     .look = kl_storage_look,
 };
 const struct kl_disk *kl_disk = &kl_disk_real;

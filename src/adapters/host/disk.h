@@ -20,6 +20,8 @@ struct kl_disk {
     int (*lease)(int fd); /* on a file open for reading; EAGAIN: somebody has it open for writing */
     int (*room)(int fd, struct statvfs *out); /* the room on the disk that holds this file */
     int (*sync_folder)(const char *of_file);  /* the folder that holds this file */
+    /* A new file in this folder that has no name yet; -1 and EOPNOTSUPP: not possible here. */
+    int (*nameless)(const char *folder, mode_t mode);
     void (*look)(const char *path, bool probe, struct kl_storage *out); /* kl_storage_look */
 };
 

@@ -1,6 +1,8 @@
 /* telnet.c: see keyline/telnet.h. */
 #include "keyline/telnet.h"
 
+#include <string.h>
+
 enum {
     SE = 240,
     SB = 250,
@@ -98,10 +100,16 @@ enum kl_telnet_kind kl_telnet_byte(struct kl_telnet *t, uint8_t byte)
 size_t kl_telnet_escape(uint8_t *out, const uint8_t *data, size_t size)
 {
     size_t n = 0;
-    for (size_t i = 0; i < size; i++) {
-        out[n++] = data[i];
-        if (data[i] == IAC)
+
+    while (size > 0) {
+        const uint8_t *iac = memchr(data, IAC, size);
+        size_t run = iac ? (size_t)(iac - data) + 1 : size;
+        memcpy(out + n, data, run);
+        n += run;
+        if (iac)
             out[n++] = IAC;
+        data += run;
+        size -= run;
     }
     return n;
 }

@@ -13,6 +13,7 @@
 #include "adapters/host/lease.h"
 #include "adapters/host/regular.h"
 #include "csv_mark.h"
+#include "csv_tag.h"
 #include "leased_list.h"
 
 enum {
@@ -126,6 +127,24 @@ bool kl_csv_file_is_spent(struct kl_csv_file *f, uint32_t row)
         spent |= f->table->spent[f->table->copy[at + i].row];
     uv_mutex_unlock(&f->guard);
     return spent;
+}
+
+/* The tag changes the file's ctime and nothing else: it stays the file that we know. */
+void kl_csv_file_tag(struct kl_csv_file *f, const struct kl_pool_id *id)
+{
+    struct kl_file_id before, after;
+    struct stat st;
+
+    if (stat(f->real, &st) != 0)
+        return;
+    before = kl_file_id_of(&st);
+    if (!kl_file_id_equal(&before, &f->table->id) || !kl_csv_tag_write(f->real, id) ||
+        stat(f->real, &st) != 0)
+        return;
+    after = kl_file_id_of(&st);
+    before.ctim = after.ctim;
+    if (kl_file_id_equal(&before, &after))
+        f->table->id = after;
 }
 
 /* ---- changes by others ---- */

@@ -89,6 +89,9 @@ enum kl_table_result kl_csv_file_fetch_held(struct kl_csv_file *f, const struct 
 bool kl_csv_file_lost_rows(const struct kl_csv_file *f, char text[KL_TEXT_MAX]);
 enum kl_table_result kl_csv_file_fetch(struct kl_csv_file *f, uint32_t row, struct kl_key *key,
                                        char text[KL_TEXT_MAX]);
+/* Tags the file as this pool's (csv_tag.h), if it is still the one that was read. */
+struct kl_pool_id;
+void kl_csv_file_tag(struct kl_csv_file *f, const struct kl_pool_id *id);
 /* The row, or an exact copy of it, carries a mark. */
 bool kl_csv_file_is_spent(struct kl_csv_file *f, uint32_t row);
 

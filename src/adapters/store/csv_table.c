@@ -9,6 +9,7 @@
 
 #include "adapters/host/disk.h"
 #include "adapters/host/regular.h"
+#include "csv_value.h"
 #include "keyline/bundle_load.h"
 #include "keyline/secret.h"
 #include "leased_list.h"
@@ -252,15 +253,6 @@ static bool grow(struct kl_table *t, struct reading *r)
     return true;
 }
 
-static bool is_hex(struct kl_span v)
-{
-    for (size_t i = 0; i < v.size; i++)
-        if (!((v.data[i] >= '0' && v.data[i] <= '9') ||
-              ((v.data[i] | 0x20) >= 'a' && (v.data[i] | 0x20) <= 'f')))
-            return false;
-    return true;
-}
-
 static void look_at_form(struct kl_table *t, struct reading *r)
 {
     const struct kl_csv_row_text *text = &r->csv.row;
@@ -273,9 +265,9 @@ static void look_at_form(struct kl_table *t, struct reading *r)
 
         if (c->rows++ == 0) {
             c->size = (unsigned)v.size;
-            c->hex = is_hex(v);
+            c->hex = kl_value_is_hex(v);
             c->first_line = text->line;
-        } else if (c->odd_line == 0 && (v.size != c->size || is_hex(v) != c->hex)) {
+        } else if (c->odd_line == 0 && (v.size != c->size || kl_value_is_hex(v) != c->hex)) {
             c->odd_line = text->line;
         }
     }

@@ -435,6 +435,11 @@ static unsigned look_at_bytes(struct kl_span v)
            (v.size >= 16 && (any & mixed) == mixed && !(any & BLANK) ? KL_VALUE_MIXED : 0u);
 }
 
+bool kl_value_is_hex(struct kl_span value)
+{
+    return look_at_bytes(value) & KL_VALUE_HEX;
+}
+
 unsigned kl_value_look(struct kl_span v, bool label, uint32_t *kinds)
 {
     unsigned traits;

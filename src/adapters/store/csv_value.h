@@ -17,6 +17,9 @@ enum kl_value_trait {          /* bits */
    and PLACEHOLDER among them are wrong only where the column's other values differ. */
 unsigned kl_value_look(struct kl_span value, bool label, uint32_t *kinds);
 
+/* Has it hex digits only, or nothing? */
+bool kl_value_is_hex(struct kl_span value);
+
 enum {
     KL_VALUE_NAME_MAX = 32
 };

@@ -1,5 +1,6 @@
 #include "journal.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +21,14 @@ enum {
     MAGIC = 8,
     PATH_AT = MAGIC + KL_POOL_ID,
     PATH_ROOM = HEADER - PATH_AT - 8,
+    /* A label stands in records of its own before the record of its key. */
+    LABEL = 4, /* kind of such a record */
+    LABEL_AT = 2 + KL_FINGERPRINT,
+    LABEL_ROOM = CHECKED - LABEL_AT,
+    LABEL_PARTS = (KL_LINE_MAX + LABEL_ROOM) / LABEL_ROOM,
+    LAST_PART = 0x80,
 };
+static_assert(LABEL_PARTS < LAST_PART, "a part's number has seven bits");
 static const char magic[MAGIC + 1] = "kljourn1";
 static const char suffix[] = ".journal";
 
@@ -36,6 +44,10 @@ struct kl_journal {
     size_t index_size;
     int64_t last_change;
     bool unsynced;
+    struct kl_fingerprint label_of; /* the label that was read last: of this key … */
+    char label[KL_LINE_MAX + 1];
+    unsigned label_parts; /* … and so many parts of it are here */
+    bool label_whole;
 };
 
 /* ---- bytes ---- */
@@ -81,21 +93,70 @@ static void pack(const struct kl_journal *j, const struct kl_journal_record *r, 
     checksum(&j->pool, out, CHECKED, out + CHECKED);
 }
 
-static bool unpack(const struct kl_journal *j, const uint8_t bytes[RECORD],
-                   struct kl_journal_record *r)
+/* Writes the label's records; returns how many. */
+static size_t pack_label(const struct kl_journal *j, const struct kl_journal_record *r,
+                         uint8_t out[LABEL_PARTS * RECORD])
+{
+    size_t size = strlen(r->label), parts = 0, at = 0;
+
+    KL_ASSERT(size > 0 && size <= KL_LINE_MAX);
+    while (at < size) {
+        uint8_t *record = out + parts * RECORD;
+        size_t n = size - at < LABEL_ROOM ? size - at : LABEL_ROOM;
+
+        memset(record, 0, RECORD);
+        record[0] = LABEL;
+        record[1] = (uint8_t)(parts++ | (at + n == size ? LAST_PART : 0u));
+        memcpy(record + 2, r->fingerprint.b, KL_FINGERPRINT);
+        memcpy(record + LABEL_AT, r->label + at, n);
+        checksum(&j->pool, record, CHECKED, record + CHECKED);
+        at += n;
+    }
+    return parts;
+}
+
+static bool is_sound(const struct kl_journal *j, const uint8_t bytes[RECORD])
 {
     uint8_t sum[8];
 
     checksum(&j->pool, bytes, CHECKED, sum);
-    if (memcmp(sum, bytes + CHECKED, sizeof sum) != 0 || bytes[0] < KL_JOURNAL_RESERVED ||
-        bytes[0] > KL_JOURNAL_RELEASED)
+    return memcmp(sum, bytes + CHECKED, sizeof sum) == 0;
+}
+
+/* Takes one part of a label, if it follows the part before it. */
+static void unpack_label(struct kl_journal *j, const uint8_t bytes[RECORD])
+{
+    unsigned part = bytes[1] & (LAST_PART - 1u);
+
+    if (part == 0) {
+        memset(j->label, 0, sizeof j->label);
+        memcpy(j->label_of.b, bytes + 2, KL_FINGERPRINT);
+        j->label_parts = 0;
+    }
+    j->label_whole = false;
+    if (part != j->label_parts || part >= LABEL_PARTS ||
+        memcmp(j->label_of.b, bytes + 2, KL_FINGERPRINT) != 0)
+        return;
+    for (size_t i = 0, at = part * (size_t)LABEL_ROOM; i < LABEL_ROOM && at < KL_LINE_MAX; i++)
+        j->label[at++] = (char)bytes[LABEL_AT + i];
+    j->label_parts++;
+    j->label_whole = (bytes[1] & LAST_PART) != 0;
+}
+
+static bool unpack(const struct kl_journal *j, const uint8_t bytes[RECORD],
+                   struct kl_journal_record *r)
+{
+    if (bytes[0] < KL_JOURNAL_RESERVED || bytes[0] > KL_JOURNAL_RELEASED)
         return false;
+    r->label = "";
     r->kind = (enum kl_journal_kind)bytes[0];
     memcpy(r->mac.b, bytes + 2, 6);
     r->change = (int64_t)get_number(bytes + 8);
     r->wall = (int64_t)get_number(bytes + 16);
     memcpy(r->fingerprint.b, bytes + 24, KL_FINGERPRINT);
     memcpy(r->kin.b, bytes + 40, KL_FINGERPRINT);
+    if (j->label_whole && kl_fingerprint_equal(&j->label_of, &r->fingerprint))
+        r->label = j->label;
     return true;
 }
 
@@ -134,6 +195,35 @@ static bool grow(struct kl_journal *j)
     return true;
 }
 
+static bool knows_label(const struct kl_journal_record *r)
+{
+    return r->label && r->label[0] != '\0';
+}
+
+static void free_label(const struct kl_journal_record *r)
+{
+    if (knows_label(r))
+        free((char *)(uintptr_t)r->label); /* ours: see put */
+}
+
+/* Puts it in the place of the key's last record, with a label of its own; a label that is known
+   stays. */
+static bool put(struct kl_journal_record *at, const struct kl_journal_record *r)
+{
+    struct kl_journal_record old = *at;
+
+    *at = *r;
+    if (!knows_label(r) || (knows_label(&old) && strcmp(old.label, r->label) == 0)) {
+        at->label = knows_label(&old) ? old.label : "";
+        return true;
+    }
+    at->label = strdup(r->label);
+    free_label(&old);
+    if (!at->label)
+        at->label = "";
+    return knows_label(at);
+}
+
 static bool take(struct kl_journal *j, const struct kl_journal_record *r)
 {
     size_t at;
@@ -142,11 +232,11 @@ static bool take(struct kl_journal *j, const struct kl_journal_record *r)
         return false;
     at = place_of(j, &r->fingerprint);
     if (j->index[at] == 0) {
-        j->record[j->count] = *r;
+        memset(&j->record[j->count], 0, sizeof j->record[0]);
         j->index[at] = (uint32_t)++j->count;
-    } else if (r->change >= j->record[j->index[at] - 1].change) {
-        j->record[j->index[at] - 1] = *r;
     }
+    if (r->change >= j->record[j->index[at] - 1].change && !put(&j->record[j->index[at] - 1], r))
+        return false;
     if (r->change > j->last_change)
         j->last_change = r->change;
     return true;
@@ -276,9 +366,14 @@ static bool read_records(struct kl_journal *j)
     while (ok && (size = pread(j->fd, bytes, chunk, at)) >= RECORD) {
         for (ssize_t i = 0; ok && i + RECORD <= size; i += RECORD) {
             struct kl_journal_record r;
-            if (!unpack(j, bytes + i, &r))
+            if (!is_sound(j, bytes + i))
                 continue;
-            ok = take(j, &r);
+            if (bytes[i] == LABEL)
+                unpack_label(j, bytes + i);
+            else if (unpack(j, bytes + i, &r))
+                ok = take(j, &r);
+            else
+                continue;
             j->end = at + i + RECORD;
         }
         at += size - size % RECORD;
@@ -343,6 +438,8 @@ void kl_journal_close(struct kl_journal *j)
         return;
     if (j->fd >= 0)
         close(j->fd);
+    for (size_t i = 0; i < j->count; i++)
+        free_label(&j->record[i]);
     free(j->record);
     free(j->index);
     free(j);
@@ -373,18 +470,29 @@ void kl_journal_each(const char *folder, bool (*each)(void *ctx, const struct kl
 
 /* ---- writing ---- */
 
+/* The journal does not have this label of this key yet. */
+static bool is_new_label(const struct kl_journal *j, const struct kl_journal_record *r)
+{
+    const struct kl_journal_record *known = kl_journal_find(j, &r->fingerprint);
+
+    return knows_label(r) && strlen(r->label) <= KL_LINE_MAX &&
+           !(known && knows_label(known) && strcmp(known->label, r->label) == 0);
+}
+
 static bool write_records(struct kl_journal *j, const struct kl_journal_record *records,
                           size_t count)
 {
     enum {
-        AT_ONCE = 64
+        AT_ONCE = 64 + LABEL_PARTS
     };
     uint8_t bytes[AT_ONCE * RECORD];
 
     for (size_t i = 0; i < count;) {
         size_t n = 0;
-        for (; n < AT_ONCE && i < count; n++, i++) {
-            pack(j, &records[i], bytes + n * RECORD);
+        for (; n + LABEL_PARTS < AT_ONCE && i < count; i++) {
+            if (is_new_label(j, &records[i]))
+                n += pack_label(j, &records[i], bytes + n * RECORD);
+            pack(j, &records[i], bytes + n++ * RECORD);
             if (!take(j, &records[i]))
                 return false;
         }

@@ -31,6 +31,7 @@ struct kl_journal_record {
     int64_t change; /* number of this change in the ledger's history */
     int64_t wall;   /* microseconds since 1970 */
     struct kl_fingerprint fingerprint, kin;
+    const char *label; /* NULL or "" = not known. In what a journal gives out: the journal's */
 };
 
 struct kl_journal;

@@ -163,6 +163,7 @@ static void close_db(struct kl_ledger *l)
     }
     sqlite3_close(l->db);
     l->db = NULL;
+    l->index_regions = 0;
 }
 
 sqlite3_stmt *kl_ledger_sql(struct kl_ledger *l, enum kl_ledger_statement which,
@@ -366,6 +367,7 @@ static bool looks_like_ours(struct kl_ledger *l, char error[KL_TEXT_MAX])
 {
     enum {
         HEADER = 100,
+        FORMAT_AT = 18, /* 2: it has a log */
         VERSION_AT = 60,
         APPLICATION_AT = 68,
     };
@@ -376,6 +378,7 @@ static bool looks_like_ours(struct kl_ledger *l, char error[KL_TEXT_MAX])
     if (fd < 0)
         return cant(l->path, "can't be opened", error);
     close(fd);
+    l->has_log = read_all && header[FORMAT_AT] == 2;
     if (!read_all || memcmp(header, "SQLite format 3", 16) != 0 ||
         big_endian(header + APPLICATION_AT) != APPLICATION_ID)
         kl_format(error, KL_TEXT_MAX,
@@ -455,12 +458,12 @@ static bool open_checked(struct kl_ledger *l, char error[KL_TEXT_MAX])
         return false;
     }
     sqlite3_busy_timeout(l->db, BUSY_MS);
-    if (!is_ours(l, error))
+    if ((l->has_log && !kl_ledger_fill_index(l, error)) || !is_ours(l, error))
         return false;
     if (l->mode != KL_LEDGER_READ && (st.st_mode & 077) != 0)
         chmod(l->path, 0600);
-    return settings(l, error) && is_sound(l, st.st_size, error) && bring_to_rest(l, error) &&
-           upgrade(l, error);
+    return settings(l, error) && kl_ledger_fill_index(l, error) && is_sound(l, st.st_size, error) &&
+           bring_to_rest(l, error) && upgrade(l, error);
 }
 
 struct kl_ledger *kl_ledger_open(const char *path, enum kl_ledger_mode mode, bool shared,
@@ -557,7 +560,7 @@ bool kl_ledger_begin(struct kl_ledger *l, char error[KL_TEXT_MAX])
         kl_format(error, KL_TEXT_MAX, "%s: the ledger was deleted or replaced", kl_shown(l->path));
         return false;
     }
-    if (!(s = kl_ledger_sql(l, KL_SQL_BEGIN, error)))
+    if (!kl_ledger_fill_index(l, error) || !(s = kl_ledger_sql(l, KL_SQL_BEGIN, error)))
         return false;
     if ((rc = sqlite3_step(s)) != SQLITE_DONE)
         kl_ledger_say(l, rc, error);

@@ -150,7 +150,9 @@ static void audit_missing(struct audit *a, const struct kl_journal_record *r)
     const struct kl_table *t = a->worker->csv.table;
     uint32_t row = kl_table_find(t, &r->fingerprint);
 
-    tell(a, KL_AUDIT_DOUBT, row == UINT32_MAX ? "?" : t->row[row].label, &r->mac,
+    const char *named = r->label[0] != '\0' ? r->label : "?";
+
+    tell(a, KL_AUDIT_DOUBT, row == UINT32_MAX ? named : t->row[row].label, &r->mac,
          r->kind == KL_JOURNAL_PROVISIONED
              ? "by the journal this board has it, and the ledger does not know: it is an old copy"
              : "by the journal this board was promised it or gave it back, and the ledger does not "

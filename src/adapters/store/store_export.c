@@ -20,11 +20,7 @@ bool kl_csv_store_note(struct kl_store *store, const char *what, const char *tex
 {
     struct kl_worker *w = worker_of(store);
 
-    KL_ASSERT(!w->look_only);
-    if (!w->ledger) {
-        kl_format(error, KL_TEXT_MAX, "%s has no ledger yet", kl_shown(w->csv.named));
-        return false;
-    }
+    KL_ASSERT(w->ledger && !w->look_only);
     return kl_store_record(w, what, text, error);
 }
 

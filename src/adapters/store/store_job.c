@@ -96,6 +96,14 @@ static void read_key(struct kl_worker *w, struct kl_request *r, struct kl_key *k
         settle(r, KL_STORE_FAILED, text);
 }
 
+/* As its row is called; without a row, as the pool calls it. */
+static const char *label_of(const struct kl_worker *w, const struct kl_request *r)
+{
+    uint32_t row = kl_table_find(w->csv.table, &r->action.u.store.fingerprint);
+
+    return row != UINT32_MAX ? w->csv.table->row[row].label : r->label;
+}
+
 static enum kl_store_status apply(struct kl_worker *w, struct kl_request *r)
 {
     uint32_t row = kl_table_find(w->csv.table, &r->action.u.store.fingerprint);
@@ -103,7 +111,7 @@ static enum kl_store_status apply(struct kl_worker *w, struct kl_request *r)
         .fingerprint = r->action.u.store.fingerprint,
         .kin = row != UINT32_MAX ? w->csv.table->row[row].kin : (struct kl_fingerprint){{0}},
         .mac = r->action.u.store.mac,
-        .label = row != UINT32_MAX ? w->csv.table->row[row].label : r->label,
+        .label = label_of(w, r),
         .how = r->action.u.store.acknowledged_only ? "ack" : "readback",
         .reason = r->reason,
         .station = w->station,
@@ -183,6 +191,7 @@ static bool note_change(struct kl_worker *w, const struct kl_request *r, size_t 
     if (!kl_ledger_record(w->ledger, &r->action.u.store.fingerprint, record, text))
         return false;
     record->wall = kl_store_wall_clock();
+    record->label = label_of(w, r);
     if (record->change > w->witness.last_change)
         ++*count;
     return true;
@@ -279,6 +288,9 @@ static void do_requests(struct kl_worker *w, struct kl_job *job, bool usable, co
     char text[KL_TEXT_MAX] = "";
     bool witnessed = kl_store_witness_ready(w, job->trouble);
     size_t i = 0;
+
+    if (usable)
+        kl_store_tag(w);
 
     for (struct kl_request *r = job->first; r; r = r->next, i++) {
         KL_ASSERT(i < KL_BATCH);

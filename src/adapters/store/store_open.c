@@ -208,6 +208,13 @@ settle_others(struct kl_csv_store *s, const struct kl_store_options *o, char err
     return result;
 }
 
+static enum kl_store_open_result
+settle_tag(struct kl_csv_store *s, const struct kl_store_options *o, char error[KL_TEXT_MAX])
+{
+    return weigh(s, o, KL_DOUBT_OLD, kl_store_ask_tag(s->worker, answered(o, KL_DOUBT_OLD), error),
+                 error);
+}
+
 /* For a station. */
 static enum kl_store_open_result open_to_work(struct kl_csv_store *s,
                                               const struct kl_store_options *o, const char *path,
@@ -228,13 +235,17 @@ static enum kl_store_open_result open_to_work(struct kl_csv_store *s,
     result = absent ? kl_store_ask_journals(w, answered(o, KL_DOUBT_OLD), &found, error)
                     : KL_STORE_OPENED;
     if ((result = weigh(s, o, KL_DOUBT_OLD, result, error)) == KL_STORE_OPENED &&
+        (!absent || (result = settle_tag(s, o, error)) == KL_STORE_OPENED) &&
         (result = open_ledger(w, o->mode, path, error)) == KL_STORE_OPENED &&
         (result = settle_all(s, o, &found, error)) == KL_STORE_OPENED &&
-        (absent || (result = settle_others(s, o, error)) == KL_STORE_OPENED) &&
+        (absent || ((result = settle_others(s, o, error)) == KL_STORE_OPENED &&
+                    (result = settle_tag(s, o, error)) == KL_STORE_OPENED)) &&
         (result = settle_names(s, o, error)) == KL_STORE_OPENED &&
         (result = show(s, absent, error)) == KL_STORE_OPENED &&
         (result = record_accepted(w, error)) == KL_STORE_OPENED)
         result = kl_store_take_lease(w, error);
+    if (result == KL_STORE_OPENED && w->witness.must_tag)
+        kl_store_tag(w);
     w->csv.weigh = kl_store_weigh_list;
     w->csv.weigh_ctx = w;
     kl_difference_free(&found);
@@ -262,7 +273,8 @@ static enum kl_store_open_result open_to_look(struct kl_csv_store *s,
         return result;
     weigh(s, o, KL_DOUBT_STORAGE, storage, trouble);
     if ((w->ledger && (result = settle_all(s, o, &none, error)) != KL_STORE_OPENED) ||
-        (result = settle_others(s, o, error)) != KL_STORE_OPENED)
+        (result = settle_others(s, o, error)) != KL_STORE_OPENED ||
+        (result = settle_tag(s, o, error)) != KL_STORE_OPENED)
         return result;
     return settle_names(s, o, error);
 }

@@ -228,6 +228,12 @@ void kl_store_rest(struct kl_worker *w);
 enum kl_store_open_result kl_store_ask_journals(struct kl_worker *w, bool answered,
                                                 struct kl_difference *found,
                                                 char error[KL_TEXT_MAX]);
+/* The CSV's tag names a pool whose ledger is not here, nor its journal. DOUBT if nobody has
+ * answered. */
+enum kl_store_open_result kl_store_ask_tag(struct kl_worker *w, bool answered,
+                                           char error[KL_TEXT_MAX]);
+/* Tags the CSV as this pool's, if it is not yet: before its first key leaves. */
+void kl_store_tag(struct kl_worker *w);
 /* The same about the rows of a CSV that changed while a station runs. */
 enum kl_store_open_result kl_store_ask_about(struct kl_worker *w, const struct kl_table *fresh,
                                              bool answered, struct kl_difference *found,

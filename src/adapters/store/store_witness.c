@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "adapters/host/disk.h"
+#include "csv_tag.h"
 #include "store_state.h"
 
 /* ---- comparing ---- */
@@ -15,8 +16,16 @@ static bool add(struct kl_journal_record **list, size_t *count, const struct kl_
             return false;
         *list = more;
     }
-    (*list)[(*count)++] = *r;
-    return true;
+    (*list)[*count] = *r;
+    (*list)[*count].label = strdup(!r->label ? "" : r->label);
+    return (*list)[(*count)++].label;
+}
+
+static void free_list(struct kl_journal_record *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free((char *)(uintptr_t)list[i].label); /* a copy: see add */
+    free(list);
 }
 
 static struct kl_journal_record record_of(const struct kl_ledger_key *key)
@@ -26,6 +35,7 @@ static struct kl_journal_record record_of(const struct kl_ledger_key *key)
                                   .change = key->change,
                                   .fingerprint = key->fingerprint,
                                   .kin = key->kin,
+                                  .label = key->label,
                                   .wall = key->released};
 
     if (strcmp(key->state, "reserved") == 0) {
@@ -77,6 +87,8 @@ static bool compare_key(void *ctx, const struct kl_ledger_key *key)
         if (r && !kl_mac_equal(&r->mac, &key->mac) && contradicts(c, r))
             c->out->contradictions++;
         c->failed |= !add(&c->out->ahead, &c->out->ahead_count, &own);
+    } else if (strcmp(r->label, key->label) != 0) {
+        c->failed = !add(&c->out->nameless, &c->out->nameless_count, &own);
     }
     return !c->failed;
 }
@@ -115,8 +127,9 @@ bool kl_store_compare(struct kl_ledger *l, const struct kl_journal *j, struct kl
 
 void kl_difference_free(struct kl_difference *d)
 {
-    free(d->behind);
-    free(d->ahead);
+    free_list(d->behind, d->behind_count);
+    free_list(d->ahead, d->ahead_count);
+    free_list(d->nameless, d->nameless_count);
     memset(d, 0, sizeof *d);
 }
 
@@ -133,14 +146,16 @@ static uint32_t row_of(const struct kl_table *t, const struct kl_journal_record 
     return row;
 }
 
-/* `t`: NULL = the CSV was not read. */
+/* As its row is called, else as the journal calls it. `t`: NULL = the CSV was not read. */
 static const char *label_of(const struct kl_table *t, const struct kl_journal_record *r)
 {
     uint32_t row = row_of(t, r);
 
-    if (!t)
-        return "a key";
-    return row == UINT32_MAX ? "a key that is not in the CSV" : t->row[row].label;
+    if (row != UINT32_MAX)
+        return t->row[row].label;
+    if (r->label && r->label[0] != '\0')
+        return r->label;
+    return t ? "a key that is not in the CSV" : "a key";
 }
 
 /* "dev-3 for 24:6f:… and 2 more" */
@@ -239,9 +254,33 @@ static bool know_key(void *ctx, const struct kl_ledger_key *key)
     return !k->failed;
 }
 
-/* Without a ledger we ask about marked rows too: the journal knows which board has the key. */
-static bool find_free(struct kl_worker *w, const struct kl_table *t, struct kins *out,
-                      char error[KL_TEXT_MAX])
+static bool is_own(const struct kl_worker *w, const struct kl_journal *j)
+{
+    return w->ledger && kl_journal_is_of(j, &w->witness.home.id);
+}
+
+struct hearing {
+    const struct kl_worker *w;
+    struct kins told; /* keys of which other CSVs' journals say that a board has them */
+    bool failed;
+};
+
+static bool hear_journal(void *ctx, const struct kl_journal *j)
+{
+    struct hearing *h = ctx;
+    size_t count;
+    const struct kl_journal_record *r = kl_journal_records(j, &count);
+
+    for (size_t i = 0; i < count && !h->failed && !is_own(h->w, j); i++)
+        if (r[i].kind != KL_JOURNAL_RELEASED)
+            h->failed = !put_key(&h->told, &r[i].fingerprint, &r[i].kin);
+    return !h->failed;
+}
+
+/* The free rows among those that a journal tells of. Without a ledger we ask about marked rows too:
+   the journal knows which board has the key. */
+static bool find_free(struct kl_worker *w, const struct kl_table *t, const struct kins *told,
+                      struct kins *out, char error[KL_TEXT_MAX])
 {
     struct knowing known = {.failed = false};
     bool ok;
@@ -253,6 +292,7 @@ static bool find_free(struct kl_worker *w, const struct kl_table *t, struct kins
     for (uint32_t i = 0; ok && i < t->count; i++) {
         const struct kl_pool_row *row = &t->row[i];
         if (!row->bad && !(w->ledger && row->marked) &&
+            has_key(told, &row->fingerprint, &row->kin) &&
             !has_key(&known.keys, &row->fingerprint, &row->kin))
             ok = put_key(out, &row->fingerprint, &row->kin);
     }
@@ -267,7 +307,7 @@ static bool ask_journal(void *ctx, const struct kl_journal *j)
     size_t count;
     const struct kl_journal_record *r = kl_journal_records(j, &count);
 
-    if (a->w->ledger && kl_journal_is_of(j, &a->w->witness.home.id))
+    if (is_own(a->w, j))
         return true; /* kl_store_settle_witness compares our own journal */
     for (size_t i = 0; i < count && !a->failed; i++) {
         if (r[i].kind == KL_JOURNAL_RELEASED || !has_key(&a->free, &r[i].fingerprint, &r[i].kin))
@@ -284,14 +324,20 @@ enum kl_store_open_result kl_store_ask_about(struct kl_worker *w, const struct k
                                              char error[KL_TEXT_MAX])
 {
     struct asking a = {.w = w, .found = found};
+    struct hearing heard = {.w = w};
     char some[KL_TEXT_MAX];
 
     memset(found, 0, sizeof *found);
     if (!kl_journal_folder(journal_option(w), false, w->witness.folder, some))
         return KL_STORE_OPENED; /* there are no journals */
-    a.failed = !find_free(w, fresh, &a.free, error);
+    /* A CSV may have a million rows, and journals seldom tell of many: those are sorted. */
+    kl_journal_each(w->witness.folder, hear_journal, &heard);
+    sort_kins(&heard.told);
+    a.failed =
+        heard.failed || (heard.told.count > 0 && !find_free(w, fresh, &heard.told, &a.free, error));
     if (!a.failed && a.free.count > 0)
         kl_journal_each(w->witness.folder, ask_journal, &a);
+    free(heard.told.kin);
     free(a.free.kin);
     if (a.failed) {
         if (error[0] == '\0')
@@ -318,6 +364,52 @@ enum kl_store_open_result kl_store_ask_journals(struct kl_worker *w, bool answer
                                                 char error[KL_TEXT_MAX])
 {
     return kl_store_ask_about(w, w->csv.table, answered, found, error);
+}
+
+/* ---- the CSV's tag ---- */
+
+static bool is_same(const struct kl_pool_id *a, const struct kl_pool_id *b)
+{
+    return memcmp(a->b, b->b, sizeof a->b) == 0;
+}
+
+enum kl_store_open_result kl_store_ask_tag(struct kl_worker *w, bool answered,
+                                           char error[KL_TEXT_MAX])
+{
+    char folder[PATH_MAX], why[KL_TEXT_MAX];
+    struct kl_journal *j = NULL;
+    struct kl_pool_id tag;
+    bool known;
+
+    if (!kl_csv_tag_read(w->csv.real, &tag) || is_same(&tag, &w->witness.home.id))
+        return KL_STORE_OPENED;
+    if (kl_journal_folder(journal_option(w), false, folder, why))
+        j = kl_journal_open(folder, &tag, why);
+    known = j != NULL;
+    kl_journal_close(j);
+    if (known)
+        return KL_STORE_OPENED; /* kl_store_ask_journals asks it what was given out */
+    kl_format(error, KL_TEXT_MAX,
+              "%s: keys of it were given out with a ledger that is not here, and no journal tells "
+              "which: put its ledger back, or name its journals with --journal",
+              kl_shown(w->csv.named));
+    if (!answered)
+        return KL_STORE_DOUBT;
+    take_answer(w, error);
+    w->witness.must_tag = true;
+    return KL_STORE_OPENED;
+}
+
+void kl_store_tag(struct kl_worker *w)
+{
+    struct kl_witness *v = &w->witness;
+    struct kl_pool_id tag;
+
+    if (v->tagged || w->csv.out)
+        return; /* a thread that marks the file would take a new tag for somebody's change */
+    v->tagged = true;
+    if (!kl_csv_tag_read(w->csv.real, &tag) || !is_same(&tag, &v->home.id))
+        kl_csv_file_tag(&w->csv, &v->home.id);
 }
 
 /* ---- a ledger and its journal ---- */
@@ -401,6 +493,7 @@ bool kl_store_complete_journal(struct kl_worker *w, char error[KL_TEXT_MAX])
         return make_journal(w, error);
     ok = kl_store_compare(w->ledger, v->journal, &d, error) &&
          ((kl_journal_append(v->journal, d.ahead, d.ahead_count, error) &&
+           kl_journal_append(v->journal, d.nameless, d.nameless_count, error) &&
            kl_journal_sync(v->journal, error)) ||
           make_journal(w, error));
     kl_difference_free(&d);

@@ -21,6 +21,8 @@ struct kl_witness {
     char healed[KL_TEXT_MAX]; /* what we told a person, who answered with yes; "" = nothing */
     bool holds;               /* the lease is ours: we give it back at the end */
     bool cut;                 /* the last run left the ledger open, and its log is not here */
+    bool tagged;              /* the CSV is tagged as this pool's, or can't be */
+    bool must_tag;            /* a person has answered about another tag */
     bool uneasy;              /* the log beside the ledger holds something */
 };
 
@@ -30,6 +32,8 @@ struct kl_difference {
     size_t behind_count;
     struct kl_journal_record *ahead; /* the ledger knows, the journal does not */
     size_t ahead_count;
+    struct kl_journal_record *nameless; /* both know the same, but the journal not its label */
+    size_t nameless_count;
     size_t contradictions; /* changes of which the two tell different stories */
 };
 bool kl_store_compare(struct kl_ledger *l, const struct kl_journal *j, struct kl_difference *out,

@@ -13,6 +13,7 @@
 #include "faces/stream/json_text.h"
 #include "keyline/bundle_load.h"
 #include "nvs_plan.h"
+#include "patterns.h"
 #include "pool_view.h"
 #include "station_options.h"
 
@@ -324,6 +325,24 @@ static void check_nvs(struct check *c, const struct kl_bundle *b)
     nvs_plan_free(&plan);
 }
 
+/* What the station would be told about firmware: its words, its proof, its functional test. */
+static void check_words(struct check *c)
+{
+    static struct patterns patterns;
+    enum kl_confirm confirm;
+    char error[KL_TEXT_MAX];
+    unsigned before = c->problems;
+
+    if (!station_confirm(&c->args, &confirm, error))
+        problem(c, "%s", error);
+    patterns_compile(&patterns, &c->args, misfit, c);
+    if (c->problems > before)
+        c->exit = KL_EXIT_USAGE;
+    if (patterns.exam)
+        line(c, "functional test: %u to expect, %u to reject, within %g s\n",
+             patterns.exam->expects, patterns.exam->rejects, (double)patterns.exam->timeout / 1e6);
+}
+
 static void check_images(struct check *c, enum kl_chip_id chip)
 {
     static struct kl_bundle_report report;
@@ -401,6 +420,7 @@ int kl_cli_check(int argc, char **argv)
         return command_wrong(&kl_command_check, "keyline does not know this --chip");
     if (c.args.json)
         c.root = json_pack("{s:[], s:[]}", "problems", "warnings");
+    check_words(&c);
     check_keys(&c);
     check_images(&c, chip ? chip->id : KL_CHIP_NONE);
     check_stubs(&c);

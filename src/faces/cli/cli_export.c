@@ -32,6 +32,7 @@ struct job {
     char *name[KL_FIELDS_MAX];
     unsigned names;
     char pool[33];
+    int64_t since; /* microseconds since 1970; 0 = all */
     unsigned reserved, bad;
     bool all;     /* every row of the list, whether a board has it or not: only to check them */
     bool changed; /* the list was replaced while we read it: begin again */
@@ -51,7 +52,7 @@ bool keys_export_is_special(const struct keys_args *a)
     const struct keys_export_args *x = &a->export;
 
     return x->as >= 0 || x->public || x->secrets || x->is_signed || x->output || x->template ||
-           x->maps.count > 0 || x->sets.count > 0;
+           x->since || x->maps.count > 0 || x->sets.count > 0;
 }
 
 /* What is wrong with the options; NULL = nothing. */
@@ -80,6 +81,22 @@ static const char *nonsense(const struct keys_args *a)
     if (x->as < 0 && !x->public && (x->maps.count > 0 || x->sets.count > 0))
         return "--map and --set go with --as or --public";
     return NULL;
+}
+
+/* A day, or a second. */
+static bool read_time(const char *text, int64_t *wall)
+{
+    static const char *const forms[] = {"%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d"};
+
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+        struct tm utc = {0};
+        const char *end = strptime(text, forms[i], &utc);
+        if (end && *end == '\0') {
+            *wall = (int64_t)timegm(&utc) * 1000000;
+            return true;
+        }
+    }
+    return false;
 }
 
 char *keys_read_template(const char *path, char error[KL_TEXT_MAX])
@@ -236,7 +253,7 @@ static bool feed(void *ctx, const struct kl_ledger_key *key)
                                 .fingerprint = key->fingerprint};
 
     j->reserved += strcmp(key->state, "reserved") == 0;
-    if (strcmp(key->state, "provisioned") != 0)
+    if (strcmp(key->state, "provisioned") != 0 || key->provisioned < j->since)
         return true;
     if (j->all)
         kl_copy(eui64, sizeof eui64, "00:00:00:00:00:00:00:00"); /* as if a board had it */
@@ -286,7 +303,9 @@ static int collect(struct job *j)
     if (j->bad > 0)
         return j->all ? KL_EXIT_INPUT : complain("nothing is written", KL_EXIT_INPUT);
     if (kl_export_count(j->export) == 0 && j->a->export.output)
-        return complain("no board has a key yet: nothing is written", KL_EXIT_INPUT);
+        return complain(j->since > 0 ? "no board got a key since then: nothing is written"
+                                     : "no board has a key yet: nothing is written",
+                        KL_EXIT_INPUT);
     return KL_EXIT_OK;
 }
 
@@ -415,6 +434,8 @@ int keys_export_special(const struct keys_args *a)
     const char *wrong = nonsense(a);
     int exit = KL_EXIT_OK;
 
+    if (!wrong && a->export.since && !read_time(a->export.since, &j.since))
+        wrong = "--since takes a day or a second of UTC: 2026-03-01 or 2026-03-01T07:55:10Z";
     if (wrong)
         return complain(wrong, KL_EXIT_USAGE);
     if (!settle_form(&j))

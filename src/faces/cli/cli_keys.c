@@ -57,6 +57,8 @@ static const struct option options[] = {
      .help = "export, sign-key: a new file; one that exists is never written over",
      .letter = 'o',
      .typed_only = true},
+    TYPED_TEXT("since", export.since, "TIME",
+               "export: only keys proved since then, UTC: 2026-03-01 or 2026-03-01T07:55:10Z"),
     TYPED_FLAG("signed", 0, export.is_signed,
                "export: with a signature in FILE.minisig; needs --sign-key and -o"),
     TYPED_TEXT("sign-key", export.sign_key, "FILE",
@@ -115,7 +117,7 @@ static const struct verb verbs[] = {
     {"history", keys_history, " json csv mac label "},
     {"release", keys_release, " mac reason label "},
     {"export", keys_export,
-     " json csv as map set template public secrets output signed sign-key password-file "},
+     " json csv as map set template public secrets output signed sign-key password-file since "},
     {"sign-key", keys_sign_key, " output password-file no-password "},
     {"audit", keys_audit, " json "},
     {"accept", keys_accept, " "},
@@ -142,9 +144,9 @@ static const struct verb *find_verb(const char *name)
 static const char *senseless(const struct verb *verb)
 {
     static const char *const some[] = {
-        "json",    "csv",    "state",  "mac",      "label",         "reason",
-        "fix",     "as",     "map",    "set",      "template",      "public",
-        "secrets", "output", "signed", "sign-key", "password-file", "no-password"};
+        "json",   "csv",      "state",         "mac",         "label",  "reason",  "fix",
+        "as",     "map",      "set",           "template",    "public", "secrets", "output",
+        "signed", "sign-key", "password-file", "no-password", "since"};
 
     for (size_t i = 0; i < sizeof some / sizeof some[0]; i++) {
         char word[32];

@@ -17,7 +17,7 @@ enum keys_format {
 struct keys_export_args {
     int as; /* enum kl_export_form; -1 = not said */
     bool public, secrets, is_signed, no_password;
-    const char *output, *template, *sign_key, *password_file;
+    const char *output, *template, *sign_key, *password_file, *since;
     struct option_list maps, sets;
 };
 

@@ -337,10 +337,13 @@ static void say_what_differs(const struct station *s);
 static int prepare(struct station *s)
 {
     const struct kl_chip *chip;
+    enum kl_confirm confirm;
     char error[KL_TEXT_MAX];
     int status = find_chip(s, &chip);
 
-    if (!patterns_compile(&s->patterns, s->args.prompt, s->args.ack, s->args.field_names, error))
+    if (!patterns_compile(&s->patterns, &s->args, complain_of, NULL))
+        status = KL_EXIT_USAGE;
+    if (!station_confirm(&s->args, &confirm, error))
         status = senseless(error);
     if (s->args.socket && !kl_wire_is_socket(s->args.socket))
         status = senseless("--socket: its name has to end in .socket");
@@ -362,8 +365,9 @@ static int prepare(struct station *s)
         .stubs = s->stubs,
         .chip = chip ? chip->id : KL_CHIP_NONE,
         .baud_max = (uint32_t)s->args.baud,
-        .confirm = s->args.confirm ? KL_CONFIRM_ACK : KL_CONFIRM_READBACK,
+        .confirm = confirm,
         .words = s->patterns.words,
+        .exam = s->patterns.exam,
         .prompt_timeout = s->args.prompt_timeout,
         .ack_timeout = s->args.ack_timeout,
         .settle = s->args.settle,
@@ -408,6 +412,7 @@ static void hello(const struct station *s, const struct kl_bundle *b, struct kl_
     kl_copy(h->csv, sizeof h->csv, s->args.csv);
     h->prompt_timeout = s->args.prompt_timeout;
     h->ack_timeout = s->args.ack_timeout;
+    h->expect_timeout = s->args.expect_timeout;
     restart_settings(&s->args, h->settings, sizeof h->settings);
     gethostname(h->station, sizeof h->station - 1);
     if (!b)
@@ -602,7 +607,6 @@ static int run_station(struct station *s)
     kl_stubs_free(s->stubs);
     nvs_plan_free(&s->nvs);
     kl_bundle_free(s->bundle);
-    patterns_free(&s->patterns);
     return status;
 }
 

@@ -49,6 +49,14 @@ static bool check_rows(const struct nvs_plan *plan, const char *csv,
     return r.misfits == 0;
 }
 
+static bool writes_columns(const struct kl_nvs_schema *s)
+{
+    for (unsigned i = 0; i < s->count; i++)
+        if (s->place[i].column != KL_NVS_CONSTANT)
+            return true;
+    return false;
+}
+
 bool nvs_plan_make(struct nvs_plan *plan, const struct station_args *a, const struct kl_bundle *b,
                    void (*complain)(void *ctx, const char *text), void *ctx)
 {
@@ -73,6 +81,11 @@ bool nvs_plan_make(struct nvs_plan *plan, const struct station_args *a, const st
                                              (enum kl_nvs_policy)a->nvs, error);
     if (!plan->delivery) {
         complain(ctx, error);
+        nvs_plan_free(plan);
+        return false;
+    }
+    if (plan->delivery && a->confirm == CONFIRM_READBACK && !writes_columns(plan->schema)) {
+        complain(ctx, "--confirm readback: no column is written, so there is nothing to read back");
         nvs_plan_free(plan);
         return false;
     }

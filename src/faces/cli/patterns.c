@@ -1,66 +1,76 @@
 #include "patterns.h"
 
-#include <locale.h>
-#include <string.h>
+struct reader {
+    void (*complain)(void *ctx, const char *text);
+    void *ctx;
+    bool good;
+};
 
-/* The text may hold a part of a key. In this locale, and with letter case counting, the C library
-   reads the text in place and copies nothing of it to its own memory. */
 static bool match(const void *pattern, const char *text, size_t size)
 {
-    regmatch_t whole = {.rm_so = 0, .rm_eo = (regoff_t)size};
-
-    return regexec(pattern, text, 1, &whole, REG_STARTEND) == 0;
+    return kl_pattern_match(pattern, text, size);
 }
 
-static bool compile(regex_t *out, const void **pattern, const char *option, const char *text,
-                    char error[KL_TEXT_MAX])
+static void refuse(struct reader *r, const char *option, const char *text, const char *why)
 {
-    char why[128];
-    int status;
+    char line[KL_TEXT_MAX];
 
-    if (!text)
-        return true;
-    if (!text[0]) {
-        kl_format(error, KL_TEXT_MAX, "--%s: an empty pattern would match every line", option);
+    kl_format(line, sizeof line, "--%s %.*s: %s", option, (int)KL_PATTERN_TEXT_MAX, text, why);
+    r->complain(r->ctx, line);
+    r->good = false;
+}
+
+static bool compile(struct reader *r, struct kl_pattern *out, const char *option, const char *text)
+{
+    char why[KL_TEXT_MAX];
+
+    if (text[0] == '\0') {
+        refuse(r, option, "\"\"", "an empty pattern would match every line");
         return false;
     }
-    status = regcomp(out, text, REG_EXTENDED);
-    if (status == 0) {
-        *pattern = out;
+    if (kl_pattern_compile(out, text, why))
         return true;
-    }
-    regerror(status, out, why, sizeof why);
-    kl_format(error, KL_TEXT_MAX, "--%s %s: no regular expression: %s", option, text, why);
+    refuse(r, option, text, why);
     return false;
 }
 
-bool patterns_compile(struct patterns *p, const char *prompt, const char *ack, const char *fields,
-                      char error[KL_TEXT_MAX])
+static void take_word(struct reader *r, struct kl_pattern *out, const void **word,
+                      const char *option, const char *text)
 {
-    locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0), before;
-    bool good;
-
-    *p = (struct patterns){.words = {.match = match}};
-    if (!plain) {
-        kl_copy(error, KL_TEXT_MAX, "no memory");
-        return false;
-    }
-    before = uselocale(plain);
-    good = compile(&p->prompt, &p->words.prompt, "prompt", prompt, error) &&
-           compile(&p->ack, &p->words.ack, "ack", ack, error) &&
-           compile(&p->fields, &p->words.fields, "field-names", fields, error);
-    uselocale(before);
-    freelocale(plain);
-    return good;
+    if (text && compile(r, out, option, text))
+        *word = out;
 }
 
-void patterns_free(struct patterns *p)
+static unsigned take_texts(struct reader *r, struct kl_exam_text *out, const char *option,
+                           const struct option_list *list)
 {
-    if (p->words.prompt)
-        regfree(&p->prompt);
-    if (p->words.ack)
-        regfree(&p->ack);
-    if (p->words.fields)
-        regfree(&p->fields);
-    p->words = (struct kl_words){.match = NULL};
+    if (list->count > KL_EXAM_MAX) {
+        refuse(r, option, "…", "at most 16 of them are taken");
+        return 0;
+    }
+    for (unsigned i = 0; i < list->count; i++) {
+        out[i].source = list->item[i];
+        if (compile(r, &out[i].pattern, option, list->item[i]) &&
+            kl_pattern_match(&out[i].pattern, "", 0))
+            refuse(r, option, list->item[i],
+                   "it would match every line, as it matches no text at all");
+    }
+    return list->count;
+}
+
+bool patterns_compile(struct patterns *p, const struct station_args *a,
+                      void (*complain)(void *ctx, const char *text), void *ctx)
+{
+    struct reader r = {.complain = complain, .ctx = ctx, .good = true};
+
+    *p = (struct patterns){.words = {.match = match}};
+    take_word(&r, &p->prompt, &p->words.prompt, "prompt", a->prompt);
+    take_word(&r, &p->ack, &p->words.ack, "ack", a->ack);
+    take_word(&r, &p->fields, &p->words.fields, "field-names", a->field_names);
+    p->texts.timeout = a->expect_timeout;
+    p->texts.expects = take_texts(&r, p->texts.expect, "expect", &a->expect);
+    p->texts.rejects = take_texts(&r, p->texts.reject, "reject", &a->reject);
+    if (p->texts.expects + p->texts.rejects > 0)
+        p->exam = &p->texts;
+    return r.good;
 }

@@ -1,25 +1,24 @@
 /*
- * patterns.h: the regular expressions of --prompt, --ack and --field-names, for the core, which has
- * none of its own (keyline/words.h).
+ * patterns.h: the station's regular expressions: --prompt, --ack and --field-names for what
+ * firmware says in its own words (keyline/words.h), --expect and --reject for its functional test
+ * (keyline/exam.h).
  */
 #ifndef KEYLINE_PATTERNS_H
 #define KEYLINE_PATTERNS_H
 
-#include <regex.h>
-
-#include "keyline/base.h"
+#include "keyline/exam.h"
 #include "keyline/words.h"
+#include "station_options.h"
 
 struct patterns {
-    struct kl_words
-        words; /* for the station; leads to the others, which must stay where they are */
-    regex_t prompt, ack, fields;
+    struct kl_words words; /* for the station; leads to the others, which stay where they are */
+    const struct kl_exam *exam; /* the same; NULL = no functional test is wanted */
+    struct kl_pattern prompt, ack, fields;
+    struct kl_exam texts;
 };
 
-/* Extended POSIX expressions that may match anywhere in a line; NULL = none. False and a sentence
-   in `error` if one can't be read. Call patterns_free() in any case. */
-bool patterns_compile(struct patterns *p, const char *prompt, const char *ack, const char *fields,
-                      char error[KL_TEXT_MAX]);
-void patterns_free(struct patterns *p);
+/* False if one can't be read, or would match every line; `complain` gets a sentence for each. */
+bool patterns_compile(struct patterns *p, const struct station_args *a,
+                      void (*complain)(void *ctx, const char *text), void *ctx);
 
 #endif

@@ -27,9 +27,10 @@ static const struct option options[] = {
      .help = "start although rows are suspicious in this way, any number of times, after\n"
              "a look at them (keyline keys lint lists and explains them)"},
     NUMBER("warn-keys", warn_keys, "N", 0, 1000000, "warn when no more than N keys are left (default 10)"),
-    CHOICE("confirm", confirm, "readback|ack",
-           "what proves that a board has its key (default readback);\n"
-           "ack: the word Provisioned alone, for firmware that prints nothing back"),
+    CHOICE("confirm", confirm, "auto|readback|ack|flash",
+           "what proves that a board has its key (default auto: readback, with nvs flash);\n"
+           "readback: its firmware prints its fields, and with nvs flash besides; flash: the\n"
+           "loader reads the NVS back; ack, by handover: the word Provisioned alone"),
 
     CHOICE("deliver", deliver, "handover|nvs",
            "how a key gets in (default handover): the running firmware asks for it, or it is\n"
@@ -88,6 +89,13 @@ static const struct option options[] = {
     TEXT("ack", ack, "REGEX", "a line that says that a key is stored, besides Provisioned"),
     TEXT("field-names", field_names, "REGEX",
          "the name before a value that is read back; all other lines are its log"),
+
+    HEADING("A product's functional test (docs/exam.md)"),
+    LIST("expect", expect, "REGEX",
+         "a board that has its key passes once a line of its log matches; with several,\n"
+         "once all have, in any order"),
+    LIST("reject", reject, "REGEX", "a board fails if a line matches until then, or within the time"),
+    SECONDS("expect-timeout", expect_timeout, 0.1, 3600, "how long its log is watched at most (default 10)"),
 
     HEADING("What is told"),
     FLAG("headless", headless, "one line per change, no dashboard (also without a terminal)"),
@@ -174,6 +182,7 @@ void station_defaults(struct station_args *out)
         .settle = KL_MS(500),
         .prompt_timeout = KL_SEC(30),
         .ack_timeout = KL_SEC(20),
+        .expect_timeout = KL_SEC(10),
     };
 }
 
@@ -240,6 +249,27 @@ bool station_options_parse(char **argv, struct station_args *out, char error[KL_
     if (!out->firmware && out->images.count == 0)
         out->firmware = "firmware.bin";
     return take_source(out, error) && take_offline(out, error) && take_accepted(out, error);
+}
+
+bool station_confirm(const struct station_args *a, enum kl_confirm *out, char error[KL_TEXT_MAX])
+{
+    bool nvs = a->deliver == 1;
+
+    *out = a->confirm == CONFIRM_ACK     ? KL_CONFIRM_ACK
+           : a->confirm == CONFIRM_FLASH ? KL_CONFIRM_FLASH
+           : a->confirm == CONFIRM_AUTO  ? (nvs ? KL_CONFIRM_FLASH : KL_CONFIRM_READBACK)
+                                         : KL_CONFIRM_READBACK;
+    if (nvs && *out == KL_CONFIRM_ACK)
+        kl_copy(error, KL_TEXT_MAX,
+                "--confirm ack does not go with --deliver nvs: nobody hands the board a key that "
+                "it could acknowledge; flash is enough for firmware that prints nothing");
+    else if (!nvs && *out == KL_CONFIRM_FLASH)
+        kl_copy(error, KL_TEXT_MAX,
+                "--confirm flash needs --deliver nvs: keyline does not know where firmware keeps a "
+                "key that was handed over; ack is enough for firmware that prints nothing");
+    else
+        return true;
+    return false;
 }
 
 struct kl_bundle_options station_bundle_options(const struct station_args *a, enum kl_chip_id chip)

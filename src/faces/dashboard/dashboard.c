@@ -401,6 +401,7 @@ static void take_hello(struct dashboard *d, const struct kl_wire_hello *h)
     kl_copy(m->station, sizeof m->station, h->station);
     m->prompt_timeout = h->prompt_timeout;
     m->ack_timeout = h->ack_timeout;
+    m->expect_timeout = h->expect_timeout;
     kl_copy(m->digest, 9, h->digest);
     d->since = h->since;
     since_words(h->since, m->since, sizeof m->since);

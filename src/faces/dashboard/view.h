@@ -35,7 +35,7 @@ struct kl_model {
     char station[KL_NAME_MAX];
     char digest[12]; /* of the images, its beginning */
     char since[24];  /* when the station began, for people */
-    kl_us prompt_timeout, ack_timeout;
+    kl_us prompt_timeout, ack_timeout, expect_timeout;
     kl_us heard_at[KL_SLOTS_MAX]; /* when the slot's board last said something; 0 = never */
     bool build_stale;             /* the images on disk differ from those being flashed */
     struct kl_log log[KL_SLOTS_MAX], events, story;

@@ -89,7 +89,7 @@ static const struct binding bindings[] = {
     {'b', 0, DO_BIND, BENCH | ZOOM, true, false, "b", NULL,
      "bind a label to the chosen board: scan it, or type it"},
     {'l', 0, DO_EVENTS, EVERYWHERE, false, true, "l", "events",
-     "the bench's event log; a: answer what it asks about the list"},
+     "the bench's event log; a: answer about the list of keys"},
     {'a', 0, DO_ACCEPT, EVERYWHERE, true, false, "a", "answer", NULL},
     {'K', 0, DO_IN_DOUBT, EVERYWHERE, false, true, "K", "in doubt",
      "the keys in doubt; Enter: the story of one; u: release it"},

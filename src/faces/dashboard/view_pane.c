@@ -53,6 +53,8 @@ static kl_us limit_of(const struct kl_model *m, enum kl_state state)
 {
     if (state == KL_ST_BOOTING)
         return m->prompt_timeout;
+    if (state == KL_ST_TESTING)
+        return m->expect_timeout;
     return state == KL_ST_SENDING || state == KL_ST_CONFIRMING ? m->ack_timeout : 0;
 }
 
@@ -89,6 +91,14 @@ static void state_words(const struct kl_model *m, const struct kl_slot_view *s, 
     }
 }
 
+static void test_words(const struct kl_slot_view *s, char *out, size_t size)
+{
+    if (s->exam_due > 0)
+        snprintf(out, size, "functional test: %u of %u texts came", s->exam_came, s->exam_due);
+    else
+        snprintf(out, size, "functional test: nothing rejected so far");
+}
+
 /* What a wait is for, once half of its time is over; NULL before. */
 static const char *missing_words(const struct kl_model *m, unsigned slot)
 {
@@ -98,7 +108,7 @@ static const char *missing_words(const struct kl_model *m, unsigned slot)
 
     if (s->state == KL_ST_CONNECTING && waited > KL_SEC(8))
         return "no answer yet: check power and cable; hold BOOT";
-    if (!limit || waited < limit / 2)
+    if (!limit || waited < limit / 2 || s->state == KL_ST_TESTING)
         return NULL;
     if (s->state == KL_ST_BOOTING)
         return heard ? "it talks, but has not asked for a key yet: no line Provisioning so far"
@@ -253,6 +263,10 @@ static void fill_running(struct area *a, const struct kl_slot_view *s, const str
     } else if (missing) {
         put_wrapped(a, KL_STYLE_WAIT, missing);
     }
+    if (s->state == KL_ST_TESTING) {
+        test_words(s, text, sizeof text);
+        put_wrapped(a, KL_STYLE_STRONG, text);
+    }
     chip_words(s, text, sizeof text);
     if (text[0])
         put_row(a, KL_STYLE_PLAIN, text);
@@ -346,6 +360,8 @@ static void line_tail(const struct kl_model *m, const struct kl_slot_view *s, un
         if (s->left != KL_NEVER)
             format_time(left, s->left);
         snprintf(out, size, "%3u%%  %u KB/s  %s", percent(s), s->bytes_per_second / 1024, left);
+    } else if (s->state == KL_ST_TESTING) {
+        test_words(s, out, size);
     } else if (s->label[0]) {
         key_words(s, key, sizeof key);
         took_words(m, s, took, sizeof took);

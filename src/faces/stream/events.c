@@ -154,6 +154,11 @@ static void result_object(json_t *o, const struct kl_attempt *t)
     json_object_set_new(o, "took", took);
     json_object_set_new(o, "already", json_boolean(t->already));
     json_object_set_new(o, "acknowledged_only", json_boolean(t->acknowledged_only));
+    if (t->exam.result != KL_EXAM_NONE) {
+        set_text(o, "test", kl_exam_result_name(t->exam.result));
+        set_number(o, "texts_came", t->exam.came);
+        set_number(o, "texts_expected", t->exam.due);
+    }
 }
 
 static void command_object(json_t *o, const struct kl_command *c)

@@ -52,8 +52,9 @@ static void result_line(const struct kl_attempt *t, char *out, size_t size)
     kl_copy(fault.detail, sizeof fault.detail, t->detail);
     kl_fault_text(&fault, why, sizeof why);
     if (t->result == KL_ST_DONE)
-        snprintf(out, size, "PASS in %s: the board %s key %s%s", took,
+        snprintf(out, size, "PASS in %s: the board %s key %s%s%s", took,
                  t->already ? "already has" : "has", t->label,
+                 t->exam.result == KL_EXAM_PASSED ? " and passed its test" : "",
                  t->tries > 1 ? ", not at the first try" : "");
     else if (t->result == KL_ST_SKIPPED)
         snprintf(out, size, "SKIPPED after %s", took);

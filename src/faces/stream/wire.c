@@ -126,6 +126,8 @@ static const struct field slot_fields[] = {
     SLOT("tries", T_UINT, tries),
     SLOT("label", T_TEXT, label),
     SLOT("already", T_BOOL, already),
+    SLOT("exam_came", T_UINT, exam_came),
+    SLOT("exam_due", T_UINT, exam_due),
     SLOT("boards_done", T_UINT, boards_done),
     SLOT("boards_failed", T_UINT, boards_failed),
 };
@@ -247,14 +249,15 @@ char *kl_wire_snapshot(const struct kl_snapshot *now, const struct kl_snapshot *
 
 char *kl_wire_hello(const struct kl_wire_hello *h)
 {
-    return wire_line(json_pack(
-        "{s:{s:i,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:s,s:I,s:o,s:I,s:I}}", "hello", "protocol",
-        (int)h->protocol, "version", kl_json_text(h->version), "csv", kl_json_text(h->csv),
-        "firmware", kl_json_text(h->firmware), "project", kl_json_text(h->project),
-        "project_version", kl_json_text(h->project_version), "chip", kl_json_text(h->chip),
-        "station", kl_json_text(h->station), "digest", h->digest, "since", (json_int_t)h->since,
-        "settings", kl_json_text(h->settings), "prompt_timeout", (json_int_t)h->prompt_timeout,
-        "ack_timeout", (json_int_t)h->ack_timeout));
+    return wire_line(
+        json_pack("{s:{s:i,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:s,s:I,s:o,s:I,s:I,s:I}}", "hello",
+                  "protocol", (int)h->protocol, "version", kl_json_text(h->version), "csv",
+                  kl_json_text(h->csv), "firmware", kl_json_text(h->firmware), "project",
+                  kl_json_text(h->project), "project_version", kl_json_text(h->project_version),
+                  "chip", kl_json_text(h->chip), "station", kl_json_text(h->station), "digest",
+                  h->digest, "since", (json_int_t)h->since, "settings", kl_json_text(h->settings),
+                  "prompt_timeout", (json_int_t)h->prompt_timeout, "ack_timeout",
+                  (json_int_t)h->ack_timeout, "expect_timeout", (json_int_t)h->expect_timeout));
 }
 
 char *kl_wire_log(unsigned slot, const char *text)
@@ -452,6 +455,7 @@ static void decode_hello(const json_t *o, struct kl_wire_hello *h)
     h->since = json_integer_value(json_object_get(o, "since"));
     h->prompt_timeout = json_integer_value(json_object_get(o, "prompt_timeout"));
     h->ack_timeout = json_integer_value(json_object_get(o, "ack_timeout"));
+    h->expect_timeout = json_integer_value(json_object_get(o, "expect_timeout"));
     kl_copy(h->settings, sizeof h->settings, wire_text(o, "settings"));
 }
 

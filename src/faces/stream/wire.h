@@ -25,7 +25,7 @@ struct kl_wire_hello {
     char station[KL_NAME_MAX];
     char digest[65]; /* of the images, hex */
     int64_t since;   /* wall clock, microseconds since 1970 */
-    kl_us prompt_timeout, ack_timeout;
+    kl_us prompt_timeout, ack_timeout, expect_timeout;
     char settings[8192]; /* what it was started with: lines of "option=value" */
 };
 
