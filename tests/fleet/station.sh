@@ -50,7 +50,7 @@ command_board x unplug 3
 sleep 0.5
 command_board x plug 3
 await "a board with a key never notices" '"event":"result".*"result":"done".*"already":true' "$work/one.events"
-await "a new board waits, and says why" '"what":"waiting".*database' "$work/one.events"
+await "a new board waits, and says why" '"what":"waiting".*(database|pool) ' "$work/one.events"
 await "the bench says it" '"event":"station".*the pool: the pool' "$work/one.events"
 lacks "no new key meanwhile" '"already":false' "$(grep '"result":"done"' "$work/one.events")"
 pg_signal CONT a
@@ -81,6 +81,32 @@ kill -9 "$(station_pid one)"
 wait "$(station_pid one)" 2>/dev/null
 station one --once --port "$(url x 2)" --port "$(url x 3)" || fail "after the kill: $(tail -n 3 "$work/one.out")"
 equals "every board has one key" 8 "$(sql a "SELECT count(*) FROM keyline.key WHERE state = 'provisioned'")"
+equals "no alarm" 0 "$(sql a "SELECT count(*) FROM keyline.alarm")"
+invariants a
+
+# ---- --offline: boards go on for a while, and are checked later ----
+
+# wait_sql WHAT WANTED QUERY: for at most a minute.
+wait_sql() {
+    local i
+    for i in $(seq 600); do
+        [ "$(sql a "$3")" = "$2" ] && return
+        sleep 0.1
+    done
+    equals "$1" "$2" "$(sql a "$3")"
+}
+: >"$work/one.events"
+station_start one --offline 1h --port "$(url x 2)" --port "$(url x 3)"
+wait_sql "keys for two slots" 4 "SELECT count(*) FROM keyline.key WHERE state = 'leased'"
+pg_signal STOP a
+: >"$work/one.events"
+command_board x replace 2
+await "an unknown board goes on" '"event":"result".*"result":"done".*"already":false' "$work/one.events"
+await "and the bench says so" 'goes on while the pool.s database is silent' "$work/one.events"
+pg_signal CONT a
+wait_sql "it is told as such" 1 "SELECT count(*) FROM keyline.result WHERE offline AND what = 'provisioned'"
+wait_sql "and checked" 0 "SELECT status->>'unchecked' FROM keyline.station WHERE name = 'one'"
+station_stop one || fail "the end: $(tail -n 3 "$work/one.out")"
 equals "no alarm" 0 "$(sql a "SELECT count(*) FROM keyline.alarm")"
 invariants a
 

@@ -176,7 +176,7 @@ static void say_that_it_waits(struct pool_store *s, struct held *h, const char *
 
     s->slot[slot].waits = true;
     s->slot[slot].since = uv_now(s->loop);
-    answer(s, h, KL_STORE_WAITS, NULL, why[0] ? why : "its database has not answered yet");
+    answer(s, h, KL_STORE_WAITS, NULL, why[0] ? why : "the pool has not answered yet");
 }
 
 /* Another board is in its slot now. */
