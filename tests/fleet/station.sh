@@ -57,6 +57,22 @@ pg_signal CONT a
 await "it heals, and the board goes on" '"event":"result".*"result":"done".*"already":false' "$work/one.events"
 await "the bench says that too" 'all is well again' "$work/one.events"
 
+# ---- the dashboard of all stations ----
+
+for i in $(seq 100); do
+    got=$("$keyline" fleet "$(at a owner)")
+    grep -q 'one  *on-line  *2 ' <<<"$got" && break
+    sleep 0.1
+done
+expect "a station that is there" 'one +on-line +2 ' "$got"
+expect "its build" ' [0-9a-f]{8} ' "$got"
+expect "what is left" 'pool p: [0-9]+ of 60 keys free, 7 provisioned' "$got"
+got=$("$keyline" fleet --json "$(at a owner)")
+expect "as JSON" '"name": "two"' "$got"
+expect "with the slots" '"slots": \{' "$got"
+got=$("$keyline" fleet "host=$pg_folder/socket port=1 dbname=keys user=owner" 2>&1)
+equals "a database that is not there" 6 "$?"
+
 # ---- the station dies ----
 
 command_board x replace 2

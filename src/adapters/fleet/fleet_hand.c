@@ -518,13 +518,36 @@ static void follow_boards(struct kl_fleet_hand *h)
 
 /* ---- the heartbeat ---- */
 
+static void note_wall(void *ctx, const struct kl_fleet_entry *e)
+{
+    *(int64_t *)ctx = e->wall;
+}
+
+/* The status, and which results the pool still lacks. */
+static void add_unsent(const struct kl_fleet_hand *h, char out[KL_FLEET_STATUS_MAX])
+{
+    int64_t unsent = kl_fleet_history_end(h->ledger) - h->kept.reported, oldest = wall_now();
+    size_t size = strlen(h->status);
+    char error[KL_TEXT_MAX];
+
+    kl_copy(out, KL_FLEET_STATUS_MAX, size > 0 ? h->status : "{}");
+    if (unsent <= 0 || size < 3 || size + 96 > KL_FLEET_STATUS_MAX ||
+        !kl_fleet_history(h->ledger, h->kept.reported, 1, note_wall, &oldest, error))
+        return;
+    kl_format(out + size - 1, KL_FLEET_STATUS_MAX - size,
+              ",\"unsent\":%lld,\"oldest_unsent_s\":%lld}", (long long)unsent,
+              (long long)((wall_now() - oldest) / 1000000));
+}
+
 static enum kl_fleet_result beat(struct kl_fleet_hand *h, struct kl_fleet_answer *a)
 {
     struct open_alarms alarms = {.hand = h};
     struct kl_fdb_state state = {.open = false};
+    char status[KL_FLEET_STATUS_MAX];
     enum kl_fleet_result result;
 
-    result = h->calls->status(h->db, KL_FLEET_CALL_MS, h->status, &state, take_open_alarm, &alarms,
+    add_unsent(h, status);
+    result = h->calls->status(h->db, KL_FLEET_CALL_MS, status, &state, take_open_alarm, &alarms,
                               &h->why);
     if (result != KL_FLEET_OK)
         return result;
