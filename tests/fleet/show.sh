@@ -154,7 +154,7 @@ hand() {
 Look at a station from another terminal:
   export XDG_RUNTIME_DIR=$XDG_RUNTIME_DIR; $keyline attach north     (or south)
 Or be the pool's owner:
-  export PGSERVICEFILE=$work/owner.service; $keyline pool status --pool pool
+  export PGSERVICEFILE=$work/owner.service; $keyline fleet pool; $keyline pool status --pool pool
 Here:  s status   n new boards   f fail over   r reopen   q quit
 END
     while read -rsn1 -p '> ' key; do

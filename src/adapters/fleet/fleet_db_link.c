@@ -420,12 +420,14 @@ enum {
     PARTS,
 };
 
+/* The path: what somebody has put into another schema stands in for nothing. */
 static const char set_limits[] =
     "SELECT pg_catalog.set_config('statement_timeout', $1, true), "
     "pg_catalog.set_config('lock_timeout', $2, true), "
     "pg_catalog.set_config('synchronous_commit', CASE WHEN pg_catalog.current_setting("
     "'synchronous_commit') IN ('off', 'local', 'remote_write') THEN 'on' ELSE "
-    "pg_catalog.current_setting('synchronous_commit') END, true)";
+    "pg_catalog.current_setting('synchronous_commit') END, true), "
+    "pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true)";
 
 static bool send_text(PGconn *conn, const struct kl_fdb_query *q)
 {
