@@ -214,6 +214,15 @@ static void hand_notes_on(struct kl_fleet_thread *t)
     }
 }
 
+static bool is_same(const struct kl_fleet_view *a, const struct kl_fleet_view *b)
+{
+    return a->there == b->there && a->online == b->online && a->gives == b->gives &&
+           a->left == b->left && a->unsent == b->unsent && a->unchecked == b->unchecked &&
+           a->alarms == b->alarms && strcmp(a->name, b->name) == 0 &&
+           strcmp(a->station, b->station) == 0 && strcmp(a->trouble, b->trouble) == 0 &&
+           strcmp(a->alarm, b->alarm) == 0;
+}
+
 /* Tells the loop what it may know now. */
 static void publish(struct kl_fleet_thread *t)
 {
@@ -240,8 +249,8 @@ static void publish(struct kl_fleet_thread *t)
         if (refused && (known || verdicts[i].text[0] == '\0'))
             kl_copy(verdicts[i].text, KL_TEXT_MAX, known ? old->text : t->hand.other);
     }
-    changed = memcmp(t->verdict, verdicts, sizeof verdicts) != 0 ||
-              memcmp(&t->view, &view, sizeof view) != 0 || t->hand.note_count > 0;
+    changed = memcmp(t->verdict, verdicts, sizeof verdicts) != 0 || !is_same(&t->view, &view) ||
+              t->hand.note_count > 0;
     memcpy(t->verdict, verdicts, sizeof verdicts);
     t->view = view;
     hand_notes_on(t);

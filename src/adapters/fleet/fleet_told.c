@@ -219,8 +219,8 @@ static enum kl_fleet_result tell_parts(struct kl_fleet_hand *h, const struct hel
 
     do {
         uint32_t n = a->count - at < KL_FDB_ROWS_MAX ? a->count - at : KL_FDB_ROWS_MAX;
-        result = h->calls->reassert(h->db, KL_FLEET_CALL_MS, a->item + at, n, at == 0,
-                                    at + n == a->count, kl_fleet_hand_alarm, h, &h->why);
+        result = h->calls->reassert(h->db, KL_FLEET_CALL_MS, n > 0 ? a->item + at : NULL, n,
+                                    at == 0, at + n == a->count, kl_fleet_hand_alarm, h, &h->why);
         at += n;
     } while (result == KL_FLEET_OK && at < a->count);
     return result;
