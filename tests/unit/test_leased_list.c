@@ -362,6 +362,99 @@ static void rows_that_go_back_leave_the_others(void **state)
     bench_close(&b);
 }
 
+/* What custody promises of every CSV holds here: the journal knows of keys that a ledger forgot. */
+static void a_list_without_its_ledger_asks_a_person(void **state)
+{
+    struct kl_leased_row rows[3];
+    struct store_bench b;
+    char ledger[300];
+
+    (void)state;
+    three(rows);
+    make_list(rows, 3);
+    open_list(&b);
+    assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-1", 1), KL_STORE_OK);
+    bench_close(&b);
+    snprintf(ledger, sizeof ledger, "%s.ledger", list);
+    unlink(ledger);
+    assert_int_equal(open_list_answered(&b, 0), KL_STORE_DOUBT);
+    assert_int_equal(b.doubt, KL_DOUBT_OLD);
+    assert_int_equal(open_list_answered(&b, 1u << KL_DOUBT_OLD), KL_STORE_OPENED);
+    assert_int_equal(kl_store_content(b.store)->ledger_count, 1);
+    bench_ask(&b, KL_OP_RESERVE, "dev-1", 2);
+    assert_int_equal(b.status, KL_STORE_REFUSED);
+    bench_close(&b);
+}
+
+static void a_list_that_was_moved_asks_a_person(void **state)
+{
+    struct kl_leased_row rows[3];
+    struct store_bench b;
+    char to[300], from[300];
+
+    (void)state;
+    three(rows);
+    make_list(rows, 3);
+    open_list(&b);
+    assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-1", 1), KL_STORE_OK);
+    bench_close(&b);
+    snprintf(to, sizeof to, "%s", scratch_path(&dir, "moved.list"));
+    assert_int_equal(rename(list, to), 0);
+    snprintf(from, sizeof from, "%s.ledger", list);
+    kl_copy(list, sizeof list, to);
+    snprintf(to, sizeof to, "%s.ledger", list);
+    assert_int_equal(rename(from, to), 0);
+    assert_int_equal(open_list_answered(&b, 0), KL_STORE_DOUBT);
+    assert_int_equal(b.doubt, KL_DOUBT_MOVED);
+    assert_int_equal(open_list_answered(&b, 1u << KL_DOUBT_MOVED), KL_STORE_OPENED);
+    assert_int_equal(bench_ask(&b, KL_OP_FETCH, "dev-1", 1), KL_STORE_OK);
+    bench_close(&b);
+}
+
+/* The process dies at any of the store's durable steps: the key is its board's, or nobody's. */
+static void a_kill_at_any_step_gives_no_key_twice(void **state)
+{
+    struct kl_leased_row rows[3];
+    struct store_bench b;
+    bool crashed = true;
+
+    (void)state;
+    for (uint32_t step = 1; crashed && step < 200; step += 3) {
+        pid_t child;
+        int status;
+
+        three(rows);
+        make_list(rows, 3);
+        child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            fault_install();
+            fault_crash(step, step);
+            if (open_list_answered(&b, 0) != KL_STORE_OPENED)
+                _exit(1);
+            bench_ask(&b, KL_OP_RESERVE, "dev-1", 1);
+            bench_ask(&b, KL_OP_PROVISION, "dev-1", 1);
+            bench_close(&b);
+            _exit(0);
+        }
+        assert_int_equal(waitpid(child, &status, 0), child);
+        crashed = WEXITSTATUS(status) == FAULT_EXIT;
+        assert_true(crashed || WEXITSTATUS(status) == 0);
+        assert_int_equal(open_list_answered(&b, 1u << KL_DOUBT_OLD | 1u << KL_DOUBT_MOVED),
+                         KL_STORE_OPENED);
+        if (kl_store_content(b.store)->ledger_count > 0) {
+            assert_int_equal(bench_ask(&b, KL_OP_FETCH, "dev-1", 1), KL_STORE_OK);
+            bench_ask(&b, KL_OP_RESERVE, "dev-1", 2);
+            assert_int_equal(b.status, KL_STORE_REFUSED);
+        } else {
+            assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-1", 2), KL_STORE_OK);
+        }
+        bench_close(&b);
+        remove_folder(NULL);
+        make_folder(NULL);
+    }
+}
+
 static unsigned rows_in_list(void)
 {
     struct seen s = {0};
@@ -410,11 +503,19 @@ int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, make_folder, remove_folder)
     const struct CMUnitTest tests[] = {
-        T(a_key_of_a_pool_goes_its_way),          T(rows_that_come_later_are_noticed),
-        T(rows_come_while_marks_go_in),           T(spent_rows_are_nobodys),
-        T(another_pools_list_is_refused),         T(a_piece_of_a_row_is_no_row),
-        T(a_box_that_does_not_open_gives_no_key), T(the_list_is_told_row_by_row),
-        T(rows_that_go_back_leave_the_others),    T(a_power_cut_while_rows_are_added_loses_none),
+        T(a_kill_at_any_step_gives_no_key_twice),
+        T(a_list_without_its_ledger_asks_a_person),
+        T(a_list_that_was_moved_asks_a_person),
+        T(a_key_of_a_pool_goes_its_way),
+        T(rows_that_come_later_are_noticed),
+        T(rows_come_while_marks_go_in),
+        T(spent_rows_are_nobodys),
+        T(another_pools_list_is_refused),
+        T(a_piece_of_a_row_is_no_row),
+        T(a_box_that_does_not_open_gives_no_key),
+        T(the_list_is_told_row_by_row),
+        T(rows_that_go_back_leave_the_others),
+        T(a_power_cut_while_rows_are_added_loses_none),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
