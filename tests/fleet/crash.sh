@@ -16,7 +16,7 @@ through="host=$pg_folder/socket port=$port dbname=keys user=one"
 interrupted() {
     local word pid
     echo "$1" >&"${PROXY[1]}"
-    "$probe_program" "$through" 4000 <<<"$3" >said &
+    "$probe_program" "$through" 20000 <<<"$3" >said &
     read -r word pid <&"${PROXY[0]}"
     cut=$word
     if [ "$word" = cut ]; then
@@ -35,7 +35,7 @@ interrupted() {
 again() {
     local try
     for try in $(seq 100); do
-        said=$(probe a one 4000 <<<"$1" | head -n 1)
+        said=$(probe a one 20000 <<<"$1" | head -n 1)
         case "$said" in DOUBT* | DOWN*) sleep 0.1 ;; *) return ;; esac
     done
     fail "no certain answer: $1: $said"

@@ -44,7 +44,7 @@ fleet_end() {
 }
 
 at() { echo "host=$pg_folder/socket port=$(pg_port "$1") dbname=keys user=$2"; }
-probe() { "$probe_program" "$(at "$1" "$2")" "${3:-5000}"; }
+probe() { "$probe_program" "$(at "$1" "$2")" "${3:-30000}"; }
 owner() {
     local server=$1 verb=$2
     shift 2

@@ -4,6 +4,12 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 fleet_begin "$1" "$2"
 pg_start a
 fleet_roles a one two three
+# Somebody who may make things in `public` has put his own there: they are never called.
+pg_sql a keys "GRANT CREATE ON SCHEMA public TO three"
+for f in "encode(bytea, text) RETURNS text" "to_regclass(unknown text) RETURNS regclass" "count(integer) RETURNS bigint" "coalesce_all(text) RETURNS text" \
+    "unnest(text, text) RETURNS text" "decode(varchar, text) RETURNS bytea" "encode(bytea, varchar) RETURNS text"; do
+    psql -X -q -h "$pg_folder/socket" -p "$(pg_port a)" -U three -d keys -c "CREATE FUNCTION public.$f LANGUAGE plpgsql AS \$\$ BEGIN RAISE EXCEPTION 'somebody else''s'; END \$\$" 2>/dev/null
+done
 # ends STATUS WHAT ARGUMENT…
 ends() {
     local wanted=$1 what=$2 status

@@ -12,7 +12,7 @@ fleet_pool a 2950 $stations
 racing=""
 for s in $stations; do
     for i in $(seq 100); do echo "lease $((1000 * (1 + ${s#s}) + i)) 3"; done >"calls-$s"
-    probe a "$s" 20000 <"calls-$s" >"got-$s" &
+    probe a "$s" 60000 <"calls-$s" >"got-$s" &
     racing="$racing $!"
 done
 # shellcheck disable=SC2086
@@ -29,7 +29,7 @@ for s in $stations; do
 done
 racing=""
 for s in $stations; do
-    probe a "$s" 20000 <"calls-$s" >"claims-$s" &
+    probe a "$s" 60000 <"calls-$s" >"claims-$s" &
     racing="$racing $!"
 done
 # shellcheck disable=SC2086
@@ -42,9 +42,9 @@ equals "and one key" 20 "$(sql a "SELECT count(*) FROM keyline.key WHERE mac IS 
 mapfile -t key < <(keys_of <got-s0)
 probe a s0 <<<"back ${key[*]:30:60}" >/dev/null
 for i in $(seq 10); do
-    probe a s0 20000 <<<"lease 77777$i 4" >twice1 &
+    probe a s0 60000 <<<"lease 77777$i 4" >twice1 &
     one=$!
-    probe a s0 20000 <<<"lease 77777$i 4" >twice2
+    probe a s0 60000 <<<"lease 77777$i 4" >twice2
     wait "$one"
     equals "one id, one lease" "$(cat twice1)" "$(cat twice2)"
 done

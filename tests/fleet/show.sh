@@ -97,12 +97,15 @@ bench() {
     eval "control_$name=$fd"
     await "virtual boards" grep -q '^ready' "$work/$name.boards"
     for i in $(seq "$boards"); do ports+=(--port "$(awk -v n="$i" '$1 == "board" && $2 == n { print $3; exit }' "$work/$name.boards")"); done
-    PGSERVICEFILE=$work/$name.service XDG_STATE_HOME=$work/$name "$keyline" --pool pool --headless --volatile \
+    PGSERVICEFILE=$work/$name.service XDG_STATE_HOME=$work/$name "$keyline" --pool pool --headless --volatile --lease-max 20 \
         --stub none --firmware "$work/firmware.bin" --events "$work/$name.events" "${ports[@]}" >"$work/$name.out" 2>&1 &
     pids="$! $pids"
 }
 bench north 24:6f:28:00:10:01
 bench south 24:6f:28:00:20:01
+# A station's first start needs the database.
+greeted() { [ "$(sql main keys "SELECT count(*) FROM keyline.station WHERE token IS NOT NULL")" = 2 ]; }
+await "the stations greet the pool" greeted
 fresh=0
 # Takes all boards away and plugs in others.
 replace() {
@@ -154,7 +157,7 @@ hand() {
 Look at a station from another terminal:
   export XDG_RUNTIME_DIR=$XDG_RUNTIME_DIR; $keyline attach north     (or south)
 Or be the pool's owner:
-  export PGSERVICEFILE=$work/owner.service; $keyline pool status --pool pool
+  export PGSERVICEFILE=$work/owner.service; $keyline fleet pool; $keyline pool status --pool pool
 Here:  s status   n new boards   f fail over   r reopen   q quit
 END
     while read -rsn1 -p '> ' key; do

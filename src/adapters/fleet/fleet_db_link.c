@@ -339,9 +339,7 @@ const char *kl_fdb_name(const struct kl_fdb *db)
 
 static enum waited flush_until(struct kl_fdb *db, int64_t until)
 {
-    int n;
-
-    while ((n = PQflush(db->conn)) == 1) {
+    while (PQflush(db->conn) == 1) {
         enum waited waited = wait_for(db, POLLIN | POLLOUT, until);
         if (waited != WAITED_READY)
             return waited;
@@ -422,12 +420,14 @@ enum {
     PARTS,
 };
 
+/* The path: what somebody has put into another schema stands in for nothing. */
 static const char set_limits[] =
     "SELECT pg_catalog.set_config('statement_timeout', $1, true), "
     "pg_catalog.set_config('lock_timeout', $2, true), "
     "pg_catalog.set_config('synchronous_commit', CASE WHEN pg_catalog.current_setting("
     "'synchronous_commit') IN ('off', 'local', 'remote_write') THEN 'on' ELSE "
-    "pg_catalog.current_setting('synchronous_commit') END, true)";
+    "pg_catalog.current_setting('synchronous_commit') END, true), "
+    "pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true)";
 
 static bool send_text(PGconn *conn, const struct kl_fdb_query *q)
 {
@@ -655,7 +655,7 @@ enum kl_fleet_result kl_fdb_copy(struct kl_fdb *db, int within_ms, const char *d
                                  struct kl_fdb_why *why)
 {
     int64_t until = now_ms() + within_ms;
-    int n;
+    int n = -1;
 
     *why = (struct kl_fdb_why){0};
     while (!lost(db) && (n = PQputCopyData(db->conn, data, (int)size)) == 0) {
@@ -676,7 +676,7 @@ enum kl_fleet_result kl_fdb_copy_end(struct kl_fdb *db, int within_ms, struct kl
 {
     int64_t until = now_ms() + within_ms;
     enum kl_fleet_result result;
-    int n;
+    int n = -1;
 
     *why = (struct kl_fdb_why){0};
     while (!lost(db) && (n = PQputCopyEnd(db->conn, NULL)) == 0) {

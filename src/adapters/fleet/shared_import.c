@@ -62,13 +62,17 @@ static const char take_boards[] = "INSERT INTO keyline.board (mac, keyed) SELECT
                                   "true FROM pg_temp.keyline_incoming i "
                                   "WHERE i.spent AND i.mac IS NOT NULL ON CONFLICT DO NOTHING";
 
+struct used {
+    const struct kl_ledger_row *row;
+};
+
 struct importing {
     struct kl_shared *s;
     const struct kl_shared_import *how;
     struct kl_shared_imported *out;
     const struct kl_store_content *content;
     struct kl_store *store;
-    const struct kl_ledger_row **used; /* by fingerprint */
+    struct used *used; /* by fingerprint */
     char *buffer;
     size_t size;
 };
@@ -77,22 +81,22 @@ struct importing {
 
 static int by_fingerprint(const void *a, const void *b)
 {
-    const struct kl_ledger_row *x = *(const struct kl_ledger_row *const *)a;
-    const struct kl_ledger_row *y = *(const struct kl_ledger_row *const *)b;
+    const struct used *x = a, *y = b;
 
-    return memcmp(x->fingerprint.b, y->fingerprint.b, KL_FINGERPRINT);
+    return memcmp(x->row->fingerprint.b, y->row->fingerprint.b, KL_FINGERPRINT);
 }
 
 static const struct kl_ledger_row *used_by(const struct importing *m,
                                            const struct kl_fingerprint *fp)
 {
-    const struct kl_ledger_row key = {.fingerprint = *fp}, *at = &key;
-    const struct kl_ledger_row **found =
-        m->used && m->content->ledger_count > 0
-            ? bsearch(&at, m->used, m->content->ledger_count, sizeof *m->used, by_fingerprint)
+    const struct kl_ledger_row row = {.fingerprint = *fp};
+    const struct used wanted = {&row};
+    const struct used *found =
+        m->content->ledger_count > 0
+            ? bsearch(&wanted, m->used, m->content->ledger_count, sizeof *m->used, by_fingerprint)
             : NULL;
 
-    return found ? *found : NULL;
+    return found ? found->row : NULL;
 }
 
 static enum kl_shared_result open_list(struct importing *m, char error[KL_TEXT_MAX])
@@ -126,7 +130,7 @@ static enum kl_shared_result open_list(struct importing *m, char error[KL_TEXT_M
         return KL_SHARED_AWAY;
     }
     for (uint32_t i = 0; i < m->content->ledger_count; i++)
-        m->used[i] = &m->content->ledger[i];
+        m->used[i].row = &m->content->ledger[i];
     qsort(m->used, m->content->ledger_count, sizeof *m->used, by_fingerprint);
     return KL_SHARED_DONE;
 }

@@ -34,7 +34,11 @@ enum kl_shared_result kl_shared_begin(struct kl_shared *s, char error[KL_TEXT_MA
         kl_shared_judge(kl_fdb_begin(s->db, KL_SHARED_PATIENCE_MS, &why), &why, error);
 
     if (result == KL_SHARED_DONE)
-        result = kl_shared_step(s, "SET LOCAL lock_timeout = '5s'", 0, NULL, NULL, error);
+        result =
+            kl_shared_step(s,
+                           "SET LOCAL lock_timeout = '5s'; SET LOCAL search_path = pg_catalog, "
+                           "pg_temp",
+                           0, NULL, NULL, error);
     return result;
 }
 

@@ -185,7 +185,10 @@ int pool_stations(const struct pool_args *a, const struct option_list *word)
     } else if (exit == KL_EXIT_OK) {
         printf("%-20s %-12s %8s %8s %8s %8s %8s %6s\n", "station", "seen", "leased", "done",
                "failed", "lost", "per hour", "alarms");
-        json_array_foreach(stations, i, one) print_station(one);
+        json_array_foreach(stations, i, one)
+        {
+            print_station(one);
+        }
         exit = keys_printed();
     }
     json_decref(stations);
