@@ -21,10 +21,12 @@ typedef int64_t kl_us;
 
 /* Limits. Everything in the core has one, and nothing is allocated after start. */
 enum {
-    KL_SLOTS_MAX = 64,   /* panes on one bench */
-    KL_FIELDS_MAX = 32,  /* fields in a key (CSV columns, the mark not counted) */
-    KL_LINE_MAX = 255,   /* bytes of a key line without its newline: the firmware's buffer
-                            is 256 (docs/firmware.md) */
+    KL_SLOTS_MAX = 64,  /* panes on one bench */
+    KL_FIELDS_MAX = 32, /* fields in a key (CSV columns, the mark not counted) */
+    KL_LINE_MAX = 255,  /* bytes of a key line without its newline: the firmware's buffer
+                           is 256 (docs/firmware.md) */
+    KL_COLUMNS_MAX = 64, /* fields in a long key, which is not handed over but written into NVS … */
+    KL_KEY_MAX = 16383,  /* … and bytes of all of them, with what stands between */
     KL_LABEL_MAX = 64,   /* bytes of a label that are shown; longer ones end in "…" */
     KL_NAME_MAX = 64,    /* slot names, NUL included */
     KL_PORT_MAX = 160,   /* port paths and URLs, NUL included */

@@ -53,6 +53,8 @@ void kl_stubs_free(struct kl_stubs *s);
 struct kl_stub *kl_stub_parse(const char *json, size_t size, char error[KL_TEXT_MAX]);
 void kl_stub_free(struct kl_stub *s);
 
-void kl_sha256(const void *data, size_t size, uint8_t out[32]); /* nettle, as a kl_sha256_fn */
+/* nettle, as a kl_sha256_fn and a kl_md5_fn */
+void kl_sha256(const void *data, size_t size, uint8_t out[32]);
+void kl_md5(const void *data, size_t size, uint8_t out[16]);
 
 #endif

@@ -17,8 +17,9 @@ enum kl_nvs_policy {
 
 /* For one slot. */
 struct kl_nvs_room {
-    uint8_t *old;   /* `size` bytes: what the board's partition holds */
-    uint8_t *image; /* `size` bytes: what it is to hold */
+    uint8_t *old;             /* `size` bytes: what the board's partition holds */
+    uint8_t *image;           /* `size` bytes: what it is to hold */
+    struct kl_key_text *text; /* of a long key; NULL: none comes */
     struct kl_bundle bundle;
     struct kl_key printed; /* --confirm readback: what its firmware has to print */
 };

@@ -11,8 +11,10 @@
 #include "keyline/nvs_schema.h"
 
 enum {
-    KL_NVS_FILE_MAX = 1 << 20, /* bytes of an image, or of a schema's file */
-    KL_NVS_SIZE_USUAL = 0x6000 /* bytes of the partition in ESP-IDF's own tables */
+    KL_NVS_FILE_MAX = 1 << 20,  /* bytes of an image, or of a schema's file */
+    KL_NVS_SIZE_USUAL = 0x6000, /* bytes of the partition in ESP-IDF's own tables */
+    KL_NVS_TABLE_AT = 0x8000,   /* where those tables lie */
+    KL_NVS_TABLE_SIZE = KL_NVS_PAGE,
 };
 
 /* Reads the CSV's header row, and `file` (NULL = the header says all). NULL and `error` if they are
@@ -32,6 +34,16 @@ struct kl_nvs_row {
    can't be read to its end. */
 bool kl_nvs_rows(const char *csv, bool (*each)(void *ctx, const struct kl_nvs_row *row), void *ctx,
                  char error[KL_TEXT_MAX]);
+
+/* Where an NVS partition lies. */
+struct kl_nvs_where {
+    uint32_t offset, size; /* whole sectors */
+    bool encrypted;        /* the table has nvs_keys: the firmware encrypts its NVS */
+};
+/* Finds it in a partition table's bytes, KL_NVS_TABLE_SIZE of them. False and `error`: that is no
+   table, or it has no such partition; then `error` names those that it has. */
+bool kl_nvs_where(const uint8_t *table, const char *label, struct kl_nvs_where *out,
+                  char error[KL_TEXT_MAX]);
 
 /* All that a station needs for --deliver nvs, in secret memory. NULL and `error` if the bundle's
    partition table has no such partition, or none that can be written. The schema stays the

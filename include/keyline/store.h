@@ -70,6 +70,7 @@ struct kl_store_options {
     const struct kl_leased *leased; /* the CSV is a leased list (leased.h); NULL: a person's */
     const struct kl_store_shared *shared; /* the keys come from a shared pool, not from `csv` */
     bool header;                          /* --csv-header: the first row is not a key */
+    bool long_keys;                       /* with a header: keys may be long (keyline/key.h) */
     uint32_t accept; /* bits 1 << enum kl_csv_kind: what a person has looked at and lets pass */
     enum kl_store_mode mode;
     const char *station;       /* name kept in the history; NULL = the host's */

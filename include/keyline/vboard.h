@@ -65,9 +65,14 @@ bool kl_vboard_unplugged(const struct kl_vboard *b);
 
 /* For checkers, which share no code with the pool. */
 const uint8_t *kl_vboard_flash(const struct kl_vboard *b, uint32_t *size);
+/* Puts bytes there as if they had always stood there; false: they lie outside. */
+bool kl_vboard_put_flash(struct kl_vboard *b, uint32_t offset, const uint8_t *data, size_t size);
 struct kl_mac kl_vboard_mac(const struct kl_vboard *b);
 /* The stored fields: "f1,f2,f3", or "" if the board holds no key. */
 const char *kl_vboard_stored(const struct kl_vboard *b);
+/* Its loader may have written to its flash since the program ran last: looks there. True: what it
+   holds has changed. */
+bool kl_vboard_refresh(struct kl_vboard *b);
 /* Where in the flash the program lies that the bootloader started last; 0 = none yet. */
 uint32_t kl_vboard_started(const struct kl_vboard *b);
 /* How many times anything was stored over the board's life, and every distinct line that reached

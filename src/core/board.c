@@ -47,7 +47,7 @@ void kl_board_init(struct kl_board *b, unsigned index, const char *name, bool ne
     kl_copy(b->place.name, sizeof b->place.name, name);
     b->deadline = b->attempts.retry_at = KL_NEVER;
     kl_presence_init(&b->presence);
-    kl_custody_init(&b->custody);
+    kl_custody_init(&b->custody, config->nvs ? config->nvs->room[index].text : NULL);
     kl_watch_init(&b->watch, config->exam);
     kl_console_init(&b->console, &b->custody.key, &config->words);
     kl_console_show_all(&b->console, &b->watch);

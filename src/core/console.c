@@ -19,7 +19,7 @@ static const char HIDDEN[] = "[masked]";
 
 static const struct kl_key *key_at_hand(const struct kl_console *c)
 {
-    KL_ASSERT(!c->key || c->key->count <= KL_FIELDS_MAX);
+    KL_ASSERT(!c->key || c->key->count <= KL_COLUMNS_MAX);
     return c->key && c->key->count > 0 ? c->key : NULL;
 }
 

@@ -1,9 +1,10 @@
 /* custody.c: see custody.h. */
 #include "custody.h"
 
-void kl_custody_init(struct kl_custody *c)
+void kl_custody_init(struct kl_custody *c, struct kl_key_text *text)
 {
     kl_wipe(c, sizeof *c);
+    c->text = text;
     c->index = NO_KEY;
     c->ask_again_at = KL_NEVER;
 }
@@ -11,7 +12,8 @@ void kl_custody_init(struct kl_custody *c)
 void kl_custody_forget(struct kl_custody *c)
 {
     KL_ASSERT((c->state == KL_CUSTODY_NONE) == (c->index == NO_KEY));
-    kl_custody_init(c);
+    kl_key_wipe(&c->key);
+    kl_custody_init(c, c->text);
 }
 
 void kl_custody_name(struct kl_custody *c, uint32_t index, const char *label)
@@ -20,7 +22,7 @@ void kl_custody_name(struct kl_custody *c, uint32_t index, const char *label)
     kl_copy(c->label, sizeof c->label, label);
     if (c->index == index)
         return;
-    kl_wipe(&c->key, sizeof c->key);
+    kl_key_wipe(&c->key);
     c->request = 0;
     c->index = index;
     c->state = KL_CUSTODY_NAMED;
@@ -50,8 +52,8 @@ void kl_custody_go_on(struct kl_custody *c)
 void kl_custody_bring(struct kl_custody *c, const struct kl_key *key)
 {
     KL_ASSERT(c->state == KL_CUSTODY_ASKED || c->state == KL_CUSTODY_LATE);
-    KL_ASSERT(key && key->count > 0 && key->count <= KL_FIELDS_MAX);
-    c->key = *key;
+    KL_ASSERT(key && key->count > 0 && key->count <= KL_COLUMNS_MAX);
+    kl_key_copy(&c->key, c->text, key);
     c->state = KL_CUSTODY_HELD;
 }
 

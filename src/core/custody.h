@@ -42,10 +42,12 @@ struct kl_custody {
     kl_us ask_again_at; /* the store failed: ask it again then; KL_NEVER */
     enum kl_proof proof;
     struct kl_key key;            /* count 0 = not here */
+    struct kl_key_text *text;     /* room for a long key; NULL: only short ones come */
     char label[KL_LABEL_MAX + 1]; /* "" = none */
 };
 
-void kl_custody_init(struct kl_custody *c);
+/* `text`: secret memory for a long key, for as long as the custody lives; NULL where none comes. */
+void kl_custody_init(struct kl_custody *c, struct kl_key_text *text);
 /* Wipes the bytes: whoever was lent them must have let go. */
 void kl_custody_forget(struct kl_custody *c);
 

@@ -17,12 +17,12 @@ void kl_delivery_begin(struct kl_delivery *d, const struct kl_station_config *co
         .console = console,
         .prompt_timeout = config->prompt_timeout,
         .ack_timeout = config->ack_timeout,
-        .fields = fields,
+        .fields = fields <= KL_FIELDS_MAX ? fields : 0, /* long keys are not handed over */
         .ack_alone = config->confirm == KL_CONFIRM_ACK,
         .sha256 = config->sha256,
     };
 
-    KL_ASSERT(console && known && known->count <= KL_FIELDS_MAX);
+    KL_ASSERT(console && known && known->count <= KL_COLUMNS_MAX);
     d->state = KL_DELIVERY_LISTENS;
     d->confirm = config->confirm;
     kl_handover_init(&d->handover, &setup);

@@ -53,10 +53,11 @@ static void add_timeout(struct kl_handover *h, enum kl_reason reason, const char
     ev->why = why;
 }
 
-/* The known key; NULL if custody does not have it yet or has lost it. */
+/* The known key; NULL if custody does not have it yet or has lost it, or if it is a long one, which
+   no firmware tells. */
 static const struct kl_key *known_key(const struct kl_handover *h)
 {
-    return h->key && h->key->count > 0 ? h->key : NULL;
+    return h->key && h->key->count > 0 && !h->key->text ? h->key : NULL;
 }
 
 /* ---- phases ---- */

@@ -8,8 +8,10 @@ enum {
 
 struct kl_span kl_key_field(const struct kl_key *key, unsigned i)
 {
+    const char *line = key->text ? key->text->bytes : key->line;
+
     KL_ASSERT(i < key->count);
-    return (struct kl_span){(const uint8_t *)key->line + key->start[i],
+    return (struct kl_span){(const uint8_t *)line + key->start[i],
                             (size_t)(key->start[i + 1] - 1 - key->start[i])};
 }
 
@@ -38,17 +40,30 @@ static bool is_sendable(struct kl_span field)
     return !unfit && field.size > 0;
 }
 
+/* Behind its label a long key's field is not sent as text: it may hold anything that ends nowhere
+   else. */
+static bool is_writable(struct kl_span field)
+{
+    return field.size > 0 && !memchr(field.data, '\0', field.size);
+}
+
 static bool append_field(struct kl_key *key, size_t *used, struct kl_span field)
 {
+    char *line = key->text ? key->text->bytes : key->line;
+    size_t room = key->text ? KL_KEY_MAX : KL_LINE_MAX;
+    bool is_label = key->count == 0;
+
     field = trimmed(field);
-    if (!is_sendable(field))
+    if (key->text && !is_label ? !is_writable(field) : !is_sendable(field))
         return false;
-    if (key->count > 0)
-        key->line[(*used)++] = ',';
-    if (field.size > KL_LINE_MAX || *used > KL_LINE_MAX - field.size)
+    if (is_label && field.size > KL_LINE_MAX)
+        return false;
+    if (!is_label && *used < room)
+        line[(*used)++] = ',';
+    if (field.size > room || *used > room - field.size)
         return false;
     key->start[key->count++] = (uint16_t)*used;
-    memcpy(key->line + *used, field.data, field.size);
+    memcpy(line + *used, field.data, field.size);
     *used += field.size;
     key->start[key->count] = (uint16_t)(*used + 1);
     return true;
@@ -138,7 +153,7 @@ static size_t put_plain(uint8_t *out, struct kl_span field)
 
 static void find_kin(struct kl_key *key, kl_sha256_fn *sha256)
 {
-    uint8_t plain[KL_LINE_MAX + 1], whole[DIGEST];
+    uint8_t plain[KL_KEY_MAX + 1], whole[DIGEST];
     size_t size = 0;
 
     for (unsigned i = first_secret(key->count); i < key->count; i++) {
@@ -149,7 +164,7 @@ static void find_kin(struct kl_key *key, kl_sha256_fn *sha256)
     }
     sha256(plain, size, whole);
     memcpy(key->kin.b, whole, sizeof key->kin.b);
-    kl_wipe(plain, sizeof plain);
+    kl_wipe(plain, size);
 }
 
 static void digest_fields(const struct kl_key *key, unsigned first, uint8_t (*digests)[DIGEST],
@@ -161,18 +176,19 @@ static void digest_fields(const struct kl_key *key, unsigned first, uint8_t (*di
     }
 }
 
-bool kl_key_build(struct kl_key *key, const struct kl_span *fields, unsigned count,
-                  kl_sha256_fn *sha256)
+static bool build(struct kl_key *key, struct kl_key_text *text, const struct kl_span *fields,
+                  unsigned count, kl_sha256_fn *sha256)
 {
-    uint8_t digests[KL_FIELDS_MAX][DIGEST];
+    uint8_t digests[KL_COLUMNS_MAX][DIGEST];
     size_t used = 0;
 
     memset(key, 0, sizeof *key);
-    if (count < 1 || count > KL_FIELDS_MAX)
+    key->text = text;
+    if (count < 1 || count > (text ? KL_COLUMNS_MAX : KL_FIELDS_MAX))
         return false;
     for (unsigned i = 0; i < count; i++) {
         if (!append_field(key, &used, fields[i])) {
-            kl_wipe(key, sizeof *key);
+            kl_key_wipe(key);
             return false;
         }
     }
@@ -183,9 +199,41 @@ bool kl_key_build(struct kl_key *key, const struct kl_span *fields, unsigned cou
     return true;
 }
 
+bool kl_key_build(struct kl_key *key, const struct kl_span *fields, unsigned count,
+                  kl_sha256_fn *sha256)
+{
+    return build(key, NULL, fields, count, sha256);
+}
+
+bool kl_key_build_long(struct kl_key *key, struct kl_key_text *text, const struct kl_span *fields,
+                       unsigned count, kl_sha256_fn *sha256)
+{
+    KL_ASSERT(text);
+    if (kl_key_build(key, fields, count, sha256))
+        return true;
+    return build(key, text, fields, count, sha256);
+}
+
+void kl_key_copy(struct kl_key *to, struct kl_key_text *text, const struct kl_key *from)
+{
+    KL_ASSERT(!from->text || (text && text != from->text));
+    *to = *from;
+    if (!from->text)
+        return;
+    to->text = text;
+    memcpy(text->bytes, from->text->bytes, from->start[from->count]);
+}
+
+void kl_key_wipe(struct kl_key *key)
+{
+    if (key->text)
+        kl_wipe(key->text, sizeof *key->text);
+    kl_wipe(key, sizeof *key);
+}
+
 void kl_key_digests(const struct kl_key *key, uint8_t (*digests)[32], kl_sha256_fn *sha256)
 {
-    KL_ASSERT(key->count >= 1 && key->count <= KL_FIELDS_MAX);
+    KL_ASSERT(key->count >= 1 && key->count <= KL_COLUMNS_MAX);
     digest_fields(key, 0, digests, sha256);
 }
 
@@ -194,7 +242,7 @@ void kl_fingerprint_with_label(struct kl_fingerprint *out, const uint8_t (*diges
 {
     uint8_t whole[DIGEST];
 
-    KL_ASSERT(count >= 1 && count <= KL_FIELDS_MAX);
+    KL_ASSERT(count >= 1 && count <= KL_COLUMNS_MAX);
     sha256(digests, (size_t)count * DIGEST, whole);
     memcpy(out->b, whole, sizeof out->b);
 }

@@ -179,11 +179,11 @@ static kl_us wire_time(const struct kl_loader *l, uint32_t first, uint32_t count
 static bool is_faster_whole(const struct kl_loader *l, uint32_t first, unsigned changed)
 {
     uint32_t at = l->bundle->region[l->flash.region].offset + l->diff.at;
-    kl_us parts = (kl_us)changed * SECTOR_US;
-    kl_us whole = wire_time(l, first, SECTORS_A_PIECE);
+    kl_us parts = (kl_us)changed * SECTOR_US, whole;
 
     if (at % PIECE_SIZE != 0 || sectors_here(l) < SECTORS_A_PIECE)
         return false;
+    whole = wire_time(l, first, SECTORS_A_PIECE);
     return (whole > PIECE_US ? whole : PIECE_US) * 5 / 4 < parts;
 }
 

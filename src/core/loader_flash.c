@@ -393,9 +393,9 @@ static uint32_t divide(struct kl_loader *l, uint32_t to_send)
     s->block_size = s->tail_block = most;
     /* The stub erases single sectors one by one, each while the next one comes; it erases a piece
        of 64 KB at once. */
-    if (l->parts.on || (l->diff.on && to_send < ERASE_BLOCK))
+    if (l->diff.parts.on || (l->diff.on && to_send < ERASE_BLOCK))
         s->block_size = s->tail_block = SECTOR < most ? SECTOR : most;
-    if (!ldr_is_rom(l) && s->packed && !l->parts.on) {
+    if (!ldr_is_rom(l) && s->packed && !l->diff.parts.on) {
         s->tail_at = find_tail(image(l));
         if (s->tail_at == 0 && !l->flash.looks_blank)
             s->tail_block = SMALL_BLOCK;
@@ -411,7 +411,7 @@ static uint32_t divide(struct kl_loader *l, uint32_t to_send)
 
 static uint32_t stream_size(const struct kl_loader *l)
 {
-    if (l->parts.on)
+    if (l->diff.parts.on)
         return ldr_parts_size(l);
     return l->stream.packed ? image(l)->packed_size : l->flash.until - l->flash.resume_at;
 }
@@ -429,7 +429,7 @@ static enum ldr_move begin_region(struct kl_loader *l)
     }
     /* Never packed for a ROM: it ends a stream with a whole window, which overwrites the
        neighbours. */
-    l->parts.on = false;
+    l->diff.parts.on = false;
     l->stream.packed =
         !ldr_is_rom(l) && (l->diff.on ? ldr_parts_begin(l, l->flash.resume_at, l->flash.until)
                                       : i->packed && i->packed_size < i->raw_size);
@@ -480,7 +480,7 @@ static uint32_t raw_after(const struct kl_loader *l, uint32_t sent)
 
     if (!l->stream.packed)
         return l->flash.resume_at + sent;
-    if (l->parts.on)
+    if (l->diff.parts.on)
         return ldr_parts_raw(l, sent);
     return sent >= i->packed_size ? i->raw_size : i->inflated_at[sent / KL_PACK_STEP];
 }
@@ -495,7 +495,7 @@ static kl_us work_of_block(const struct kl_loader *l)
 
 static const uint8_t *block_bytes(struct kl_loader *l)
 {
-    if (l->parts.on)
+    if (l->diff.parts.on)
         return ldr_parts_block(l, l->stream.sent, l->stream.block_len);
     return (l->stream.packed ? image(l)->packed : image(l)->raw + l->flash.resume_at) +
            l->stream.sent;

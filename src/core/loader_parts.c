@@ -33,13 +33,13 @@ static uint32_t adler32(const uint8_t *data, size_t size)
 
 static const uint32_t *places(const struct kl_loader *l)
 {
-    return ldr_image(l, l->flash.region)->part_at + l->parts.first;
+    return ldr_image(l, l->flash.region)->part_at + l->diff.parts.first;
 }
 
 /* Bytes of the pieces alone. */
 static uint32_t pieces(const struct kl_loader *l)
 {
-    return places(l)[l->parts.count] - places(l)[0];
+    return places(l)[l->diff.parts.count] - places(l)[0];
 }
 
 bool ldr_parts_begin(struct kl_loader *l, uint32_t from, uint32_t until)
@@ -48,19 +48,19 @@ bool ldr_parts_begin(struct kl_loader *l, uint32_t from, uint32_t until)
     uint32_t sum;
 
     KL_ASSERT(from % SECTOR == 0 && from < until && until <= i->raw_size);
-    l->parts.on = false;
+    l->diff.parts.on = false;
     if (!i->parts)
         return false;
-    l->parts.first = from / SECTOR;
-    l->parts.count = (until - from + SECTOR - 1) / SECTOR;
+    l->diff.parts.first = from / SECTOR;
+    l->diff.parts.count = (until - from + SECTOR - 1) / SECTOR;
     if (ldr_parts_size(l) >= until - from)
         return false;
     sum = adler32(i->raw + from, until - from);
-    l->parts.end[0] = 0x03;
-    l->parts.end[1] = 0x00;
+    l->diff.parts.end[0] = 0x03;
+    l->diff.parts.end[1] = 0x00;
     for (int n = 0; n < 4; n++)
-        l->parts.end[2 + n] = (uint8_t)(sum >> (24 - 8 * n));
-    l->parts.on = true;
+        l->diff.parts.end[2 + n] = (uint8_t)(sum >> (24 - 8 * n));
+    l->diff.parts.on = true;
     return true;
 }
 
@@ -86,19 +86,20 @@ const uint8_t *ldr_parts_block(struct kl_loader *l, uint32_t at, uint32_t size)
     const struct kl_image *i = ldr_image(l, l->flash.region);
     uint32_t middle = pieces(l);
 
-    KL_ASSERT(l->parts.on && size <= sizeof l->parts.block && at + size <= ldr_parts_size(l));
-    copy(l->parts.block, at, size, head, 0, HEAD);
-    copy(l->parts.block, at, size, i->parts + places(l)[0], HEAD, middle);
-    copy(l->parts.block, at, size, l->parts.end, HEAD + middle, END);
-    return l->parts.block;
+    KL_ASSERT(l->diff.parts.on && size <= sizeof l->diff.parts.block &&
+              at + size <= ldr_parts_size(l));
+    copy(l->diff.parts.block, at, size, head, 0, HEAD);
+    copy(l->diff.parts.block, at, size, i->parts + places(l)[0], HEAD, middle);
+    copy(l->diff.parts.block, at, size, l->diff.parts.end, HEAD + middle, END);
+    return l->diff.parts.block;
 }
 
 uint32_t ldr_parts_raw(const struct kl_loader *l, uint32_t sent)
 {
     const uint32_t *at = places(l);
-    uint32_t low = 0, high = l->parts.count;
+    uint32_t low = 0, high = l->diff.parts.count;
 
-    KL_ASSERT(l->parts.on);
+    KL_ASSERT(l->diff.parts.on);
     if (sent >= ldr_parts_size(l))
         return l->flash.until;
     while (low < high) { /* the last sector that is in as a whole */

@@ -262,6 +262,14 @@ struct kl_loader_stream {
     uint8_t block_tries;
 };
 
+/* A stream that is made of sectors' pieces. */
+struct kl_loader_parts {
+    bool on;
+    uint32_t first, count; /* sectors of the region */
+    uint8_t end[6];        /* what ends the stream */
+    uint8_t block[0x1000]; /* the block under way */
+};
+
 /* A region of which the flash holds much already. */
 struct kl_loader_diff {
     bool on;     /* the flash is related to the image: only what differs is written */
@@ -277,14 +285,7 @@ struct kl_loader_diff {
     uint32_t looked, written;      /* sectors so far, and those of them that differ */
     uint32_t runs;                 /* of sectors that differ, so far */
     uint32_t differs[KL_DIFF_SECTORS / 32]; /* one bit each */
-};
-
-/* A stream that is made of sectors' pieces. */
-struct kl_loader_parts {
-    bool on;
-    uint32_t first, count; /* sectors of the region */
-    uint8_t end[6];        /* what ends the stream */
-    uint8_t block[0x1000]; /* the block under way */
+    struct kl_loader_parts parts;           /* the run under way */
 };
 
 /* A question that the loader asked amid a stream: MD5 of a part that is written. */
@@ -320,8 +321,9 @@ struct kl_loader_range {
 
 struct kl_loader_read {
     struct kl_loader_range range;
-    uint32_t at, got;  /* bytes of the range that are right, and bytes of the sector after them */
-    uint8_t asked[32]; /* the loader's MD5 of that sector, as the loader writes it */
+    uint32_t at, got;   /* bytes of the range that are right, and bytes of the sector after them */
+    uint32_t from, end; /* the part of the sector that a stub is sending */
+    uint8_t asked[32];  /* the loader's MD5 of that sector, as the loader writes it */
     uint8_t tries;
 };
 
@@ -354,7 +356,6 @@ struct kl_loader {
     struct kl_loader_spi spi;
     struct kl_loader_stream stream;
     struct kl_loader_diff diff;
-    struct kl_loader_parts parts;
     struct kl_loader_aside aside;
     struct kl_loader_flash flash;
     struct kl_loader_read read;

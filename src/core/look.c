@@ -9,7 +9,7 @@ struct kl_look {
     struct kl_fault fault;
     struct kl_identity identity;
     struct kl_efuse_words words;
-    bool over;
+    bool flash, ready, over;
 };
 
 size_t kl_look_size(void)
@@ -23,36 +23,82 @@ static void run(struct kl_look *k, enum kl_loader_task task, kl_us now)
     kl_loader_start(&k->loader, task, NULL, now);
 }
 
-/* The findings stand even if the reset into the program fails. */
-static void go_on(struct kl_look *k, kl_us now)
+/* A chip that answered once is started again, whatever it said. The findings stand even if that
+   start fails. */
+static void failed(struct kl_look *k, kl_us now)
 {
-    while (!k->over && kl_loader_status(&k->loader) != KL_LOADER_BUSY) {
-        if (kl_loader_status(&k->loader) == KL_LOADER_FAILED) {
-            if (k->task != KL_LOADER_RUN)
-                k->fault = *kl_loader_fault(&k->loader);
-            k->over = true;
-        } else if (k->task == KL_LOADER_CONNECT) {
-            run(k, KL_LOADER_IDENTIFY, now);
-        } else if (k->task == KL_LOADER_IDENTIFY) {
-            k->identity = *kl_loader_identity(&k->loader);
-            kl_loader_efuses(&k->loader, &k->words);
-            run(k, KL_LOADER_RUN, now);
-        } else {
-            k->over = true;
-        }
+    if (k->task != KL_LOADER_RUN)
+        k->fault = *kl_loader_fault(&k->loader);
+    if (k->task == KL_LOADER_CONNECT || k->task == KL_LOADER_RUN)
+        k->over = true;
+    else
+        run(k, KL_LOADER_RUN, now);
+}
+
+static void done(struct kl_look *k, kl_us now)
+{
+    switch (k->task) {
+    case KL_LOADER_CONNECT:
+        run(k, KL_LOADER_IDENTIFY, now);
+        break;
+    case KL_LOADER_IDENTIFY:
+        k->identity = *kl_loader_identity(&k->loader);
+        k->ready = k->flash;
+        if (k->flash)
+            break;
+        kl_loader_efuses(&k->loader, &k->words);
+        run(k, KL_LOADER_RUN, now);
+        break;
+    case KL_LOADER_READ:
+        k->ready = true;
+        break;
+    default:
+        k->over = true;
+        break;
     }
 }
 
-void kl_look_start(struct kl_look *k, enum kl_link_kind link, kl_us now)
+static void go_on(struct kl_look *k, kl_us now)
+{
+    while (!k->over && !k->ready && kl_loader_status(&k->loader) != KL_LOADER_BUSY) {
+        if (kl_loader_status(&k->loader) == KL_LOADER_FAILED)
+            failed(k, now);
+        else
+            done(k, now);
+    }
+}
+
+void kl_look_start(struct kl_look *k, enum kl_link_kind link, bool flash, kl_us now)
 {
     struct kl_loader_setup setup = {
-        .console = &k->console, .link = link, .baud_max = 115200, .only_look = true};
+        .console = &k->console, .link = link, .baud_max = 115200, .only_look = !flash};
 
     k->fault = (struct kl_fault){0};
-    k->over = false;
+    k->flash = flash;
+    k->ready = k->over = false;
     kl_console_init(&k->console, NULL, NULL);
     kl_loader_init(&k->loader, &setup);
     run(k, KL_LOADER_CONNECT, now);
+    go_on(k, now);
+}
+
+void kl_look_read(struct kl_look *k, const struct kl_look_range *range, kl_us now)
+{
+    struct kl_loader_range r = {
+        .offset = range->offset, .size = range->size, .out = range->out, .md5 = range->md5};
+
+    KL_ASSERT(k->ready && !k->over);
+    k->ready = false;
+    kl_loader_read_into(&k->loader, &r);
+    run(k, KL_LOADER_READ, now);
+    go_on(k, now);
+}
+
+void kl_look_leave(struct kl_look *k, kl_us now)
+{
+    KL_ASSERT(k->ready && !k->over);
+    k->ready = false;
+    run(k, KL_LOADER_RUN, now);
     go_on(k, now);
 }
 
@@ -89,6 +135,9 @@ kl_us kl_look_deadline(const struct kl_look *k)
 
 void kl_look_result(const struct kl_look *k, struct kl_look_result *out)
 {
-    *out = (struct kl_look_result){
-        .over = k->over, .fault = &k->fault, .identity = k->identity, .words = k->words};
+    *out = (struct kl_look_result){.over = k->over,
+                                   .ready = k->ready,
+                                   .fault = &k->fault,
+                                   .identity = k->identity,
+                                   .words = k->words};
 }

@@ -290,15 +290,30 @@ static void hide_field(struct text *t, const struct compact *line, struct kl_spa
     kl_wipe(bytes, sizeof bytes);
 }
 
+/* A long field is looked for in pieces that overlap by more than PART characters of any spelling.
+   Pieces begin where whole groups of hexadecimal and base64 digits do. */
+static void hide_pieces(struct text *t, const struct compact *line, struct kl_span field)
+{
+    const size_t piece = 240, step = 192;
+
+    KL_ASSERT(piece <= KL_LINE_MAX && step % 6 == 0 && field.size > 0);
+    for (size_t at = 0;; at += step) {
+        size_t left = field.size - at;
+        hide_field(t, line, (struct kl_span){field.data + at, left < piece ? left : piece});
+        if (left <= piece)
+            return;
+    }
+}
+
 static void hide_key(struct text *t, const struct kl_key *key)
 {
     struct compact line;
 
-    KL_ASSERT(key->count > 0 && key->count <= KL_FIELDS_MAX);
+    KL_ASSERT(key->count > 0 && key->count <= KL_COLUMNS_MAX);
     compact(&line, t->line, t->size);
     index_grams(&line);
     for (unsigned i = 1; i < key->count; i++)
-        hide_field(t, &line, kl_key_field(key, i));
+        hide_pieces(t, &line, kl_key_field(key, i));
     kl_wipe(&line, sizeof line);
 }
 

@@ -293,25 +293,33 @@ bool kl_nvs_find(struct kl_nvs_image image, const char *namespace, const char *n
 
 /* ---- is it sound? ---- */
 
+struct looked {
+    unsigned sound, broken;
+    unsigned missing; /* of the broken ones: marked as written, and blank */
+};
+
 /* Counts a page's sound and broken entries. */
-static void look_at_page(const uint8_t *page, unsigned *sound, unsigned *broken)
+static void look_at_page(const uint8_t *page, struct looked *found)
 {
     for (unsigned i = 0; i < KL_NVS_ENTRIES;) {
         unsigned state = entry_state(page, i);
         bool is_sound =
             state == WRITTEN && head_is_sound(page, i) && data_is_sound(entry_at(page, i));
         /* If power failed between an entry and its mark, the chip skips the entry. */
+        bool blank = is_blank(entry_at(page, i), KL_NVS_ENTRY);
         if (is_sound)
-            ++*sound;
-        else if (state == WRITTEN || (state == NEVER_WRITTEN && !is_blank(entry_at(page, i), 32)))
-            ++*broken;
+            found->sound++;
+        else if (state == WRITTEN || (state == NEVER_WRITTEN && !blank))
+            found->broken++;
+        found->missing += state == WRITTEN && blank;
         i += is_sound ? entry_at(page, i)[2] : 1;
     }
 }
 
 enum kl_nvs_state kl_nvs_look(struct kl_nvs_image image)
 {
-    unsigned used = 0, odd = 0, sound = 0, broken = 0;
+    unsigned used = 0, odd = 0;
+    struct looked found = {0};
     struct kl_nvs_walk walk = {0};
     const uint8_t *e;
 
@@ -319,16 +327,17 @@ enum kl_nvs_state kl_nvs_look(struct kl_nvs_image image)
         const uint8_t *page = page_at(image, i);
         if (page_is_used(page)) {
             used++;
-            look_at_page(page, &sound, &broken);
+            look_at_page(page, &found);
         } else if (!is_blank(page, KL_NVS_PAGE)) {
             odd++;
         }
     }
     if (used == 0)
         return odd ? KL_NVS_IS_FOREIGN : KL_NVS_IS_BLANK;
-    if (broken > 0 && sound == 0)
+    /* Cipher fills what is marked as written; a write that was cut short does not. */
+    if (found.broken > 0 && found.sound == 0 && found.missing == 0)
         return KL_NVS_IS_ENCRYPTED;
-    if (odd || broken)
+    if (odd || found.broken)
         return KL_NVS_IS_DAMAGED;
     while ((e = next_entry(image, &walk)))
         if (e[1] == KL_NVS_BLOB && !is_superseded(image, walk, e) && !blob_is_whole(image, e))

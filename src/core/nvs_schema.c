@@ -157,7 +157,7 @@ bool kl_nvs_schema_header(struct kl_nvs_schema *s, const struct kl_span *cells, 
 {
     bool constants = false;
 
-    KL_ASSERT(count <= KL_FIELDS_MAX + KL_NVS_ITEMS_MAX);
+    KL_ASSERT(count <= KL_COLUMNS_MAX + KL_NVS_ITEMS_MAX);
     *s = (struct kl_nvs_schema){0};
     *error = (struct kl_nvs_schema_error){0};
     *columns = 0;
@@ -237,7 +237,7 @@ bool kl_nvs_schema_config(struct kl_nvs_schema *s, struct kl_span file, const st
     struct kl_span rest = file, line;
     unsigned at = 0;
 
-    KL_ASSERT(count <= KL_FIELDS_MAX + KL_NVS_ITEMS_MAX);
+    KL_ASSERT(count <= KL_COLUMNS_MAX + KL_NVS_ITEMS_MAX);
     *s = (struct kl_nvs_schema){0};
     *error = (struct kl_nvs_schema_error){0};
     if (rest.size >= 3 && memcmp(rest.data, "\xEF\xBB\xBF", 3) == 0)

@@ -426,6 +426,7 @@ static bool follow(const struct kl_pattern *p, struct threads *t, unsigned first
     if (is_new(t, first))
         open[count++] = (uint16_t)first;
     while (count > 0) {
+        KL_ASSERT(count <= KL_PATTERN_STEPS_MAX && t->count <= KL_PATTERN_STEPS_MAX);
         unsigned at = open[--count];
         const struct kl_pattern_step *s = &p->step[at];
         unsigned target = (unsigned)((int)at + s->jump);
@@ -439,7 +440,6 @@ static bool follow(const struct kl_pattern *p, struct threads *t, unsigned first
             open[count++] = (uint16_t)target;
         if (on && is_new(t, at + 1))
             open[count++] = (uint16_t)(at + 1);
-        KL_ASSERT(count <= KL_PATTERN_STEPS_MAX && t->count <= KL_PATTERN_STEPS_MAX);
     }
     return false;
 }

@@ -219,7 +219,7 @@ static void take_keys(struct kl_station *st, const struct kl_event *ev)
 {
     bool came;
 
-    KL_ASSERT(ev->u.keys.fields <= KL_FIELDS_MAX);
+    KL_ASSERT(ev->u.keys.fields <= KL_COLUMNS_MAX);
     kl_pool_load(&st->pool, ev->u.keys.memory, ev->u.keys.rows, ev->u.keys.row_count,
                  ev->u.keys.ledger, ev->u.keys.ledger_count);
     st->fields = ev->u.keys.fields;

@@ -104,6 +104,18 @@ static void flash_busy(struct kl_vboard *b, kl_us time)
     b->flash_worked += time;
 }
 
+/* How many of a step's bytes are still changed. All, unless the power fails: then half of them in
+   that step, and none in those after it. The board dies once the event is handled. */
+static size_t power_for(struct kl_vboard *b, size_t bytes)
+{
+    if (b->dying)
+        return 0;
+    b->flash_steps++;
+    b->dying = fault_is(b, FAULT_ID_DIES_WRITING) &&
+               fault_figure(b, FAULT_ID_DIES_WRITING) == b->flash_steps;
+    return b->dying ? bytes / 2 : bytes;
+}
+
 /* Erases the sectors that [address, address + size) touches. Starts the last one and returns. */
 void flash_erase(struct kl_vboard *b, uint32_t address, uint32_t size)
 {
@@ -115,7 +127,7 @@ void flash_erase(struct kl_vboard *b, uint32_t address, uint32_t size)
         uint32_t step = block ? BLOCK : SECTOR;
         flash_busy(b, block ? ERASE_BLOCK_US : ERASE_SECTOR_US);
         if (at + step <= b->flash_size && !flash_blank(b, at, step))
-            memset(b->flash + at, 0xFF, step);
+            memset(b->flash + at, 0xFF, power_for(b, step));
         at += step;
     }
 }
@@ -131,9 +143,10 @@ bool flash_program(struct kl_vboard *b, uint32_t address, const uint8_t *data, s
         if (page > size - done)
             page = size - done;
         flash_busy(b, PROGRAM_PAGE_US);
+        size_t end = done + power_for(b, page);
         for (size_t i = done; i < done + page; i++) {
             uint64_t at = (uint64_t)address + i;
-            if (at >= b->flash_size)
+            if (at >= b->flash_size || i >= end)
                 continue;
             if (at != bad)
                 b->flash[at] &= data[i];

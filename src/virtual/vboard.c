@@ -309,6 +309,10 @@ static void advance(struct kl_vboard *b, kl_us now)
             loader_idle(b);
         else
             rx_run(b, b->now, true);
+        if (b->dying) {
+            b->dying = false;
+            board_lose_power(b);
+        }
     }
     if (now > b->now)
         b->now = now;
@@ -394,6 +398,14 @@ const uint8_t *kl_vboard_flash(const struct kl_vboard *b, uint32_t *size)
     return b->flash;
 }
 
+bool kl_vboard_put_flash(struct kl_vboard *b, uint32_t offset, const uint8_t *data, size_t size)
+{
+    if (offset > b->flash_size || size > b->flash_size - offset)
+        return false;
+    memcpy(b->flash + offset, data, size);
+    return true;
+}
+
 struct kl_mac kl_vboard_mac(const struct kl_vboard *b)
 {
     return b->mac;
@@ -402,6 +414,18 @@ struct kl_mac kl_vboard_mac(const struct kl_vboard *b)
 const char *kl_vboard_stored(const struct kl_vboard *b)
 {
     return b->stored;
+}
+
+bool kl_vboard_refresh(struct kl_vboard *b)
+{
+    char before[sizeof b->stored];
+
+    if (b->seen_steps == b->flash_steps)
+        return false;
+    b->seen_steps = b->flash_steps;
+    memcpy(before, b->stored, sizeof before);
+    app_refresh_stored(b);
+    return strcmp(before, b->stored) != 0;
 }
 
 unsigned kl_vboard_start_count(const struct kl_vboard *b)

@@ -93,6 +93,7 @@ enum fault_argument {
  X(NO_FLASH,       "no_flash",        FLAG,  0,      "no flash chip answers") \
  X(BAD_CELL,       "bad_cell",        VALUE, 0x10100,"the flash byte at this address stays 0xFF") \
  X(WRITE_FAILS,    "write_fails",     TIMES, 0,      "the first N blocks can't be written to flash") \
+ X(DIES_WRITING,   "dies_writing",    VALUE, 330,    "the power fails amid the Nth step of erasing or programming its flash") \
  X(MD5_WRONG,      "md5_wrong",       TIMES, 0,      "the first N MD5 answers are wrong") \
  X(STUB_FAILS,     "stub_fails",      TIMES, 0,      "the first N uploaded stubs do not start") \
  X(FLASH_ENCRYPTED,"flash_encrypted", FLAG,  0,      "flash encryption is on") \
@@ -279,7 +280,10 @@ struct kl_vboard {
 
     uint8_t *flash;
     uint32_t flash_size;
-    bool bricked; /* plain bytes were written under flash encryption */
+    uint64_t flash_steps; /* sectors erased and pages programmed, over its life */
+    uint64_t seen_steps;  /* of these, when the stored fields were looked at last */
+    bool dying;           /* the power failed amid the last of them */
+    bool bricked;         /* plain bytes were written under flash encryption */
 
     struct regs regs;
     struct loader loader;

@@ -215,7 +215,7 @@ static void note_changes(struct place *p, bool *stored)
 {
     unsigned stores = kl_vboard_store_count(p->board), seen = kl_vboard_lines_seen(p->board);
 
-    if (stores == p->known_stores && seen == p->known_seen)
+    if (!kl_vboard_refresh(p->board) && stores == p->known_stores && seen == p->known_seen)
         return;
     *stored = stores != p->known_stores;
     p->known_stores = stores;

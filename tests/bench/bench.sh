@@ -113,6 +113,9 @@ END
 heading "where one board's time goes, ms" "build/release/tests/profile firmware.bin build/stubs 921600"
 "$profile" "$image" "$stubs" 921600
 
+heading "what --deliver nvs adds, in virtual time" "build/release/tests/profile firmware.bin build/stubs 921600 nvs"
+"$profile" "$image" "$stubs" 921600 nvs
+
 heading "an ESP32-S3 over its own USB, in virtual time, s" "build/release/tests/profile firmware.bin build/stubs usb"
 mkdir -p "$work/images-s3"
 "$build/tests/make_images" "$work/images-s3" 900000 esp32s3 >/dev/null

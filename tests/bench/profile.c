@@ -8,6 +8,8 @@
  *   profile FIRMWARE STUBS BAUD own      ms: what connecting and identifying need for bytes and
  * chip, and what running waits; with the stub if there is one
  *   profile FIRMWARE STUBS BAUD flashing s: flashing a blank board behind a network port
+ *   profile FIRMWARE STUBS BAUD nvs      ms: what --deliver nvs adds, with the stub if there is one
+ * and without
  *   profile FIRMWARE STUBS BAUD cycle    s: the whole cycle, its limit (wire, chip, firmware),
  * ratio
  */
@@ -19,6 +21,7 @@
 
 #include <cmocka.h>
 
+#include "core/nvs_judge.h"
 #include "keyline/bundle_load.h"
 #include "loader_bench.h"
 
@@ -164,6 +167,108 @@ static void print_flashing(const struct lb_options *o, const struct kl_bundle *b
     printf("%.3f\n", s(f.wire + f.board + f.answer + f.pause));
 }
 
+/* ---- --deliver nvs ---- */
+
+enum {
+    NVS_AT = 0x9000,
+    NVS_SIZE = 0x6000
+};
+
+static const struct kl_nvs_delivery *delivery(struct kl_key *key)
+{
+    static const char *const names[] = {"label", "provision/key1:string", "provision/key2:string",
+                                        "provision/key3:string", "provision/done:u8=1"};
+    static const char *const values[] = {"bench-1", "0123456789abcdef0123456789abcdef",
+                                         "fedcba9876543210fedcba9876543210", "5ecret-0001"};
+    static uint8_t old[NVS_SIZE], image[NVS_SIZE];
+    static struct kl_nvs_schema schema;
+    static struct kl_nvs_room room = {.old = old, .image = image};
+    static const struct kl_nvs_delivery d = {
+        .schema = &schema, .offset = NVS_AT, .size = NVS_SIZE, .room = &room};
+    struct kl_nvs_schema_error error;
+    struct kl_span cells[5];
+    unsigned columns;
+
+    for (unsigned i = 0; i < 5; i++)
+        cells[i] = (struct kl_span){(const uint8_t *)names[i], strlen(names[i])};
+    KL_ASSERT(kl_nvs_schema_header(&schema, cells, 5, &columns, &error));
+    for (unsigned i = 0; i < 4; i++)
+        cells[i] = (struct kl_span){(const uint8_t *)values[i], strlen(values[i])};
+    KL_ASSERT(kl_key_build(key, cells, 4, kl_sha256));
+    return &d;
+}
+
+static void read_nvs(struct lb *b, const struct kl_nvs_delivery *d)
+{
+    struct kl_loader_range range = {
+        .offset = d->offset, .size = d->size, .out = d->room->old, .md5 = kl_md5};
+
+    kl_loader_read_into(&b->loader, &range);
+    task(b, KL_LOADER_READ, NULL);
+}
+
+/* What board_nvs.c lets the loader do: reads, looks again, writes, verifies, reads back. */
+static void deliver(struct lb *b, const struct kl_nvs_delivery *d, const struct kl_key *key)
+{
+    read_nvs(b, d);
+    read_nvs(b, d);
+    KL_ASSERT(kl_nvs_prepare(d, d->room, key, b->loader.identity.chip, kl_md5, false));
+    task(b, KL_LOADER_FLASH, &d->room->bundle);
+    task(b, KL_LOADER_VERIFY, &d->room->bundle);
+    read_nvs(b, d);
+    KL_ASSERT(kl_nvs_proves(d, d->room, key));
+}
+
+static void print_nvs_row(const struct lb_options *o, const struct kl_bundle *bundle, bool dirty)
+{
+    static const enum kl_loader_task tasks[] = {KL_LOADER_READ, KL_LOADER_FLASH, KL_LOADER_VERIFY};
+    struct kl_key key, other;
+    const struct kl_nvs_delivery *d = delivery(&key);
+    struct wp_row sum = {0};
+    struct kl_span cells[4];
+    struct lb b;
+
+    memset(&profile, 0, sizeof profile);
+    lb_open(&b, o);
+    for (unsigned i = 0; i < 4; i++)
+        cells[i] = i ? kl_key_field(&key, 4 - i) : kl_key_field(&key, 0);
+    KL_ASSERT(kl_key_build(&other, cells, 4, kl_sha256));
+    if (dirty) { /* another key stands there: its page is erased */
+        KL_ASSERT(kl_nvs_prepare(d, d->room, &other, KL_CHIP_ESP32, kl_md5, false));
+        KL_ASSERT(kl_vboard_put_flash(b.board, d->offset, d->room->image, d->size));
+    }
+    for (int t = KL_LOADER_CONNECT; t <= KL_LOADER_VERIFY; t++)
+        task(&b, (enum kl_loader_task)t, bundle);
+    uint64_t sent = b.sent, received = b.received;
+    b.profile = &profile;
+    deliver(&b, d, &key);
+    for (unsigned i = 0; i < 3; i++) {
+        struct wp_row r = wp_sum(&profile, tasks[i], WP_CAUSES);
+        sum.wire += r.wire;
+        sum.board += r.board;
+        sum.answer += r.answer + r.pause;
+    }
+    sent = b.sent - sent;
+    received = b.received - received;
+    printf("%-4s  %-7s %6llu %8llu %7.1f %8.1f %7.1f %7.1f\n", o->stub ? "stub" : "rom",
+           dirty ? "another" : "blank", (unsigned long long)sent, (unsigned long long)received,
+           (double)(sent + received) * 1e4 / o->baud, (double)sum.board / 1e3,
+           (double)sum.answer / 1e3, (double)(sum.wire + sum.board + sum.answer) / 1e3);
+    lb_close(&b);
+}
+
+static void print_nvs(struct lb_options o, const struct kl_bundle *bundle)
+{
+    bool has_stub = o.stub;
+
+    printf("with  NVS       sent received wire ms    board  answer  all ms\n");
+    for (unsigned i = 0; i < 4; i++) {
+        o.stub = i < 2;
+        if (has_stub || !o.stub)
+            print_nvs_row(&o, bundle, i % 2);
+    }
+}
+
 int main(int argc, char **argv)
 {
     struct kl_bundle_options o = {.flash_mode = -1, .firmware = argc > 1 ? argv[1] : NULL};
@@ -191,6 +296,8 @@ int main(int argc, char **argv)
         print_usb(lo, bundle);
     } else if (argc == 5 && strcmp(argv[4], "cycle") == 0) {
         print_cycle(&lo, bundle);
+    } else if (argc == 5 && strcmp(argv[4], "nvs") == 0) {
+        print_nvs(lo, bundle);
     } else if (argc == 5 && strcmp(argv[4], "flashing") == 0) {
         print_flashing(&lo, bundle);
     } else if (argc == 5) {

@@ -28,6 +28,12 @@ says "doctor" keyline complete -- help d
 says "csv-file" keyline complete -- config csv-f
 says "never_asks" keyline complete -- virtual --fault never
 says "original" keyline complete -- virtual --firmware ori
+says "nvs" keyline complete -- --deliver ""
+says "merge" keyline complete -- --nvs ""
+says ":files" keyline complete -- --nvs-schema ""
+says "diff" keyline complete -- nvs ""
+says ":files" keyline complete -- nvs show ""
+says ":files" keyline complete -- nvs diff one.bin ""
 ends 2 keyline complete
 ends 0 keyline complete -- keys release ""
 # Every option of every command is offered, and belongs to its help.

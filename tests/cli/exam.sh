@@ -52,6 +52,11 @@ says 'FAIL after' run --retries 0 --expect 'sensor ok' --expect 'never' --expect
 expect "$(result reason) $(result test) $(result texts_came)" "expect_missed failed 1" "the missing text"
 expect "$(result detail)" '1 of 2 came within 1 s, not "never"' "what is missing"
 expect "$(marked)" 1 "keys marked after a test failed"
+says "expect_missed 1" "$keyline" report
+# The same options from a config file, one line each.
+printf '%s\n' 'expect = ^SELFTEST OK$' 'expect = sensor (ok|fine)' 'reject = FAIL' >exam.conf
+ends 0 run --config exam.conf
+expect "$(result test) $(result texts_expected)" "passed 2" "options from a config file"
 stop_boards
 
 # A rejected text: fails at once, is not tried again by itself, and passes on a later visit with the same key.

@@ -7,6 +7,7 @@
  * already, known to this CSV or not, and print it while keyline still tries to connect memory    in
  * what a core image of station or dashboard would hold, while keys are on their way and afterwards;
  * needs the right to look into a process (exit 77 without it)
+ *   nvs, nvs_memory   output and memory, where the keys are written into the boards' NVS
  */
 #include <dirent.h>
 #include <errno.h>
@@ -30,7 +31,7 @@
 #include "prng.h"
 
 enum {
-    ROWS = 48,
+    ROWS = 64,
     BOARDS = 8,
     ENTRIES_MAX = 4000,
 };
@@ -38,6 +39,7 @@ enum {
 static struct bench bench;
 static struct needles *needles;
 static char foreign[256]; /* the fields of a key that is in no row */
+static bool in_nvs;       /* --deliver nvs */
 
 struct stream {
     int fd;
@@ -95,8 +97,11 @@ static void draw_fields(struct prng *p, const char *label, unsigned binary, char
 static void make_keys(unsigned binary)
 {
     struct prng p = {.state = 77};
-    char all[ROWS * 160] = "", label[32], row[160];
+    char all[ROWS * 160 + 160] = "", label[32], row[160];
 
+    if (in_nvs)
+        strcpy(all, "label,provision/key1:string,provision/key2:string,provision/key3:string,"
+                    "provision/done:u8=1\n");
     needles = needles_new();
     for (unsigned r = 1; r <= ROWS; r++) {
         snprintf(label, sizeof label, "unit-%u", r);
@@ -122,7 +127,7 @@ static const char *provisioned_with(const char *fields, char out[400])
 static void check_search(void)
 {
     char hex[64], line[512] = "";
-    const char *field = strchr(bench.csv, ',') + 1;
+    const char *field = strchr(strstr(bench.csv, "unit-1,"), ',') + 1;
 
     snprintf(hex, sizeof hex, "%.32s", field);
     for (unsigned i = 8; i < 24; i += 2)
@@ -271,6 +276,8 @@ static void start_keyline(void)
                                    "--log-dir",  logs, "--on-result", hook};
     for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
         words[n++] = options[i];
+    if (in_nvs)
+        words[n++] = "--deliver=nvs";
     for (unsigned i = 1; i <= bench.count; i++) {
         words[n++] = "--port";
         words[n++] = bench.url[i];
@@ -460,7 +467,8 @@ static void check_commands(void)
 
     snprintf(csv, sizeof csv, "%s", scratch_path(&bench.dir, "keys.csv"));
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
-        start(&p, WORDS(KEYLINE, "keys", commands[i][0], "--csv-file", csv, commands[i][1]));
+        start(&p, WORDS(KEYLINE, "keys", commands[i][0], "--csv-file", csv,
+                        in_nvs ? "--csv-header" : commands[i][1], in_nvs ? commands[i][1] : NULL));
         finish(&p);
         CHECK(p.status == 0 && p.size[0] > 0, "keys %s", commands[i][0]);
         CHECK(strstr(p.text[0], "unit-") || i == 0, "keys %s: %s", commands[i][0], p.text[0]);
@@ -519,6 +527,7 @@ static const char *row_number(unsigned row)
 {
     const char *text = bench.csv;
 
+    row += in_nvs; /* the header */
     while (--row > 0)
         text = strchr(text, '\n') + 1;
     return text;
@@ -661,20 +670,41 @@ static void look_at_all(void)
     each_process(look_into_dashboard);
 }
 
-static void memory(void)
+/* The firmware finds its key in its NVS and prints it in many ways: it is asked nothing. */
+static void nvs_output(void)
 {
-    char row[400], stranger[400], seven[440], eight[440];
+    char row[400], stranger[400], six[440], seven[440];
 
-    make_bench(6);
-    snprintf(seven, sizeof seven, "7:no_auto_reset=3,%s", provisioned_with(row_number(ROWS), row));
-    snprintf(eight, sizeof eight, "8:no_auto_reset=3,%s", provisioned_with(foreign, stranger));
-    start_all(8, WORDS("--firmware", "keyline,keyline,keyline,keyline,backwards,echo,bare,json",
-                       "--fault", "1:misses_line=1", "--fault", "2:misses_line=2,leaks", "--fault",
-                       "3:slow_boot=4000,spells", "--fault", "4:spells", "--fault", seven,
-                       "--fault", eight));
-    for (int i = 0; i < PATIENCE_S * 10 && results() < 8; i++) {
-        look_at_all();
-        listen_ms(100);
+    in_nvs = true;
+    make_bench(4);
+    snprintf(six, sizeof six, "6:spells,%s", provisioned_with(row_number(ROWS), row));
+    snprintf(seven, sizeof seven, "7:spells,%s", provisioned_with(foreign, stranger));
+    start_all(BOARDS,
+              WORDS("--firmware", "keyline,original,keyline,backwards,keyline,keyline,keyline,json",
+                    "--fault", "1:spells", "--fault", "3:chatty,spells", "--fault",
+                    "4:md5_wrong=1,spells", "--fault", "5:write_fails=1,spells", "--fault", six,
+                    "--fault", seven, "--fault", "8:chatter,spells"));
+    watch(BOARDS);
+    CHECK(strstr(client.text, "holds_unknown_key"), "no board held a key that is in no row");
+}
+
+static bool key_is_on_its_way(void)
+{
+    char *events = events_now();
+    bool some = some_in(events, "sending") || some_in(events, "confirming");
+
+    free(events);
+    return some;
+}
+
+/* The loader takes a key within a moment: whoever looked at random would hardly meet it. */
+static void look_until(unsigned boards)
+{
+    look_at_all();
+    for (int i = 0; i < PATIENCE_S * 200 && results() < boards; i++) {
+        if (!in_nvs || key_is_on_its_way())
+            look_at_all();
+        listen_ms(in_nvs ? 2 : 100);
     }
     look_at_all();
     listen_ms(1000);
@@ -689,14 +719,46 @@ static void memory(void)
     stop();
 }
 
+/* Boards that answer late: the key is on its way for long enough. */
+static void nvs_memory(void)
+{
+    char stranger[400], eight[440];
+
+    in_nvs = true;
+    make_bench(6);
+    snprintf(eight, sizeof eight, "8:%s", provisioned_with(foreign, stranger));
+    start_all(8, WORDS("--firmware", "keyline,original,silent,backwards", "--fault",
+                       "1:slow=80,spells", "--fault", "2:slow=100", "--fault", "5:slow=80",
+                       "--fault", "3:slow=60,write_fails=1", "--fault", eight));
+    look_until(8);
+}
+
+static void memory(void)
+{
+    char row[400], stranger[400], seven[440], eight[440];
+
+    make_bench(6);
+    snprintf(seven, sizeof seven, "7:no_auto_reset=3,%s", provisioned_with(row_number(ROWS), row));
+    snprintf(eight, sizeof eight, "8:no_auto_reset=3,%s", provisioned_with(foreign, stranger));
+    start_all(8, WORDS("--firmware", "keyline,keyline,keyline,keyline,backwards,echo,bare,json",
+                       "--fault", "1:misses_line=1", "--fault", "2:misses_line=2,leaks", "--fault",
+                       "3:slow_boot=4000,spells", "--fault", "4:spells", "--fault", seven,
+                       "--fault", eight));
+    look_until(8);
+}
+
 int main(int argc, char **argv)
 {
-    CHECK(argc == 2, "usage: secrets output|dialects|memory");
+    CHECK(argc == 2, "usage: secrets output|dialects|memory|nvs|nvs_memory");
     signal(SIGPIPE, SIG_IGN);
     if (strcmp(argv[1], "memory") == 0)
         memory();
     else if (strcmp(argv[1], "dialects") == 0)
         dialects();
+    else if (strcmp(argv[1], "nvs") == 0)
+        nvs_output();
+    else if (strcmp(argv[1], "nvs_memory") == 0)
+        nvs_memory();
     else
         output();
     bench_remove(&bench);

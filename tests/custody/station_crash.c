@@ -10,7 +10,9 @@
  *           comes to its end by itself
  *   race    two stations at the same instant on one CSV, each with boards of its own, 100 rounds
  *
- * usage: station_crash KEYLINE KEYLINE_CRASH CHECKER crash|twice|kill|faults|race [STRIDE]
+ * nvs_crash, nvs_twice and nvs_kill do the same where keys are written into the boards' NVS.
+ *
+ * usage: station_crash KEYLINE KEYLINE_CRASH CHECKER crash|twice|kill|faults|race|nvs_… [STRIDE]
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -36,6 +38,7 @@ enum {
 };
 
 static const char *keyline, *keyline_crash, *checker;
+static bool in_nvs; /* --deliver nvs */
 
 struct world {
     struct scratch dir;
@@ -105,11 +108,13 @@ static int wait_for(struct world *w, pid_t pid)
 static pid_t start_station(struct world *w, const char *program, unsigned first, unsigned boards)
 {
     /* After a power cut the files are new ones, as after putting a copy back. */
-    const char *argv[13 + 2 * BOARDS + 1] = {
+    const char *argv[14 + 2 * BOARDS + 1] = {
         program,  "--headless", "--once",   "--csv-file", w->csv,    "--firmware", w->firmware,
         "--stub", "none",       "--settle", "0.01",       "--moved", "--volatile"};
     unsigned n = 13;
 
+    if (in_nvs)
+        argv[n++] = "--deliver=nvs";
     for (unsigned i = first; i < first + boards; i++) {
         argv[n++] = "--port";
         argv[n++] = w->port[i];
@@ -132,8 +137,13 @@ static void check(struct world *w, const char *when, bool final)
 static void write_files(struct world *w)
 {
     static const struct kl_demo_app app = {.project = "crash", .version = "1"};
-    char text[KEYS * 64];
+    char text[KEYS * 64 + 128] = "";
     size_t n = 0;
+
+    if (in_nvs) /* the names under which the boards' firmware looks for its key */
+        n = (size_t)snprintf(text, sizeof text,
+                             "provision/key1:string,provision/key2:string,provision/key3:string,"
+                             "provision/done:u8=1\r\n");
 
     for (int i = 1; i <= KEYS; i++)
         n += (size_t)snprintf(text + n, sizeof text - n,
@@ -148,8 +158,10 @@ static void write_files(struct world *w)
 static void start_boards(struct world *w)
 {
     char boards[8], line[256];
-    const char *argv[] = {keyline,       "virtual", "--boards", boards, "--listen",
-                          "127.0.0.1:0", "--state", w->state,   NULL};
+    const char *argv[] = {keyline,   "virtual",  "--boards",
+                          boards,    "--listen", "127.0.0.1:0",
+                          "--state", w->state,   in_nvs ? "--firmware=original" : NULL,
+                          NULL};
     int pipes[2];
     FILE *out;
 
@@ -348,6 +360,7 @@ static const struct mode modes[] = {
     {"crash", round_of_crash},   {"twice", round_of_twice}, {"kill", round_of_kill},
     {"faults", round_of_faults}, {"race", round_of_race},   {"frozen", round_of_frozen},
 };
+static const char NVS[] = "nvs_";
 
 /* Every JOBS-th round. What a step does differs a little from run to run: three rounds that find
    nothing more are the end. */
@@ -376,8 +389,9 @@ int main(int argc, char **argv)
     unsigned stride = argc > 5 ? (unsigned)atoi(argv[5]) : 1;
     int failed = 0, status;
 
+    in_nvs = argc > 4 && strncmp(argv[4], NVS, strlen(NVS)) == 0;
     for (size_t i = 0; argc > 4 && i < sizeof modes / sizeof modes[0]; i++)
-        if (strcmp(argv[4], modes[i].name) == 0)
+        if (strcmp(argv[4] + (in_nvs ? strlen(NVS) : 0), modes[i].name) == 0)
             mode = &modes[i];
     if (mode == NULL || stride == 0)
         return 2;

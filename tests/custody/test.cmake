@@ -33,7 +33,7 @@ target_link_libraries(custody_checker PRIVATE kl_options PkgConfig::SQLITE PkgCo
 target_compile_definitions(custody_checker PRIVATE _GNU_SOURCE)
 add_executable(station_crash custody/station_crash.c)
 target_link_libraries(station_crash PRIVATE kl_options kl_test_support)
-foreach(mode crash twice kill faults race frozen)
+foreach(mode crash twice kill faults race frozen nvs_crash nvs_twice nvs_kill)
   set(stride 1)
   if(mode MATCHES "twice|faults")
     set(stride 3)
@@ -54,7 +54,7 @@ add_executable(secrets custody/secrets.c custody/needles.c e2e/bench.c e2e/proce
 target_link_libraries(secrets PRIVATE kl_options kl_test_support)
 target_compile_definitions(secrets PRIVATE KEYLINE="$<TARGET_FILE:keyline>")
 add_dependencies(secrets keyline)
-foreach(where output dialects memory)
+foreach(where output dialects memory nvs nvs_memory)
   add_test(NAME custody.secrets_${where} COMMAND secrets ${where})
   set_tests_properties(custody.secrets_${where} PROPERTIES LABELS custody TIMEOUT 1200
     SKIP_RETURN_CODE 77)

@@ -71,6 +71,18 @@ def make_stand_ins():
     # A station without a network port works on a virtual board, once; whatever else it is told stays.
     stand_in("keyline", r"""
 for word; do case $word in attach) exec "%(k)s" "$@" --help ;; esac; done
+case $* in
+"nvs "*" --port /dev/ttyUSB0"*) # a board that has been keyed
+    "%(k)s" --firmware bins --deliver nvs --headless --once --port "$KEYLINE_TEST_PORT" >/dev/null 2>&1 || exit
+    for at in $(seq $#); do
+        word=$1
+        shift
+        set -- "$@" "${word/#\/dev\/ttyUSB0/$KEYLINE_TEST_PORT}"
+    done
+    exec "%(k)s" "$@"
+    ;;
+"nvs "*) exec "%(k)s" "$@" ;;
+esac
 for word; do
     case $word in
     keys | ports | check | chip | config | doctor | demo | virtual | verify | complete | help | --help | --version | --list-faults | -V)
@@ -192,7 +204,7 @@ def run(name, number, lines):
         shutil.rmtree(folder + "/" + name_here, ignore_errors=True)
         if os.path.lexists(folder + "/" + name_here):
             os.unlink(folder + "/" + name_here)
-    for_nvs = any("--deliver nvs" in line for line in lines)
+    for_nvs = any("--deliver nvs" in line or "keyline nvs" in line for line in lines)
     for_lorawan = any("keys export" in line or "keys lint --csv-header" in line for line in lines)
     if for_nvs or for_lorawan or any(">keys.csv" in line for line in lines):  # new keys: no ledger of others beside them
         for name_here in os.listdir(folder):
@@ -230,7 +242,7 @@ def run(name, number, lines):
             pass
         shell.wait()
         stop(boards)
-        if for_lorawan or any("keys.csv" in line or "keys release" in line for line in lines):
+        if for_nvs or for_lorawan or any("keys.csv" in line or "keys release" in line for line in lines):
             shutil.rmtree(folder)
         said.seek(0)
         if shell.returncode != 0:

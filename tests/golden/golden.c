@@ -70,6 +70,10 @@ static void set_slot(struct kl_slot_view *s, const char *key, const char *value)
         s->bytes_per_second = (uint32_t)n;
     else if (strcmp(key, "left") == 0)
         s->left = KL_SEC(n);
+    else if (strcmp(key, "texts") == 0)
+        s->exam_came = (unsigned)n;
+    else if (strcmp(key, "texts_due") == 0)
+        s->exam_due = (unsigned)n;
     else if (strcmp(key, "already") == 0)
         s->already = n != 0;
     else if (strcmp(key, "network") == 0)
@@ -318,6 +322,7 @@ int main(int argc, char **argv)
         return 2;
     model.connected = true;
     model.snap.at = KL_SEC(100000);
+    model.expect_timeout = KL_SEC(10);
     model.snap.keys_empty_in = KL_NEVER;
     for (int i = 0; i < KL_SLOTS_MAX; i++)
         kl_log_init(&model.log[i], 200);

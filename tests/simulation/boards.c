@@ -26,6 +26,8 @@ static void spoil(struct world *w, struct sim_board *b, char out[64])
         snprintf(out, 64, "%s=%u", info.name, 1 + below(w, 3));
     else if (strcmp(info.form, "[=BYTE]") == 0)
         snprintf(out, 64, "%s=%u", info.name, 1 + below(w, 16000));
+    else if (strcmp(info.name, "dies_writing") == 0)
+        snprintf(out, 64, "dies_writing=%u", 1 + below(w, 120));
     else if (strcmp(info.name, "noise") == 0)
         snprintf(out, 64, "noise=%u", 1000 + below(w, 20000));
     else
@@ -101,6 +103,20 @@ static void suit(const struct world *w, struct sim_board *b, struct kl_vboard_co
         b->healthy = false; /* it does not know what was written there */
 }
 
+/* One board in eight comes with something in its NVS. */
+static void fill_nvs(struct world *w, struct sim_board *b)
+{
+    const struct kl_nvs_delivery *d = w->config.nvs;
+    uint32_t size;
+
+    kl_vboard_flash(b->v, &size);
+    if (!d || w->calm || b->planted || b->fault >= 0 || size < d->offset + d->size || below(w, 8))
+        return;
+    enum sim_content content = (enum sim_content)below(w, 3);
+    b->healthy &= content == SIM_LITTLE && d->policy == KL_NVS_MERGE;
+    sim_fill_nvs(b->v, d, content);
+}
+
 static struct kl_mac own_mac(const struct world *w)
 {
     return (struct kl_mac){{0x24, 0x6f, 0x28, 0, 0, (uint8_t)w->board_count}};
@@ -147,7 +163,9 @@ int new_board(struct world *w)
     suit(w, b, &c, faults);
     if (!w->calm && c.seed % 7 == 0)
         take_dialect(b, &c);
-    return finish_board(w, b, &c);
+    int made = finish_board(w, b, &c);
+    fill_nvs(w, b);
+    return made;
 }
 
 int board_of(struct world *w, const char *firmware, const char *faults)

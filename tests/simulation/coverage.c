@@ -27,8 +27,6 @@ static const enum kl_reason unreachable[] = {
     KL_FAULT_PROTOCOL,        /* a damaged answer with a right checksum */
     KL_FAULT_REFUSED,         /* the same */
     KL_FAULT_BOOT_LOOP,       /* a program that restarts and never says why */
-    KL_FAULT_NVS_ENCRYPTED,   /* a board whose NVS is encrypted */
-    KL_FAULT_NVS_NO_FIT,      /* a key that its board's NVS is too small for */
     KL_FAULT_POOL_WAIT,       /* a shared pool: test_station_pool, e2e in tests/fleet */
     KL_FAULT_BOARD_ELSEWHERE, /* the same */
     KL_FAULT_POOL_DISPUTE,    /* the same */

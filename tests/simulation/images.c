@@ -66,15 +66,31 @@ void sim_images_free(void)
     bundle = NULL;
 }
 
-const struct kl_nvs_delivery *sim_nvs(void)
+void sim_fill_nvs(struct kl_vboard *v, const struct kl_nvs_delivery *d, enum sim_content content)
+{
+    static uint8_t image[0x6000], much[19700];
+    const struct kl_span ssid = {(const uint8_t *)"home", 4};
+    size_t size = content == SIM_MUCH ? sizeof much : 3500;
+    struct kl_nvs_build b;
+
+    memset(much, 'c', sizeof much);
+    kl_nvs_begin(&b, image, d->size);
+    KL_ASSERT(kl_nvs_namespace(&b, "wifi") == KL_NVS_OK &&
+              kl_nvs_put(&b, "ssid", KL_NVS_AS_STRING, ssid) == KL_NVS_OK &&
+              kl_nvs_put(&b, "cal", KL_NVS_AS_BLOB, (struct kl_span){much, size}) == KL_NVS_OK);
+    for (unsigned i = KL_NVS_FIRST_ENTRY; content == SIM_CIPHER && i < KL_NVS_PAGE; i++)
+        image[i] ^= 0x5A; /* header and bitmap stay in clear */
+    KL_ASSERT(kl_vboard_put_flash(v, d->offset, image, d->size));
+}
+
+const struct kl_nvs_delivery *sim_nvs(enum kl_nvs_policy policy)
 {
     static const char *const names[] = {"provision/key1:string", "provision/key2:string",
                                         "provision/key3:string", "provision/done:u8=1"};
     static struct kl_nvs_schema schema;
     static struct kl_nvs_room room[KL_SLOTS_MAX];
     static uint8_t bytes[KL_SLOTS_MAX][2][0x6000];
-    static struct kl_nvs_delivery delivery = {
-        .schema = &schema, .policy = KL_NVS_REFUSE, .room = room};
+    static struct kl_nvs_delivery delivery = {.schema = &schema, .room = room};
     struct kl_nvs_schema_error error;
     struct kl_span cells[4];
     unsigned columns;
@@ -83,6 +99,7 @@ const struct kl_nvs_delivery *sim_nvs(void)
         cells[i] = (struct kl_span){(const uint8_t *)names[i], strlen(names[i])};
     if (!kl_nvs_schema_header(&schema, cells, 4, &columns, &error))
         exit(2);
+    delivery.policy = policy;
     delivery.offset = sim_bundle()->nvs_offset;
     delivery.size = sim_bundle()->nvs_size;
     if (delivery.size > sizeof bytes[0][0])

@@ -377,7 +377,7 @@ void world_init(struct world *w, uint64_t seed, FILE *trace)
     w->config.max_flashing = below(w, 3) ? 0 : 1 + below(w, 3);
     w->config.fixture = w->fixture;
     if (seed / 3 % 3 == 1 || getenv("NVS"))
-        w->config.nvs = sim_nvs();
+        w->config.nvs = sim_nvs(seed / 9 % 2 ? KL_NVS_MERGE : KL_NVS_REFUSE);
     if (w->config.nvs)
         w->config.confirm = seed % 4 == 1 ? KL_CONFIRM_READBACK : KL_CONFIRM_FLASH;
     bool prints = w->config.nvs && w->config.confirm == KL_CONFIRM_READBACK;

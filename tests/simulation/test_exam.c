@@ -327,7 +327,7 @@ static void a_secret_in_a_pattern_is_not_shown(void **state)
 static void written_keys_are_tested_alike(void **state)
 {
     (void)state;
-    w->config.nvs = sim_nvs();
+    w->config.nvs = sim_nvs(KL_NVS_REFUSE);
     w->config.confirm = KL_CONFIRM_FLASH;
     world_start(w, 4);
     put_in(w, 0, tested_board("test_fails=1"));
@@ -357,7 +357,7 @@ static void written_keys_must_be_printed_if_asked_for(void **state)
 
     (void)state;
     w->config.exam = NULL;
-    w->config.nvs = sim_nvs();
+    w->config.nvs = sim_nvs(KL_NVS_REFUSE);
     w->config.retries = 0;
     world_start(w, 12);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -378,7 +378,7 @@ static void an_adopted_key_must_be_printed_too(void **state)
 
     (void)state;
     w->config.exam = NULL;
-    w->config.nvs = sim_nvs();
+    w->config.nvs = sim_nvs(KL_NVS_REFUSE);
     world_start(w, 4);
     snprintf(faults, sizeof faults, "provisioned=%s", w->key[2].key.line);
     for (char *c = faults; *c; c++)

@@ -699,6 +699,64 @@ static void bed_board_was_away(void **state)
 
 #define ON_BENCH(f) cmocka_unit_test_setup_teardown(f, open_bench, close_bench)
 
+/* ---- keys written into NVS ---- */
+
+/* The power fails amid step `step` of the board's flash; then the board comes back. False: it never
+   came to that step. */
+static bool cut_power_at(unsigned step, enum kl_nvs_policy policy, bool foreign)
+{
+    struct kl_nvs_delivery d = *sim_nvs(policy);
+    char fault[32];
+
+    w = calloc(1, sizeof *w);
+    world_quiet(w, 1);
+    w->config.nvs = &d;
+    w->config.confirm = KL_CONFIRM_FLASH;
+    world_start(w, 3);
+    snprintf(fault, sizeof fault, "dies_writing=%u", step);
+    int board = board_with(w, fault);
+    if (foreign)
+        sim_fill_nvs(w->board[board].v, &d, SIM_LITTLE);
+    put_in(w, 0, board);
+    do
+        pass(1);
+    while (w->in_slot[0] >= 0 && snap.slot[0].state != KL_ST_DONE && w->now < KL_SEC(300));
+    bool died = w->in_slot[0] < 0;
+    if (died) {
+        pass(2);
+        put_in(w, 0, board);
+        wait_for(0, KL_ST_DONE, 120);
+    }
+    assert_int_equal(snap.keys.provisioned, 1);
+    assert_int_equal(snap.keys.free, 2);
+    assert_string_equal(board_holds(w, &w->board[board]), w->key[0].key.line);
+    pass(3);
+    take_out(w, 0);
+    pass(2);
+    put_in(w, 0, board_with(w, "")); /* the next board gets the next key */
+    wait_for(0, KL_ST_DONE, 60);
+    assert_int_equal(snap.keys.provisioned, 2);
+    close_bench(NULL);
+    return died;
+}
+
+static void a_power_cut_amid_any_write_loses_no_key(void **state)
+{
+    static const struct {
+        enum kl_nvs_policy policy;
+        bool foreign;
+    } cases[] = {{KL_NVS_REFUSE, false}, {KL_NVS_REPLACE, true}, {KL_NVS_MERGE, true}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        unsigned step = 1;
+        while (cut_power_at(step, cases[i].policy, cases[i].foreign))
+            step++;
+        printf("%u steps\n", step - 1);
+        assert_true(step > 20);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -731,6 +789,7 @@ int main(void)
         ON_BENCH(bed_exchanged_between_tries),
         ON_BENCH(bed_to_bed),
         ON_BENCH(bed_board_was_away),
+        cmocka_unit_test(a_power_cut_amid_any_write_loses_no_key),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
 

@@ -246,7 +246,14 @@ const char *board_holds(const struct world *w, const struct sim_board *b);
 const struct kl_stubs *sim_stubs(void);
 const struct kl_exam *sim_exam(void); /* what the firmware selftest says when all is well */
 /* Keys go into NVS: the same names as the virtual firmware has. Blank memory. */
-const struct kl_nvs_delivery *sim_nvs(void);
+const struct kl_nvs_delivery *sim_nvs(enum kl_nvs_policy policy);
+/* What may be in a board's NVS before keyline comes. */
+enum sim_content {
+    SIM_LITTLE, /* values of its firmware's */
+    SIM_MUCH,   /* so many that no key has room beside them */
+    SIM_CIPHER, /* an encrypted NVS */
+};
+void sim_fill_nvs(struct kl_vboard *v, const struct kl_nvs_delivery *d, enum sim_content content);
 void sim_images_free(void);
 
 /* life.c */

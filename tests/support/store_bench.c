@@ -48,6 +48,7 @@ static void asks(void *ctx, const struct kl_store_question *question)
 {
     struct store_bench *b = ctx;
     b->question = *question;
+    b->questions += question->id[0] != '\0';
 }
 
 static void closed(void *ctx)

@@ -15,8 +15,9 @@ struct store_bench {
     struct kl_key key; /* of the last answer */
     bool has_key;
     char trouble[KL_TEXT_MAX];
-    char note[KL_TEXT_MAX];            /* the last one of a shared pool */
-    const char *label;                 /* of a key whose row is gone; NULL = any */
+    char note[KL_TEXT_MAX]; /* the last one of a shared pool */
+    const char *label;      /* of a key whose row is gone; NULL = any */
+    unsigned questions;
     struct kl_store_question question; /* what is asked; id "" = nothing */
     unsigned reloads;
     bool closed;

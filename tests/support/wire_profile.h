@@ -22,7 +22,7 @@ struct wp_row {
 };
 
 struct wire_profile {
-    struct wp_row row[KL_LOADER_RUN + 1][WP_CAUSES];
+    struct wp_row row[KL_LOADER_SAME + 1][WP_CAUSES];
     kl_us free_at; /* when the last byte of what was written is out */
     unsigned written;
 };

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "faces/cli/config_files.h"
+#include "faces/cli/restart.h"
 #include "faces/cli/station_options.h"
 
 static char folder[64], system_file[96], user_file[96], own_file[96], error[KL_TEXT_MAX];
@@ -239,11 +240,33 @@ static void options_of_one_name_are_of_one_kind(void **state)
         }
 }
 
+/* A station that writes keys into NVS differs from one that hands them over, and in how. */
+static void a_restart_tells_how_keys_are_delivered(void **state)
+{
+    static struct kl_wire_hello running, wanted;
+    char text[8192] = "";
+    FILE *out = fmemopen(text, sizeof text, "w");
+
+    (void)state;
+    put(system_file, "deliver = nvs\nnvs = merge\nnvs-partition = second\n");
+    assert_true(read_with(NULL));
+    restart_settings(&args, running.settings, sizeof running.settings);
+    put(system_file, "deliver = nvs\nnvs-schema = other.csv\n");
+    assert_true(read_with(NULL));
+    restart_settings(&args, wanted.settings, sizeof wanted.settings);
+    assert_int_equal(restart_compare(&running, &wanted, out), 3);
+    fclose(out);
+    assert_non_null(strstr(text, "merge"));
+    assert_non_null(strstr(text, "second"));
+    assert_non_null(strstr(text, "other.csv"));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, new_folder, drop_folder)
     const struct CMUnitTest tests[] = {
         TEST(nothing_is_needed),
+        TEST(a_restart_tells_how_keys_are_delivered),
         TEST(each_place_is_stronger_than_the_one_before),
         TEST(a_list_comes_from_one_place),
         TEST(a_flag_can_be_taken_back),

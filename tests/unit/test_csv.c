@@ -221,23 +221,82 @@ static void rows_that_no_board_could_take_are_told_apart(void **state)
 
 static void a_field_longer_than_any_key_does_no_harm(void **state)
 {
-    static char text[5000];
+    static char text[KL_CSV_VALUES_MAX + 1000];
+    const size_t end = KL_CSV_VALUES_MAX + 100;
     struct seen s;
 
     (void)state;
     memset(text, 'x', sizeof text - 1);
-    memcpy(text + 4000, ",b\nc,d\n", 8);
+    memcpy(text + end, ",b\nc,d\n", 8);
     s = read_all(text);
     assert_string_equal(s.text, "1: [cut]\n2: c|d\n");
     /* Blanks are not kept: they may be as many as they like. */
-    memset(text, ' ', 4000);
+    memset(text, ' ', end);
     memcpy(text, "a,", 2);
     text[3000] = 'b';
-    memcpy(text + 4000, ",c\n", 4);
+    memcpy(text + end, ",c\n", 4);
     assert_string_equal(read_all(text).text, "1: a|b|c\n");
     text[3000] = ',';
     text[10] = 'b';
     assert_string_equal(read_all(text).text, "1: a|b||c\n");
+}
+
+/* `text` is one row: what keeps it from being a key, and from being a long one. */
+static void judge_row(const char *text, enum kl_csv_unfit *line, enum kl_csv_unfit *nvs)
+{
+    static struct kl_csv csv;
+
+    kl_csv_begin(&csv);
+    assert_int_equal(kl_csv_feed(&csv, text, strlen(text)), strlen(text));
+    kl_csv_end(&csv);
+    assert_int_equal(csv.error, KL_CSV_FINE);
+    assert_true(csv.row_ready);
+    *line = kl_csv_unfit(&csv.row);
+    *nvs = kl_csv_unfit_long(&csv.row);
+}
+
+static void a_row_for_nvs_may_be_longer_than_a_line(void **state)
+{
+    static char text[KL_CSV_VALUES_MAX + 1000];
+    enum kl_csv_unfit line, nvs;
+
+    (void)state;
+    memset(text, 'x', sizeof text - 1);
+    memcpy(text, "a,", 2);
+    text[1000] = '\0';
+    judge_row(text, &line, &nvs);
+    assert_int_equal(line, KL_UNFIT_LONG);
+    assert_int_equal(nvs, KL_UNFIT_NOTHING);
+    judge_row("a,\"-----BEGIN\nQUJD, and more\n\"", &line, &nvs);
+    assert_int_not_equal(line, KL_UNFIT_NOTHING);
+    assert_int_equal(nvs, KL_UNFIT_NOTHING);
+    judge_row("\"a\nb\",x", &line, &nvs);
+    assert_int_equal(nvs, KL_UNFIT_CONTROL);
+    judge_row("a,,x", &line, &nvs);
+    assert_int_equal(nvs, KL_UNFIT_EMPTY_FIELD);
+
+    text[1000] = 'x';
+    text[KL_KEY_MAX] = '\0'; /* a, and so many x that all of it is as long as may be */
+    judge_row(text, &line, &nvs);
+    assert_int_equal(nvs, KL_UNFIT_NOTHING);
+    text[KL_KEY_MAX] = 'x';
+    text[KL_KEY_MAX + 1] = '\0';
+    judge_row(text, &line, &nvs);
+    assert_int_equal(nvs, KL_UNFIT_LONG_ROW);
+    text[1] = 'a';
+    text[300] = ',';
+    text[1000] = '\0';
+    judge_row(text, &line, &nvs);
+    assert_int_equal(nvs, KL_UNFIT_LONG_LABEL);
+
+    for (unsigned n = 2; n <= 65; n++)
+        memcpy(text + 2 * (n - 1), ",x", 3);
+    judge_row(text, &line, &nvs);
+    assert_int_equal(line, KL_UNFIT_MANY_FIELDS);
+    assert_int_equal(nvs, KL_UNFIT_MANY_COLUMNS);
+    text[2 * 64] = '\0';
+    judge_row(text, &line, &nvs);
+    assert_int_equal(nvs, KL_UNFIT_NOTHING);
 }
 
 int main(void)
@@ -253,6 +312,7 @@ int main(void)
         cmocka_unit_test(the_place_for_the_mark_is_behind_trailing_blanks),
         cmocka_unit_test(rows_that_no_board_could_take_are_told_apart),
         cmocka_unit_test(a_field_longer_than_any_key_does_no_harm),
+        cmocka_unit_test(a_row_for_nvs_may_be_longer_than_a_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

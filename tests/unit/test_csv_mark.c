@@ -253,7 +253,7 @@ static void a_mark_changes_nothing_else(void **state)
             }
             for (uint32_t i = 0; i < t->count; i += 17)
                 if (s.row[i].good)
-                    assert_int_equal(kl_table_fetch(t, i, &key, error), KL_TABLE_OK);
+                    assert_int_equal(kl_table_fetch(t, i, &key, NULL, error), KL_TABLE_OK);
             kl_table_free(again);
         }
         kl_table_free(t);

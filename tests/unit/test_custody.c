@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "core/custody.h"
+#include "keyline/bundle_load.h"
 
 static struct kl_custody custody;
 static struct kl_key key;
@@ -15,7 +16,7 @@ static struct kl_key key;
 static int setup(void **state)
 {
     (void)state;
-    kl_custody_init(&custody);
+    kl_custody_init(&custody, NULL);
     memset(&key, 0, sizeof key);
     key.count = 2;
     memcpy(key.line, "dev-1,5ec0", 11);
@@ -48,6 +49,36 @@ static void bytes_are_lent_once_they_are_here(void **state)
     kl_custody_forget(&custody);
     assert_null(kl_custody_key(&custody));
     assert_false(holds(&custody, sizeof custody, "5ec0"));
+}
+
+/* A long key's bytes are copied into the custody's own memory, and wiped there. */
+static void a_long_key_has_its_own_memory(void **state)
+{
+    static struct kl_key_text theirs, ours;
+    static struct kl_key long_key;
+    static uint8_t secret[5000];
+    struct kl_span fields[2] = {{(const uint8_t *)"dev-1", 5}, {secret, sizeof secret}};
+
+    (void)state;
+    memset(secret, 's', sizeof secret);
+    memcpy(secret + 4000, "5ec0\n,5ec1", 10);
+    assert_true(kl_key_build_long(&long_key, &theirs, fields, 2, kl_sha256));
+    assert_ptr_equal(long_key.text, &theirs);
+    kl_custody_init(&custody, &ours);
+    kl_custody_name(&custody, 7, "dev-1");
+    kl_custody_ask(&custody, 3);
+    kl_custody_bring(&custody, &long_key);
+    kl_key_wipe(&long_key);
+    assert_false(holds(&theirs, sizeof theirs, "5ec0"));
+    const struct kl_key *held = kl_custody_key(&custody);
+    assert_int_equal(kl_key_field(held, 1).size, sizeof secret);
+    assert_memory_equal(kl_key_field(held, 1).data, secret, sizeof secret);
+    assert_string_equal(held->line, "");
+    kl_custody_forget(&custody);
+    assert_false(holds(&ours, sizeof ours, "5ec0"));
+    assert_null(kl_custody_key(&custody));
+    bring(8, 4); /* a short one does not need it */
+    assert_string_equal(kl_custody_key(&custody)->line, "dev-1,5ec0");
 }
 
 static void only_the_answer_that_is_awaited_counts(void **state)
@@ -112,6 +143,7 @@ static void a_board_may_prove_a_key_that_was_never_fetched(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(a_long_key_has_its_own_memory, setup),
         cmocka_unit_test_setup(bytes_are_lent_once_they_are_here, setup),
         cmocka_unit_test_setup(only_the_answer_that_is_awaited_counts, setup),
         cmocka_unit_test_setup(a_late_answer_is_still_taken, setup),

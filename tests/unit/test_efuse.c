@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "keyline/bundle_load.h"
 #include "keyline/efuse.h"
 #include "keyline/look.h"
 #include "keyline/vboard.h"
@@ -89,13 +90,15 @@ static void figures_of_each_kind_are_decoded(void **state)
 
 /* ---- on a board ---- */
 
-static void run(struct kl_look *look, struct kl_vboard *board, kl_us *now)
+/* `flash`: the sector at 0x9000 goes there. */
+static void run(struct kl_look *look, struct kl_vboard *board, uint8_t *flash, kl_us *now)
 {
+    bool read = false;
     struct kl_look_result r;
     struct kl_io io;
     uint8_t bytes[512];
 
-    kl_look_start(look, KL_LINK_SERIAL, *now);
+    kl_look_start(look, KL_LINK_SERIAL, flash != NULL, *now);
     for (unsigned turns = 0; turns < 100000; turns++) {
         size_t size;
         while (kl_look_next(look, &io)) {
@@ -112,6 +115,16 @@ static void run(struct kl_look *look, struct kl_vboard *board, kl_us *now)
         kl_look_result(look, &r);
         if (r.over)
             return;
+        if (r.ready) {
+            struct kl_look_range range = {
+                .offset = 0x9000, .size = 4096, .out = flash, .md5 = kl_md5};
+            if (read)
+                kl_look_leave(look, *now);
+            else
+                kl_look_read(look, &range, *now);
+            read = true;
+            continue;
+        }
         if ((size = kl_vboard_tx(board, bytes, sizeof bytes, *now)) > 0) {
             kl_look_rx(look, bytes, size, *now);
             continue;
@@ -138,7 +151,7 @@ static struct kl_look_result look_at(enum kl_chip_id chip, const char *faults,
     *look = calloc(1, kl_look_size());
     kl_vboard_power(board, true, now);
     kl_vboard_baud(board, 115200, now);
-    run(*look, board, &now);
+    run(*look, board, NULL, &now);
     kl_look_result(*look, &r);
     kl_vboard_destroy(board);
     return r;
@@ -194,6 +207,52 @@ static void a_silent_port_ends_with_its_reason(void **state)
     free(look);
 }
 
+/* How the chip started last, as it says itself. */
+static bool runs_its_program(struct kl_vboard *board, kl_us now)
+{
+    char text[4096] = "";
+    size_t used = 0;
+
+    for (unsigned i = 0; i < 100; i++, now += KL_MS(20)) {
+        kl_vboard_tick(board, now);
+        used += kl_vboard_tx(board, (uint8_t *)text + used, sizeof text - 1 - used, now);
+    }
+    return strstr(text, "SPI_FAST_FLASH_BOOT") && !strstr(text, "DOWNLOAD");
+}
+
+/* A look at the flash gives its bytes, and leaves the board running; a locked one too. */
+static void the_flash_is_read_and_the_program_runs_again(void **state)
+{
+    static const char *const faults[] = {"", "md5_wrong=1", "flash_encrypted"};
+    uint8_t told[4096], got[4096];
+
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        struct kl_vboard_config config = {.chip = KL_CHIP_ESP32,
+                                          .mac = {{0x24, 0x6f, 0x28, 1, 2, 3}},
+                                          .faults = faults[i],
+                                          .seed = 1};
+        struct kl_vboard *board = kl_vboard_create(&config);
+        struct kl_look *look = calloc(1, kl_look_size());
+        struct kl_look_result r;
+        kl_us now = KL_SEC(1);
+
+        for (unsigned n = 0; n < sizeof told; n++)
+            told[n] = (uint8_t)(n * 7 + n / 256);
+        memset(got, 0, sizeof got);
+        assert_true(kl_vboard_put_flash(board, 0x9000, told, sizeof told));
+        kl_vboard_power(board, true, now);
+        kl_vboard_baud(board, 115200, now);
+        run(look, board, got, &now);
+        kl_look_result(look, &r);
+        assert_int_equal(r.fault->reason, i == 2 ? KL_FAULT_FLASH_ENCRYPTED : KL_FAULT_NONE);
+        assert_int_equal(memcmp(got, told, sizeof got) == 0, i != 2);
+        assert_true(runs_its_program(board, now));
+        free(look);
+        kl_vboard_destroy(board);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -202,6 +261,7 @@ int main(void)
         cmocka_unit_test(every_chip_tells_its_locks),
         cmocka_unit_test(secure_download_mode_tells_what_the_rom_tells),
         cmocka_unit_test(a_silent_port_ends_with_its_reason),
+        cmocka_unit_test(the_flash_is_read_and_the_program_runs_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

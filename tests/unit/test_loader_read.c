@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "keyline/bundle_load.h"
 #include "loader_bench.h"
 
 enum {
@@ -106,10 +107,45 @@ static void a_board_that_falls_silent_is_told(void **state)
     lb_bundle_free(bundle);
 }
 
+/* Blank bytes at a sector's end are not read; blank ones before others are. */
+static void only_what_is_not_blank_is_read(void **state)
+{
+    static const struct {
+        unsigned from, to, most; /* bytes that are not blank; bytes of answers at most */
+    } cases[] = {{0, 60, 1700},   {0, 500, 1700},   {0, 512, 6500},
+                 {0, 4096, 6500}, {600, 700, 6500}, {4095, 4096, 6500}};
+    uint8_t wanted[4096];
+    struct lb b;
+
+    (void)state;
+    for (unsigned i = 0; i < 2 * sizeof cases / sizeof cases[0]; i++) {
+        unsigned from = cases[i / 2].from, to = cases[i / 2].to;
+        struct kl_loader_range range = {
+            .offset = 0x9000, .size = sizeof wanted, .out = got, .md5 = kl_md5};
+        lb_open(&b, &(struct lb_options){
+                        .chip = KL_CHIP_ESP32, .link = KL_LINK_SERIAL, .stub = i % 2 == 0});
+        memset(wanted, 0xFF, sizeof wanted);
+        for (unsigned n = from; n < to; n++)
+            wanted[n] = (uint8_t)(n * 31 % 255);
+        assert_true(kl_vboard_put_flash(b.board, 0x9000, wanted, sizeof wanted));
+        assert_int_equal(lb_run(&b, KL_LOADER_CONNECT, NULL), KL_LOADER_DONE);
+        assert_int_equal(lb_run(&b, KL_LOADER_IDENTIFY, NULL), KL_LOADER_DONE);
+        uint64_t before = b.received;
+        memset(got, 0, sizeof got);
+        kl_loader_read_into(&b.loader, &range);
+        assert_int_equal(lb_run(&b, KL_LOADER_READ, NULL), KL_LOADER_DONE);
+        assert_memory_equal(got, wanted, sizeof wanted);
+        if (b.received - before > cases[i / 2].most)
+            fail_msg("%u … %u took %u bytes", from, to, (unsigned)(b.received - before));
+        lb_close(&b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_chip_is_read),
+        cmocka_unit_test(only_what_is_not_blank_is_read),
         cmocka_unit_test(a_rom_without_md5_says_that_it_cant),
         cmocka_unit_test(a_board_that_falls_silent_is_told),
     };

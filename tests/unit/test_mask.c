@@ -223,6 +223,40 @@ static void masking_stays_quick_on_hostile_lines(void **state)
     }
 }
 
+/* A certificate of several lines, as it stands in a cell of the CSV; the firmware prints it line by
+   line, or as one. Wherever a line of it begins in the field, it is hidden. */
+static void a_long_key_is_hidden_wherever_it_is_cut(void **state)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    static struct kl_key_text text;
+    static char pem[4000];
+    struct kl_span fields[2] = {{(const uint8_t *)"label", 5}, {(const uint8_t *)pem, sizeof pem}};
+    struct kl_key k;
+    uint32_t random = 1;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof pem; i++) {
+        random = random * 1664525 + 1013904223;
+        pem[i] = i % 65 == 64 ? '\n' : digits[random >> 26];
+    }
+    assert_true(kl_key_build_long(&k, &text, fields, 2, kl_sha256));
+    for (size_t at = 0; at + 40 <= sizeof pem; at += 7) {
+        char line[64] = "";
+        memcpy(line, pem + at, 40);
+        for (size_t i = 0; i < 40; i++)
+            if (line[i] == '\n')
+                line[i] = ' ';
+        if (line[0] != ' ' && line[39] != ' ')
+            assert_string_equal(masked(line, &k), "[masked]");
+    }
+    for (size_t at = 0; at + 12 <= sizeof pem; at += 6) {
+        char line[32] = "";
+        for (size_t i = 0; i < 10; i++)
+            snprintf(line + 2 * i, 3, "%02x", (unsigned)(uint8_t)pem[at + i]);
+        assert_string_equal(masked(line, &k), "[masked]");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -237,6 +271,7 @@ int main(void)
         cmocka_unit_test(output_is_cut_at_its_capacity),
         cmocka_unit_test(a_key_is_hidden_anywhere_in_a_long_line),
         cmocka_unit_test(masking_stays_quick_on_hostile_lines),
+        cmocka_unit_test(a_long_key_is_hidden_wherever_it_is_cut),
     };
     return cmocka_run_group_tests(tests, build_key, NULL);
 }

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 #include <sqlite3.h>
 
+#include "adapters/host/lease.h"
 #include "scratch.h"
 #include "store_bench.h"
 
@@ -200,6 +201,24 @@ static void a_person_may_say_that_a_shorter_file_is_whole(void **state)
     close(fd);
 }
 
+/* Editors save in steps, and people take rows out: where it can be seen that nobody writes, the
+   store waits for two seconds and asks nobody. */
+static void rows_that_are_taken_out_are_asked_of_nobody(void **state)
+{
+    int fd = open(csv, O_RDONLY | O_CLOEXEC);
+    enum kl_lease lease = kl_lease_take(fd);
+
+    (void)state;
+    if (lease == KL_LEASE_TAKEN)
+        kl_lease_drop(fd);
+    close(fd);
+    if (lease != KL_LEASE_TAKEN)
+        skip(); /* here nobody can see it, and the store asks */
+    file_put(csv, "dev-1,00112233445566a1," K("01") "\n");
+    assert_true(bench_until(&b, has_rows, &(uint32_t){1}));
+    assert_int_equal(b.questions, 0);
+}
+
 /* ---- keys that a board may have already ---- */
 
 /* Gives out the key `label` of a list of its own. */
@@ -286,6 +305,7 @@ int main(void)
         TEST(rows_of_another_form_are_held_back),
         TEST(a_list_with_other_columns_is_held_back),
         TEST(a_person_may_say_that_a_shorter_file_is_whole),
+        TEST(rows_that_are_taken_out_are_asked_of_nobody),
         TEST(rows_that_another_list_gave_out_are_held_back),
         TEST(a_label_that_is_corrected_while_a_station_runs_is_asked_about),
         TEST(one_question_comes_after_the_other),

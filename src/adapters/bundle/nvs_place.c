@@ -3,7 +3,49 @@
 
 #include <string.h>
 
+#include "image.h"
 #include "keyline/secret.h"
+
+enum {
+    TYPE_DATA = 1,
+    DATA_NVS = 2,
+    DATA_NVS_KEYS = 4,
+};
+
+bool kl_nvs_where(const uint8_t *table, const char *label, struct kl_nvs_where *out,
+                  char error[KL_TEXT_MAX])
+{
+    struct kl_partition_table t;
+    char why[KL_TEXT_MAX], others[KL_TEXT_MAX] = "";
+    const char *trouble = kl_partitions_read(table, KL_PARTITION_TABLE_SIZE, &t, why);
+    size_t used = 0;
+
+    *out = (struct kl_nvs_where){.size = 0};
+    if (trouble) {
+        kl_format(error, KL_TEXT_MAX,
+                  "there is no partition table: --table-offset names its place");
+        return false;
+    }
+    for (unsigned i = 0; i < t.count; i++) {
+        const struct kl_partition *row = &t.row[i];
+        out->encrypted |= row->type == TYPE_DATA && row->subtype == DATA_NVS_KEYS;
+        if (row->type != TYPE_DATA || row->subtype != DATA_NVS)
+            continue;
+        if (strcmp(row->name, label) == 0) {
+            out->offset = row->offset;
+            out->size = row->size / KL_NVS_PAGE * KL_NVS_PAGE;
+        }
+        used += kl_format(others + used, sizeof others - used, used ? ", %s" : "%s", row->name);
+    }
+    if (out->size > 0 && out->size <= KL_NVS_FILE_MAX)
+        return true;
+    kl_format(error, KL_TEXT_MAX,
+              out->size > 0 ? "its partition %s is larger than 1 MB"
+              : used == 0   ? "its partition table has no NVS partition at all, so no %s"
+                            : "its partition table has no NVS partition %s, but %s",
+              label, others);
+    return false;
+}
 
 /* A partition that keyline can write. 0 and `error` if it can't. */
 static uint32_t find(const struct kl_bundle *b, const char *label, uint32_t *offset,
@@ -49,9 +91,15 @@ struct kl_nvs_delivery *kl_nvs_delivery_new(const struct kl_bundle *bundle, cons
                                             const struct kl_nvs_schema *schema,
                                             enum kl_nvs_policy policy, char error[KL_TEXT_MAX])
 {
-    uint32_t offset = 0, size = find(bundle, label, &offset, error);
+    uint32_t offset = 0, size;
 
-    if (size == 0)
+    if (bundle->chip == KL_CHIP_ESP8266) {
+        kl_copy(error, KL_TEXT_MAX,
+                "--deliver nvs does not go with an ESP8266: its loader can't read flash, and its "
+                "library keeps an NVS of another version");
+        return NULL;
+    }
+    if ((size = find(bundle, label, &offset, error)) == 0)
         return NULL;
     if (is_flashed(bundle, offset, size)) {
         kl_format(error, KL_TEXT_MAX,
@@ -61,7 +109,9 @@ struct kl_nvs_delivery *kl_nvs_delivery_new(const struct kl_bundle *bundle, cons
     struct kl_nvs_delivery *d = kl_secret_alloc(sizeof *d);
     struct kl_nvs_room *rooms = kl_secret_alloc(KL_SLOTS_MAX * sizeof *rooms);
     uint8_t *bytes = kl_secret_alloc((size_t)KL_SLOTS_MAX * 2 * size);
-    if (!d || !rooms || !bytes) {
+    struct kl_key_text *texts = kl_secret_alloc(KL_SLOTS_MAX * sizeof *texts);
+    if (!d || !rooms || !bytes || !texts) {
+        kl_secret_free(texts, KL_SLOTS_MAX * sizeof *texts);
         kl_secret_free(bytes, (size_t)KL_SLOTS_MAX * 2 * size);
         kl_secret_free(rooms, KL_SLOTS_MAX * sizeof *rooms);
         kl_secret_free(d, sizeof *d);
@@ -73,6 +123,7 @@ struct kl_nvs_delivery *kl_nvs_delivery_new(const struct kl_bundle *bundle, cons
     for (unsigned i = 0; i < KL_SLOTS_MAX; i++) {
         rooms[i].old = bytes + (size_t)2 * i * size;
         rooms[i].image = rooms[i].old + size;
+        rooms[i].text = &texts[i];
     }
     return d;
 }
@@ -81,6 +132,7 @@ void kl_nvs_delivery_free(struct kl_nvs_delivery *d)
 {
     if (!d)
         return;
+    kl_secret_free(d->room[0].text, KL_SLOTS_MAX * sizeof *d->room[0].text);
     kl_secret_free(d->room[0].old, (size_t)KL_SLOTS_MAX * 2 * d->size);
     kl_secret_free(d->room, KL_SLOTS_MAX * sizeof d->room[0]);
     kl_secret_free(d, sizeof *d);

@@ -693,6 +693,7 @@ static enum kl_store_open_result open_inner(struct pool_store *s, const struct k
         return KL_STORE_BROKEN;
     inner.csv = s->hand.list;
     inner.header = true;
+    inner.long_keys = false; /* a pool has none */
     inner.leased = &s->leased;
     inner.shared = NULL;
     result = kl_csv_store_open(&inner, &s->inner, error);

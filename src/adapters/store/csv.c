@@ -36,7 +36,7 @@ void kl_csv_finish(struct kl_csv *c)
 
 struct kl_span kl_csv_field(const struct kl_csv_row_text *row, unsigned i)
 {
-    KL_ASSERT(i < row->fields && i < KL_FIELDS_MAX && !row->cut);
+    KL_ASSERT(i < row->fields && i < KL_COLUMNS_MAX && !row->cut);
     return (struct kl_span){(const uint8_t *)row->value + row->begin[i],
                             (size_t)(row->begin[i + 1] - row->begin[i])};
 }
@@ -119,7 +119,7 @@ static void end_field(struct kl_csv *c)
         c->high = c->base + c->length;
     if (fits)
         c->base += c->solid;
-    if (c->index < KL_FIELDS_MAX)
+    if (c->index < KL_COLUMNS_MAX)
         row->begin[c->index + 1] = (uint16_t)c->base;
     c->index++;
     c->length = c->solid = c->like_mark = 0;
@@ -332,4 +332,29 @@ enum kl_csv_unfit kl_csv_unfit(const struct kl_csv_row_text *row)
         line += field.size + (i > 0);
     }
     return why == KL_UNFIT_NOTHING && line > KL_LINE_MAX ? KL_UNFIT_LONG : why;
+}
+
+enum kl_csv_unfit kl_csv_unfit_long(const struct kl_csv_row_text *row)
+{
+    size_t line = 0;
+
+    if (row->fields == 0)
+        return KL_UNFIT_NO_FIELDS;
+    if (row->fields > KL_COLUMNS_MAX)
+        return KL_UNFIT_MANY_COLUMNS;
+    if (row->cut)
+        return KL_UNFIT_LONG_ROW;
+    if (field_unfit(kl_csv_field(row, 0)) != KL_UNFIT_NOTHING)
+        return field_unfit(kl_csv_field(row, 0));
+    if (kl_csv_field(row, 0).size > KL_LINE_MAX)
+        return KL_UNFIT_LONG_LABEL;
+    for (unsigned i = 0; i < row->fields; i++) {
+        struct kl_span field = kl_csv_field(row, i);
+        if (field.size == 0)
+            return KL_UNFIT_EMPTY_FIELD;
+        if (memchr(field.data, '\0', field.size))
+            return KL_UNFIT_NUL;
+        line += field.size + (i > 0);
+    }
+    return line > KL_KEY_MAX ? KL_UNFIT_LONG_ROW : KL_UNFIT_NOTHING;
 }

@@ -16,7 +16,7 @@
 #define KL_CSV_MARK "Provisioned" /* the literal last field of a spent row, in any case */
 
 enum {
-    KL_CSV_VALUES_MAX = 1024, /* bytes of a row's values that are kept; a key has at most 255 */
+    KL_CSV_VALUES_MAX = KL_KEY_MAX + 1, /* bytes of a row's values that are kept */
 };
 
 enum kl_csv_error {
@@ -33,8 +33,8 @@ struct kl_csv_row_text {
     uint32_t fields;     /* the key's fields: without empty ones at the end, and the mark */
     uint32_t empty_tail; /* empty fields between the last one and mark or line end */
     bool marked;
-    bool cut;                          /* values were too long to be kept: `field` can't be used */
-    uint16_t begin[KL_FIELDS_MAX + 1]; /* field i is value[begin[i] … begin[i + 1]) */
+    bool cut;                           /* values were too long to be kept: `field` can't be used */
+    uint16_t begin[KL_COLUMNS_MAX + 1]; /* field i is value[begin[i] … begin[i + 1]) */
     char value[KL_CSV_VALUES_MAX];
 };
 
@@ -72,7 +72,11 @@ struct kl_csv {
     X(COMMA, "a field holds a comma, which the line protocol can't carry")                         \
     X(CONTROL, "a field holds a control character or line end")                                    \
     X(LONG, "it is longer than the 255 bytes that the firmware takes")                             \
-    X(OTHER, "the line protocol can't carry it")
+    X(OTHER, "the line protocol can't carry it")                                                   \
+    X(MANY_COLUMNS, "it has more than 64 fields")                                                  \
+    X(LONG_ROW, "it is longer than 16383 bytes")                                                   \
+    X(LONG_LABEL, "its label is longer than 255 bytes")                                            \
+    X(NUL, "a field holds a NUL")
 
 enum kl_csv_unfit {
 #define X(name, text) KL_UNFIT_##name,
@@ -82,6 +86,8 @@ enum kl_csv_unfit {
 const char *kl_csv_unfit_text(enum kl_csv_unfit why);
 /* What keeps this row from being a key; NOTHING if the row alone shows no reason. */
 enum kl_csv_unfit kl_csv_unfit(const struct kl_csv_row_text *row);
+/* The same for a row that is written into NVS: it may be a long key. */
+enum kl_csv_unfit kl_csv_unfit_long(const struct kl_csv_row_text *row);
 
 void kl_csv_begin(struct kl_csv *c);
 /* The same, for one row that begins at this place of the file. */
@@ -93,7 +99,7 @@ size_t kl_csv_feed(struct kl_csv *c, const void *data, size_t size);
 void kl_csv_end(struct kl_csv *c);
 void kl_csv_finish(struct kl_csv *c); /* wipes it: rows are secret */
 
-/* Value of field `i` < row.fields, KL_FIELDS_MAX. */
+/* Value of field `i` < row.fields, KL_COLUMNS_MAX. */
 struct kl_span kl_csv_field(const struct kl_csv_row_text *row, unsigned i);
 const char *kl_csv_error_text(enum kl_csv_error error);
 

@@ -27,6 +27,7 @@ static const kl_us QUIET_PER_WORK = 2;      /* … but on a quiet bench it start
 static const kl_us RETRY_AFTER = KL_SEC(2); /* after a replacement that failed */
 static const kl_us GATHER = KL_MS(300);
 static const kl_us HALF_RESTS = KL_SEC(2);
+static const kl_us ASK_AFTER = KL_SEC(1);
 static const kl_us UNKNOWN_RESTS = KL_SEC(10); /* where we can't tell who has the file open */
 static const struct timespec moment = {.tv_nsec = 25 * 1000 * 1000};
 static const struct timespec load_pause = {.tv_nsec = 100 * 1000 * 1000};
@@ -41,13 +42,13 @@ static kl_us now_us(clockid_t clock)
 
 /* ---- the file ---- */
 
-bool kl_csv_file_init(struct kl_csv_file *f, const char *csv, bool header, struct kl_lock *lock,
+bool kl_csv_file_init(struct kl_csv_file *f, const char *csv, unsigned layout, struct kl_lock *lock,
                       char error[KL_TEXT_MAX])
 {
     char here[PATH_MAX] = "";
 
     memset(f, 0, sizeof *f);
-    f->header = header;
+    f->layout = layout;
     f->lock = lock;
     f->old_fd = -1;
     f->owed.took = -1;
@@ -88,7 +89,7 @@ static enum kl_table_result load(const struct kl_csv_file *f, struct kl_table **
                                  char error[KL_TEXT_MAX])
 {
     return f->leased ? kl_table_load_leased(f->real, f->leased, out, error)
-                     : kl_table_load(f->real, f->header, out, error);
+                     : kl_table_load(f->real, f->layout, out, error);
 }
 
 enum kl_table_result kl_csv_file_load(struct kl_csv_file *f, char error[KL_TEXT_MAX])
@@ -106,12 +107,12 @@ enum kl_table_result kl_csv_file_load(struct kl_csv_file *f, char error[KL_TEXT_
 }
 
 enum kl_table_result kl_csv_file_fetch(struct kl_csv_file *f, uint32_t row, struct kl_key *key,
-                                       char text[KL_TEXT_MAX])
+                                       struct kl_key_text *long_text, char text[KL_TEXT_MAX])
 {
     enum kl_table_result result;
 
     uv_mutex_lock(&f->guard);
-    result = kl_table_fetch(f->table, row, key, text);
+    result = kl_table_fetch(f->table, row, key, long_text, text);
     uv_mutex_unlock(&f->guard);
     return result;
 }
@@ -233,7 +234,8 @@ static bool half_written(struct kl_csv_file *f, const struct kl_table *fresh,
                   writers == KL_LEASE_WRITTEN ? "it is closed" : "it has rested");
     if (writers != KL_LEASE_WRITTEN && now - f->rest_since >= rests)
         return false;
-    if (missing > 0)
+    /* Nobody is asked about what passes by itself before anybody can answer. */
+    if (missing > 0 && writers != KL_LEASE_TAKEN && now - f->rest_since >= ASK_AFTER)
         kl_csv_ask(&f->asks, KL_ASKS_WHOLE, &fresh->id, text);
     return true;
 }
@@ -382,12 +384,13 @@ void kl_csv_file_answer(struct kl_csv_file *f, const char *id)
 }
 
 enum kl_table_result kl_csv_file_fetch_held(struct kl_csv_file *f, const struct kl_fingerprint *fp,
-                                            struct kl_key *key, char text[KL_TEXT_MAX])
+                                            struct kl_key *key, struct kl_key_text *long_text,
+                                            char text[KL_TEXT_MAX])
 {
     uint32_t row = !f->asks.held ? UINT32_MAX : kl_table_find(f->asks.held, fp);
 
     if (row != UINT32_MAX)
-        return kl_table_fetch(f->asks.held, row, key, text);
+        return kl_table_fetch(f->asks.held, row, key, long_text, text);
     return KL_TABLE_ABSENT;
 }
 

@@ -45,10 +45,10 @@ typedef bool kl_csv_weigh_fn(void *ctx, const struct kl_table *fresh, enum kl_cs
                              char text[KL_TEXT_MAX]);
 
 struct kl_csv_file {
-    char named[PATH_MAX];       /* as given */
-    char watched[2 * PATH_MAX]; /* the same, from the root: the working folder may change */
-    char real[PATH_MAX];        /* where the path leads */
-    bool header;
+    char named[PATH_MAX];           /* as given */
+    char watched[2 * PATH_MAX];     /* the same, from the root: the working folder may change */
+    char real[PATH_MAX];            /* where the path leads */
+    unsigned layout;                /* enum kl_csv_layout */
     const struct kl_leased *leased; /* NULL: a person's CSV */
     uint32_t accepted;    /* suspicious things that a person accepts: bits 1 << enum kl_csv_kind */
     struct kl_lock *lock; /* follows the file through its replacements */
@@ -71,7 +71,7 @@ struct kl_csv_file {
 };
 
 /* Finds the file; NULL table. False and `error` if it is not there. */
-bool kl_csv_file_init(struct kl_csv_file *f, const char *csv, bool header, struct kl_lock *lock,
+bool kl_csv_file_init(struct kl_csv_file *f, const char *csv, unsigned layout, struct kl_lock *lock,
                       char error[KL_TEXT_MAX]);
 void kl_csv_file_free(struct kl_csv_file *f);
 /* The first reading. */
@@ -84,11 +84,12 @@ bool kl_csv_file_refresh(struct kl_csv_file *f, char text[KL_TEXT_MAX]);
 void kl_csv_file_answer(struct kl_csv_file *f, const char *id);
 /* Reads a key from a CSV that is held back: the very key that its board was promised. */
 enum kl_table_result kl_csv_file_fetch_held(struct kl_csv_file *f, const struct kl_fingerprint *fp,
-                                            struct kl_key *key, char text[KL_TEXT_MAX]);
+                                            struct kl_key *key, struct kl_key_text *long_text,
+                                            char text[KL_TEXT_MAX]);
 /* A program that keeps the CSV open went on writing to the old file after marks replaced it. */
 bool kl_csv_file_lost_rows(const struct kl_csv_file *f, char text[KL_TEXT_MAX]);
 enum kl_table_result kl_csv_file_fetch(struct kl_csv_file *f, uint32_t row, struct kl_key *key,
-                                       char text[KL_TEXT_MAX]);
+                                       struct kl_key_text *long_text, char text[KL_TEXT_MAX]);
 /* Tags the file as this pool's (csv_tag.h), if it is still the one that was read. */
 struct kl_pool_id;
 void kl_csv_file_tag(struct kl_csv_file *f, const struct kl_pool_id *id);

@@ -323,7 +323,7 @@ static void look_at_values(struct kl_csv_judge *j, const struct kl_csv_row_text 
         struct kl_span v = kl_csv_field(row, i);
 
         if (v.size > KL_LINE_MAX)
-            v.size = KL_LINE_MAX; /* no key anyway */
+            v.size = KL_LINE_MAX; /* the rest of a long one tells nothing */
         look[i].value = v;
         look[i].traits = kl_value_look(v, i == 0, &look[i].kinds);
         /* No column's name, and no word in one, has only the letters of hex digits. */

@@ -24,6 +24,7 @@ struct kl_csv_marking { /* secret: bytes of the file pass through */
     char chunk[CHUNK];
     size_t held; /* bytes in chunk that we have not written yet */
     struct kl_key key;
+    struct kl_key_text text;
     const struct kl_table *table;
     const uint32_t *rows;
     uint32_t count;
@@ -60,7 +61,7 @@ bool kl_csv_mark_clean(const struct kl_table *t, char error[KL_TEXT_MAX])
         return true;
     if (S_ISREG(st.st_mode) &&
         (t->leased ? kl_table_load_leased(name, t->leased, &left, why)
-                   : kl_table_load(name, t->header, &left, why)) == KL_TABLE_OK) {
+                   : kl_table_load(name, t->layout, &left, why)) == KL_TABLE_OK) {
         strange = strange_rows(t, left);
         kl_table_free(left);
     }
@@ -137,7 +138,7 @@ static enum kl_table_result copy_and_mark(struct kl_csv_marking *w, char error[K
 
         KL_ASSERT(!t->spent[rows[i]] && (i == 0 || rows[i] > rows[i - 1]));
         /* The last line of defence: is the row here the one that we mean? */
-        if (!kl_table_read_row(t, w->from, rows[i], &w->key, &marked) || marked)
+        if (!kl_table_read_row(t, w->from, rows[i], &w->key, &w->text, &marked) || marked)
             return KL_TABLE_CHANGED;
         if ((result = copy(w, at, end, error)) == KL_TABLE_OK)
             result = put_mark(w, error);

@@ -11,6 +11,7 @@
 #include "adapters/host/regular.h"
 #include "csv_value.h"
 #include "keyline/bundle_load.h"
+#include "keyline/nvs_schema.h"
 #include "keyline/secret.h"
 #include "leased_list.h"
 
@@ -31,12 +32,13 @@ struct reading {
     struct kl_csv csv;
     struct kl_key key;
     struct kl_leased_row leased; /* of a leased list */
+    struct kl_key_text text;
     struct kl_csv_judge *judge;
-    unsigned form_fields;                    /* of the first row */
-    uint32_t of_count[2][KL_FIELDS_MAX + 1]; /* rows that could be keys, by number of fields; [1]:
+    unsigned form_fields;                     /* of the first row */
+    uint32_t of_count[2][KL_COLUMNS_MAX + 1]; /* rows that could be keys, by number of fields; [1]:
                                                 those with empty fields at the end */
-    uint32_t separated;                      /* rows of one field with a ';', '|' or tab … */
-    char separator;                          /* … in the first of them */
+    uint32_t separated;                       /* rows of one field with a ';', '|' or tab … */
+    char separator;                           /* … in the first of them */
     uint32_t separator_line;
     uint8_t *shape; /* per row: its number of fields, 0 = unfit */
     uint8_t *tail;  /* per row: it has empty fields at the end */
@@ -59,13 +61,32 @@ bool kl_file_id_equal(const struct kl_file_id *a, const struct kl_file_id *b)
            time_equal(&a->mtim, &b->mtim) && time_equal(&a->ctim, &b->ctim);
 }
 
-static bool key_of(const struct kl_csv_row_text *text, struct kl_key *key)
+static enum kl_csv_unfit unfit(const struct kl_table *t, const struct kl_csv_row_text *text)
 {
-    struct kl_span field[KL_FIELDS_MAX];
+    return t->layout == KL_CSV_LONG ? kl_csv_unfit_long(text) : kl_csv_unfit(text);
+}
+
+/* `long_text`: for a long key; NULL: there are none. */
+static bool key_of(const struct kl_table *t, const struct kl_csv_row_text *text, struct kl_key *key,
+                   struct kl_key_text *long_text)
+{
+    struct kl_span field[KL_COLUMNS_MAX];
 
     for (unsigned i = 0; i < text->fields; i++)
         field[i] = kl_csv_field(text, i);
-    return kl_key_build(key, field, text->fields, kl_sha256);
+    return t->layout == KL_CSV_LONG && long_text
+               ? kl_key_build_long(key, long_text, field, text->fields, kl_sha256)
+               : kl_key_build(key, field, text->fields, kl_sha256);
+}
+
+static bool has_places(const struct kl_csv_row_text *text)
+{
+    struct kl_span cell[KL_COLUMNS_MAX];
+    unsigned count = text->fields < KL_COLUMNS_MAX ? text->fields : KL_COLUMNS_MAX;
+
+    for (unsigned i = 0; !text->cut && i < count; i++)
+        cell[i] = kl_csv_field(text, i);
+    return !text->cut && kl_nvs_is_header(cell, count);
 }
 
 /* ---- the index ---- */
@@ -277,9 +298,9 @@ static void look_at_form(struct kl_table *t, struct reading *r)
 static bool name_row(struct kl_table *t, struct reading *r, struct kl_pool_row *row)
 {
     const struct kl_csv_row_text *text = &r->csv.row;
-    enum kl_csv_unfit why = kl_csv_unfit(text);
+    enum kl_csv_unfit why = unfit(t, text);
 
-    if (why == KL_UNFIT_NOTHING && !key_of(text, &r->key))
+    if (why == KL_UNFIT_NOTHING && !key_of(t, text, &r->key, &r->text))
         why = KL_UNFIT_OTHER;
     row->bad = why != KL_UNFIT_NOTHING;
     row->why = kl_csv_unfit_text(why);
@@ -334,11 +355,11 @@ static bool add_row(struct kl_table *t, struct reading *r)
 }
 
 /* The number of fields that most rows have; 0 if there are none. */
-static unsigned most_common(const uint32_t of_count[KL_FIELDS_MAX + 1])
+static unsigned most_common(const uint32_t of_count[KL_COLUMNS_MAX + 1])
 {
     unsigned best = 0;
 
-    for (unsigned n = 1; n <= KL_FIELDS_MAX; n++)
+    for (unsigned n = 1; n <= KL_COLUMNS_MAX; n++)
         if (of_count[n] > (best == 0 ? 0 : of_count[best]))
             best = n;
     return best;
@@ -397,6 +418,8 @@ static enum kl_table_result take_row(struct kl_table *t, struct reading *r, bool
     if (*header) {
         *header = false;
         kl_csv_judge_header(r->judge, &r->csv.row);
+        if (t->layout == KL_CSV_LONG_IF_PLACES)
+            t->layout = has_places(&r->csv.row) ? KL_CSV_LONG : KL_CSV_HEADED;
         return KL_TABLE_OK;
     }
     return add_row(t, r) ? KL_TABLE_OK : out_of_memory(t->path, error);
@@ -516,7 +539,7 @@ static enum kl_table_result read_file(struct kl_table *t, int fd, bool header,
     return result;
 }
 
-static enum kl_table_result load(const char *path, bool header, const struct kl_leased *leased,
+static enum kl_table_result load(const char *path, unsigned layout, const struct kl_leased *leased,
                                  struct kl_table **out, char error[KL_TEXT_MAX])
 {
     struct kl_table *t = calloc(1, sizeof *t);
@@ -534,9 +557,9 @@ static enum kl_table_result load(const char *path, bool header, const struct kl_
         free(t);
         return KL_TABLE_ABSENT;
     }
-    t->header = header;
+    t->layout = layout;
     t->leased = leased;
-    result = read_file(t, fd, header, error);
+    result = read_file(t, fd, layout != KL_CSV_PLAIN, error);
     close(fd);
     if (result == KL_TABLE_OK)
         *out = t;
@@ -545,16 +568,16 @@ static enum kl_table_result load(const char *path, bool header, const struct kl_
     return result;
 }
 
-enum kl_table_result kl_table_load(const char *path, bool header, struct kl_table **out,
+enum kl_table_result kl_table_load(const char *path, unsigned layout, struct kl_table **out,
                                    char error[KL_TEXT_MAX])
 {
-    return load(path, header, NULL, out, error);
+    return load(path, layout, NULL, out, error);
 }
 
 enum kl_table_result kl_table_load_leased(const char *path, const struct kl_leased *leased,
                                           struct kl_table **out, char error[KL_TEXT_MAX])
 {
-    return load(path, true, leased, out, error);
+    return load(path, KL_CSV_HEADED, leased, out, error);
 }
 
 struct kl_table *kl_table_hold(struct kl_table *t)
@@ -585,12 +608,12 @@ void kl_table_free(struct kl_table *t)
 
 /* `why` gets what keeps the box of a leased row closed; NULL = nobody wants it opened. */
 static bool is_row(const struct kl_table *t, const struct kl_csv_row_text *text, uint32_t row,
-                   struct kl_key *key, char why[KL_TEXT_MAX])
+                   struct kl_key *key, struct kl_key_text *long_text, char why[KL_TEXT_MAX])
 {
     struct kl_leased_row leased;
 
     if (!t->leased)
-        return kl_csv_unfit(text) == KL_UNFIT_NOTHING && key_of(text, key) &&
+        return unfit(t, text) == KL_UNFIT_NOTHING && key_of(t, text, key, long_text) &&
                kl_fingerprint_equal(&key->fingerprint, &t->row[row].fingerprint);
     if (!kl_leased_read_row(text, &leased) ||
         !kl_fingerprint_equal(&leased.fingerprint, &t->row[row].fingerprint))
@@ -601,7 +624,7 @@ static bool is_row(const struct kl_table *t, const struct kl_csv_row_text *text,
 }
 
 static bool read_row(const struct kl_table *t, int fd, uint32_t row, struct kl_key *key,
-                     bool *marked, char why[KL_TEXT_MAX])
+                     struct kl_key_text *long_text, bool *marked, char why[KL_TEXT_MAX])
 {
     size_t text_size = t->size[row], size = sizeof(struct kl_csv) + text_size;
     struct kl_csv *csv = kl_secret_alloc(size);
@@ -615,23 +638,26 @@ static bool read_row(const struct kl_table *t, int fd, uint32_t row, struct kl_k
         if (kl_csv_feed(csv, text, text_size) == text_size)
             kl_csv_end(csv);
         ok = csv->row_ready && csv->error == KL_CSV_FINE && csv->row.size == text_size &&
-             is_row(t, &csv->row, row, key, why);
+             is_row(t, &csv->row, row, key, long_text, why);
         *marked = csv->row.marked;
     }
-    if (!ok)
+    if (!ok) {
+        if (long_text)
+            kl_wipe(long_text, sizeof *long_text);
         kl_wipe(key, sizeof *key);
+    }
     kl_secret_free(csv, size);
     return ok;
 }
 
 bool kl_table_read_row(const struct kl_table *t, int fd, uint32_t row, struct kl_key *key,
-                       bool *marked)
+                       struct kl_key_text *long_text, bool *marked)
 {
-    return read_row(t, fd, row, key, marked, NULL);
+    return read_row(t, fd, row, key, long_text, marked, NULL);
 }
 
 enum kl_table_result kl_table_fetch(const struct kl_table *t, uint32_t row, struct kl_key *key,
-                                    char error[KL_TEXT_MAX])
+                                    struct kl_key_text *long_text, char error[KL_TEXT_MAX])
 {
     enum kl_table_result result = KL_TABLE_CHANGED;
     const char *trouble = "can't be looked at";
@@ -646,7 +672,7 @@ enum kl_table_result kl_table_fetch(const struct kl_table *t, uint32_t row, stru
         result = KL_TABLE_ABSENT;
     } else {
         id = kl_file_id_of(&st);
-        if (kl_file_id_equal(&id, &t->id) && read_row(t, fd, row, key, &marked, why))
+        if (kl_file_id_equal(&id, &t->id) && read_row(t, fd, row, key, long_text, &marked, why))
             result = KL_TABLE_OK;
         else if (why[0] != '\0') {
             kl_format(error, KL_TEXT_MAX, "%s", why);

@@ -31,6 +31,15 @@ struct kl_table_copy {
     uint32_t first, row;
 };
 
+/* What the caller knows of the rows. The first two are false and true: is the first row a header?
+ */
+enum kl_csv_layout {
+    KL_CSV_PLAIN,
+    KL_CSV_HEADED,
+    KL_CSV_LONG,           /* headed, and its keys may be long: they are written into NVS */
+    KL_CSV_LONG_IF_PLACES, /* headed; long if the header names places in an NVS */
+};
+
 /* What all values of a column look like. */
 struct kl_column_form {
     uint32_t rows, first_line;
@@ -44,12 +53,12 @@ struct kl_label_block;
 struct kl_table {
     char path[4096]; /* real path */
     struct kl_file_id id;
-    bool header;                    /* its first row is no key */
+    unsigned layout; /* enum kl_csv_layout; KL_CSV_LONG_IF_PLACES only until the header is read */
     const struct kl_leased *leased; /* NULL: a person's CSV */
     bool open_end;                  /* the last row has no line end */
     unsigned fields;                /* of the rows that are keys; 0 = there are none */
     struct kl_csv_verdict verdict;
-    struct kl_column_form form[KL_FIELDS_MAX]; /* of rows with as many fields as the first one */
+    struct kl_column_form form[KL_COLUMNS_MAX]; /* of rows with as many fields as the first one */
 
     uint32_t count;
     struct kl_pool_row *row; /* as handed to the pool */
@@ -70,7 +79,7 @@ struct kl_table {
 struct kl_file_id kl_file_id_of(const struct stat *st);
 bool kl_file_id_equal(const struct kl_file_id *a, const struct kl_file_id *b);
 
-enum kl_table_result kl_table_load(const char *path, bool header, struct kl_table **out,
+enum kl_table_result kl_table_load(const char *path, unsigned layout, struct kl_table **out,
                                    char error[KL_TEXT_MAX]);
 /* The same of a list of keyline's own making (leased_list.h). */
 enum kl_table_result kl_table_load_leased(const char *path, const struct kl_leased *leased,
@@ -85,12 +94,12 @@ uint32_t kl_table_find(const struct kl_table *t, const struct kl_fingerprint *fp
 /* Its exact copies: the index of the first in t->copy, and how many. */
 uint32_t kl_table_copies(const struct kl_table *t, uint32_t row, uint32_t *count);
 
-/* Reads one row's key from the file. Wipes `key` unless all is well. */
+/* Reads one row's key from the file. Wipes `key` unless all is well. `text`: for a long key. */
 enum kl_table_result kl_table_fetch(const struct kl_table *t, uint32_t row, struct kl_key *key,
-                                    char error[KL_TEXT_MAX]);
+                                    struct kl_key_text *text, char error[KL_TEXT_MAX]);
 /* The same from an open file, without looking whether it is the same file. Of a leased list, `key`
    gets the fingerprint alone: its box stays closed. */
 bool kl_table_read_row(const struct kl_table *t, int fd, uint32_t row, struct kl_key *key,
-                       bool *marked);
+                       struct kl_key_text *text, bool *marked);
 
 #endif

@@ -20,7 +20,8 @@ static void name_unfit(const struct kl_table *t, struct kl_csv_lint *out)
 bool kl_csv_lint(const char *path, bool header, struct kl_csv_lint *out, char error[KL_TEXT_MAX])
 {
     struct kl_table *t = NULL;
-    enum kl_table_result result = kl_table_load(path, header, &t, error);
+    enum kl_table_result result =
+        kl_table_load(path, header ? KL_CSV_LONG_IF_PLACES : KL_CSV_PLAIN, &t, error);
 
     memset(out, 0, sizeof *out);
     if (result == KL_TABLE_BROKEN) {

@@ -15,7 +15,7 @@
 
 enum {
     HEADER_MAX = 1 << 14, /* bytes of the header row */
-    CELLS_MAX = KL_FIELDS_MAX + KL_NVS_ITEMS_MAX,
+    CELLS_MAX = KL_COLUMNS_MAX + KL_NVS_ITEMS_MAX,
     CHUNK = 1 << 14,
 };
 
@@ -195,6 +195,7 @@ void kl_nvs_schema_free(struct kl_nvs_schema *s)
 struct reading {
     struct kl_csv csv;
     struct kl_key key;
+    struct kl_key_text text;
     bool past_header;
     uint8_t chunk[CHUNK];
 };
@@ -203,8 +204,8 @@ static bool tell_row(struct reading *r, bool (*each)(void *, const struct kl_nvs
 {
     const struct kl_csv_row_text *text = &r->csv.row;
     struct kl_nvs_row row = {.line = text->line, .marked = text->marked};
-    enum kl_csv_unfit unfit = kl_csv_unfit(text);
-    struct kl_span field[KL_FIELDS_MAX];
+    enum kl_csv_unfit unfit = kl_csv_unfit_long(text);
+    struct kl_span field[KL_COLUMNS_MAX];
 
     if (!r->past_header) {
         r->past_header = true;
@@ -214,7 +215,7 @@ static bool tell_row(struct reading *r, bool (*each)(void *, const struct kl_nvs
         field[i] = kl_csv_field(text, i);
     if (unfit != KL_UNFIT_NOTHING)
         row.why = kl_csv_unfit_text(unfit);
-    else if (!kl_key_build(&r->key, field, text->fields, kl_sha256))
+    else if (!kl_key_build_long(&r->key, &r->text, field, text->fields, kl_sha256))
         row.why = kl_csv_unfit_text(KL_UNFIT_OTHER);
     else
         row.key = &r->key;

@@ -25,6 +25,18 @@ struct finding {
     bool failed;
 };
 
+static bool grow(struct finding *f)
+{
+    uint32_t capacity = 2 * f->capacity + 16;
+    struct renamed *more = reallocarray(f->item, capacity, sizeof *more);
+
+    if (!more)
+        return false;
+    f->item = more;
+    f->capacity = capacity;
+    return true;
+}
+
 static bool find_renamed(void *ctx, const struct kl_ledger_key *key)
 {
     struct finding *f = ctx;
@@ -36,22 +48,15 @@ static bool find_renamed(void *ctx, const struct kl_ledger_key *key)
     if (row == UINT32_MAX || strcmp(key->state, "released") == 0 ||
         strcmp(f->table->row[row].label, key->label) == 0)
         return true;
-    if (f->count == f->capacity) {
-        uint32_t capacity = 2 * f->capacity + 16;
-        struct renamed *more = reallocarray(f->item, capacity, sizeof *more);
-        if (!(f->failed = !more)) {
-            f->item = more;
-            f->capacity = capacity;
-        }
-    }
-    if (!f->failed) {
-        f->item[f->count] = (struct renamed){.fingerprint = fp,
-                                             .mac = key->mac,
-                                             .provisioned = strcmp(key->state, "provisioned") == 0,
-                                             .row = row,
-                                             .label = strdup(key->label)};
-        f->failed = !f->item[f->count++].label;
-    }
+    f->failed = f->count == f->capacity && !grow(f);
+    if (f->failed)
+        return false;
+    f->item[f->count] = (struct renamed){.fingerprint = fp,
+                                         .mac = key->mac,
+                                         .provisioned = strcmp(key->state, "provisioned") == 0,
+                                         .row = row,
+                                         .label = strdup(key->label)};
+    f->failed = !f->item[f->count++].label;
     return !f->failed;
 }
 

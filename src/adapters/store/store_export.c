@@ -90,7 +90,7 @@ enum kl_store_read kl_csv_store_read_key(struct kl_store *store, const struct kl
     *line = t->row[row].line;
     if ((result = start_reading(w, error)) != KL_READ_DONE)
         return result;
-    if (kl_table_read_row(t, w->reading - 1, row, out, &marked))
+    if (kl_table_read_row(t, w->reading - 1, row, out, NULL, &marked))
         return KL_READ_DONE;
     kl_format(error, KL_TEXT_MAX, "%s: another program has just changed it", kl_shown(t->path));
     return KL_READ_CHANGED;

@@ -74,7 +74,7 @@ static bool take(struct kl_old_forms *f, const struct kl_key *key, const uint8_t
 
 static void try_row(struct kl_old_forms *f, const struct kl_key *key, bool other_labels)
 {
-    uint8_t digests[KL_FIELDS_MAX][DIGEST];
+    uint8_t digests[KL_COLUMNS_MAX][DIGEST];
 
     kl_key_digests(key, digests, kl_sha256);
     if (!take(f, key, (const uint8_t(*)[DIGEST])digests) && other_labels) {
@@ -97,7 +97,7 @@ static void try_rows(struct kl_worker *w, bool other_labels)
     int fd = open(w->csv.real, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
     for (uint32_t i = 0; fd >= 0 && i < t->count && f->unknown > 0; i++)
-        if (!t->row[i].bad && kl_table_read_row(t, fd, i, &key, &marked))
+        if (!t->row[i].bad && kl_table_read_row(t, fd, i, &key, NULL, &marked))
             try_row(f, &key, other_labels);
     kl_wipe(&key, sizeof key);
     if (fd >= 0)

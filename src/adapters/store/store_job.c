@@ -64,16 +64,19 @@ static bool wants_key(const struct kl_request *r)
 
 /* Reads the secret before the round writes anything: a reservation helps nobody if we can't read
    its key. */
-static void read_key(struct kl_worker *w, struct kl_request *r, struct kl_key *key, bool usable,
+static void read_key(struct kl_worker *w, struct kl_request *r, size_t i, bool usable,
                      const char *trouble)
 {
+    struct kl_key *key = &w->secret->key[i];
+    struct kl_key_text *long_text = w->texts ? &w->texts->text[i] : NULL;
     enum kl_table_result result;
     char text[KL_TEXT_MAX] = "";
     uint32_t row = kl_table_find(w->csv.table, &r->action.u.store.fingerprint);
 
     /* What a board was promised is its own, also while a person has to answer about other rows. */
     if (!usable && r->action.u.store.op == KL_OP_FETCH &&
-        kl_csv_file_fetch_held(&w->csv, &r->action.u.store.fingerprint, key, text) == KL_TABLE_OK) {
+        kl_csv_file_fetch_held(&w->csv, &r->action.u.store.fingerprint, key, long_text, text) ==
+            KL_TABLE_OK) {
         r->key = key;
         return;
     }
@@ -87,7 +90,7 @@ static void read_key(struct kl_worker *w, struct kl_request *r, struct kl_key *k
                "the key's row is no longer in the CSV");
         return;
     }
-    result = kl_csv_file_fetch(&w->csv, row, key, text);
+    result = kl_csv_file_fetch(&w->csv, row, key, long_text, text);
     if (result == KL_TABLE_OK)
         r->key = key;
     else if (result == KL_TABLE_CHANGED)
@@ -270,7 +273,7 @@ static void drop_keys_of_failed(struct kl_job *job)
     for (struct kl_request *r = job->first; r; r = r->next) {
         if (!r->key || r->status == KL_STORE_OK)
             continue;
-        kl_wipe(r->key, sizeof *r->key);
+        kl_key_wipe(r->key);
         r->key = NULL;
     }
 }
@@ -293,11 +296,11 @@ static void do_requests(struct kl_worker *w, struct kl_job *job, bool usable, co
         kl_store_tag(w);
 
     for (struct kl_request *r = job->first; r; r = r->next, i++) {
-        KL_ASSERT(i < KL_BATCH);
+        KL_ASSERT(i < (w->texts ? KL_LONG_BATCH : KL_BATCH));
         if (wants_key(r) && !witnessed)
             settle(r, KL_STORE_FAILED, job->trouble);
         else if (wants_key(r))
-            read_key(w, r, &w->secret->key[i], usable, trouble);
+            read_key(w, r, i, usable, trouble);
     }
     if (!commit_requests(w, job, text) && job->trouble[0] == '\0')
         kl_copy(job->trouble, sizeof job->trouble, text);

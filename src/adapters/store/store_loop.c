@@ -53,7 +53,7 @@ static void answer_requests(struct kl_csv_store *s, struct kl_request *first)
         first = r->next;
         s->events->stored(s->ctx, &r->action, r->status, r->key, r->text);
         if (r->key)
-            kl_wipe(r->key, sizeof *r->key);
+            kl_key_wipe(r->key);
         free(r);
     }
 }
@@ -184,11 +184,11 @@ static void on_worked(uv_work_t *work, int status)
 }
 
 /* The first requests that wait, as many as one round takes. */
-static struct kl_request *take_batch(struct kl_csv_store *s)
+static struct kl_request *take_batch(struct kl_csv_store *s, unsigned most)
 {
     struct kl_request *first = s->queue, *r = first;
 
-    for (unsigned n = 1; r && n < KL_BATCH; n++)
+    for (unsigned n = 1; r && n < most; n++)
         r = r->next;
     if (!r) {
         s->queue = NULL;
@@ -212,7 +212,7 @@ static void pump(struct kl_csv_store *s)
         return;
     *job = (struct kl_job){.worker = s->worker, .shown = &s->shown->content};
     s->worker = NULL;
-    job->first = take_batch(s);
+    job->first = take_batch(s, job->worker->texts ? KL_LONG_BATCH : KL_BATCH);
     job->last = s->closing && !marking && !s->queue;
     s->look = false;
     memcpy(job->answer, s->answer, sizeof job->answer);

@@ -308,8 +308,8 @@ open_parts(struct kl_csv_store *s, const struct kl_store_options *o, char error[
     char path[PATH_MAX];
 
     /* A person may look at the record even if the CSV is gone. */
-    if (!kl_csv_file_init(&w->csv, o->csv, o->header, &w->lock, error) &&
-        o->mode != KL_STORE_RECORD)
+    unsigned layout = !o->header ? KL_CSV_PLAIN : o->long_keys ? KL_CSV_LONG : KL_CSV_HEADED;
+    if (!kl_csv_file_init(&w->csv, o->csv, layout, &w->lock, error) && o->mode != KL_STORE_RECORD)
         return KL_STORE_BAD_CSV;
     w->csv.leased = o->leased;
     if (!o->leased && kl_leased_recognise(w->csv.real, &w->looked)) {
@@ -371,7 +371,9 @@ enum kl_store_open_result kl_csv_store_open(const struct kl_store_options *optio
         gethostname(w->station, sizeof w->station - 1);
     if (options->bundle_digest)
         kl_copy(w->bundle, sizeof w->bundle, options->bundle_digest);
-    if (options->mode == KL_STORE_WORK && !(w->secret = kl_secret_alloc(sizeof *w->secret))) {
+    bool works = options->mode == KL_STORE_WORK;
+    if ((works && !(w->secret = kl_secret_alloc(sizeof *w->secret))) ||
+        (works && options->long_keys && !(w->texts = kl_secret_alloc(sizeof *w->texts)))) {
         kl_copy(error, KL_TEXT_MAX, "no memory");
         result = KL_STORE_BROKEN;
     } else {
@@ -397,6 +399,7 @@ void kl_csv_store_free(struct kl_store *store)
     kl_journal_close(s->worker->witness.journal);
     kl_lock_drop(&s->worker->lock);
     free(s->worker->forms.item);
+    kl_secret_free(s->worker->texts, sizeof(struct kl_batch_texts));
     kl_secret_free(s->worker->secret, sizeof(struct kl_batch_keys));
     free(s->worker);
     free(s);

@@ -26,6 +26,13 @@ enum {
 struct kl_batch_keys {
     struct kl_key key[KL_BATCH];
 };
+/* Long keys take more: one round has room for fewer of them. */
+enum {
+    KL_LONG_BATCH = 16,
+};
+struct kl_batch_texts {
+    struct kl_key_text text[KL_LONG_BATCH];
+};
 static_assert(sizeof(struct kl_batch_keys) <= 64 * 1024, "memory that is locked is scarce");
 
 struct kl_request {
@@ -79,6 +86,7 @@ struct kl_worker {
     struct kl_lock lock;     /* WORK, MEND */
     struct kl_ledger *ledger;
     struct kl_batch_keys *secret;               /* WORK; blank between rounds */
+    struct kl_batch_texts *texts;               /* … and if keys may be long; else NULL */
     struct kl_journal_record changed[KL_BATCH]; /* what the round has changed */
     bool look_only;                             /* LOOK, RECORD */
     bool sick;                                  /* nobody knows what the last commit left on disk */

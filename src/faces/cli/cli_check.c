@@ -192,7 +192,8 @@ static void check_keys(struct check *c)
     } else {
         line(c, "keys: %s\n", c->args.csv);
     }
-    opened = pool_view_open(c->args.csv, c->args.csv_header, c->args.journal, &v, error);
+    opened = pool_view_open(c->args.csv, c->args.csv_header, c->args.deliver != 0, c->args.journal,
+                            &v, error);
     if (opened != KL_EXIT_OK) {
         c->exit = opened;
         problem(c, "%s", error);

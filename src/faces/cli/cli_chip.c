@@ -1,16 +1,11 @@
 /* cli_chip.c: `keyline chip`: what one chip's eFuses say. Reads only. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <uv.h>
 
 #include "commands.h"
 #include "config_files.h"
 #include "faces/stream/json_text.h"
-#include "keyline/link.h"
-#include "keyline/look.h"
-#include "keyline/ports.h"
-#include "keyline/secret.h"
+#include "look_port.h"
 
 struct args {
     const char *port, *config;
@@ -39,159 +34,6 @@ const struct command kl_command_chip = {
              "only; the board is reset into its loader, and into its program again.",
     .after = "exit status: 0 shown, 1 the chip can't be read, 2 usage\n",
 };
-
-enum {
-    PORTS_MAX = 256
-};
-
-/* ---- the look ---- */
-
-struct session {
-    uv_loop_t loop;
-    uv_timer_t timer;
-    struct kl_link *link;
-    struct kl_look *look;
-    enum kl_link_kind kind;
-    uint32_t request;
-    bool started, closing;
-    char error[KL_TEXT_MAX];
-};
-
-static kl_us now_us(void)
-{
-    return (kl_us)(uv_hrtime() / 1000);
-}
-
-static void end(struct session *s)
-{
-    if (s->closing)
-        return;
-    s->closing = true;
-    uv_close((uv_handle_t *)&s->timer, NULL);
-    kl_link_close(s->link);
-}
-
-static void on_timer(uv_timer_t *timer);
-
-/* Passes on what the look asks for, and sleeps until it wants to be woken. */
-static void pump(struct session *s)
-{
-    struct kl_look_result result;
-    struct kl_io io;
-    kl_us wait;
-
-    if (!s->started || s->closing)
-        return;
-    while (kl_look_next(s->look, &io))
-        kl_link_io(s->link, ++s->request, &io);
-    kl_look_result(s->look, &result);
-    if (result.over) {
-        end(s);
-        return;
-    }
-    wait = kl_look_deadline(s->look) - now_us();
-    uv_timer_start(&s->timer, on_timer, wait > 0 ? (uint64_t)(wait / 1000 + 1) : 0, 0);
-}
-
-static void on_timer(uv_timer_t *timer)
-{
-    struct session *s = timer->data;
-
-    kl_look_tick(s->look, now_us());
-    pump(s);
-}
-
-static void on_opened(void *ctx, enum kl_open_result result, const char *text)
-{
-    struct session *s = ctx;
-
-    if (result != KL_OPEN_OK) {
-        kl_copy(s->error, sizeof s->error, text && text[0] ? text : "the port can't be opened");
-        end(s);
-        return;
-    }
-    s->started = true;
-    kl_look_start(s->look, s->kind, now_us());
-    pump(s);
-}
-
-static void on_rx(void *ctx, const uint8_t *data, size_t size)
-{
-    struct session *s = ctx;
-
-    if (s->started)
-        kl_look_rx(s->look, data, size, now_us());
-    pump(s);
-}
-
-static void on_io_done(void *ctx, uint32_t request, bool ok)
-{
-    struct session *s = ctx;
-
-    (void)request; /* only one request at a time is under way */
-    kl_look_io_done(s->look, ok, now_us());
-    pump(s);
-}
-
-static void on_lost(void *ctx, const char *text)
-{
-    struct session *s = ctx;
-
-    kl_copy(s->error, sizeof s->error, text && text[0] ? text : "the port vanished");
-    end(s);
-}
-
-static void on_closed(void *ctx)
-{
-    ((struct session *)ctx)->link = NULL;
-}
-
-static const struct kl_link_events events = {
-    .opened = on_opened, .rx = on_rx, .io_done = on_io_done, .lost = on_lost, .closed = on_closed};
-
-/* A USB place becomes its device; a device's USB id tells how it is reset. */
-static bool resolve(const char *port, char path[KL_PORT_MAX], enum kl_link_kind *kind)
-{
-    static struct kl_port_info found[PORTS_MAX];
-    bool known = kl_link_kind_of(port, kind);
-    int count;
-
-    if (known && strstr(port, "://"))
-        return kl_copy(path, KL_PORT_MAX, port);
-    count = kl_ports_list(found, PORTS_MAX, &(struct kl_port_rules){.extra_id_count = 0});
-    for (int i = 0; i < count && i < PORTS_MAX; i++) {
-        if (strcmp(found[i].path, port) != 0 && strcmp(found[i].topology, port) != 0)
-            continue;
-        *kind = found[i].link;
-        return kl_copy(path, KL_PORT_MAX, found[i].path);
-    }
-    return known && kl_copy(path, KL_PORT_MAX, port);
-}
-
-/* The memory of the look stays for its result. */
-static bool look_at(struct session *s, const char *port)
-{
-    char path[KL_PORT_MAX];
-
-    if (!resolve(port, path, &s->kind)) {
-        kl_copy(s->error, sizeof s->error, "there is no such port; keyline ports lists them");
-        return false;
-    }
-    if (uv_loop_init(&s->loop) != 0 || !(s->look = kl_secret_alloc(kl_look_size()))) {
-        kl_copy(s->error, sizeof s->error, "out of memory");
-        return false;
-    }
-    uv_timer_init(&s->loop, &s->timer);
-    s->timer.data = s;
-    s->link = kl_link_open(&s->loop, path, 115200, &events, s);
-    if (!s->link) {
-        kl_copy(s->error, sizeof s->error, "this is no port that keyline can open");
-        uv_close((uv_handle_t *)&s->timer, NULL);
-    }
-    uv_run(&s->loop, UV_RUN_DEFAULT);
-    uv_loop_close(&s->loop);
-    return s->error[0] == '\0';
-}
 
 /* ---- what is shown ---- */
 
@@ -287,17 +129,14 @@ static void show_json(const char *port, const struct kl_look_result *r,
     json_decref(root);
 }
 
-static int show(const struct args *a, const struct session *s)
+static int show(const struct args *a, const struct look_port *s)
 {
     struct kl_look_result r;
     struct kl_efuse_facts facts;
 
     kl_look_result(s->look, &r);
     if (r.fault->reason != KL_FAULT_NONE) {
-        struct kl_fault_info info = kl_fault_info(r.fault->reason);
-        fprintf(stderr, "keyline chip: %s: %s%s%s%s\n", a->port, info.text,
-                r.fault->detail[0] ? " (" : "", r.fault->detail, r.fault->detail[0] ? ")" : "");
-        fprintf(stderr, "What to do: %s\n", info.advice);
+        look_port_complain("chip", a->port, r.fault);
         return KL_EXIT_FAILED;
     }
     kl_efuse_decode(kl_chip(r.identity.chip), r.identity.revision, &r.words, &facts);
@@ -310,22 +149,22 @@ static int show(const struct args *a, const struct session *s)
 
 int kl_cli_chip(int argc, char **argv)
 {
-    static struct session s;
+    static struct look_port s;
     struct args a = {.port = NULL};
     char error[KL_TEXT_MAX];
     int status = KL_EXIT_FAILED;
 
-    s = (struct session){.link = NULL};
+    s = (struct look_port){.link = NULL};
     if (!config_parse(kl_command_chip.options, argv + (argc > 0), &a, NULL, error))
         return command_wrong(&kl_command_chip, error);
     if (a.help)
         return command_help(&kl_command_chip);
     if (!a.port)
         return command_wrong(&kl_command_chip, "say where the board is: --port PORT");
-    if (look_at(&s, a.port))
+    if (look_port(&s, a.port))
         status = show(&a, &s);
     else
         fprintf(stderr, "keyline chip: %s: %s\n", a.port, s.error);
-    kl_secret_free(s.look, kl_look_size());
+    look_port_free(&s);
     return status;
 }

@@ -232,6 +232,8 @@ static void offer_word(const struct completing *c, const struct option_list *wor
         offer_choice(c, c->command->verbs);
     else if (after == 2 && strcmp(words->item[1], "release") == 0)
         offer_doubts(c, true);
+    else if (after >= 2 && c->command == &kl_command_nvs)
+        puts(":files");
     else if (after == 1 && c->command == &kl_command_attach)
         offer_benches(c);
     for (size_t i = 0; i < c->table->count && c->command == &kl_command_config; i++)

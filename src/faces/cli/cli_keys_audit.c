@@ -68,7 +68,7 @@ int keys_audit(const struct keys_args *args)
     struct audit a = {.args = args, .first = true};
     char error[KL_TEXT_MAX];
     struct pool_view v;
-    int exit = pool_view_open(args->csv, args->header, args->journal, &v, error);
+    int exit = pool_view_open(args->csv, args->header, true, args->journal, &v, error);
 
     if (exit != KL_EXIT_OK) {
         fprintf(stderr, "keyline: %s\n", error);

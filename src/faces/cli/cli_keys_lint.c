@@ -37,7 +37,7 @@ static bool say_doubles(const struct keys_args *a, const char *path)
     struct pool_view v;
     char error[KL_TEXT_MAX];
 
-    if (pool_view_open(path, a->header, a->journal, &v, error) != KL_EXIT_OK)
+    if (pool_view_open(path, a->header, true, a->journal, &v, error) != KL_EXIT_OK)
         return false; /* a file that is no list of keys has no doubles */
     n = v.pool.counts;
     pool_view_close(&v);

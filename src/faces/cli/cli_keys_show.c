@@ -31,7 +31,7 @@ static bool note_time(void *ctx, const struct kl_ledger_key *key)
 static int open_view(const struct keys_args *a, struct view *v)
 {
     char error[KL_TEXT_MAX];
-    int exit = pool_view_open(a->csv, a->header, a->journal, &v->both, error);
+    int exit = pool_view_open(a->csv, a->header, true, a->journal, &v->both, error);
 
     if (exit == KL_EXIT_OK) {
         v->since = calloc((size_t)v->both.memory->capacity + 1, sizeof *v->since);

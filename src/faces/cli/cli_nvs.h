@@ -7,7 +7,10 @@
 struct nvs_args {
     const char *csv, *schema, *label, *out;
     const char *file, *other; /* show: file; diff: both */
-    uint32_t size;            /* bytes of the partition */
+    const char *port;         /* show: instead of `file`; diff: of `other` */
+    const char *partition;    /* of the board at `port` */
+    uint32_t table_offset;
+    uint32_t size; /* bytes of the partition */
     bool values, json;
 };
 
@@ -15,6 +18,13 @@ struct nvs_args {
 int nvs_complain(const char *text, int status);
 /* Flushes what was printed; KL_EXIT_OK, or KL_EXIT_FAILED with a word on stderr. */
 int nvs_printed(void);
+
+/* cli_nvs_port.c */
+/* Reads the partition of the board at a->port; `data` is KL_NVS_FILE_MAX bytes of secret memory,
+   the caller's. Its program runs again afterwards. KL_EXIT_OK, or that status after a word on
+   stderr. */
+int nvs_read_board(const struct nvs_args *a, uint8_t *data, struct kl_nvs_where *where,
+                   struct kl_mac *mac);
 
 /* cli_nvs_show.c */
 int nvs_show(const struct nvs_args *a);

@@ -14,20 +14,55 @@ enum {
 
 /* ---- one image ---- */
 
-static bool load(const char *path, struct kl_nvs_image *out, char error[KL_TEXT_MAX])
+/* An image, and what names it on the screen. */
+struct source {
+    struct kl_nvs_image image;
+    const char *name;
+    bool board; /* it was read from one: */
+    struct kl_nvs_where where;
+    struct kl_mac mac;
+};
+
+static int load(const char *path, struct source *out)
 {
+    char error[KL_TEXT_MAX];
     size_t size;
     uint8_t *data = kl_nvs_file_read(path, &size, error);
 
+    *out = (struct source){.name = path};
     if (!data)
-        return false;
+        return nvs_complain(error, KL_EXIT_INPUT);
     if (size > 0 && size % KL_NVS_PAGE == 0) {
-        *out = (struct kl_nvs_image){data, (uint32_t)size};
-        return true;
+        out->image = (struct kl_nvs_image){data, (uint32_t)size};
+        return KL_EXIT_OK;
     }
     kl_secret_free(data, KL_NVS_FILE_MAX);
     kl_format(error, KL_TEXT_MAX, "%s: it is no NVS image: its size is no multiple of 4096", path);
-    return false;
+    return nvs_complain(error, KL_EXIT_INPUT);
+}
+
+static int load_board(const struct nvs_args *a, struct source *out)
+{
+    uint8_t *data = kl_secret_alloc(KL_NVS_FILE_MAX);
+
+    *out = (struct source){.name = a->port, .board = true};
+    if (!data)
+        return nvs_complain("out of memory", KL_EXIT_FAILED);
+    int status = nvs_read_board(a, data, &out->where, &out->mac);
+    if (status == KL_EXIT_OK)
+        out->image = (struct kl_nvs_image){data, out->where.size};
+    else
+        kl_secret_free(data, KL_NVS_FILE_MAX);
+    return status;
+}
+
+/* nvs_keys tells cipher from damage, which the bytes alone can't. */
+static const char *state_text(const struct source *s)
+{
+    enum kl_nvs_state state = kl_nvs_look(s->image);
+
+    return state == KL_NVS_IS_ENCRYPTED && s->where.encrypted ? "encrypted"
+                                                              : kl_nvs_state_text(state);
 }
 
 static void unload(const struct kl_nvs_image *image)
@@ -180,23 +215,36 @@ static void show_json(struct kl_nvs_image image, const struct kl_nvs_item *item,
     putchar('}');
 }
 
-static void show_all(struct kl_nvs_image image, const struct nvs_args *a)
+static void show_title(const struct source *s, const struct nvs_args *a)
 {
-    enum kl_nvs_state state = kl_nvs_look(image);
+    char mac[18];
+
+    kl_mac_format(&s->mac, mac);
+    if (!a->json) {
+        printf("%s: %s, 0x%x bytes", s->name, state_text(s), (unsigned)s->image.size);
+        if (s->board)
+            printf(" at 0x%x, partition %s of %s", (unsigned)s->where.offset, a->partition, mac);
+        putchar('\n');
+        return;
+    }
+    printf("{\n  \"state\": \"%s\",\n  \"size\": %u,\n", state_text(s), (unsigned)s->image.size);
+    if (s->board)
+        printf("  \"mac\": \"%s\",\n  \"offset\": %u,\n", mac, (unsigned)s->where.offset);
+    fputs("  \"items\": [", stdout);
+}
+
+static void show_all(const struct source *s, const struct nvs_args *a)
+{
     struct kl_nvs_walk walk = {0};
     struct kl_nvs_item item;
     bool first = true;
 
-    if (a->json)
-        printf("{\n  \"state\": \"%s\",\n  \"size\": %u,\n  \"items\": [", kl_nvs_state_text(state),
-               (unsigned)image.size);
-    else
-        printf("%s: %s, 0x%x bytes\n", a->file, kl_nvs_state_text(state), (unsigned)image.size);
-    for (; kl_nvs_next(image, &walk, &item); first = false) {
+    show_title(s, a);
+    for (; kl_nvs_next(s->image, &walk, &item); first = false) {
         if (a->json)
-            show_json(image, &item, a->values, first);
+            show_json(s->image, &item, a->values, first);
         else
-            show_item(image, &item, a->values);
+            show_item(s->image, &item, a->values);
     }
     if (a->json)
         fputs(first ? "]\n}\n" : "\n  ]\n}\n", stdout);
@@ -204,21 +252,20 @@ static void show_all(struct kl_nvs_image image, const struct nvs_args *a)
 
 int nvs_show(const struct nvs_args *a)
 {
-    char error[KL_TEXT_MAX];
-    struct kl_nvs_image image;
+    struct source source;
     enum kl_nvs_state state;
     char *buffer;
-    int status;
+    int status = a->port ? load_board(a, &source) : load(a->file, &source);
 
-    if (!load(a->file, &image, error))
-        return nvs_complain(error, KL_EXIT_INPUT);
+    if (status != KL_EXIT_OK)
+        return status;
     /* Standard output's buffer is secret memory too, and stays until the process ends. */
     buffer = a->values ? kl_secret_alloc(PRINT_BUFFER) : NULL;
     if (buffer)
         setvbuf(stdout, buffer, _IOFBF, PRINT_BUFFER);
-    state = kl_nvs_look(image);
-    show_all(image, a);
-    unload(&image);
+    state = kl_nvs_look(source.image);
+    show_all(&source, a);
+    unload(&source.image);
     status = nvs_printed();
     if (buffer)
         kl_wipe(buffer, PRINT_BUFFER);
@@ -268,32 +315,37 @@ static unsigned tell_missing(struct kl_nvs_image a, struct kl_nvs_image b, char 
     return lines;
 }
 
+static bool is_readable(const struct source *s)
+{
+    enum kl_nvs_state state = kl_nvs_look(s->image);
+    char error[2 * KL_TEXT_MAX];
+
+    if (state == KL_NVS_IS_SOUND || state == KL_NVS_IS_BLANK)
+        return true;
+    kl_format(error, sizeof error, "%s: %s", s->name, state_text(s));
+    nvs_complain(error, KL_EXIT_INPUT);
+    return false;
+}
+
 int nvs_diff(const struct nvs_args *a)
 {
-    struct kl_nvs_image one, two;
-    char error[KL_TEXT_MAX];
+    struct source one, two;
     unsigned lines = 0;
-    bool sound = true;
+    int status = load(a->file, &one);
 
-    if (!load(a->file, &one, error))
-        return nvs_complain(error, KL_EXIT_INPUT);
-    if (!load(a->other, &two, error)) {
-        unload(&one);
-        return nvs_complain(error, KL_EXIT_INPUT);
+    if (status != KL_EXIT_OK)
+        return status;
+    status = a->port ? load_board(a, &two) : load(a->other, &two);
+    if (status != KL_EXIT_OK) {
+        unload(&one.image);
+        return status;
     }
-    for (unsigned i = 0; i < 2; i++) {
-        enum kl_nvs_state state = kl_nvs_look(i == 0 ? one : two);
-        if (state == KL_NVS_IS_SOUND || state == KL_NVS_IS_BLANK)
-            continue;
-        kl_format(error, sizeof error, "%s: %s", i == 0 ? a->file : a->other,
-                  kl_nvs_state_text(state));
-        nvs_complain(error, KL_EXIT_INPUT);
-        sound = false;
-    }
+    bool first = is_readable(&one), sound = is_readable(&two) && first; /* each is named */
     if (sound)
-        lines = tell_missing(one, two, '-', true) + tell_missing(two, one, '+', false);
-    unload(&one);
-    unload(&two);
+        lines = tell_missing(one.image, two.image, '-', true) +
+                tell_missing(two.image, one.image, '+', false);
+    unload(&one.image);
+    unload(&two.image);
     if (!sound)
         return KL_EXIT_INPUT;
     if (nvs_printed() != KL_EXIT_OK)

@@ -269,6 +269,7 @@ static int open_store(struct station *s)
         .csv = s->args.csv,
         .shared = s->args.pool ? &shared : NULL,
         .header = s->args.csv_header,
+        .long_keys = s->args.deliver != 0,
         .accept = s->args.accepted,
         .bundle_digest = digest,
         .journal = s->args.journal,
@@ -287,8 +288,10 @@ static int open_store(struct station *s)
    nothing. */
 static int look_at_keys(const struct station *s)
 {
-    struct kl_store_options options = {
-        .csv = s->args.csv, .header = s->args.csv_header, .mode = KL_STORE_LOOK};
+    struct kl_store_options options = {.csv = s->args.csv,
+                                       .header = s->args.csv_header,
+                                       .long_keys = s->args.deliver != 0,
+                                       .mode = KL_STORE_LOOK};
     struct kl_store *store = NULL;
     char error[KL_TEXT_MAX] = "";
     enum kl_store_open_result result;
@@ -410,8 +413,11 @@ static void hello(const struct station *s, const struct kl_bundle *b, struct kl_
     uv_gettimeofday(&now);
     h->since = now.tv_sec * 1000000 + now.tv_usec;
     kl_copy(h->csv, sizeof h->csv, s->args.csv);
-    h->prompt_timeout = s->args.prompt_timeout;
-    h->ack_timeout = s->args.ack_timeout;
+    /* Keys that are written into flash: firmware is waited for only if it is to print them. */
+    if (s->args.deliver == 0 || s->args.confirm == CONFIRM_READBACK) {
+        h->prompt_timeout = s->args.prompt_timeout;
+        h->ack_timeout = s->args.ack_timeout;
+    }
     h->expect_timeout = s->args.expect_timeout;
     restart_settings(&s->args, h->settings, sizeof h->settings);
     gethostname(h->station, sizeof h->station - 1);

@@ -87,7 +87,8 @@ const struct command kl_command_virtual = {
 };
 
 static const char commands[] =
-    "unplug N | plug N | replace N | fault N LIST | flash N FILE | show N | quit\n";
+    "unplug N | plug N | replace N | fault N LIST | flash N FILE | put N OFFSET FILE | show N |\n"
+    "quit\n";
 
 /* ---- options ---- */
 
@@ -336,6 +337,25 @@ static bool dump_flash(const struct app *a, unsigned n, const char *path)
     return fclose(f) == 0 && good;
 }
 
+/* OFFSET FILE */
+static bool put_flash(const struct app *a, unsigned n, const char *words)
+{
+    char *end;
+    unsigned long offset = strtoul(words, &end, 0);
+    uint8_t piece[4096];
+    size_t size;
+    bool good = true;
+
+    if (end == words || offset > UINT32_MAX)
+        return false;
+    FILE *f = fopen(end + strspn(end, " "), "rb");
+    if (!f)
+        return false;
+    for (; good && (size = fread(piece, 1, sizeof piece, f)) > 0; offset += size)
+        good = kl_vboard_put_flash(kl_vserver_board(a->server, n), (uint32_t)offset, piece, size);
+    return fclose(f) == 0 && good;
+}
+
 static void show(const struct app *a, unsigned n)
 {
     const struct kl_vboard *b = kl_vserver_board(a->server, n);
@@ -360,6 +380,8 @@ static bool run_on_board(struct app *a, const char *word, unsigned n, const char
         return kl_vserver_fault(a->server, n, rest, error);
     else if (strcmp(word, "flash") == 0)
         return dump_flash(a, n, rest);
+    else if (strcmp(word, "put") == 0)
+        return put_flash(a, n, rest);
     else if (strcmp(word, "show") == 0)
         show(a, n);
     else {

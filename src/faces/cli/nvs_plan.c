@@ -10,6 +10,7 @@ enum {
 struct rows {
     const struct nvs_plan *plan;
     const char *csv;
+    bool printed; /* --confirm readback */
     void (*complain)(void *ctx, const char *text);
     void *ctx;
     uint32_t misfits;
@@ -22,22 +23,40 @@ static bool look(void *ctx, const struct kl_nvs_row *row)
     struct kl_nvs_misfit why;
     char text[KL_TEXT_MAX];
 
-    if (!row->key || row->marked || kl_nvs_schema_fits(r->plan->schema, row->key, &why))
+    /* No board is there yet: its room's memory serves to build the whole image. */
+    const struct kl_nvs_delivery *d = r->plan->delivery;
+    if (!row->key || row->marked)
         return true;
-    if (++r->misfits > NAMED_MAX)
+    bool fits = kl_nvs_schema_build(d->schema, row->key, d->room[0].image, d->size, &why);
+    bool silent = r->printed && row->key->text;
+    if ((fits && !silent) || ++r->misfits > NAMED_MAX)
         return true;
-    nvs_say_misfit(r->plan->schema, r->csv, row->line, &why, text);
+    if (fits)
+        kl_format(text, sizeof text,
+                  "%s line %u: --confirm readback: keys of more than 32 fields or 255 bytes are "
+                  "not printed",
+                  r->csv, (unsigned)row->line);
+    else
+        nvs_say_misfit(r->plan->schema, r->csv, row->line, &why, text);
     r->complain(r->ctx, text);
     return true;
 }
 
-static bool check_rows(const struct nvs_plan *plan, const char *csv,
+static bool check_rows(const struct nvs_plan *plan, const struct station_args *a,
                        void (*complain)(void *ctx, const char *text), void *ctx)
 {
-    struct rows r = {.plan = plan, .csv = csv, .complain = complain, .ctx = ctx};
+    const char *csv = a->csv;
+    struct rows r = {.plan = plan,
+                     .csv = csv,
+                     .printed = a->confirm == CONFIRM_READBACK,
+                     .complain = complain,
+                     .ctx = ctx};
     char text[KL_TEXT_MAX];
 
-    if (!kl_nvs_rows(csv, look, &r, text)) {
+    bool read = kl_nvs_rows(csv, look, &r, text);
+
+    kl_wipe(plan->delivery->room[0].image, plan->delivery->size);
+    if (!read) {
         complain(ctx, text);
         return false;
     }
@@ -84,12 +103,13 @@ bool nvs_plan_make(struct nvs_plan *plan, const struct station_args *a, const st
         nvs_plan_free(plan);
         return false;
     }
-    if (plan->delivery && a->confirm == CONFIRM_READBACK && !writes_columns(plan->schema)) {
+    if (plan->delivery && plan->schema && a->confirm == CONFIRM_READBACK &&
+        !writes_columns(plan->schema)) {
         complain(ctx, "--confirm readback: no column is written, so there is nothing to read back");
         nvs_plan_free(plan);
         return false;
     }
-    if (a->pool || check_rows(plan, a->csv, complain, ctx)) /* a pool's keys are sealed */
+    if (a->pool || check_rows(plan, a, complain, ctx)) /* a pool's keys are sealed */
         return true;
     nvs_plan_free(plan);
     return false;

@@ -17,11 +17,14 @@ static bool make_pool(struct pool_view *v)
     return true;
 }
 
-enum kl_exit pool_view_open(const char *csv, bool header, const char *journal, struct pool_view *v,
-                            char error[KL_TEXT_MAX])
+enum kl_exit pool_view_open(const char *csv, bool header, bool long_keys, const char *journal,
+                            struct pool_view *v, char error[KL_TEXT_MAX])
 {
-    struct kl_store_options options = {
-        .csv = csv, .header = header, .journal = journal, .mode = KL_STORE_LOOK};
+    struct kl_store_options options = {.csv = csv,
+                                       .header = header,
+                                       .long_keys = long_keys,
+                                       .journal = journal,
+                                       .mode = KL_STORE_LOOK};
 
     memset(v, 0, sizeof *v);
     switch (kl_store_open(&options, &v->store, error)) {

@@ -12,9 +12,10 @@ struct pool_view {
     struct kl_pool_memory *memory;
 };
 
-/* KL_EXIT_OK, or the exit status and a sentence. Close it only after OK. */
-enum kl_exit pool_view_open(const char *csv, bool header, const char *journal, struct pool_view *v,
-                            char error[KL_TEXT_MAX]);
+/* KL_EXIT_OK, or the exit status and a sentence. Close it only after OK. `long_keys`: rows that
+   only NVS has room for count as keys. */
+enum kl_exit pool_view_open(const char *csv, bool header, bool long_keys, const char *journal,
+                            struct pool_view *v, char error[KL_TEXT_MAX]);
 void pool_view_close(struct pool_view *v);
 
 #endif

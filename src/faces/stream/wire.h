@@ -23,9 +23,10 @@ struct kl_wire_hello {
     char version[24]; /* keyline's */
     char csv[KL_PORT_MAX], firmware[KL_NAME_MAX], project[32], project_version[32], chip[24];
     char station[KL_NAME_MAX];
-    char digest[65]; /* of the images, hex */
-    int64_t since;   /* wall clock, microseconds since 1970 */
-    kl_us prompt_timeout, ack_timeout, expect_timeout;
+    char digest[65];                   /* of the images, hex */
+    int64_t since;                     /* wall clock, microseconds since 1970 */
+    kl_us prompt_timeout, ack_timeout; /* 0 = no board is asked anything */
+    kl_us expect_timeout;
     char settings[8192]; /* what it was started with: lines of "option=value" */
 };
 
