@@ -18,6 +18,8 @@ int kl_cli_keys(int argc, char **argv);     /* src/faces/cli/cli_keys.c */
 int kl_cli_check(int argc, char **argv);    /* src/faces/cli/cli_check.c */
 int kl_cli_chip(int argc, char **argv);     /* src/faces/cli/cli_chip.c */
 int kl_cli_nvs(int argc, char **argv);      /* src/faces/cli/cli_nvs.c */
+int kl_cli_fleet(int argc, char **argv);    /* src/faces/cli/cli_fleet.c */
+int kl_cli_pool(int argc, char **argv);     /* src/faces/cli/cli_pool.c */
 int kl_cli_list(int argc, char **argv);     /* src/faces/cli/cli_list.c */
 int kl_cli_report(int argc, char **argv);   /* src/faces/cli/cli_report.c */
 int kl_cli_attach(int argc, char **argv);   /* src/faces/cli/cli_attach.c */

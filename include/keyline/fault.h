@@ -75,6 +75,9 @@ enum kl_policy {
  X(KEY_CONFLICT,     "key_conflict",      STOP,      "this board's reserved key changed in the CSV", "see keyline keys status; restore the row, or release the key by label") \
  X(BOARD_CHANGED,    "board_changed",     RECONNECT, "another board may have taken this one's place", "nothing to do: the board is identified again") \
  X(NO_KEYS,          "no_keys",           WAIT,      "no free key is left", "add rows to the CSV; the board goes on by itself") \
+ X(POOL_WAIT,        "pool_wait",         WAIT,      "waits for the shared pool", "nothing: it goes on by itself when the database answers") \
+ X(BOARD_ELSEWHERE,  "board_elsewhere",   STOP,      "another station of the pool has this board", "take it to that station; it gets no second key here") \
+ X(POOL_DISPUTE,     "pool_dispute",      STOP,      "the shared pool has another owner for this key or this board", "put it aside; the pool's owner settles it: keyline pool status") \
  X(STORE_TROUBLE,    "store_trouble",     WAIT,      "the ledger or the list of keys can't be used", "free disk space, or answer about the list (a); it goes on by itself") \
  X(STOPPED,          "stopped",           STOP,      "stopped by the operator", "press r to go on") \
  X(ADAPTER_SETTING,  "adapter_setting",   SLOWER,    "the adapter refused a setting", "try a lower --baud")

@@ -84,6 +84,12 @@ enum kl_store_status {
     KL_STORE_OK,
     KL_STORE_FAILED,  /* nothing was made durable; may be asked again (disk full, read-only …) */
     KL_STORE_REFUSED, /* what is durable says otherwise: u.stored.text tells */
+    /* Of RESERVE and FETCH, with a pool that several stations share. The key is reserved for this
+       board, durably, and its bytes stay in the store: */
+    KL_STORE_WAITS,     /* the pool has not agreed yet; ask again */
+    KL_STORE_ELSEWHERE, /* another station has this board: give the key back */
+    KL_STORE_DISPUTED,  /* the pool has another owner for this key or this board: it stays reserved
+                         */
 };
 
 enum kl_store_op {
@@ -144,6 +150,7 @@ struct kl_event {
             const struct kl_ledger_row *ledger;
             uint32_t ledger_count;
             unsigned fields; /* of the CSV's rows */
+            bool come;       /* more keys come by themselves: nobody has to add rows */
         } keys;
         struct kl_command command; /* not ADD_PORT and REMOVE_PORT: those are the shell's */
     } u;
@@ -255,6 +262,19 @@ struct kl_slot_view {
     unsigned boards_done, boards_failed; /* in this slot, this run */
 };
 
+/* How the station stands with a pool that several stations share; the shell fills it in. */
+struct kl_fleet_view {
+    bool there;                                   /* the keys come from such a pool */
+    bool online;                                  /* its database answers */
+    bool gives;                                   /* keys come when they are needed */
+    char name[KL_NAME_MAX], station[KL_NAME_MAX]; /* the pool's, and what it calls this station */
+    int64_t left;                                 /* free keys in the pool; -1 = not known */
+    int64_t unsent;                               /* results that it has not heard yet */
+    uint32_t unchecked; /* boards that got a key while it was silent, not checked yet */
+    uint32_t alarms;    /* open ones: a person has to look */
+    char trouble[KL_TEXT_MAX], alarm[KL_TEXT_MAX]; /* "" = none */
+};
+
 struct kl_snapshot {
     uint64_t version; /* changes whenever anything else does */
     kl_us at;
@@ -266,7 +286,8 @@ struct kl_snapshot {
     kl_us median_board;                         /* connecting … done; 0 = none yet */
     kl_us keys_empty_in;                        /* at this pace; KL_NEVER = unknown */
     bool paused, stopping, few_keys, store_trouble;
-    char warning[KL_TEXT_MAX];   /* hub or supply trouble, store trouble, …; "" = none */
+    char warning[KL_TEXT_MAX]; /* hub or supply trouble, store trouble, …; "" = none */
+    struct kl_fleet_view fleet;
     char kept_back[KL_TEXT_MAX]; /* which rows no board gets, and why; "" = none */
     char question[12]; /* names what the store asks a person before a key leaves; "" = nothing … */
     char asks[KL_TEXT_MAX]; /* … and says it. Both are the shell's */
@@ -296,7 +317,8 @@ struct kl_station_config {
     bool once;             /* handle every slot once, then KL_AC_REST */
     uint32_t count;        /* boards to finish, then KL_AC_REST; 0 = go on */
     unsigned max_flashing; /* 0 = all */
-    uint32_t warn_keys;
+    uint32_t warn_keys;    /* 0 = never */
+    bool pooled;           /* the keys come from a shared pool: nobody adds rows */
     bool fixture;
     bool secured_handover; /* a board that has locked itself since this bundle was flashed gets its
                               key without being flashed again */

@@ -7,7 +7,8 @@
  *
  * Opening blocks: open before the loop runs. From kl_store_start on everything is asynchronous: one
  * worker job at a time takes all waiting requests, makes them durable in one commit, and answers on
- * the loop. Answers always come in the order of the requests.
+ * the loop. Answers come in the order of the requests; only a RESERVE that waits for a shared pool
+ * may be answered later than others.
  */
 #ifndef KEYLINE_STORE_H
 #define KEYLINE_STORE_H
@@ -18,6 +19,7 @@
 #include "keyline/station.h"
 
 struct kl_store;
+struct kl_leased;
 
 /* What makes it doubtful which board has which key. A person has to answer before any key leaves.
    X(NAME, "option that answers it", "question") */
@@ -54,10 +56,21 @@ enum kl_store_mode {
     KL_STORE_MEND,   /* the record alone, held as by a station: a person changes it */
 };
 
+/* The station's side of a pool that several stations share (docs/fleet.md). */
+struct kl_store_shared {
+    const char *service; /* libpq's: a service's name, a connection text or a URI */
+    unsigned slots;      /* of the bench */
+    uint32_t lease_max;  /* keys that the station holds unsent at most */
+    kl_us offline;       /* how long boards that it has never seen go on while the database is
+                            silent; 0 = they wait */
+};
+
 struct kl_store_options {
     const char *csv;
-    bool header;     /* --csv-header: the first row is not a key */
-    bool long_keys;  /* with a header: keys may be long (keyline/key.h) */
+    const struct kl_leased *leased; /* the CSV is a leased list (leased.h); NULL: a person's */
+    const struct kl_store_shared *shared; /* the keys come from a shared pool, not from `csv` */
+    bool header;                          /* --csv-header: the first row is not a key */
+    bool long_keys;                       /* with a header: keys may be long (keyline/key.h) */
     uint32_t accept; /* bits 1 << enum kl_csv_kind: what a person has looked at and lets pass */
     enum kl_store_mode mode;
     const char *station;       /* name kept in the history; NULL = the host's */
@@ -74,6 +87,7 @@ struct kl_store_content {
     const struct kl_ledger_row *ledger;
     uint32_t ledger_count;
     unsigned fields;
+    bool keys_come;   /* more keys come by themselves, from a shared pool */
     bool lost_ledger; /* rows are marked, but there was no ledger: did keyline mark them? */
     const struct kl_csv_verdict *verdict; /* what is suspicious about the list; never NULL */
     char warning[KL_TEXT_MAX];            /* the same in one sentence; "" = nothing */
@@ -105,6 +119,8 @@ struct kl_store_events {
     void (*reloaded)(void *ctx);
     /* The list can't be marked or read, or can be again (text ""). Keys are still safe. */
     void (*trouble)(void *ctx, const char *text);
+    /* kl_store_fleet tells something else than before. `text`: a note for people; NULL = none. */
+    void (*fleet)(void *ctx, const char *text);
     /* The store asks something else than before, or nothing any more. May be NULL. */
     void (*asks)(void *ctx, const struct kl_store_question *question);
 };
@@ -122,6 +138,15 @@ bool kl_store_answer(struct kl_store *s, const char *id);
 void kl_store_close(struct kl_store *s, void (*closed)(void *ctx), void *ctx);
 /* A store that was never started, or that is closed. */
 void kl_store_free(struct kl_store *s);
+
+/* The list of what a shared pool has given to this machine's station. False and `error` if there is
+   no place for it. */
+bool kl_store_shared_list(const char *service, char out[4096], char error[KL_TEXT_MAX]);
+/* How it stands with a shared pool; `there` is false if the keys are this station's alone. */
+void kl_store_fleet(const struct kl_store *s, struct kl_fleet_view *out);
+/* For such a pool: the rate of this bench, and what the dashboard of all stations shows of it (a
+   JSON object of at most 8 KiB). */
+void kl_store_bench(struct kl_store *s, uint32_t per_hour, const char *json);
 
 /* Who works on these keys; "" = nobody, as far as can be seen. Holds nothing. */
 void kl_store_holder(const char *csv, char text[KL_TEXT_MAX]);

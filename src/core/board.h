@@ -195,6 +195,7 @@ void kl_board_recognise(struct kl_station *st, struct kl_board *b); /* after ide
 void kl_board_listen(struct kl_station *st, struct kl_board *b);    /* the delivery takes over */
 void kl_board_delivery_step(struct kl_station *st, struct kl_board *b);
 void kl_board_ask_pool(struct kl_station *st, struct kl_board *b);
+void kl_board_ask_pool_again(struct kl_station *st, struct kl_board *b);
 /* RESERVING, with the key's bytes here. */
 void kl_board_send(struct kl_station *st, struct kl_board *b);
 void kl_board_send_if_wanted(struct kl_station *st, struct kl_board *b);

@@ -122,16 +122,20 @@ static void wait_for_keys(struct kl_station *st, struct kl_board *b)
 {
     char kept_back[KL_TEXT_MAX];
     bool some = kl_pool_kept_back(&st->pool, kept_back);
+    enum kl_reason why = st->keys_come ? KL_FAULT_POOL_WAIT : KL_FAULT_NO_KEYS;
 
     KL_ASSERT(b->state == KL_ST_ASKING && st->pool.counts.free == 0);
-    if (st->config.once) {
+    if (st->config.once && !st->keys_come) {
         st->figures.without_key++;
         kl_board_fail(st, b, KL_FAULT_NO_KEYS, kept_back);
-    } else if (b->fault.reason != KL_FAULT_NO_KEYS) {
-        b->fault = (struct kl_fault){.reason = KL_FAULT_NO_KEYS};
+    } else if (b->fault.reason != why) {
+        b->fault = (struct kl_fault){.reason = why};
         kl_copy(b->fault.detail, sizeof b->fault.detail, kept_back);
         kl_tell_key(st, b, "waiting",
-                    some ? kept_back : "no free key is left; add rows to the CSV");
+                    some                ? kept_back
+                    : st->keys_come     ? "the shared pool has not given new keys yet"
+                    : st->config.pooled ? "the shared pool gives no more keys"
+                                        : "no free key is left; add rows to the CSV");
     }
 }
 
@@ -139,7 +143,8 @@ static void reserve(struct kl_station *st, struct kl_board *b, uint32_t key)
 {
     KL_ASSERT(kl_mac_equal(&kl_pool_key(&st->pool, key)->mac, &b->identity.mac));
     take_key(st, b, key);
-    kl_board_enter(st, b, KL_ST_RESERVING);
+    if (b->state != KL_ST_RESERVING)
+        kl_board_enter(st, b, KL_ST_RESERVING);
     b->deadline = st->now + KL_SEC(5);
     if (kl_pool_key(&st->pool, key)->state == KL_KEY_RESERVING)
         kl_ask_store(st, b, KL_OP_RESERVE, key, NULL);
@@ -172,6 +177,20 @@ void kl_board_ask_pool(struct kl_station *st, struct kl_board *b)
     }
     if (st->config.nvs && b->state == KL_ST_ASKING)
         b->deadline = st->now + KL_SEC(2); /* the board says nothing by itself: read it again */
+}
+
+/* The shared pool had not said whose this board is. Asks once more, and shows no change. */
+void kl_board_ask_pool_again(struct kl_station *st, struct kl_board *b)
+{
+    uint32_t key;
+
+    KL_ASSERT(b->state == KL_ST_RESERVING && b->fault.reason == KL_FAULT_POOL_WAIT);
+    if (kl_pool_ask(&st->pool, &b->identity.mac, &key) == KL_POOL_GIVE) {
+        reserve(st, b, key);
+        return;
+    }
+    kl_board_enter(st, b, KL_ST_ASKING);
+    kl_board_ask_pool(st, b);
 }
 
 const char *kl_station_unbindable(const struct kl_station *st, unsigned slot, const char *label)

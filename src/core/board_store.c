@@ -15,13 +15,50 @@ static void store_failed(struct kl_station *st, struct kl_board *b, const char *
     b->custody.ask_again_at = st->now + KL_SEC(2);
 }
 
+/* The shared pool has not agreed yet: the board keeps its place and its key, and gets no byte. */
+static void pool_waits(struct kl_station *st, struct kl_board *b, const char *text)
+{
+    KL_ASSERT(b->state == KL_ST_RESERVING);
+    if (b->fault.reason != KL_FAULT_POOL_WAIT)
+        kl_tell_key(st, b, "waiting", text);
+    b->fault = (struct kl_fault){.reason = KL_FAULT_POOL_WAIT};
+    kl_copy(b->fault.detail, sizeof b->fault.detail, text);
+    b->custody.ask_again_at = st->now + KL_SEC(1);
+}
+
+static bool is_the_pools(enum kl_store_status status)
+{
+    return status == KL_STORE_WAITS || status == KL_STORE_ELSEWHERE || status == KL_STORE_DISPUTED;
+}
+
+/* What the shared pool says to a board that waits for its key, which is reserved for it. */
+static void pool_says(struct kl_station *st, struct kl_board *b, const struct kl_event *ev)
+{
+    if (ev->u.stored.status == KL_STORE_WAITS) {
+        pool_waits(st, b, ev->u.stored.text);
+        return;
+    }
+    if (ev->u.stored.status == KL_STORE_DISPUTED) {
+        kl_board_fail(st, b, KL_FAULT_POOL_DISPUTE, ev->u.stored.text);
+        return;
+    }
+    kl_board_give_back_unsent(st, b, "another station of the pool has this board");
+    kl_pool_leave(&st->pool, b->custody.index);
+    kl_custody_disown(&b->custody);
+    kl_board_fail(st, b, KL_FAULT_BOARD_ELSEWHERE, ev->u.stored.text);
+}
+
 /* A person chose this key for a board before it asked: the board keeps it, even unplugged. */
 static void bound_answered(struct kl_station *st, struct kl_board *b, const struct kl_event *ev,
                            bool awaits)
 {
-    bool ok = ev->u.stored.status == KL_STORE_OK;
+    enum kl_store_status status = ev->u.stored.status;
+    bool ok = status == KL_STORE_OK;
 
-    if (!ok)
+    if (status == KL_STORE_ELSEWHERE || status == KL_STORE_DISPUTED)
+        kl_tell_text(st, b, KL_NOTE_STATION,
+                     "a label is bound to a board that the shared pool knows otherwise");
+    else if (!ok && status != KL_STORE_WAITS)
         kl_tell_text(st, b, KL_NOTE_STATION,
                      "a label could not be bound to its board: the reservation can't be written");
     if (!awaits)
@@ -37,6 +74,7 @@ static void reserve_answered(struct kl_station *st, struct kl_board *b, const st
                              uint32_t key)
 {
     bool ok = ev->u.stored.status == KL_STORE_OK;
+    bool durable = ok || is_the_pools(ev->u.stored.status);
     bool awaits = kl_custody_awaits(&b->custody, key, ev->request);
     bool waiting = awaits && b->state == KL_ST_RESERVING;
     bool bound = kl_pool_key(&st->pool, key)->bound;
@@ -44,14 +82,14 @@ static void reserve_answered(struct kl_station *st, struct kl_board *b, const st
     if (ev->u.stored.status == KL_STORE_REFUSED)
         kl_pool_refused(&st->pool, key);
     else
-        kl_pool_reserved(&st->pool, key, ok);
+        kl_pool_reserved(&st->pool, key, durable);
     if (bound && !waiting) {
         bound_answered(st, b, ev, awaits);
         return;
     }
     if (!waiting) {
         /* The board has gone or failed meanwhile; nothing was sent. */
-        if (ok && kl_pool_release(&st->pool, key))
+        if (durable && ev->u.stored.status != KL_STORE_DISPUTED && kl_pool_release(&st->pool, key))
             kl_ask_store(st, b, KL_OP_RELEASE, key, "its board left before anything was sent");
         return;
     }
@@ -62,6 +100,10 @@ static void reserve_answered(struct kl_station *st, struct kl_board *b, const st
         return;
     }
     kl_custody_miss(&b->custody);
+    if (durable) {
+        pool_says(st, b, ev);
+        return;
+    }
     /* The ledger knows more than the pool: a reservation that the store reported as failed is there
        after all. The pool will hear of it soon, and then has another key for this board. */
     if (ev->u.stored.status == KL_STORE_FAILED || kl_attempts_may_restart(&b->attempts))
@@ -83,6 +125,8 @@ static void fetch_answered(struct kl_station *st, struct kl_board *b, const stru
         kl_custody_miss(&b->custody);
     if (reserving && ev->u.stored.status == KL_STORE_OK)
         kl_board_send_if_wanted(st, b);
+    else if (reserving && is_the_pools(ev->u.stored.status))
+        pool_says(st, b, ev);
     else if (reserving && ev->u.stored.status == KL_STORE_REFUSED)
         kl_board_fail(st, b, KL_FAULT_KEY_CONFLICT, ev->u.stored.text);
     else if (reserving)
@@ -183,7 +227,9 @@ void kl_board_stored(struct kl_station *st, const struct kl_event *ev)
 void kl_board_ask_store_again(struct kl_station *st, struct kl_board *b)
 {
     b->custody.ask_again_at = KL_NEVER;
-    if (b->state == KL_ST_RESERVING) {
+    if (b->state == KL_ST_RESERVING && b->fault.reason == KL_FAULT_POOL_WAIT) {
+        kl_board_ask_pool_again(st, b);
+    } else if (b->state == KL_ST_RESERVING) {
         kl_board_enter(st, b, KL_ST_ASKING);
         kl_board_ask_pool(st, b);
     } else if (b->state == KL_ST_RECORDING) {

@@ -178,14 +178,26 @@ static void slot_event(struct kl_station *st, struct kl_board *b, const struct k
     }
 }
 
+static bool waits_for_keys(const struct kl_board *b)
+{
+    return b->state == KL_ST_ASKING &&
+           (b->fault.reason == KL_FAULT_NO_KEYS || b->fault.reason == KL_FAULT_POOL_WAIT);
+}
+
 void kl_station_serve_waiting(struct kl_station *st)
 {
     KL_ASSERT(st->have_keys);
-    for (unsigned i = 0; i < st->board_count && st->pool.counts.free > 0; i++) {
-        struct kl_board *b = &st->board[i];
-        if (b->state == KL_ST_ASKING && b->fault.reason == KL_FAULT_NO_KEYS)
-            kl_board_ask_pool(st, b);
-    }
+    for (unsigned i = 0; i < st->board_count && st->pool.counts.free > 0; i++)
+        if (waits_for_keys(&st->board[i]))
+            kl_board_ask_pool(st, &st->board[i]);
+}
+
+/* The pool gives no more keys, or gives some again: boards that wait have another reason. */
+static void say_why_they_wait(struct kl_station *st)
+{
+    for (unsigned i = 0; i < st->board_count && st->pool.counts.free == 0; i++)
+        if (waits_for_keys(&st->board[i]))
+            kl_board_ask_pool(st, &st->board[i]);
 }
 
 /* The start has told of rows that are kept back. Later ones, nobody has seen. */
@@ -205,16 +217,22 @@ static void tell_kept_back(struct kl_station *st, bool first)
 
 static void take_keys(struct kl_station *st, const struct kl_event *ev)
 {
+    bool came;
+
     KL_ASSERT(ev->u.keys.fields <= KL_COLUMNS_MAX);
     kl_pool_load(&st->pool, ev->u.keys.memory, ev->u.keys.rows, ev->u.keys.row_count,
                  ev->u.keys.ledger, ev->u.keys.ledger_count);
     st->fields = ev->u.keys.fields;
-    if (st->have_keys)
+    if (st->have_keys && !st->config.pooled)
         kl_tell_text(st, NULL, KL_NOTE_STATION, "the CSV was read again");
     tell_kept_back(st, !st->have_keys);
     st->have_keys = true;
+    came = st->keys_come;
+    st->keys_come = ev->u.keys.come;
     kl_check_keys_left(st);
     kl_station_serve_waiting(st);
+    if (came != st->keys_come)
+        say_why_they_wait(st);
 }
 
 /* Does whatever the event made possible or due. */

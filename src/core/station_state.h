@@ -71,6 +71,7 @@ struct kl_station {
 
     struct kl_pool pool;
     bool have_keys;              /* the CSV was read: boards may start */
+    bool keys_come;              /* more come by themselves, from a shared pool */
     unsigned fields;             /* of its keys */
     char kept_back[KL_TEXT_MAX]; /* which of its rows no board gets; "" = none */
 

@@ -70,6 +70,20 @@ void kl_fault_text(const struct kl_fault *fault, char *out, size_t size)
         snprintf(out + n, size - (size_t)n, " [chip error %04x]", fault->chip_error);
 }
 
+static void pool_text(const struct kl_fleet_view *f, char *out, size_t size)
+{
+    int n = snprintf(out, size, "; pool %s", f->name);
+
+    if (f->left >= 0)
+        n += snprintf(out + n, size - (size_t)n, ": %lld free", (long long)f->left);
+    if (f->unsent > 0)
+        n += snprintf(out + n, size - (size_t)n, ", %lld results unsent", (long long)f->unsent);
+    if (f->unchecked > 0)
+        n += snprintf(out + n, size - (size_t)n, ", %u boards unchecked", f->unchecked);
+    if (f->alarms > 0)
+        snprintf(out + n, size - (size_t)n, ", %u ALARMS", f->alarms);
+}
+
 void kl_summary_text(const struct kl_snapshot *s, char *out, size_t size)
 {
     uint32_t tried = s->done + s->failed;
@@ -82,6 +96,8 @@ void kl_summary_text(const struct kl_snapshot *s, char *out, size_t size)
                       "; %u%% at the first try, %u boards per hour, %s per board",
                       100 * s->first_pass / tried, s->boards_per_hour, median);
     }
-    snprintf(out + n, size - (size_t)n, "; keys: %u free, %u reserved, %u provisioned",
-             s->keys.free, s->keys.reserved, s->keys.provisioned);
+    n += snprintf(out + n, size - (size_t)n, "; keys: %u free, %u reserved, %u provisioned",
+                  s->keys.free, s->keys.reserved, s->keys.provisioned);
+    if (s->fleet.there)
+        pool_text(&s->fleet, out + n, size - (size_t)n);
 }

@@ -57,6 +57,15 @@ struct older *older_create(struct kl_shell *sh);
 void older_close(struct older *o);
 void older_free(struct older *o);
 
+/* bench_status.c: what all stations of a shared pool may see of this one. NULL is fine. The caller
+   keeps `hello`. */
+struct bench_status;
+struct bench_status *bench_status_create(struct kl_shell *sh, struct kl_store *store,
+                                         const struct kl_wire_hello *hello);
+/* Close it before the loop's last run, free it after that run. */
+void bench_status_close(struct bench_status *b);
+void bench_status_free(struct bench_status *b);
+
 /* server.c: dashboards over a Unix socket. NULL and a sentence if there is no place for it. `csv`
    may be the socket's own name (kl_wire_is_socket): then the group of this process may talk to
    it. */

@@ -174,6 +174,7 @@ static void push_keys(struct kl_shell *sh)
     item->event.u.keys.ledger = c->ledger;
     item->event.u.keys.ledger_count = c->ledger_count;
     item->event.u.keys.fields = c->fields;
+    item->event.u.keys.come = c->keys_come;
 }
 
 /* The old rows are gone when this returns. */
@@ -193,6 +194,16 @@ static void on_trouble(void *ctx, const char *text)
     kl_shell_note(sh, text[0] ? text : "the CSV can be read and marked again");
 }
 
+static void on_fleet(void *ctx, const char *text)
+{
+    struct kl_shell *sh = ctx;
+
+    sh->troubles++;
+    sh->is_changed = true;
+    if (text)
+        kl_shell_note(sh, text);
+}
+
 static void on_asks(void *ctx, const struct kl_store_question *question)
 {
     struct kl_shell *sh = ctx;
@@ -209,6 +220,7 @@ static const struct kl_store_events store_events = {
     .stored = on_stored,
     .reloaded = on_reloaded,
     .trouble = on_trouble,
+    .fleet = on_fleet,
     .asks = on_asks,
 };
 

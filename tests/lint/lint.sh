@@ -92,6 +92,8 @@ lint_layers() {
     grep -nE '#include <sqlite3\.h|#include "(keyline/csv|.*(csv_|ledger).*)\.h"' -r src |
         grep -vE '^src/adapters/(store/|host/versions\.c)' |
         finding "only the store knows CSV rows and opens the ledger (keyline/store.h is for the others):"
+    grep -nE '#include <libpq-fe\.h' -r src | grep -v '^src/adapters/fleet/' |
+        finding "PostgreSQL outside of src/adapters/fleet:"
     grep -nE '#include "keyline/|#include <(uv|stdio|stdlib|unistd)\.h' -r firmware/provisioning --include='*.[ch]' |
         finding "firmware/provisioning is not portable:"
 }
@@ -227,7 +229,7 @@ lint_docs() {
     [ -x "$program" ] || return
     diff <("$program" --list-faults) <(grep '^|' docs/faults.md) |
         finding "docs/faults.md is not what keyline --list-faults prints:"
-    help=$({ "$program" --help; for name in virtual ports keys check attach demo doctor verify; do "$program" "$name" --help; done; } 2>&1)
+    help=$({ "$program" --help; for name in virtual ports keys check attach demo doctor pool verify; do "$program" "$name" --help; done; } 2>&1)
     commands | grep -E '(^|[ /])keyline ' | while IFS= read -r line; do
         grep -oE -- ' --[a-z][a-z_-]*' <<<"$line" | while read -r name; do
             grep -qE -- "(^|[ ,])$name([ ,=]|\$)" <<<"$help" || echo "$line ($name)"

@@ -19,13 +19,17 @@ static const char *const kind_names[] = {
 
 /* Reasons that no simulated bench can give, and what would be needed. */
 static const enum kl_reason unreachable[] = {
-    KL_FAULT_NONE,           KL_FAULT_UNKNOWN_CHIP, /* a chip that virtual boards don't play */
-    KL_FAULT_CHIP_REVISION,                         /* images that ask for a revision */
-    KL_FAULT_BAD_APP,                               /* a bundle whose parts do not fit each other */
-    KL_FAULT_BAD_PARTITIONS,                        /* the same */
-    KL_FAULT_PROTOCOL,                              /* a damaged answer with a right checksum */
-    KL_FAULT_REFUSED,                               /* the same */
-    KL_FAULT_BOOT_LOOP,                             /* a program that restarts and never says why */
+    KL_FAULT_NONE,
+    KL_FAULT_UNKNOWN_CHIP,    /* a chip that virtual boards don't play */
+    KL_FAULT_CHIP_REVISION,   /* images that ask for a revision */
+    KL_FAULT_BAD_APP,         /* a bundle whose parts do not fit each other */
+    KL_FAULT_BAD_PARTITIONS,  /* the same */
+    KL_FAULT_PROTOCOL,        /* a damaged answer with a right checksum */
+    KL_FAULT_REFUSED,         /* the same */
+    KL_FAULT_BOOT_LOOP,       /* a program that restarts and never says why */
+    KL_FAULT_POOL_WAIT,       /* a shared pool: test_station_pool, e2e in tests/fleet */
+    KL_FAULT_BOARD_ELSEWHERE, /* the same */
+    KL_FAULT_POOL_DISPUTE,    /* the same */
 };
 
 void saw(enum sim_kind kind)

@@ -72,6 +72,7 @@ void disk_load(struct world *w)
     ev.u.keys.ledger = ledger;
     ev.u.keys.ledger_count = m;
     ev.u.keys.fields = FIELDS;
+    ev.u.keys.come = w->keys_come;
     kl_station_feed(w->st, &ev);
     kl_pool_memory_free(old);
 }
@@ -175,9 +176,14 @@ void disk_step(struct world *w)
     for (unsigned i = 0; i < w->store_count; i++) {
         struct store_request *r = &w->store[i];
         if (!r->applied && r->durable_at <= w->now) {
+            bool asks_pool =
+                r->action.u.store.op == KL_OP_RESERVE || r->action.u.store.op == KL_OP_FETCH;
             enum kl_store_status s = apply(w, r);
             r->applied = true;
             r->fails = s == KL_STORE_FAILED;
+            r->from_pool = s == KL_STORE_OK && asks_pool && w->pool_says != KL_STORE_OK;
+            if (r->from_pool)
+                snprintf(r->text, sizeof r->text, "the pool says so");
             if (s == KL_STORE_REFUSED) {
                 saw(SIM_DISK_REFUSED);
                 snprintf(r->text, sizeof r->text, "refused");
@@ -194,6 +200,8 @@ void disk_step(struct world *w)
         ev.request = r.action.request;
         ev.u.stored.op = r.action.u.store.op;
         ev.u.stored.status = r.fails ? KL_STORE_FAILED : r.text[0] ? KL_STORE_REFUSED : KL_STORE_OK;
+        if (r.from_pool)
+            ev.u.stored.status = w->pool_says;
         ev.u.stored.fingerprint = r.action.u.store.fingerprint;
         if (k && ev.u.stored.status == KL_STORE_OK)
             ev.u.stored.key = &k->key;

@@ -180,7 +180,7 @@ struct store_request {
     kl_us durable_at, answer_at;
     struct kl_action action;
     char label[KL_LABEL_MAX + 1];
-    bool applied, fails;
+    bool applied, fails, from_pool;
     char text[64];
 };
 
@@ -227,6 +227,8 @@ struct world {
     struct store_request store[STORE_QUEUE];
     unsigned store_count;
     kl_us disk_bad_until, crashed_at;
+    bool keys_come;                 /* as a shared pool says */
+    enum kl_store_status pool_says; /* of every RESERVE, where a shared pool is played; OK = none */
 
     struct pending *heap;
     unsigned heap_count, heap_size;

@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "adapters/fleet/pool_store.h"
+
 static void stored(void *ctx, const struct kl_action *request, enum kl_store_status status,
                    const struct kl_key *key, const char *text)
 {
@@ -33,6 +35,13 @@ static void trouble(void *ctx, const char *text)
 {
     struct store_bench *b = ctx;
     kl_copy(b->trouble, sizeof b->trouble, text);
+}
+
+static void fleet(void *ctx, const char *text)
+{
+    struct store_bench *b = ctx;
+    if (text)
+        kl_copy(b->note, sizeof b->note, text);
 }
 
 static void asks(void *ctx, const struct kl_store_question *question)
@@ -61,9 +70,12 @@ const char *bench_journal(const char *csv)
     return folder;
 }
 
-enum kl_store_open_result bench_open_with(struct store_bench *b, struct kl_store_options options)
+static enum kl_store_open_result open_and_start(struct store_bench *b,
+                                                struct kl_store_options options,
+                                                const struct kl_fleet_calls *calls)
 {
-    static const struct kl_store_events events = {stored, reloaded, trouble, asks};
+    static const struct kl_store_events events = {
+        .stored = stored, .reloaded = reloaded, .trouble = trouble, .fleet = fleet, .asks = asks};
     enum kl_store_open_result result;
 
     options.station = "bench-1";
@@ -73,12 +85,24 @@ enum kl_store_open_result bench_open_with(struct store_bench *b, struct kl_store
     if (options.journal == NULL)
         options.journal = bench_journal(options.csv);
     memset(b, 0, sizeof *b);
-    result = kl_store_open(&options, &b->store, b->error);
+    result = calls == NULL ? kl_store_open(&options, &b->store, b->error)
+                           : kl_pool_store_open(&options, calls, &b->store, b->error);
     if (result != KL_STORE_OPENED)
         return result;
     assert_int_equal(uv_loop_init(&b->loop), 0);
     kl_store_start(b->store, &b->loop, &events, b);
     return result;
+}
+
+enum kl_store_open_result bench_open_with(struct store_bench *b, struct kl_store_options options)
+{
+    return open_and_start(b, options, NULL);
+}
+
+enum kl_store_open_result bench_open_shared(struct store_bench *b, struct kl_store_options options,
+                                            const struct kl_fleet_calls *calls)
+{
+    return open_and_start(b, options, calls);
 }
 
 enum kl_store_open_result bench_open(struct store_bench *b, const char *csv)

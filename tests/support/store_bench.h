@@ -15,7 +15,8 @@ struct store_bench {
     struct kl_key key; /* of the last answer */
     bool has_key;
     char trouble[KL_TEXT_MAX];
-    const char *label; /* of a key whose row is gone; NULL = any */
+    char note[KL_TEXT_MAX]; /* the last one of a shared pool */
+    const char *label;      /* of a key whose row is gone; NULL = any */
     unsigned questions;
     struct kl_store_question question; /* what is asked; id "" = nothing */
     unsigned reloads;
@@ -24,6 +25,10 @@ struct store_bench {
 
 /* Opens and, if that goes well, starts. */
 enum kl_store_open_result bench_open_with(struct store_bench *b, struct kl_store_options options);
+/* The same for a store on a shared pool. */
+struct kl_fleet_calls;
+enum kl_store_open_result bench_open_shared(struct store_bench *b, struct kl_store_options options,
+                                            const struct kl_fleet_calls *calls);
 enum kl_store_open_result bench_open(struct store_bench *b, const char *csv);
 /* bench_open after a person has said yes to these doubts: bits 1 << KL_DOUBT_…. */
 enum kl_store_open_result bench_open_answered(struct store_bench *b, const char *csv,

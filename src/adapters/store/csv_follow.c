@@ -14,6 +14,7 @@
 #include "adapters/host/regular.h"
 #include "csv_mark.h"
 #include "csv_tag.h"
+#include "leased_list.h"
 
 enum {
     SMALL_FILE = 1 << 20,
@@ -84,13 +85,20 @@ static bool is_refused(const struct kl_csv_file *f, const struct kl_table *t,
     return true;
 }
 
+static enum kl_table_result load(const struct kl_csv_file *f, struct kl_table **out,
+                                 char error[KL_TEXT_MAX])
+{
+    return f->leased ? kl_table_load_leased(f->real, f->leased, out, error)
+                     : kl_table_load(f->real, f->layout, out, error);
+}
+
 enum kl_table_result kl_csv_file_load(struct kl_csv_file *f, char error[KL_TEXT_MAX])
 {
     enum kl_table_result result = KL_TABLE_CHANGED;
 
     KL_ASSERT(!f->table);
     for (int tries = 0; tries < LOAD_TRIES; tries++) {
-        result = kl_table_load(f->real, f->layout, &f->table, error);
+        result = load(f, &f->table, error);
         if (result != KL_TABLE_CHANGED)
             break;
         nanosleep(&load_pause, NULL);
@@ -340,7 +348,7 @@ static bool is_good(struct kl_csv_file *f, const struct stat *st, const struct k
 static bool reload(struct kl_csv_file *f, const struct stat *st, char text[KL_TEXT_MAX])
 {
     struct kl_table *fresh = NULL;
-    enum kl_table_result result = kl_table_load(f->real, f->layout, &fresh, text);
+    enum kl_table_result result = load(f, &fresh, text);
 
     kl_csv_ask_nothing(&f->asks);
     if (result == KL_TABLE_BROKEN)
@@ -354,6 +362,19 @@ static bool reload(struct kl_csv_file *f, const struct stat *st, char text[KL_TE
     else
         kl_table_free(fresh);
     return false;
+}
+
+/* Nobody adds rows to a leased list meanwhile. */
+static bool reload_alone(struct kl_csv_file *f, const struct stat *st, char text[KL_TEXT_MAX])
+{
+    bool ok;
+
+    if (f->leased)
+        uv_mutex_lock(f->leased->writing);
+    ok = reload(f, st, text);
+    if (f->leased)
+        uv_mutex_unlock(f->leased->writing);
+    return ok;
 }
 
 void kl_csv_file_answer(struct kl_csv_file *f, const char *id)
@@ -420,7 +441,7 @@ static bool refresh(struct kl_csv_file *f, bool *asks, char text[KL_TEXT_MAX])
         return false;
     }
     *asks = settled(f, &st, text);
-    return *asks && reload(f, &st, text);
+    return *asks && reload_alone(f, &st, text);
 }
 
 bool kl_csv_file_refresh(struct kl_csv_file *f, char text[KL_TEXT_MAX])
@@ -538,6 +559,8 @@ void kl_marking_run(struct kl_marking *m)
     kl_us began = now_us(CLOCK_MONOTONIC);
     struct kl_csv_marking *file;
 
+    if (m->writing)
+        uv_mutex_lock(m->writing);
     m->fd = -1;
     m->result = KL_TABLE_ABSENT;
     file = kl_csv_mark_write(m->table, m->rows, m->count, m->text);
@@ -548,6 +571,8 @@ void kl_marking_run(struct kl_marking *m)
         uv_mutex_unlock(m->guard);
         m->result = kl_csv_mark_end(file, &m->fd, m->text);
     }
+    if (m->writing)
+        uv_mutex_unlock(m->writing);
     m->took = now_us(CLOCK_MONOTONIC) - began;
 }
 
@@ -591,7 +616,10 @@ static bool may_mark(const struct kl_csv_file *f)
 
 static struct kl_marking marking_of(struct kl_csv_file *f)
 {
-    struct kl_marking m = {.table = f->table, .guard = &f->guard, .fd = -1};
+    struct kl_marking m = {.table = f->table,
+                           .guard = &f->guard,
+                           .writing = f->leased ? f->leased->writing : NULL,
+                           .fd = -1};
 
     m.rows = take_rows(f, &m.count);
     return m;

@@ -17,7 +17,8 @@
 /* Marks on their way into the file. */
 struct kl_marking {
     struct kl_table *table;
-    uv_mutex_t *guard; /* of what a replacement changes in the table */
+    uv_mutex_t *guard;   /* of what a replacement changes in the table */
+    uv_mutex_t *writing; /* of a leased list: nobody adds rows meanwhile; NULL: a person's CSV */
     uint32_t *rows, count;
     struct kl_file_id was; /* the file that the new one replaces */
     int fd;
@@ -44,10 +45,11 @@ typedef bool kl_csv_weigh_fn(void *ctx, const struct kl_table *fresh, enum kl_cs
                              char text[KL_TEXT_MAX]);
 
 struct kl_csv_file {
-    char named[PATH_MAX];       /* as given */
-    char watched[2 * PATH_MAX]; /* the same, from the root: the working folder may change */
-    char real[PATH_MAX];        /* where the path leads */
-    unsigned layout;            /* enum kl_csv_layout */
+    char named[PATH_MAX];           /* as given */
+    char watched[2 * PATH_MAX];     /* the same, from the root: the working folder may change */
+    char real[PATH_MAX];            /* where the path leads */
+    unsigned layout;                /* enum kl_csv_layout */
+    const struct kl_leased *leased; /* NULL: a person's CSV */
     uint32_t accepted;    /* suspicious things that a person accepts: bits 1 << enum kl_csv_kind */
     struct kl_lock *lock; /* follows the file through its replacements */
     struct kl_table *table;

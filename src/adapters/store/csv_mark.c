@@ -59,7 +59,9 @@ bool kl_csv_mark_clean(const struct kl_table *t, char error[KL_TEXT_MAX])
 
     if (!new_name(t->path, name) || lstat(name, &st) != 0)
         return true;
-    if (S_ISREG(st.st_mode) && kl_table_load(name, t->layout, &left, why) == KL_TABLE_OK) {
+    if (S_ISREG(st.st_mode) &&
+        (t->leased ? kl_table_load_leased(name, t->leased, &left, why)
+                   : kl_table_load(name, t->layout, &left, why)) == KL_TABLE_OK) {
         strange = strange_rows(t, left);
         kl_table_free(left);
     }

@@ -13,6 +13,7 @@
 #include "keyline/bundle_load.h"
 #include "keyline/nvs_schema.h"
 #include "keyline/secret.h"
+#include "leased_list.h"
 
 enum {
     CHUNK = 1 << 16,
@@ -30,6 +31,7 @@ struct kl_label_block {
 struct reading {
     struct kl_csv csv;
     struct kl_key key;
+    struct kl_leased_row leased; /* of a leased list */
     struct kl_key_text text;
     struct kl_csv_judge *judge;
     unsigned form_fields;                     /* of the first row */
@@ -292,18 +294,12 @@ static void look_at_form(struct kl_table *t, struct reading *r)
     }
 }
 
-static bool add_row(struct kl_table *t, struct reading *r)
+/* What the row is called, and which key it is. */
+static bool name_row(struct kl_table *t, struct reading *r, struct kl_pool_row *row)
 {
     const struct kl_csv_row_text *text = &r->csv.row;
     enum kl_csv_unfit why = unfit(t, text);
-    struct kl_pool_row *row;
 
-    if (t->count == t->capacity && (t->count > UINT32_MAX / 4 || !grow(t, r)))
-        return false;
-    row = &t->row[t->count];
-    memset(row, 0, sizeof *row);
-    row->line = text->line;
-    row->marked = text->marked;
     if (why == KL_UNFIT_NOTHING && !key_of(t, text, &r->key, &r->text))
         why = KL_UNFIT_OTHER;
     row->bad = why != KL_UNFIT_NOTHING;
@@ -312,18 +308,48 @@ static bool add_row(struct kl_table *t, struct reading *r)
         row->fingerprint = r->key.fingerprint;
         row->kin = r->key.kin;
     }
-    if (!(row->label = label_of(t, r, row->bad)))
-        return false;
     r->shape[t->count] = row->bad ? 0 : (uint8_t)text->fields;
     r->tail[t->count] = text->empty_tail > 0;
     if (!row->bad) {
         r->of_count[text->empty_tail > 0][text->fields]++;
         look_at_form(t, r);
     }
+    return (row->label = label_of(t, r, row->bad));
+}
+
+/* In a leased list the columns tell, and the box stays closed. */
+static bool name_leased_row(struct kl_table *t, struct reading *r, struct kl_pool_row *row)
+{
+    row->bad = !kl_leased_read_row(&r->csv.row, &r->leased) || r->leased.fields != t->fields;
+    row->why = row->bad ? "it is no row of a leased list" : "";
+    if (!row->bad) {
+        row->fingerprint = r->leased.fingerprint;
+        row->kin = r->leased.kin;
+    }
+    row->label =
+        row->bad ? store_label(t, "", 0) : store_label(t, r->leased.label, strlen(r->leased.label));
+    return row->label;
+}
+
+static bool add_row(struct kl_table *t, struct reading *r)
+{
+    const struct kl_csv_row_text *text = &r->csv.row;
+    struct kl_pool_row *row;
+
+    if (t->count == t->capacity && (t->count > UINT32_MAX / 4 || !grow(t, r)))
+        return false;
+    row = &t->row[t->count];
+    memset(row, 0, sizeof *row);
+    row->line = text->line;
+    row->marked = text->marked;
+    if (t->leased ? !name_leased_row(t, r, row) : !name_row(t, r, row))
+        return false;
     t->start[t->count] = text->start;
     t->size[t->count] = (uint32_t)text->size;
     t->spent[t->count] = text->marked;
     t->count++;
+    if (t->leased)
+        return true;
     look_for_separator(r);
     return kl_csv_judge_row(r->judge, text);
 }
@@ -366,6 +392,17 @@ static enum kl_table_result out_of_memory(const char *path, char error[KL_TEXT_M
     return KL_TABLE_BROKEN;
 }
 
+static enum kl_table_result take_head(struct kl_table *t, const struct reading *r,
+                                      char error[KL_TEXT_MAX])
+{
+    char why[KL_TEXT_MAX];
+
+    if (kl_leased_read_head(t->leased, &r->csv.row, &t->fields, why))
+        return KL_TABLE_OK;
+    kl_format(error, KL_TEXT_MAX, "%s: %s", kl_shown(t->path), why);
+    return KL_TABLE_BROKEN;
+}
+
 static enum kl_table_result take_row(struct kl_table *t, struct reading *r, bool *header,
                                      char error[KL_TEXT_MAX])
 {
@@ -373,6 +410,10 @@ static enum kl_table_result take_row(struct kl_table *t, struct reading *r, bool
         kl_format(error, KL_TEXT_MAX, "%s: line %u: the row is too long", kl_shown(t->path),
                   r->csv.row.line);
         return KL_TABLE_BROKEN;
+    }
+    if (*header && t->leased) {
+        *header = false;
+        return take_head(t, r, error);
     }
     if (*header) {
         *header = false;
@@ -420,15 +461,22 @@ static enum kl_table_result read_rows(struct kl_table *t, int fd, struct reading
             return KL_TABLE_BROKEN;
         }
         first = false;
-        kl_csv_judge_bytes(r->judge, r->chunk, (size_t)size);
+        if (!t->leased)
+            kl_csv_judge_bytes(r->judge, r->chunk, (size_t)size);
         result = take_chunk(t, r, (size_t)size, &header, error);
     }
     if (result != KL_TABLE_OK)
         return result;
+    if (t->leased && r->csv.error == KL_CSV_FINE && !header)
+        return KL_TABLE_OK; /* a piece of a row at the end is no row: whoever adds rows cuts it */
     kl_csv_end(&r->csv);
     t->open_end = r->csv.row_ready;
     if (r->csv.row_ready && (result = take_row(t, r, &header, error)) != KL_TABLE_OK)
         return result;
+    if (t->leased && header) {
+        kl_format(error, KL_TEXT_MAX, "%s: its first line is missing", kl_shown(t->path));
+        return KL_TABLE_BROKEN;
+    }
     if (r->csv.error == KL_CSV_FINE)
         return KL_TABLE_OK;
     kl_format(error, KL_TEXT_MAX, "%s: line %u: %s", kl_shown(t->path), r->csv.error_line,
@@ -442,6 +490,8 @@ static void judge_all(struct kl_table *t, struct reading *r, enum kl_table_resul
 {
     char text[KL_TEXT_MAX];
 
+    if (t->leased)
+        return;
     kl_csv_judge_end(r->judge, t->open_end, &t->verdict);
     if (result != KL_TABLE_BROKEN || t->verdict.count == 0 ||
         t->verdict.finding[0].kind > KL_CSV_MARKUP)
@@ -465,7 +515,8 @@ static enum kl_table_result read_file(struct kl_table *t, int fd, bool header,
         kl_format(error, KL_TEXT_MAX, "%s: %s", kl_shown(t->path), strerror(errno));
         result = KL_TABLE_ABSENT;
     } else if ((result = read_rows(t, fd, r, header, error)) == KL_TABLE_OK) {
-        judge_shapes(t, r);
+        if (!t->leased)
+            judge_shapes(t, r);
         if (!has_commas(t, r, error))
             result = KL_TABLE_BROKEN;
         else if (!build_index(t))
@@ -488,8 +539,8 @@ static enum kl_table_result read_file(struct kl_table *t, int fd, bool header,
     return result;
 }
 
-enum kl_table_result kl_table_load(const char *path, unsigned layout, struct kl_table **out,
-                                   char error[KL_TEXT_MAX])
+static enum kl_table_result load(const char *path, unsigned layout, const struct kl_leased *leased,
+                                 struct kl_table **out, char error[KL_TEXT_MAX])
 {
     struct kl_table *t = calloc(1, sizeof *t);
     enum kl_table_result result;
@@ -507,6 +558,7 @@ enum kl_table_result kl_table_load(const char *path, unsigned layout, struct kl_
         return KL_TABLE_ABSENT;
     }
     t->layout = layout;
+    t->leased = leased;
     result = read_file(t, fd, layout != KL_CSV_PLAIN, error);
     close(fd);
     if (result == KL_TABLE_OK)
@@ -514,6 +566,18 @@ enum kl_table_result kl_table_load(const char *path, unsigned layout, struct kl_
     else
         kl_table_free(t);
     return result;
+}
+
+enum kl_table_result kl_table_load(const char *path, unsigned layout, struct kl_table **out,
+                                   char error[KL_TEXT_MAX])
+{
+    return load(path, layout, NULL, out, error);
+}
+
+enum kl_table_result kl_table_load_leased(const char *path, const struct kl_leased *leased,
+                                          struct kl_table **out, char error[KL_TEXT_MAX])
+{
+    return load(path, KL_CSV_HEADED, leased, out, error);
 }
 
 struct kl_table *kl_table_hold(struct kl_table *t)
@@ -542,8 +606,25 @@ void kl_table_free(struct kl_table *t)
 
 /* ---- one key again ---- */
 
-bool kl_table_read_row(const struct kl_table *t, int fd, uint32_t row, struct kl_key *key,
-                       struct kl_key_text *long_text, bool *marked)
+/* `why` gets what keeps the box of a leased row closed; NULL = nobody wants it opened. */
+static bool is_row(const struct kl_table *t, const struct kl_csv_row_text *text, uint32_t row,
+                   struct kl_key *key, struct kl_key_text *long_text, char why[KL_TEXT_MAX])
+{
+    struct kl_leased_row leased;
+
+    if (!t->leased)
+        return unfit(t, text) == KL_UNFIT_NOTHING && key_of(t, text, key, long_text) &&
+               kl_fingerprint_equal(&key->fingerprint, &t->row[row].fingerprint);
+    if (!kl_leased_read_row(text, &leased) ||
+        !kl_fingerprint_equal(&leased.fingerprint, &t->row[row].fingerprint))
+        return false;
+    key->fingerprint = leased.fingerprint;
+    key->kin = leased.kin;
+    return !why || kl_leased_open(t->leased, &leased, key, why);
+}
+
+static bool read_row(const struct kl_table *t, int fd, uint32_t row, struct kl_key *key,
+                     struct kl_key_text *long_text, bool *marked, char why[KL_TEXT_MAX])
 {
     size_t text_size = t->size[row], size = sizeof(struct kl_csv) + text_size;
     struct kl_csv *csv = kl_secret_alloc(size);
@@ -557,8 +638,7 @@ bool kl_table_read_row(const struct kl_table *t, int fd, uint32_t row, struct kl
         if (kl_csv_feed(csv, text, text_size) == text_size)
             kl_csv_end(csv);
         ok = csv->row_ready && csv->error == KL_CSV_FINE && csv->row.size == text_size &&
-             unfit(t, &csv->row) == KL_UNFIT_NOTHING && key_of(t, &csv->row, key, long_text) &&
-             kl_fingerprint_equal(&key->fingerprint, &t->row[row].fingerprint);
+             is_row(t, &csv->row, row, key, long_text, why);
         *marked = csv->row.marked;
     }
     if (!ok) {
@@ -570,12 +650,19 @@ bool kl_table_read_row(const struct kl_table *t, int fd, uint32_t row, struct kl
     return ok;
 }
 
+bool kl_table_read_row(const struct kl_table *t, int fd, uint32_t row, struct kl_key *key,
+                       struct kl_key_text *long_text, bool *marked)
+{
+    return read_row(t, fd, row, key, long_text, marked, NULL);
+}
+
 enum kl_table_result kl_table_fetch(const struct kl_table *t, uint32_t row, struct kl_key *key,
                                     struct kl_key_text *long_text, char error[KL_TEXT_MAX])
 {
     enum kl_table_result result = KL_TABLE_CHANGED;
     const char *trouble = "can't be looked at";
     int fd = kl_open_regular(t->path, &trouble);
+    char why[KL_TEXT_MAX] = "";
     struct kl_file_id id;
     struct stat st;
     bool marked;
@@ -585,8 +672,12 @@ enum kl_table_result kl_table_fetch(const struct kl_table *t, uint32_t row, stru
         result = KL_TABLE_ABSENT;
     } else {
         id = kl_file_id_of(&st);
-        if (kl_file_id_equal(&id, &t->id) && kl_table_read_row(t, fd, row, key, long_text, &marked))
+        if (kl_file_id_equal(&id, &t->id) && read_row(t, fd, row, key, long_text, &marked, why))
             result = KL_TABLE_OK;
+        else if (why[0] != '\0') {
+            kl_format(error, KL_TEXT_MAX, "%s", why);
+            result = KL_TABLE_ABSENT;
+        }
     }
     if (fd >= 0)
         close(fd);

@@ -10,6 +10,8 @@
 #include "csv_judge.h"
 #include "keyline/pool.h"
 
+struct kl_leased;
+
 enum kl_table_result {
     KL_TABLE_OK,
     KL_TABLE_ABSENT,  /* we can't open or read it: `error` */
@@ -52,8 +54,9 @@ struct kl_table {
     char path[4096]; /* real path */
     struct kl_file_id id;
     unsigned layout; /* enum kl_csv_layout; KL_CSV_LONG_IF_PLACES only until the header is read */
-    bool open_end;   /* the last row has no line end */
-    unsigned fields; /* of the rows that are keys; 0 = there are none */
+    const struct kl_leased *leased; /* NULL: a person's CSV */
+    bool open_end;                  /* the last row has no line end */
+    unsigned fields;                /* of the rows that are keys; 0 = there are none */
     struct kl_csv_verdict verdict;
     struct kl_column_form form[KL_COLUMNS_MAX]; /* of rows with as many fields as the first one */
 
@@ -78,6 +81,9 @@ bool kl_file_id_equal(const struct kl_file_id *a, const struct kl_file_id *b);
 
 enum kl_table_result kl_table_load(const char *path, unsigned layout, struct kl_table **out,
                                    char error[KL_TEXT_MAX]);
+/* The same of a list of keyline's own making (leased_list.h). */
+enum kl_table_result kl_table_load_leased(const char *path, const struct kl_leased *leased,
+                                          struct kl_table **out, char error[KL_TEXT_MAX]);
 /* One more holder: the table lives until each of them has freed it. Not from two threads at once.
  */
 struct kl_table *kl_table_hold(struct kl_table *t);
@@ -91,7 +97,8 @@ uint32_t kl_table_copies(const struct kl_table *t, uint32_t row, uint32_t *count
 /* Reads one row's key from the file. Wipes `key` unless all is well. `text`: for a long key. */
 enum kl_table_result kl_table_fetch(const struct kl_table *t, uint32_t row, struct kl_key *key,
                                     struct kl_key_text *text, char error[KL_TEXT_MAX]);
-/* The same from an open file, without looking whether it is the same file. */
+/* The same from an open file, without looking whether it is the same file. Of a leased list, `key`
+   gets the fingerprint alone: its box stays closed. */
 bool kl_table_read_row(const struct kl_table *t, int fd, uint32_t row, struct kl_key *key,
                        struct kl_key_text *text, bool *marked);
 

@@ -1,6 +1,8 @@
-/* store.c: a store of whatever kind; today there is one, the CSV with its ledger. */
+/* store.c: a store of whatever kind: a CSV with its ledger, or the same with a shared pool behind
+   it. */
 #include "keyline/store.h"
 
+#include "adapters/fleet/pool_store.h"
 #include "store_kind.h"
 
 struct kl_doubt_info kl_doubt_info(enum kl_doubt doubt)
@@ -18,7 +20,8 @@ struct kl_doubt_info kl_doubt_info(enum kl_doubt doubt)
 enum kl_store_open_result kl_store_open(const struct kl_store_options *options,
                                         struct kl_store **out, char error[KL_TEXT_MAX])
 {
-    return kl_csv_store_open(options, out, error);
+    return options->shared ? kl_pool_store_open(options, &kl_fleet_calls_real, out, error)
+                           : kl_csv_store_open(options, out, error);
 }
 
 void kl_store_holder(const char *csv, char text[KL_TEXT_MAX])
@@ -29,6 +32,19 @@ void kl_store_holder(const char *csv, char text[KL_TEXT_MAX])
 const struct kl_store_content *kl_store_content(const struct kl_store *s)
 {
     return s->kind->content(s);
+}
+
+void kl_store_fleet(const struct kl_store *s, struct kl_fleet_view *out)
+{
+    *out = (struct kl_fleet_view){.there = false};
+    if (s->kind->fleet)
+        s->kind->fleet(s, out);
+}
+
+void kl_store_bench(struct kl_store *s, uint32_t per_hour, const char *json)
+{
+    if (s->kind->bench)
+        s->kind->bench(s, per_hour, json);
 }
 
 void kl_store_start(struct kl_store *s, uv_loop_t *loop, const struct kl_store_events *events,

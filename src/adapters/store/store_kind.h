@@ -28,6 +28,9 @@ struct kl_store_kind {
                                    struct kl_key *out, uint32_t *line, char error[KL_TEXT_MAX]);
     bool (*header)(struct kl_store *s, void (*each)(void *ctx, const char *name), void *ctx,
                    char error[KL_TEXT_MAX]);
+    /* NULL: no shared pool */
+    void (*fleet)(const struct kl_store *s, struct kl_fleet_view *out);
+    void (*bench)(struct kl_store *s, uint32_t per_hour, const char *json);
 };
 
 /* The first member of every kind's own struct. */

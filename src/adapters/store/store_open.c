@@ -7,6 +7,7 @@
 #include "adapters/host/disk.h"
 #include "csv_mark.h"
 #include "keyline/secret.h"
+#include "leased_list.h"
 #include "store_state.h"
 
 static const struct kl_store_kind csv_store = {
@@ -310,6 +311,18 @@ open_parts(struct kl_csv_store *s, const struct kl_store_options *o, char error[
     unsigned layout = !o->header ? KL_CSV_PLAIN : o->long_keys ? KL_CSV_LONG : KL_CSV_HEADED;
     if (!kl_csv_file_init(&w->csv, o->csv, layout, &w->lock, error) && o->mode != KL_STORE_RECORD)
         return KL_STORE_BAD_CSV;
+    w->csv.leased = o->leased;
+    if (!o->leased && kl_leased_recognise(w->csv.real, &w->looked)) {
+        if (o->mode == KL_STORE_WORK) {
+            kl_format(
+                error, KL_TEXT_MAX,
+                "%s: these keys are sealed, and a shared pool gave them to this station: start "
+                "it with --pool",
+                kl_shown(w->csv.named));
+            return KL_STORE_BAD_CSV;
+        }
+        w->csv.leased = &w->looked;
+    }
     w->csv.accepted = o->mode == KL_STORE_WORK ? o->accept : UINT32_MAX;
     error[0] = '\0';
     if (!kl_ledger_path(w->csv.real[0] != '\0' ? w->csv.real : w->csv.named, path)) {

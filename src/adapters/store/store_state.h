@@ -12,6 +12,7 @@
 #include <assert.h>
 
 #include "csv_follow.h"
+#include "keyline/leased.h"
 #include "ledger.h"
 #include "store_kind.h"
 #include "store_witness.h"
@@ -80,8 +81,9 @@ struct kl_old_forms {
 /* The worker thread owns this while a job is under way. Else it is at rest, and the loop keeps
    it. */
 struct kl_worker {
-    struct kl_csv_file csv; /* not of a store for RECORD or MEND */
-    struct kl_lock lock;    /* WORK, MEND */
+    struct kl_csv_file csv;  /* not of a store for RECORD or MEND */
+    struct kl_leased looked; /* LOOK: the CSV is the list of a shared pool */
+    struct kl_lock lock;     /* WORK, MEND */
     struct kl_ledger *ledger;
     struct kl_batch_keys *secret;               /* WORK; blank between rounds */
     struct kl_batch_texts *texts;               /* … and if keys may be long; else NULL */

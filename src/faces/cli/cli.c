@@ -10,11 +10,23 @@
 #include "faces/faces.h"
 
 const struct command *const kl_commands[] = {
-    &kl_command_station, &kl_command_attach,  &kl_command_list,
-    &kl_command_report,  &kl_command_keys,    &kl_command_ports,
-    &kl_command_check,   &kl_command_chip,    &kl_command_nvs,
-    &kl_command_config,  &kl_command_doctor,  &kl_command_demo,
-    &kl_command_verify,  &kl_command_virtual, NULL,
+    &kl_command_station,
+    &kl_command_attach,
+    &kl_command_list,
+    &kl_command_report,
+    &kl_command_keys,
+    &kl_command_ports,
+    &kl_command_check,
+    &kl_command_chip,
+    &kl_command_nvs,
+    &kl_command_config,
+    &kl_command_doctor,
+    &kl_command_demo,
+    &kl_command_verify,
+    &kl_command_virtual,
+    &kl_command_pool,
+    &kl_command_fleet,
+    NULL,
 };
 
 const struct command *command_find(const char *name)

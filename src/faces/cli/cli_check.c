@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <jansson.h>
 
@@ -180,10 +181,19 @@ static void check_keys(struct check *c)
 {
     char error[KL_TEXT_MAX];
     struct pool_view v;
-    enum kl_exit opened = pool_view_open(c->args.csv, c->args.csv_header, c->args.deliver != 0,
-                                         c->args.journal, &v, error);
+    enum kl_exit opened = KL_EXIT_OK;
 
-    line(c, "keys: %s\n", c->args.csv);
+    if (c->args.pool) {
+        line(c, "keys: of the shared pool %s\n", c->args.pool);
+        if (access(c->args.csv, F_OK) != 0) {
+            warning(c, "this station holds none of them yet");
+            return;
+        }
+    } else {
+        line(c, "keys: %s\n", c->args.csv);
+    }
+    opened = pool_view_open(c->args.csv, c->args.csv_header, c->args.deliver != 0, c->args.journal,
+                            &v, error);
     if (opened != KL_EXIT_OK) {
         c->exit = opened;
         problem(c, "%s", error);

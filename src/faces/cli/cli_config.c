@@ -184,6 +184,8 @@ int kl_cli_config(int argc, char **argv)
     options_apply(&all, &args);
     if (!args.firmware && args.images.count == 0)
         args.firmware = "firmware.bin";
+    if (!args.csv && !args.pool)
+        args.csv = "keys.csv";
     if (args.help)
         return command_help(&kl_command_config);
     if (words.count > 1)

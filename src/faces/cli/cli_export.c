@@ -99,7 +99,7 @@ static bool read_time(const char *text, int64_t *wall)
     return false;
 }
 
-static char *read_template(const char *path, char error[KL_TEXT_MAX])
+char *keys_read_template(const char *path, char error[KL_TEXT_MAX])
 {
     FILE *file = fopen(path, "rbe");
     char *text = malloc(TEMPLATE_MAX + 1);
@@ -417,7 +417,7 @@ static bool settle_form(struct job *j)
     j->form = x->as >= 0                  ? (enum kl_export_form)x->as
               : j->a->format == KEYS_JSON ? KL_EXPORT_LINES
                                           : KL_EXPORT_LIST;
-    return !x->template || (j->template = read_template(x->template, j->error));
+    return !x->template || (j->template = keys_read_template(x->template, j->error));
 }
 
 static void forget(struct job *j)

@@ -59,6 +59,8 @@ int keys_lint(const struct keys_args *a);
 /* Whether an export is more than the list on standard output. */
 bool keys_export_is_special(const struct keys_args *a);
 int keys_export_special(const struct keys_args *a);
+/* A template's text, to be freed; NULL and a sentence. */
+char *keys_read_template(const char *path, char error[KL_TEXT_MAX]);
 /* Whether all rows of the list could be exported like that, also those that no board has yet. */
 int keys_export_check(const struct keys_args *a);
 /* cli_export_record.c */

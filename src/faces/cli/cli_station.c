@@ -47,6 +47,7 @@ struct station {
     uint32_t usb_ids[OPTION_LIST_MAX];
     const char *serial[OPTION_LIST_MAX]; /* --port, the serial ones */
     struct kl_shell_options shell;
+    struct kl_wire_hello said; /* what this run is, to whoever asks */
 };
 
 static void complain(const char *text)
@@ -237,11 +238,36 @@ static uint32_t answers(const struct station_args *a)
     return bits;
 }
 
+static const char *keys_name(const struct station *s)
+{
+    return s->args.pool ? s->args.pool : s->args.csv;
+}
+
+/* How many boards may be there at a time: a pool gives keys by that. */
+static unsigned count_slots(const struct station *s)
+{
+    static struct kl_port_info ports[256];
+    unsigned n = s->shell.place_count;
+    int count = s->shell.hotplug ? kl_ports_list(ports, 256, &s->shell.rules) : 0;
+
+    for (int i = 0; i < count; i++)
+        n += ports[i].usable;
+    n = n < 2 ? 2 : n;
+    return n < KL_SLOTS_MAX ? n : KL_SLOTS_MAX;
+}
+
 static int open_store(struct station *s)
 {
     char digest[65];
+    struct kl_store_shared shared = {
+        .service = s->args.pool,
+        .slots = count_slots(s),
+        .lease_max = (uint32_t)s->args.lease_max,
+        .offline = s->args.offline_for,
+    };
     struct kl_store_options options = {
         .csv = s->args.csv,
+        .shared = s->args.pool ? &shared : NULL,
         .header = s->args.csv_header,
         .long_keys = s->args.deliver != 0,
         .accept = s->args.accepted,
@@ -253,7 +279,7 @@ static int open_store(struct station *s)
 
     hex_of(s->bundle->digest, digest);
     exit = answers_open(&options, !s->args.headless, &s->store);
-    if (exit == KL_EXIT_OK && !kl_report_keys(s->human, s->args.csv, kl_store_content(s->store)))
+    if (exit == KL_EXIT_OK && !kl_report_keys(s->human, keys_name(s), kl_store_content(s->store)))
         return KL_EXIT_INPUT;
     return exit;
 }
@@ -268,9 +294,13 @@ static int look_at_keys(const struct station *s)
                                        .mode = KL_STORE_LOOK};
     struct kl_store *store = NULL;
     char error[KL_TEXT_MAX] = "";
-    enum kl_store_open_result result = kl_store_open(&options, &store, error);
-    bool good = result == KL_STORE_OPENED;
+    enum kl_store_open_result result;
+    bool good;
 
+    if (s->args.pool)
+        return KL_EXIT_OK; /* the pool is asked when a station can start */
+    result = kl_store_open(&options, &store, error);
+    good = result == KL_STORE_OPENED;
     if (good)
         good = kl_report_keys(s->human, s->args.csv, kl_store_content(store));
     else
@@ -348,7 +378,8 @@ static int prepare(struct station *s)
         .once = s->args.once,
         .count = (uint32_t)s->args.count,
         .max_flashing = (unsigned)s->args.max_flashing,
-        .warn_keys = (uint32_t)s->args.warn_keys,
+        .warn_keys = s->args.pool ? 0 : (uint32_t)s->args.warn_keys,
+        .pooled = s->args.pool != NULL,
         .power = s->args.power_hook != NULL,
         .fixture = s->args.fixture,
         .secured_handover = s->args.secured == 1,
@@ -370,6 +401,7 @@ struct faces {
     struct kl_notify *notify;
     struct older *older;
     struct metrics *metrics;
+    struct bench_status *status;
 };
 
 /* `b`: NULL = the images can't be used */
@@ -452,11 +484,10 @@ static void link_socket(const struct station_args *a)
 static int create_server(struct station *s, struct kl_shell *sh, struct faces *f)
 {
     const struct station_args *a = &s->args;
-    static struct kl_wire_hello h;
     char error[KL_TEXT_MAX] = "";
 
-    hello(s, s->bundle, &h);
-    f->server = server_create(sh, a->socket ? a->socket : a->csv, &h, error);
+    hello(s, s->bundle, &s->said);
+    f->server = server_create(sh, a->socket ? a->socket : a->csv, &s->said, error);
     if (f->server && a->socket)
         link_socket(a);
     if (!f->server) {
@@ -498,6 +529,8 @@ static int create_faces(struct station *s, struct kl_shell *sh, struct faces *f)
     f->older = older_create(sh);
     if (a->metrics)
         f->metrics = metrics_create(sh, a->metrics);
+    if (a->pool)
+        f->status = bench_status_create(sh, s->store, &s->said);
     tell_warnings(s, sh);
     return KL_EXIT_OK;
 }
@@ -517,6 +550,7 @@ static bool free_faces(struct faces *f)
         server_free(f->server);
     kl_notify_free(f->notify);
     older_free(f->older);
+    bench_status_free(f->status);
     return gone;
 }
 
@@ -559,6 +593,7 @@ static int run_bench(struct station *s)
     kl_notify_close(faces.notify);
     older_close(faces.older);
     metrics_close(faces.metrics);
+    bench_status_close(faces.status);
     if (!kl_shell_destroy(sh) || !free_faces(&faces))
         _exit(status); /* a worker hangs in a port or a pipe; what is durable is safe */
     uv_loop_close(&loop);

@@ -22,7 +22,7 @@ struct command {
 extern const struct command kl_command_station, kl_command_attach, kl_command_keys,
     kl_command_ports, kl_command_check, kl_command_demo, kl_command_doctor, kl_command_virtual,
     kl_command_config, kl_command_complete, kl_command_chip, kl_command_list, kl_command_report,
-    kl_command_nvs, kl_command_verify;
+    kl_command_nvs, kl_command_verify, kl_command_pool, kl_command_fleet;
 
 /* All but the hidden ones, NULL at the end; the station is the first. */
 extern const struct command *const kl_commands[];

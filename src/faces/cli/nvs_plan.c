@@ -90,6 +90,10 @@ bool nvs_plan_make(struct nvs_plan *plan, const struct station_args *a, const st
                  "can't be trusted with its NVS");
         return false;
     }
+    if (a->pool && !a->nvs_schema) {
+        complain(ctx, "--deliver nvs with --pool needs --nvs-schema: a pool has no header row");
+        return false;
+    }
     plan->schema = kl_nvs_schema_load(a->csv, a->nvs_schema, error);
     if (plan->schema)
         plan->delivery = kl_nvs_delivery_new(b, a->nvs_partition, plan->schema,
@@ -105,7 +109,7 @@ bool nvs_plan_make(struct nvs_plan *plan, const struct station_args *a, const st
         nvs_plan_free(plan);
         return false;
     }
-    if (check_rows(plan, a, complain, ctx))
+    if (a->pool || check_rows(plan, a, complain, ctx)) /* a pool's keys are sealed */
         return true;
     nvs_plan_free(plan);
     return false;

@@ -11,24 +11,27 @@ static char fold(char c)
 /* How many letters have to change to make one name of the other; only small figures matter. */
 static unsigned distance(const char *a, size_t a_size, const char *b)
 {
-    unsigned row[64];
+    unsigned rows[3][64]; /* of the last letters of `a`, in turn */
     size_t b_size = strlen(b);
 
     if (b_size >= 64)
         return 64;
     for (unsigned j = 0; j <= b_size; j++)
-        row[j] = j;
+        rows[0][j] = j;
     for (size_t i = 0; i < a_size; i++) {
-        unsigned diagonal = row[0];
+        const unsigned *before = rows[(i + 2) % 3], *above = rows[i % 3];
+        unsigned *row = rows[(i + 1) % 3];
         row[0] = (unsigned)i + 1;
         for (size_t j = 0; j < b_size; j++) {
-            unsigned change = diagonal + (fold(a[i]) != b[j]);
-            unsigned least = row[j] < row[j + 1] ? row[j] + 1 : row[j + 1] + 1;
-            diagonal = row[j + 1];
+            unsigned change = above[j] + (fold(a[i]) != b[j]);
+            unsigned least = row[j] < above[j + 1] ? row[j] + 1 : above[j + 1] + 1;
+            bool swapped = i > 0 && j > 0 && fold(a[i]) == b[j - 1] && fold(a[i - 1]) == b[j];
+            if (swapped && before[j - 1] + 1 < least)
+                least = before[j - 1] + 1;
             row[j + 1] = change < least ? change : least;
         }
     }
-    return row[b_size];
+    return rows[a_size % 3][b_size];
 }
 
 const struct option *options_find(const struct option_table *t, const char *name, size_t size)

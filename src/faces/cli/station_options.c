@@ -1,5 +1,8 @@
 #include "station_options.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "config_files.h"
 #include "keyline/lint.h"
 
@@ -10,6 +13,13 @@ static const struct option options[] = {
     HEADING("Keys"),
     TEXT("csv-file", csv, "FILE", "the keys, one row each (default keys.csv); --csv_file too"),
     FLAG("csv-header", csv_header, "its first row names the columns and is no key"),
+    TEXT("pool", pool, "SERVICE",
+         "the keys come from a pool in PostgreSQL that several stations share, instead of\n"
+         "--csv-file: a name in libpq's service file, or a connection text (docs/fleet.md)"),
+    TEXT("offline", offline, "wait|TIME",
+         "--pool: boards that this station has never seen while its database is silent\n"
+         "(default wait); 30m, 8h: they go on for at most so long, and are checked later"),
+    NUMBER("lease-max", lease_max, "N", 1, 10000, "--pool: hold at most N unused keys here (default 1000)"),
     TEXT("journal", journal, "DIR",
          "where the second record of all keys is kept, best on another disk\n"
          "(default /var/lib/keyline, or ~/.local/state/keyline)"),
@@ -163,10 +173,10 @@ const struct command kl_command_station = {
 void station_defaults(struct station_args *out)
 {
     *out = (struct station_args){
-        .csv = "keys.csv",
         .stub = "auto",
         .nvs_partition = "nvs",
         .warn_keys = 10,
+        .lease_max = 1000,
         .baud = 921600,
         .retries = -1,
         .settle = KL_MS(500),
@@ -174,6 +184,57 @@ void station_defaults(struct station_args *out)
         .ack_timeout = KL_SEC(20),
         .expect_timeout = KL_SEC(10),
     };
+}
+
+/* "wait"; or a time: 90, 90s, 30m, 8h, 2d. */
+static bool take_offline(struct station_args *a, char error[KL_TEXT_MAX])
+{
+    static const char units[] = "smhd";
+    static const long seconds[] = {1, 60, 3600, 86400};
+    char *end;
+    const char *unit;
+    long n;
+
+    if (!a->offline || strcmp(a->offline, "wait") == 0)
+        return true;
+    n = strtol(a->offline, &end, 10);
+    unit = *end != '\0' ? strchr(units, *end) : units;
+    if (n > 0 && n <= 365 && end > a->offline && unit && (*end == '\0' || end[1] == '\0')) {
+        a->offline_for = KL_SEC((kl_us)n * seconds[unit - units]);
+        return true;
+    }
+    if (n > 365 && (*end == '\0' || (*end == 's' && end[1] == '\0')) && n <= 365 * 86400L) {
+        a->offline_for = KL_SEC(n);
+        return true;
+    }
+    kl_format(error, KL_TEXT_MAX, "--offline takes wait, or a time such as 30m, 8h or 2d, not %s",
+              a->offline);
+    return false;
+}
+
+/* The keys are in a CSV, or in a pool; what was typed counts more than a config file. */
+static bool take_source(struct station_args *a, char error[KL_TEXT_MAX])
+{
+    bool csv_typed = config_typed(&kl_station_options, "csv-file");
+
+    if (a->pool && a->csv) {
+        if (csv_typed == config_typed(&kl_station_options, "pool")) {
+            kl_copy(error, KL_TEXT_MAX, "--pool and --csv-file: the keys come from one of them");
+            return false;
+        }
+        if (csv_typed)
+            a->pool = NULL;
+    }
+    if (!a->pool) {
+        if (!a->csv)
+            a->csv = "keys.csv";
+        return true;
+    }
+    if (!kl_store_shared_list(a->pool, a->list, error))
+        return false;
+    a->csv = a->list;
+    a->csv_header = true;
+    return true;
 }
 
 bool station_options_parse(char **argv, struct station_args *out, char error[KL_TEXT_MAX])
@@ -187,7 +248,7 @@ bool station_options_parse(char **argv, struct station_args *out, char error[KL_
         out->csv_header = true; /* it names the columns, here or for the schema */
     if (!out->firmware && out->images.count == 0)
         out->firmware = "firmware.bin";
-    return take_accepted(out, error);
+    return take_source(out, error) && take_offline(out, error) && take_accepted(out, error);
 }
 
 bool station_confirm(const struct station_args *a, enum kl_confirm *out, char error[KL_TEXT_MAX])

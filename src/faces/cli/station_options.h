@@ -12,7 +12,10 @@ struct station_args {
     const char *csv, *firmware, *chip, *stub, *events, *log_dir, *on_result, *power_hook, *slots,
         *lock, *lock_phrase;
     const char *socket, *metrics, *journal;
-    const char *config; /* read already */
+    const char *pool, *offline; /* a shared pool: then `csv` is the list of what it gave */
+    kl_us offline_for;          /* what --offline says; 0 = wait */
+    char list[4096];            /* that list */
+    const char *config;         /* read already */
     const char *prompt, *ack, *field_names;
     const char *nvs_schema, *nvs_partition;
     struct option_list expect, reject;
@@ -22,7 +25,7 @@ struct station_args {
     bool csv_header, erase, once, fixture, headless, list_faults, version, help;
     bool renamed, moved, heal, volatile_storage; /* answers: KL_DOUBT_… */
     bool ascii, no_colour, read_only, bell, no_mouse, json;
-    long baud, retries, count, max_flashing, warn_keys;
+    long baud, retries, count, max_flashing, warn_keys, lease_max;
     kl_us prompt_timeout, ack_timeout, settle;
     int deliver, nvs; /* nvs: enum kl_nvs_policy */
     int secured, confirm /* enum station_confirm */, flash_mode, flash_freq, flash_size, color,

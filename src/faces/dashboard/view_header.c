@@ -10,7 +10,7 @@
 /* ---- parts of a line ---- */
 
 enum {
-    PARTS_MAX = 12
+    PARTS_MAX = 16
 };
 
 struct part {
@@ -77,6 +77,17 @@ static void build_words(const struct kl_model *m, struct parts *p)
     add(p, KL_STYLE_BAR, "keyline");
 }
 
+/* Where the keys come from: the CSV, or a shared pool and what it calls this station. */
+static const char *source_of(const struct kl_model *m, char out[2 * KL_NAME_MAX + 16])
+{
+    const struct kl_fleet_view *f = &m->snap.fleet;
+
+    if (!f->there)
+        return m->csv;
+    snprintf(out, 2 * KL_NAME_MAX + 16, "pool %s as %s", f->name, f->station);
+    return out;
+}
+
 const char *volatile_word(int cols)
 {
     return cols >= 100 ? " VOLATILE: a demonstration, its keys are forgotten " : " VOLATILE ";
@@ -94,7 +105,8 @@ static int draw_volatile(const struct kl_model *m, struct kl_grid *g)
 
 static void draw_title(const struct kl_model *m, struct kl_grid *g)
 {
-    const char *right = m->connected ? m->csv : "STATION NOT REACHED, trying again";
+    char source[2 * KL_NAME_MAX + 16];
+    const char *right = m->connected ? source_of(m, source) : "STATION NOT REACHED, trying again";
     int end = g->cols - 1, width = kl_text_width(right), begin;
     int room = g->cols / 2;
     struct parts p = {0};
@@ -179,6 +191,26 @@ const char *order_word(enum kl_order order)
     return words[order];
 }
 
+/* What a shared pool still has, and what it has not heard yet. */
+static void add_pool(struct parts *p, const struct kl_fleet_view *f)
+{
+    char text[64];
+
+    if (!f->there)
+        return;
+    if (f->left >= 0) {
+        snprintf(text, sizeof text, "pool %lld free%s", (long long)f->left,
+                 f->online ? "" : ", as last heard");
+        add(p, KL_STYLE_PLAIN, text);
+    }
+    if (f->unsent > 0) {
+        snprintf(text, sizeof text, "%lld results unsent", (long long)f->unsent);
+        add(p, f->online ? KL_STYLE_DIM : KL_STYLE_WAIT, text);
+    }
+    if (f->unchecked > 0)
+        add_number(p, KL_STYLE_WARN, "# boards unchecked", f->unchecked);
+}
+
 static void draw_counts(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g)
 {
     const struct kl_snapshot *s = &m->snap;
@@ -189,7 +221,9 @@ static void draw_counts(const struct kl_model *m, const struct kl_view *v, struc
 
     for (unsigned i = 0; i < s->slot_count; i++)
         count(&t, &s->slot[i]);
-    add_number(&p, s->few_keys ? KL_STYLE_WARN : KL_STYLE_STRONG, " KEYS LEFT #", s->keys.free);
+    add_number(&p, s->few_keys ? KL_STYLE_WARN : KL_STYLE_STRONG,
+               s->fleet.there ? " LEASED KEYS LEFT #" : " KEYS LEFT #", s->keys.free);
+    add_pool(&p, &s->fleet);
     add_there(&p, &t);
     if (s->keys.in_doubt)
         add_number(&p, KL_STYLE_WAIT, "in doubt # (K)", s->keys.in_doubt);
@@ -222,7 +256,7 @@ static void draw_totals(const struct kl_model *m, struct kl_grid *g, int col)
         add_number(&p, KL_STYLE_PLAIN, "#/h", f->boards_per_hour);
         format_time(time, (kl_us)m->snap.keys.free * KL_SEC(3600) / f->boards_per_hour);
         snprintf(text, sizeof text, "keys for %s", time);
-        add(&p, KL_STYLE_PLAIN, m->snap.keys.free ? text : "");
+        add(&p, KL_STYLE_PLAIN, m->snap.keys.free && !m->snap.fleet.there ? text : "");
     }
     put_parts(g, 2, col, g->cols, &p);
 }
@@ -233,6 +267,8 @@ static const char *warning_of(const struct kl_model *m)
 
     if (!m->connected)
         return "the station can't be reached; what runs goes on";
+    if (s->fleet.alarms > 0)
+        return s->fleet.alarm;
     if (s->stopping)
         return "stopping: boards that are being given a key finish first";
     if (s->question[0])
@@ -241,6 +277,8 @@ static const char *warning_of(const struct kl_model *m)
         return "the ledger can't be written: boards wait; free disk space or mount it writable";
     if (s->warning[0])
         return s->warning;
+    if (s->fleet.trouble[0])
+        return s->fleet.trouble;
     if (s->paused)
         return "paused: nothing new is started (P: go on)";
     if (s->kept_back[0] && (s->keys.conflicts > 0 || s->keys.twins > 0 || s->keys.free == 0))
@@ -264,8 +302,10 @@ void draw_header(const struct kl_model *m, const struct kl_view *v, struct kl_gr
     if (m->snap.question[0] && m->connected)
         begin = kl_grid_text(g, 2, 0, kl_text_width(answer), KL_STYLE_FAIL, answer);
     if (warning[0]) {
-        kl_grid_fill(g, 2, begin, 1, width, KL_STYLE_WARN);
-        kl_grid_text(g, 2, begin + 1, width - 1, KL_STYLE_WARN, warning);
+        enum kl_style style =
+            m->connected && m->snap.fleet.alarms > 0 ? KL_STYLE_FAIL : KL_STYLE_WARN;
+        kl_grid_fill(g, 2, begin, 1, width, style);
+        kl_grid_text(g, 2, begin + 1, width - 1, style, warning);
     }
     draw_totals(m, g, begin + width + 1);
 }

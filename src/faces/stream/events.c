@@ -218,6 +218,22 @@ json_t *event_object(const struct kl_noted *noted)
     return o;
 }
 
+static json_t *pool_object(const struct kl_fleet_view *f)
+{
+    json_t *o = json_object();
+
+    set_text(o, "name", f->name);
+    set_text(o, "station", f->station);
+    json_object_set_new(o, "online", json_boolean(f->online));
+    if (f->left >= 0)
+        set_number(o, "free", (uint64_t)f->left);
+    set_number(o, "unsent", (uint64_t)f->unsent);
+    set_number(o, "unchecked", f->unchecked);
+    set_number(o, "alarms", f->alarms);
+    set_text(o, "trouble", f->trouble);
+    return o;
+}
+
 static json_t *summary_object(const struct kl_snapshot *s, int64_t wall, int exit_status)
 {
     json_t *o = new_object(wall, "summary"), *keys = json_object();
@@ -234,6 +250,8 @@ static json_t *summary_object(const struct kl_snapshot *s, int64_t wall, int exi
     set_number(keys, "blocked", s->keys.blocked);
     set_number(keys, "in_doubt", s->keys.in_doubt);
     json_object_set_new(o, "keys", keys);
+    if (s->fleet.there)
+        json_object_set_new(o, "pool", pool_object(&s->fleet));
     json_object_set_new(o, "exit", json_integer(exit_status));
     return o;
 }

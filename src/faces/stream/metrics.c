@@ -95,6 +95,26 @@ static void add_keys(struct kl_buffer *b, const struct kl_pool_counts *c)
     add(b, "keyline_keys_in_doubt %u\n", (unsigned)c->in_doubt);
 }
 
+static void add_pool(struct kl_buffer *b, const struct kl_fleet_view *f)
+{
+    if (!f->there)
+        return;
+    head(b, "keyline_pool_online", "gauge", "1 if the shared pool's database answers.");
+    add(b, "keyline_pool_online %d\n", f->online);
+    head(b, "keyline_pool_trouble", "gauge", "1 if the shared pool gives this station no keys.");
+    add(b, "keyline_pool_trouble %d\n", f->trouble[0] != '\0');
+    if (f->left >= 0) {
+        head(b, "keyline_pool_free", "gauge", "Free keys in the shared pool, as last heard.");
+        add(b, "keyline_pool_free %lld\n", (long long)f->left);
+    }
+    head(b, "keyline_pool_unsent", "gauge", "Results that the shared pool has not heard yet.");
+    add(b, "keyline_pool_unsent %lld\n", (long long)f->unsent);
+    head(b, "keyline_pool_unchecked", "gauge", "Boards served while its database was silent.");
+    add(b, "keyline_pool_unchecked %u\n", (unsigned)f->unchecked);
+    head(b, "keyline_pool_alarms", "gauge", "Alarms of the shared pool that name this station.");
+    add(b, "keyline_pool_alarms %u\n", (unsigned)f->alarms);
+}
+
 static void add_slots(struct kl_buffer *b, const struct kl_snapshot *s)
 {
     unsigned in[KL_ST_COUNT] = {0}, plugged = 0;
@@ -178,6 +198,7 @@ static char *compose(struct metrics *m)
     head(&b, "keyline_info", "gauge", "The station's version.");
     add(&b, "keyline_info{version=\"%s\"} 1\n", KEYLINE_VERSION);
     add_keys(&b, &m->now.keys);
+    add_pool(&b, &m->now.fleet);
     add_slots(&b, &m->now);
     add_state(&b, &m->now);
     add_results(&b, m);

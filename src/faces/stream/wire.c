@@ -79,6 +79,17 @@ static const struct field bench_fields[] = {
     BENCH("question", T_TEXT, question),
     BENCH("asks", T_TEXT, asks),
     BENCH("volatile", T_BOOL, forgets),
+    BENCH("pool_there", T_BOOL, fleet.there),
+    BENCH("pool_online", T_BOOL, fleet.online),
+    BENCH("pool_gives", T_BOOL, fleet.gives),
+    BENCH("pool_name", T_TEXT, fleet.name),
+    BENCH("pool_station", T_TEXT, fleet.station),
+    BENCH("pool_left", T_TIME, fleet.left),
+    BENCH("pool_unsent", T_TIME, fleet.unsent),
+    BENCH("pool_unchecked", T_U32, fleet.unchecked),
+    BENCH("pool_alarms", T_U32, fleet.alarms),
+    BENCH("pool_trouble", T_TEXT, fleet.trouble),
+    BENCH("pool_alarm", T_TEXT, fleet.alarm),
 };
 
 static const struct field slot_fields[] = {

@@ -1,0 +1,376 @@
+/* fleet_told.c: what the pool is told of this station's keys: results, all that it holds, what it
+   gives back. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "adapters/store/fleet_history.h"
+#include "fleet_hand.h"
+
+/* ---- results ---- */
+
+struct item_text {
+    char how[64], bundle[80], chip[24], slot[KL_NAME_MAX], reason[KL_TEXT_MAX];
+};
+
+struct reporting {
+    struct kl_fleet_hand *hand;
+    struct kl_fdb_item item[KL_FDB_REPORT_MAX];
+    struct item_text text[KL_FDB_REPORT_MAX];
+    uint32_t count;
+    int64_t last; /* entry that was looked at */
+};
+
+static bool what_of(const struct kl_fleet_entry *e, enum kl_fdb_what *out)
+{
+    static const struct {
+        const char *word;
+        enum kl_fdb_what what;
+    } words[] = {
+        {"reserved", KL_FDB_RESERVED},   {"provisioned", KL_FDB_PROVISIONED},
+        {"adopted", KL_FDB_PROVISIONED}, {"released", KL_FDB_RELEASED},
+        {"attempt", KL_FDB_ATTEMPT},
+    };
+
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strcmp(e->what, words[i].word) != 0)
+            continue;
+        *out = words[i].what;
+        return kl_mac_is_set(&e->mac) &&
+               (*out == KL_FDB_ATTEMPT || kl_fingerprint_is_set(&e->fingerprint));
+    }
+    return false;
+}
+
+static void take_entry(void *ctx, const struct kl_fleet_entry *e)
+{
+    struct reporting *r = ctx;
+    struct kl_fdb_item *item = &r->item[r->count];
+    struct item_text *text = &r->text[r->count];
+    enum kl_fdb_what what;
+
+    r->last = e->id;
+    if (!what_of(e, &what))
+        return; /* what concerns this machine alone */
+    kl_copy(text->how, sizeof text->how, what == KL_FDB_ATTEMPT ? e->result : e->how);
+    kl_copy(text->bundle, sizeof text->bundle, e->bundle);
+    kl_copy(text->chip, sizeof text->chip, e->chip);
+    kl_copy(text->slot, sizeof text->slot, e->slot);
+    kl_copy(text->reason, sizeof text->reason, e->reason);
+    *item = (struct kl_fdb_item){
+        .seq = e->id,
+        .wall = e->wall,
+        .what = what,
+        .fingerprint = e->fingerprint,
+        .mac = e->mac,
+        .offline = kl_fleet_file_was_offline(r->hand->file, &e->mac),
+        .how = text->how,
+        .bundle = text->bundle[0] ? text->bundle : NULL,
+        .chip = text->chip[0] ? text->chip : NULL,
+        .slot = text->slot[0] ? text->slot : NULL,
+        .reason = text->reason,
+    };
+    r->count++;
+}
+
+static enum kl_fleet_result send_some(struct kl_fleet_hand *h, struct reporting *r)
+{
+    int64_t taken = 0;
+    char error[KL_TEXT_MAX];
+
+    r->last = h->kept.reported;
+    r->count = 0;
+    if (!kl_fleet_history(h->ledger, h->kept.reported, KL_FDB_REPORT_MAX, take_entry, r, error))
+        return kl_fleet_hand_failed(h, error);
+    if (r->count == 0)
+        return KL_FLEET_OK;
+    return h->calls->report(h->db, KL_FLEET_CALL_MS, r->item, r->count, &taken, kl_fleet_hand_alarm,
+                            h, &h->why);
+}
+
+enum kl_fleet_result kl_fleet_hand_report(struct kl_fleet_hand *h, int64_t after, int64_t *reported)
+{
+    enum kl_fleet_result result = KL_FLEET_OK;
+    struct reporting *r;
+    char error[KL_TEXT_MAX];
+
+    *reported = h->kept.reported;
+    if (h->kept.reported > after)
+        return KL_FLEET_OK; /* told already, before a claim */
+    r = calloc(1, sizeof *r);
+    KL_ASSERT(r);
+    r->hand = h;
+    result = send_some(h, r);
+    if (result == KL_FLEET_OK && r->last == after)
+        result = kl_fleet_hand_failed(h, "the history is shorter than it was");
+    if (result == KL_FLEET_OK) {
+        h->kept.reported = *reported = r->last;
+        kl_fleet_file_save(h->file, &h->kept, error); /* if not: it is told once more */
+    }
+    free(r);
+    return result;
+}
+
+static void look_for_release(void *ctx, const struct kl_fleet_entry *e)
+{
+    *(bool *)ctx |= strcmp(e->what, "released") == 0;
+}
+
+enum kl_fleet_result kl_fleet_hand_tell_released(struct kl_fleet_hand *h)
+{
+    enum kl_fleet_result result = KL_FLEET_OK;
+    char error[KL_TEXT_MAX];
+    bool released = true;
+    int64_t reported;
+
+    while (result == KL_FLEET_OK && released) {
+        released = false;
+        if (!kl_fleet_history(h->ledger, h->kept.reported, UINT32_MAX, look_for_release, &released,
+                              error))
+            return kl_fleet_hand_failed(h, error);
+        if (released)
+            result = kl_fleet_hand_report(h, h->kept.reported, &reported);
+    }
+    return result;
+}
+
+/* ---- all that is here ---- */
+
+struct held {
+    struct kl_fdb_held *item;
+    uint32_t count, room;
+};
+
+static struct kl_fdb_held *add(struct held *a)
+{
+    if (a->count == a->room) {
+        a->room = a->room == 0 ? 256 : 2 * a->room;
+        a->item = reallocarray(a->item, a->room, sizeof *a->item);
+        KL_ASSERT(a->item);
+    }
+    a->item[a->count] = (struct kl_fdb_held){.provisioned = false};
+    return &a->item[a->count++];
+}
+
+struct held_by_ledger {
+    struct held *held;
+    struct kl_fleet_file *file;
+};
+
+/* Of a key that is reserved without an agreement, nothing was sent. */
+static void add_of_ledger(void *ctx, const struct kl_fingerprint *fp, const struct kl_mac *mac,
+                          const char *state)
+{
+    const struct held_by_ledger *l = ctx;
+    struct kl_fleet_pair pair = {*fp, *mac};
+    struct kl_fdb_held *item;
+
+    if (strcmp(state, "released") == 0)
+        return;
+    item = add(l->held);
+    item->fingerprint = *fp;
+    item->provisioned = strcmp(state, "provisioned") == 0;
+    if (item->provisioned || kl_fleet_file_agreed(l->file, &pair))
+        item->mac = *mac;
+}
+
+static int by_fingerprint(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(struct kl_fingerprint));
+}
+
+static bool is_among(const struct kl_fdb_held *sorted, uint32_t count,
+                     const struct kl_fingerprint *fp)
+{
+    return count > 0 && bsearch(fp, sorted, count, sizeof *sorted, by_fingerprint);
+}
+
+struct listing {
+    struct held *held;
+    uint32_t of_ledger; /* the first ones, sorted */
+};
+
+/* A marked row that the ledger does not know: nobody can say which board has it. */
+static bool add_of_list(void *ctx, const struct kl_leased_row *row, bool spent)
+{
+    struct listing *l = ctx;
+
+    if (!spent && !is_among(l->held->item, l->of_ledger, &row->fingerprint))
+        add(l->held)->fingerprint = row->fingerprint;
+    return true;
+}
+
+static bool add_leaving(struct kl_fleet_hand *h, struct held *a)
+{
+    struct kl_fingerprint *keys = calloc(KL_FDB_ROWS_MAX, sizeof *keys);
+    uint32_t n;
+
+    KL_ASSERT(keys);
+    n = kl_fleet_file_leaving(h->file, keys, KL_FDB_ROWS_MAX);
+    for (uint32_t i = 0; i < n; i++)
+        add(a)->fingerprint = keys[i];
+    free(keys);
+    return true;
+}
+
+static enum kl_fleet_result tell_parts(struct kl_fleet_hand *h, const struct held *a)
+{
+    enum kl_fleet_result result = KL_FLEET_OK;
+    uint32_t at = 0;
+
+    do {
+        uint32_t n = a->count - at < KL_FDB_ROWS_MAX ? a->count - at : KL_FDB_ROWS_MAX;
+        result = h->calls->reassert(h->db, KL_FLEET_CALL_MS, n > 0 ? a->item + at : NULL, n,
+                                    at == 0, at + n == a->count, kl_fleet_hand_alarm, h, &h->why);
+        at += n;
+    } while (result == KL_FLEET_OK && at < a->count);
+    return result;
+}
+
+enum kl_fleet_result kl_fleet_hand_reassert(struct kl_fleet_hand *h)
+{
+    struct held a = {0};
+    struct held_by_ledger ledger = {&a, h->file};
+    struct listing l = {.held = &a};
+    enum kl_fleet_result result;
+    char error[KL_TEXT_MAX];
+
+    if (!kl_fleet_history_keys(h->ledger, add_of_ledger, &ledger, error)) {
+        free(a.item);
+        return kl_fleet_hand_failed(h, error);
+    }
+    l.of_ledger = a.count;
+    if (a.count > 0)
+        qsort(a.item, a.count, sizeof *a.item, by_fingerprint);
+    if (!kl_list_each(&h->leased, h->list, add_of_list, &l, error)) {
+        free(a.item);
+        return kl_fleet_hand_failed(h, error);
+    }
+    add_leaving(h, &a);
+    result = tell_parts(h, &a);
+    free(a.item);
+    if (result != KL_FLEET_OK)
+        return result;
+    h->kept.system_identifier = h->server.system_identifier;
+    h->kept.timeline = h->server.timeline;
+    return kl_fleet_file_save(h->file, &h->kept, error) ? KL_FLEET_OK
+                                                        : kl_fleet_hand_failed(h, error);
+}
+
+/* ---- giving back ---- */
+
+/* Keys that the ledger never heard of, or whose reservation ended without the pool's agreement:
+   nothing of them was sent. */
+struct unsent {
+    struct kl_fleet_file *file;
+    struct held *ledger; /* sorted: the others that it knows */
+    struct kl_fingerprint *key;
+    uint32_t count, room;
+};
+
+static void add_ever(void *ctx, const struct kl_fingerprint *fp, const struct kl_mac *mac,
+                     const char *state)
+{
+    struct unsent *u = ctx;
+
+    (void)mac;
+    if (strcmp(state, "released") != 0 || kl_fleet_file_ever_agreed(u->file, fp))
+        add(u->ledger)->fingerprint = *fp;
+}
+
+static bool add_unsent(void *ctx, const struct kl_leased_row *row, bool spent)
+{
+    struct unsent *u = ctx;
+
+    if (spent || is_among(u->ledger->item, u->ledger->count, &row->fingerprint))
+        return true;
+    if (u->count == u->room) {
+        u->room = u->room == 0 ? 256 : 2 * u->room;
+        u->key = reallocarray(u->key, u->room, sizeof *u->key);
+        KL_ASSERT(u->key);
+    }
+    u->key[u->count++] = row->fingerprint;
+    return true;
+}
+
+static bool find_unsent(struct kl_fleet_hand *h, struct unsent *u, char error[KL_TEXT_MAX])
+{
+    u->file = h->file;
+    if (!kl_fleet_history_keys(h->ledger, add_ever, u, error))
+        return false;
+    if (u->ledger->count > 0)
+        qsort(u->ledger->item, u->ledger->count, sizeof *u->ledger->item, by_fingerprint);
+    return kl_list_each(&h->leased, h->list, add_unsent, u, error);
+}
+
+bool kl_fleet_hand_unused(struct kl_fleet_hand *h, struct kl_fingerprint **keys, uint32_t *count,
+                          char error[KL_TEXT_MAX])
+{
+    struct held ledger = {0};
+    struct unsent u = {.ledger = &ledger};
+    bool ok = find_unsent(h, &u, error);
+
+    free(ledger.item);
+    if (!ok) {
+        free(u.key);
+        return false;
+    }
+    *keys = u.key;
+    *count = u.count;
+    return true;
+}
+
+/* Durable here first: from then on no board of this station gets them. */
+static bool part_with(struct kl_fleet_hand *h, char error[KL_TEXT_MAX])
+{
+    struct held ledger = {0};
+    struct unsent u = {.ledger = &ledger};
+    bool ok;
+
+    ok = find_unsent(h, &u, error) &&
+         (u.count == 0 || (kl_fleet_file_add_leaving(h->file, u.key, u.count, error) &&
+                           kl_list_remove(&h->leased, h->list, u.key, u.count, error)));
+    if (ok)
+        h->list_rows -= u.count;
+    free(ledger.item);
+    free(u.key);
+    return ok;
+}
+
+enum kl_fleet_result kl_fleet_hand_return_leaving(struct kl_fleet_hand *h)
+{
+    struct kl_fingerprint *keys = calloc(KL_FDB_ROWS_MAX, sizeof *keys);
+    enum kl_fleet_result result = KL_FLEET_OK;
+    char error[KL_TEXT_MAX];
+    uint32_t n, freed;
+
+    KL_ASSERT(keys);
+    while (result == KL_FLEET_OK &&
+           (n = kl_fleet_file_leaving(h->file, keys, KL_FDB_ROWS_MAX)) > 0) {
+        result = h->calls->hand_back(h->db, KL_FLEET_CALL_MS, keys, n, &freed, &h->why);
+        if (result == KL_FLEET_OK && !kl_fleet_file_left(h->file, keys, n, error))
+            result = kl_fleet_hand_failed(h, error);
+    }
+    free(keys);
+    return result;
+}
+
+enum kl_fleet_result kl_fleet_hand_give_back(struct kl_fleet_hand *h)
+{
+    char error[KL_TEXT_MAX];
+
+    if (!part_with(h, error))
+        return kl_fleet_hand_failed(h, error);
+    return kl_fleet_hand_return_leaving(h);
+}
+
+bool kl_fleet_hand_tidy(struct kl_fleet_hand *h, char error[KL_TEXT_MAX])
+{
+    struct kl_fingerprint *keys = calloc(KL_FDB_ROWS_MAX, sizeof *keys);
+    bool ok;
+
+    KL_ASSERT(keys);
+    ok = kl_list_remove(&h->leased, h->list, keys,
+                        kl_fleet_file_leaving(h->file, keys, KL_FDB_ROWS_MAX), error);
+    free(keys);
+    return ok;
+}

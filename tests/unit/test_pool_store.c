@@ -1,0 +1,551 @@
+/* A station's store on a shared pool (pool_store.h), with a pool in memory. */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "adapters/fleet/pool_store.h"
+#include "fake_pool.h"
+#include "scratch.h"
+#include "store_bench.h"
+
+static struct scratch dir;
+static char folder[4096], list[4200];
+/* Shared with a child that is killed. */
+static struct fake_pool *shared_pool;
+#define pool (*shared_pool)
+static struct kl_store_shared shared;
+
+static int make_pool(void **state)
+{
+    char error[KL_TEXT_MAX];
+
+    (void)state;
+    shared_pool =
+        mmap(NULL, sizeof pool, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(shared_pool != MAP_FAILED);
+    scratch_make(&dir);
+    setenv("XDG_STATE_HOME", dir.folder, 1);
+    if (!kl_pool_folder("lamps", true, folder, error))
+        fail_msg("%s", error);
+    snprintf(list, sizeof list, "%s/keys.list", folder);
+    fake_make(&pool, folder, 40);
+    shared = (struct kl_store_shared){.service = "lamps", .slots = 4, .lease_max = 100};
+    return 0;
+}
+
+static int remove_pool(void **state)
+{
+    (void)state;
+    fake_end(&pool);
+    munmap(shared_pool, sizeof pool);
+    scratch_remove(&dir);
+    return 0;
+}
+
+static enum kl_store_open_result try_open(struct store_bench *b)
+{
+    return bench_open_shared(
+        b, (struct kl_store_options){.csv = list, .journal = dir.folder, .shared = &shared},
+        &fake_calls);
+}
+
+static void open_pool(struct store_bench *b)
+{
+    if (try_open(b) != KL_STORE_OPENED)
+        fail_msg("%s", b->error);
+}
+
+static bool has_keys(struct store_bench *b, void *ctx)
+{
+    return kl_store_content(b->store)->row_count >= *(uint32_t *)ctx;
+}
+
+static void wait_for_keys(struct store_bench *b, uint32_t count)
+{
+    assert_true(bench_until(b, has_keys, &count));
+}
+
+static bool is_answered(struct store_bench *b, void *ctx)
+{
+    (void)ctx;
+    return b->answered == b->asked;
+}
+
+/* Asks until the answer is not "wait". */
+static enum kl_store_status reserve(struct store_bench *b, const char *label, unsigned board)
+{
+    struct kl_fingerprint fp = bench_key(b, label);
+
+    do {
+        bench_submit(b, KL_OP_RESERVE, &fp, board);
+        assert_true(bench_until(b, is_answered, NULL));
+    } while (b->status == KL_STORE_WAITS);
+    return b->status;
+}
+
+static bool reaches(struct store_bench *b, void *ctx)
+{
+    (void)b;
+    uv_mutex_lock(&pool.lock);
+    bool there = *(unsigned *)ctx > 0;
+    uv_mutex_unlock(&pool.lock);
+    return there;
+}
+
+static bool is_provisioned(struct store_bench *b, void *ctx)
+{
+    const char *label = *(const char **)ctx;
+
+    (void)b;
+    uv_mutex_lock(&pool.lock);
+    bool is = fake_find(&pool, label)->state == FAKE_PROVISIONED;
+    uv_mutex_unlock(&pool.lock);
+    return is;
+}
+
+static void wait_until_provisioned(struct store_bench *b, const char *label)
+{
+    assert_true(bench_until(b, is_provisioned, &label));
+}
+
+static bool has_trouble(struct store_bench *b, void *wanted)
+{
+    struct kl_fleet_view view;
+
+    kl_store_fleet(b->store, &view);
+    return (view.trouble[0] != '\0') == *(bool *)wanted;
+}
+
+static void keys_come_are_given_and_reported(void **state)
+{
+    struct store_bench b;
+    struct kl_fleet_view view;
+
+    (void)state;
+    open_pool(&b);
+    assert_int_equal(kl_store_content(b.store)->fields, 2);
+    wait_for_keys(&b, 8); /* two for each slot */
+    assert_int_equal(reserve(&b, "dev-0003", 1), KL_STORE_OK);
+    assert_true(b.has_key);
+    assert_non_null(strstr(b.key.line, fake_find(&pool, "dev-0003")->secret));
+    assert_int_equal(pool.boards, 1);
+    assert_int_equal(bench_ask(&b, KL_OP_PROVISION, "dev-0003", 1), KL_STORE_OK);
+    wait_until_provisioned(&b, "dev-0003");
+    kl_store_fleet(b.store, &view);
+    assert_true(view.there && view.online && view.gives);
+    assert_string_equal(view.name, "lamps");
+    assert_string_equal(view.station, "bench-1");
+    assert_string_equal(view.trouble, "");
+    bench_close(&b);
+    assert_int_equal(fake_count(&pool, FAKE_LEASED), 0); /* the others went back */
+    assert_int_equal(fake_count(&pool, FAKE_PROVISIONED), 1);
+}
+
+static void without_the_database_known_boards_go_on_and_new_ones_wait(void **state)
+{
+    bool yes = true, no = false;
+    struct kl_fingerprint fp;
+    struct store_bench b;
+
+    (void)state;
+    open_pool(&b);
+    wait_for_keys(&b, 8);
+    assert_int_equal(reserve(&b, "dev-0001", 1), KL_STORE_OK);
+    fake_set(&pool, &pool.silent, true);
+    assert_int_equal(bench_ask(&b, KL_OP_FETCH, "dev-0001", 1), KL_STORE_OK);
+    assert_int_equal(bench_ask(&b, KL_OP_PROVISION, "dev-0001", 1), KL_STORE_OK);
+    assert_true(bench_until(&b, has_trouble, &yes));
+    fp = bench_key(&b, "dev-0002");
+    bench_submit(&b, KL_OP_RESERVE, &fp, 2);
+    assert_true(bench_until(&b, is_answered, NULL));
+    assert_int_equal(b.status, KL_STORE_WAITS);
+    assert_non_null(strstr(b.text, "does not answer"));
+    fake_set(&pool, &pool.silent, false);
+    assert_true(bench_until(&b, has_trouble, &no));
+    assert_int_equal(reserve(&b, "dev-0002", 2), KL_STORE_OK);
+    wait_until_provisioned(&b, "dev-0001");
+    bench_close(&b);
+}
+
+static void another_stations_board_gets_no_key(void **state)
+{
+    struct store_bench b;
+
+    (void)state;
+    pool.board[0].mac = bench_mac(7);
+    strcpy(pool.board[0].station, "bench-2");
+    pool.boards = 1;
+    open_pool(&b);
+    wait_for_keys(&b, 8);
+    assert_int_equal(reserve(&b, "dev-0001", 7), KL_STORE_ELSEWHERE);
+    assert_false(b.has_key);
+    assert_non_null(strstr(b.text, "bench-2"));
+    assert_non_null(strstr(b.text, "dev-9999"));
+    assert_int_equal(reserve(&b, "dev-0001", 7), KL_STORE_ELSEWHERE); /* asked once more */
+    assert_non_null(strstr(b.text, "bench-2"));
+    assert_int_equal(bench_ask(&b, KL_OP_RELEASE, "dev-0001", 7), KL_STORE_OK);
+    assert_int_equal(reserve(&b, "dev-0001", 8), KL_STORE_OK);
+    bench_close(&b);
+}
+
+/* The pool has this key for another board: it stays reserved here, and nothing of it leaves. */
+static void a_disputed_key_is_not_sent(void **state)
+{
+    struct store_bench b;
+
+    (void)state;
+    open_pool(&b);
+    wait_for_keys(&b, 8);
+    uv_mutex_lock(&pool.lock);
+    pool.key[0].mac = bench_mac(99);
+    uv_mutex_unlock(&pool.lock);
+    assert_int_equal(reserve(&b, "dev-0001", 1), KL_STORE_DISPUTED);
+    assert_false(b.has_key);
+    assert_non_null(strstr(b.text, "another owner"));
+    bench_close(&b);
+}
+
+/* A key that was reserved and given back goes to another board: the pool hears of the first one's
+   end before it is asked for the second. */
+static void a_key_given_back_unsent_serves_another_board(void **state)
+{
+    struct store_bench b;
+
+    (void)state;
+    open_pool(&b);
+    wait_for_keys(&b, 8);
+    assert_int_equal(reserve(&b, "dev-0001", 1), KL_STORE_OK);
+    assert_int_equal(bench_ask(&b, KL_OP_RELEASE, "dev-0001", 1), KL_STORE_OK);
+    assert_int_equal(reserve(&b, "dev-0001", 2), KL_STORE_OK);
+    assert_int_equal(bench_ask(&b, KL_OP_PROVISION, "dev-0001", 2), KL_STORE_OK);
+    wait_until_provisioned(&b, "dev-0001");
+    bench_close(&b);
+}
+
+/* The station died between its reservation and the pool's agreement: its board gets no byte before
+   the pool agrees. */
+static void a_reservation_without_an_agreement_waits(void **state)
+{
+    struct kl_fingerprint fp;
+    struct store_bench b;
+    bool yes = true;
+
+    (void)state;
+    open_pool(&b);
+    wait_for_keys(&b, 8);
+    fake_set(&pool, &pool.silent, true);
+    assert_int_equal(bench_ask(&b, KL_OP_ATTEMPT, "dev-0001", 1), KL_STORE_OK);
+    assert_true(bench_until(&b, has_trouble, &yes));
+    fp = bench_key(&b, "dev-0001");
+    bench_submit(&b, KL_OP_RESERVE, &fp, 1);
+    assert_true(bench_until(&b, is_answered, NULL));
+    assert_int_equal(b.status, KL_STORE_WAITS);
+    bench_close(&b);
+    open_pool(&b);
+    bench_submit(&b, KL_OP_FETCH, &fp, 1);
+    assert_true(bench_until(&b, is_answered, NULL));
+    assert_int_equal(b.status, KL_STORE_WAITS);
+    assert_false(b.has_key);
+    fake_set(&pool, &pool.silent, false);
+    do {
+        bench_submit(&b, KL_OP_FETCH, &fp, 1);
+        assert_true(bench_until(&b, is_answered, NULL));
+    } while (b.status == KL_STORE_WAITS);
+    assert_int_equal(b.status, KL_STORE_OK);
+    assert_true(b.has_key);
+    assert_true(kl_mac_is_set(&pool.key[0].mac));
+    bench_close(&b);
+}
+
+/* Every write is done once and answered with a doubt: each is said again, and nothing happens
+   twice. */
+static void what_is_in_doubt_is_said_again(void **state)
+{
+    static const char *const calls[] = {"hello", "lease", "claim", "report"};
+    struct store_bench b;
+    unsigned leased;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        char label[16];
+        open_pool(&b);
+        uv_mutex_lock(&pool.lock);
+        pool.doubts = 1;
+        pool.doubtful = calls[i];
+        uv_mutex_unlock(&pool.lock);
+        wait_for_keys(&b, 8);
+        leased = fake_count(&pool, FAKE_LEASED);
+        assert_int_equal(leased, 8);
+        snprintf(label, sizeof label, "dev-%04u", (unsigned)i + 1);
+        assert_int_equal(reserve(&b, label, (unsigned)i), KL_STORE_OK);
+        assert_int_equal(bench_ask(&b, KL_OP_PROVISION, label, (unsigned)i), KL_STORE_OK);
+        wait_until_provisioned(&b, label);
+        bench_close(&b);
+        assert_int_equal(pool.doubts, 0);
+    }
+    assert_int_equal(fake_count(&pool, FAKE_PROVISIONED), 4);
+    assert_int_equal(fake_count(&pool, FAKE_LEASED), 0);
+}
+
+static void offline_boards_are_checked_later(void **state)
+{
+    bool yes = true;
+    struct store_bench b;
+    struct kl_fleet_view view;
+
+    (void)state;
+    shared.offline = KL_SEC(3600);
+    pool.board[0].mac = bench_mac(7);
+    strcpy(pool.board[0].station, "bench-2");
+    pool.boards = 1;
+    open_pool(&b);
+    wait_for_keys(&b, 8);
+    assert_true(bench_until(&b, reaches, &pool.beats));
+    fake_set(&pool, &pool.silent, true);
+    kl_store_bench(b.store, 0, "{}");
+    assert_int_equal(bench_ask(&b, KL_OP_ATTEMPT, "dev-0001", 1),
+                     KL_STORE_OK); /* something to tell */
+    assert_true(bench_until(&b, has_trouble, &yes));
+    assert_int_equal(reserve(&b, "dev-0001", 1), KL_STORE_OK);        /* unknown everywhere */
+    assert_int_equal(reserve(&b, "dev-0002", 7), KL_STORE_ELSEWHERE); /* known as another's */
+    assert_non_null(strstr(b.text, "bench-2"));
+    kl_store_fleet(b.store, &view);
+    assert_int_equal(view.unchecked, 1);
+    /* Meanwhile another station gave that board a key. */
+    uv_mutex_lock(&pool.lock);
+    pool.board[1].mac = bench_mac(1);
+    strcpy(pool.board[1].station, "bench-3");
+    pool.boards = 2;
+    pool.silent = false;
+    pool.claims = 0;
+    uv_mutex_unlock(&pool.lock);
+    assert_true(bench_until(&b, reaches, &pool.claims));
+    assert_int_equal(bench_ask(&b, KL_OP_PROVISION, "dev-0001", 1), KL_STORE_OK);
+    bench_close(&b);
+    assert_true(pool.alarm);
+    for (unsigned i = 0; i < pool.items; i++)
+        if (pool.item[i].what == KL_FDB_PROVISIONED)
+            assert_true(pool.item[i].offline);
+}
+
+static bool has_alarm(struct store_bench *b, void *wanted)
+{
+    struct kl_fleet_view view;
+
+    kl_store_fleet(b->store, &view);
+    return (view.alarms > 0) == *(bool *)wanted;
+}
+
+static void an_alarm_stays_until_it_is_settled(void **state)
+{
+    bool yes = true;
+    struct store_bench b;
+    struct kl_fleet_view view;
+
+    (void)state;
+    pool.alarm = true;
+    open_pool(&b);
+    assert_true(bench_until(&b, has_alarm, &yes));
+    kl_store_fleet(b.store, &view);
+    assert_non_null(strstr(view.alarm, "bench-2"));
+    assert_non_null(strstr(b.note, "ALARM"));
+    bench_close(&b);
+}
+
+static bool gives(struct store_bench *b, void *wanted)
+{
+    struct kl_fleet_view view;
+
+    kl_store_fleet(b->store, &view);
+    return view.gives == *(bool *)wanted;
+}
+
+static bool has_leased(struct store_bench *b, void *count)
+{
+    (void)b;
+    return fake_count(&pool, FAKE_LEASED) == *(unsigned *)count;
+}
+
+/* Nobody leases from a database that was failed over; boards that hold keys go on, and the station
+   tells all that it holds. */
+static void after_a_failover_the_station_tells_what_it_holds(void **state)
+{
+    struct store_bench b;
+    unsigned seven = 7;
+    bool no = false;
+
+    (void)state;
+    open_pool(&b);
+    wait_for_keys(&b, 8);
+    assert_int_equal(reserve(&b, "dev-0001", 1), KL_STORE_OK);
+    uv_mutex_lock(&pool.lock);
+    pool.timeline = 2;
+    /* It forgot the lease. */
+    for (unsigned i = 0; i < 8; i++)
+        pool.key[i].state = FAKE_FREE;
+    pool.doubtful = NULL;
+    pool.doubts = 1; /* the connection breaks */
+    uv_mutex_unlock(&pool.lock);
+    assert_int_equal(bench_ask(&b, KL_OP_PROVISION, "dev-0001", 1), KL_STORE_OK);
+    assert_true(bench_until(&b, gives, &no));
+    wait_until_provisioned(&b, "dev-0001");
+    assert_true(bench_until(&b, has_leased, &seven));
+    assert_int_equal(bench_ask(&b, KL_OP_FETCH, "dev-0001", 1), KL_STORE_OK);
+    bench_close(&b);
+    assert_int_equal(fake_count(&pool, FAKE_LEASED), 7); /* nothing goes back either */
+}
+
+/* The process dies at some instant after its keys came; the next start loses none and gives none
+   twice. */
+static void a_start_after_a_kill_goes_on(void **state)
+{
+    struct store_bench b;
+    pid_t child = fork();
+    int status;
+
+    (void)state;
+    assert_true(child >= 0);
+    if (child == 0) {
+        open_pool(&b);
+        wait_for_keys(&b, 8);
+        if (reserve(&b, "dev-0001", 1) != KL_STORE_OK)
+            _exit(1);
+        kill(getpid(), SIGKILL);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    uv_mutex_init(&pool.lock); /* the child may have held it */
+    open_pool(&b);
+    assert_int_equal(kl_store_content(b.store)->row_count, 8);
+    assert_int_equal(kl_store_content(b.store)->ledger_count, 1);
+    assert_int_equal(bench_ask(&b, KL_OP_FETCH, "dev-0001", 1), KL_STORE_OK);
+    assert_int_equal(reserve(&b, "dev-0002", 2), KL_STORE_OK);
+    bench_close(&b);
+    /* Two may have been sent: they stay this station's. */
+    assert_int_equal(fake_count(&pool, FAKE_LEASED), 2);
+}
+
+static void keys_on_their_way_back_are_nobodys_here(void **state)
+{
+    struct store_bench b;
+
+    (void)state;
+    open_pool(&b);
+    wait_for_keys(&b, 8);
+    uv_mutex_lock(&pool.lock);
+    pool.doubtful = "hand_back";
+    pool.doubts = 1;
+    uv_mutex_unlock(&pool.lock);
+    bench_close(&b);
+    assert_int_equal(fake_count(&pool, FAKE_LEASED), 0); /* it was done, in doubt for the station */
+    pool.key[0].state = FAKE_LEASED;                     /* another station's by now … */
+    pool.key[0].request.b[0] = 99;
+    pool.key[0].state = FAKE_PROVISIONED;
+    open_pool(&b);
+    wait_for_keys(&b, 8);
+    assert_null(strstr(kl_store_content(b.store)->rows[0].label, "dev-0001"));
+    bench_close(&b);
+    assert_int_equal(pool.key[0].state, FAKE_PROVISIONED);
+}
+
+static void a_copy_of_the_station_gets_nothing(void **state)
+{
+    bool yes = true;
+    struct store_bench b;
+    struct kl_fleet_view view;
+
+    (void)state;
+    open_pool(&b);
+    wait_for_keys(&b, 8);
+    bench_close(&b);
+    pool.token.b[3] ^= 1; /* a copy of this disk has spoken meanwhile */
+    open_pool(&b);
+    assert_true(bench_until(&b, has_trouble, &yes));
+    kl_store_fleet(b.store, &view);
+    assert_non_null(strstr(view.trouble, "another copy of this station"));
+    assert_false(view.gives);
+    bench_close(&b);
+}
+
+static void the_first_start_needs_the_database(void **state)
+{
+    struct store_bench b;
+    char key[4300];
+
+    (void)state;
+    pool.silent = true;
+    assert_int_equal(try_open(&b), KL_STORE_BROKEN);
+    assert_non_null(strstr(b.error, "could not connect"));
+    pool.silent = false;
+    open_pool(&b);
+    wait_for_keys(&b, 8);
+    bench_close(&b);
+    pool.silent = true; /* later ones do not */
+    open_pool(&b);
+    bench_close(&b);
+    snprintf(key, sizeof key, "%s/station.key", folder);
+    unlink(key);
+    assert_int_equal(try_open(&b), KL_STORE_BROKEN);
+    assert_non_null(strstr(b.error, "keyline pool join"));
+}
+
+static void one_station_at_a_time(void **state)
+{
+    struct store_bench b, second;
+
+    (void)state;
+    open_pool(&b);
+    assert_int_equal(try_open(&second), KL_STORE_HELD);
+    bench_close(&b);
+}
+
+/* The database hangs in the very call that runs at the end: the station ends all the same. */
+static void a_database_that_hangs_does_not_hold_the_end_up(void **state)
+{
+    struct store_bench b;
+
+    (void)state;
+    open_pool(&b);
+    wait_for_keys(&b, 8);
+    fake_set(&pool, &pool.hangs, true);
+    assert_int_equal(bench_ask(&b, KL_OP_ATTEMPT, "dev-0001", 1), KL_STORE_OK);
+    bench_close(&b);
+    fake_set(&pool, &pool.hangs, false);
+    assert_int_equal(fake_count(&pool, FAKE_LEASED), 8); /* the next start goes on */
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, make_pool, remove_pool)
+    const struct CMUnitTest tests[] = {
+        T(keys_come_are_given_and_reported),
+        T(without_the_database_known_boards_go_on_and_new_ones_wait),
+        T(another_stations_board_gets_no_key),
+        T(a_disputed_key_is_not_sent),
+        T(a_key_given_back_unsent_serves_another_board),
+        T(a_reservation_without_an_agreement_waits),
+        T(what_is_in_doubt_is_said_again),
+        T(offline_boards_are_checked_later),
+        T(an_alarm_stays_until_it_is_settled),
+        T(after_a_failover_the_station_tells_what_it_holds),
+        T(a_start_after_a_kill_goes_on),
+        T(keys_on_their_way_back_are_nobodys_here),
+        T(a_copy_of_the_station_gets_nothing),
+        T(the_first_start_needs_the_database),
+        T(one_station_at_a_time),
+        T(a_database_that_hangs_does_not_hold_the_end_up),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
