@@ -59,7 +59,7 @@ static int unload(void **state)
 /* The screen as text, line by line. */
 static const char *draw(int rows, int cols)
 {
-    struct kl_grid g;
+    struct kl_grid g = {0};
     size_t n = 0;
 
     assert_true(kl_grid_init(&g, rows, cols));

@@ -295,7 +295,7 @@ static void a_proof_forgets_no_spelling(void **state)
 /* Reads the ledger and does not end: until the process does, the log is not taken in. */
 static bool keeps_reading(void)
 {
-    sqlite3 *db;
+    static sqlite3 *db;
 
     return sqlite3_open_v2(ledger, &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK &&
            sqlite3_exec(db, "BEGIN; SELECT count(*) FROM keys", NULL, NULL, NULL) == SQLITE_OK;
