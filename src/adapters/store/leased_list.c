@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "adapters/host/regular.h"
 
@@ -170,17 +171,23 @@ static bool stays_closed(void *ctx, const struct kl_leased_row *row, struct kl_k
     return false;
 }
 
+/* A person's list begins with a key: what was read of it is wiped, and no stream keeps a copy. */
 bool kl_leased_recognise(const char *path, struct kl_leased *out)
 {
     char line[160], pool[KL_POOL_ID_TEXT + 1], version[8];
     const char *trouble;
-    FILE *file = kl_fopen_regular(path, &trouble);
-    bool is = file && fgets(line, sizeof line, file) &&
-              sscanf(line, "keyline-leased-list,%7[0-9],%37[0-9a-f-],", version, pool) == 2 &&
-              strlen(pool) == KL_POOL_ID_TEXT - 1;
+    int fd = kl_open_regular(path, &trouble);
+    ssize_t size = fd < 0 ? -1 : read(fd, line, sizeof line - 1);
+    bool is = false;
 
-    if (file)
-        fclose(file);
+    if (size > 0) {
+        line[size] = '\0';
+        is = sscanf(line, "keyline-leased-list,%7[0-9],%37[0-9a-f-],", version, pool) == 2 &&
+             strlen(pool) == KL_POOL_ID_TEXT - 1;
+    }
+    kl_wipe(line, sizeof line);
+    if (fd >= 0)
+        close(fd);
     *out = (struct kl_leased){.open = stays_closed};
     if (is)
         kl_copy(out->pool, sizeof out->pool, pool);
