@@ -350,6 +350,11 @@ static bool on_screen(const char *text)
     return screen.text && strstr(screen.text, text);
 }
 
+static bool is_masked(void)
+{
+    return on_screen("[masked]") && client.text && strstr(client.text, "[masked]");
+}
+
 static void wait_for_station(void)
 {
     for (int i = 0; i < PATIENCE_S * 10 && (station == 0 || !connect_client()); i++) {
@@ -548,13 +553,15 @@ static void watch(unsigned boards)
     press("1");
     press("\r");
     listen_ms(3000);
+    for (int i = 0; i < PATIENCE_S && !is_masked(); i++) /* a board spells its key when it starts */
+        listen_ms(1000);
     CHECK(check_folder(bench.dir.folder) >= 5 + boards, "files are missing");
     check_commands();
     stop();
     check_folder(bench.dir.folder);
     check_screen();
     check_clean("the socket", client.text, client.size);
-    CHECK(on_screen("[masked]") && strstr(client.text, "[masked]"), "nothing was masked");
+    CHECK(is_masked(), "nothing was masked");
     printf("%u results, %zu bytes of screen, %zu of the socket\n", results(), screen.size,
            client.size);
 }
