@@ -111,32 +111,51 @@ static bool is_told(const struct world *w, const char *text)
     return false;
 }
 
-/* What a board holds. Its firmware says what it was handed. A key written into flash is read from
-   there, even if the board never started since. */
-const char *board_holds(const struct world *w, const struct sim_board *b)
+/* Writes the fields of the key that an NVS holds, or "". */
+static void read_held(struct kl_nvs_image image, char line[FIELDS * 256])
 {
-    static char line[FIELDS * 256];
-    uint32_t size;
-    const struct kl_nvs_delivery *d = w->config.nvs;
     size_t used = 0;
 
-    if (!d)
-        return kl_vboard_stored(b->v);
-    const uint8_t *flash = kl_vboard_flash(b->v, &size);
-    struct kl_nvs_image image = {flash + d->offset, d->size};
     for (int i = 0; i < FIELDS; i++) {
         char name[8];
         struct kl_nvs_item item;
         kl_format(name, sizeof name, "key%d", i + 1);
-        if (size < d->offset + d->size || !kl_nvs_find(image, "provision", name, &item) ||
-            item.type != KL_NVS_STRING || item.size > 250)
-            return "";
+        if (!kl_nvs_find(image, "provision", name, &item) || item.type != KL_NVS_STRING ||
+            item.size > 250) {
+            line[0] = '\0';
+            return;
+        }
         line[used] = ',';
         used += i > 0;
         kl_nvs_read(image, &item, 0, (uint8_t *)line + used, item.size);
         used += item.size - 1;
     }
-    return line;
+}
+
+/* What a board holds. Its firmware says what it was handed. A key written into flash is read from
+   there, even if the board never started since. The text is the board's until it is asked again. */
+const char *board_holds(const struct world *w, const struct sim_board *b)
+{
+    static struct {
+        uint8_t nvs[0x6000]; /* as it was read last: most looks find nothing new */
+        char line[FIELDS * 256];
+        bool known;
+    } held[BOARDS_MAX];
+    const struct kl_nvs_delivery *d = w->config.nvs;
+    size_t at = (size_t)(b - w->board);
+    uint32_t size;
+
+    if (!d)
+        return kl_vboard_stored(b->v);
+    const uint8_t *flash = kl_vboard_flash(b->v, &size);
+    if (size < d->offset + d->size || d->size > sizeof held[at].nvs)
+        return "";
+    if (held[at].known && memcmp(held[at].nvs, flash + d->offset, d->size) == 0)
+        return held[at].line;
+    read_held((struct kl_nvs_image){flash + d->offset, d->size}, held[at].line);
+    memcpy(held[at].nvs, flash + d->offset, d->size);
+    held[at].known = true;
+    return held[at].line;
 }
 
 /* Checks bytes that leave the host for the board in the slot. They reach nobody if the link's port
@@ -215,13 +234,16 @@ void oracle_snapshot(struct world *w, const struct kl_snapshot *snap)
 
 void oracle_boards(struct world *w)
 {
+    const char *holds[BOARDS_MAX];
+
+    for (unsigned b = 0; b < w->board_count; b++)
+        holds[b] = w->board[b].used && !w->board[b].planted ? board_holds(w, &w->board[b]) : NULL;
     for (unsigned k = 0; k < w->key_count; k++) {
         const struct sim_key *key = &w->key[k];
         int holder = -1;
 
         for (unsigned b = 0; b < w->board_count; b++) {
-            if (!w->board[b].used || w->board[b].planted ||
-                strcmp(board_holds(w, &w->board[b]), key->key.line) != 0)
+            if (!holds[b] || strcmp(holds[b], key->key.line) != 0)
                 continue;
             if (holder >= 0 &&
                 memcmp(&w->board[holder].mac, &w->board[b].mac, sizeof(struct kl_mac)) != 0)
