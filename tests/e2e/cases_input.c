@@ -387,8 +387,8 @@ static void accept_what_is_asked(const char *keys)
         forget(&ask);
         start(&ask, WORDS(KEYLINE, "keys", "accept", "--csv-file", keys, number));
         status = finish(&ask);
-        CHECK(status == 4 || (status == 0 && strstr(ask.text[0], "accepted")),
-              "exit status %d: %s", status, ask.text[1]);
+        CHECK(status == 4 || (status == 0 && strstr(ask.text[0], "accepted")), "exit status %d: %s",
+              status, ask.text[1]);
         forget(&ask);
     }
     CHECK(status == 0, "the list never rests");
