@@ -684,13 +684,14 @@ static void nvs_output(void)
 
     in_nvs = true;
     make_bench(4);
+    /* The second one reads the key that was written, and spells it. */
     snprintf(six, sizeof six, "6:spells,%s", provisioned_with(row_number(ROWS), row));
     snprintf(seven, sizeof seven, "7:spells,%s", provisioned_with(foreign, stranger));
     start_all(BOARDS,
               WORDS("--firmware", "keyline,original,keyline,backwards,keyline,keyline,keyline,json",
-                    "--fault", "1:spells", "--fault", "3:chatty,spells", "--fault",
-                    "4:md5_wrong=1,spells", "--fault", "5:write_fails=1,spells", "--fault", six,
-                    "--fault", seven, "--fault", "8:chatter,spells"));
+                    "--fault", "1:spells", "--fault", "2:spells", "--fault", "3:chatty,spells",
+                    "--fault", "4:md5_wrong=1,spells", "--fault", "5:write_fails=1,spells",
+                    "--fault", six, "--fault", seven, "--fault", "8:chatter,spells"));
     watch(BOARDS);
     CHECK(strstr(client.text, "holds_unknown_key"), "no board held a key that is in no row");
 }
