@@ -42,7 +42,7 @@ while IFS='|' read -r file from to rule; do
             link simulation && link test_station) 2>"$work/log"; then
         echo "BROKEN    $rule"; cat "$work/log"
         survivors=$((survivors + 1))
-    elif (timeout 200 "$work/simulation" --from 1 --lives 40000 >"$work/log") 2>/dev/null; then
+    elif (timeout 200 "$work/simulation" --from 1 --lives 60000 >"$work/log") 2>/dev/null; then
         # Rare on a random bench: there is a test for it.
         if (timeout 60 "$work/test_station" >"$work/log" 2>&1) 2>/dev/null; then
             echo "SURVIVED  $rule"
