@@ -553,7 +553,8 @@ static void watch(unsigned boards)
     press("1");
     press("\r");
     listen_ms(3000);
-    for (int i = 0; i < PATIENCE_S && !is_masked(); i++) /* a board spells its key when it starts */
+    for (int i = 0; i < PATIENCE_S && !in_nvs && !is_masked();
+         i++) /* a board spells its key when it starts */
         listen_ms(1000);
     CHECK(check_folder(bench.dir.folder) >= 5 + boards, "files are missing");
     check_commands();
@@ -561,7 +562,8 @@ static void watch(unsigned boards)
     check_folder(bench.dir.folder);
     check_screen();
     check_clean("the socket", client.text, client.size);
-    CHECK(is_masked(), "nothing was masked");
+    CHECK(in_nvs || is_masked(),
+          "nothing was masked"); /* in NVS, a board may never spell its key */
     printf("%u results, %zu bytes of screen, %zu of the socket\n", results(), screen.size,
            client.size);
 }
