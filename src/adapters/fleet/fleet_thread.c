@@ -382,6 +382,15 @@ void kl_fleet_thread_withdraw(struct kl_fleet_thread *t, unsigned slot)
     uv_mutex_unlock(&t->lock);
 }
 
+void kl_fleet_thread_forget(struct kl_fleet_thread *t, const struct kl_fingerprint *key)
+{
+    uv_mutex_lock(&t->lock);
+    for (unsigned i = 0; i < KL_SLOTS_MAX; i++)
+        if (t->asked[i].ticket != 0 && kl_fingerprint_equal(&t->asked[i].pair.key, key))
+            t->asked[i] = (struct asked){.ticket = 0};
+    uv_mutex_unlock(&t->lock);
+}
+
 enum kl_fleet_verdict kl_fleet_thread_verdict(struct kl_fleet_thread *t, unsigned slot,
                                               const struct kl_fleet_pair *pair,
                                               char text[KL_TEXT_MAX])

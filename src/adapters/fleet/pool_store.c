@@ -258,6 +258,9 @@ static void submit(struct kl_store *store, const struct kl_action *request)
 {
     struct pool_store *s = of(store);
 
+    /* Before the ledger says so: the pool is not to hear of a board that has left. */
+    if (request->u.store.op == KL_OP_RELEASE)
+        kl_fleet_thread_forget(s->thread, &request->u.store.fingerprint);
     if (request->u.store.op == KL_OP_FETCH &&
         find_unagreed(s, &request->u.store.fingerprint) < s->unagreed_count)
         hold(s, request);
