@@ -317,6 +317,92 @@ static void a_released_key_is_not_claimed(void **state)
     free(h);
 }
 
+struct words {
+    const char *text;
+};
+
+static bool says(struct store_bench *b, void *ctx)
+{
+    return strstr(b->note, ((const struct words *)ctx)->text) != NULL;
+}
+
+static bool has_few(struct store_bench *b)
+{
+    struct kl_fleet_view view;
+
+    kl_store_fleet(b->store, &view);
+    return view.few;
+}
+
+/* What counts is what boards can still get: the lease alone is small at any time. */
+static void few_keys_are_told(void **state)
+{
+    struct words few = {"39 keys left for this station (7 leased, 32 to come from the pool)"};
+    struct store_bench b;
+    unsigned beats = 0;
+
+    (void)state;
+    shared.warn_keys = 39;
+    open_pool(&b);
+    wait_for_keys(&b, 8);
+    assert_true(bench_until(&b, beats_again, &beats));
+    assert_false(has_few(&b)); /* 40 are left */
+    assert_string_equal(b.note, "");
+    assert_int_equal(reserve(&b, "dev-0001", 1), KL_STORE_OK);
+    assert_true(bench_until(&b, says, &few));
+    assert_true(has_few(&b));
+    b.note[0] = '\0';
+    assert_int_equal(reserve(&b, "dev-0002", 2), KL_STORE_OK);
+    assert_string_equal(b.note, ""); /* once */
+    bench_close(&b);
+    shared.warn_keys = 0;
+    open_pool(&b);
+    wait_for_keys(&b, 6);
+    assert_true(bench_until(&b, beats_again, &beats));
+    assert_string_equal(b.note, "");
+    bench_close(&b);
+}
+
+static void a_pool_that_gives_no_more_leaves_few_keys(void **state)
+{
+    struct words few = {"0 leased keys left, and the pool gives none now: "};
+    struct store_bench b;
+
+    (void)state;
+    shared.warn_keys = 10;
+    pool.refuses_leases = KL_FLEET_NO_CAP;
+    open_pool(&b);
+    assert_true(bench_until(&b, says, &few));
+    assert_true(has_few(&b));
+    bench_close(&b);
+}
+
+/* While the database is silent, new boards wait for it; if they may go on, they need leased keys. */
+static void few_leased_keys_are_told_where_boards_go_on_without_the_database(void **state)
+{
+    struct words few = {"8 leased keys left, and the pool gives none now: "};
+    bool yes = true;
+    struct store_bench b;
+
+    (void)state;
+    shared.warn_keys = 8;
+    for (unsigned i = 0; i < 2; i++) {
+        unsigned beats = pool.beats;
+        shared.offline = i == 0 ? 0 : KL_SEC(3600);
+        open_pool(&b);
+        wait_for_keys(&b, 8);
+        assert_true(bench_until(&b, beats_again, &beats));
+        fake_set(&pool, &pool.silent, true);
+        assert_int_equal(bench_ask(&b, KL_OP_ATTEMPT, "dev-0001", 1), KL_STORE_OK);
+        assert_true(bench_until(&b, has_trouble, &yes));
+        if (i == 1)
+            assert_true(bench_until(&b, says, &few));
+        assert_int_equal(has_few(&b), i == 1);
+        bench_close(&b);
+        fake_set(&pool, &pool.silent, false);
+    }
+}
+
 /* The station died between its reservation and the pool's agreement: its board gets no byte before
    the pool agrees. */
 static void a_reservation_without_an_agreement_waits(void **state)
@@ -620,6 +706,9 @@ int main(void)
         T(a_key_given_back_unsent_serves_another_board),
         T(a_board_that_left_while_the_pool_was_silent_is_not_claimed),
         T(a_released_key_is_not_claimed),
+        T(few_keys_are_told),
+        T(a_pool_that_gives_no_more_leaves_few_keys),
+        T(few_leased_keys_are_told_where_boards_go_on_without_the_database),
         T(a_reservation_without_an_agreement_waits),
         T(what_is_in_doubt_is_said_again),
         T(offline_boards_are_checked_later),
