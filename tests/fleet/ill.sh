@@ -95,22 +95,6 @@ healed "lease 7 2"
 pg_stop a && pg_go a
 healed "lease 8 2"
 
-# ---- over the network: a server that can't prove who it is ----
-
-address=$(hostname -I 2>/dev/null | awk '{ print $1 }')
-if [ -n "$address" ]; then
-    pg_start b "listen_addresses = '$address'"
-    remote="host=$address port=$(pg_port b) dbname=keys user=one"
-    for said in "" sslmode=prefer sslmode=verify-full; do
-        expect "not verified ($said)" '^DOWN TLS' "$(HOME=$work "$probe_program" "$remote $said" 20000 <<<'hello 0 1')"
-    done
-    # Who says so goes without; then this server's own rules refuse him.
-    expect "sslmode=disable" '^DOWN PASSWORD' "$("$probe_program" "$remote sslmode=disable" 20000 <<<'hello 0 1')"
-    expect "PGSSLMODE" '^DOWN PASSWORD' "$(PGSSLMODE=disable "$probe_program" "$remote" 20000 <<<'hello 0 1')"
-    printf '[pool]\nhost=%s\nport=%s\ndbname=keys\nuser=one\nsslmode=disable\n' "$address" "$(pg_port b)" >service
-    expect "in the service" '^DOWN PASSWORD' "$(PGSERVICEFILE=$work/service "$probe_program" pool 20000 <<<'hello 0 1')"
-fi
-
 # ---- slow by two seconds ----
 
 exec {to_live}>&-
