@@ -664,6 +664,22 @@ static enum kl_store_open_result take_lock(struct pool_store *s, const char *fol
     return KL_STORE_OPENED;
 }
 
+/* It may answer later, without anybody having changed anything here. */
+static bool is_silent(const struct kl_fdb_why *why, enum kl_fleet_result result)
+{
+    switch (why->cause) {
+    case KL_FDB_CAUSE_UNREACHABLE:
+    case KL_FDB_CAUSE_SLOW:
+    case KL_FDB_CAUSE_WARNED:
+    case KL_FDB_CAUSE_READ_ONLY:
+    case KL_FDB_CAUSE_FULL:
+    case KL_FDB_CAUSE_BUSY:
+        return result != KL_FLEET_OK;
+    default:
+        return false;
+    }
+}
+
 /* A machine that never met the pool has to, once. */
 static enum kl_store_open_result meet(struct pool_store *s, char error[KL_TEXT_MAX])
 {
@@ -675,6 +691,11 @@ static enum kl_store_open_result meet(struct pool_store *s, char error[KL_TEXT_M
     kl_fleet_hand_do(&s->hand, &hello, &a);
     if (a.result == KL_FLEET_OK && s->hand.kept.fields > 0)
         return KL_STORE_OPENED;
+    if (is_silent(&s->hand.why, a.result)) {
+        kl_format(error, KL_TEXT_MAX, "the first start needs the database of the pool %.60s: %s",
+                  s->hand.service, s->hand.why.text);
+        return KL_STORE_AWAY;
+    }
     kl_format(error, KL_TEXT_MAX, "the pool %.60s: %s", s->hand.service,
               a.result == KL_FLEET_OK ? "it has no keys yet: its owner has to import some"
                                       : s->hand.why.text);
