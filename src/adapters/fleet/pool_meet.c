@@ -69,9 +69,13 @@ enum kl_store_open_result kl_pool_meet(struct kl_fleet_hand *h, char error[KL_TE
                   h->service, h->why.text);
         return KL_STORE_AWAY;
     }
-    kl_format(error, KL_TEXT_MAX, "the pool %.60s: %s", h->service,
-              a.result == KL_FLEET_OK ? "it has no keys yet: its owner has to import some"
-                                      : h->why.text);
+    if (a.result == KL_FLEET_REFUSED && h->why.cause == KL_FDB_CAUSE_RIGHTS)
+        kl_format(error, KL_TEXT_MAX, "the pool %.60s: %s (keyline pool station): %s", h->service,
+                  kl_fleet_refusal_text(KL_FLEET_NO_UNKNOWN), h->why.text);
+    else
+        kl_format(error, KL_TEXT_MAX, "the pool %.60s: %s", h->service,
+                  a.result == KL_FLEET_OK ? "it has no keys yet: its owner has to import some"
+                                          : h->why.text);
     return KL_STORE_BROKEN;
 }
 

@@ -628,8 +628,13 @@ bool kl_store_shared_list(const char *service, char out[4096], char error[KL_TEX
 {
     char folder[PATH_MAX];
 
-    if (!kl_pool_folder(service, false, folder, error))
+    if (!kl_pool_folder(service, false, folder, error)) {
+        kl_format(
+            error, KL_TEXT_MAX,
+            "this machine is no station of the pool %.60s yet: keyline pool join --pool %.60s",
+            service, service);
         return false;
+    }
     if ((size_t)snprintf(out, 4096, "%s/keys.list", folder) < 4096)
         return true;
     kl_copy(error, KL_TEXT_MAX, "the state folder's path is too long");
