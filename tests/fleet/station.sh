@@ -39,7 +39,7 @@ equals "the same key again" 6 "$(sql a "SELECT count(*) FROM keyline.key WHERE s
 station_start one --port "$(url x 2)" --port "$(url x 3)"
 await "recognised" '"what":"recognised"' "$work/one.events"
 await "both" '"event":"result".*"already":true' "$work/one.events"
-for i in $(seq 200); do
+for i in $(seq 1200); do
     [ "$(sql a "SELECT count(*) FROM keyline.key WHERE state = 'leased'")" = 4 ] && break
     sleep 0.05
 done
@@ -59,7 +59,7 @@ await "the bench says that too" 'all is well again' "$work/one.events"
 
 # ---- the dashboard of all stations ----
 
-for i in $(seq 100); do
+for i in $(seq 600); do
     got=$("$keyline" fleet "$(at a owner)")
     grep -q 'one  *on-line  *2 ' <<<"$got" && break
     sleep 0.1
