@@ -495,7 +495,7 @@ test_in_doubt() {
 
 # A scanner types a label within milliseconds; the board in the chosen slot gets that key.
 test_scanned() {
-    boards 1 --fault slow_boot=4000
+    boards 1 --fault slow_boot=12000 # the time for all this
     open s 24 80 "$keyline $with_images $ports"
     see s "ESP32  4 MB"
     press s b

@@ -14,3 +14,4 @@ foreach(case ${dashboard_cases})
   set_tests_properties(dashboard.${case} PROPERTIES LABELS e2e TIMEOUT 300
     SKIP_RETURN_CODE 77)
 endforeach()
+set_tests_properties(dashboard.pasted_in_pieces PROPERTIES COST 80)

@@ -26,6 +26,7 @@ endif()
 add_test(NAME simulation.fresh COMMAND ${CMAKE_CURRENT_LIST_DIR}/fresh.sh
   $<TARGET_FILE:simulation> ${KEYLINE_SIMULATION_LIVES} ${covered})
 set_tests_properties(simulation.kept simulation.fresh PROPERTIES LABELS simulation TIMEOUT 1200)
+set_tests_properties(simulation.fresh PROPERTIES COST 100)
 if(NOT KEYLINE_SANITIZE)
   add_test(NAME simulation.mutations
     COMMAND ${CMAKE_CURRENT_LIST_DIR}/mutations.sh ${PROJECT_BINARY_DIR})
