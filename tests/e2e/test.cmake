@@ -24,4 +24,4 @@ set_tests_properties(e2e.power_hook e2e.faults e2e.dead_boards PROPERTIES COST 9
 
 add_test(NAME e2e.installed COMMAND ${CMAKE_CURRENT_LIST_DIR}/installed.sh ${PROJECT_BINARY_DIR}
   ${KEYLINE_STUB_DIR})
-set_tests_properties(e2e.installed PROPERTIES LABELS e2e TIMEOUT 120)
+set_tests_properties(e2e.installed PROPERTIES LABELS e2e TIMEOUT 600)

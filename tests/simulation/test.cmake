@@ -16,7 +16,7 @@ add_executable(test_exam ${CMAKE_CURRENT_LIST_DIR}/test_exam.c ${world})
 target_link_libraries(test_exam PRIVATE kl_options kl_test_support)
 add_test(NAME simulation.exam COMMAND test_exam)
 set_tests_properties(simulation.station simulation.station_pool simulation.exam
-  PROPERTIES LABELS "unit;simulation" TIMEOUT 120)
+  PROPERTIES LABELS "unit;simulation" TIMEOUT 600)
 set(KEYLINE_SIMULATION_LIVES 100000 CACHE STRING "board lives that the test plays over fresh seeds")
 add_test(NAME simulation.kept COMMAND simulation --kept ${CMAKE_CURRENT_LIST_DIR}/seeds.txt)
 # With so many lives everything that can happen must have happened.
@@ -25,10 +25,10 @@ if(KEYLINE_SIMULATION_LIVES GREATER_EQUAL 100000)
 endif()
 add_test(NAME simulation.fresh COMMAND ${CMAKE_CURRENT_LIST_DIR}/fresh.sh
   $<TARGET_FILE:simulation> ${KEYLINE_SIMULATION_LIVES} ${covered})
-set_tests_properties(simulation.kept simulation.fresh PROPERTIES LABELS simulation TIMEOUT 1200)
+set_tests_properties(simulation.kept simulation.fresh PROPERTIES LABELS simulation TIMEOUT 6000)
 set_tests_properties(simulation.fresh PROPERTIES COST 100)
 if(NOT KEYLINE_SANITIZE)
   add_test(NAME simulation.mutations
     COMMAND ${CMAKE_CURRENT_LIST_DIR}/mutations.sh ${PROJECT_BINARY_DIR})
-  set_tests_properties(simulation.mutations PROPERTIES LABELS simulation TIMEOUT 1200)
+  set_tests_properties(simulation.mutations PROPERTIES LABELS simulation TIMEOUT 6000)
 endif()
