@@ -57,6 +57,10 @@ void kl_board_done(struct kl_station *st, struct kl_board *b)
     KL_ASSERT(b->custody.state == KL_CUSTODY_RECORDED);
     if (kl_board_nvs_starts(st, b) || kl_board_exam_begins(st, b))
         return;
+    if (left && b->state == KL_ST_RECORDING && kl_board_nvs_prints(st)) {
+        kl_board_gone(st, b, "it left before its firmware showed its key");
+        return;
+    }
     KL_ASSERT(kl_pool_key(&st->pool, b->custody.index)->state == KL_KEY_PROVISIONED);
     if (b->identity.baud && b->identity.baud < b->place.baud_limit)
         b->place.baud_limit = b->identity.baud; /* the fastest rate that was clean here */

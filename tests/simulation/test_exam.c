@@ -399,6 +399,27 @@ static void written_keys_must_be_printed_if_asked_for(void **state)
     }
 }
 
+/* Its firmware has to show the key, and had no time to. */
+static void unplugged_before_it_printed_its_key_it_is_not_done(void **state)
+{
+    (void)state;
+    w->config.exam = NULL;
+    w->config.nvs = sim_nvs(KL_NVS_REFUSE);
+    w->w.disk_slow = 1000000;
+    world_start(w, 4);
+    put_in(w, 0, board_of(w, "original", ""));
+    wait_for(KL_ST_RECORDING, 60);
+    take_out(w, 0);
+    w->w.disk_slow = 0;
+    pass(20);
+    assert_int_equal(w->last[0].result, KL_ST_FAILED);
+    assert_int_equal(w->last[0].reason, KL_FAULT_PORT_LOST);
+    assert_true(w->key[0].provisioned);
+    put_in(w, 0, 0);
+    wait_for(KL_ST_DONE, 20);
+    assert_true(w->last[0].already);
+}
+
 /* Another tool's key of this CSV: only its fingerprint is known when it is adopted. */
 static void an_adopted_key_must_be_printed_too(void **state)
 {
@@ -442,6 +463,7 @@ int main(void)
         ON_BENCH(a_secret_in_a_pattern_is_not_shown),
         ON_BENCH(written_keys_are_tested_alike),
         ON_BENCH(written_keys_must_be_printed_if_asked_for),
+        ON_BENCH(unplugged_before_it_printed_its_key_it_is_not_done),
         ON_BENCH(an_adopted_key_must_be_printed_too),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
