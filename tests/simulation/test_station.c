@@ -754,6 +754,49 @@ static void bed_board_was_away(void **state)
     wait_for(0, KL_ST_DONE, 30);
 }
 
+/* The board leaves its bed shortly before a slow disk answers: its reservation has come, and nobody
+   asks any more. */
+static void bed_left_on_a_slow_disk(void **state)
+{
+    (void)state;
+    fixture(8);
+    put_in(w, 0, board_with(w, ""));
+    wait_for(0, KL_ST_RESERVING, 20);
+    assert_int_equal(w->store_count, 1);
+    w->store[0].durable_at = w->store[0].answer_at = w->now + KL_MS(4900);
+    step_until(w, w->now + KL_MS(3900));
+    take_out(w, 0);
+    pass(1);
+    assert_int_equal(snap.slot[0].state, KL_ST_RESERVING);
+    pass(60);
+    assert_false(w->key[0].sent);
+    assert_int_equal(snap.keys.free, 8);
+}
+
+/* Its old bed still waits for it, and hears the next board: that is no proof of two boards with one
+   MAC. */
+static void bed_to_bed_while_its_key_is_reserved(void **state)
+{
+    int board;
+
+    (void)state;
+    w->config.nvs = sim_nvs(KL_NVS_REFUSE);
+    w->config.confirm = KL_CONFIRM_FLASH;
+    fixture(8);
+    board = board_with(w, "");
+    put_in(w, 0, board);
+    wait_for(0, KL_ST_RESERVING, 20);
+    w->store[0].durable_at = w->store[0].answer_at = w->now + KL_MS(500);
+    take_out(w, 0);
+    put_in(w, 1, board);
+    wait_for(1, KL_ST_CONNECTING, 20);
+    put_in(w, 0, board_with(w, ""));
+    pass(90);
+    assert_int_equal(snap.slot[0].state, KL_ST_DONE);
+    assert_int_equal(snap.slot[1].state, KL_ST_DONE);
+    assert_int_equal(snap.keys.free, 6);
+}
+
 #define ON_BENCH(f) cmocka_unit_test_setup_teardown(f, open_bench, close_bench)
 
 /* ---- keys written into NVS ---- */
@@ -849,6 +892,8 @@ int main(void)
         ON_BENCH(bed_exchanged_between_tries),
         ON_BENCH(bed_to_bed),
         ON_BENCH(bed_board_was_away),
+        ON_BENCH(bed_left_on_a_slow_disk),
+        ON_BENCH(bed_to_bed_while_its_key_is_reserved),
         cmocka_unit_test(a_power_cut_amid_any_write_loses_no_key),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
