@@ -79,7 +79,7 @@ static bool is_alone(struct kl_station *st, struct kl_board *b)
         return true;
     kl_board_fail(st, b, silent || unsent ? KL_FAULT_MAC_LINGERS : KL_FAULT_MAC_LIVE_TWICE,
                   other->place.name);
-    if (unsent)
+    if (unsent && other->state >= KL_ST_BOOTING) /* in its loader it notices by itself */
         kl_board_identify_again(st, other, "its MAC answered in another slot");
     return false;
 }
