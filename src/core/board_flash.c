@@ -66,8 +66,8 @@ static struct kl_board *other_with_mac(struct kl_station *st, const struct kl_bo
 }
 
 /* Someone may move a board to this slot before its old slot notices. The old slot has then heard
-   nothing since this try began, whereas two real boards both talk. At a needle bed what it heard may
-   be the next board: if no key was sent there, it finds out who that is. */
+   nothing since this try began, whereas two real boards both talk. At a needle bed what it heard
+   may be the next board: if no key was sent there, it finds out who that is. */
 static bool is_alone(struct kl_station *st, struct kl_board *b)
 {
     struct kl_board *other = other_with_mac(st, b);
