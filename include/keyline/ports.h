@@ -35,6 +35,9 @@ int kl_ports_list(struct kl_port_info *out, int capacity, const struct kl_port_r
 /* The table's word on one USB id and interface; false if it is no board. */
 bool kl_ports_known(uint16_t vid, uint16_t pid, int interface, enum kl_link_kind *kind,
                     const char **what);
+/* Does a program have this device open, as far as this user may see? Reads all of /proc, on a
+   worker. Opening the port to find out could reset the board that the program talks with. */
+bool kl_port_is_held(const char *path);
 /* "10c4:ea60", for --usb-id. */
 bool kl_ports_parse_id(const char *text, uint32_t *id);
 
