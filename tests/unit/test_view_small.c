@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -84,6 +85,14 @@ static void expect_fail_below(int from)
     expect(from, grid.rows - 1, "FAIL");
 }
 
+/* valgrind only looks for bad memory: every 17th size in turn does for that. */
+static bool is_left_out(void)
+{
+    static unsigned n;
+
+    return n++ % 17 != 0 && getenv("UNDER_VALGRIND");
+}
+
 static void draw(int r, int c)
 {
     assert_true(kl_grid_init(&grid, r, c));
@@ -93,7 +102,8 @@ static void draw(int r, int c)
 #define EACH_SIZE                                                                                  \
     for (size_t i = 0; i < COUNT(rows); i++)                                                       \
         for (size_t j = 0; j < COUNT(cols); j++)                                                   \
-            for (size_t k = 0; k < COUNT(slots); k++)
+            for (size_t k = 0; k < COUNT(slots); k++)                                              \
+                if (!is_left_out())
 
 static void failures_and_keys_are_counted_at_every_size(void **state)
 {
