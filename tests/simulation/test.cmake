@@ -6,7 +6,7 @@ endforeach()
 add_executable(simulation ${CMAKE_CURRENT_LIST_DIR}/simulation.c ${world})
 target_link_libraries(simulation PRIVATE kl_options kl_test_support)
 # The same world without chance: what the station decides, one rule after the other.
-foreach(part station beds station_pool exam)
+foreach(part station beds station_pool held_port exam)
   add_executable(test_${part} ${CMAKE_CURRENT_LIST_DIR}/test_${part}.c ${world})
   target_link_libraries(test_${part} PRIVATE kl_options kl_test_support)
   add_test(NAME simulation.${part} COMMAND test_${part})
