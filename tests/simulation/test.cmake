@@ -23,10 +23,10 @@ if(KEYLINE_SIMULATION_LIVES GREATER_EQUAL 100000)
 endif()
 add_test(NAME simulation.fresh COMMAND ${CMAKE_CURRENT_LIST_DIR}/fresh.sh
   $<TARGET_FILE:simulation> ${KEYLINE_SIMULATION_LIVES} ${covered})
-set_tests_properties(simulation.kept simulation.fresh PROPERTIES LABELS simulation TIMEOUT 6000)
+set_tests_properties(simulation.kept simulation.fresh PROPERTIES LABELS simulation TIMEOUT 1200)
 set_tests_properties(simulation.fresh PROPERTIES COST 100)
 if(NOT KEYLINE_SANITIZE)
   add_test(NAME simulation.mutations
     COMMAND ${CMAKE_CURRENT_LIST_DIR}/mutations.sh ${PROJECT_BINARY_DIR})
-  set_tests_properties(simulation.mutations PROPERTIES LABELS simulation TIMEOUT 6000)
+  set_tests_properties(simulation.mutations PROPERTIES LABELS simulation TIMEOUT 1200)
 endif()
