@@ -273,7 +273,7 @@ struct kl_fleet_view {
     int64_t left;                                 /* free keys in the pool; -1 = not known */
     int64_t to_come; /* keys that its owner allows this station, or on their way; -1 = not known */
     bool few;        /* no more than --warn-keys are left: here, and to come */
-    int64_t unsent;                               /* results that it has not heard yet */
+    int64_t unsent;  /* results that it has not heard yet */
     uint32_t unchecked; /* boards that got a key while it was silent, not checked yet */
     uint32_t alarms;    /* open ones: a person has to look */
     char trouble[KL_TEXT_MAX], alarm[KL_TEXT_MAX]; /* "" = none */
