@@ -50,7 +50,7 @@ struct db {
 struct server {
     struct db now, before[FORGETS];
     unsigned kept;
-    unsigned capped; /* leases of fewer keys than were asked for, because of the cap */
+    unsigned capped;        /* leases of fewer keys than were asked for, because of the cap */
     uint32_t fence, fences; /* system identifier and timeline; how many there were */
 };
 
