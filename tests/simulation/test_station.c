@@ -409,6 +409,63 @@ static void what_another_board_shows_is_spent(void **state)
     assert_false(w->key[0].sent);
 }
 
+/* The same while the owner has been sent its key and has not answered: it is not sent again. */
+static void what_another_board_shows_is_not_sent_again(void **state)
+{
+    char faults[300];
+    int owner, other;
+
+    (void)state;
+    world_start(w, 1);
+    snprintf(faults, sizeof faults, "provisioned=%s", w->key[0].key.line);
+    for (char *c = faults; *c; c++)
+        if (*c == ',')
+            *c = '|';
+    owner = board_with(w, "misses_line=99");
+    other = board_with(w, faults);
+    w->board[other].planted = true;
+    put_in(w, 0, owner);
+    wait_for(0, KL_ST_SENDING, 20);
+    put_in(w, 1, other);
+    wait_for(1, KL_ST_FAILED, 20);
+    assert_int_equal(snap.slot[1].fault.reason, KL_FAULT_HOLDS_OTHER_KEY);
+    assert_int_equal(snap.slot[0].state, KL_ST_FAILED);
+    assert_int_equal(snap.slot[0].fault.reason, KL_FAULT_KEY_CONFLICT);
+    assert_true(snap.slot[0].retry_at == KL_NEVER);
+    assert_true(w->key[0].sent);
+    pass(30); /* the oracle sees it if more of the key leaves */
+}
+
+/* And if another tool marks its row. */
+static void a_key_marked_by_another_tool_is_not_sent_again(void **state)
+{
+    (void)state;
+    world_start(w, 1);
+    put_in(w, 0, board_with(w, "misses_line=99"));
+    wait_for(0, KL_ST_SENDING, 20);
+    w->key[0].marked = w->key[0].foreign = true;
+    disk_load(w);
+    wait_for(0, KL_ST_FAILED, 2);
+    assert_int_equal(snap.slot[0].fault.reason, KL_FAULT_KEY_CONFLICT);
+    pass(30);
+}
+
+/* A board whose try is over asks on, and is sent nothing more: another may be in its place soon. */
+static void nothing_leaves_after_the_try(void **state)
+{
+    (void)state;
+    w->config.retries = 0;
+    world_start(w, 2);
+    put_in(w, 0, board_with(w, "misses_line=99"));
+    put_in(w, 1, board_with(w, "misses_line=99"));
+    wait_for(1, KL_ST_SENDING, 20);
+    world_command(w, KL_CMD_SKIP, 1);
+    wait_for(0, KL_ST_FAILED, 60);
+    assert_int_equal(snap.slot[0].fault.reason, KL_FAULT_NO_ACK);
+    pass(60);
+    assert_true(w->key[0].sent && w->key[1].sent);
+}
+
 /* The bench itself asks the store for the release: no board is involved. */
 static void released_by_an_operator(void **state)
 {
@@ -697,6 +754,49 @@ static void bed_board_was_away(void **state)
     wait_for(0, KL_ST_DONE, 30);
 }
 
+/* The board leaves its bed shortly before a slow disk answers: its reservation has come, and nobody
+   asks any more. */
+static void bed_left_on_a_slow_disk(void **state)
+{
+    (void)state;
+    fixture(8);
+    put_in(w, 0, board_with(w, ""));
+    wait_for(0, KL_ST_RESERVING, 20);
+    assert_int_equal(w->store_count, 1);
+    w->store[0].durable_at = w->store[0].answer_at = w->now + KL_MS(4900);
+    step_until(w, w->now + KL_MS(3900));
+    take_out(w, 0);
+    pass(1);
+    assert_int_equal(snap.slot[0].state, KL_ST_RESERVING);
+    pass(60);
+    assert_false(w->key[0].sent);
+    assert_int_equal(snap.keys.free, 8);
+}
+
+/* Its old bed still waits for it, and hears the next board: that is no proof of two boards with one
+   MAC. */
+static void bed_to_bed_while_its_key_is_reserved(void **state)
+{
+    int board;
+
+    (void)state;
+    w->config.nvs = sim_nvs(KL_NVS_REFUSE);
+    w->config.confirm = KL_CONFIRM_FLASH;
+    fixture(8);
+    board = board_with(w, "");
+    put_in(w, 0, board);
+    wait_for(0, KL_ST_RESERVING, 20);
+    w->store[0].durable_at = w->store[0].answer_at = w->now + KL_MS(500);
+    take_out(w, 0);
+    put_in(w, 1, board);
+    wait_for(1, KL_ST_CONNECTING, 20);
+    put_in(w, 0, board_with(w, ""));
+    pass(90);
+    assert_int_equal(snap.slot[0].state, KL_ST_DONE);
+    assert_int_equal(snap.slot[1].state, KL_ST_DONE);
+    assert_int_equal(snap.keys.free, 6);
+}
+
 #define ON_BENCH(f) cmocka_unit_test_setup_teardown(f, open_bench, close_bench)
 
 /* ---- keys written into NVS ---- */
@@ -776,6 +876,9 @@ int main(void)
         ON_BENCH(all_failed_are_tried_again),
         ON_BENCH(keys_run_out_and_come),
         ON_BENCH(what_another_board_shows_is_spent),
+        ON_BENCH(what_another_board_shows_is_not_sent_again),
+        ON_BENCH(a_key_marked_by_another_tool_is_not_sent_again),
+        ON_BENCH(nothing_leaves_after_the_try),
         ON_BENCH(released_by_an_operator),
         ON_BENCH(a_key_given_back_serves_who_waits),
         ON_BENCH(empty_slots_are_given_up),
@@ -789,6 +892,8 @@ int main(void)
         ON_BENCH(bed_exchanged_between_tries),
         ON_BENCH(bed_to_bed),
         ON_BENCH(bed_board_was_away),
+        ON_BENCH(bed_left_on_a_slow_disk),
+        ON_BENCH(bed_to_bed_while_its_key_is_reserved),
         cmocka_unit_test(a_power_cut_amid_any_write_loses_no_key),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
