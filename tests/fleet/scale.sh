@@ -46,10 +46,10 @@ if [ "${3:-}" != bench ]; then
     fleet_roles a
     owner a init p --plain >/dev/null || { fail "init"; exit; }
     fill 6000
-    make_stations 5
-    # A lease that hangs before its end holds up nobody.
+    make_stations 9
+    # A lease that hangs before its end holds up nobody, nor the first station, which is in its lane.
     mkfifo hung
-    psql -X -q -A -t -h "$pg_folder/socket" -p "$(pg_port a)" -U s4 -d keys <hung >hung.out 2>&1 &
+    psql -X -q -A -t -h "$pg_folder/socket" -p "$(pg_port a)" -U s8 -d keys <hung >hung.out 2>&1 &
     strays="$strays $!"
     exec {hung}>hung
     echo "BEGIN; SELECT count(*) FROM keyline.lease('00000000-0000-0000-0000-000000000001', 500);" >&"$hung"
