@@ -22,9 +22,9 @@
 #include "keyline/base.h"
 
 enum {
-    KL_REQUEST_ID = 16,         /* bytes of a UUID */
-    KL_FLEET_LEASE_MOST = 1000, /* keys in one LEASE: more are asked for one LEASE after the other,
-                                   so that no call is long, and boards get their turn in between */
+    KL_REQUEST_ID = 16,        /* bytes of a UUID */
+    KL_FLEET_LEASE_MOST = 500, /* keys in one LEASE: more are asked for one LEASE after the other,
+                                  so that no call is long, and boards get their turn in between */
 };
 
 struct kl_request_id {

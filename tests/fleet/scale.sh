@@ -75,7 +75,7 @@ fi
 keys=${4:-10000000} stations=${5:-200} seconds=${6:-60}
 per_hour=2000
 settings="shared_buffers = 1GB
-max_connections = $((stations + 20))
+max_connections = $((stations + 40))
 max_wal_size = 4GB"
 
 row() { printf '| %s |\n' "$(printf '%s | ' "$@" | sed 's/ | $//')"; }
@@ -96,8 +96,12 @@ timed() { # milliseconds that a command takes, the least of five
     done
     echo "$least"
 }
-watch_memory() { # watch_memory PID: KiB now
-    awk '/VmRSS/ { print $2 }' "/proc/$1/status" 2>/dev/null
+# table TITLE: the driver's lines as a table.
+table() {
+    echo "== $1"
+    row call count "least ms" "p50 ms" "p99 ms" "max ms"
+    row --- --- --- --- --- ---
+    sed -n 's/ ms / /p' | while read -r what count least p50 p99 max; do row "$what" "$count" "$least" "$p50" "$p99" "$max"; done
 }
 
 echo "== a pool of $keys keys, $stations stations"
@@ -107,7 +111,7 @@ begun=$SECONDS
 fleet_roles a
 owner a init p --plain >/dev/null || { fail "init"; exit; }
 fill "$keys"
-make_stations "$stations"
+make_stations $((stations + 20))
 sql a "VACUUM ANALYZE"
 pg_stop a
 as_pg sed -i 's/^fsync = off/fsync = on/; /^autovacuum_naptime/d' "$pg_folder/a/postgresql.conf"
@@ -120,14 +124,10 @@ for t in key print free; do
 done
 at="host=$pg_folder/socket port=$(pg_port a) dbname=keys"
 
-echo "== leases by size, one station, nothing else ($driver lease … 20)"
-row call count "p50 ms" "p99 ms" "max ms"
-row --- --- --- --- ---
-"$driver" lease "$at" 0 20 32 100 400 1000 2000 10000 | while read -r what _ count p50 p99 max; do
-    row "$what" "$count" "$p50" "$p99" "$max"
-done
+used=$(cpu)
+"$driver" lease "$at" "$stations" 20 32 100 500 1000 2000 | table "leases by size, one after the other (fleet_scale lease … $stations 20 32 …)"
+echo "the database: $(($(cpu) - used))0 ms of a processor for $((20 * 3632)) keys"
 
-echo "== $stations stations, $per_hour boards an hour each, $seconds s ($driver play … $stations $per_hour $seconds 10000)"
 sql a "CHECKPOINT"
 "$driver" play "$at" "$stations" "$per_hour" "$seconds" 10000 >play.out &
 playing=$!
@@ -144,9 +144,11 @@ sleep $((seconds - seconds / 2 - 3))
 took=$((($(date +%s%N) - begun) / 1000000))
 echo "the database: $((($(cpu) - used) * 1000 / took)) % of one processor, $(sql a "SELECT round(pg_wal_lsn_diff(pg_current_wal_lsn(), '$wal') / 1024 / ($took / 1000.0))") KiB of WAL a second"
 wait "$playing" || fail "the stations"
-row call count "p50 ms" "p99 ms" "max ms"
-row --- --- --- --- ---
-sed -n 's/ ms / /p' play.out | while read -r what count p50 p99 max; do row "$what" "$count" "$p50" "$p99" "$max"; done
+table "$stations stations, $per_hour boards an hour each, $seconds s (fleet_scale play … $stations $per_hour $seconds 10000)" <play.out
 grep -E '^(boards|waited)' play.out
+# After a station was lost, all free keys wait for a new seal, and that is counted for the screen too.
+sql a "UPDATE keyline.pool SET epoch = 2"
+echo "with all keys under an old seal: keyline pool status: $(timed owner a status) ms"
+sql a "UPDATE keyline.pool SET epoch = 1"
 sql a "SELECT 'rows updated in place: ' || relname || ' ' || 100 * n_tup_hot_upd / greatest(n_tup_upd, 1) || ' %, dead ' || n_dead_tup
     FROM pg_stat_user_tables WHERE schemaname = 'keyline' AND n_tup_upd > 0 ORDER BY relname"
