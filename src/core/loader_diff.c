@@ -63,7 +63,7 @@ static bool answer_is_of(const struct kl_loader *l, uint32_t from, uint32_t to)
 /* Forgets all comparisons of this region and writes it whole. */
 enum ldr_move ldr_write_all(struct kl_loader *l)
 {
-    l->diff.on = false;
+    l->diff.on = l->diff.ahead = l->diff.chained = false;
     l->flash.resume_at = 0;
     l->flash.until = ldr_image(l, l->flash.region)->raw_size;
     return ldr_go_to(l, ldr_flash_begin);
@@ -311,17 +311,44 @@ static enum ldr_move rest_seen(struct kl_loader *l, enum kl_loader_outcome outco
                : MOVE_NEXT;
 }
 
+static uint32_t sector_size(const struct kl_loader *l, unsigned sector)
+{
+    uint32_t from = l->diff.at + sector * SECTOR;
+
+    return end_of(l, from, SECTOR) - from;
+}
+
+/* While the stub sums up one sector, the question for the next one is on its way. */
 static enum ldr_move ask_sector(struct kl_loader *l)
 {
-    KL_ASSERT(l->diff.sector <= l->diff.sectors_end);
-    if (l->diff.sector == l->diff.sectors_end)
+    unsigned n = l->diff.sector, left = (unsigned)l->diff.sectors_end - n;
+    bool is_out = l->diff.ahead && !l->wire.unsent;
+
+    KL_ASSERT(l->diff.sector <= l->diff.sectors_end && !(is_out && left == 0));
+    if (left == 0)
         return leave_piece(l);
-    ask_sectors(l, l->diff.sector, 1);
+    l->diff.ahead = left > 1 && !l->diff.ending && ldr_may_ask_amid(l);
+    l->diff.chained = is_out || l->diff.ahead;
+    if (l->diff.chained)
+        ldr_ask_md5_ahead(l, l->diff.at + n * SECTOR, sector_size(l, n), is_out,
+                          l->diff.ahead ? sector_size(l, n + 1) : 0);
+    else
+        ask_sectors(l, n, 1);
     return MOVE_WAIT;
+}
+
+/* Answers do not say of what they are: if one is missing, those before may have been taken for
+   others. */
+static enum ldr_move chain_broke(struct kl_loader *l)
+{
+    ldr_aside_failed(l, "an answer is missing");
+    return ldr_write_all(l);
 }
 
 static enum ldr_move sector_seen(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
+    if (l->diff.chained && (outcome != KL_OUT_OK || l->wire.damaged > 0))
+        return chain_broke(l);
     if (outcome != KL_OUT_OK)
         return give_up(l, outcome);
     bool right = are_right(l, l->diff.sector, 1);

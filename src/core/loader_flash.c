@@ -636,13 +636,14 @@ static enum ldr_move block_sent(struct kl_loader *l, enum kl_loader_outcome outc
 /* ---- end ---- */
 
 /* A stub answers END once the last block is in flash. A ROM needs no END: it writes before it
-   answers, and END would make it leave its loader (2.3). */
+   answers, and END would make it leave its loader (2.3). Behind a run of sectors the sum over it
+   waits as well, and tells more. */
 static enum ldr_move barrier(struct kl_loader *l)
 {
     uint8_t payload[4];
 
     KL_ASSERT(!l->aside.out);
-    if (ldr_is_rom(l))
+    if (ldr_is_rom(l) || l->diff.on)
         return MOVE_NEXT;
     ldr_put_u32(payload, 1);
     ldr_command(l, &(struct ldr_command){.code = l->stream.packed ? CMD_DEFL_END : CMD_FLASH_END,

@@ -150,6 +150,7 @@ struct kl_loader_op {
     uint8_t tries;   /* how often at most */
     bool judge;      /* the engine does not repeat after a refusal: the step decides */
     bool greets;     /* OHAI is the answer, the reply is not */
+    bool is_out;     /* it was sent before, and what is to be sent now is the one behind it */
     bool optional;   /* this loader may not know the command */
     bool decided;    /* the outcome stands; until the deadline late duplicates may come */
     bool unknown;    /* answered as an unknown command; wait until the line is silent */
@@ -177,6 +178,7 @@ enum kl_loader_hears {
 struct kl_loader_wire {
     enum kl_loader_hears hears;
     bool pending;     /* the operation's request waits to be pulled */
+    bool unsent;      /* the operation before this was over before its request was pulled */
     bool secret;      /* what is written holds a key: no link may trace it */
     uint32_t damaged; /* frames dropped since the command was first sent */
     kl_us round_trip; /* the slowest LINES so far: the cost of the way to the adapter */
@@ -272,10 +274,12 @@ struct kl_loader_parts {
 
 /* A region of which the flash holds much already. */
 struct kl_loader_diff {
-    bool on;     /* the flash is related to the image: only what differs is written */
-    bool deep;   /* the piece before differed here and there: look at this one's sectors at once */
-    bool edge;   /* the last sector of the piece before differed */
-    bool ending; /* the first sector that is right ends the change that began before */
+    bool on;      /* the flash is related to the image: only what differs is written */
+    bool deep;    /* the piece before differed here and there: look at this one's sectors at once */
+    bool edge;    /* the last sector of the piece before differed */
+    bool ending;  /* the first sector that is right ends the change that began before */
+    bool ahead;   /* the question for the next sector is out already … */
+    bool chained; /* … or that for this one was, or one of them waits behind the other */
     bool head_differs;             /* the region's first sector, as a look at it told */
     uint8_t sample, alike, unlike; /* sectors looked at to find out */
     uint8_t sector, sectors_end;   /* of the present piece: the next to look at, and the end */
