@@ -13,6 +13,7 @@ enum {
     PIECE,
     EDGE,
     TIP,
+    HALF,
     REST,
     SECTORS,
     RUN,
@@ -26,8 +27,11 @@ enum {
     PIECE_US = 252000, /* and a piece */
     SECTORS_A_PIECE = PIECE_SIZE / SECTOR,
     SAMPLES = 12,
-    ALIKE = 8,            /* this many equal samples: the region is related */
+    SAMPLE_STEP = 5,      /* so that the first few come from all over the region */
+    ALIKE_ALL = 4,        /* this many equal samples and no other, … */
+    ALIKE = 8,            /* … or this many: the region is related */
     UNLIKE = 5,           /* this many unlike: it is not, or too much changed */
+    LONG_CHANGE = 3,      /* sectors: it probably goes on without a gap */
     REGION_MIN = 0x20000, /* smaller regions are compared and written as a whole */
     ENOUGH_TO_JUDGE = 64, /* sectors looked at */
     /* A run costs as much as one more sector. So one sector in three may differ if each stands
@@ -84,7 +88,8 @@ static uint32_t sample_at(const struct kl_loader *l)
 {
     const struct kl_image *i = ldr_image(l, l->flash.region);
     uint32_t sectors = i->raw_size / SECTOR;
-    uint32_t at = (2 * l->diff.sample + 1) * sectors / (2 * SAMPLES), last = at + sectors / SAMPLES;
+    uint32_t n = l->diff.sample * SAMPLE_STEP % SAMPLES;
+    uint32_t at = (2 * n + 1) * sectors / (2 * SAMPLES), last = at + sectors / SAMPLES;
 
     while (at + 1 < last && at + 1 < sectors && !tells_something(i->raw + at * SECTOR))
         at++;
@@ -115,7 +120,7 @@ static enum ldr_move sampled(struct kl_loader *l, enum kl_loader_outcome outcome
         l->diff.unlike++;
     else if (tells_something(ldr_image(l, l->flash.region)->raw + at))
         l->diff.alike++;
-    l->diff.on = l->diff.alike == ALIKE;
+    l->diff.on = l->diff.alike == (l->diff.unlike == 0 ? ALIKE_ALL : ALIKE);
     return MOVE_AGAIN;
 }
 
@@ -205,9 +210,11 @@ static enum ldr_move leave_piece(struct kl_loader *l)
         if (!differs(l, first + n))
             l->diff.right += end_of(l, l->diff.at + n * SECTOR, SECTOR) - l->diff.at - n * SECTOR;
     }
-    bool ends_one = ends == 1 && differs(l, first) && (l->diff.edge || first == 0);
+    bool ends_one = ends == 1 && differs(l, first) && (l->diff.edge > 0 || first == 0);
     l->diff.deep = changed > 0 && !ends_one;
-    l->diff.edge = differs(l, first + count - 1);
+    for (l->diff.edge = 0; l->diff.edge < count; l->diff.edge++)
+        if (!differs(l, first + count - 1 - l->diff.edge))
+            break;
     l->diff.looked += count;
     l->diff.at = end_of(l, l->diff.at, PIECE_SIZE);
     if (l->progress.done < l->flash.done_before + l->diff.right)
@@ -230,14 +237,14 @@ static enum ldr_move ask_piece(struct kl_loader *l)
         return ldr_go_to(l, &ldr_diff_plan[RUN]);
     l->diff.sector = 0;
     l->diff.sectors_end = (uint8_t)sectors_here(l);
-    l->diff.ending = l->diff.edge;
+    l->diff.ending = l->diff.edge > 0;
     if (l->diff.at == 0 && l->diff.head_differs) {
         mark(l, 0);
         l->diff.sector = 1;
         l->diff.ending = true;
         return ldr_go_to(l, &ldr_diff_plan[REST]);
     }
-    if (l->diff.edge && l->diff.sectors_end > 2)
+    if (l->diff.edge > 0 && l->diff.sectors_end > 2)
         return ldr_go_to(l, &ldr_diff_plan[EDGE]);
     if (l->diff.deep)
         return ldr_go_to(l, &ldr_diff_plan[SECTORS]);
@@ -256,7 +263,7 @@ static enum ldr_move piece_seen(struct kl_loader *l, enum kl_loader_outcome outc
 /* A change may go on from the piece before. If so, does it fill this piece? */
 static enum ldr_move ask_edge(struct kl_loader *l)
 {
-    KL_ASSERT(l->diff.edge && l->diff.sector == 0);
+    KL_ASSERT(l->diff.edge > 0 && l->diff.sector == 0);
     ask_sectors(l, 0, 1);
     return MOVE_WAIT;
 }
@@ -285,12 +292,41 @@ static enum ldr_move tip_seen(struct kl_loader *l, enum kl_loader_outcome outcom
     if (outcome != KL_OUT_OK)
         return give_up(l, outcome);
     if (are_right(l, l->diff.sectors_end - 1u, 1)) {
-        l->diff.sectors_end--;
-        return ldr_go_to(l, &ldr_diff_plan[SECTORS]);
+        l->diff.half_to = --l->diff.sectors_end;
+        return ldr_go_to(l, &ldr_diff_plan[l->diff.edge >= LONG_CHANGE ? HALF : SECTORS]);
     }
     for (unsigned n = 1; n < l->diff.sectors_end; n++)
         mark(l, n);
     return leave_piece(l);
+}
+
+/* A long change ends in this piece: finds where, by halves. */
+static enum ldr_move ask_half(struct kl_loader *l)
+{
+    KL_ASSERT(l->diff.sector <= l->diff.half_to && l->diff.half_to <= l->diff.sectors_end);
+    if (l->diff.sector < l->diff.half_to) {
+        ask_sectors(l, (l->diff.sector + l->diff.half_to) / 2u, 1);
+        return MOVE_WAIT;
+    }
+    if (l->diff.half_to >= l->diff.sectors_end - 1)
+        return leave_piece(l);
+    l->diff.sector = (uint8_t)(l->diff.half_to + 1);
+    return MOVE_NEXT;
+}
+
+static enum ldr_move half_seen(struct kl_loader *l, enum kl_loader_outcome outcome)
+{
+    unsigned middle = (l->diff.sector + l->diff.half_to) / 2u;
+
+    if (outcome != KL_OUT_OK)
+        return give_up(l, outcome);
+    if (are_right(l, middle, 1)) {
+        l->diff.half_to = (uint8_t)middle;
+        return MOVE_AGAIN;
+    }
+    for (; l->diff.sector <= middle; l->diff.sector++)
+        mark(l, l->diff.sector);
+    return MOVE_AGAIN;
 }
 
 /* Where a change ended, all else in the piece is probably right. */
@@ -427,7 +463,11 @@ const struct kl_loader_step ldr_diff_plan[] = {
     [EDGE] = {ask_edge,
               edge_seen,
               {&ldr_diff_plan[SECTORS], &ldr_diff_plan[REST], ldr_flash_begin}},
-    [TIP] = {ask_tip, tip_seen, {&ldr_diff_plan[SECTORS], &ldr_diff_plan[PIECE], ldr_flash_begin}},
+    [TIP] = {ask_tip,
+             tip_seen,
+             {&ldr_diff_plan[SECTORS], &ldr_diff_plan[HALF], &ldr_diff_plan[PIECE],
+              ldr_flash_begin}},
+    [HALF] = {ask_half, half_seen, {&ldr_diff_plan[PIECE], ldr_flash_begin}},
     [REST] = {ask_rest, rest_seen, {&ldr_diff_plan[PIECE], ldr_flash_begin}},
     [SECTORS] = {ask_sector,
                  sector_seen,

@@ -110,7 +110,7 @@ extern const struct kl_loader_step ldr_connect_plan[], ldr_identify_plan[], ldr_
 enum {
     LDR_FLASH_BEGIN = 5,
     LDR_FLASH_NEXT = 9,
-    LDR_DIFF_CHECK = 7,
+    LDR_DIFF_CHECK = 8,
 };
 #define ldr_flash_begin (&ldr_flash_plan[LDR_FLASH_BEGIN]) /* writes resume_at … until */
 #define ldr_flash_next  (&ldr_flash_plan[LDR_FLASH_NEXT])
@@ -222,7 +222,13 @@ enum ldr_move ldr_write_all(struct kl_loader *l);
    blocks are shorter, or all there is. */
 bool ldr_parts_begin(struct kl_loader *l, uint32_t from, uint32_t until);
 uint32_t ldr_parts_size(const struct kl_loader *l);
-/* A stretch of the stream, of at most a sector's size; it stays until the next call. */
+/* The run's first block comes next. */
+void ldr_parts_start(const struct kl_loader *l, struct kl_loader_stream *s);
+/* The length of the next block, which travels while the stub works on the one before. */
+uint32_t ldr_parts_len(const struct kl_loader *l, const struct kl_loader_stream *s);
+/* A block of this length comes behind what `s` has sent. */
+void ldr_parts_pass(const struct kl_loader *l, struct kl_loader_stream *s, uint32_t len);
+/* A stretch of the stream, as ldr_parts_len divides it; it stays until the next call. */
 const uint8_t *ldr_parts_block(struct kl_loader *l, uint32_t at, uint32_t size);
 /* Where in the region the bytes end that are certainly known once `sent` bytes are in. */
 uint32_t ldr_parts_raw(const struct kl_loader *l, uint32_t sent);

@@ -248,6 +248,13 @@ struct kl_loader_spi {
     uint32_t usr, usr2;
 };
 
+/* How far a stub has come with a run of sectors, by what a common flash needs. Times count from the
+   run's beginning, sizes are of the run's raw bytes. */
+struct kl_loader_pace {
+    kl_us taken, busy, flash; /* took the last block; is done with it; its flash is done */
+    uint32_t erased, written;
+};
+
 /* Blocks of the stub's upload or of a region. */
 struct kl_loader_stream {
     uint32_t sequence, sent; /* blocks and bytes that the loader took */
@@ -262,6 +269,7 @@ struct kl_loader_stream {
     uint32_t quiet_asked; /* windows of this region asked for, once that block's question is out */
     uint8_t quiet_soon;   /* earlier regions whose questions come first */
     uint8_t block_tries;
+    struct kl_loader_pace pace;
 };
 
 /* A stream that is made of sectors' pieces. */
@@ -276,12 +284,13 @@ struct kl_loader_parts {
 struct kl_loader_diff {
     bool on;      /* the flash is related to the image: only what differs is written */
     bool deep;    /* the piece before differed here and there: look at this one's sectors at once */
-    bool edge;    /* the last sector of the piece before differed */
     bool ending;  /* the first sector that is right ends the change that began before */
     bool ahead;   /* the question for the next sector is out already … */
     bool chained; /* … or that for this one was, or one of them waits behind the other */
     bool head_differs;             /* the region's first sector, as a look at it told */
     uint8_t sample, alike, unlike; /* sectors looked at to find out */
+    uint8_t edge;                  /* so many sectors at the end of the piece before differed */
+    uint8_t half_to;               /* HALF: a sector that is right, behind `sector` */
     uint8_t sector, sectors_end;   /* of the present piece: the next to look at, and the end */
     uint32_t at;                   /* where in the region the piece begins */
     uint32_t run_from;             /* and the run that is being written */
