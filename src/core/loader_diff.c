@@ -10,6 +10,7 @@
 
 enum {
     SAMPLE,
+    BLANK,
     PIECE,
     EDGE,
     TIP,
@@ -73,6 +74,12 @@ enum ldr_move ldr_write_all(struct kl_loader *l)
     return ldr_go_to(l, ldr_flash_begin);
 }
 
+/* What to do after a question that was not answered with a sum. */
+static enum ldr_move give_up(struct kl_loader *l, enum kl_loader_outcome outcome)
+{
+    return outcome == KL_OUT_SILENT ? ldr_fail_by(l, outcome) : ldr_write_all(l);
+}
+
 /* ---- is it related? ---- */
 
 /* Does an equal sector prove anything? One of a single value may stand in any program. */
@@ -96,13 +103,36 @@ static uint32_t sample_at(const struct kl_loader *l)
     return at * SECTOR;
 }
 
+/* A board's program may have been smaller: what lies behind it is blank. */
+static void note_blank(struct kl_loader *l, uint32_t at)
+{
+    if (!ldr_answer_is(l, ldr_blank_md5)) {
+        l->diff.dirty_to = at >= l->diff.dirty_to ? at + SECTOR : l->diff.dirty_to;
+        l->diff.blank_from = at > l->diff.blank_from ? 0 : l->diff.blank_from;
+    } else if (at >= l->diff.dirty_to && (l->diff.blank_from == 0 || at < l->diff.blank_from)) {
+        l->diff.blank_from = at;
+    }
+}
+
+/* A stub erases without looking, from the first sector on that is not blank. Is that what the whole
+   takes long for? */
+static bool may_skip_erasing(const struct kl_loader *l)
+{
+    const struct kl_image *i = ldr_image(l, l->flash.region);
+    kl_us wire = (kl_us)i->packed_size * 10000000 / l->identity.baud;
+    kl_us flash = (kl_us)(i->raw_size / PIECE_SIZE) * PIECE_US;
+
+    return l->diff.blank_from > 0 && i->parts &&
+           (l->identify.console != KL_CONSOLE_UART || wire < flash);
+}
+
 static enum ldr_move ask_sample(struct kl_loader *l)
 {
     KL_ASSERT(ldr_may_differ_in_parts(l));
     if (l->diff.on) /* its head was the image's already */
-        return MOVE_NEXT;
+        return ldr_go_to(l, &ldr_diff_plan[PIECE]);
     if (l->diff.sample == SAMPLES || l->diff.unlike == UNLIKE)
-        return ldr_write_all(l);
+        return may_skip_erasing(l) ? MOVE_NEXT : ldr_write_all(l);
     ldr_ask_md5_of(l, sample_at(l), SECTOR);
     return MOVE_WAIT;
 }
@@ -111,16 +141,59 @@ static enum ldr_move sampled(struct kl_loader *l, enum kl_loader_outcome outcome
 {
     uint32_t at = sample_at(l);
 
-    if (outcome == KL_OUT_SILENT)
-        return ldr_fail_by(l, outcome);
     if (outcome != KL_OUT_OK)
-        return ldr_write_all(l);
+        return give_up(l, outcome);
     l->diff.sample++;
+    note_blank(l, at);
     if (!answer_is_of(l, at, at + SECTOR))
         l->diff.unlike++;
     else if (tells_something(ldr_image(l, l->flash.region)->raw + at))
         l->diff.alike++;
     l->diff.on = l->diff.alike == (l->diff.unlike == 0 ? ALIKE_ALL : ALIKE);
+    return MOVE_AGAIN;
+}
+
+/* ---- what is blank ---- */
+
+/* The middle between what is not blank and what is, at a place where the flash erases 64 KB at
+ * once. */
+static uint32_t between(const struct kl_loader *l)
+{
+    uint32_t offset = l->bundle->region[l->flash.region].offset;
+    uint32_t middle = offset + l->diff.dirty_to + (l->diff.blank_from - l->diff.dirty_to) / 2;
+
+    return (middle + PIECE_SIZE - 1) / PIECE_SIZE * PIECE_SIZE - offset;
+}
+
+/* Finds where the blank part begins. It is written as a stream of its own, for which the stub looks
+   at each sector before it erases it. */
+static enum ldr_move ask_blank(struct kl_loader *l)
+{
+    uint32_t raw = ldr_image(l, l->flash.region)->raw_size;
+    uint32_t sectors = (raw + SECTOR - 1) / SECTOR;
+
+    KL_ASSERT(l->diff.blank_from >= l->diff.dirty_to && l->diff.blank_from % SECTOR == 0);
+    if (between(l) < l->diff.blank_from) {
+        ldr_ask_md5_of(l, between(l), SECTOR);
+        return MOVE_WAIT;
+    }
+    for (uint32_t n = 0; n < sectors; n++)
+        l->diff.differs[n / 32] |= 1u << n % 32;
+    l->diff.written = sectors;
+    l->diff.split = l->diff.blank_from / SECTOR;
+    l->diff.at = raw;
+    l->diff.on = true;
+    return ldr_go_to(l, &ldr_diff_plan[RUN]);
+}
+
+static enum ldr_move blank_seen(struct kl_loader *l, enum kl_loader_outcome outcome)
+{
+    if (outcome != KL_OUT_OK)
+        return give_up(l, outcome);
+    if (ldr_answer_is(l, ldr_blank_md5))
+        l->diff.blank_from = between(l);
+    else
+        l->diff.dirty_to = between(l) + SECTOR;
     return MOVE_AGAIN;
 }
 
@@ -220,12 +293,6 @@ static enum ldr_move leave_piece(struct kl_loader *l)
     if (l->progress.done < l->flash.done_before + l->diff.right)
         l->progress.done = l->flash.done_before + l->diff.right;
     return is_too_much(l) ? ldr_write_all(l) : ldr_go_to(l, &ldr_diff_plan[PIECE]);
-}
-
-/* What to do after a question that was not answered with a sum. */
-static enum ldr_move give_up(struct kl_loader *l, enum kl_loader_outcome outcome)
-{
-    return outcome == KL_OUT_SILENT ? ldr_fail_by(l, outcome) : ldr_write_all(l);
 }
 
 static enum ldr_move ask_piece(struct kl_loader *l)
@@ -409,7 +476,8 @@ static enum ldr_move begin_run(struct kl_loader *l)
         first++;
     if (first == sectors)
         return ldr_go_to(l, &ldr_diff_plan[AFTER]);
-    for (end = first; end < sectors && differs(l, end); end++)
+    for (end = first; end < sectors && differs(l, end) && (end == first || end != l->diff.split);
+         end++)
         l->diff.differs[end / 32] &= ~(1u << end % 32);
     l->diff.run_from = l->flash.resume_at = first * SECTOR;
     l->flash.until = end_of(l, l->diff.run_from, (end - first) * SECTOR);
@@ -455,7 +523,8 @@ static enum ldr_move end_diff(struct kl_loader *l)
 }
 
 const struct kl_loader_step ldr_diff_plan[] = {
-    [SAMPLE] = {ask_sample, sampled, {ldr_flash_begin}},
+    [SAMPLE] = {ask_sample, sampled, {&ldr_diff_plan[PIECE], ldr_flash_begin}},
+    [BLANK] = {ask_blank, blank_seen, {&ldr_diff_plan[RUN], ldr_flash_begin}},
     [PIECE] = {ask_piece,
                piece_seen,
                {&ldr_diff_plan[RUN], &ldr_diff_plan[EDGE], &ldr_diff_plan[SECTORS],

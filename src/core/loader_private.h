@@ -110,7 +110,7 @@ extern const struct kl_loader_step ldr_connect_plan[], ldr_identify_plan[], ldr_
 enum {
     LDR_FLASH_BEGIN = 5,
     LDR_FLASH_NEXT = 9,
-    LDR_DIFF_CHECK = 8,
+    LDR_DIFF_CHECK = 9,
 };
 #define ldr_flash_begin (&ldr_flash_plan[LDR_FLASH_BEGIN]) /* writes resume_at … until */
 #define ldr_flash_next  (&ldr_flash_plan[LDR_FLASH_NEXT])

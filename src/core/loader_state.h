@@ -290,6 +290,8 @@ struct kl_loader_diff {
     bool head_differs;             /* the region's first sector, as a look at it told */
     uint8_t sample, alike, unlike; /* sectors looked at to find out */
     uint8_t edge;                  /* so many sectors at the end of the piece before differed */
+    uint32_t dirty_to, blank_from; /* what samples told: from there on it may be blank; 0 = not */
+    uint32_t split;                /* a run ends before this sector; 0 = none does */
     uint8_t half_to;               /* HALF: a sector that is right, behind `sector` */
     uint8_t sector, sectors_end;   /* of the present piece: the next to look at, and the end */
     uint32_t at;                   /* where in the region the piece begins */

@@ -310,20 +310,16 @@ static unsigned pages_of(const struct kl_bundle *b)
     return pages;
 }
 
-/* The power fails amid any step of erasing and writing the runs. Then the board holds neither
-   version; it is written as a whole or in parts, and right in the end. */
-static void a_power_cut_amid_the_runs_is_mended(void **state)
+/* The power fails amid every `stride`-th step of erasing and writing: how often it did. */
+static unsigned cut_power(const struct kl_bundle *bundle, const struct kl_bundle *old,
+                          unsigned stride)
 {
-    struct kl_bundle *bundle = lb_bundle(KL_CHIP_ESP32, 150000);
-    struct kl_bundle *old = previous_of(bundle, 12, true);
-    unsigned cuts = 0;
-
-    (void)state;
-    for (unsigned step = 1;; step += 5) {
+    for (unsigned step = 1;; step += stride) {
         char fault[32], error[KL_TEXT_MAX];
         struct lb b;
         lb_open(&b,
-                &(struct lb_options){.chip = KL_CHIP_ESP32, .link = KL_LINK_SERIAL, .stub = true});
+                &(struct lb_options){
+                    .chip = KL_CHIP_ESP32, .link = KL_LINK_SERIAL, .stub = true, .baud = 2000000});
         assert_int_equal(lb_whole(&b, old), KL_FAULT_NONE);
         snprintf(fault, sizeof fault, "dies_writing=%u", pages_of(old) + step);
         assert_true(kl_vboard_fault(b.board, fault, error));
@@ -333,14 +329,75 @@ static void a_power_cut_amid_the_runs_is_mended(void **state)
         assert_int_equal(lb_whole(&b, bundle), KL_FAULT_NONE);
         assert_true(lb_flash_is_right(&b, bundle));
         lb_close(&b);
-        cuts += died;
         if (!died)
-            break;
+            return step / stride;
     }
-    print_message("%u cuts\n", cuts);
-    assert_true(cuts > 10);
+}
+
+/* Then the board holds neither version; it is written as a whole or in parts, and right in the end.
+ */
+static void a_power_cut_amid_the_runs_is_mended(void **state)
+{
+    struct kl_bundle *bundle = lb_bundle(KL_CHIP_ESP32, 200000);
+    struct kl_bundle *old = previous_of(bundle, 12, true);
+    struct kl_bundle *like = lb_bundle(KL_CHIP_ESP32, 50000), *small = lb_bundle_another(like);
+    unsigned parts = cut_power(bundle, old, 9), halves = cut_power(bundle, small, 53);
+
+    (void)state;
+    print_message("%u and %u cuts\n", parts, halves);
+    assert_true(parts > 10);
+    assert_true(halves > 10);
+    lb_bundle_free(small);
+    lb_bundle_free(like);
     lb_bundle_free(old);
     lb_bundle_free(bundle);
+}
+
+/* A board with a smaller program: behind it the flash is blank, and is not erased where erasing
+   would be waited for. */
+static void what_is_blank_behind_a_smaller_program_is_not_erased(void **state)
+{
+    static const struct {
+        enum kl_chip_id chip;
+        enum kl_link_kind link;
+        uint32_t baud, small;
+        bool skips;
+    } way[] = {
+        {KL_CHIP_ESP32, KL_LINK_SERIAL, 2000000, 300000, true},
+        {KL_CHIP_ESP32, KL_LINK_SERIAL, 2000000, 250, false}, /* only its head is not blank */
+        {KL_CHIP_ESP32, KL_LINK_SERIAL, 2000000, 890000, false},
+        {KL_CHIP_ESP32, KL_LINK_SERIAL, 921600, 300000, false},
+        {KL_CHIP_ESP32S3, KL_LINK_USB_JTAG, 0, 300000, true},
+        {KL_CHIP_ESP32S3, KL_LINK_USB_OTG, 0, 500000, true},
+    };
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof way / sizeof way[0]; i++) {
+        struct kl_bundle *bundle = lb_bundle(way[i].chip, PREVIOUS_SIZE);
+        struct kl_bundle *like = lb_bundle(way[i].chip, way[i].small);
+        struct kl_bundle *small = lb_bundle_another(like);
+        struct lb b;
+        lb_open(&b, &(struct lb_options){.chip = way[i].chip,
+                                         .link = way[i].link,
+                                         .stub = true,
+                                         .baud = way[i].baud,
+                                         .paced = true});
+        b.profile = &profile;
+        tasks(&b, small);
+        kl_us before = kl_vboard_flash_worked(b.board);
+        tasks(&b, bundle);
+        kl_us worked = kl_vboard_flash_worked(b.board) - before;
+        struct wp_row f = wp_sum(&profile, KL_LOADER_FLASH, WP_CAUSES);
+        print_message("%u KB before: flash worked %lld us, flashing %lld us\n", way[i].small / 1024,
+                      (long long)worked, (long long)(f.wire + f.board + f.answer + f.pause));
+        if (way[i].skips)
+            assert_true(worked <
+                        KL_MS(1440 + 270) + (way[i].small + 0x20000) / 0x10000 * KL_MS(150));
+        lb_close(&b);
+        lb_bundle_free(small);
+        lb_bundle_free(like);
+        lb_bundle_free(bundle);
+    }
 }
 
 int main(void)
@@ -350,6 +407,7 @@ int main(void)
         cmocka_unit_test(parts_leave_their_neighbours_alone),
         cmocka_unit_test(a_bad_byte_among_the_parts_is_noticed),
         cmocka_unit_test(a_power_cut_amid_the_runs_is_mended),
+        cmocka_unit_test(what_is_blank_behind_a_smaller_program_is_not_erased),
         cmocka_unit_test(a_lost_answer_proves_nothing),
         cmocka_unit_test(sectors_are_asked_for_ahead_only_where_that_works),
     };
