@@ -85,6 +85,7 @@ enum kl_open_result {
 enum kl_store_status {
     KL_STORE_OK,
     KL_STORE_FAILED,  /* nothing was made durable; may be asked again (disk full, read-only …) */
+    KL_STORE_ASKS,    /* the same: a person has to answer about the list of keys first */
     KL_STORE_REFUSED, /* what is durable says otherwise: u.stored.text tells */
     /* Of RESERVE and FETCH, with a pool that several stations share. The key is reserved for this
        board, durably, and its bytes stay in the store: */
