@@ -271,6 +271,8 @@ struct kl_fleet_view {
     bool gives;                                   /* keys come when they are needed */
     char name[KL_NAME_MAX], station[KL_NAME_MAX]; /* the pool's, and what it calls this station */
     int64_t left;                                 /* free keys in the pool; -1 = not known */
+    int64_t to_come; /* keys that its owner allows this station, or on their way; -1 = not known */
+    bool few;        /* no more than --warn-keys are left: here, and to come */
     int64_t unsent;                               /* results that it has not heard yet */
     uint32_t unchecked; /* boards that got a key while it was silent, not checked yet */
     uint32_t alarms;    /* open ones: a person has to look */

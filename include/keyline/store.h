@@ -63,6 +63,7 @@ struct kl_store_shared {
     uint32_t lease_max;  /* keys that the station holds unsent at most */
     kl_us offline;       /* how long boards that it has never seen go on while the database is
                             silent; 0 = they wait */
+    uint32_t warn_keys;  /* people are told when no more than so many are left; 0 = never */
 };
 
 struct kl_store_options {

@@ -328,6 +328,8 @@ static const char *warning_of(const struct kl_model *m)
         return "paused: nothing new is started (P: go on)";
     if (s->kept_back[0] && (s->keys.conflicts > 0 || s->keys.twins > 0 || s->keys.free == 0))
         return s->kept_back;
+    if (s->few_keys && s->fleet.there)
+        return "few keys left, here and in the pool: its owner has to import more";
     if (s->few_keys && s->keys.free == 0)
         return "no keys left: add rows to the CSV, boards go on by themselves";
     if (s->few_keys)

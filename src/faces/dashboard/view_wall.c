@@ -83,7 +83,10 @@ static void draw_top(const struct kl_model *m, struct kl_grid *g)
     else if (m->snap.paused)
         kl_grid_text(g, 1, 1, g->cols - 1, KL_STYLE_WARN, " PAUSED ");
     else if (m->snap.few_keys) {
-        snprintf(text, sizeof text, " KEYS LEFT %u ", m->snap.keys.free);
+        if (m->snap.fleet.there)
+            snprintf(text, sizeof text, " FEW KEYS LEFT IN THE POOL ");
+        else
+            snprintf(text, sizeof text, " KEYS LEFT %u ", m->snap.keys.free);
         kl_grid_text(g, 1, 1, g->cols - 1, KL_STYLE_WARN, text);
     }
 }
