@@ -24,7 +24,7 @@ enum kl_policy {
 /* clang-format off */
 #define KL_FAULTS(X) \
  X(NONE,             "none",              STOP,      "", "") \
- X(PORT_BUSY,        "port_busy",         AGAIN,     "another program holds the port", "close the other program (a serial monitor?), then press r") \
+ X(PORT_BUSY,        "port_busy",         AGAIN,     "another program holds the port", "close the other program (a serial monitor?); if nothing happens then, press r") \
  X(PORT_DENIED,      "port_denied",       STOP,      "no permission to open the port", "add this user to the group dialout, log in again, then press r") \
  X(PORT_ERROR,       "port_error",        AGAIN,     "the port can't be opened", "unplug the board and plug it in again; run keyline doctor") \
  X(PORT_LOST,        "port_lost",         AGAIN,     "the port vanished", "check cable, hub and power, plug the board in again") \
@@ -78,7 +78,8 @@ enum kl_policy {
  X(POOL_WAIT,        "pool_wait",         WAIT,      "waits for the shared pool", "nothing: it goes on by itself when the database answers") \
  X(BOARD_ELSEWHERE,  "board_elsewhere",   STOP,      "another station of the pool has this board", "take it to that station; it gets no second key here") \
  X(POOL_DISPUTE,     "pool_dispute",      STOP,      "the shared pool has another owner for this key or this board", "put it aside; the pool's owner settles it: keyline pool status") \
- X(STORE_TROUBLE,    "store_trouble",     WAIT,      "the ledger or the list of keys can't be used", "free disk space, or answer about the list (a); it goes on by itself") \
+ X(STORE_TROUBLE,    "store_trouble",     WAIT,      "the ledger or the list of keys can't be used", "free disk space, or bring the list back; it goes on by itself") \
+ X(LIST_ASKS,        "list_asks",         WAIT,      "waits for a person's answer about the list of keys", "press a, or keyline keys accept; or correct the list; it goes on by itself") \
  X(STOPPED,          "stopped",           STOP,      "stopped by the operator", "press r to go on") \
  X(ADAPTER_SETTING,  "adapter_setting",   SLOWER,    "the adapter refused a setting", "try a lower --baud")
 /* clang-format on */

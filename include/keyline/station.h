@@ -62,19 +62,21 @@ enum kl_event_kind {
     KL_EV_SLOT_GONE, /* a network slot was removed by command and its link is closed */
     KL_EV_PLUGGED,   /* a port is there in this slot (u.port) */
     KL_EV_UNPLUGGED,
-    KL_EV_OPENED,  /* answer to KL_AC_OPEN: u.opened */
-    KL_EV_CLOSED,  /* answer to KL_AC_CLOSE, always comes */
-    KL_EV_LOST,    /* the open link died (u.text: why); the core asks for KL_AC_CLOSE */
-    KL_EV_RX,      /* u.rx */
-    KL_EV_IO_DONE, /* u.io: a LINES or BAUD is done */
-    KL_EV_STORED,  /* answer to a store action: never dropped (u.stored) */
-    KL_EV_KEYS,    /* the CSV was read (again): u.keys; the first one starts the bench */
-    KL_EV_COMMAND, /* an operator's command: u.command */
+    KL_EV_PORT_FREE, /* another program held the port, and has let it go */
+    KL_EV_OPENED,    /* answer to KL_AC_OPEN: u.opened */
+    KL_EV_CLOSED,    /* answer to KL_AC_CLOSE, always comes */
+    KL_EV_LOST,      /* the open link died (u.text: why); the core asks for KL_AC_CLOSE */
+    KL_EV_RX,        /* u.rx */
+    KL_EV_IO_DONE,   /* u.io: a LINES or BAUD is done */
+    KL_EV_STORED,    /* answer to a store action: never dropped (u.stored) */
+    KL_EV_KEYS,      /* the CSV was read (again): u.keys; the first one starts the bench */
+    KL_EV_COMMAND,   /* an operator's command: u.command */
 };
 
 enum kl_open_result {
     KL_OPEN_OK,
-    KL_OPEN_BUSY,
+    KL_OPEN_BUSY, /* somebody holds it, nobody knows who */
+    KL_OPEN_HELD, /* a program holds it that can be seen to */
     KL_OPEN_DENIED,
     KL_OPEN_ABSENT,
     KL_OPEN_ERROR
@@ -83,6 +85,7 @@ enum kl_open_result {
 enum kl_store_status {
     KL_STORE_OK,
     KL_STORE_FAILED,  /* nothing was made durable; may be asked again (disk full, read-only …) */
+    KL_STORE_ASKS,    /* the same: a person has to answer about the list of keys first */
     KL_STORE_REFUSED, /* what is durable says otherwise: u.stored.text tells */
     /* Of RESERVE and FETCH, with a pool that several stations share. The key is reserved for this
        board, durably, and its bytes stay in the store: */

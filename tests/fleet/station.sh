@@ -40,7 +40,7 @@ station_start one --warn-keys 60 --port "$(url x 2)" --port "$(url x 3)"
 await "few keys are left, here and in the pool" '"event":"station".*5[0-9] keys left for this station \([0-9] leased, 5[0-9] to come' "$work/one.events"
 await "recognised" '"what":"recognised"' "$work/one.events"
 await "both" '"event":"result".*"already":true' "$work/one.events"
-for i in $(seq 200); do
+for i in $(seq 1200); do
     [ "$(sql a "SELECT count(*) FROM keyline.key WHERE state = 'leased'")" = 4 ] && break
     sleep 0.05
 done
@@ -60,7 +60,7 @@ await "the bench says that too" 'all is well again' "$work/one.events"
 
 # ---- the dashboard of all stations ----
 
-for i in $(seq 100); do
+for i in $(seq 600); do
     got=$("$keyline" fleet "$(at a owner)")
     grep -q 'one  *on-line  *2 ' <<<"$got" && break
     sleep 0.1

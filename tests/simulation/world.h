@@ -217,6 +217,7 @@ struct world {
     bool native[SLOTS_MAX];      /* boards here are their own USB adapters */
     kl_us returns_at[SLOTS_MAX]; /* the board that left the bus comes back then; 0 = none */
     bool no_adapter[SLOTS_MAX];  /* a needle bed without its adapter, a network port removed */
+    bool held[SLOTS_MAX];        /* another program has the port open */
     kl_us port_said_at[SLOTS_MAX];
     kl_us failed_at[SLOTS_MAX]; /* failed, and neither tried again nor given up since */
 
@@ -227,7 +228,8 @@ struct world {
     struct store_request store[STORE_QUEUE];
     unsigned store_count;
     kl_us disk_bad_until, crashed_at;
-    bool keys_come;                 /* as a shared pool says */
+    bool keys_come; /* as a shared pool says */
+    bool list_asks; /* a person has to answer about the list: no RESERVE, no FETCH */
     enum kl_store_status pool_says; /* of every RESERVE, where a shared pool is played; OK = none */
 
     struct pending *heap;
@@ -282,6 +284,8 @@ void step_until(struct world *w, kl_us until);
 void drain(struct world *w); /* carries out what the station asks for */
 void lose_link(struct world *w, unsigned slot, const char *why);
 void push_event(struct world *w, kl_us at, const struct kl_event *ev);
+/* The program that held the slot's port has let it go. */
+void say_free(struct world *w, unsigned slot, kl_us at);
 void forget_events(struct world *w);
 
 /* boards.c */

@@ -249,6 +249,16 @@ static _Noreturn void power_cut(void)
 
 /* ---- steps ---- */
 
+/* The first thread opens the store; once there is a bench, others write. */
+static _Noreturn void freeze(void)
+{
+    const char *words = gettid() == getpid() ? FAULT_FROZE_AT_START : "the disk freezes\n";
+
+    must(write(STDERR_FILENO, words, strlen(words)) > 0, "stderr");
+    for (;;)
+        pause();
+}
+
 /* 0, or the errno with which this step fails. */
 static int step(void)
 {
@@ -256,8 +266,8 @@ static int step(void)
         [FAULT_FULL] = ENOSPC, [FAULT_IO] = EIO, [FAULT_READ_ONLY] = EROFS};
 
     steps++;
-    while (fail_kind == FAULT_FREEZE && fail_at != 0 && steps >= fail_at)
-        pause();
+    if (fail_kind == FAULT_FREEZE && fail_at != 0 && steps >= fail_at)
+        freeze();
     if (fail_at != 0 && steps >= fail_at && steps - fail_at < fail_count)
         return as_errno[fail_kind];
     return 0;
@@ -315,11 +325,10 @@ static ssize_t disk_write(int fd, const void *data, size_t size)
     return write(fd, data, size);
 }
 
-static int disk_sync(int fd)
+static int disk_sync_data(int fd)
 {
     char path[PATH_MAX];
     struct image *image;
-    struct stat st;
     int error = step();
 
     path_of(fd, path);
@@ -331,8 +340,19 @@ static int disk_sync(int fd)
         return -1;
     }
     bytes_are_durable(image);
+    return 0;
+}
+
+static int disk_sync(int fd)
+{
+    char path[PATH_MAX];
+    struct stat st;
+
+    if (disk_sync_data(fd) != 0)
+        return -1;
+    path_of(fd, path);
     must(fstat(fd, &st) == 0, path);
-    image->mode = st.st_mode & 07777;
+    images[image_of(path, false)].mode = st.st_mode & 07777;
     return 0;
 }
 
@@ -577,6 +597,7 @@ void fault_install(void)
     static struct kl_disk disk = {
         .write = disk_write,
         .sync = disk_sync,
+        .sync_data = disk_sync_data,
         .rename = disk_rename,
         .exchange = disk_exchange,
         .lease = disk_lease,

@@ -448,13 +448,14 @@ static void what_is_in_doubt_is_said_again(void **state)
     unsigned leased;
 
     (void)state;
+    /* The first start says hello before it goes on: a doubt would end it. */
+    open_pool(&b);
+    bench_close(&b);
     for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
         char label[16];
-        open_pool(&b);
-        uv_mutex_lock(&pool.lock);
-        pool.doubts = 1;
+        pool.doubts = 1; /* before there is a thread that calls */
         pool.doubtful = calls[i];
-        uv_mutex_unlock(&pool.lock);
+        open_pool(&b);
         wait_for_keys(&b, 8);
         leased = fake_count(&pool, FAKE_LEASED);
         assert_int_equal(leased, 8);

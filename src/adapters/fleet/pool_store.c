@@ -575,9 +575,10 @@ static bool pool_id(struct kl_store *store, char id[33], char error[KL_TEXT_MAX]
 }
 
 static enum kl_store_read read_key(struct kl_store *store, const struct kl_ledger_key *key,
-                                   struct kl_key *out, uint32_t *line, char error[KL_TEXT_MAX])
+                                   struct kl_key *out, struct kl_key_text *text, uint32_t *line,
+                                   char error[KL_TEXT_MAX])
 {
-    return kl_store_read_key(of(store)->inner, key, out, line, error);
+    return kl_store_read_key(of(store)->inner, key, out, text, line, error);
 }
 
 static bool header(struct kl_store *store, void (*each)(void *ctx, const char *name), void *ctx,

@@ -28,7 +28,7 @@ static const char conflicts[] = "SELECT i.label, k.label, CASE WHEN k.fingerprin
                                 "THEN 'is there under the label' "
                                 "WHEN k.label = i.label THEN 'is there with another secret:' ELSE "
                                 "'has the secret of' END, count(*) "
-                                "OVER () FROM pg_temp.keyline_incoming i JOIN keyline.key k ON "
+                                "OVER () FROM pg_temp.keyline_incoming i JOIN keyline.print k ON "
                                 "(k.fingerprint = i.fingerprint AND "
                                 "k.label <> i.label) OR (k.label = i.label AND k.fingerprint <> "
                                 "i.fingerprint) OR (k.kin = i.kin AND "
@@ -38,8 +38,8 @@ static const char conflicts[] = "SELECT i.label, k.label, CASE WHEN k.fingerprin
 static const char set_aside[] = "UPDATE keyline.key k SET state = 'lost', changed = "
                                 "clock_timestamp(), note = 'used according to a "
                                 "list that was imported later' FROM pg_temp.keyline_incoming i "
-                                "WHERE i.spent AND k.fingerprint = "
-                                "i.fingerprint AND k.state = 'free'";
+                                "JOIN keyline.print n ON n.fingerprint = i.fingerprint WHERE "
+                                "i.spent AND k.id = n.key AND k.state = 'free'";
 
 static const char take_over[] =
     "INSERT INTO keyline.key (label, fingerprint, kin, epoch, box, state, mac, note, changed) "
@@ -52,7 +52,7 @@ static const char take_over[] =
     "'used "
     "before it came into the pool' END, now() FROM pg_temp.keyline_incoming i WHERE NOT EXISTS "
     "(SELECT "
-    "FROM keyline.key k WHERE k.fingerprint = i.fingerprint) ORDER BY i.n";
+    "FROM keyline.print k WHERE k.fingerprint = i.fingerprint) ORDER BY i.n";
 
 static const char count_rows[] = "UPDATE keyline.pool p SET fields = $1, total = p.total + n.fresh "
                                  "+ n.spent, aside = p.aside + n.spent "
@@ -246,7 +246,7 @@ static enum kl_shared_result send_row(struct importing *m, uint32_t i, char erro
     uint32_t line;
     size_t n;
 
-    if (kl_store_read_key(m->store, &wanted, key, &line, error) != KL_READ_DONE) {
+    if (kl_store_read_key(m->store, &wanted, key, NULL, &line, error) != KL_READ_DONE) {
         if (error[0] == '\0')
             kl_copy(error, KL_TEXT_MAX, "the list was changed meanwhile");
         return KL_SHARED_INPUT;
@@ -375,13 +375,14 @@ static enum kl_shared_result count_in(struct importing *m, char error[KL_TEXT_MA
     PGresult *r = NULL;
 
     /* Before they are taken over. */
-    result = kl_shared_step(m->s,
-                            "SELECT count(*) FILTER (WHERE k.id IS NULL AND NOT i.spent), count(*) "
-                            "FILTER (WHERE k.id IS "
-                            "NULL AND i.spent), count(*) FILTER (WHERE k.id IS NOT NULL) FROM "
-                            "pg_temp.keyline_incoming i "
-                            "LEFT JOIN keyline.key k ON k.fingerprint = i.fingerprint",
-                            0, NULL, &r, error);
+    result =
+        kl_shared_step(m->s,
+                       "SELECT count(*) FILTER (WHERE k.key IS NULL AND NOT i.spent), count(*) "
+                       "FILTER (WHERE k.key IS "
+                       "NULL AND i.spent), count(*) FILTER (WHERE k.key IS NOT NULL) FROM "
+                       "pg_temp.keyline_incoming i "
+                       "LEFT JOIN keyline.print k ON k.fingerprint = i.fingerprint",
+                       0, NULL, &r, error);
     if (result == KL_SHARED_DONE) {
         m->out->fresh = (uint32_t)strtoul(kl_fdb_text(r, 0, 0), NULL, 10);
         m->out->spent = (uint32_t)strtoul(kl_fdb_text(r, 0, 1), NULL, 10);

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli_keys.h"
 #include "commands.h"
@@ -31,7 +32,7 @@ const struct command kl_command_report = {
     .about =
         "The table that a station prints at its end, over all of the ledger's history: per slot\n"
         "the turns of boards, fails by reason, first pass, median time, rate; a slot that is\n"
-        "worse than the others by more than chance is marked.",
+        "worse than the others by more than chance is marked. Rows are ordered by slot: A2, A10.",
     .after =
         "exit status: 0 there is something to report, 1 nothing yet, 2 usage, 6 the ledger can't "
         "be read\n",
@@ -135,7 +136,8 @@ static int report(const char *csv)
     if (!good)
         return KL_EXIT_STORE;
     if (view.slot_count == 0)
-        printf("no result yet for %s\n", csv);
+        printf("no result yet%s%s\n", access(csv, F_OK) == 0 ? " for " : ": there is no file ",
+               csv);
     return keys_printed() == KL_EXIT_OK && view.slot_count ? KL_EXIT_OK : KL_EXIT_FAILED;
 }
 
