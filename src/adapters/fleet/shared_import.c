@@ -329,13 +329,13 @@ static bool find_pair(const struct importing *m, int (*order)(const void *, cons
                       const struct kl_pool_row **a, const struct kl_pool_row **b)
 {
     uint32_t count = m->content->row_count;
-    const struct kl_pool_row **row = calloc(count, sizeof *row);
+    const struct kl_pool_row **row = calloc(count, sizeof(void *));
     bool found = false;
 
     for (uint32_t i = 0; row && i < count; i++)
         row[i] = &m->content->rows[i];
     if (row)
-        qsort(row, count, sizeof *row, order);
+        qsort(row, count, sizeof(void *), order);
     for (uint32_t i = 1; row && i < count && !found; i++) {
         found = order(&row[i - 1], &row[i]) == 0 &&
                 !kl_fingerprint_equal(&row[i - 1]->fingerprint, &row[i]->fingerprint);
