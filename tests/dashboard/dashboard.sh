@@ -161,6 +161,11 @@ test_killed() {
     see s "done 3"
     kill -TERM "$(worker s)"
     usable s
+    # The parent that would have put the terminal in order is killed; this shell does not do it.
+    run s "clear; $keyline attach $on_files"
+    see s "KEYS LEFT"
+    kill -KILL "$(parent s)"
+    usable s
     station >/dev/null || fail "the station is gone"
 }
 
