@@ -58,6 +58,13 @@ ends 7 "one key, two labels" import relabelled.csv --owner o.key
 ends 3 "a list that is none" import bad.csv --owner o.key
 head -1 keys.csv | sed 's/$/,field/' >fields.csv
 ends 3 "another number of fields" import fields.csv --owner o.key
+printf 'S1,%032d\nS1,%032d\n' 1 2 >double.csv
+ends 3 "one label for two keys" import double.csv --owner o.key
+tells "which lines" 'lines 1 and 2 have one label and different keys'
+printf 'S1,%032x\nS2,%032x\n' 171 171 >twin.csv
+ends 3 "one secret under two labels" import twin.csv --owner o.key
+ends 3 "though it is accepted" import twin.csv --owner o.key --accept repeated
+tells "which lines" 'lines 1 and 2 have one secret under two labels'
 ends 3 "somebody else's key" import keys.csv --owner <(true)
 "$keyline" pool join x --pool other >/dev/null 2>&1
 ends 3 "a station's key is not the owner's" import keys.csv --owner "$XDG_STATE_HOME/keyline/pools/other/station.key"
@@ -141,6 +148,9 @@ lacks "nothing due" 'rekey' "$(owner a status)"
 
 # ---- settle ----
 
+ends 0 "which are lost" settle
+tells "a board that it was kept for" 'K000002 +02:00:00:00:00:02 +one +station one is lost'
+equals "all of them" "$(sql a "SELECT count(*) FROM keyline.key WHERE state = 'lost'")" "$(grep -c '^K' said)"
 ends 2 "why" settle K000002 --as spent
 ends 2 "how" settle K000002 --reason x
 ends 7 "not lost" settle K000001 --as spent --reason x

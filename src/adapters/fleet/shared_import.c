@@ -62,6 +62,12 @@ static const char take_boards[] = "INSERT INTO keyline.board (mac, keyed) SELECT
                                   "true FROM pg_temp.keyline_incoming i "
                                   "WHERE i.spent AND i.mac IS NOT NULL ON CONFLICT DO NOTHING";
 
+/* Of two lines. */
+static const char double_text[] = "lines %u and %u have one label and different keys: a board "
+                                  "could get either; mend the list first";
+static const char twin_text[] = "lines %u and %u have one secret under two labels: two boards "
+                                "would get it; mend the list first";
+
 struct used {
     const struct kl_ledger_row *row;
 };
@@ -219,6 +225,10 @@ static enum kl_shared_result leave_out_copy(const struct importing *m, uint32_t 
         else
             high = middle;
     }
+    if (strcmp(row[low].label, row[i].label) != 0) {
+        kl_format(error, KL_TEXT_MAX, twin_text, (unsigned)line, (unsigned)row[i].line);
+        return KL_SHARED_INPUT;
+    }
     if (!row[i].marked || row[low].marked || used_by(m, &row[i].fingerprint))
         return KL_SHARED_DONE;
     kl_format(error, KL_TEXT_MAX,
@@ -300,6 +310,58 @@ static enum kl_shared_result compare(struct importing *m, char error[KL_TEXT_MAX
     return result;
 }
 
+static int by_label(const void *a, const void *b)
+{
+    const struct kl_pool_row *const *x = a, *const *y = b;
+
+    return strcmp((*x)->label, (*y)->label);
+}
+
+static int by_kin(const void *a, const void *b)
+{
+    const struct kl_pool_row *const *x = a, *const *y = b;
+
+    return memcmp(&(*x)->kin, &(*y)->kin, sizeof(*x)->kin);
+}
+
+/* Two rows of the list that are different keys, and equal by this order. */
+static bool find_pair(const struct importing *m, int (*order)(const void *, const void *),
+                      const struct kl_pool_row **a, const struct kl_pool_row **b)
+{
+    uint32_t count = m->content->row_count;
+    const struct kl_pool_row **row = calloc(count, sizeof *row);
+    bool found = false;
+
+    for (uint32_t i = 0; row && i < count; i++)
+        row[i] = &m->content->rows[i];
+    if (row)
+        qsort(row, count, sizeof *row, order);
+    for (uint32_t i = 1; row && i < count && !found; i++) {
+        found = order(&row[i - 1], &row[i]) == 0 &&
+                !kl_fingerprint_equal(&row[i - 1]->fingerprint, &row[i]->fingerprint);
+        *a = row[i - 1]->line < row[i]->line ? row[i - 1] : row[i];
+        *b = *a == row[i] ? row[i - 1] : row[i];
+    }
+    free(row);
+    return found;
+}
+
+/* The database did not take them over: is it the list's fault? It is looked for only now, because
+   it takes long for ten million rows. */
+static enum kl_shared_result blame_list(const struct importing *m, enum kl_shared_result result,
+                                        char error[KL_TEXT_MAX])
+{
+    const struct kl_pool_row *a, *b;
+
+    if (find_pair(m, by_label, &a, &b))
+        kl_format(error, KL_TEXT_MAX, double_text, (unsigned)a->line, (unsigned)b->line);
+    else if (find_pair(m, by_kin, &a, &b))
+        kl_format(error, KL_TEXT_MAX, twin_text, (unsigned)a->line, (unsigned)b->line);
+    else
+        return result;
+    return KL_SHARED_INPUT;
+}
+
 static uint32_t affected(PGresult *r)
 {
     return r ? (uint32_t)strtoul(PQcmdTuples(r), NULL, 10) : 0;
@@ -351,6 +413,8 @@ static enum kl_shared_result take_in(struct importing *m, char error[KL_TEXT_MAX
         result = count_in(m, error);
     if (result == KL_SHARED_DONE)
         result = kl_shared_step(m->s, take_over, 1, value, NULL, error);
+    if (result == KL_SHARED_AWAY)
+        result = blame_list(m, result, error);
     if (result == KL_SHARED_DONE)
         result = kl_shared_step(m->s, take_boards, 0, NULL, NULL, error);
     kl_format(text, sizeof text, "%.150s: %u new, %u used before, %u known", m->how->csv,
