@@ -580,6 +580,33 @@ static void after_a_failover_the_station_tells_what_it_holds(void **state)
 
 /* The process dies at some instant after its keys came; the next start loses none and gives none
    twice. */
+/* An old copy of the database's files is put back: it is the same database by all that it says of
+   itself, and has keys as free that this station gave to boards. */
+static void an_old_copy_of_the_database_hears_all_again(void **state)
+{
+    struct store_bench b;
+    bool yes = true;
+
+    (void)state;
+    open_pool(&b);
+    wait_for_keys(&b, 8);
+    assert_int_equal(reserve(&b, "dev-0001", 1), KL_STORE_OK);
+    assert_int_equal(bench_ask(&b, KL_OP_PROVISION, "dev-0001", 1), KL_STORE_OK);
+    wait_until_provisioned(&b, "dev-0001");
+    fake_set(&pool, &pool.silent, true);
+    assert_int_equal(bench_ask(&b, KL_OP_ATTEMPT, "dev-0001", 1), KL_STORE_OK);
+    assert_true(bench_until(&b, has_trouble, &yes));
+    uv_mutex_lock(&pool.lock);
+    pool.items = pool.boards = 0;
+    pool.key[0].state = FAKE_FREE;
+    memset(&pool.key[0].mac, 0, sizeof pool.key[0].mac);
+    pool.silent = false;
+    uv_mutex_unlock(&pool.lock);
+    wait_until_provisioned(&b, "dev-0001");
+    assert_int_equal(pool.reasserts, 2); /* at the first greeting, and now */
+    bench_close(&b);
+}
+
 static void a_start_after_a_kill_goes_on(void **state)
 {
     struct store_bench b;
@@ -717,6 +744,7 @@ int main(void)
         T(offline_boards_are_checked_later),
         T(an_alarm_stays_until_it_is_settled),
         T(after_a_failover_the_station_tells_what_it_holds),
+        T(an_old_copy_of_the_database_hears_all_again),
         T(a_start_after_a_kill_goes_on),
         T(keys_on_their_way_back_are_nobodys_here),
         T(a_copy_of_the_station_gets_nothing),

@@ -160,7 +160,10 @@ static void offer_services(const struct completing *c)
     char path[4096], line[512];
     FILE *file;
 
-    kl_format(path, sizeof path, "%s%s", given ? given : home ? home : "",
+    kl_format(path, sizeof path, "%s%s",
+              given  ? given
+              : home ? home
+                     : "",
               given ? "" : "/.pg_service.conf");
     if (!(file = fopen(path, "re")))
         return;
