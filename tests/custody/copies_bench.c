@@ -5,12 +5,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "adapters/store/store_state.h"
 #include "store_bench.h"
 
 enum {
@@ -27,6 +30,33 @@ struct deed {
 static struct store_bench bench;
 static struct deed deed[DEEDS_MAX];
 static unsigned deeds;
+static struct far_content *shown; /* shared with the bench */
+static bool in_bench;
+kl_us far_now = KL_SEC(1000000);
+
+/* ---- the clock of a bench (linked in place of the real one) ---- */
+
+int __real_clock_gettime(clockid_t clock, struct timespec *out);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *out);
+int __real_nanosleep(const struct timespec *time, struct timespec *rest);
+int __wrap_nanosleep(const struct timespec *time, struct timespec *rest);
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *out)
+{
+    if (!in_bench)
+        return __real_clock_gettime(clock, out);
+    *out = (struct timespec){.tv_sec = (time_t)(far_now / KL_SEC(1)),
+                             .tv_nsec = (long)(far_now % KL_SEC(1)) * 1000};
+    return 0;
+}
+
+int __wrap_nanosleep(const struct timespec *time, struct timespec *rest)
+{
+    if (!in_bench)
+        return __real_nanosleep(time, rest);
+    far_now += KL_SEC(time->tv_sec) + time->tv_nsec / 1000;
+    return 0;
+}
 
 unsigned far_number(const char *label)
 {
@@ -179,6 +209,66 @@ static void settle(const struct far_ask *ask)
              ask->op == FAR_PROVISION);
 }
 
+/* ---- for a station ---- */
+
+/* The store does nothing by itself: then two runs with the same requests are the same. */
+static void come_to_rest(void)
+{
+    struct kl_csv_store *s = (struct kl_csv_store *)bench.store;
+
+    do {
+        uv_timer_stop(&s->tick);
+        while (!s->worker || s->marking.marks)
+            uv_run(&bench.loop, UV_RUN_ONCE);
+    } while (uv_is_active((uv_handle_t *)&s->tick));
+}
+
+static void look_around(void)
+{
+    struct kl_csv_store *s = (struct kl_csv_store *)bench.store;
+
+    s->tick.timer_cb(&s->tick);
+    come_to_rest();
+}
+
+static void show_content(void)
+{
+    const struct kl_store_content *c = kl_store_content(bench.store);
+
+    must(c->row_count <= FAR_ROWS && c->ledger_count <= FAR_ROWS, "room for the content");
+    shown->row_count = c->row_count;
+    shown->ledger_count = c->ledger_count;
+    shown->fields = c->fields;
+    for (uint32_t i = 0; i < c->row_count; i++) {
+        shown->row[i] = c->rows[i];
+        kl_copy(shown->row_label[i], sizeof shown->row_label[i], c->rows[i].label);
+        shown->row[i].label = shown->row_label[i];
+    }
+    for (uint32_t i = 0; i < c->ledger_count; i++) {
+        shown->ledger[i] = c->ledger[i];
+        kl_copy(shown->ledger_label[i], sizeof shown->ledger_label[i], c->ledger[i].label);
+        shown->ledger[i].label = shown->ledger_label[i];
+    }
+}
+
+const struct far_content *far_content(void)
+{
+    return shown;
+}
+
+static void carry_out(struct far_ask *ask)
+{
+    struct kl_action *a = &ask->action;
+
+    a->u.store.label = ask->label;
+    a->u.store.reason = a->u.store.reason ? ask->reason : NULL;
+    a->u.store.attempt = a->u.store.attempt ? &ask->attempt : NULL;
+    a->request = ++bench.asked;
+    bench.has_key = false;
+    kl_store_submit(bench.store, a);
+    bench_wait(&bench);
+}
+
 static void say(int fd, const struct far_reply *r)
 {
     must(write(fd, r, sizeof *r) == (ssize_t)sizeof *r, "write");
@@ -190,15 +280,24 @@ static void serve(int fd)
 
     while (read(fd, &ask, sizeof ask) == (ssize_t)sizeof ask && ask.op != FAR_CLOSE) {
         struct far_reply r = {.result = KL_STORE_OPENED};
+        unsigned reloads = bench.reloads;
 
-        if (ask.op == FAR_GIVE || ask.op == FAR_TRY)
+        far_now = ask.at;
+        if (ask.op == FAR_STORE)
+            carry_out(&ask);
+        else if (ask.op == FAR_LOOK)
+            look_around();
+        else if (ask.op == FAR_GIVE || ask.op == FAR_TRY)
             give(&ask);
         else
             settle(&ask);
+        come_to_rest();
+        if ((r.news = bench.reloads != reloads))
+            show_content();
         r.status = bench.status;
         r.has_key = bench.status == KL_STORE_OK && bench.has_key;
         if (r.has_key)
-            kl_copy(r.line, sizeof r.line, bench.key.line);
+            r.key = bench.key;
         kl_copy(r.text, sizeof r.text, bench.text);
         say(fd, &r);
     }
@@ -238,6 +337,10 @@ void far_start(struct far_bench *b, const char *csv, const char *journal, uint32
 {
     int ends[2];
 
+    if (!shown)
+        shown =
+            mmap(NULL, sizeof *shown, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    must(shown != MAP_FAILED, "mmap");
     must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0, "socketpair");
     fflush(NULL);
     must((b->pid = fork()) >= 0, "fork");
@@ -246,6 +349,7 @@ void far_start(struct far_bench *b, const char *csv, const char *journal, uint32
         const char *wrong;
 
         close(ends[0]);
+        in_bench = true;
         r.result = bench_open_with(
             &bench, (struct kl_store_options){
                         .csv = csv, .journal = journal, .answers = answers, .accept = UINT32_MAX});
@@ -254,6 +358,10 @@ void far_start(struct far_bench *b, const char *csv, const char *journal, uint32
         if (r.result == KL_STORE_OPENED && (wrong = check(kl_store_content(bench.store))) != NULL) {
             r.status = KL_STORE_FAILED;
             kl_copy(r.text, sizeof r.text, wrong);
+        }
+        if (r.result == KL_STORE_OPENED) {
+            look_around();
+            show_content();
         }
         say(ends[1], &r);
         if (r.result != KL_STORE_OPENED)
@@ -269,7 +377,11 @@ void far_start(struct far_bench *b, const char *csv, const char *journal, uint32
 
 void far_ask(struct far_bench *b, const struct far_ask *ask, struct far_reply *out)
 {
-    must(write(b->fd, ask, sizeof *ask) == (ssize_t)sizeof *ask, "write");
+    struct far_ask timed = *ask;
+
+    far_now += KL_MS(20);
+    timed.at = far_now;
+    must(write(b->fd, &timed, sizeof timed) == (ssize_t)sizeof timed, "write");
     hear(b, out);
 }
 

@@ -74,7 +74,7 @@ static bool says_moved(struct place *p)
 {
     if (!own_journals)
         return true;
-    if (chance(2))
+    if (one_in(2))
         return false;
     for (unsigned i = 0; i < PLACES; i++)
         if (&place[i] != p && place[i].there)
@@ -144,7 +144,7 @@ void remove_ledger(struct place *p, bool log_too)
     struct ledger *l = ledger_of(p);
 
     unlink(part_of(p, 1));
-    if (log_too || chance(3)) {
+    if (log_too || one_in(3)) {
         unlink(part_of(p, 2));
         unlink(part_of(p, 3));
     }
@@ -163,8 +163,8 @@ void start(struct place *p)
         return;
     do {
         far_start(&bench, csv_of(p), journal_of(p), answers, content_is_right, &r);
-        tell("start %s answers %x: result %d doubt %d %s", csv_of(p), answers, r.result, r.doubt,
-             r.text);
+        story("start %s answers %x: result %d doubt %d %s", csv_of(p), answers, r.result, r.doubt,
+              r.text);
         if (r.result == KL_STORE_OPENED && r.status != KL_STORE_OK)
             broken("opened, and %s", r.text);
         if (r.result == KL_STORE_OPENED) {
@@ -193,7 +193,7 @@ void start_second(struct place *p)
     if (!p->there || ledger_of(p)->unknown || (!held && !has_moved(p)))
         return;
     far_start(&second, csv_of(p), journal_of(p), 0, content_is_right, &r);
-    tell("second start %s: result %d %s", csv_of(p), r.result, r.text);
+    story("second start %s: result %d %s", csv_of(p), r.result, r.text);
     if (r.result == KL_STORE_OPENED)
         broken("two benches work on copies of one ledger");
     if (r.result == KL_STORE_BROKEN && ledger_of(p)->may_fail) {
@@ -207,7 +207,7 @@ void start_second(struct place *p)
 
 /* ---- work ---- */
 
-static void note_change(void)
+void note_change(void)
 {
     struct place *p = &place[running];
 
@@ -231,9 +231,12 @@ static void hand_over(unsigned b, const char *line)
 
 static void give(bool any)
 {
-    bool fresh = any || boards == 0 || chance(2);
+    bool fresh = any || boards == 0 || one_in(2);
     unsigned b = fresh ? boards + 1 : 1 + prng_below(&prng, boards);
-    struct far_ask ask = {any ? FAR_TRY : FAR_GIVE, b, prng_below(&prng, KEYS), board[b].key};
+    struct far_ask ask = {.op = any ? FAR_TRY : FAR_GIVE,
+                          .board = b,
+                          .hint = prng_below(&prng, KEYS),
+                          .own = board[b].key};
     struct far_reply r;
 
     if (boards + 2 > BOARDS)
@@ -243,17 +246,17 @@ static void give(bool any)
         return;
     boards += fresh;
     far_ask(&bench, &ask, &r);
-    tell("%s board %u: %d %s", any ? "try" : "give", b, r.status, r.has_key ? r.line : r.text);
+    story("%s board %u: %d %s", any ? "try" : "give", b, r.status, r.has_key ? r.key.line : r.text);
     if (r.status == KL_STORE_FAILED && !disturbed)
         broken("a request fails: %s", r.text);
     if (r.status == KL_STORE_FAILED || r.status == KL_STORE_REFUSED)
         return;
     note_change();
     board[b].promised = true;
-    if (!chance(3))
-        hand_over(b, r.line);
+    if (!one_in(3))
+        hand_over(b, r.key.line);
     else
-        tell("… but it was not sent");
+        story("… but it was not sent");
 }
 
 static void settle(bool prove)
@@ -265,7 +268,7 @@ static void settle(bool prove)
     if (b == 0 || (prove ? board[b].key == 0 : board[b].key != 0 || !board[b].promised))
         return;
     far_ask(&bench, &ask, &r);
-    tell("%s board %u: %d %s", prove ? "prove" : "give back", b, r.status, r.text);
+    story("%s board %u: %d %s", prove ? "prove" : "give back", b, r.status, r.text);
     if (r.status != KL_STORE_OK)
         return;
     note_change();
@@ -300,7 +303,7 @@ void end_run(bool killed)
     struct place *p = &place[running];
     struct ledger *l = ledger_of(p);
 
-    tell(killed ? "kill" : "close");
+    story(killed ? "kill" : "close");
     if (killed) {
         far_kill(&bench);
         meet(MET_killed);

@@ -2,6 +2,7 @@
 #ifndef KEYLINE_TESTS_COPIES_WORLD_H
 #define KEYLINE_TESTS_COPIES_WORLD_H
 
+#include <stdio.h>
 #include <sys/types.h>
 
 #include "copies_bench.h"
@@ -17,6 +18,7 @@ enum {
     TEXT = 8192,
     NAMES = 2, /* that a CSV can have */
     PARTS = 4,
+    WORKERS = 4,
 };
 
 /* What happened in any seed, so that a run that proves nothing is seen. */
@@ -107,8 +109,8 @@ struct keep {
 };
 
 struct key {
-    char secret[33];
-    unsigned board; /* has it or may have it; 0 = it never left */
+    char secret[33], more[40]; /* fields; more: what stands behind it */
+    unsigned board;            /* has it or may have it; 0 = it never left */
     bool proved, relabelled, respelled;
 };
 
@@ -135,10 +137,12 @@ extern const char *const names[NAMES], *const parts[PARTS];
 
 /* ---- copies_world.c ---- */
 
-/* A line of the story that is told when something is broken. */
-void tell(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* A line of the story that is told when something is broken; and at once, if there is a trace. */
+extern FILE *story_trace;
+extern char repeat[200]; /* what is told besides: how to see it again */
+void story(const char *format, ...) __attribute__((format(printf, 1, 2)));
 _Noreturn void broken(const char *format, ...) __attribute__((format(printf, 1, 2)));
-const char *in(const char *folder, const char *name, const char *suffix);
+const char *path_in(const char *folder, const char *name, const char *suffix);
 const char *csv_of(const struct place *p);
 const char *part_of(const struct place *p, unsigned part);
 struct ledger *ledger_of(struct place *p);
@@ -162,8 +166,20 @@ bool has_moved(struct place *p);
 bool can_spare_ledger(struct place *p);
 bool can_spare_journal(void);
 bool was_given_from(const struct place *p);
-bool chance(unsigned one_in);
+bool one_in(unsigned one_in);
 void meet(enum met what);
+
+/* Plays each seed in a process of its own, and lists what they met. Its exit status. */
+int play_seeds(unsigned seeds, uint64_t first, void (*live)(uint64_t seed), bool must_meet);
+
+/* ---- copies_acts.c ---- */
+
+void set_up(bool two_lists);
+struct place *some_place(bool there);
+/* Between runs. */
+void act(struct place *p, bool two_lists);
+/* At the files of the bench that works. */
+void disturb(struct place *p, bool two_lists);
 
 /* ---- copies_runs.c ---- */
 
@@ -174,5 +190,7 @@ void start(struct place *p);
 void start_second(struct place *p);
 void work(void);
 void end_run(bool killed);
+/* The store that runs has changed what it knows. */
+void note_change(void);
 
 #endif
