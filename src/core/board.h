@@ -232,6 +232,7 @@ void kl_board_nvs_news(struct kl_station *st, struct kl_board *b,
 void kl_board_stored(struct kl_station *st, const struct kl_event *ev);
 void kl_board_ask_store_again(struct kl_station *st, struct kl_board *b);
 void kl_board_drop_lost_keys(struct kl_station *st); /* after a key may have been freed */
+void kl_board_stop_sending_spent(struct kl_station *st); /* after a key may have been spent */
 
 /* board_exam.c */
 /* The board has its key and that is recorded. True: its test begins now, or has failed. */

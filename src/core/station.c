@@ -229,6 +229,7 @@ static void take_keys(struct kl_station *st, const struct kl_event *ev)
     st->have_keys = true;
     came = st->keys_come;
     st->keys_come = ev->u.keys.come;
+    kl_board_stop_sending_spent(st);
     kl_check_keys_left(st);
     kl_station_serve_waiting(st);
     if (came != st->keys_come)

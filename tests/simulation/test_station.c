@@ -409,6 +409,63 @@ static void what_another_board_shows_is_spent(void **state)
     assert_false(w->key[0].sent);
 }
 
+/* The same while the owner has been sent its key and has not answered: it is not sent again. */
+static void what_another_board_shows_is_not_sent_again(void **state)
+{
+    char faults[300];
+    int owner, other;
+
+    (void)state;
+    world_start(w, 1);
+    snprintf(faults, sizeof faults, "provisioned=%s", w->key[0].key.line);
+    for (char *c = faults; *c; c++)
+        if (*c == ',')
+            *c = '|';
+    owner = board_with(w, "misses_line=99");
+    other = board_with(w, faults);
+    w->board[other].planted = true;
+    put_in(w, 0, owner);
+    wait_for(0, KL_ST_SENDING, 20);
+    put_in(w, 1, other);
+    wait_for(1, KL_ST_FAILED, 20);
+    assert_int_equal(snap.slot[1].fault.reason, KL_FAULT_HOLDS_OTHER_KEY);
+    assert_int_equal(snap.slot[0].state, KL_ST_FAILED);
+    assert_int_equal(snap.slot[0].fault.reason, KL_FAULT_KEY_CONFLICT);
+    assert_true(snap.slot[0].retry_at == KL_NEVER);
+    assert_true(w->key[0].sent);
+    pass(30); /* the oracle sees it if more of the key leaves */
+}
+
+/* And if another tool marks its row. */
+static void a_key_marked_by_another_tool_is_not_sent_again(void **state)
+{
+    (void)state;
+    world_start(w, 1);
+    put_in(w, 0, board_with(w, "misses_line=99"));
+    wait_for(0, KL_ST_SENDING, 20);
+    w->key[0].marked = w->key[0].foreign = true;
+    disk_load(w);
+    wait_for(0, KL_ST_FAILED, 2);
+    assert_int_equal(snap.slot[0].fault.reason, KL_FAULT_KEY_CONFLICT);
+    pass(30);
+}
+
+/* A board whose try is over asks on, and is sent nothing more: another may be in its place soon. */
+static void nothing_leaves_after_the_try(void **state)
+{
+    (void)state;
+    w->config.retries = 0;
+    world_start(w, 2);
+    put_in(w, 0, board_with(w, "misses_line=99"));
+    put_in(w, 1, board_with(w, "misses_line=99"));
+    wait_for(1, KL_ST_SENDING, 20);
+    world_command(w, KL_CMD_SKIP, 1);
+    wait_for(0, KL_ST_FAILED, 60);
+    assert_int_equal(snap.slot[0].fault.reason, KL_FAULT_NO_ACK);
+    pass(60);
+    assert_true(w->key[0].sent && w->key[1].sent);
+}
+
 /* The bench itself asks the store for the release: no board is involved. */
 static void released_by_an_operator(void **state)
 {
@@ -776,6 +833,9 @@ int main(void)
         ON_BENCH(all_failed_are_tried_again),
         ON_BENCH(keys_run_out_and_come),
         ON_BENCH(what_another_board_shows_is_spent),
+        ON_BENCH(what_another_board_shows_is_not_sent_again),
+        ON_BENCH(a_key_marked_by_another_tool_is_not_sent_again),
+        ON_BENCH(nothing_leaves_after_the_try),
         ON_BENCH(released_by_an_operator),
         ON_BENCH(a_key_given_back_serves_who_waits),
         ON_BENCH(empty_slots_are_given_up),
