@@ -28,6 +28,7 @@ static void live(uint64_t seed)
 
     snprintf(repeat, sizeof repeat, "repeat it with: copies 1 %u %llu", acts,
              (unsigned long long)seed);
+    several_users = seed % 4 > 1;
     own_journals = seed % 4 == 1;
     set_up(two_lists);
     for (unsigned i = 0; i < acts; i++) {
@@ -37,7 +38,9 @@ static void live(uint64_t seed)
             break;
         story("-- act %u of seed %llu", i, (unsigned long long)seed);
         if (running < 0) {
-            if (one_in(2))
+            if (one_in(12))
+                start_oddly(p);
+            else if (one_in(2))
                 act(p, two_lists);
             else
                 start(p);
@@ -47,6 +50,8 @@ static void live(uint64_t seed)
             disturb(&place[running], two_lists);
         } else if (one_in(4)) {
             start_second(p);
+        } else if (one_in(8)) {
+            start_oddly(p);
         } else {
             work();
         }

@@ -320,11 +320,12 @@ static void mend(struct place *p)
 {
     unsigned b = boards == 0 ? 0 : 1 + prng_below(&prng, boards);
     bool current = is_current(ledger_of(p));
+    const struct far_seat seat = seat_of(p);
     char text[KL_TEXT_MAX];
 
     if (b == 0 || board[b].key != 0 || !board[b].promised || ledger_of(p)->unknown || !knows_all(p))
         return;
-    if (!far_mend(csv_of(p), journal_of(p), b, text)) {
+    if (!far_mend(&seat, reached(p), journal_of(p), b, text)) {
         if (has_moved(p))
             meet(MET_no_release_on_a_copy);
         return;
@@ -429,6 +430,7 @@ void disturb(struct place *p, bool two_lists)
         back_up(p);
         return;
     }
+    give_rights(p);
     if (what >= 4) {
         disturbed = true;
         l->unknown = l->may_fail = true;

@@ -1,18 +1,23 @@
 #include "copies_bench.h"
 
+#include <grp.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "adapters/host/machine.h"
 #include "adapters/store/store_state.h"
 #include "store_bench.h"
 
@@ -32,14 +37,19 @@ static struct deed deed[DEEDS_MAX];
 static unsigned deeds;
 static struct far_content *shown; /* shared with the bench */
 static bool in_bench;
+static unsigned machine; /* of this bench */
 kl_us far_now = KL_SEC(1000000);
 
-/* ---- the clock of a bench (linked in place of the real one) ---- */
+/* ---- the clock and the machine of a bench (linked in place of the real ones) ---- */
 
 int __real_clock_gettime(clockid_t clock, struct timespec *out);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *out);
 int __real_nanosleep(const struct timespec *time, struct timespec *rest);
 int __wrap_nanosleep(const struct timespec *time, struct timespec *rest);
+void __real_kl_process_self(struct kl_process *out);
+void __wrap_kl_process_self(struct kl_process *out);
+bool __real_kl_process_lives(const struct kl_process *p);
+bool __wrap_kl_process_lives(const struct kl_process *p);
 
 int __wrap_clock_gettime(clockid_t clock, struct timespec *out)
 {
@@ -63,6 +73,27 @@ unsigned far_number(const char *label)
     const char *digits = strpbrk(label, "0123456789");
 
     return digits == NULL ? UINT32_MAX : (unsigned)strtoul(digits, NULL, 10);
+}
+
+void __wrap_kl_process_self(struct kl_process *out)
+{
+    __real_kl_process_self(out);
+    if (in_bench && machine > 0)
+        kl_format(out->machine, sizeof out->machine, "machine-%u", machine);
+}
+
+/* Processes of other machines are not to be seen. */
+bool __wrap_kl_process_lives(const struct kl_process *p)
+{
+    struct kl_process here, self;
+
+    __wrap_kl_process_self(&self);
+    if (strcmp(p->machine, self.machine) != 0)
+        return false;
+    __real_kl_process_self(&here);
+    self = *p;
+    kl_copy(self.machine, sizeof self.machine, here.machine);
+    return __real_kl_process_lives(&self);
 }
 
 static void must(bool ok, const char *what)
@@ -332,47 +363,155 @@ static void gone(struct far_bench *b)
     }
 }
 
-void far_start(struct far_bench *b, const char *csv, const char *journal, uint32_t answers,
-               far_check_fn *check, struct far_reply *out)
+/* ---- seats ---- */
+
+static void put(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "we");
+
+    must(file && fputs(text, file) >= 0 && fclose(file) == 0, path);
+}
+
+/* False if this user may not. */
+static bool own_mounts(void)
+{
+    char map[64];
+    unsigned uid = getuid(), gid = getgid();
+
+    if (unshare(CLONE_NEWNS) == 0)
+        return true;
+    if (unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0)
+        return false;
+    put("/proc/self/setgroups", "deny");
+    snprintf(map, sizeof map, "%u %u 1", uid, uid);
+    put("/proc/self/uid_map", map);
+    snprintf(map, sizeof map, "%u %u 1", gid, gid);
+    put("/proc/self/gid_map", map);
+    return true;
+}
+
+static bool mount_overlay(const char *from, const char *at)
+{
+    char options[1500], upper[600], work[600];
+
+    if (mount("memory", at, "tmpfs", 0, NULL) != 0)
+        return false;
+    snprintf(upper, sizeof upper, "%s/upper", at);
+    snprintf(work, sizeof work, "%s/work", at);
+    snprintf(options, sizeof options, "lowerdir=%s,upperdir=%s,workdir=%s", from, upper, work);
+    return mkdir(upper, 0700) == 0 && mkdir(work, 0700) == 0 &&
+           mount("overlay", at, "overlay", 0, options) == 0;
+}
+
+static bool make_mounts(const struct far_seat *s)
+{
+    return own_mounts() && mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+           (s->overlay ? mount_overlay(s->mounts, s->at)
+                       : mount(s->mounts, s->at, NULL, MS_BIND, NULL) == 0);
+}
+
+/* In the bench's process. */
+static void take_seat(const struct far_seat *s)
+{
+    in_bench = true;
+    machine = s->machine;
+    must(!s->at || make_mounts(s), "mount");
+    must(s->uid == 0 || (setgroups(0, NULL) == 0 && setgid(s->uid) == 0 && setuid(s->uid) == 0),
+         "setuid");
+}
+
+bool far_can_mount(bool overlay)
+{
+    char from[] = "/tmp/keyline-mount-XXXXXX", at[] = "/tmp/keyline-mount-XXXXXX";
+    struct far_seat s = {.mounts = mkdtemp(from), .at = mkdtemp(at), .overlay = overlay};
+    int status = -1;
+    pid_t pid;
+
+    must(s.mounts && s.at, "mkdtemp");
+    if ((pid = fork()) == 0)
+        _exit(!make_mounts(&s));
+    must(waitpid(pid, &status, 0) == pid, "waitpid");
+    rmdir(from);
+    rmdir(at);
+    return status == 0;
+}
+
+bool far_can_change_user(void)
+{
+    return getuid() == 0;
+}
+
+/* ---- starts ---- */
+
+/* A process for the bench: 0 in it, with its end of the connection in b->fd. */
+static pid_t fork_bench(struct far_bench *b, const struct far_seat *seat)
 {
     int ends[2];
 
     if (!shown)
-        shown =
-            mmap(NULL, sizeof *shown, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        shown = mmap(NULL, sizeof *shown, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+                     0);
     must(shown != MAP_FAILED, "mmap");
     must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0, "socketpair");
     fflush(NULL);
     must((b->pid = fork()) >= 0, "fork");
-    if (b->pid == 0) {
-        struct far_reply r = {.status = KL_STORE_OK};
-        const char *wrong;
+    close(ends[b->pid != 0]);
+    b->fd = ends[b->pid == 0];
+    if (b->pid == 0)
+        take_seat(seat);
+    return b->pid;
+}
 
-        close(ends[0]);
-        in_bench = true;
-        r.result = bench_open_with(
-            &bench, (struct kl_store_options){
-                        .csv = csv, .journal = journal, .answers = answers, .accept = UINT32_MAX});
-        r.doubt = bench.doubt;
-        kl_copy(r.text, sizeof r.text, bench.error);
-        if (r.result == KL_STORE_OPENED && (wrong = check(kl_store_content(bench.store))) != NULL) {
-            r.status = KL_STORE_FAILED;
-            kl_copy(r.text, sizeof r.text, wrong);
-        }
-        if (r.result == KL_STORE_OPENED) {
-            look_around();
-            show_content();
-        }
-        say(ends[1], &r);
-        if (r.result != KL_STORE_OPENED)
-            _exit(0);
-        serve(ends[1]);
+void far_start(struct far_bench *b, const struct far_seat *seat, const char *csv,
+               const char *journal, uint32_t answers, far_check_fn *check, struct far_reply *out)
+{
+    struct far_reply r = {.status = KL_STORE_OK};
+    const char *wrong;
+
+    if (fork_bench(b, seat) != 0) {
+        hear(b, out);
+        if (out->result != KL_STORE_OPENED)
+            gone(b);
+        return;
     }
-    close(ends[1]);
-    b->fd = ends[0];
-    hear(b, out);
-    if (out->result != KL_STORE_OPENED)
-        gone(b);
+    r.result = bench_open_with(
+        &bench, (struct kl_store_options){
+                    .csv = csv, .journal = journal, .answers = answers, .accept = UINT32_MAX});
+    r.doubt = bench.doubt;
+    kl_copy(r.text, sizeof r.text, bench.error);
+    if (r.result == KL_STORE_OPENED && (wrong = check(kl_store_content(bench.store))) != NULL) {
+        r.status = KL_STORE_FAILED;
+        kl_copy(r.text, sizeof r.text, wrong);
+    }
+    if (r.result == KL_STORE_OPENED) {
+        look_around();
+        show_content();
+    }
+    say(b->fd, &r);
+    if (r.result == KL_STORE_OPENED)
+        serve(b->fd);
+    _exit(0);
+}
+
+void far_try(const struct far_seat *seat, const char *csv, const char *journal,
+             struct far_reply *out)
+{
+    struct far_bench b;
+    struct far_reply r = {.status = KL_STORE_OK};
+    struct kl_store *store;
+
+    if (fork_bench(&b, seat) != 0) {
+        hear(&b, out);
+        gone(&b);
+        return;
+    }
+    r.result = kl_store_open(&(struct kl_store_options){.csv = csv,
+                                                        .journal = journal,
+                                                        .accept = UINT32_MAX,
+                                                        .doubt = &r.doubt},
+                             &store, r.text);
+    say(b.fd, &r);
+    _exit(0);
 }
 
 void far_ask(struct far_bench *b, const struct far_ask *ask, struct far_reply *out)
@@ -421,7 +560,8 @@ static bool find_reserved(void *ctx, const struct kl_ledger_key *key)
     return false;
 }
 
-bool far_mend(const char *csv, const char *journal, unsigned board, char text[KL_TEXT_MAX])
+/* In the bench's process. */
+static bool release(const char *csv, const char *journal, unsigned board, char text[KL_TEXT_MAX])
 {
     struct mending m = {.mac = bench_mac(board)};
     struct kl_store_options options = {.csv = csv, .journal = journal, .mode = KL_STORE_MEND};
@@ -434,4 +574,21 @@ bool far_mend(const char *csv, const char *journal, unsigned board, char text[KL
                kl_store_release(s, &m.key, "its board left without it", text);
     kl_store_free(s);
     return released;
+}
+
+bool far_mend(const struct far_seat *seat, const char *csv, const char *journal, unsigned board,
+              char text[KL_TEXT_MAX])
+{
+    struct far_reply r = {.status = KL_STORE_OK};
+    struct far_bench b;
+
+    if (fork_bench(&b, seat) == 0) {
+        r.status = release(csv, journal, board, r.text) ? KL_STORE_OK : KL_STORE_REFUSED;
+        say(b.fd, &r);
+        _exit(0);
+    }
+    hear(&b, &r);
+    gone(&b);
+    kl_copy(text, KL_TEXT_MAX, r.text);
+    return r.status == KL_STORE_OK;
 }

@@ -64,16 +64,33 @@ extern kl_us far_now;
 /* What is wrong with the content of a store that has just opened; NULL = nothing. */
 typedef const char *far_check_fn(const struct kl_store_content *c);
 
+/* Where a bench is, and whose. */
+struct far_seat {
+    const char *mounts; /* it sees this folder or file … */
+    const char *at;     /* … here, by a mount of its own; NULL: where it lies */
+    bool overlay;       /* … and what it writes there goes into memory */
+    unsigned machine;   /* 0: this one */
+    unsigned uid;       /* 0: as the test runs */
+};
+
+/* Whether benches may have such seats here. */
+bool far_can_mount(bool overlay);
+bool far_can_change_user(void);
+
 /* Starts; if the store does not open, the process is gone again. */
-void far_start(struct far_bench *b, const char *csv, const char *journal, uint32_t answers,
-               far_check_fn *check, struct far_reply *out);
+void far_start(struct far_bench *b, const struct far_seat *seat, const char *csv,
+               const char *journal, uint32_t answers, far_check_fn *check, struct far_reply *out);
+/* Tries to start, and ends at once. Nobody says here that keys may be forgotten. */
+void far_try(const struct far_seat *seat, const char *csv, const char *journal,
+             struct far_reply *out);
 void far_ask(struct far_bench *b, const struct far_ask *ask, struct far_reply *out);
 void far_close(struct far_bench *b);
 void far_kill(struct far_bench *b);
 
 /* `keyline keys release` for the key that is reserved for this board; false and `text` if nothing
    was released. */
-bool far_mend(const char *csv, const char *journal, unsigned board, char text[KL_TEXT_MAX]);
+bool far_mend(const struct far_seat *seat, const char *csv, const char *journal, unsigned board,
+              char text[KL_TEXT_MAX]);
 
 /* The number of the key with this label. */
 unsigned far_number(const char *label);

@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,8 +17,9 @@ struct scratch dir;
 struct prng prng;
 struct place place[PLACES];
 struct keep keep[KEEPS];
-unsigned journal_version[PLACES];
-bool own_journals;
+unsigned journal_version[2 * PLACES];
+bool own_journals, several_users, can_mount, can_overlay;
+struct sitting sitting;
 unsigned now, tokens;
 struct far_bench bench;
 int running = -1;
@@ -118,13 +120,50 @@ const char *journal_of(const struct place *p)
 {
     static char path[PATH];
 
-    snprintf(path, sizeof path, "%s/journal%d", dir.folder, own_journals ? (int)(p - place) : 0);
+    snprintf(path, sizeof path, "%s/journal%d", dir.folder,
+             (int)(journal_version_of(p) - journal_version));
     return path;
 }
 
 unsigned *journal_version_of(const struct place *p)
 {
-    return &journal_version[own_journals ? p - place : 0];
+    return &journal_version[(own_journals ? (unsigned)(p - place) : 0) + PLACES * sitting.user];
+}
+
+static unsigned machine_of(const struct place *p)
+{
+    return own_journals ? (unsigned)(p - place) : 0;
+}
+
+const char *reached(const struct place *p)
+{
+    return sitting.mounted ? path_in(dir.folder, "bench/", names[p->name])
+                           : csv_of(p);
+}
+
+struct far_seat seat_of(const struct place *p)
+{
+    return (struct far_seat){.mounts = sitting.mounted ? p->folder : NULL,
+                             .at = sitting.mounted ? path_in(dir.folder, "bench", "") : NULL,
+                             .machine = machine_of(p),
+                             .uid = sitting.user ? NOBODY : 0};
+}
+
+static int give_one(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    (void)st;
+    (void)type;
+    (void)at;
+    return lchown(path, NOBODY, NOBODY);
+}
+
+void give_rights(const struct place *p)
+{
+    if (sitting.user == 0)
+        return;
+    mkdir(journal_of(p), 0700);
+    nftw(p->folder, give_one, 16, FTW_PHYS);
+    nftw(journal_of(p), give_one, 16, FTW_PHYS);
 }
 
 /* In place, or as a new file. False if there is nothing to copy. The bench may just shorten it. */
@@ -263,16 +302,21 @@ bool knows_all(struct place *p)
     return p->there && (is_current(ledger_of(p)) || *journal_version_of(p) == now);
 }
 
-bool is_alive(const struct ledger *l)
+/* As whoever works at this place can see. */
+bool is_alive(struct place *p)
 {
-    return l->there && bench.pid != 0 && l->lease == bench.pid;
+    const struct ledger *l = ledger_of(p);
+
+    return l->there && bench.pid != 0 && l->lease == bench.pid &&
+           l->machine == machine_of(p);
 }
 
 bool has_moved(struct place *p)
 {
     const struct ledger *l = ledger_of(p);
 
-    return l->there && l->home[0] != '\0' && (strcmp(l->home, csv_of(p)) != 0 || l->token != l->at);
+    return l->there && l->home[0] != '\0' &&
+           (strcmp(l->home, reached(p)) != 0 || l->token != l->at || l->machine != machine_of(p));
 }
 
 /* KEPT OUT: "lost ledger and journal", and "put ledger and journal back to one older state". The
@@ -312,6 +356,28 @@ static void aborted(int signal)
     broken("aborted");
 }
 
+static bool is_skipped(unsigned what)
+{
+    if (what == MET_through_another_mount || what == MET_the_file_alone_is_mounted)
+        return !can_mount;
+    if (what == MET_on_an_overlay_in_memory)
+        return !can_overlay;
+    return (what == MET_as_another_user || what == MET_another_user_is_refused) &&
+           !far_can_change_user();
+}
+
+static void look_what_can_be_played(void)
+{
+    can_mount = far_can_mount(false);
+    can_overlay = far_can_mount(true);
+    if (!can_mount)
+        printf("SKIPPED: mounts: they need root or user namespaces\n");
+    if (!can_overlay)
+        printf("SKIPPED: overlays: they need root or user namespaces\n");
+    if (!far_can_change_user())
+        printf("SKIPPED: another user: that needs root\n");
+}
+
 static bool all_met(bool must)
 {
     bool all = true;
@@ -319,7 +385,7 @@ static bool all_met(bool must)
     for (unsigned i = 0; i < METS; i++) {
         printf("%7u %s\n", met[i], met_name[i]);
         /* No seed has to break a file, nor does an honest person bring about two stories. */
-        all &= met[i] > 0 || i == MET_damaged || i == MET_different_stories;
+        all &= met[i] > 0 || i == MET_damaged || i == MET_different_stories || is_skipped(i);
     }
     return all || !must;
 }
@@ -329,6 +395,9 @@ static void play_one(uint64_t seed, void (*live)(uint64_t seed))
     prng.state = seed;
     signal(SIGABRT, aborted);
     scratch_make(&dir);
+    if (chmod(dir.folder, 0755) != 0 || mkdir(path_in(dir.folder, "bench", ""), 0755) != 0 ||
+        mkdir(path_in(dir.folder, "alone", ""), 0755) != 0)
+        broken("no folder");
     live(seed);
     if (running >= 0)
         end_run(false);
@@ -345,6 +414,7 @@ int play_seeds(unsigned seeds, uint64_t first, void (*live)(uint64_t seed), bool
         abort();
     if (access("/dev/shm", W_OK) == 0) /* nobody cuts the power here: a disk would only be slow */
         setenv("TMPDIR", "/dev/shm", 1);
+    look_what_can_be_played();
     fflush(NULL);
     for (unsigned i = 0; i < seeds || working > 0;) {
         if (i < seeds && working < WORKERS) {

@@ -197,7 +197,9 @@ static void look_at_files(void)
 static void one_act(struct place *p)
 {
     tell_person();
-    if (running < 0 && one_in(2)) {
+    if (one_in(16)) {
+        start_oddly(p);
+    } else if (running < 0 && one_in(2)) {
         act(p, false);
         hear_person();
     } else if (running < 0) {
@@ -236,6 +238,7 @@ static void live(uint64_t seed)
 {
     snprintf(repeat, sizeof repeat, "repeat it with: simulation --people 1 --from %llu --trace",
              (unsigned long long)seed);
+    several_users = seed % 4 > 1;
     own_journals = seed % 4 == 1;
     set_up_world(seed);
     set_up(false);
