@@ -3,7 +3,8 @@
  * Usage: copies SEEDS ACTS [FIRST-SEED]
  *
  * The person copies, moves, renames, deletes and puts back: folders, CSV, ledger with its log and
- * without it, journal. Benches work on what is there then. They are real stores in processes of
+ * without it, journal. He reaches a folder by a mount, works on several machines that see it under
+ * one path, and hands it to another user. Benches work on what is there then. They are real stores in processes of
  * their own, sometimes killed. The boards are the memory of this world: which secret ever went to
  * which board.
  *

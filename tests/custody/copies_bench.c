@@ -410,14 +410,18 @@ static bool make_mounts(const struct far_seat *s)
                        : mount(s->mounts, s->at, NULL, MS_BIND, NULL) == 0);
 }
 
+static bool become(unsigned uid)
+{
+    return setgroups(0, NULL) == 0 && setgid(uid) == 0 && setuid(uid) == 0;
+}
+
 /* In the bench's process. */
 static void take_seat(const struct far_seat *s)
 {
     in_bench = true;
     machine = s->machine;
     must(!s->at || make_mounts(s), "mount");
-    must(s->uid == 0 || (setgroups(0, NULL) == 0 && setgid(s->uid) == 0 && setuid(s->uid) == 0),
-         "setuid");
+    must(s->uid == 0 || become(s->uid), "setuid");
 }
 
 bool far_can_mount(bool overlay)
@@ -436,9 +440,16 @@ bool far_can_mount(bool overlay)
     return status == 0;
 }
 
-bool far_can_change_user(void)
+/* In the user namespace that a mount may need, there is no other user. */
+bool far_can_change_user(unsigned uid)
 {
-    return getuid() == 0;
+    int status = -1;
+    pid_t pid = fork();
+
+    if (pid == 0)
+        _exit(!(getuid() == 0 && unshare(CLONE_NEWNS) == 0 && become(uid)));
+    must(waitpid(pid, &status, 0) == pid, "waitpid");
+    return status == 0;
 }
 
 /* ---- starts ---- */
@@ -449,8 +460,8 @@ static pid_t fork_bench(struct far_bench *b, const struct far_seat *seat)
     int ends[2];
 
     if (!shown)
-        shown = mmap(NULL, sizeof *shown, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
-                     0);
+        shown =
+            mmap(NULL, sizeof *shown, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     must(shown != MAP_FAILED, "mmap");
     must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0, "socketpair");
     fflush(NULL);
@@ -505,11 +516,10 @@ void far_try(const struct far_seat *seat, const char *csv, const char *journal,
         gone(&b);
         return;
     }
-    r.result = kl_store_open(&(struct kl_store_options){.csv = csv,
-                                                        .journal = journal,
-                                                        .accept = UINT32_MAX,
-                                                        .doubt = &r.doubt},
-                             &store, r.text);
+    r.result = kl_store_open(
+        &(struct kl_store_options){
+            .csv = csv, .journal = journal, .accept = UINT32_MAX, .doubt = &r.doubt},
+        &store, r.text);
     say(b.fd, &r);
     _exit(0);
 }

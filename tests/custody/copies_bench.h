@@ -75,7 +75,7 @@ struct far_seat {
 
 /* Whether benches may have such seats here. */
 bool far_can_mount(bool overlay);
-bool far_can_change_user(void);
+bool far_can_change_user(unsigned uid);
 
 /* Starts; if the store does not open, the process is gone again. */
 void far_start(struct far_bench *b, const struct far_seat *seat, const char *csv,

@@ -165,7 +165,7 @@ void remove_ledger(struct place *p, bool log_too)
 static void sit_down(void)
 {
     sitting.mounted = can_mount && (own_journals || one_in(4));
-    sitting.user = several_users && far_can_change_user() && one_in(4);
+    sitting.user = several_users && can_change_user && one_in(4);
 }
 
 void start(struct place *p)

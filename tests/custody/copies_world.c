@@ -18,7 +18,7 @@ struct prng prng;
 struct place place[PLACES];
 struct keep keep[KEEPS];
 unsigned journal_version[2 * PLACES];
-bool own_journals, several_users, can_mount, can_overlay;
+bool own_journals, several_users, can_mount, can_overlay, can_change_user;
 struct sitting sitting;
 unsigned now, tokens;
 struct far_bench bench;
@@ -137,8 +137,7 @@ static unsigned machine_of(const struct place *p)
 
 const char *reached(const struct place *p)
 {
-    return sitting.mounted ? path_in(dir.folder, "bench/", names[p->name])
-                           : csv_of(p);
+    return sitting.mounted ? path_in(dir.folder, "bench/", names[p->name]) : csv_of(p);
 }
 
 struct far_seat seat_of(const struct place *p)
@@ -307,8 +306,7 @@ bool is_alive(struct place *p)
 {
     const struct ledger *l = ledger_of(p);
 
-    return l->there && bench.pid != 0 && l->lease == bench.pid &&
-           l->machine == machine_of(p);
+    return l->there && bench.pid != 0 && l->lease == bench.pid && l->machine == machine_of(p);
 }
 
 bool has_moved(struct place *p)
@@ -362,8 +360,7 @@ static bool is_skipped(unsigned what)
         return !can_mount;
     if (what == MET_on_an_overlay_in_memory)
         return !can_overlay;
-    return (what == MET_as_another_user || what == MET_another_user_is_refused) &&
-           !far_can_change_user();
+    return (what == MET_as_another_user || what == MET_another_user_is_refused) && !can_change_user;
 }
 
 static void look_what_can_be_played(void)
@@ -374,7 +371,8 @@ static void look_what_can_be_played(void)
         printf("SKIPPED: mounts: they need root or user namespaces\n");
     if (!can_overlay)
         printf("SKIPPED: overlays: they need root or user namespaces\n");
-    if (!far_can_change_user())
+    can_change_user = far_can_change_user(NOBODY);
+    if (!can_change_user)
         printf("SKIPPED: another user: that needs root\n");
 }
 
@@ -416,8 +414,8 @@ int play_seeds(unsigned seeds, uint64_t first, void (*live)(uint64_t seed), bool
         setenv("TMPDIR", "/dev/shm", 1);
     look_what_can_be_played();
     fflush(NULL);
-    for (unsigned i = 0; i < seeds || working > 0;) {
-        if (i < seeds && working < WORKERS) {
+    for (unsigned i = 0; (i < seeds && !failed) || working > 0;) {
+        if (i < seeds && !failed && working < WORKERS) {
             if (fork() == 0) {
                 play_one(first + i, live);
                 exit(0);

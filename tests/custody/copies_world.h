@@ -145,8 +145,8 @@ struct sitting {
     bool mounted;
     unsigned user;
 };
-extern struct sitting sitting;      /* as the bench was started that works, or worked last */
-extern bool can_mount, can_overlay; /* here */
+extern struct sitting sitting; /* as the bench was started that works, or worked last */
+extern bool can_mount, can_overlay, can_change_user; /* here */
 extern unsigned now, tokens;
 extern struct far_bench bench;
 extern int running;      /* the place; -1 = none */

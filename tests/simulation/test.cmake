@@ -27,7 +27,11 @@ endif()
 add_test(NAME simulation.fresh COMMAND ${CMAKE_CURRENT_LIST_DIR}/fresh.sh
   $<TARGET_FILE:simulation> ${KEYLINE_SIMULATION_LIVES} ${covered})
 # The same bench between people, over real stores: the seeds are fixed, and each plays the same again.
-add_test(NAME simulation.people COMMAND simulation --people 100 --from 1)
+set(people 100)
+if(KEYLINE_SANITIZE)
+  set(people 20)
+endif()
+add_test(NAME simulation.people COMMAND simulation --people ${people} --from 1)
 set_tests_properties(simulation.people PROPERTIES PROCESSORS 2)
 set_tests_properties(simulation.kept simulation.fresh simulation.people
   PROPERTIES LABELS simulation TIMEOUT 1200)
