@@ -4,9 +4,9 @@
  *
  * The person copies, moves, renames, deletes and puts back: folders, CSV, ledger with its log and
  * without it, journal. He reaches a folder by a mount, works on several machines that see it under
- * one path, and hands it to another user. Benches work on what is there then. They are real stores in processes of
- * their own, sometimes killed. The boards are the memory of this world: which secret ever went to
- * which board.
+ * one path, and hands it to another user. Benches work on what is there then. They are real stores
+ * in processes of their own, sometimes killed. The boards are the memory of this world: which
+ * secret ever went to which board.
  *
  * What must hold: no secret goes to two boards, whatever its label and spelling; no board gets two;
  * whatever start goes well knows of each secret that left which board has it; and a start stops, by
