@@ -399,12 +399,31 @@ void act(struct place *p, bool two_lists)
     }
 }
 
+/* As an editor saves it: in place or as a new file. */
+static void sort_list(struct place *p)
+{
+    char *text = file_read(csv_of(p), NULL), sorted[TEXT];
+    const char *cut = strchr(text + prng_below(&prng, (uint32_t)strlen(text)), '\n');
+    const char *editors = path_in(p->folder, "editor.csv", "");
+
+    story("put the rows of %s in another order", csv_of(p));
+    snprintf(sorted, sizeof sorted, "%s%.*s", cut + 1, (int)(cut + 1 - text), text);
+    free(text);
+    if (one_in(2)) {
+        file_put(csv_of(p), sorted);
+    } else {
+        file_put(editors, sorted);
+        rename(editors, csv_of(p));
+    }
+    p->untouched = p->corrected = false;
+}
+
 /* At the files of the bench that works. */
 void disturb(struct place *p, bool two_lists)
 {
     struct ledger *l = ledger_of(p);
     const struct keep *k = &keep[prng_below(&prng, KEEPS)];
-    unsigned what = prng_below(&prng, 8);
+    unsigned what = prng_below(&prng, 9);
 
     if (!p->there)
         return;
@@ -426,12 +445,15 @@ void disturb(struct place *p, bool two_lists)
                                : MET_while_it_runs_ledger_replaced);
     } else if (*journal_version_of(p) == now && what == 6) {
         move_place(p);
+    } else if (what == 7) {
+        sort_list(p);
+        meet(MET_while_it_runs_list_sorted);
     } else {
         back_up(p);
         return;
     }
     give_rights(p);
-    if (what >= 4) {
+    if (what >= 4 && what < 7) {
         disturbed = true;
         l->unknown = l->may_fail = true;
         l->version = 0;

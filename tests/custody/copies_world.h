@@ -74,6 +74,7 @@ enum {
     X(label_corrected)                                                                             \
     X(secret_respelled)                                                                            \
     X(rows_put_into_another_list)                                                                  \
+    X(while_it_runs_list_sorted)                                                                   \
     X(while_it_runs_copied)                                                                        \
     X(while_it_runs_ledger_deleted)                                                                \
     X(while_it_runs_ledger_replaced)                                                               \

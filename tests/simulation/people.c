@@ -41,6 +41,18 @@ static int find_key(const struct kl_fingerprint *fp)
     return -1;
 }
 
+static void meet_answer(enum kl_store_op op)
+{
+    if (op == KL_OP_RESERVE)
+        meet(MET_key_sent);
+    else if (op == KL_OP_FETCH)
+        meet(MET_same_key_sent_again);
+    else if (op == KL_OP_PROVISION)
+        meet(MET_key_proved);
+    else
+        meet(MET_key_given_back);
+}
+
 static enum kl_store_status ask(struct world *world, struct store_request *r)
 {
     struct far_ask far = {.op = FAR_STORE, .action = r->action, .attempt = r->attempt};
@@ -55,8 +67,10 @@ static enum kl_store_status ask(struct world *world, struct store_request *r)
     r->news = reply.news;
     tell(world, "the store answers op %d: %d %s", (int)r->action.u.store.op, (int)reply.status,
          reply.status == KL_STORE_OK ? "" : reply.text);
-    if (reply.status == KL_STORE_OK && r->action.u.store.op != KL_OP_ATTEMPT)
+    if (reply.status == KL_STORE_OK && r->action.u.store.op != KL_OP_ATTEMPT) {
         note_change();
+        meet_answer(r->action.u.store.op);
+    }
     return reply.status;
 }
 
@@ -263,5 +277,12 @@ int people_play(uint64_t first, unsigned lives, bool traced)
     sim_bundle();
     sim_stubs();
     story_trace = traced ? stdout : NULL;
-    return play_seeds(lives, first, live, false);
+    int status = play_seeds(lives, first, live, false);
+
+    if (status == 0 && lives >= 50 && met[MET_key_proved] < lives) {
+        fprintf(stderr, "people: hardly a board got its key\n");
+        status = 1;
+    }
+    sim_images_free();
+    return status;
 }
