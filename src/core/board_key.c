@@ -110,7 +110,9 @@ void kl_board_send_if_wanted(struct kl_station *st, struct kl_board *b)
 {
     bool fresh = !st->config.fixture || st->now - b->program.asked_at < KL_MS(700);
 
-    KL_ASSERT(b->state == KL_ST_RESERVING);
+    KL_ASSERT(b->state == KL_ST_RESERVING && kl_custody_key(&b->custody));
+    b->deadline = KL_NEVER; /* the store has answered: the talk's own deadlines hold */
+    b->fault = (struct kl_fault){0};
     if (st->config.nvs)
         kl_board_nvs_look(st, b);
     else if (fresh && kl_delivery_is_wanted(&b->delivery))

@@ -161,6 +161,9 @@ static void slot_event(struct kl_station *st, struct kl_board *b, const struct k
     case KL_EV_UNPLUGGED:
         kl_board_unplugged(st, b);
         break;
+    case KL_EV_PORT_FREE:
+        kl_board_port_free(st, b);
+        break;
     default:
         if (ev->generation != b->port.generation) {
             return; /* the event was for a board that is gone */

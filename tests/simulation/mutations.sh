@@ -53,14 +53,14 @@ while IFS='|' read -r file from to rule; do
         survivors=$((survivors + 1))
     elif ! (cd "$build" && cp "$library" "$work/$library" && ar d "$work/$library" "$name.o" &&
             ar r "$work/$library" "$work/mutant.o" 2>/dev/null &&
-            link simulation && link test_station) 2>"$work/log"; then
+            link simulation && link test_station && link test_beds) 2>"$work/log"; then
         echo "BROKEN    $rule"; cat "$work/log"
         survivors=$((survivors + 1))
     elif (simulate "$work/simulation" >"$work/log" 2>&1) 2>/dev/null; then
         # Rare on a random bench: there is a test for it.
         if grep -q '^SKIPPED' "$work/log"; then
             echo "SKIPPED   $rule: people can't do here what shows it"
-        elif (timeout 60 "$work/test_station" >"$work/log" 2>&1) 2>/dev/null; then
+        elif (timeout 60 "$work/test_station" >"$work/log" 2>&1 && timeout 60 "$work/test_beds" >"$work/log" 2>&1) 2>/dev/null; then
             echo "SURVIVED  $rule"
             survivors=$((survivors + 1))
         else
