@@ -168,7 +168,7 @@ void give_rights(const struct place *p)
 /* In place, or as a new file. False if there is nothing to copy. The bench may just shorten it. */
 bool copy(const char *from, const char *to, bool in_place)
 {
-    static char data[1 << 20];
+    static char data[8 << 20];
     int fd = open(from, O_RDONLY | O_CLOEXEC);
     size_t size = 0;
     ssize_t n;
