@@ -358,9 +358,9 @@ static void give(bool any)
     boards += fresh;
     far_ask(&bench, &ask, &r);
     story("%s board %u: %d %s", any ? "try" : "give", b, r.status, r.has_key ? r.key.line : r.text);
-    if (r.status == KL_STORE_FAILED && !disturbed)
+    if ((r.status == KL_STORE_FAILED || r.status == KL_STORE_ASKS) && !disturbed)
         broken("a request fails: %s", r.text);
-    if (r.status == KL_STORE_FAILED || r.status == KL_STORE_REFUSED)
+    if (r.status != KL_STORE_OK)
         return;
     note_change();
     board[b].promised = true;

@@ -41,7 +41,7 @@ foreach(mode crash twice kill faults race frozen nvs_crash nvs_twice nvs_kill)
   add_test(NAME custody.station_${mode} COMMAND station_crash $<TARGET_FILE:keyline>
     $<TARGET_FILE:keyline_crash> $<TARGET_FILE:custody_checker> ${mode} ${stride})
   set_tests_properties(custody.station_${mode} PROPERTIES LABELS custody TIMEOUT 900
-    PROCESSORS 2)
+    PROCESSORS 2 COST 40)
 endforeach()
 
 add_executable(store_speed custody/store_speed.c)
@@ -57,7 +57,7 @@ add_dependencies(secrets keyline)
 foreach(where output dialects memory nvs nvs_memory)
   add_test(NAME custody.secrets_${where} COMMAND secrets ${where})
   set_tests_properties(custody.secrets_${where} PROPERTIES LABELS custody TIMEOUT 1200
-    SKIP_RETURN_CODE 77)
+    COST 50 SKIP_RETURN_CODE 77)
 endforeach()
 
 # What people do with files, against a real store.

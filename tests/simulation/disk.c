@@ -142,6 +142,11 @@ static bool mac_has_other_key(struct world *w, const struct kl_mac *mac, const s
     return false;
 }
 
+static bool wants_key(const struct store_request *r)
+{
+    return r->action.u.store.op == KL_OP_RESERVE || r->action.u.store.op == KL_OP_FETCH;
+}
+
 /* What a database would say to the request. */
 static bool is_granted(struct world *w, const struct store_request *r, const struct sim_key *k)
 {
@@ -191,7 +196,7 @@ static enum kl_store_status apply(struct world *w, struct store_request *r)
     struct sim_key *k = find_key(w, &r->action.u.store.fingerprint);
     enum kl_store_status s = KL_STORE_OK;
 
-    if (r->fails)
+    if (r->fails || (w->list_asks && wants_key(r)))
         return KL_STORE_FAILED;
     if (w->files)
         s = w->files->ask(w, r);
@@ -202,17 +207,27 @@ static enum kl_store_status apply(struct world *w, struct store_request *r)
     return s;
 }
 
+/* Some of the failures are a list of keys about which a person has to answer: it gives no key. */
+static enum kl_store_status failure_of(const struct world *w, const struct store_request *r)
+{
+    return wants_key(r) && (w->list_asks || r->action.request % 2 == 0) ? KL_STORE_ASKS
+                                                                        : KL_STORE_FAILED;
+}
+
+static const char *failure_text(enum kl_store_status status)
+{
+    return status == KL_STORE_ASKS ? "line 7: a header, not a key" : "disk full";
+}
+
 void disk_step(struct world *w)
 {
     for (unsigned i = 0; i < w->store_count; i++) {
         struct store_request *r = &w->store[i];
         if (!r->applied && r->durable_at <= w->now) {
-            bool asks_pool =
-                r->action.u.store.op == KL_OP_RESERVE || r->action.u.store.op == KL_OP_FETCH;
             enum kl_store_status s = apply(w, r);
             r->applied = true;
             r->fails = s == KL_STORE_FAILED;
-            r->from_pool = s == KL_STORE_OK && asks_pool && w->pool_says != KL_STORE_OK;
+            r->from_pool = s == KL_STORE_OK && wants_key(r) && w->pool_says != KL_STORE_OK;
             if (r->from_pool)
                 snprintf(r->text, sizeof r->text, "the pool says so");
             if (s == KL_STORE_REFUSED) {
@@ -230,7 +245,9 @@ void disk_step(struct world *w)
         ev.generation = r.action.generation;
         ev.request = r.action.request;
         ev.u.stored.op = r.action.u.store.op;
-        ev.u.stored.status = r.fails ? KL_STORE_FAILED : r.text[0] ? KL_STORE_REFUSED : KL_STORE_OK;
+        ev.u.stored.status = r.fails     ? failure_of(w, &r)
+                             : r.text[0] ? KL_STORE_REFUSED
+                                         : KL_STORE_OK;
         if (r.from_pool)
             ev.u.stored.status = w->pool_says;
         ev.u.stored.fingerprint = r.action.u.store.fingerprint;
@@ -240,7 +257,8 @@ void disk_step(struct world *w)
         if (w->fixture && ev.u.stored.op == KL_OP_RESERVE && w->in_slot[ev.slot] < 0 &&
             chance(w, w->w.swap))
             put_in(w, ev.slot, drawer(w));
-        snprintf(ev.u.stored.text, sizeof ev.u.stored.text, "%s", r.fails ? "disk full" : r.text);
+        snprintf(ev.u.stored.text, sizeof ev.u.stored.text, "%s",
+                 r.fails ? failure_text(ev.u.stored.status) : r.text);
         kl_station_feed(w->st, &ev);
         if (r.news)
             disk_load(w);

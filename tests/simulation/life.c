@@ -400,20 +400,35 @@ void world_init(struct world *w, uint64_t seed, FILE *trace)
     disk_make_keys(w, 4 + below(w, 20));
 }
 
+/* No sum guards the address of a write: a damaged one may have hit the NVS. A person has to look. */
+static bool has_rubbish_in_nvs(const struct world *w, const struct sim_board *b)
+{
+    const struct kl_nvs_delivery *d = w->config.nvs;
+    uint32_t size;
+    const uint8_t *flash = kl_vboard_flash(b->v, &size);
+    enum kl_nvs_state state;
+
+    if (!d || size < d->offset + d->size)
+        return false;
+    state = kl_nvs_look((struct kl_nvs_image){flash + d->offset, d->size});
+    return state != KL_NVS_IS_BLANK && state != KL_NVS_IS_SOUND;
+}
+
 /* Only a person can help this board: its key was seen elsewhere, or it stored a damaged line. */
 static bool needs_a_person(const struct world *w, const struct sim_board *b)
 {
     const char *stored = board_holds(w, b);
-    bool holds_own = stored[0] == '\0';
+    bool holds_own = stored[0] == '\0', promised = false;
 
     for (unsigned i = 0; i < w->key_count; i++) {
         const struct sim_key *k = &w->key[i];
         bool own = memcmp(&k->mac, &b->mac, sizeof k->mac) == 0;
         if (own && (k->burnt || k->foreign))
             return true;
+        promised |= own;
         holds_own |= own && oracle_same_key(stored, k->key.line);
     }
-    return !holds_own;
+    return !holds_own || (!promised && has_rubbish_in_nvs(w, b));
 }
 
 /* A healthy board that was here before, whatever became of its key; else a new one. */

@@ -71,7 +71,7 @@ static enum kl_store_status ask(struct world *world, struct store_request *r)
         note_change();
         meet_answer(r->action.u.store.op);
     }
-    return reply.status;
+    return reply.status == KL_STORE_ASKS ? KL_STORE_FAILED : reply.status;
 }
 
 /* The ledger may know more than was answered, and never less. */

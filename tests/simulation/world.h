@@ -243,7 +243,8 @@ struct world {
     struct store_request store[STORE_QUEUE];
     unsigned store_count;
     kl_us disk_bad_until, crashed_at;
-    bool keys_come;                 /* as a shared pool says */
+    bool keys_come; /* as a shared pool says */
+    bool list_asks; /* a person has to answer about the list: no RESERVE, no FETCH */
     enum kl_store_status pool_says; /* of every RESERVE, where a shared pool is played; OK = none */
 
     struct pending *heap;
