@@ -3,8 +3,9 @@ set(world)
 foreach(part life world boards disk oracle images coverage)
   list(APPEND world ${CMAKE_CURRENT_LIST_DIR}/${part}.c)
 endforeach()
-add_executable(simulation ${CMAKE_CURRENT_LIST_DIR}/simulation.c ${world})
-target_link_libraries(simulation PRIVATE kl_options kl_test_support)
+add_executable(simulation ${CMAKE_CURRENT_LIST_DIR}/simulation.c ${CMAKE_CURRENT_LIST_DIR}/people.c
+  ${world} ${person})
+target_link_libraries(simulation PRIVATE kl_options kl_test_support ${person_clock})
 # The same world without chance: what the station decides, one rule after the other.
 foreach(part station beds station_pool held_port exam)
   add_executable(test_${part} ${CMAKE_CURRENT_LIST_DIR}/test_${part}.c ${world})
@@ -23,7 +24,15 @@ if(KEYLINE_SIMULATION_LIVES GREATER_EQUAL 100000)
 endif()
 add_test(NAME simulation.fresh COMMAND ${CMAKE_CURRENT_LIST_DIR}/fresh.sh
   $<TARGET_FILE:simulation> ${KEYLINE_SIMULATION_LIVES} ${covered})
-set_tests_properties(simulation.kept simulation.fresh PROPERTIES LABELS simulation TIMEOUT 1200)
+# The same bench between people, over real stores: the seeds are fixed, and each plays the same again.
+set(people 100)
+if(KEYLINE_SANITIZE)
+  set(people 20)
+endif()
+add_test(NAME simulation.people COMMAND simulation --people ${people} --from 1)
+set_tests_properties(simulation.people PROPERTIES PROCESSORS 2)
+set_tests_properties(simulation.kept simulation.fresh simulation.people
+  PROPERTIES LABELS simulation TIMEOUT 1200)
 set_tests_properties(simulation.fresh PROPERTIES COST 100)
 if(NOT KEYLINE_SANITIZE)
   add_test(NAME simulation.mutations

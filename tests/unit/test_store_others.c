@@ -115,6 +115,34 @@ static void marked_rows_of_another_list_are_spent_without_a_question(void **stat
     bench_close(&b);
 }
 
+/* Their boards get no second key, even if somebody erases them. */
+static void the_boards_of_marked_rows_are_known_from_another_list(void **state)
+{
+    struct kl_mac mac = bench_mac(1);
+    struct store_bench b;
+    char other[220];
+
+    (void)state;
+    file_put(csv, rows);
+    opens(&b, 0);
+    bench_close(&b);
+    snprintf(other, sizeof other, "%s", scratch_path(&dir, "other.csv"));
+    assert_int_equal(rename(csv, other), 0); /* its ledger stays */
+    assert_int_equal(bench_open(&b, other), KL_STORE_OPENED);
+    assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-1", 1), KL_STORE_OK);
+    assert_int_equal(bench_ask(&b, KL_OP_PROVISION, "dev-1", 1), KL_STORE_OK);
+    bench_close(&b);
+    assert_int_equal(rename(other, csv), 0); /* … and is beside the list again */
+    opens(&b, 0);
+    assert_non_null(entry(&b, "dev-1"));
+    assert_true(entry(&b, "dev-1")->provisioned);
+    assert_memory_equal(&entry(&b, "dev-1")->mac, &mac, sizeof mac);
+    assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-2", 1), KL_STORE_REFUSED);
+    bench_close(&b);
+    opens(&b, 0);
+    bench_close(&b);
+}
+
 /* Earlier versions took 0x for a part of the secret. What they wrote still leads to the key. */
 static void keys_of_an_earlier_version_are_known_in_every_spelling(void **state)
 {
@@ -382,6 +410,7 @@ int main(void)
         TEST(keys_in_another_spelling_are_known),
         TEST(rows_of_another_list_are_known_to_be_given_out),
         TEST(marked_rows_of_another_list_are_spent_without_a_question),
+        TEST(the_boards_of_marked_rows_are_known_from_another_list),
         TEST(keys_of_an_earlier_version_are_known_in_every_spelling),
         TEST(journals_of_an_earlier_version_know_the_very_row),
         TEST(a_list_without_its_ledger_tells_that_it_was_worked_with),
