@@ -400,7 +400,8 @@ void world_init(struct world *w, uint64_t seed, FILE *trace)
     disk_make_keys(w, 4 + below(w, 20));
 }
 
-/* No sum guards the address of a write: a damaged one may have hit the NVS. A person has to look. */
+/* No sum guards the address of a write: a damaged one may have hit the NVS. A person has to look.
+ */
 static bool has_rubbish_in_nvs(const struct world *w, const struct sim_board *b)
 {
     const struct kl_nvs_delivery *d = w->config.nvs;
