@@ -30,8 +30,9 @@ finish() {
         done
     fi
     t kill-server 2>/dev/null || true
-    pid=$(station) && kill "$pid" && kill "$pid"
-    for _ in $(seq 50); do
+    # shellcheck disable=SC2046
+    kill $(station) 2>/dev/null # one that works, and one that only asks
+    for _ in $(seq 600); do
         station >/dev/null || break
         sleep 0.1
     done

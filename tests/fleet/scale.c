@@ -119,6 +119,7 @@ static struct {
 } plan;
 static struct station *stations;
 static atomic_uint ready;
+static pthread_mutex_t beginning = PTHREAD_MUTEX_INITIALIZER;
 static kl_us play_begins, play_ends;
 
 static struct kl_fdb *connect_as(unsigned index)
@@ -344,7 +345,8 @@ static void sleep_us(kl_us us)
         nanosleep(&(struct timespec){us / 1000000, us % 1000000 * 1000}, NULL);
 }
 
-/* At this rate a station holds something between half an hour's keys and an hour's. */
+/* At this rate a station holds something between half an hour's keys and an hour's. It got them
+   over that time: here one station after the other does. */
 static void begin(struct station *s)
 {
     const struct kl_fleet_config config = {.slots = SLOTS, .lease_max = plan.lease_max};
@@ -353,8 +355,10 @@ static void begin(struct station *s)
 
     s->db = connect_as(s->index);
     kl_fleet_init(&s->fleet, &config, &memory, now_us());
+    pthread_mutex_lock(&beginning);
     while (call_next(s)) {
     }
+    pthread_mutex_unlock(&beginning);
     wanted = kl_fleet_wanted(&s->fleet);
     s->key_first += (uint64_t)s->index * (wanted / 2) / plan.stations;
 }

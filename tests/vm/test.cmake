@@ -4,9 +4,10 @@ add_executable(usbbench ${vm_sources})
 target_compile_definitions(usbbench PRIVATE _GNU_SOURCE)
 target_link_libraries(usbbench PRIVATE kl_options kl_virtual kl_adapters)
 
-# Two machines side by side, and nothing else: what is in them has its own idea of time. They skip themselves where QEMU or the kernel's
-# package can't be had, and begin first, since they take longest.
-cmake_host_system_information(RESULT vm_slots QUERY NUMBER_OF_LOGICAL_CORES) # ./run test: two a core
+# Two machines side by side, and nothing else: what is in them has its own idea of time. They skip
+# themselves where QEMU or the kernel's package can't be had, and begin first, since they take longest.
+include(ProcessorCount)
+ProcessorCount(vm_slots) # of twice as many: see ./run
 foreach(group "boards dashboard,moments,many,check"
     "host hub,held,denied,mute,frozen,jtag,lines,doctor")
   separate_arguments(words UNIX_COMMAND "${group}")

@@ -221,11 +221,6 @@ CREATE TABLE keyline.free (
 ) WITH (autovacuum_vacuum_scale_factor = 0.02);
 INSERT INTO keyline.free (id) SELECT k.id FROM keyline.key k WHERE k.state = 'free' ORDER BY k.id;
 ALTER TABLE keyline.free ADD PRIMARY KEY (id);
--- Stations that lease at the same time take turns (take_turn).
-CREATE TABLE keyline.lane (
-    id integer PRIMARY KEY
-);
-INSERT INTO keyline.lane (id) SELECT generate_series(0, 7);
 -- Stations and leases are kept for good, so one look for each statement does instead of one for each row (check_keys).
 ALTER TABLE keyline.key DROP CONSTRAINT key_label_key, DROP CONSTRAINT key_fingerprint_key, DROP CONSTRAINT key_kin_key,
     DROP CONSTRAINT key_station_fkey, DROP CONSTRAINT key_request_fkey;
@@ -585,17 +580,6 @@ BEGIN
                        ORDER BY x.epoch DESC LIMIT 64) n));
 END $$;
 
--- To pass over a locked row costs more than to take a free one: of hundreds of stations that begin at once each would pass
--- over the keys of all others. So they stand in eight lanes, and one of each lane leases. Who has waited long goes on all
--- the same: one that hangs before its commit holds up nobody.
-CREATE OR REPLACE FUNCTION keyline.take_turn(station integer) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '1500ms' AS $$
-BEGIN
-    PERFORM FROM keyline.lane x WHERE x.id = take_turn.station % 8 FOR UPDATE;
-EXCEPTION WHEN lock_not_available THEN
-    NULL;
-END $$;
-
 CREATE OR REPLACE FUNCTION keyline.lease(request uuid, n integer)
 RETURNS TABLE (label text, fingerprint bytea, kin bytea, fields integer, epoch integer, box bytea)
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -626,7 +610,6 @@ BEGIN
                 MESSAGE = format('station %s has as many keys as it may have', me.name);
         END IF;
         INSERT INTO keyline.lease (request, station, asked) VALUES (request, me.id, n);
-        PERFORM keyline.take_turn(me.id);
         pick := ARRAY(SELECT f.id FROM keyline.free f ORDER BY f.id LIMIT least(n::bigint, room, 10000)
                       FOR UPDATE SKIP LOCKED);
         UPDATE keyline.key k SET state = 'leased', station = me.id, request = lease.request, changed = clock_timestamp()
