@@ -41,7 +41,7 @@ void disk_make_keys(struct world *w, unsigned count)
 
 void disk_load(struct world *w)
 {
-    static struct kl_pool_row rows[KEYS_MAX];
+    struct kl_pool_row *rows = w->rows[w->rows_turn = !w->rows_turn];
     static struct kl_ledger_row ledger[KEYS_MAX];
     struct kl_pool_memory *old = w->memory;
     struct kl_event ev = world_make(w, KL_EV_KEYS, 0);
@@ -64,7 +64,7 @@ void disk_load(struct world *w)
                                                  .provisioned = k->provisioned,
                                                  .mac = k->mac};
     }
-    struct kl_pool_size size = kl_pool_size_of(kl_station_pool(w->st), rows, n, ledger, m);
+    struct kl_pool_size size = kl_pool_size_of(kl_station_pool(w->st), n, ledger, m);
     w->memory = kl_pool_memory_alloc(&size);
     ev.u.keys.memory = w->memory;
     ev.u.keys.rows = rows;

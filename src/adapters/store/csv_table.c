@@ -303,7 +303,7 @@ static bool name_row(struct kl_table *t, struct reading *r, struct kl_pool_row *
     if (why == KL_UNFIT_NOTHING && !key_of(t, text, &r->key, &r->text))
         why = KL_UNFIT_OTHER;
     row->bad = why != KL_UNFIT_NOTHING;
-    row->why = kl_csv_unfit_text(why);
+    row->why = (uint8_t)why;
     if (!row->bad) {
         row->fingerprint = r->key.fingerprint;
         row->kin = r->key.kin;
@@ -321,7 +321,7 @@ static bool name_row(struct kl_table *t, struct reading *r, struct kl_pool_row *
 static bool name_leased_row(struct kl_table *t, struct reading *r, struct kl_pool_row *row)
 {
     row->bad = !kl_leased_read_row(&r->csv.row, &r->leased) || r->leased.fields != t->fields;
-    row->why = row->bad ? "it is no row of a leased list" : "";
+    row->why = row->bad ? KL_UNFIT_NOT_LEASED : KL_UNFIT_NOTHING;
     if (!row->bad) {
         row->fingerprint = r->leased.fingerprint;
         row->kin = r->leased.kin;
@@ -381,7 +381,7 @@ static void judge_shapes(struct kl_table *t, const struct reading *r)
         if (row->bad || r->shape[i] == best)
             continue;
         row->bad = true;
-        row->why = kl_csv_unfit_text(r->tail[i] ? KL_UNFIT_EMPTY_FIELD : KL_UNFIT_OTHER_COUNT);
+        row->why = r->tail[i] ? KL_UNFIT_EMPTY_FIELD : KL_UNFIT_OTHER_COUNT;
         memset(&row->fingerprint, 0, sizeof row->fingerprint);
     }
 }
