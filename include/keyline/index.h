@@ -14,7 +14,8 @@ enum {
 };
 
 struct kl_index {
-    uint32_t *entry; /* `size` of them; 0 = empty, else the item's number + 1 and bits of its hash */
+    uint32_t
+        *entry; /* `size` of them; 0 = empty, else the item's number + 1 and bits of its hash */
     uint32_t size;
     uint32_t mask; /* of the number in an entry */
 };
@@ -32,6 +33,16 @@ uint32_t kl_index_seek(const struct kl_index *x, uint32_t hash, uint32_t *at);
 uint32_t kl_index_step(const struct kl_index *x, uint32_t at);
 /* Puts an item into an entry. */
 void kl_index_put(struct kl_index *x, uint32_t at, uint32_t hash, uint32_t item);
+/* A search for this hash comes soon: the processor fetches its entry meanwhile. */
+static inline void kl_index_expect(const struct kl_index *x, uint32_t hash)
+{
+    __builtin_prefetch(&x->entry[(uint64_t)hash * x->size >> 32]);
+}
+
+enum {
+    KL_INDEX_AHEAD = 8, /* so many searches ahead it pays */
+};
+
 /* The item in an entry that is not empty. */
 uint32_t kl_index_item(const struct kl_index *x, uint32_t at);
 

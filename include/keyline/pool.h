@@ -40,9 +40,14 @@ struct kl_pool_row {
     struct kl_fingerprint fingerprint; /* all zero: none (only of a bad row) */
     struct kl_fingerprint kin;         /* all zero: not known */
     uint32_t line;                     /* where it stands in the list, from 1 */
-    bool marked;
-    bool bad;    /* KL_TROUBLE_BAD_LINE */
-    uint8_t why; /* bad: the store's own, see kl_store_row_why() */
+    uint32_t size : 22;                /* the store's own: bytes in the list's file */
+    uint32_t why : 8;                  /* bad: the store's own, see kl_store_row_why() */
+    bool marked : 1;
+    bool bad : 1; /* KL_TROUBLE_BAD_LINE */
+};
+
+enum {
+    KL_ROW_SIZE_MAX = (1 << 22) - 1,
 };
 
 /* One key as the ledger has it. */

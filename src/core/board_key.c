@@ -88,8 +88,8 @@ void kl_board_send(struct kl_station *st, struct kl_board *b)
     KL_ASSERT(key && b->port.state == KL_PORT_OPEN);
     KL_ASSERT(b->talker == (st->config.nvs ? KL_TALK_LOADER : KL_TALK_DELIVERY));
     KL_ASSERT(kl_mac_equal(kl_pool_mac(&st->pool, index), &b->identity.mac));
-    KL_ASSERT(kl_fingerprint_equal(&kl_pool_row_of(&st->pool, index)->fingerprint,
-                                   &key->fingerprint));
+    KL_ASSERT(
+        kl_fingerprint_equal(&kl_pool_row_of(&st->pool, index)->fingerprint, &key->fingerprint));
     if (st->config.nvs && !kl_board_nvs_prepare(st, b, key))
         return;
     if (!kl_pool_sending(&st->pool, b->custody.index)) {
@@ -283,7 +283,8 @@ void kl_board_proved(struct kl_station *st, struct kl_board *b, enum kl_proof pr
    another label. */
 static void holds_unknown(struct kl_station *st, struct kl_board *b, const char *label)
 {
-    bool own_label = kl_custody_key(&b->custody) && strcmp(label, kl_pool_row_of(&st->pool, b->custody.index)->label) == 0;
+    bool own_label = kl_custody_key(&b->custody) &&
+                     strcmp(label, kl_pool_row_of(&st->pool, b->custody.index)->label) == 0;
 
     if (!own_label || !label[0]) {
         kl_board_fail(st, b, KL_FAULT_HOLDS_UNKNOWN, label);

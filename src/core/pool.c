@@ -32,29 +32,23 @@ static uint32_t hash_of_mac(const struct kl_mac *mac)
     return kl_pool_fold(kl_hash(mac->b, sizeof mac->b)) * UINT32_C(0x9e3779b1);
 }
 
-uint32_t kl_pool_find(const struct kl_pool *p, const struct kl_fingerprint *fp)
+uint32_t kl_pool_seek(const struct kl_pool *p, const struct kl_fingerprint *fp, uint32_t *place)
 {
     const struct kl_index *x = &p->by_fingerprint;
-    uint32_t hash = kl_pool_hash_fingerprint(fp), at, key;
+    uint32_t hash = kl_pool_hash_fingerprint(fp), key;
 
-    if (p->count == 0)
-        return UINT32_MAX;
-    for (at = kl_index_home(x, hash); (key = kl_index_seek(x, hash, &at)) != UINT32_MAX;
-         at = kl_index_step(x, at))
-        if (kl_fingerprint_equal(&kl_pool_row_of(p, key)->fingerprint, fp))
-            return key;
-    return UINT32_MAX;
+    *place = kl_index_home(x, hash);
+    while ((key = kl_index_seek(x, hash, place)) != UINT32_MAX &&
+           !kl_fingerprint_equal(&kl_pool_row_of(p, key)->fingerprint, fp))
+        *place = kl_index_step(x, *place);
+    return key;
 }
 
-void kl_pool_index_fingerprint(struct kl_pool *p, uint32_t key)
+uint32_t kl_pool_find(const struct kl_pool *p, const struct kl_fingerprint *fp)
 {
-    struct kl_index *x = &p->by_fingerprint;
-    uint32_t hash = kl_pool_hash_fingerprint(&kl_pool_row_of(p, key)->fingerprint);
-    uint32_t at = kl_index_home(x, hash);
+    uint32_t place;
 
-    while (kl_index_seek(x, hash, &at) != UINT32_MAX)
-        at = kl_index_step(x, at);
-    kl_index_put(x, at, hash, key);
+    return p->count == 0 ? UINT32_MAX : kl_pool_seek(p, fp, &place);
 }
 
 /* This MAC's key, and the entry that holds it, or the empty one where it would go. */
@@ -64,7 +58,8 @@ static uint32_t seek_mac(const struct kl_pool *p, const struct kl_mac *mac, uint
     uint32_t hash = hash_of_mac(mac), key;
 
     *at = kl_index_home(x, hash);
-    while ((key = kl_index_seek(x, hash, at)) != UINT32_MAX && !kl_mac_equal(kl_pool_mac(p, key), mac))
+    while ((key = kl_index_seek(x, hash, at)) != UINT32_MAX &&
+           !kl_mac_equal(kl_pool_mac(p, key), mac))
         *at = kl_index_step(x, *at);
     return key;
 }
@@ -585,7 +580,8 @@ bool kl_pool_may_release(const struct kl_pool *p, uint32_t key)
 {
     const struct kl_pool_key *k = kl_pool_key(p, key);
     bool reserved = k->state == KL_KEY_RESERVED;
-    bool foreign = k->state == KL_KEY_PROVISIONED && !kl_pool_is_held(k) && kl_mac_is_set(kl_pool_mac(p, key));
+    bool foreign =
+        k->state == KL_KEY_PROVISIONED && !kl_pool_is_held(k) && kl_mac_is_set(kl_pool_mac(p, key));
 
     return !k->live && (reserved || foreign);
 }

@@ -43,13 +43,17 @@ static void start_over(struct kl_pool *p)
 {
     for (uint32_t i = 0; i < p->count; i++) {
         struct kl_pool_key *k = &p->memory.key[i];
+        uint32_t place;
+
         k->at |= ROW_BEFORE;
         k->listed = false;
         k->marked = false;
         k->row &= ROW_SPENT;
         if (!kl_pool_is_held(k) && k->state != KL_KEY_PROVISIONED)
             k->state = KL_KEY_BLOCKED;
-        kl_pool_index_fingerprint(p, i);
+        kl_pool_seek(p, &kl_pool_row_at(p, k)->fingerprint, &place);
+        kl_index_put(&p->by_fingerprint, place,
+                     kl_pool_hash_fingerprint(&kl_pool_row_at(p, k)->fingerprint), i);
     }
 }
 
@@ -74,16 +78,19 @@ static void name_key(struct kl_pool_key *k, uint32_t at, const char *label)
     k->label_hash = (uint8_t)kl_pool_hash_label(label);
 }
 
-static struct kl_pool_key *add_key(struct kl_pool *p, uint32_t at)
+/* `place`: its entry by fingerprint. */
+static struct kl_pool_key *add_key(struct kl_pool *p, uint32_t at, uint32_t place)
 {
-    uint32_t key = p->count;
+    struct kl_pool_key *k = &p->memory.key[p->count];
+    const struct kl_pool_row *row;
 
-    KL_ASSERT(key < p->memory.capacity);
-    p->memory.key[key] = (struct kl_pool_key){.state = KL_KEY_BLOCKED};
+    KL_ASSERT(p->count < p->memory.capacity);
+    *k = (struct kl_pool_key){.at = at, .state = KL_KEY_BLOCKED};
+    row = kl_pool_row_at(p, k);
+    name_key(k, at, row->label);
+    kl_index_put(&p->by_fingerprint, place, kl_pool_hash_fingerprint(&row->fingerprint), p->count);
     p->count++;
-    name_key(&p->memory.key[key], at, kl_pool_row_at(p, &(struct kl_pool_key){.at = at})->label);
-    kl_pool_index_fingerprint(p, key);
-    return &p->memory.key[key];
+    return k;
 }
 
 static void count_bad(struct kl_pool_counts *counts, uint32_t line)
@@ -117,17 +124,18 @@ static void take_row(struct kl_pool *p, uint32_t at)
 {
     const struct kl_pool_row *row = &p->rows.listed[at];
     struct kl_pool_key *k;
-    uint32_t key;
+    uint32_t key, place;
 
     if (!kl_fingerprint_is_set(&row->fingerprint)) {
         KL_ASSERT(row->bad);
         count_nameless(&p->counts, row->line);
         return;
     }
-    key = kl_pool_find(p, &row->fingerprint);
-    k = key == UINT32_MAX ? add_key(p, at) : &p->memory.key[key];
+    key = kl_pool_seek(p, &row->fingerprint, &place);
+    k = key == UINT32_MAX ? add_key(p, at, place) : &p->memory.key[key];
     if (!k->listed) {
-        name_key(k, at, row->label);
+        if (key != UINT32_MAX)
+            name_key(k, at, row->label);
         k->listed = true;
     } else if (strcmp(kl_pool_row_at(p, k)->label, row->label) != 0) {
         note_twins(p, k, kl_pool_row_at(p, k)->line, row->line, p->counts.twins == 0);
@@ -144,12 +152,12 @@ static void take_row(struct kl_pool *p, uint32_t at)
 
 static void take_ledger(struct kl_pool *p, const struct kl_ledger_row *row)
 {
-    uint32_t key = kl_pool_find(p, &row->fingerprint);
+    uint32_t place, key = kl_pool_seek(p, &row->fingerprint, &place);
     struct kl_pool_key *k;
 
     if (key == UINT32_MAX) {
         key = p->count;
-        add_key(p, keep_row(p, row->label, &row->fingerprint, &row->kin));
+        add_key(p, keep_row(p, row->label, &row->fingerprint, &row->kin), place);
     } else if (!p->memory.key[key].listed) {
         uint32_t at = keep_row(p, row->label, &row->fingerprint, &row->kin);
         name_key(&p->memory.key[key], at, row->label);
@@ -256,8 +264,8 @@ static void pair_kins(struct comparing *c, uint32_t other, uint32_t key)
     if (kl_pool_same_label(p, &p->memory.key[key], &p->memory.key[other]))
         return; /* that is a conflict already */
     p->memory.key[other].row |= ROW_CONFLICT;
-    note_twins(p, &p->memory.key[key], kl_pool_row_of(p, other)->line,
-               kl_pool_row_of(p, key)->line, key < c->first);
+    note_twins(p, &p->memory.key[key], kl_pool_row_of(p, other)->line, kl_pool_row_of(p, key)->line,
+               key < c->first);
     if (key < c->first)
         c->first = key;
 }
@@ -300,6 +308,21 @@ static void count_parts(struct comparing *c)
     }
 }
 
+/* Has the entry fetched that the comparison needs a while later. */
+static void expect(const struct comparing *c, uint32_t key, unsigned part)
+{
+    uint32_t ahead = key + PARTS * KL_INDEX_AHEAD;
+    const struct kl_pool_row *row;
+    const struct kl_pool_key *k;
+
+    if (ahead >= c->p->count)
+        return;
+    k = &c->p->memory.key[ahead];
+    row = kl_pool_row_at(c->p, k);
+    if (c->part_of(k, row) == part)
+        kl_index_expect(&c->table, c->hash(k, row));
+}
+
 static void compare_listed(struct comparing *c, unsigned part)
 {
     for (uint32_t i = 0; i < c->p->count; i++) {
@@ -307,6 +330,7 @@ static void compare_listed(struct comparing *c, unsigned part)
         const struct kl_pool_row *row = kl_pool_row_at(c->p, k);
         uint32_t hash, other, at;
 
+        expect(c, i, part);
         if (!k->listed || c->part_of(k, row) != part)
             continue;
         hash = c->hash(k, row);
@@ -379,7 +403,8 @@ static void settle_all(struct kl_pool *p)
     for (uint32_t i = 0; i < p->count; i++) {
         const struct kl_pool_key *k = &p->memory.key[i];
         kl_pool_settle(p, i);
-        if (!kl_pool_is_held(k) && k->state != KL_KEY_PROVISIONED && kl_mac_is_set(kl_pool_mac(p, i)))
+        if (!kl_pool_is_held(k) && k->state != KL_KEY_PROVISIONED &&
+            kl_mac_is_set(kl_pool_mac(p, i)))
             p->memory.mac[i] = (struct kl_mac){{0}};
         kl_pool_index_mac(p, i);
         kl_pool_tally(p, k, +1);
@@ -413,8 +438,12 @@ void kl_pool_load(struct kl_pool *p, const struct kl_pool_memory *memory,
     p->counts = (struct kl_pool_counts){0};
     p->doubts++;
     start_over(p);
-    for (uint32_t i = 0; i < row_count; i++)
+    for (uint32_t i = 0; i < row_count; i++) {
+        if (i + KL_INDEX_AHEAD < row_count)
+            kl_index_expect(&p->by_fingerprint,
+                            kl_pool_hash_fingerprint(&rows[i + KL_INDEX_AHEAD].fingerprint));
         take_row(p, i);
+    }
     for (uint32_t i = 0; i < ledger_count; i++)
         take_ledger(p, &ledger[i]);
     keep_old_rows(p);

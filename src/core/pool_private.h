@@ -77,7 +77,8 @@ static inline bool kl_pool_same_kin(const struct kl_pool *p, const struct kl_poo
     return kl_fingerprint_is_set(kin) && kl_fingerprint_equal(kin, &kl_pool_row_at(p, b)->kin);
 }
 
-void kl_pool_index_fingerprint(struct kl_pool *p, uint32_t key);
+/* The key, and its entry by fingerprint; UINT32_MAX, and the entry where it would go. */
+uint32_t kl_pool_seek(const struct kl_pool *p, const struct kl_fingerprint *fp, uint32_t *place);
 /* If a MAC has several keys, a proved one goes first, then the newer one. */
 void kl_pool_index_mac(struct kl_pool *p, uint32_t key);
 /* Adds the key to the counts, or takes it out again. */

@@ -222,7 +222,8 @@ struct world {
 
     struct sim_key key[KEYS_MAX];
     unsigned key_count;
-    struct kl_pool_row rows[2][KEYS_MAX]; /* as the pool refers to them; each load takes the other */
+    struct kl_pool_row rows[2]
+                           [KEYS_MAX]; /* as the pool refers to them; each load takes the other */
     unsigned rows_turn;
     uint8_t secret_parts[8192]; /* which parts of secrets exist, as a Bloom filter: oracle.c */
     struct kl_pool_memory *memory;

@@ -100,9 +100,10 @@ static void status_json(const struct keys_args *a, const struct view *v, const c
             continue;
         kl_mac_format(kl_pool_mac(&v->both.pool, i), mac);
         keys_time(v->since[i], when);
-        json_array_append_new(doubt, json_pack("{s:o, s:s, s:s}", "label",
-                                               keys_json_text(kl_pool_row_of(&v->both.pool, i)->label),
-                                               "mac", mac, "since", when));
+        json_array_append_new(doubt,
+                              json_pack("{s:o, s:s, s:s}", "label",
+                                        keys_json_text(kl_pool_row_of(&v->both.pool, i)->label),
+                                        "mac", mac, "since", when));
     }
     json_object_set_new(o, "in_doubt", doubt);
     if (holder[0] != '\0')
