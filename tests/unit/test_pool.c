@@ -695,32 +695,6 @@ static void an_empty_ledger_frees_nothing(void **state)
     assert_int_not_equal(reserve(2), key);
 }
 
-/* The first in the order of rows is named, wherever labels and secrets lie in a table. */
-static void of_many_conflicts_the_first_is_named(void **state)
-{
-    static struct kl_pool_row rows[200];
-    static char labels[200][8];
-
-    (void)state;
-    for (unsigned first = 20; first < 60; first++) {
-        for (unsigned i = 0; i < 200; i++) {
-            unsigned like =
-                i >= first && i < 80 ? i - 20 : i; /* each of them like an earlier one */
-            snprintf(labels[i], sizeof labels[i], "k%u", like);
-            rows[i] = row(i + 1, labels[i], i + 1);
-            rows[i].kin = fp(i >= 100 + first && i < 180 ? i - 20 : i + 1000);
-            rows[i].kin.b[KL_FINGERPRINT - 1] = (uint8_t)(like * 7);
-            if (i >= 100 + first && i < 180)
-                rows[i].kin = rows[i - 20].kin;
-        }
-        start(rows, 200, NULL, 0);
-        assert_int_equal(pool.counts.conflict_line_a, first + 1 - 20);
-        assert_int_equal(pool.counts.conflict_line_b, first + 1);
-        assert_int_equal(pool.counts.twin_line_a, 100 + first + 1 - 20);
-        assert_int_equal(pool.counts.twin_line_b, 100 + first + 1);
-    }
-}
-
 static void keys_move_to_bigger_memory(void **state)
 {
     static struct kl_pool_row rows[300];
@@ -794,7 +768,6 @@ int main(void)
         cmocka_unit_test(a_mark_that_was_seen_once_is_not_forgotten_in_this_run),
         cmocka_unit_test(a_mark_by_another_tool_stops_an_unsent_key),
         cmocka_unit_test(an_empty_ledger_frees_nothing),
-        cmocka_unit_test(of_many_conflicts_the_first_is_named),
         cmocka_unit_test(keys_move_to_bigger_memory),
         cmocka_unit_test(only_its_own_labels_are_named),
         cmocka_unit_test(a_thousand_failed_reservations_leave_no_trace),

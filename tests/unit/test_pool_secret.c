@@ -229,9 +229,36 @@ static void a_respelled_row_is_not_free_while_its_key_is_held(void **state)
     assert_int_equal(ask(5, &key), KL_POOL_GIVE);
 }
 
+/* The first in the order of rows is named, wherever labels and secrets lie in a table. */
+static void of_many_conflicts_the_first_is_named(void **state)
+{
+    static struct kl_pool_row rows[200];
+    static char labels[200][8];
+
+    (void)state;
+    for (unsigned first = 20; first < 60; first++) {
+        for (unsigned i = 0; i < 200; i++) {
+            unsigned like =
+                i >= first && i < 80 ? i - 20 : i; /* each of them like an earlier one */
+            snprintf(labels[i], sizeof labels[i], "k%u", like);
+            rows[i] = row(i + 1, labels[i], i + 1);
+            rows[i].kin = fp(i >= 100 + first && i < 180 ? i - 20 : i + 1000);
+            rows[i].kin.b[KL_FINGERPRINT - 1] = (uint8_t)(like * 7);
+            if (i >= 100 + first && i < 180)
+                rows[i].kin = rows[i - 20].kin;
+        }
+        start(rows, 200, NULL, 0);
+        assert_int_equal(pool.counts.conflict_line_a, first + 1 - 20);
+        assert_int_equal(pool.counts.conflict_line_b, first + 1);
+        assert_int_equal(pool.counts.twin_line_a, 100 + first + 1 - 20);
+        assert_int_equal(pool.counts.twin_line_b, 100 + first + 1);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(of_many_conflicts_the_first_is_named),
         cmocka_unit_test(one_secret_under_two_labels_is_a_conflict),
         cmocka_unit_test(so_is_one_secret_in_two_spellings),
         cmocka_unit_test(rows_that_are_kept_back_are_named),
