@@ -24,7 +24,7 @@ enum kl_policy {
 /* clang-format off */
 #define KL_FAULTS(X) \
  X(NONE,             "none",              STOP,      "", "") \
- X(PORT_BUSY,        "port_busy",         AGAIN,     "another program holds the port", "close the other program (a serial monitor?), then press r") \
+ X(PORT_BUSY,        "port_busy",         AGAIN,     "another program holds the port", "close the other program (a serial monitor?); if nothing happens then, press r") \
  X(PORT_DENIED,      "port_denied",       STOP,      "no permission to open the port", "add this user to the group dialout, log in again, then press r") \
  X(PORT_ERROR,       "port_error",        AGAIN,     "the port can't be opened", "unplug the board and plug it in again; run keyline doctor") \
  X(PORT_LOST,        "port_lost",         AGAIN,     "the port vanished", "check cable, hub and power, plug the board in again") \

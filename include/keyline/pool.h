@@ -179,6 +179,8 @@ void kl_pool_reserved(struct kl_pool *p, uint32_t key,
 /* RESERVED or PROVISIONED: the first byte is about to leave. False: another tool or another board
    turned out to have this key meanwhile; don't send it. */
 bool kl_pool_sending(struct kl_pool *p, uint32_t key);
+/* Did that turn out after the first byte left? Then no more of the key may leave. */
+bool kl_pool_is_spent_elsewhere(const struct kl_pool *p, uint32_t key);
 bool kl_pool_release(struct kl_pool *p,
                      uint32_t key); /* RESERVED and unsent -> RELEASING; else no */
 void kl_pool_released(struct kl_pool *p, uint32_t key, bool durable); /* -> FREE / RESERVED */

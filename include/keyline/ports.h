@@ -32,9 +32,14 @@ struct kl_port_rules {
 /* Fills up to `capacity` ports, sorted by topology, then path. Returns how many there are, or
    -1. */
 int kl_ports_list(struct kl_port_info *out, int capacity, const struct kl_port_rules *rules);
+/* The order of places as people read them: 1-1.10 comes after 1-1.2, A10 after A2. Like strcmp. */
+int kl_place_compare(const char *a, const char *b);
 /* The table's word on one USB id and interface; false if it is no board. */
 bool kl_ports_known(uint16_t vid, uint16_t pid, int interface, enum kl_link_kind *kind,
                     const char **what);
+/* Does a program have this device open, as far as this user may see? Reads all of /proc, on a
+   worker. Opening the port to find out could reset the board that the program talks with. */
+bool kl_port_is_held(const char *path);
 /* "10c4:ea60", for --usb-id. */
 bool kl_ports_parse_id(const char *text, uint32_t *id);
 

@@ -62,19 +62,21 @@ enum kl_event_kind {
     KL_EV_SLOT_GONE, /* a network slot was removed by command and its link is closed */
     KL_EV_PLUGGED,   /* a port is there in this slot (u.port) */
     KL_EV_UNPLUGGED,
-    KL_EV_OPENED,  /* answer to KL_AC_OPEN: u.opened */
-    KL_EV_CLOSED,  /* answer to KL_AC_CLOSE, always comes */
-    KL_EV_LOST,    /* the open link died (u.text: why); the core asks for KL_AC_CLOSE */
-    KL_EV_RX,      /* u.rx */
-    KL_EV_IO_DONE, /* u.io: a LINES or BAUD is done */
-    KL_EV_STORED,  /* answer to a store action: never dropped (u.stored) */
-    KL_EV_KEYS,    /* the CSV was read (again): u.keys; the first one starts the bench */
-    KL_EV_COMMAND, /* an operator's command: u.command */
+    KL_EV_PORT_FREE, /* another program held the port, and has let it go */
+    KL_EV_OPENED,    /* answer to KL_AC_OPEN: u.opened */
+    KL_EV_CLOSED,    /* answer to KL_AC_CLOSE, always comes */
+    KL_EV_LOST,      /* the open link died (u.text: why); the core asks for KL_AC_CLOSE */
+    KL_EV_RX,        /* u.rx */
+    KL_EV_IO_DONE,   /* u.io: a LINES or BAUD is done */
+    KL_EV_STORED,    /* answer to a store action: never dropped (u.stored) */
+    KL_EV_KEYS,      /* the CSV was read (again): u.keys; the first one starts the bench */
+    KL_EV_COMMAND,   /* an operator's command: u.command */
 };
 
 enum kl_open_result {
     KL_OPEN_OK,
-    KL_OPEN_BUSY,
+    KL_OPEN_BUSY, /* somebody holds it, nobody knows who */
+    KL_OPEN_HELD, /* a program holds it that can be seen to */
     KL_OPEN_DENIED,
     KL_OPEN_ABSENT,
     KL_OPEN_ERROR
@@ -269,6 +271,8 @@ struct kl_fleet_view {
     bool gives;                                   /* keys come when they are needed */
     char name[KL_NAME_MAX], station[KL_NAME_MAX]; /* the pool's, and what it calls this station */
     int64_t left;                                 /* free keys in the pool; -1 = not known */
+    int64_t to_come; /* keys that its owner allows this station, or on their way; -1 = not known */
+    bool few;        /* no more than --warn-keys are left: here, and to come */
     int64_t unsent;                               /* results that it has not heard yet */
     uint32_t unchecked; /* boards that got a key while it was silent, not checked yet */
     uint32_t alarms;    /* open ones: a person has to look */

@@ -63,6 +63,7 @@ struct kl_store_shared {
     uint32_t lease_max;  /* keys that the station holds unsent at most */
     kl_us offline;       /* how long boards that it has never seen go on while the database is
                             silent; 0 = they wait */
+    uint32_t warn_keys;  /* people are told when no more than so many are left; 0 = never */
 };
 
 struct kl_store_options {
@@ -230,11 +231,13 @@ enum kl_store_read {
     KL_READ_FAILED,
 };
 
-/* Opened for LOOK: the key that a record tells of, secret fields and all, and its line. Wipe `out`
-   in the end; it is blank unless DONE. All keys come from the list as it was when the store was
-   opened, also if a station marks rows meanwhile. */
+/* Opened for LOOK: the key that a record tells of, secret fields and all, and its line. `text`: for
+   a long key; NULL: there are none. Wipe `out` with kl_key_wipe in the end; it is blank unless
+   DONE. All keys come from the list as it was when the store was opened, also if a station marks
+   rows meanwhile. */
 enum kl_store_read kl_store_read_key(struct kl_store *s, const struct kl_ledger_key *key,
-                                     struct kl_key *out, uint32_t *line, char error[KL_TEXT_MAX]);
+                                     struct kl_key *out, struct kl_key_text *text, uint32_t *line,
+                                     char error[KL_TEXT_MAX]);
 /* Opened for LOOK: the names in the list's first row, in order. `each` gets NUL-terminated text. */
 bool kl_store_header(struct kl_store *s, void (*each)(void *ctx, const char *name), void *ctx,
                      char error[KL_TEXT_MAX]);

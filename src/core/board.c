@@ -55,15 +55,18 @@ void kl_board_init(struct kl_board *b, unsigned index, const char *name, bool ne
 }
 
 /* What the board says counts for its test from the start of its program; with a key that it is
-   handed, from its acknowledgement. */
+   handed, from its acknowledgement. A board that left while its key was recorded starts its program
+   when it is back. */
 static void watch_on(struct kl_station *st, struct kl_board *b, enum kl_state state)
 {
     if (state == KL_ST_BOOTING || state == KL_ST_CONFIRMING)
         kl_watch_begin(&b->watch);
-    else if (state == KL_ST_TESTING)
-        kl_watch_run(&b->watch, st->now);
+    else if (state == KL_ST_TESTING && !b->watch.listens)
+        kl_watch_begin(&b->watch);
     else if (state == KL_ST_CONNECTING || !kl_state_is_live(state))
         kl_watch_end(&b->watch);
+    if (state == KL_ST_TESTING)
+        kl_watch_run(&b->watch, st->now);
 }
 
 void kl_board_enter(struct kl_station *st, struct kl_board *b, enum kl_state state)

@@ -180,6 +180,7 @@ void kl_board_open_port(struct kl_station *st, struct kl_board *b);
 void kl_board_close_port(struct kl_station *st, struct kl_board *b);
 void kl_board_watch_port(struct kl_station *st, struct kl_board *b); /* it rests, perhaps closed */
 void kl_board_port_opened(struct kl_station *st, struct kl_board *b, const struct kl_event *ev);
+void kl_board_port_free(struct kl_station *st, struct kl_board *b);
 void kl_board_port_closed(struct kl_station *st, struct kl_board *b);
 void kl_board_link_lost(struct kl_station *st, struct kl_board *b, const char *why);
 void kl_board_unplugged(struct kl_station *st, struct kl_board *b);
@@ -231,7 +232,8 @@ void kl_board_nvs_news(struct kl_station *st, struct kl_board *b,
 /* board_store.c */
 void kl_board_stored(struct kl_station *st, const struct kl_event *ev);
 void kl_board_ask_store_again(struct kl_station *st, struct kl_board *b);
-void kl_board_drop_lost_keys(struct kl_station *st); /* after a key may have been freed */
+void kl_board_drop_lost_keys(struct kl_station *st);     /* after a key may have been freed */
+void kl_board_stop_sending_spent(struct kl_station *st); /* after a key may have been spent */
 
 /* board_exam.c */
 /* The board has its key and that is recorded. True: its test begins now, or has failed. */

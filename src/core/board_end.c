@@ -57,6 +57,10 @@ void kl_board_done(struct kl_station *st, struct kl_board *b)
     KL_ASSERT(b->custody.state == KL_CUSTODY_RECORDED);
     if (kl_board_nvs_starts(st, b) || kl_board_exam_begins(st, b))
         return;
+    if (left && b->state == KL_ST_RECORDING && kl_board_nvs_prints(st)) {
+        kl_board_gone(st, b, "it left before its firmware showed its key");
+        return;
+    }
     KL_ASSERT(kl_pool_key(&st->pool, b->custody.index)->state == KL_KEY_PROVISIONED);
     if (b->identity.baud && b->identity.baud < b->place.baud_limit)
         b->place.baud_limit = b->identity.baud; /* the fastest rate that was clean here */
@@ -139,6 +143,16 @@ static kl_us switch_power(struct kl_station *st, struct kl_board *b, enum kl_rea
     return st->now + KL_POWER_CYCLE;
 }
 
+/* The try is over. A board that failed or was skipped may go on asking, and another one may be put
+   in its place: neither gets a byte. Its log is still shown. */
+static void only_listen(struct kl_board *b)
+{
+    if (b->talker == KL_TALK_DELIVERY)
+        kl_delivery_stop(&b->delivery);
+    else
+        kl_board_talk(b, KL_TALK_NONE);
+}
+
 enum mercy {
     MERCY_BY_POLICY,
     MERCY_NONE, /* no retry by itself */
@@ -157,8 +171,7 @@ static void fail(struct kl_station *st, struct kl_board *b, const struct kl_faul
     again = mercy == MERCY_NONE ? KL_NEVER : next_try(st, b, fault->reason);
     if (again == KL_NEVER && mercy == MERCY_BY_POLICY)
         again = switch_power(st, b, fault->reason);
-    if (b->talker != KL_TALK_DELIVERY)
-        kl_board_talk(b, KL_TALK_NONE);
+    only_listen(b);
     kl_board_enter(st, b, KL_ST_FAILED);
     b->place.failed_at = st->now;
     kl_look_for_common_cause(st);
@@ -212,8 +225,7 @@ void kl_board_skip(struct kl_station *st, struct kl_board *b)
     kl_board_give_back_unsent(st, b, "skipped before anything was sent");
     if (b->state != KL_ST_FAILED)
         kl_board_finish_attempt(st, b, KL_ST_SKIPPED);
-    if (b->talker != KL_TALK_DELIVERY)
-        kl_board_talk(b, KL_TALK_NONE);
+    only_listen(b);
     kl_board_enter(st, b, KL_ST_SKIPPED);
     b->attempts.ended.result = KL_ST_SKIPPED;
     b->attempts.ended.reason = KL_FAULT_NONE;

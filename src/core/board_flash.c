@@ -52,10 +52,10 @@ static void start_task(struct kl_station *st, struct kl_board *b, enum kl_state 
 /* Another slot that shows this board's MAC; NULL if there is none. A slot that only shows a result
    does not count if its port is gone. At a needle bed it never counts: a result may outlive its
    board there. */
-static const struct kl_board *other_with_mac(const struct kl_station *st, const struct kl_board *b)
+static struct kl_board *other_with_mac(struct kl_station *st, const struct kl_board *b)
 {
     for (unsigned i = 0; i < st->board_count; i++) {
-        const struct kl_board *other = &st->board[i];
+        struct kl_board *other = &st->board[i];
         bool rests = other->state != KL_ST_EMPTY && other->state != KL_ST_CLOSING &&
                      other->port.state == KL_PORT_OPEN && !st->config.fixture;
         if (other != b && (kl_state_is_live(other->state) || rests) &&
@@ -66,17 +66,22 @@ static const struct kl_board *other_with_mac(const struct kl_station *st, const 
 }
 
 /* Someone may move a board to this slot before its old slot notices. The old slot has then heard
-   nothing since this try began, whereas two real boards both talk. */
+   nothing since this try began, whereas two real boards both talk. At a needle bed what it heard
+   may be the next board: if no key was sent there, it finds out who that is. */
 static bool is_alone(struct kl_station *st, struct kl_board *b)
 {
-    const struct kl_board *other = other_with_mac(st, b);
-    bool silent =
-        other && kl_state_is_live(other->state) && other->heard_at < b->attempts.lived.started;
+    struct kl_board *other = other_with_mac(st, b);
+    bool live = other && kl_state_is_live(other->state);
+    bool unsent = live && st->config.fixture && other->state < KL_ST_SENDING;
+    bool silent = live && other->heard_at < b->attempts.lived.started;
 
-    if (other)
-        kl_board_fail(st, b, silent ? KL_FAULT_MAC_LINGERS : KL_FAULT_MAC_LIVE_TWICE,
-                      other->place.name);
-    return !other;
+    if (!other)
+        return true;
+    kl_board_fail(st, b, silent || unsent ? KL_FAULT_MAC_LINGERS : KL_FAULT_MAC_LIVE_TWICE,
+                  other->place.name);
+    if (unsent && other->state >= KL_ST_BOOTING) /* in its loader it notices by itself */
+        kl_board_identify_again(st, other, "its MAC answered in another slot");
+    return false;
 }
 
 /* Where no port tells that a board leaves, the earlier tries may have been another board's. That

@@ -111,7 +111,9 @@ void kl_board_send_if_wanted(struct kl_station *st, struct kl_board *b)
 {
     bool fresh = !st->config.fixture || st->now - b->program.asked_at < KL_MS(700);
 
-    KL_ASSERT(b->state == KL_ST_RESERVING);
+    KL_ASSERT(b->state == KL_ST_RESERVING && kl_custody_key(&b->custody));
+    b->deadline = KL_NEVER; /* the store has answered: the talk's own deadlines hold */
+    b->fault = (struct kl_fault){0};
     if (st->config.nvs)
         kl_board_nvs_look(st, b);
     else if (fresh && kl_delivery_is_wanted(&b->delivery))
@@ -226,6 +228,17 @@ void kl_board_bind(struct kl_station *st, struct kl_board *b, const char *label)
     take_key(st, b, key);
     kl_tell_key(st, b, "bound", "an operator chose it for this board");
     kl_ask_store(st, b, KL_OP_RESERVE, key, NULL);
+}
+
+/* A board that is being sent a key which another board, or another tool's mark, has shown since: no
+   more of it leaves. Whether the board has the key is for a person to find out. */
+void kl_board_stop_sending_spent(struct kl_station *st)
+{
+    for (unsigned i = 0; i < st->board_count; i++) {
+        struct kl_board *b = &st->board[i];
+        if (b->state == KL_ST_SENDING && kl_pool_is_spent_elsewhere(&st->pool, b->custody.index))
+            kl_board_fail(st, b, KL_FAULT_KEY_CONFLICT, b->custody.label);
+    }
 }
 
 /* Gives a key back to the pool if no byte of it can have left the host. */
@@ -381,6 +394,7 @@ void kl_board_settle(struct kl_station *st, struct kl_board *b, const struct kl_
         break;
     case KL_CLAIM_OTHERS:
         kl_board_fail(st, b, KL_FAULT_HOLDS_OTHER_KEY, label);
+        kl_board_stop_sending_spent(st);
         break;
     case KL_CLAIM_UNKNOWN:
         holds_unknown(st, b, label);

@@ -208,11 +208,9 @@ static void usable(struct kl_station *st, struct kl_board *b)
 void kl_board_port_opened(struct kl_station *st, struct kl_board *b, const struct kl_event *ev)
 {
     static const enum kl_reason reasons[] = {
-        [KL_OPEN_OK] = KL_FAULT_NONE,
-        [KL_OPEN_BUSY] = KL_FAULT_PORT_BUSY,
-        [KL_OPEN_DENIED] = KL_FAULT_PORT_DENIED,
-        [KL_OPEN_ABSENT] = KL_FAULT_PORT_ERROR,
-        [KL_OPEN_ERROR] = KL_FAULT_PORT_ERROR,
+        [KL_OPEN_OK] = KL_FAULT_NONE,           [KL_OPEN_BUSY] = KL_FAULT_PORT_BUSY,
+        [KL_OPEN_HELD] = KL_FAULT_PORT_BUSY,    [KL_OPEN_DENIED] = KL_FAULT_PORT_DENIED,
+        [KL_OPEN_ABSENT] = KL_FAULT_PORT_ERROR, [KL_OPEN_ERROR] = KL_FAULT_PORT_ERROR,
     };
     enum kl_port_verdict verdict = kl_port_opened(&b->port, ev->u.opened.result);
 
@@ -227,6 +225,20 @@ void kl_board_port_opened(struct kl_station *st, struct kl_board *b, const struc
         returned(st, b);
     else
         usable(st, b);
+}
+
+/* A board that failed because its port was held has its turn now, as if a person had pressed r. */
+void kl_board_port_free(struct kl_station *st, struct kl_board *b)
+{
+    if (b->state != KL_ST_FAILED || b->fault.reason != KL_FAULT_PORT_BUSY || st->mode.stopping)
+        return;
+    if (st->config.once && b->attempts.retry_at == KL_NEVER)
+        return; /* its one turn is over, and its result was told */
+    kl_tell_text(st, b, KL_NOTE_PORT, "the other program has let the port go");
+    if (b->attempts.retry_at != KL_NEVER)
+        b->attempts.retry_at = st->now;
+    else
+        kl_board_retry(st, b, KL_FLASHING_WRITES);
 }
 
 static void try_port(struct kl_station *st, struct kl_board *b)

@@ -41,6 +41,12 @@ void kl_delivery_send(struct kl_delivery *d, const struct kl_key *key, kl_us now
     kl_handover_send(&d->handover, key, now);
 }
 
+void kl_delivery_stop(struct kl_delivery *d)
+{
+    KL_ASSERT(d->state != KL_DELIVERY_RESTS);
+    kl_handover_rest(&d->handover);
+}
+
 void kl_delivery_end(struct kl_delivery *d)
 {
     d->state = KL_DELIVERY_RESTS;

@@ -71,6 +71,8 @@ void kl_delivery_begin(struct kl_delivery *d, const struct kl_station_config *co
 bool kl_delivery_is_wanted(const struct kl_delivery *d);
 /* Sends the key. Only if the board wants it and its reservation is durable. */
 void kl_delivery_send(struct kl_delivery *d, const struct kl_key *key, kl_us now);
+/* The try is over: no more of the key leaves. What the board says is still heard. */
+void kl_delivery_stop(struct kl_delivery *d);
 /* Ends the talk and lets go of the key. Legal in every state. */
 void kl_delivery_end(struct kl_delivery *d);
 

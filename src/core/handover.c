@@ -129,6 +129,12 @@ void kl_handover_send(struct kl_handover *h, const struct kl_key *key, kl_us now
     start_line(h, now);
 }
 
+void kl_handover_rest(struct kl_handover *h)
+{
+    rest(h);
+    KL_ASSERT(!h->line.due && h->line.again_at == KL_NEVER && h->line.piece_at == KL_NEVER);
+}
+
 void kl_handover_finish(struct kl_handover *h)
 {
     struct kl_handover_setup setup = h->setup;

@@ -121,6 +121,8 @@ void kl_handover_init(struct kl_handover *h, const struct kl_handover_setup *set
 void kl_handover_listen(struct kl_handover *h, const struct kl_key *key, kl_us now);
 /* Sends the key. Only in KL_HO_ASKED; its reservation must be durable by now. */
 void kl_handover_send(struct kl_handover *h, const struct kl_key *key, kl_us now);
+/* The try is over: not one more byte leaves, and the console still shows what the board says. */
+void kl_handover_rest(struct kl_handover *h);
 void kl_handover_finish(struct kl_handover *h);
 /* Takes bytes up to the end of one line and returns how many. Pull the events (and the console's
    lines) before the next call. */

@@ -485,10 +485,18 @@ bool kl_pool_sending(struct kl_pool *p, uint32_t key)
 
     KL_ASSERT(k->state == KL_KEY_RESERVED || k->state == KL_KEY_PROVISIONED);
     KL_ASSERT(kl_mac_is_set(kl_pool_mac(p, key)));
-    if (k->row & ROW_SPENT)
+    if (kl_pool_is_spent_elsewhere(p, key))
         return false;
     k->sent = true;
     return true;
+}
+
+bool kl_pool_is_spent_elsewhere(const struct kl_pool *p, uint32_t key)
+{
+    const struct kl_pool_key *k = kl_pool_key(p, key);
+
+    KL_ASSERT(kl_mac_is_set(kl_pool_mac(p, key)));
+    return k->row & ROW_SPENT;
 }
 
 bool kl_pool_release(struct kl_pool *p, uint32_t key)

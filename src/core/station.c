@@ -162,6 +162,9 @@ static void slot_event(struct kl_station *st, struct kl_board *b, const struct k
     case KL_EV_UNPLUGGED:
         kl_board_unplugged(st, b);
         break;
+    case KL_EV_PORT_FREE:
+        kl_board_port_free(st, b);
+        break;
     default:
         if (ev->generation != b->port.generation) {
             return; /* the event was for a board that is gone */
@@ -230,6 +233,7 @@ static void take_keys(struct kl_station *st, const struct kl_event *ev)
     st->have_keys = true;
     came = st->keys_come;
     st->keys_come = ev->u.keys.come;
+    kl_board_stop_sending_spent(st);
     kl_check_keys_left(st);
     kl_station_serve_waiting(st);
     if (came != st->keys_come)

@@ -54,6 +54,7 @@ static void plug(struct kl_shell *sh, struct place *p, const struct kl_port_info
     struct kl_event *ev = &push_event(sh, KL_EV_PLUGGED, (unsigned)(p - sh->place))->event;
 
     p->plugged = true;
+    p->busy = p->seen_held = false;
     kl_copy(p->path, sizeof p->path, info->path);
     kl_copy(ev->u.port.path, sizeof ev->u.port.path, info->path);
     kl_copy(ev->u.port.serial, sizeof ev->u.port.serial, info->serial);
@@ -211,11 +212,15 @@ bool remove_port(struct kl_shell *sh, unsigned slot, char error[KL_TEXT_MAX])
     return true;
 }
 
-/* An operator removed this port while it was opening: tell the core, which closes it. */
-void place_opened(struct kl_shell *sh, unsigned slot)
+void place_opened(struct kl_shell *sh, unsigned slot, enum kl_open_result result)
 {
-    if (sh->place[slot].removing)
-        unplug(sh, &sh->place[slot]);
+    struct place *p = &sh->place[slot];
+
+    p->busy = p->kind != PLACE_NETWORK && (result == KL_OPEN_BUSY || result == KL_OPEN_HELD);
+    p->seen_held = p->busy && (p->seen_held || result == KL_OPEN_HELD);
+    if (p->removing) /* an operator removed it while it was opening: tell the core, which closes it
+                      */
+        unplug(sh, p);
 }
 
 static bool has_line(const struct kl_shell *sh, unsigned slot)
@@ -224,6 +229,37 @@ static bool has_line(const struct kl_shell *sh, unsigned slot)
         if (l->slot == slot)
             return true;
     return false;
+}
+
+/* ---- ports that another program holds ---- */
+
+bool bench_busy_port(const struct kl_shell *sh, unsigned after, struct watched_port *out)
+{
+    for (unsigned i = 1; i <= sh->place_count; i++) {
+        unsigned slot = (after + i) % sh->place_count;
+        const struct place *p = &sh->place[slot];
+        if (!p->busy || !p->plugged || has_line(sh, slot))
+            continue;
+        *out = (struct watched_port){.slot = slot, .opened = p->opened};
+        kl_copy(out->path, sizeof out->path, p->path);
+        return true;
+    }
+    return false;
+}
+
+void bench_saw_holder(struct kl_shell *sh, const struct watched_port *seen)
+{
+    struct place *p = &sh->place[seen->slot];
+
+    /* If we have opened it ourselves meanwhile, the one seen may have been us. */
+    if (!p->busy || !p->plugged || p->opened != seen->opened || strcmp(p->path, seen->path) != 0)
+        return;
+    if (seen->held) {
+        p->seen_held = true;
+    } else if (p->seen_held) { /* a holder whom we may not see may hold it still */
+        p->busy = p->seen_held = false;
+        push_event(sh, KL_EV_PORT_FREE, seen->slot);
+    }
 }
 
 bool take_removed_place(struct kl_shell *sh, unsigned *slot)

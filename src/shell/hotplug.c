@@ -17,6 +17,7 @@ enum {
     POLL_MS = 250,
     LIST_ANYWAY_S = 5,
     DENIED_S = 2,
+    HOLDER_S = 1,
 };
 
 /* ---- on the worker ---- */
@@ -123,14 +124,12 @@ static bool see_named(struct hotplug *h, int named, int listed, kl_us now, struc
     return true;
 }
 
-static void on_work(uv_work_t *work)
+static void look_at_ports(struct hotplug *h)
 {
-    struct hotplug *h = work->data;
     kl_us now = (kl_us)(uv_hrtime() / 1000);
     uint64_t signature = world_signature(h);
     int listed, count;
 
-    h->count = -1;
     if (signature == h->signature && !h->look_again && now - h->listed_at < KL_SEC(LIST_ANYWAY_S))
         return;
     if (signature != h->signature)
@@ -146,7 +145,28 @@ static void on_work(uv_work_t *work)
     h->listed_at = now;
 }
 
+static void on_work(uv_work_t *work)
+{
+    struct hotplug *h = work->data;
+
+    h->count = -1;
+    look_at_ports(h);
+    if (h->watched.path[0])
+        h->watched.held = kl_port_is_held(h->watched.path);
+}
+
 /* ---- on the loop ---- */
+
+/* One busy port at a time: to find out who holds it all of /proc is read. */
+static void choose_watched(struct kl_shell *sh, struct hotplug *h)
+{
+    h->watched.path[0] = '\0';
+    if (sh->now - h->watched_at < KL_SEC(HOLDER_S) ||
+        !bench_busy_port(sh, h->watched_slot, &h->watched))
+        return;
+    h->watched_at = sh->now;
+    h->watched_slot = h->watched.slot;
+}
 
 static void on_worked(uv_work_t *work, int status)
 {
@@ -157,14 +177,18 @@ static void on_worked(uv_work_t *work, int status)
     h->working = false;
     if (h->count >= 0 && !h->stopped)
         bench_saw(sh, h->seen, (unsigned)h->count);
+    if (h->watched.path[0] && !h->stopped)
+        bench_saw_holder(sh, &h->watched);
 }
 
 static void on_timer(uv_timer_t *timer)
 {
-    struct hotplug *h = &((struct kl_shell *)timer->data)->hotplug;
+    struct kl_shell *sh = timer->data;
+    struct hotplug *h = &sh->hotplug;
 
     if (h->working)
         return;
+    choose_watched(sh, h);
     h->working = true;
     uv_queue_work(timer->loop, &h->work, on_work, on_worked);
 }

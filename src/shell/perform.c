@@ -23,7 +23,7 @@ static void on_opened(void *ctx, enum kl_open_result result, const char *text)
 
     ev->u.opened.result = result;
     kl_copy(ev->u.opened.text, sizeof ev->u.opened.text, text ? text : "");
-    place_opened(((struct open_port *)ctx)->sh, ((struct open_port *)ctx)->slot);
+    place_opened(((struct open_port *)ctx)->sh, ((struct open_port *)ctx)->slot, result);
 }
 
 static void on_rx(void *ctx, const uint8_t *data, size_t size)
@@ -110,6 +110,7 @@ static void do_open(struct kl_shell *sh, const struct kl_action *a)
     };
     sh->open_ports = l;
     sh->open_port[a->slot] = l;
+    sh->place[a->slot].opened++;
     l->link = kl_link_open(sh->loop, sh->place[a->slot].path, a->u.baud, &link_events, l);
     if (!l->link)
         on_opened(l, KL_OPEN_ERROR, "this is no port that keyline can open");

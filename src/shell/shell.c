@@ -222,6 +222,8 @@ void kl_shell_look(struct kl_shell *sh, struct kl_snapshot *out)
     kl_station_look(sh->station, out);
     out->version += sh->troubles;
     kl_store_fleet(sh->store, &out->fleet);
+    if (out->fleet.there) /* what is leased is little at any time */
+        out->few_keys = out->fleet.few;
     out->forgets = kl_store_content(sh->store)->forgets[0] != '\0';
     kl_copy(out->question, sizeof out->question, sh->question.id);
     kl_copy(out->asks, sizeof out->asks, sh->question.text);

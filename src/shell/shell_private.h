@@ -55,9 +55,12 @@ struct place {
     char target[KL_PORT_MAX]; /* topology, device path or URL */
     char path[KL_PORT_MAX];   /* the device that we open */
     bool plugged, removing;
-    bool denied;   /* we have no right to open it */
-    int named;     /* PATH: which of hotplug.paths; else -1 */
-    uint64_t node; /* tells one appearance of a device node from the next */
+    bool denied;     /* we have no right to open it */
+    bool busy;       /* opening it failed: another program holds it … */
+    bool seen_held;  /* … and was seen to */
+    unsigned opened; /* how often we asked to open it */
+    int named;       /* PATH: which of hotplug.paths; else -1 */
+    uint64_t node;   /* tells one appearance of a device node from the next */
 };
 
 /* What a look at the serial ports found. */
@@ -66,6 +69,13 @@ struct seen_port {
     int named; /* which of hotplug.paths asked for it; -1: the list had it */
     uint64_t node;
     bool denied; /* this user has no right to open it */
+};
+
+/* A busy port, while the worker looks whether it is still held. */
+struct watched_port {
+    unsigned slot, opened; /* the place's, when the look began */
+    char path[KL_PORT_MAX];
+    bool held;
 };
 
 struct hotplug {
@@ -81,6 +91,9 @@ struct hotplug {
     unsigned path_count;
     struct seen_port *seen; /* the worker's until `working` is false */
     int count;              /* -1: nothing new */
+    kl_us watched_at;       /* when we last looked after a busy port */
+    unsigned watched_slot;
+    struct watched_port watched; /* path "": none; the worker's until `working` is false */
 };
 
 enum phase {
@@ -151,7 +164,10 @@ void close_open_ports(struct kl_shell *sh);
 /* bench.c */
 void add_known_places(struct kl_shell *sh);
 void bench_saw(struct kl_shell *sh, const struct seen_port *seen, unsigned count);
-void place_opened(struct kl_shell *sh, unsigned slot);
+void place_opened(struct kl_shell *sh, unsigned slot, enum kl_open_result result);
+/* The next busy port after slot `after` that nobody of us is opening. */
+bool bench_busy_port(const struct kl_shell *sh, unsigned after, struct watched_port *out);
+void bench_saw_holder(struct kl_shell *sh, const struct watched_port *seen);
 /* Finds a removed network port that is closed by now: its slot is free for another. */
 bool take_removed_place(struct kl_shell *sh, unsigned *slot);
 /* False and a reason if it can't. */

@@ -54,6 +54,21 @@ done
 says "dev-0" cat events
 says "dev-1" cat events
 
+# What is exported is what they hold, to the byte, in columns beyond the 32nd too.
+export_keys() { "$keyline" keys export --csv-header --journal journal "$@"; }
+ends 0 export_keys --as aws-things --secrets --map ThingName=@label,cert=cert,key=3,k39=many/k39:u16 -o things.jsonl
+expect "$(stat -c %a things.jsonl)" 600 "mode of the secrets"
+python3 - <<'PY' || failed=1
+import csv, json
+rows = {r[0]: r for r in list(csv.reader(open("fresh.csv", newline="")))[1:]}
+told = [json.loads(line) for line in open("things.jsonl")]
+assert len(told) == 2, told
+for thing in told:
+    row = rows[thing["ThingName"]]
+    assert [thing[n] for n in ("cert", "key", "k39")] == [row[1], row[2], row[45]], thing["ThingName"]
+PY
+ends 0 "$keyline" keys lint keys.csv --csv-header --journal journal --as aws-things --map ThingName=@label,cert=2
+
 # A board with the other one's key.
 other=dev-0.bin
 ! "$keyline" nvs diff dev-0.bin "${ports[@]:0:2}" >output || other=dev-1.bin

@@ -1,6 +1,7 @@
 /* bench.c: a folder with keys and images, virtual boards, and what is checked on them. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "e2e.h"
 #include "keyline/demo_images.h"
@@ -215,6 +216,22 @@ unsigned bench_check_custody(struct bench *b)
     CHECK(*at == '\0', "the CSV grew");
     free(now);
     return marks;
+}
+
+void bench_wait_for_marks(struct bench *b, unsigned count)
+{
+    for (int i = 0; i < PATIENCE_S * 50; i++) {
+        char *text = file_read(scratch_path(&b->dir, "keys.csv"), NULL);
+        unsigned marks = 0;
+
+        for (const char *at = text; at && (at = strstr(at, ",Provisioned")); at++)
+            marks++;
+        free(text);
+        if (marks >= count)
+            return;
+        usleep(20000);
+    }
+    CHECK(false, "there are no %u marks", count);
 }
 
 void bench_check_secret(const struct bench *b, const char *what, const char *text)

@@ -77,6 +77,9 @@ void bench_check_flash(struct bench *b, unsigned n);
 /* Checks the promises from outside: the CSV differs from the first one by marks alone; what a board
    holds is a row that is marked or reserved for it; no two hold the same. Returns the marks. */
 unsigned bench_check_custody(struct bench *b);
+/* Until so many rows of the CSV are marked. What a person saves while a mark is being put in may be
+   lost, and keyline says so: whoever tests something else waits for the mark first. */
+void bench_wait_for_marks(struct bench *b, unsigned count);
 /* No field but the label anywhere in `text`. */
 void bench_check_secret(const struct bench *b, const char *what, const char *text);
 

@@ -76,6 +76,35 @@ equals "only one's own, never sent, unreported" "OK 2 OK 0" "$(sed -n 1,2p <<<"$
 expect "what is bound to a board stays" '^OK 1' "$(sed -n 4p <<<"$got")"
 expect "one left" "^OK 1 ${key[3]}" "$(sed -n 5p <<<"$got")"
 
+# ---- a key that was released unsent: its board may go to another station, at once ----
+
+fresh=$(probe a one <<<'lease 60 1' | keys_of)
+its=$(probe a two <<<'lease 61 1' | keys_of)
+got=$(probe a one <<<"claim $mac:0b $fresh
+report 4 reserved $fresh $mac:0b
+claim $mac:0c $fresh
+report 5 released ${key[3]} $mac:0b")
+expect "claimed" '^OK new' "$(sed -n 1p <<<"$got")"
+expect "for that board" 'REFUSED KL006' "$(sed -n 3p <<<"$got")"
+expect "another key's release is none" '^OK other station=one' "$(probe a two <<<"claim $mac:0b $its")"
+probe a one <<<"report 6 released $fresh $mac:0b" >/dev/null
+expect "anybody's" '^OK new' "$(probe a two <<<"claim $mac:0b $its")"
+got=$(probe a one <<<"claim $mac:0b $fresh
+claim $mac:0c $fresh
+report 6 released $fresh $mac:0b
+report 7 released $fresh $mac:0c
+claim $mac:0c $fresh
+report 7 released $fresh $mac:0c
+back $fresh
+report 8 provisioned $fresh $mac:0c readback
+report 9 released $fresh $mac:0c")
+expect "the board has its new station" '^OK other station=two' "$(sed -n 1p <<<"$got")"
+expect "the key serves another board" '^OK new' "$(sed -n 2p <<<"$got")"
+expect "claimed once more" '^OK new' "$(sed -n 5p <<<"$got")"
+equals "an old release that is said again unbinds nothing" "OK 0" "$(sed -n 7p <<<"$got")"
+equals "nor does one after the proof" "provisioned $mac:0c" "$(sql a "SELECT state || ' ' || mac FROM keyline.key WHERE fingerprint = '\\x$fresh'")"
+expect "its board stays" '^OK other station=one' "$(probe a two <<<"claim $mac:0c $its")"
+
 # ---- copies ----
 
 got=$(probe a one <<<$'hello 0 2\nsee\nhello 2 3\nhello 2 4\nhello 3 4')
@@ -103,6 +132,15 @@ expect "asked" 'say --yes' "$(owner a reopen --reason back 2>&1 </dev/null)"
 owner a reopen --reason back --yes >/dev/null
 expect "open" '^OK 1' "$(probe a two <<<'lease 40 1')"
 expect "boards" "$mac:01=one" "$(probe a two <<<boards)"
+
+# ---- a lost station's key is free again: so is the board that it was kept for ----
+
+kept=$(probe a three <<<mine | keys_of | head -n 1)
+probe a three <<<"claim $mac:40 $kept" >/dev/null
+owner a lost three --reason "its disk died" --yes >/dev/null
+expect "its board for now" '^OK other station=three' "$(probe a two <<<"claim $mac:40 $its")"
+owner a settle "$(sql a "SELECT label FROM keyline.key WHERE fingerprint = '\\x$kept'")" --as free --reason "never left" --yes >/dev/null
+expect "and anybody's then" '^OK new' "$(probe a two <<<"claim $mac:40 $(probe a two <<<'lease 41 1' | keys_of)")"
 
 # ---- the database's own word ----
 

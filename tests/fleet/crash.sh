@@ -8,16 +8,17 @@ pg_start a "max_connections = 20"
 fleet_pool a 2000 one
 port=$((pg_next_port + 500))
 coproc PROXY { exec python3 "$here/proxy.py" "$pg_folder/socket/.s.PGSQL.$port" "$pg_folder/socket/.s.PGSQL.$(pg_port a)"; }
-strays="$strays $PROXY_PID"
+from_proxy=${PROXY[0]} to_proxy=${PROXY[1]}
+strays="$strays $!"
 until [ -S "$pg_folder/socket/.s.PGSQL.$port" ]; do sleep 0.02; done
 through="host=$pg_folder/socket port=$port dbname=keys user=one"
 
 # interrupted STEP VICTIM CALL: the call through the proxy; answers it in `said`, and whether it was cut in `cut`.
 interrupted() {
     local word pid
-    echo "$1" >&"${PROXY[1]}"
+    echo "$1" >&"$to_proxy"
     "$probe_program" "$through" 20000 <<<"$3" >said &
-    read -r word pid <&"${PROXY[0]}"
+    read -r word pid <&"$from_proxy"
     cut=$word
     if [ "$word" = cut ]; then
         case "$2" in
@@ -25,7 +26,7 @@ interrupted() {
         server) pg_kill a ;;
         esac
     fi
-    [ "$1" = 0 ] || echo >&"${PROXY[1]}"
+    [ "$1" = 0 ] || echo >&"$to_proxy"
     wait $!
     said=$(head -n 1 said)
     [ "$2" != server ] || [ "$cut" != cut ] || pg_go a

@@ -38,7 +38,7 @@ expect "a function of his own there" 'permission denied' "$(evil -c "CREATE FUNC
 
 # ---- functions: only those that a station may call ----
 
-allowed=" boards claim disclaim hand_back hello lease mine reassert report status "
+allowed=" boards claim hand_back hello lease mine reassert report status "
 while IFS='|' read -r name count; do
     said=$(evil -c "SELECT keyline.$name($(yes NULL | head -n "$count" | paste -sd,))")
     case "$allowed" in

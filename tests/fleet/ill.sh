@@ -19,10 +19,12 @@ in_time() {
 
 # One process lives through all of it.
 coproc LIVE { exec "$probe_program" "$(at a one)" 1500; }
-strays="$strays $LIVE_PID"
+# bash unsets LIVE and LIVE_PID as soon as it has seen the end of the coproc.
+live_pid=$! from_live=${LIVE[0]} to_live=${LIVE[1]}
+strays="$strays $live_pid"
 live() {
-    echo "$1" >&"${LIVE[1]}"
-    read -r said <&"${LIVE[0]}"
+    echo "$1" >&"$to_live"
+    read -r said <&"$from_live"
 }
 # becomes WHAT PATTERN CALL: says it until the answer is that, as a station repeats its calls.
 becomes() {
@@ -93,34 +95,18 @@ healed "lease 7 2"
 pg_stop a && pg_go a
 healed "lease 8 2"
 
-# ---- over the network: a server that can't prove who it is ----
-
-address=$(hostname -I 2>/dev/null | awk '{ print $1 }')
-if [ -n "$address" ]; then
-    pg_start b "listen_addresses = '$address'"
-    remote="host=$address port=$(pg_port b) dbname=keys user=one"
-    for said in "" sslmode=prefer sslmode=verify-full; do
-        expect "not verified ($said)" '^DOWN TLS' "$(HOME=$work "$probe_program" "$remote $said" 20000 <<<'hello 0 1')"
-    done
-    # Who says so goes without; then this server's own rules refuse him.
-    expect "sslmode=disable" '^DOWN PASSWORD' "$("$probe_program" "$remote sslmode=disable" 20000 <<<'hello 0 1')"
-    expect "PGSSLMODE" '^DOWN PASSWORD' "$(PGSSLMODE=disable "$probe_program" "$remote" 20000 <<<'hello 0 1')"
-    printf '[pool]\nhost=%s\nport=%s\ndbname=keys\nuser=one\nsslmode=disable\n' "$address" "$(pg_port b)" >service
-    expect "in the service" '^DOWN PASSWORD' "$(PGSERVICEFILE=$work/service "$probe_program" pool 20000 <<<'hello 0 1')"
-fi
-
 # ---- slow by two seconds ----
 
-to_live=${LIVE[1]}
 exec {to_live}>&-
-wait "$LIVE_PID"
+wait "$live_pid"
 
 if command -v python3 >/dev/null; then
     port=$((pg_next_port + 500))
     coproc PROXY { exec python3 "$here/proxy.py" "$pg_folder/socket/.s.PGSQL.$port" "$pg_folder/socket/.s.PGSQL.$(pg_port a)" 2; }
-    strays="$strays $PROXY_PID"
+    to_proxy=${PROXY[1]}
+    strays="$strays $!"
     until [ -S "$pg_folder/socket/.s.PGSQL.$port" ]; do sleep 0.02; done
-    echo 0 >&"${PROXY[1]}"
+    echo 0 >&"$to_proxy"
     in_time 20000 "host=$pg_folder/socket port=$port dbname=keys user=two" "lease 9 2"
     expect "slow, and one round trip" '^OK 2' "$said"
 fi

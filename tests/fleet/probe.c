@@ -9,7 +9,7 @@
  *   lease ID N                ID: a small number
  *   mine                      boards   forget (a new process's memory)   name
  *   report SEQ WHAT FP MAC [HOW]       back FP…
- *   claim MAC FP [offline]    disclaim MAC
+ *   claim MAC FP [offline]
  *   held FIRST LAST [FP[=MAC[!]]]…     a part of what it holds; ! = provisioned
  *   status                    sleep MILLISECONDS
  *
@@ -226,15 +226,6 @@ static void do_boards(void)
         printf(" more=%d anew=%d\n", more, anew);
 }
 
-static void do_disclaim(void)
-{
-    struct kl_mac mac;
-
-    kl_mac_parse(at(1), &mac);
-    if (said(kl_fdb_disclaim(db, within, &mac, &why)))
-        printf("OK\n");
-}
-
 static void do_sleep(void)
 {
     long ms = strtol(at(1), NULL, 10);
@@ -257,8 +248,6 @@ static void obey(void)
         do_back();
     else if (strcmp(what, "claim") == 0)
         do_claim();
-    else if (strcmp(what, "disclaim") == 0)
-        do_disclaim();
     else if (strcmp(what, "held") == 0)
         do_held();
     else if (strcmp(what, "status") == 0)

@@ -36,7 +36,8 @@ equals "the same key again" 6 "$(sql a "SELECT count(*) FROM keyline.key WHERE s
 # ---- the database hangs while a station works ----
 
 : >"$work/one.events"
-station_start one --port "$(url x 2)" --port "$(url x 3)"
+station_start one --warn-keys 60 --port "$(url x 2)" --port "$(url x 3)"
+await "few keys are left, here and in the pool" '"event":"station".*5[0-9] keys left for this station \([0-9] leased, 5[0-9] to come' "$work/one.events"
 await "recognised" '"what":"recognised"' "$work/one.events"
 await "both" '"event":"result".*"already":true' "$work/one.events"
 for i in $(seq 200); do

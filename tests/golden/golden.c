@@ -109,6 +109,7 @@ static void set_bench(const char *key, const char *value)
         {"compact", &view.compact},      {"locked", &view.locked},
         {"read_only", &view.read_only},  {"stale", &model.build_stale},
         {"console", &view.console},      {"volatile", &s->forgets},
+        {"pool", &s->fleet.there},       {"online", &s->fleet.online},
     };
     struct {
         const char *name;
@@ -130,12 +131,16 @@ static void set_bench(const char *key, const char *value)
         {"question", s->question, sizeof s->question},
         {"asks", s->asks, sizeof s->asks},
         {"phrase", view.phrase, sizeof view.phrase},
+        {"pool_name", s->fleet.name, sizeof s->fleet.name},
+        {"station", s->fleet.station, sizeof s->fleet.station},
     };
 
     if (strcmp(key, "last") == 0) {
         model.stats.last_result = state_named(value);
         model.stats.last_took = KL_SEC(8);
     }
+    if (strcmp(key, "pool_free") == 0)
+        s->fleet.left = n;
     if (strcmp(key, "by_state") == 0)
         view.order = n ? KL_ORDER_NEED : KL_ORDER_SLOT;
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)

@@ -66,7 +66,11 @@ step "installing"
 apt install /pkg/keyline.deb /pkg/firmware.deb
 version=$(r dpkg-query -W -f '${Version}' keyline)
 r keyline --version | grep -q "^keyline ${version%%+*}" || fail "another version is installed"
-r keyline --version | grep -q '/usr/share/keyline/stubs' || echo "(no flasher stubs are in the package)"
+if [ -e "$root/usr/share/keyline/stubs/esp32.json" ]; then
+    case $(r keyline --version) in *"flasher stubs for"*share/keyline/stubs*) ;; *) fail "the package's flasher stubs are not found" ;; esac
+else
+    echo "(no flasher stubs are in the package)"
+fi
 r getent passwd keyline | grep -q ':/var/lib/keyline:' || fail "there is no user keyline"
 r id -nG keyline | grep -qw dialout || fail "the user keyline is not in the group dialout"
 [ "$(r stat -c '%U %a' /var/lib/keyline)" = "keyline 711" ] || fail "the rights of /var/lib/keyline"

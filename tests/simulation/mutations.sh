@@ -39,12 +39,12 @@ while IFS='|' read -r file from to rule; do
         survivors=$((survivors + 1))
     elif ! (cd "$build" && cp libkl_core.a "$work/libkl_core.a" && ar d "$work/libkl_core.a" "$name.o" &&
             ar r "$work/libkl_core.a" "$work/mutant.o" 2>/dev/null &&
-            link simulation && link test_station) 2>"$work/log"; then
+            link simulation && link test_station && link test_beds) 2>"$work/log"; then
         echo "BROKEN    $rule"; cat "$work/log"
         survivors=$((survivors + 1))
     elif (timeout 200 "$work/simulation" --from 1 --lives 60000 >"$work/log") 2>/dev/null; then
         # Rare on a random bench: there is a test for it.
-        if (timeout 60 "$work/test_station" >"$work/log" 2>&1) 2>/dev/null; then
+        if (timeout 60 "$work/test_station" >"$work/log" 2>&1 && timeout 60 "$work/test_beds" >"$work/log" 2>&1) 2>/dev/null; then
             echo "SURVIVED  $rule"
             survivors=$((survivors + 1))
         else

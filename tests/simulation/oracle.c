@@ -163,16 +163,22 @@ const char *board_holds(const struct world *w, const struct sim_board *b)
 void oracle_bytes_out(struct world *w, unsigned slot, const struct kl_io *io, bool connected)
 {
     int n = io->size <= 4096 || w->config.nvs ? key_in(w, (const char *)io->data, io->size) : -1;
+    static struct kl_snapshot snap;
+    enum kl_state state;
     struct sim_key *k;
     struct kl_mac to;
 
     if (n < 0)
         return;
     k = &w->key[n];
+    kl_station_look(w->st, &snap);
+    state = snap.slot[slot].state;
     if (k->told)
         violated(w, "key %s leaves the host, and another tool has marked it", k->label);
     if (k->burnt)
         violated(w, "key %s leaves the host, and another board has shown it", k->label);
+    if (state != KL_ST_SENDING)
+        violated(w, "key %s leaves the host while its board is %s", k->label, kl_state_name(state));
     if (!io->secret)
         violated(w, "key %s leaves in a write that is not marked secret", k->label);
     if (!k->reserved && !k->provisioned) {

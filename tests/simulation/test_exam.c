@@ -265,6 +265,34 @@ static void a_native_usb_board_that_restarts_is_followed(void **state)
     assert_int_equal(w->last[0].tries, 1);
 }
 
+/* A native-USB board that holds a key of this CSV restarts while the key is recorded: its test
+   begins when it is back. */
+static void an_adopted_board_that_restarts_while_it_is_recorded_is_tested(void **state)
+{
+    char faults[300];
+
+    (void)state;
+    w->native[0] = true;
+    w->config.nvs = sim_nvs(KL_NVS_REFUSE);
+    w->w.disk_slow = 1000000;
+    world_start(w, 4);
+    snprintf(faults, sizeof faults, "provisioned=%s", w->key[2].key.line);
+    for (char *c = faults; *c; c++)
+        if (*c == ',')
+            *c = '|';
+    put_in(w, 0, tested_board(faults));
+    wait_for(KL_ST_RECORDING, 60);
+    kl_vboard_power(in(w, 0), false, w->now);
+    leave_bus(w, 0);
+    wait_for(KL_ST_TESTING, 20);
+    return_to_bus(w, 0);
+    pass(1);
+    kl_vboard_power(in(w, 0), true, w->now);
+    wait_for(KL_ST_DONE, 20);
+    assert_int_equal(w->last[0].exam.result, KL_EXAM_PASSED);
+    assert_string_equal(w->last[0].label, w->key[2].label);
+}
+
 /* ---- the operator ---- */
 
 static void a_stop_lets_the_test_end(void **state)
@@ -371,6 +399,27 @@ static void written_keys_must_be_printed_if_asked_for(void **state)
     }
 }
 
+/* Its firmware has to show the key, and had no time to. */
+static void unplugged_before_it_printed_its_key_it_is_not_done(void **state)
+{
+    (void)state;
+    w->config.exam = NULL;
+    w->config.nvs = sim_nvs(KL_NVS_REFUSE);
+    w->w.disk_slow = 1000000;
+    world_start(w, 4);
+    put_in(w, 0, board_of(w, "original", ""));
+    wait_for(KL_ST_RECORDING, 60);
+    take_out(w, 0);
+    w->w.disk_slow = 0;
+    pass(20);
+    assert_int_equal(w->last[0].result, KL_ST_FAILED);
+    assert_int_equal(w->last[0].reason, KL_FAULT_PORT_LOST);
+    assert_true(w->key[0].provisioned);
+    put_in(w, 0, 0);
+    wait_for(KL_ST_DONE, 20);
+    assert_true(w->last[0].already);
+}
+
 /* Another tool's key of this CSV: only its fingerprint is known when it is adopted. */
 static void an_adopted_key_must_be_printed_too(void **state)
 {
@@ -407,12 +456,14 @@ int main(void)
         ON_BENCH(unplugged_during_its_test_it_is_tested_when_it_is_back),
         ON_BENCH(unplugged_while_its_key_is_recorded_it_has_not_passed),
         ON_BENCH(a_native_usb_board_that_restarts_is_followed),
+        ON_BENCH(an_adopted_board_that_restarts_while_it_is_recorded_is_tested),
         ON_BENCH(a_stop_lets_the_test_end),
         ON_BENCH(skipped_during_its_test_it_has_its_key),
         ON_BENCH(with_nothing_to_expect_the_time_decides),
         ON_BENCH(a_secret_in_a_pattern_is_not_shown),
         ON_BENCH(written_keys_are_tested_alike),
         ON_BENCH(written_keys_must_be_printed_if_asked_for),
+        ON_BENCH(unplugged_before_it_printed_its_key_it_is_not_done),
         ON_BENCH(an_adopted_key_must_be_printed_too),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

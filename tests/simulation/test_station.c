@@ -9,47 +9,7 @@
 
 #include <cmocka.h>
 
-#include "world.h"
-
-static struct world *w;
-static struct kl_snapshot snap;
-
-static int open_bench(void **state)
-{
-    (void)state;
-    w = calloc(1, sizeof *w);
-    world_quiet(w, 3);
-    return 0;
-}
-
-static int close_bench(void **state)
-{
-    (void)state;
-    assert_string_equal(w->violation, "");
-    world_finish(w);
-    free(w);
-    return 0;
-}
-
-static void pass(unsigned seconds)
-{
-    step_until(w, w->now + KL_SEC(seconds));
-    oracle_boards(w);
-    kl_station_look(w->st, &snap);
-}
-
-/* Passes time until the slot is in that state, at most so long; looks often. */
-static void wait_for(unsigned slot, enum kl_state state, unsigned seconds)
-{
-    kl_us until = w->now + KL_SEC(seconds);
-
-    do {
-        step_until(w, w->now + KL_MS(5));
-        assert_string_equal(w->violation, ""); /* after a violation time stands still */
-        kl_station_look(w->st, &snap);
-    } while (snap.slot[slot].state != state && w->now < until);
-    assert_string_equal(kl_state_name(snap.slot[slot].state), kl_state_name(state));
-}
+#include "on_bench.h"
 
 /* ---- retries, rates, resets ---- */
 
@@ -409,6 +369,63 @@ static void what_another_board_shows_is_spent(void **state)
     assert_false(w->key[0].sent);
 }
 
+/* The same while the owner has been sent its key and has not answered: it is not sent again. */
+static void what_another_board_shows_is_not_sent_again(void **state)
+{
+    char faults[300];
+    int owner, other;
+
+    (void)state;
+    world_start(w, 1);
+    snprintf(faults, sizeof faults, "provisioned=%s", w->key[0].key.line);
+    for (char *c = faults; *c; c++)
+        if (*c == ',')
+            *c = '|';
+    owner = board_with(w, "misses_line=99");
+    other = board_with(w, faults);
+    w->board[other].planted = true;
+    put_in(w, 0, owner);
+    wait_for(0, KL_ST_SENDING, 20);
+    put_in(w, 1, other);
+    wait_for(1, KL_ST_FAILED, 20);
+    assert_int_equal(snap.slot[1].fault.reason, KL_FAULT_HOLDS_OTHER_KEY);
+    assert_int_equal(snap.slot[0].state, KL_ST_FAILED);
+    assert_int_equal(snap.slot[0].fault.reason, KL_FAULT_KEY_CONFLICT);
+    assert_true(snap.slot[0].retry_at == KL_NEVER);
+    assert_true(w->key[0].sent);
+    pass(30); /* the oracle sees it if more of the key leaves */
+}
+
+/* And if another tool marks its row. */
+static void a_key_marked_by_another_tool_is_not_sent_again(void **state)
+{
+    (void)state;
+    world_start(w, 1);
+    put_in(w, 0, board_with(w, "misses_line=99"));
+    wait_for(0, KL_ST_SENDING, 20);
+    w->key[0].marked = w->key[0].foreign = true;
+    disk_load(w);
+    wait_for(0, KL_ST_FAILED, 2);
+    assert_int_equal(snap.slot[0].fault.reason, KL_FAULT_KEY_CONFLICT);
+    pass(30);
+}
+
+/* A board whose try is over asks on, and is sent nothing more: another may be in its place soon. */
+static void nothing_leaves_after_the_try(void **state)
+{
+    (void)state;
+    w->config.retries = 0;
+    world_start(w, 2);
+    put_in(w, 0, board_with(w, "misses_line=99"));
+    put_in(w, 1, board_with(w, "misses_line=99"));
+    wait_for(1, KL_ST_SENDING, 20);
+    world_command(w, KL_CMD_SKIP, 1);
+    wait_for(0, KL_ST_FAILED, 60);
+    assert_int_equal(snap.slot[0].fault.reason, KL_FAULT_NO_ACK);
+    pass(60);
+    assert_true(w->key[0].sent && w->key[1].sent);
+}
+
 /* The bench itself asks the store for the release: no board is involved. */
 static void released_by_an_operator(void **state)
 {
@@ -583,122 +600,6 @@ static void skipped_off_the_bus(void **state)
     assert_int_equal(snap.slot[0].state, KL_ST_EMPTY);
 }
 
-/* ---- needle beds ---- */
-
-static void fixture(unsigned keys)
-{
-    w->fixture = true;
-    world_start(w, keys);
-    pass(2);
-}
-
-static void bed_cycle(void **state)
-{
-    int first;
-
-    (void)state;
-    fixture(8);
-    pass(2);
-    first = board_with(w, "");
-    put_in(w, 0, first);
-    wait_for(0, KL_ST_DONE, 20);
-    pass(10);
-    assert_int_equal(snap.slot[0].state, KL_ST_DONE); /* the same board: its result stays */
-    assert_int_equal(snap.done, 1);
-    take_out(w, 0);
-    pass(2);
-    put_in(w, 0, board_with(w, "")); /* exchanged before the station noticed an empty bed */
-    pass(20);
-    assert_int_equal(snap.done, 2);
-    take_out(w, 0);
-    pass(10);
-    assert_int_equal(snap.slot[0].state, KL_ST_EMPTY);
-    put_in(w, 0, first);
-    pass(20);
-    assert_int_equal(snap.slot[0].state, KL_ST_DONE);
-    assert_string_equal(snap.slot[0].label, "dev-0000");
-    assert_int_equal(snap.keys.free, 6);
-}
-
-/* At whatever instant it is skipped, also while it is being looked for. */
-static void bed_skipped_and_exchanged(void **state)
-{
-    (void)state;
-    fixture(40);
-    for (unsigned i = 0; i < 30; i++) {
-        put_in(w, 0, board_with(w, "never_asks"));
-        pass(3);
-        world_command(w, KL_CMD_PAUSE, 0);
-        world_command(w, KL_CMD_SKIP, 0);
-        world_command(w, KL_CMD_RETRY, 0);
-        step_until(w, w->now + KL_SEC(2) + (kl_us)i * KL_MS(20));
-        world_command(w, KL_CMD_SKIP, 0);
-        world_command(w, KL_CMD_RESUME, 0);
-        pass(5);
-        assert_int_equal(snap.slot[0].state, KL_ST_SKIPPED);
-        take_out(w, 0);
-        pass(1);
-        put_in(w, 0, board_with(w, ""));
-        wait_for(0, KL_ST_DONE, 20);
-        take_out(w, 0);
-        pass(8);
-        assert_int_equal(snap.slot[0].state, KL_ST_EMPTY);
-    }
-}
-
-static void bed_exchanged_between_tries(void **state)
-{
-    (void)state;
-    fixture(8);
-    put_in(w, 0, board_with(w, "md5_wrong"));
-    wait_for(0, KL_ST_FAILED, 20);
-    take_out(w, 0);
-    pass(1);
-    put_in(w, 0, board_with(w, ""));
-    wait_for(0, KL_ST_DONE, 30);
-    assert_int_equal(snap.failed, 1);
-    assert_int_equal(snap.done, 1);
-    assert_int_equal(snap.slot[0].tries, 1);
-}
-
-/* Hands are quicker than the station: the board's old bed still shows its result. */
-static void bed_to_bed(void **state)
-{
-    int board;
-
-    (void)state;
-    fixture(8);
-    board = board_with(w, "");
-    put_in(w, 0, board);
-    wait_for(0, KL_ST_DONE, 20);
-    take_out(w, 0);
-    pass(1);
-    put_in(w, 1, board);
-    wait_for(1, KL_ST_DONE, 20);
-    pass(10);
-    assert_int_equal(snap.slot[0].state, KL_ST_EMPTY);
-    assert_int_equal(snap.keys.free, 7);
-}
-
-static void bed_board_was_away(void **state)
-{
-    int board;
-
-    (void)state;
-    fixture(8);
-    board = board_with(w, "");
-    put_in(w, 0, board);
-    wait_for(0, KL_ST_CONNECTING, 10);
-    take_out(w, 0);
-    wait_for(0, KL_ST_FAILED, 40);
-    while (snap.slot[0].retry_at != KL_NEVER)
-        pass(1);
-    put_in(w, 0, board);
-    wait_for(0, KL_ST_DONE, 30);
-}
-
-#define ON_BENCH(f) cmocka_unit_test_setup_teardown(f, open_bench, close_bench)
-
 /* ---- keys written into NVS ---- */
 
 /* The power fails amid step `step` of the board's flash; then the board comes back. False: it never
@@ -776,6 +677,9 @@ int main(void)
         ON_BENCH(all_failed_are_tried_again),
         ON_BENCH(keys_run_out_and_come),
         ON_BENCH(what_another_board_shows_is_spent),
+        ON_BENCH(what_another_board_shows_is_not_sent_again),
+        ON_BENCH(a_key_marked_by_another_tool_is_not_sent_again),
+        ON_BENCH(nothing_leaves_after_the_try),
         ON_BENCH(released_by_an_operator),
         ON_BENCH(a_key_given_back_serves_who_waits),
         ON_BENCH(empty_slots_are_given_up),
@@ -784,11 +688,6 @@ int main(void)
         ON_BENCH(native_usb_is_followed),
         ON_BENCH(native_usb_in_a_loop),
         ON_BENCH(skipped_off_the_bus),
-        ON_BENCH(bed_cycle),
-        ON_BENCH(bed_skipped_and_exchanged),
-        ON_BENCH(bed_exchanged_between_tries),
-        ON_BENCH(bed_to_bed),
-        ON_BENCH(bed_board_was_away),
         cmocka_unit_test(a_power_cut_amid_any_write_loses_no_key),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

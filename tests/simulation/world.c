@@ -238,16 +238,28 @@ static void do_io(struct world *w, const struct kl_action *a)
     world_event(w, &ev, 500 + (kl_us)below(w, 2000));
 }
 
+void say_free(struct world *w, unsigned slot, kl_us at)
+{
+    struct kl_event ev = world_make(w, KL_EV_PORT_FREE, slot);
+
+    push_event(w, at, &ev);
+}
+
 static enum kl_open_result opening(struct world *w, unsigned slot)
 {
     static const enum kl_open_result failures[] = {KL_OPEN_BUSY, KL_OPEN_DENIED, KL_OPEN_ERROR};
 
     if (w->no_adapter[slot] || (!w->fixture && w->in_slot[slot] < 0))
         return KL_OPEN_ABSENT;
+    if (w->held[slot])
+        return KL_OPEN_HELD;
     if (!chance(w, w->w.open_fails))
         return KL_OPEN_OK;
     saw(SIM_OPEN_FAILED);
-    return failures[below(w, 3)];
+    enum kl_open_result result = failures[below(w, 3)];
+    if (result == KL_OPEN_BUSY) /* its holder is seen to let it go, whatever is there by then */
+        say_free(w, slot, w->now + KL_SEC(1 + (w->order & 31)));
+    return result;
 }
 
 static void do_open(struct world *w, const struct kl_action *a)

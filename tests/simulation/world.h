@@ -217,6 +217,7 @@ struct world {
     bool native[SLOTS_MAX];      /* boards here are their own USB adapters */
     kl_us returns_at[SLOTS_MAX]; /* the board that left the bus comes back then; 0 = none */
     bool no_adapter[SLOTS_MAX];  /* a needle bed without its adapter, a network port removed */
+    bool held[SLOTS_MAX];        /* another program has the port open */
     kl_us port_said_at[SLOTS_MAX];
     kl_us failed_at[SLOTS_MAX]; /* failed, and neither tried again nor given up since */
 
@@ -285,6 +286,8 @@ void step_until(struct world *w, kl_us until);
 void drain(struct world *w); /* carries out what the station asks for */
 void lose_link(struct world *w, unsigned slot, const char *why);
 void push_event(struct world *w, kl_us at, const struct kl_event *ev);
+/* The program that held the slot's port has let it go. */
+void say_free(struct world *w, unsigned slot, kl_us at);
 void forget_events(struct world *w);
 
 /* boards.c */

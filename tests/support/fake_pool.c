@@ -258,6 +258,16 @@ static enum kl_fleet_result lease(struct kl_fdb *db, int within_ms, const struct
     return result;
 }
 
+static void release(struct fake_key *k, const struct kl_mac *mac)
+{
+    if (!kl_mac_equal(&k->mac, mac))
+        return;
+    memset(&k->mac, 0, sizeof k->mac);
+    for (unsigned i = 0; i < here->boards; i++)
+        if (kl_mac_equal(&here->board[i].mac, mac))
+            here->board[i] = here->board[--here->boards];
+}
+
 static enum kl_fleet_result report(struct kl_fdb *db, int within_ms, const struct kl_fdb_item *item,
                                    uint32_t count, int64_t *taken, kl_fdb_alarm_fn *each, void *ctx,
                                    struct kl_fdb_why *why)
@@ -287,7 +297,7 @@ static enum kl_fleet_result report(struct kl_fdb *db, int within_ms, const struc
             k->mac = item[i].mac;
         }
         if (k && item[i].what == KL_FDB_RELEASED && k->state == FAKE_LEASED)
-            memset(&k->mac, 0, sizeof k->mac);
+            release(k, &item[i].mac);
     }
     return leave("report", KL_FLEET_OK);
 }
@@ -352,21 +362,6 @@ static enum kl_fleet_result claim(struct kl_fdb *db, int within_ms, const struct
         here->alarm |= offline;
     }
     return leave("claim", KL_FLEET_OK);
-}
-
-static enum kl_fleet_result disclaim(struct kl_fdb *db, int within_ms, const struct kl_mac *mac,
-                                     struct kl_fdb_why *why)
-{
-    enum kl_fleet_result result;
-
-    (void)db;
-    (void)within_ms;
-    if (!enter(&result, why))
-        return result;
-    for (unsigned i = 0; i < here->boards; i++)
-        if (kl_mac_equal(&here->board[i].mac, mac))
-            here->board[i] = here->board[--here->boards];
-    return leave("disclaim", KL_FLEET_OK);
 }
 
 static enum kl_fleet_result reassert(struct kl_fdb *db, int within_ms,
@@ -454,7 +449,6 @@ const struct kl_fleet_calls fake_calls = {
     .report = report,
     .hand_back = hand_back,
     .claim = claim,
-    .disclaim = disclaim,
     .reassert = reassert,
     .status = status,
     .boards = boards,

@@ -249,6 +249,16 @@ static _Noreturn void power_cut(void)
 
 /* ---- steps ---- */
 
+/* The first thread opens the store; once there is a bench, others write. */
+static _Noreturn void freeze(void)
+{
+    const char *words = gettid() == getpid() ? FAULT_FROZE_AT_START : "the disk freezes\n";
+
+    must(write(STDERR_FILENO, words, strlen(words)) > 0, "stderr");
+    for (;;)
+        pause();
+}
+
 /* 0, or the errno with which this step fails. */
 static int step(void)
 {
@@ -256,8 +266,8 @@ static int step(void)
         [FAULT_FULL] = ENOSPC, [FAULT_IO] = EIO, [FAULT_READ_ONLY] = EROFS};
 
     steps++;
-    while (fail_kind == FAULT_FREEZE && fail_at != 0 && steps >= fail_at)
-        pause();
+    if (fail_kind == FAULT_FREEZE && fail_at != 0 && steps >= fail_at)
+        freeze();
     if (fail_at != 0 && steps >= fail_at && steps - fail_at < fail_count)
         return as_errno[fail_kind];
     return 0;

@@ -22,8 +22,11 @@ enum fault_kind {
     FAULT_FULL,
     FAULT_IO,
     FAULT_READ_ONLY,
-    FAULT_FREEZE, /* the step never comes back */
+    FAULT_FREEZE, /* the step never comes back; standard error tells of it */
 };
+
+/* What is told of it, if the first thread of the program froze: before there is a bench. */
+#define FAULT_FROZE_AT_START "the disk freezes at the start\n"
 
 enum {
     FAULT_EXIT = 99 /* exit status of a process that died at its step */

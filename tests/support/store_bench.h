@@ -52,7 +52,7 @@ void bench_submit(struct store_bench *b, enum kl_store_op op, const struct kl_fi
                   unsigned board);
 /* Runs the loop until every request has its answer. */
 void bench_wait(struct store_bench *b);
-/* Runs the loop until `done` returns true; false if that takes more than ten seconds. */
+/* Runs the loop until `done` returns true; false only if that never comes. */
 bool bench_until(struct store_bench *b, bool (*done)(struct store_bench *b, void *ctx), void *ctx);
 
 #endif

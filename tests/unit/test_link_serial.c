@@ -112,7 +112,7 @@ static void the_holder_is_named(void **state)
     fclose(comm);
     link_bench_open(&bench, master.slave, 115200);
     link_bench_until_opened(&bench);
-    assert_int_equal(bench.result, KL_OPEN_BUSY);
+    assert_int_equal(bench.result, KL_OPEN_HELD);
     kl_format(expected, sizeof expected, "held by %s (pid %d)", own_name, (int)getpid());
     assert_non_null(strstr(bench.text, expected));
     link_bench_close(&bench);

@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "adapters/fleet/fleet_hand.h"
 #include "adapters/fleet/pool_store.h"
 #include "fake_pool.h"
 #include "scratch.h"
@@ -230,7 +231,176 @@ static void a_key_given_back_unsent_serves_another_board(void **state)
     assert_int_equal(reserve(&b, "dev-0001", 2), KL_STORE_OK);
     assert_int_equal(bench_ask(&b, KL_OP_PROVISION, "dev-0001", 2), KL_STORE_OK);
     wait_until_provisioned(&b, "dev-0001");
+    assert_int_equal(pool.boards, 1); /* the first one is nobody's again */
     bench_close(&b);
+}
+
+static bool beats_again(struct store_bench *b, void *ctx)
+{
+    bool again;
+
+    (void)b;
+    uv_mutex_lock(&pool.lock);
+    again = pool.beats > *(unsigned *)ctx;
+    uv_mutex_unlock(&pool.lock);
+    return again;
+}
+
+/* A board waited for the pool, and left: the pool is not asked for it any more. It would bind the
+   board to this station, and the key to a board that nobody gives it to. */
+static void a_board_that_left_while_the_pool_was_silent_is_not_claimed(void **state)
+{
+    struct kl_fingerprint fp;
+    struct store_bench b;
+    unsigned beats = 0;
+
+    (void)state;
+    open_pool(&b);
+    wait_for_keys(&b, 8);
+    assert_true(bench_until(&b, beats_again, &beats));
+    fake_set(&pool, &pool.silent, true);
+    fp = bench_key(&b, "dev-0001");
+    bench_submit(&b, KL_OP_RESERVE, &fp, 1);
+    assert_true(bench_until(&b, is_answered, NULL));
+    assert_int_equal(b.status, KL_STORE_WAITS);
+    assert_int_equal(bench_ask(&b, KL_OP_RELEASE, "dev-0001", 1), KL_STORE_OK);
+    beats = pool.beats;
+    fake_set(&pool, &pool.silent, false);
+    assert_true(bench_until(&b, beats_again, &beats)); /* boards come before the heartbeat */
+    assert_int_equal(pool.claims, 0);
+    assert_int_equal(reserve(&b, "dev-0001", 2), KL_STORE_OK);
+    bench_close(&b);
+}
+
+/* The same, if the board leaves at the moment at which the pool is asked. */
+static void a_released_key_is_not_claimed(void **state)
+{
+    struct kl_fleet_call hello = {.op = KL_FLEET_HELLO}, call = {.op = KL_FLEET_CLAIM};
+    struct kl_fingerprint released;
+    struct kl_fleet_hand *h = calloc(1, sizeof *h);
+    struct kl_fleet_answer a;
+    struct kl_keyring *keyring;
+    char path[4300], error[KL_TEXT_MAX];
+    struct store_bench b;
+
+    (void)state;
+    assert_non_null(h);
+    open_pool(&b);
+    wait_for_keys(&b, 8);
+    call.mac = bench_mac(1);
+    assert_int_equal(reserve(&b, "dev-0001", 1), KL_STORE_OK);
+    assert_int_equal(reserve(&b, "dev-0002", 2), KL_STORE_OK);
+    assert_int_equal(bench_ask(&b, KL_OP_RELEASE, "dev-0001", 1), KL_STORE_OK);
+    released = bench_key(&b, "dev-0001");
+    bench_close(&b);
+    snprintf(path, sizeof path, "%s/station.key", folder);
+    keyring = kl_keyring_open(path, error);
+    assert_non_null(keyring);
+    assert_true(kl_fleet_hand_open(h, folder, "lamps", &fake_calls, keyring, error));
+    kl_fleet_hand_do(h, &hello, &a);
+    assert_int_equal(a.result, KL_FLEET_OK);
+    pool.claims = 0;
+    h->claim_key = released;
+    kl_fleet_hand_do(h, &call, &a);
+    assert_int_equal(a.result, KL_FLEET_OK);
+    assert_int_equal(a.owner, KL_FLEET_OTHERS);
+    assert_int_equal(pool.claims, 0);
+    call.mac = bench_mac(2); /* reserved still, but another key */
+    kl_fleet_hand_do(h, &call, &a);
+    assert_int_equal(pool.claims, 0);
+    h->claim_key = pool.key[1].fingerprint;
+    kl_fleet_hand_do(h, &call, &a);
+    assert_int_equal(a.owner, KL_FLEET_OURS);
+    assert_int_equal(pool.claims, 1);
+    kl_fleet_hand_close(h);
+    kl_keyring_free(keyring);
+    free(h);
+}
+
+struct words {
+    const char *text;
+};
+
+static bool says(struct store_bench *b, void *ctx)
+{
+    return strstr(b->note, ((const struct words *)ctx)->text) != NULL;
+}
+
+static bool has_few(struct store_bench *b)
+{
+    struct kl_fleet_view view;
+
+    kl_store_fleet(b->store, &view);
+    return view.few;
+}
+
+/* What counts is what boards can still get: the lease alone is small at any time. */
+static void few_keys_are_told(void **state)
+{
+    struct words few = {"39 keys left for this station (7 leased, 32 to come from the pool)"};
+    struct store_bench b;
+    unsigned beats = 0;
+
+    (void)state;
+    shared.warn_keys = 39;
+    open_pool(&b);
+    wait_for_keys(&b, 8);
+    assert_true(bench_until(&b, beats_again, &beats));
+    assert_false(has_few(&b)); /* 40 are left */
+    assert_string_equal(b.note, "");
+    assert_int_equal(reserve(&b, "dev-0001", 1), KL_STORE_OK);
+    assert_true(bench_until(&b, says, &few));
+    assert_true(has_few(&b));
+    b.note[0] = '\0';
+    assert_int_equal(reserve(&b, "dev-0002", 2), KL_STORE_OK);
+    assert_string_equal(b.note, ""); /* once */
+    bench_close(&b);
+    shared.warn_keys = 0;
+    open_pool(&b);
+    wait_for_keys(&b, 6);
+    assert_true(bench_until(&b, beats_again, &beats));
+    assert_string_equal(b.note, "");
+    bench_close(&b);
+}
+
+static void a_pool_that_gives_no_more_leaves_few_keys(void **state)
+{
+    struct words few = {"0 leased keys left, and the pool gives none now: "};
+    struct store_bench b;
+
+    (void)state;
+    shared.warn_keys = 10;
+    pool.refuses_leases = KL_FLEET_NO_CAP;
+    open_pool(&b);
+    assert_true(bench_until(&b, says, &few));
+    assert_true(has_few(&b));
+    bench_close(&b);
+}
+
+/* While the database is silent, new boards wait for it; if they may go on, they need leased keys. */
+static void few_leased_keys_are_told_where_boards_go_on_without_the_database(void **state)
+{
+    struct words few = {"8 leased keys left, and the pool gives none now: "};
+    bool yes = true;
+    struct store_bench b;
+
+    (void)state;
+    shared.warn_keys = 8;
+    for (unsigned i = 0; i < 2; i++) {
+        unsigned beats = pool.beats;
+        shared.offline = i == 0 ? 0 : KL_SEC(3600);
+        open_pool(&b);
+        wait_for_keys(&b, 8);
+        assert_true(bench_until(&b, beats_again, &beats));
+        fake_set(&pool, &pool.silent, true);
+        assert_int_equal(bench_ask(&b, KL_OP_ATTEMPT, "dev-0001", 1), KL_STORE_OK);
+        assert_true(bench_until(&b, has_trouble, &yes));
+        if (i == 1)
+            assert_true(bench_until(&b, says, &few));
+        assert_int_equal(has_few(&b), i == 1);
+        bench_close(&b);
+        fake_set(&pool, &pool.silent, false);
+    }
 }
 
 /* The station died between its reservation and the pool's agreement: its board gets no byte before
@@ -277,13 +447,14 @@ static void what_is_in_doubt_is_said_again(void **state)
     unsigned leased;
 
     (void)state;
+    /* The first start says hello before it goes on: a doubt would end it. */
+    open_pool(&b);
+    bench_close(&b);
     for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
         char label[16];
-        open_pool(&b);
-        uv_mutex_lock(&pool.lock);
-        pool.doubts = 1;
+        pool.doubts = 1; /* before there is a thread that calls */
         pool.doubtful = calls[i];
-        uv_mutex_unlock(&pool.lock);
+        open_pool(&b);
         wait_for_keys(&b, 8);
         leased = fake_count(&pool, FAKE_LEASED);
         assert_int_equal(leased, 8);
@@ -534,6 +705,11 @@ int main(void)
         T(another_stations_board_gets_no_key),
         T(a_disputed_key_is_not_sent),
         T(a_key_given_back_unsent_serves_another_board),
+        T(a_board_that_left_while_the_pool_was_silent_is_not_claimed),
+        T(a_released_key_is_not_claimed),
+        T(few_keys_are_told),
+        T(a_pool_that_gives_no_more_leaves_few_keys),
+        T(few_leased_keys_are_told_where_boards_go_on_without_the_database),
         T(a_reservation_without_an_agreement_waits),
         T(what_is_in_doubt_is_said_again),
         T(offline_boards_are_checked_later),

@@ -146,6 +146,27 @@ static void a_slot_that_is_worse_by_more_than_chance(void **state)
     assert_false(view.slot[3].worse);
 }
 
+/* Whoever looks for a slot finds it where its name stands, not where it first had a result. The
+   figures stay with their slot. */
+static void rows_are_in_the_order_of_their_names(void **state)
+{
+    static const char *const came[] = {"A10", "1-1.10", "A2", "192.168.0.7:4000", "1-1.2"};
+    static const char *const shown[] = {"1-1.2", "1-1.10", "192.168.0.7:4000", "A2", "A10"};
+
+    (void)state;
+    for (unsigned i = 0; i < 5; i++)
+        for (unsigned n = 0; n <= i; n++)
+            result(came[i], 10 * i + n, n > 0 || i != 0, 1);
+    look();
+    assert_int_equal(view.slot_count, 5);
+    for (unsigned i = 0; i < 5; i++)
+        assert_string_equal(view.slot[i].name, shown[i]);
+    assert_int_equal(view.slot[4].failed, 1);
+    assert_int_equal(view.slot[4].reason[0].count, 1);
+    assert_int_equal(view.slot[1].turns, 2);
+    assert_true(view.slot[1].median > 0);
+}
+
 static void few_fails_are_chance(void **state)
 {
     (void)state;
@@ -184,6 +205,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_slow_bench_has_a_rate_after_ten_minutes, start, finish),
         cmocka_unit_test_setup_teardown(nights_are_no_work, start, finish),
         cmocka_unit_test_setup_teardown(a_slot_that_is_worse_by_more_than_chance, start, finish),
+        cmocka_unit_test_setup_teardown(rows_are_in_the_order_of_their_names, start, finish),
         cmocka_unit_test_setup_teardown(few_fails_are_chance, start, finish),
         cmocka_unit_test_setup_teardown(the_table_is_not_wider_than_a_terminal, start, finish),
     };

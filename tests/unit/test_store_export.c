@@ -71,7 +71,7 @@ static void reads(struct kl_store *s, const char *label, uint32_t at, const char
     struct kl_key read;
     uint32_t line;
 
-    assert_int_equal(kl_store_read_key(s, &key, &read, &line, error), KL_READ_DONE);
+    assert_int_equal(kl_store_read_key(s, &key, &read, NULL, &line, error), KL_READ_DONE);
     assert_int_equal(line, at);
     assert_string_equal(read.line, text);
 }
@@ -90,7 +90,7 @@ static void keys_come_with_their_lines(void **state)
     reads(s, "dev-3", 3, "dev-3,0011223344556679,8899AABBCCDDEEFF0011223344556603");
     reads(s, "dev-1", 1, "dev-1,0011223344556677,8899AABBCCDDEEFF0011223344556601");
     memset(&read, 7, sizeof read);
-    assert_int_equal(kl_store_read_key(s, &other, &read, &line, error), KL_READ_ABSENT);
+    assert_int_equal(kl_store_read_key(s, &other, &read, NULL, &line, error), KL_READ_ABSENT);
     assert_memory_equal(&read, &blank, sizeof read);
     kl_store_free(s);
 }
@@ -121,7 +121,7 @@ static void marks_do_not_disturb_a_reader(void **state)
     reads(early, "dev-2", 2, "dev-2,0011223344556678,8899AABBCCDDEEFF0011223344556602");
     reads(early, "dev-4", 4, "dev-4,001122334455667a,8899AABBCCDDEEFF0011223344556604");
     key = named(late, "dev-4");
-    assert_int_equal(kl_store_read_key(late, &key, &read, &line, error), KL_READ_CHANGED);
+    assert_int_equal(kl_store_read_key(late, &key, &read, NULL, &line, error), KL_READ_CHANGED);
     kl_store_free(early);
     kl_store_free(late);
     late = look(false);
@@ -137,7 +137,7 @@ static bool read_provisioned(void *ctx, const struct kl_ledger_key *key)
 
     if (strcmp(key->state, "provisioned") != 0)
         return true;
-    assert_int_equal(kl_store_read_key(ctx, key, &read, &line, error), KL_READ_DONE);
+    assert_int_equal(kl_store_read_key(ctx, key, &read, NULL, &line, error), KL_READ_DONE);
     assert_string_equal(read.line, "dev-1,0011223344556677,8899AABBCCDDEEFF0011223344556601");
     assert_int_equal(line, 1);
     return true;

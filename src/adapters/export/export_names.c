@@ -94,7 +94,7 @@ unsigned export_column(const struct kl_export *e, const char *name)
 {
     char *end;
     unsigned long n = strtoul(name, &end, 10);
-    unsigned most = e->fields > 0 ? e->fields : KL_FIELDS_MAX;
+    unsigned most = e->fields > 0 ? e->fields : KL_COLUMNS_MAX;
 
     if (isdigit((unsigned char)name[0]) && *end == '\0')
         return n >= 1 && n <= most ? (unsigned)n : 0;

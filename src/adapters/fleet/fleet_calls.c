@@ -9,7 +9,6 @@ const struct kl_fleet_calls kl_fleet_calls_real = {
     .report = kl_fdb_report,
     .hand_back = kl_fdb_hand_back,
     .claim = kl_fdb_claim,
-    .disclaim = kl_fdb_disclaim,
     .reassert = kl_fdb_reassert,
     .status = kl_fdb_status,
     .boards = kl_fdb_boards,

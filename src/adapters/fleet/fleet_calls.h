@@ -27,8 +27,6 @@ struct kl_fleet_calls {
     enum kl_fleet_result (*claim)(struct kl_fdb *db, int within_ms, const struct kl_mac *mac,
                                   const struct kl_fingerprint *key, bool offline,
                                   struct kl_fdb_claim *out, struct kl_fdb_why *why);
-    enum kl_fleet_result (*disclaim)(struct kl_fdb *db, int within_ms, const struct kl_mac *mac,
-                                     struct kl_fdb_why *why);
     enum kl_fleet_result (*reassert)(struct kl_fdb *db, int within_ms,
                                      const struct kl_fdb_held *held, uint32_t count, bool first,
                                      bool last, kl_fdb_alarm_fn *each, void *ctx,

@@ -404,23 +404,6 @@ enum kl_fleet_result kl_fdb_claim(struct kl_fdb *db, int within_ms, const struct
     return result;
 }
 
-enum kl_fleet_result kl_fdb_disclaim(struct kl_fdb *db, int within_ms, const struct kl_mac *mac,
-                                     struct kl_fdb_why *why)
-{
-    char text[18];
-    const char *value[] = {text};
-    enum kl_fleet_result result;
-    PGresult *r;
-
-    kl_mac_format(mac, text);
-    result = kl_fdb_transact(
-        db, within_ms,
-        &(struct kl_fdb_query){.sql = "SELECT keyline.disclaim($1)", .count = 1, .value = value},
-        &r, why);
-    PQclear(r);
-    return result;
-}
-
 enum kl_fleet_result kl_fdb_reassert(struct kl_fdb *db, int within_ms,
                                      const struct kl_fdb_held *held, uint32_t count, bool first,
                                      bool last, kl_fdb_alarm_fn *each, void *ctx,

@@ -241,10 +241,6 @@ struct kl_fdb_claim {
 enum kl_fleet_result kl_fdb_claim(struct kl_fdb *db, int within_ms, const struct kl_mac *mac,
                                   const struct kl_fingerprint *key, bool offline,
                                   struct kl_fdb_claim *out, struct kl_fdb_why *why);
-/* A claimed board that certainly got no key may go to another station. Repeatable. REFUSED with
-   CONFLICT if the pool knows of a key for it. */
-enum kl_fleet_result kl_fdb_disclaim(struct kl_fdb *db, int within_ms, const struct kl_mac *mac,
-                                     struct kl_fdb_why *why);
 
 /* What this station's own ledger says that it has. */
 struct kl_fdb_held {

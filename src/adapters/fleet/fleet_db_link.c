@@ -73,7 +73,8 @@ void kl_fdb_drop(struct kl_fdb *db)
 static bool is_local(const char *host)
 {
     return host[0] == '\0' || host[0] == '/' || host[0] == '@' || strcmp(host, "localhost") == 0 ||
-           strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0;
+           strcmp(host, "::1") == 0 || /* a name may begin like this, too */
+           (strncmp(host, "127.", 4) == 0 && strspn(host, "0123456789.") == strlen(host));
 }
 
 /* `list` is separated by commas, as libpq has several hosts. */
@@ -165,6 +166,25 @@ static void on_notice(void *ctx, const PGresult *notice)
         kl_copy(db->warning, sizeof db->warning, text ? text : "");
 }
 
+/* What a person can do about a connection that is not safe, by libpq's words. */
+static const char *tls_advice(const char *words)
+{
+    static const struct {
+        const char *words, *advice;
+    } known[] = {
+        {"root certificate", "put its authority's certificate there, or say sslrootcert=FILE"},
+        {"does not match host name", "host= has to be the name in its certificate"},
+        {"verify failed",
+         "it is not from the authority in root.crt, or is too old, or somebody is in between"},
+        {"does not support SSL", "switch ssl on in that server"},
+    };
+
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (strstr(words, known[i].words))
+            return known[i].advice;
+    return "see the server's log";
+}
+
 /* libpq gives no SQLSTATE of a refused connection, but writes it if it is told to be verbose:
    "FATAL:  28P01: …". */
 static enum kl_fleet_result judge_connection(const PGconn *conn, struct kl_fdb_why *why)
@@ -187,8 +207,10 @@ static enum kl_fleet_result judge_connection(const PGconn *conn, struct kl_fdb_w
     kl_format(line, sizeof line, "%.*s", (int)strcspn(from, "\n"), from);
     kl_fdb_judge(state, line, why);
     if (tls) {
+        const char *end = strstr(line, " failed: "); /* of what libpq says of where it was */
         why->cause = KL_FDB_CAUSE_TLS;
-        kl_format(why->text, sizeof why->text, "%s: %s", kl_fdb_cause_text(why->cause), line);
+        kl_format(why->text, sizeof why->text, "%s (%s): %s", kl_fdb_cause_text(why->cause),
+                  tls_advice(line), end ? end + strlen(" failed: ") : line);
     }
     why->refusal = KL_FLEET_NO_NONE;
     return KL_FLEET_DOWN; /* whatever it is: nothing was asked */

@@ -408,10 +408,8 @@ static enum kl_fleet_result claim(struct kl_fleet_hand *h, const struct kl_fleet
                                   bool offline, struct kl_fleet_answer *a)
 {
     struct kl_fdb_claim c = {.kind = KL_FDB_CLAIM_NEW};
-    enum kl_fleet_result result = offline ? KL_FLEET_OK : kl_fleet_hand_tell_released(h);
+    enum kl_fleet_result result;
 
-    if (result != KL_FLEET_OK)
-        return result;
     result = h->calls->claim(h->db, KL_FLEET_CALL_MS, &pair->mac, &pair->key, offline, &c, &h->why);
     if (result != KL_FLEET_OK)
         return result;
@@ -423,12 +421,34 @@ static enum kl_fleet_result claim(struct kl_fleet_hand *h, const struct kl_fleet
     return KL_FLEET_OK;
 }
 
+/* The pool hears of what was released before it is asked, so a release that comes later is told
+   later, and unbinds what this claim binds. A board that has left already is not claimed: nobody
+   would tell the pool that it is free again. */
+static enum kl_fleet_result claim_if_reserved(struct kl_fleet_hand *h,
+                                              const struct kl_fleet_pair *pair,
+                                              struct kl_fleet_answer *a)
+{
+    enum kl_fleet_result result = kl_fleet_hand_tell_released(h);
+    char error[KL_TEXT_MAX];
+    bool reserved;
+
+    if (result != KL_FLEET_OK)
+        return result;
+    if (!kl_fleet_history_reserved(h->ledger, &pair->key, &pair->mac, &reserved, error))
+        return kl_fleet_hand_failed(h, error);
+    if (reserved)
+        return claim(h, pair, false, a);
+    a->owner = KL_FLEET_OTHERS; /* of use to nobody: the question was withdrawn */
+    kl_copy(h->other, sizeof h->other, "the board has left");
+    return KL_FLEET_OK;
+}
+
 /* The agreement is durable before a byte may be sent. */
 static enum kl_fleet_result claim_board(struct kl_fleet_hand *h, const struct kl_fleet_call *call,
                                         struct kl_fleet_answer *a)
 {
     struct kl_fleet_pair pair = {h->claim_key, call->mac};
-    enum kl_fleet_result result = claim(h, &pair, false, a);
+    enum kl_fleet_result result = claim_if_reserved(h, &pair, a);
     char error[KL_TEXT_MAX];
 
     if (result == KL_FLEET_OK && a->owner == KL_FLEET_OURS &&

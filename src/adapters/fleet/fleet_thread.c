@@ -46,6 +46,7 @@ struct kl_fleet_thread {
     struct kl_fleet_hand hand;
     struct kl_fleet fleet;
     struct asked put[KL_SLOTS_MAX]; /* to the core */
+    uint32_t coming;                /* rows of the list that the store has not seen yet */
     char trouble[KL_TEXT_MAX];      /* as last told */
     bool connected;                 /* since the start, at least once */
 };
@@ -77,6 +78,7 @@ static void take_in(struct kl_fleet_thread *t, struct asked asked[KL_SLOTS_MAX],
     *bench = t->fleet.bench;
     /* The store has not seen the newest rows yet. */
     bench->free = t->figures.free + coming;
+    t->coming = coming;
     bench->per_hour = t->figures.per_hour;
     kl_copy(t->hand.status, sizeof t->hand.status, t->figures.status);
     *stirred = t->stirred;
@@ -176,7 +178,11 @@ static void look(const struct kl_fleet_thread *t, const char *trouble, struct kl
     v->there = true;
     v->online = t->fleet.state == KL_FLEET_UP || t->fleet.state == KL_FLEET_PARTING;
     v->gives = t->fleet.denied == KL_FLEET_NO_NONE && t->fleet.barred == KL_FLEET_NO_NONE;
-    v->left = h->free_keys;
+    v->left = v->to_come = h->free_keys;
+    if (h->left_to_station >= 0 && h->left_to_station < v->to_come)
+        v->to_come = h->left_to_station;
+    if (v->to_come >= 0)
+        v->to_come += t->coming;
     v->unsent = kl_fleet_unsent(&t->fleet);
     v->unchecked = t->fleet.memory.unchecked;
     v->alarms = h->alarm_count;
@@ -217,7 +223,7 @@ static void hand_notes_on(struct kl_fleet_thread *t)
 static bool is_same(const struct kl_fleet_view *a, const struct kl_fleet_view *b)
 {
     return a->there == b->there && a->online == b->online && a->gives == b->gives &&
-           a->left == b->left && a->unsent == b->unsent && a->unchecked == b->unchecked &&
+           a->left == b->left && a->to_come == b->to_come && a->unsent == b->unsent && a->unchecked == b->unchecked &&
            a->alarms == b->alarms && strcmp(a->name, b->name) == 0 &&
            strcmp(a->station, b->station) == 0 && strcmp(a->trouble, b->trouble) == 0 &&
            strcmp(a->alarm, b->alarm) == 0;
@@ -379,6 +385,15 @@ void kl_fleet_thread_withdraw(struct kl_fleet_thread *t, unsigned slot)
     KL_ASSERT(slot < KL_SLOTS_MAX);
     uv_mutex_lock(&t->lock);
     t->asked[slot] = (struct asked){.ticket = 0};
+    uv_mutex_unlock(&t->lock);
+}
+
+void kl_fleet_thread_forget(struct kl_fleet_thread *t, const struct kl_fingerprint *key)
+{
+    uv_mutex_lock(&t->lock);
+    for (unsigned i = 0; i < KL_SLOTS_MAX; i++)
+        if (t->asked[i].ticket != 0 && kl_fingerprint_equal(&t->asked[i].pair.key, key))
+            t->asked[i] = (struct asked){.ticket = 0};
     uv_mutex_unlock(&t->lock);
 }
 

@@ -40,6 +40,8 @@ struct kl_fleet_thread *kl_fleet_thread_start(struct kl_fleet_hand *hand,
 void kl_fleet_thread_ask(struct kl_fleet_thread *t, unsigned slot,
                          const struct kl_fleet_pair *pair);
 void kl_fleet_thread_withdraw(struct kl_fleet_thread *t, unsigned slot);
+/* The key is no board's any more: nothing is asked about it from here on. */
+void kl_fleet_thread_forget(struct kl_fleet_thread *t, const struct kl_fingerprint *key);
 /* `text`: of OTHER; of WAITS: why, if that is known; else "". */
 enum kl_fleet_verdict kl_fleet_thread_verdict(struct kl_fleet_thread *t, unsigned slot,
                                               const struct kl_fleet_pair *pair,

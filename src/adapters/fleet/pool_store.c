@@ -57,6 +57,7 @@ struct pool_store {
     } slot[KL_SLOTS_MAX];
     struct kl_fleet_figures figures;
     struct kl_fleet_view view;
+    uint32_t warn_keys;
     uint64_t parting_at;
     bool hurried;
     void (*closed)(void *ctx);
@@ -104,6 +105,40 @@ static void tell_figures(struct pool_store *s)
 {
     kl_fleet_thread_figures(s->thread, &s->figures);
     kl_fleet_thread_stir(s->thread);
+}
+
+/* Keys that boards here can still get; -1 = not known. Where the database is silent, new boards
+   wait for it rather than for keys, unless they may go on (--offline) with those of the lease. */
+static int64_t keys_left(const struct pool_store *s, bool *come)
+{
+    const struct kl_fleet_view *v = &s->view;
+
+    *come = v->online ? v->gives : s->config.offline == 0 || v->trouble[0] == '\0';
+    if (!*come)
+        return s->figures.free;
+    return v->to_come < 0 ? -1 : s->figures.free + v->to_come;
+}
+
+static void warn_of_few(struct pool_store *s)
+{
+    char text[KL_TEXT_MAX];
+    bool come, was = s->view.few;
+    int64_t left = keys_left(s, &come);
+
+    if (left < 0)
+        return;
+    s->view.few = left <= s->warn_keys;
+    if (was || !s->view.few || s->warn_keys == 0)
+        return;
+    if (come)
+        kl_format(text, sizeof text,
+                  "%lld keys left for this station (%u leased, %lld to come from the pool): its "
+                  "owner has to import or to allow more",
+                  (long long)left, (unsigned)s->figures.free, (long long)s->view.to_come);
+    else
+        kl_format(text, sizeof text, "%lld leased keys left, and the pool gives none now: %s",
+                  (long long)left, s->view.trouble);
+    s->events->fleet(s->ctx, text);
 }
 
 /* ---- keys that the pool has not agreed to ---- */
@@ -258,6 +293,9 @@ static void submit(struct kl_store *store, const struct kl_action *request)
 {
     struct pool_store *s = of(store);
 
+    /* Before the ledger says so: the pool is not to hear of a board that has left. */
+    if (request->u.store.op == KL_OP_RELEASE)
+        kl_fleet_thread_forget(s->thread, &request->u.store.fingerprint);
     if (request->u.store.op == KL_OP_FETCH &&
         find_unagreed(s, &request->u.store.fingerprint) < s->unagreed_count)
         hold(s, request);
@@ -297,8 +335,10 @@ static void count_change(struct pool_store *s, const struct kl_action *request)
     } else if (op == KL_OP_PROVISION) {
         drop_unagreed(s, &pair.key);
     }
-    if (op != KL_OP_FETCH)
-        tell_figures(s);
+    if (op == KL_OP_FETCH)
+        return;
+    tell_figures(s);
+    warn_of_few(s);
 }
 
 static void on_stored(void *ctx, const struct kl_action *request, enum kl_store_status status,
@@ -322,6 +362,7 @@ static void on_reloaded(void *ctx)
 
     read_content(s);
     tell_figures(s);
+    warn_of_few(s);
     s->events->reloaded(s->ctx);
 }
 
@@ -354,10 +395,11 @@ static void end_if_gone(struct pool_store *s);
 static void on_news(void *ctx)
 {
     struct pool_store *s = ctx;
-    bool came = s->content.keys_come;
+    bool came = s->content.keys_come, few = s->view.few;
     char text[KL_TEXT_MAX];
 
     kl_fleet_thread_look(s->thread, &s->view);
+    s->view.few = few;
     if (s->closed) {
         end_if_gone(s);
         return;
@@ -369,6 +411,7 @@ static void on_news(void *ctx)
     s->events->fleet(s->ctx, NULL);
     while (kl_fleet_thread_note(s->thread, text))
         s->events->fleet(s->ctx, text);
+    warn_of_few(s);
 }
 
 static void on_tick(uv_timer_t *timer)
@@ -537,9 +580,10 @@ static bool pool_id(struct kl_store *store, char id[33], char error[KL_TEXT_MAX]
 }
 
 static enum kl_store_read read_key(struct kl_store *store, const struct kl_ledger_key *key,
-                                   struct kl_key *out, uint32_t *line, char error[KL_TEXT_MAX])
+                                   struct kl_key *out, struct kl_key_text *text, uint32_t *line,
+                                   char error[KL_TEXT_MAX])
 {
-    return kl_store_read_key(of(store)->inner, key, out, line, error);
+    return kl_store_read_key(of(store)->inner, key, out, text, line, error);
 }
 
 static bool header(struct kl_store *store, void (*each)(void *ctx, const char *name), void *ctx,
@@ -721,6 +765,7 @@ enum kl_store_open_result kl_pool_store_open(const struct kl_store_options *opti
         .lease_max = options->shared->lease_max,
         .offline = options->shared->offline,
     };
+    s->warn_keys = options->shared->warn_keys;
     uv_mutex_init(&s->writing);
     if (options->doubt)
         *options->doubt = KL_DOUBT_NONE;

@@ -203,6 +203,8 @@ CREATE TABLE keyline.event (
 
 -- @functions
 
+DROP FUNCTION IF EXISTS keyline.disclaim(macaddr); -- until 1.1.0; nobody called it
+
 -- ---- what holds for everybody, the owner too ----
 
 CREATE OR REPLACE FUNCTION keyline.guard_key() RETURNS trigger
@@ -573,6 +575,7 @@ DECLARE
     me keyline.station := keyline.enter();
     i record;
     was keyline.result;
+    fresh boolean;
     alarms bigint[] := '{}';
     last bigint := me.last_seq;
     n_failed integer := 0;
@@ -596,7 +599,8 @@ BEGIN
         INSERT INTO keyline.result AS r (station, seq, wall, what, fingerprint, mac, how, bundle, chip, slot, reason, offline)
         VALUES (me.id, i.seq, i.wall, i.what, i.fp, i.mac, i.how, i.bundle, i.chip, i.slot, i.reason, i.offline)
         ON CONFLICT DO NOTHING;
-        IF NOT FOUND THEN
+        fresh := FOUND;
+        IF NOT fresh THEN
             SELECT * INTO STRICT was FROM keyline.result r WHERE r.station = me.id AND r.seq = i.seq;
             IF (was.what, was.fingerprint, was.mac, was.wall) IS DISTINCT FROM (i.what, i.fp, i.mac, i.wall) THEN
                 alarms := alarms || keyline.alarm('old-ledger', me.id, NULL, '', NULL, i.seq,
@@ -610,9 +614,13 @@ BEGIN
         -- A reservation is bound by claim() alone: before that, nothing of the key was sent.
         IF i.what = 'provisioned' THEN
             alarms := alarms || keyline.take_word(me, i.fp, i.mac, true, i.how, i.bundle, i.offline, i.seq);
-        ELSIF i.what = 'released' THEN
+        ELSIF i.what = 'released' AND fresh THEN
+            -- Nothing of this key is on this board: each is free of the other, and any station may claim the board.
             UPDATE keyline.key k SET mac = NULL, changed = clock_timestamp()
             WHERE k.fingerprint = i.fp AND k.station = me.id AND k.state = 'leased' AND k.mac = i.mac;
+            IF FOUND THEN
+                DELETE FROM keyline.board b WHERE b.mac = i.mac AND b.station = me.id;
+            END IF;
         END IF;
         last := greatest(last, i.seq);
     END LOOP;
@@ -697,19 +705,6 @@ BEGIN
     RETURN jsonb_build_object('kind', CASE WHEN fresh THEN 'new' ELSE kind END,
         'station', CASE WHEN kind = 'other' THEN keyline.name_of(b.station) ELSE '' END,
         'label', coalesce(its.label, ''), 'since', coalesce((extract(epoch FROM b.claimed) * 1000000)::bigint, 0));
-END $$;
-
-CREATE OR REPLACE FUNCTION keyline.disclaim(mac macaddr) RETURNS boolean
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    me keyline.station := keyline.enter();
-BEGIN
-    IF EXISTS (SELECT FROM keyline.key k WHERE k.mac = disclaim.mac)
-        OR EXISTS (SELECT FROM keyline.board b WHERE b.mac = disclaim.mac AND b.keyed) THEN
-        RAISE EXCEPTION USING ERRCODE = 'KL006', MESSAGE = format('the pool knows of a key for board %s', mac);
-    END IF;
-    DELETE FROM keyline.board b WHERE b.mac = disclaim.mac AND b.station = me.id;
-    RETURN FOUND;
 END $$;
 
 -- Keys that the pool has as leased to a station that has told all, and not of these: it gave them back, and
@@ -890,6 +885,8 @@ BEGIN
     IF what = 'provisioned' THEN
         INSERT INTO keyline.board (mac, station, keyed) VALUES (coalesce(settle.mac, k.mac), k.station, true)
         ON CONFLICT DO NOTHING;
+    ELSIF what = 'free' THEN
+        DELETE FROM keyline.board x WHERE x.mac = k.mac AND x.station = k.station;
     END IF;
     UPDATE keyline.alarm a SET settled = now(), settled_by = session_user, settled_why = why
     WHERE a.settled IS NULL AND a.label = settle.label;
@@ -1049,6 +1046,6 @@ REVOKE ALL ON ALL FUNCTIONS IN SCHEMA keyline FROM PUBLIC, keyline_station, keyl
 GRANT USAGE ON SCHEMA keyline TO keyline_station, keyline_watch;
 GRANT EXECUTE ON FUNCTION keyline.hello(integer, bigint, bigint, uuid, uuid, jsonb), keyline.lease(uuid, integer),
     keyline.mine(), keyline.report(jsonb), keyline.hand_back(jsonb), keyline.claim(macaddr, text, boolean),
-    keyline.disclaim(macaddr), keyline.reassert(jsonb, boolean, boolean), keyline.status(jsonb),
+    keyline.reassert(jsonb, boolean, boolean), keyline.status(jsonb),
     keyline.boards(text, integer) TO keyline_station;
 GRANT EXECUTE ON FUNCTION keyline.look(text, text) TO keyline_watch;

@@ -236,7 +236,7 @@ static enum kl_shared_result send_row(struct importing *m, uint32_t i, char erro
     uint32_t line;
     size_t n;
 
-    if (kl_store_read_key(m->store, &wanted, key, &line, error) != KL_READ_DONE) {
+    if (kl_store_read_key(m->store, &wanted, key, NULL, &line, error) != KL_READ_DONE) {
         if (error[0] == '\0')
             kl_copy(error, KL_TEXT_MAX, "the list was changed meanwhile");
         return KL_SHARED_INPUT;

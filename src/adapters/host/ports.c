@@ -145,7 +145,7 @@ void kl_ports_judge(struct kl_port_info *port, int interface, const struct kl_po
 
 /* ---- the list ---- */
 
-static int compare_natural(const char *a, const char *b)
+int kl_place_compare(const char *a, const char *b)
 {
     while (*a != '\0' && *b != '\0') {
         if (isdigit((unsigned char)*a) && isdigit((unsigned char)*b)) {
@@ -170,8 +170,8 @@ int kl_ports_compare(const struct kl_port_info *a, const struct kl_port_info *b)
     bool a_usb = a->topology[0] != '\0', b_usb = b->topology[0] != '\0';
     if (a_usb != b_usb)
         return a_usb ? -1 : 1;
-    int order = compare_natural(a->topology, b->topology);
-    return order != 0 ? order : compare_natural(a->path, b->path);
+    int order = kl_place_compare(a->topology, b->topology);
+    return order != 0 ? order : kl_place_compare(a->path, b->path);
 }
 
 static int compare_items(const void *a, const void *b)

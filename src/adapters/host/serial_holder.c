@@ -3,10 +3,12 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "keyline/base.h"
+#include "keyline/ports.h"
 
 static bool is_number(const char *text)
 {
@@ -61,4 +63,10 @@ bool kl_serial_holder(const char *path, char *out, size_t size)
     }
     closedir(dir);
     return found;
+}
+
+bool kl_port_is_held(const char *path)
+{
+    char holder[KL_NAME_MAX], real[PATH_MAX];
+    return realpath(path, real) && kl_serial_holder(real, holder, sizeof holder);
 }

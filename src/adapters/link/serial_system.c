@@ -169,11 +169,9 @@ static void system_close(struct kl_serial_device *d)
 static enum kl_open_result say_held(const char *path, char text[KL_TEXT_MAX])
 {
     char holder[64];
-    if (kl_serial_holder(path, holder, sizeof holder))
-        kl_format(text, KL_TEXT_MAX, "%s: held by %s", path, holder);
-    else
-        kl_format(text, KL_TEXT_MAX, "%s: held by another program", path);
-    return KL_OPEN_BUSY;
+    bool seen = kl_serial_holder(path, holder, sizeof holder);
+    kl_format(text, KL_TEXT_MAX, "%s: held by %s", path, seen ? holder : "another program");
+    return seen ? KL_OPEN_HELD : KL_OPEN_BUSY;
 }
 
 static enum kl_open_result system_open(const char *path, uint32_t baud,

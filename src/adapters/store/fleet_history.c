@@ -151,3 +151,21 @@ bool kl_fleet_history_keys(const char *ledger,
     }
     return finish(ledger, s, rc, error);
 }
+
+bool kl_fleet_history_reserved(const char *ledger, const struct kl_fingerprint *fingerprint,
+                               const struct kl_mac *mac, bool *reserved, char error[KL_TEXT_MAX])
+{
+    sqlite3_stmt *s = prepare(ledger,
+                              "SELECT mac FROM keys WHERE fingerprint = ?1 AND state = 'reserved'",
+                              error);
+    struct kl_mac its = {{0}};
+    int rc;
+
+    *reserved = false;
+    if (!s)
+        return false;
+    sqlite3_bind_blob(s, 1, fingerprint->b, KL_FINGERPRINT, SQLITE_STATIC);
+    while ((rc = sqlite3_step(s)) == SQLITE_ROW)
+        *reserved = kl_mac_parse(text_at(s, 0), &its) && kl_mac_equal(&its, mac);
+    return finish(ledger, s, rc, error);
+}

@@ -30,5 +30,8 @@ bool kl_fleet_history_keys(const char *ledger,
                            void (*each)(void *ctx, const struct kl_fingerprint *fingerprint,
                                         const struct kl_mac *mac, const char *state),
                            void *ctx, char error[KL_TEXT_MAX]);
+/* Is this key reserved for this board now? False and `error` if the ledger can't be read. */
+bool kl_fleet_history_reserved(const char *ledger, const struct kl_fingerprint *fingerprint,
+                               const struct kl_mac *mac, bool *reserved, char error[KL_TEXT_MAX]);
 
 #endif

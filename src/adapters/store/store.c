@@ -121,9 +121,10 @@ bool kl_store_pool(struct kl_store *s, char id[33], char error[KL_TEXT_MAX])
 }
 
 enum kl_store_read kl_store_read_key(struct kl_store *s, const struct kl_ledger_key *key,
-                                     struct kl_key *out, uint32_t *line, char error[KL_TEXT_MAX])
+                                     struct kl_key *out, struct kl_key_text *text, uint32_t *line,
+                                     char error[KL_TEXT_MAX])
 {
-    return s->kind->read_key(s, key, out, line, error);
+    return s->kind->read_key(s, key, out, text, line, error);
 }
 
 bool kl_store_header(struct kl_store *s, void (*each)(void *ctx, const char *name), void *ctx,

@@ -70,8 +70,8 @@ void kl_store_stop_reading(struct kl_worker *w)
 }
 
 enum kl_store_read kl_csv_store_read_key(struct kl_store *store, const struct kl_ledger_key *key,
-                                         struct kl_key *out, uint32_t *line,
-                                         char error[KL_TEXT_MAX])
+                                         struct kl_key *out, struct kl_key_text *text,
+                                         uint32_t *line, char error[KL_TEXT_MAX])
 {
     struct kl_worker *w = worker_of(store);
     const struct kl_old_form *form =
@@ -90,7 +90,7 @@ enum kl_store_read kl_csv_store_read_key(struct kl_store *store, const struct kl
     *line = t->row[row].line;
     if ((result = start_reading(w, error)) != KL_READ_DONE)
         return result;
-    if (kl_table_read_row(t, w->reading - 1, row, out, NULL, &marked))
+    if (kl_table_read_row(t, w->reading - 1, row, out, text, &marked))
         return KL_READ_DONE;
     kl_format(error, KL_TEXT_MAX, "%s: another program has just changed it", kl_shown(t->path));
     return KL_READ_CHANGED;
@@ -131,7 +131,7 @@ bool kl_csv_store_header(struct kl_store *store, void (*each)(void *ctx, const c
     }
     if (!(read = first_row(csv, w->reading - 1)))
         kl_format(error, KL_TEXT_MAX, "%s: its header can't be read", kl_shown(w->csv.named));
-    for (unsigned i = 0; read && i < csv->row.fields && i < KL_FIELDS_MAX; i++) {
+    for (unsigned i = 0; read && i < csv->row.fields && i < KL_COLUMNS_MAX; i++) {
         struct kl_span field = kl_csv_field(&csv->row, i);
         char name[KL_TEXT_MAX];
 

@@ -25,7 +25,8 @@ struct kl_store_kind {
     bool (*note)(struct kl_store *s, const char *what, const char *text, char error[KL_TEXT_MAX]);
     bool (*pool)(struct kl_store *s, char id[33], char error[KL_TEXT_MAX]);
     enum kl_store_read (*read_key)(struct kl_store *s, const struct kl_ledger_key *key,
-                                   struct kl_key *out, uint32_t *line, char error[KL_TEXT_MAX]);
+                                   struct kl_key *out, struct kl_key_text *text, uint32_t *line,
+                                   char error[KL_TEXT_MAX]);
     bool (*header)(struct kl_store *s, void (*each)(void *ctx, const char *name), void *ctx,
                    char error[KL_TEXT_MAX]);
     /* NULL: no shared pool */

@@ -175,8 +175,8 @@ bool kl_csv_store_note(struct kl_store *store, const char *what, const char *tex
                        char error[KL_TEXT_MAX]);
 bool kl_csv_store_pool(struct kl_store *store, char id[33], char error[KL_TEXT_MAX]);
 enum kl_store_read kl_csv_store_read_key(struct kl_store *store, const struct kl_ledger_key *key,
-                                         struct kl_key *out, uint32_t *line,
-                                         char error[KL_TEXT_MAX]);
+                                         struct kl_key *out, struct kl_key_text *text,
+                                         uint32_t *line, char error[KL_TEXT_MAX]);
 bool kl_csv_store_header(struct kl_store *store, void (*each)(void *ctx, const char *name),
                          void *ctx, char error[KL_TEXT_MAX]);
 void kl_store_stop_reading(struct kl_worker *w);

@@ -28,8 +28,11 @@ struct job {
     char *template;
     struct kl_store *store;
     struct kl_export *export;
-    struct kl_key *key; /* in secret memory */
-    char *name[KL_FIELDS_MAX];
+    struct { /* in secret memory */
+        struct kl_key key;
+        struct kl_key_text text;
+    } * secret;
+    char *name[KL_COLUMNS_MAX];
     unsigned names;
     char pool[33];
     int64_t since; /* microseconds since 1970; 0 = all */
@@ -130,7 +133,7 @@ static void take_name(void *ctx, const char *name)
 {
     struct job *j = ctx;
 
-    if (j->names < KL_FIELDS_MAX && (j->name[j->names] = strdup(name)))
+    if (j->names < KL_COLUMNS_MAX && (j->name[j->names] = strdup(name)))
         j->names++;
 }
 
@@ -150,6 +153,7 @@ static int open_store(struct job *j)
 {
     struct kl_store_options options = {.csv = j->a->csv,
                                        .header = j->a->header,
+                                       .long_keys = true,
                                        .journal = j->a->journal,
                                        .mode = needs_list(j) ? KL_STORE_LOOK : KL_STORE_RECORD};
     enum kl_store_open_result result = kl_store_open(&options, &j->store, j->error);
@@ -219,9 +223,10 @@ static bool fetch(struct job *j, const struct kl_ledger_key *key, struct kl_expo
 
     if (!kl_export_needs_keys(j->export))
         return true;
-    switch (kl_store_read_key(j->store, key, j->key, &row->line, j->error)) {
+    switch (
+        kl_store_read_key(j->store, key, &j->secret->key, &j->secret->text, &row->line, j->error)) {
     case KL_READ_DONE:
-        row->key = j->key;
+        row->key = &j->secret->key;
         return true;
     case KL_READ_ABSENT:
         kl_format(text, sizeof text, "lacks the row of %s, which a board has: put it back",
@@ -263,7 +268,7 @@ static bool feed(void *ctx, const struct kl_ledger_key *key)
         return false;
     if ((row.key || !kl_export_needs_keys(j->export)) && !kl_export_row(j->export, &row, error))
         complain_about_row(j, error);
-    kl_wipe(j->key, sizeof *j->key);
+    kl_key_wipe(&j->secret->key);
     return true;
 }
 
@@ -422,7 +427,7 @@ static bool settle_form(struct job *j)
 
 static void forget(struct job *j)
 {
-    kl_secret_free(j->key, sizeof *j->key);
+    kl_secret_free(j->secret, sizeof *j->secret);
     kl_export_free(j->export);
     free(j->template);
 }
@@ -440,7 +445,7 @@ int keys_export_special(const struct keys_args *a)
         return complain(wrong, KL_EXIT_USAGE);
     if (!settle_form(&j))
         return complain(j.error, KL_EXIT_INPUT);
-    if (!(j.key = kl_secret_alloc(sizeof *j.key)))
+    if (!(j.secret = kl_secret_alloc(sizeof *j.secret)))
         exit = complain("no memory", KL_EXIT_FAILED);
     else if (!a->export.is_signed ||
              (exit = export_signer_open(&a->export, &signer)) == KL_EXIT_OK) {
@@ -461,8 +466,8 @@ int keys_export_check(const struct keys_args *a)
         return complain("--as template goes with --template FILE", KL_EXIT_USAGE);
     if (!settle_form(&j))
         return complain(j.error, KL_EXIT_INPUT);
-    j.key = kl_secret_alloc(sizeof *j.key);
-    exit = j.key ? gather(&j) : complain("no memory", KL_EXIT_FAILED);
+    j.secret = kl_secret_alloc(sizeof *j.secret);
+    exit = j.secret ? gather(&j) : complain("no memory", KL_EXIT_FAILED);
     if (exit == KL_EXIT_OK) {
         printf("%u keys can be exported as %s\n", kl_export_count(j.export),
                kl_export_form_name(j.form));

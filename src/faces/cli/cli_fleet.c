@@ -89,7 +89,8 @@ static void forget(struct fleet_model *m)
 
 static void ask_all(struct kl_shared *pool, const char *history, struct fleet_model *out)
 {
-    *out = (struct fleet_model){.pool = ask(pool, "pool", NULL, out->trouble)};
+    *out = (struct fleet_model){.pool = NULL};
+    out->pool = ask(pool, "pool", NULL, out->trouble);
     if (out->pool)
         out->stations = ask(pool, "stations", NULL, out->trouble);
     if (out->stations && history[0])
@@ -270,7 +271,7 @@ static int run_screen(struct asker *a, const struct args *args)
     struct kl_term_options term = {
         .ascii = args->ascii, .mono = args->no_colour || args->color == 2, .no_mouse = true};
     struct sigaction action = {.sa_handler = on_signal};
-    char error[256];
+    char error[256] = "no thread can be started";
 
     uv_mutex_init(&a->lock);
     uv_cond_init(&a->wake);

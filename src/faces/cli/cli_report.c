@@ -31,7 +31,7 @@ const struct command kl_command_report = {
     .about =
         "The table that a station prints at its end, over all of the ledger's history: per slot\n"
         "the turns of boards, fails by reason, first pass, median time, rate; a slot that is\n"
-        "worse than the others by more than chance is marked.",
+        "worse than the others by more than chance is marked. Rows are ordered by slot: A2, A10.",
     .after =
         "exit status: 0 there is something to report, 1 nothing yet, 2 usage, 6 the ledger can't "
         "be read\n",

@@ -264,6 +264,7 @@ static int open_store(struct station *s)
         .slots = count_slots(s),
         .lease_max = (uint32_t)s->args.lease_max,
         .offline = s->args.offline_for,
+        .warn_keys = (uint32_t)s->args.warn_keys,
     };
     struct kl_store_options options = {
         .csv = s->args.csv,

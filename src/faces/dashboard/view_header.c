@@ -15,6 +15,7 @@ enum {
 
 struct part {
     enum kl_style style;
+    bool must; /* gets its room before those that need not be there */
     char text[KL_TEXT_MAX];
 };
 
@@ -28,8 +29,26 @@ static void add(struct parts *p, enum kl_style style, const char *text)
     KL_ASSERT(p->count < PARTS_MAX);
     if (!text[0])
         return;
-    p->part[p->count].style = style;
+    p->part[p->count] = (struct part){.style = style};
     kl_copy(p->part[p->count++].text, KL_TEXT_MAX, text);
+}
+
+/* The part added last must be there. */
+static void must(struct parts *p)
+{
+    KL_ASSERT(p->count > 0);
+    p->part[p->count - 1].must = true;
+}
+
+/* The columns that the parts from `i` on take that must be there. */
+static int least_width(const struct parts *p, unsigned i)
+{
+    int width = 0;
+
+    for (; i < p->count; i++)
+        if (p->part[i].must)
+            width += kl_text_width(p->part[i].text) + 2;
+    return width;
 }
 
 static void add_number(struct parts *p, enum kl_style style, const char *format, unsigned n)
@@ -40,14 +59,19 @@ static void add_number(struct parts *p, enum kl_style style, const char *format,
     add(p, style, text);
 }
 
-/* Writes parts from the left, the most important first, as many as fit as a whole; returns the
-   column behind the last. */
+/* Writes parts from the left, as many as fit as a whole: those that must be there, and of the
+   others the first; returns the column behind the last. */
 static int put_parts(struct kl_grid *g, int row, int col, int end, const struct parts *p)
 {
+    bool full = false;
+
     for (unsigned i = 0; i < p->count; i++) {
         int width = kl_text_width(p->part[i].text);
-        if (col + width > end)
-            break;
+        int behind = p->part[i].must ? 0 : least_width(p, i + 1);
+        if ((full && !p->part[i].must) || col + width + behind > end) {
+            full = true;
+            continue;
+        }
         col += kl_grid_text(g, row, col, width, p->part[i].style, p->part[i].text) + 2;
     }
     return col;
@@ -143,22 +167,25 @@ static void count(struct there *t, const struct kl_slot_view *s)
 
 static void add_there(struct parts *p, const struct there *t)
 {
-    if (t->fail)
+    if (t->fail) {
         add_number(p, KL_STYLE_FAIL, "FAIL #", t->fail);
+        must(p);
+    }
     if (t->pass)
         add_number(p, KL_STYLE_PASS, "PASS #", t->pass);
     if (t->busy)
         add_number(p, KL_STYLE_BUSY, "busy #", t->busy);
 }
 
-/* "page 2/5", and what is on the other pages. */
-static int draw_pages(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g, int end)
+/* "page 2/5", and what is on the other pages, in at most `room` columns. */
+static int draw_pages(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g,
+                      int room)
 {
     struct layout l;
     struct there t = {0};
     struct parts p = {0};
     char text[64];
-    int width = 0;
+    int width = 0, end = g->cols;
 
     lay_out(&l, m, v, g->rows, g->cols);
     if (v->screen != KL_SCREEN_BENCH || l.pages <= 1)
@@ -173,13 +200,15 @@ static int draw_pages(const struct kl_model *m, const struct kl_view *v, struct 
         snprintf(p.part[0].text, sizeof text, "page %u/%u", l.page + 1, l.pages);
     for (unsigned i = 0; i < p.count; i++)
         width += kl_text_width(p.part[i].text) + (i > 0 ? 2 : 0);
-    if (width > g->cols - 18) /* the count of keys left matters more and needs 18 columns */
-        width = g->cols - 18;
+    if (width > room)
+        width = room;
     if (p.count > 1 && kl_text_width(text) + 2 + kl_text_width(p.part[1].text) > width) {
         p.count = 1; /* nothing can be counted there: what fails on all pages matters more */
         snprintf(p.part[0].text, sizeof text, "page %u/%u", l.page + 1, l.pages);
-        width = kl_text_width(p.part[0].text) < width ? kl_text_width(p.part[0].text) : width;
+        width = kl_text_width(p.part[0].text);
     }
+    if (width > room)
+        return end;
     put_parts(g, 1, end - width, end, &p);
     return end - width - 2;
 }
@@ -211,22 +240,38 @@ static void add_pool(struct parts *p, const struct kl_fleet_view *f)
         add_number(p, KL_STYLE_WARN, "# boards unchecked", f->unchecked);
 }
 
+/* The keys left, in words that leave room for the boards that failed. */
+static void add_keys(struct parts *p, const struct kl_snapshot *s, unsigned failed, int cols)
+{
+    const char *words[] = {s->fleet.there ? " LEASED KEYS LEFT #" : " KEYS LEFT #", " KEYS #", "#"};
+    struct parts there = {0};
+
+    add_there(&there, &(struct there){.fail = failed});
+    for (unsigned i = 0; i < sizeof words / sizeof words[0]; i++) {
+        p->count = 0;
+        add_number(p, s->few_keys ? KL_STYLE_WARN : KL_STYLE_STRONG, words[i], s->keys.free);
+        must(p);
+        if (least_width(p, 0) + least_width(&there, 0) - 2 <= cols)
+            break;
+    }
+}
+
 static void draw_counts(const struct kl_model *m, const struct kl_view *v, struct kl_grid *g)
 {
     const struct kl_snapshot *s = &m->snap;
-    int end = draw_pages(m, v, g, g->cols);
     char text[96];
     struct there t = {0};
     struct parts p = {0};
 
     for (unsigned i = 0; i < s->slot_count; i++)
         count(&t, &s->slot[i]);
-    add_number(&p, s->few_keys ? KL_STYLE_WARN : KL_STYLE_STRONG,
-               s->fleet.there ? " LEASED KEYS LEFT #" : " KEYS LEFT #", s->keys.free);
+    add_keys(&p, s, t.fail, g->cols);
     add_pool(&p, &s->fleet);
     add_there(&p, &t);
-    if (s->keys.in_doubt)
+    if (s->keys.in_doubt) {
         add_number(&p, KL_STYLE_WAIT, "in doubt # (K)", s->keys.in_doubt);
+        must(&p);
+    }
     if (v->filter[0]) {
         snprintf(text, sizeof text, "filter: %s", v->filter);
         add(&p, KL_STYLE_WARN, text);
@@ -237,7 +282,7 @@ static void draw_counts(const struct kl_model *m, const struct kl_view *v, struc
     }
     if (t.empty)
         add_number(&p, KL_STYLE_DIM, "empty #", t.empty);
-    put_parts(g, 1, 0, end, &p);
+    put_parts(g, 1, 0, draw_pages(m, v, g, g->cols - least_width(&p, 0)), &p);
 }
 
 /* All boards since the station began, each counted once, and the rate. */
@@ -283,6 +328,8 @@ static const char *warning_of(const struct kl_model *m)
         return "paused: nothing new is started (P: go on)";
     if (s->kept_back[0] && (s->keys.conflicts > 0 || s->keys.twins > 0 || s->keys.free == 0))
         return s->kept_back;
+    if (s->few_keys && s->fleet.there)
+        return "few keys left, here and in the pool: its owner has to import more";
     if (s->few_keys && s->keys.free == 0)
         return "no keys left: add rows to the CSV, boards go on by themselves";
     if (s->few_keys)

@@ -13,11 +13,16 @@ enum {
     CELL_COLS_MIN = 10,
 };
 
+static bool is_failed(const struct kl_slot_view *s)
+{
+    return s->state == KL_ST_FAILED && s->retry_at == KL_NEVER;
+}
+
 static void word_of(const struct kl_slot_view *s, char *out, size_t size)
 {
     if (s->state == KL_ST_DONE)
         snprintf(out, size, "PASS");
-    else if (s->state == KL_ST_FAILED && s->retry_at == KL_NEVER)
+    else if (is_failed(s))
         snprintf(out, size, "FAIL");
     else if (s->state == KL_ST_FLASHING && s->progress.total)
         snprintf(out, size, "%u%%", (unsigned)(100 * s->progress.done / s->progress.total));
@@ -31,8 +36,7 @@ static void draw_cell(const struct kl_model *m, const struct kl_view *v, struct 
                       unsigned slot, int row, int col, int rows, int cols)
 {
     const struct kl_slot_view *s = &m->snap.slot[slot];
-    bool done = s->state == KL_ST_DONE,
-         failed = s->state == KL_ST_FAILED && s->retry_at == KL_NEVER;
+    bool done = s->state == KL_ST_DONE, failed = is_failed(s);
     enum kl_style style = done ? KL_STYLE_PASS : failed ? KL_STYLE_FAIL : state_style(s->state);
     char word[32], text[48];
     int width;
@@ -53,7 +57,8 @@ static void draw_cell(const struct kl_model *m, const struct kl_view *v, struct 
         return;
     }
     snprintf(text, sizeof text, "%u %s", slot + 1, word);
-    kl_grid_text(g, row + rows / 2, col + 2, cols - 4, style, text);
+    width = kl_text_width(text) > cols - 4 ? 1 : 2; /* PASS and FAIL are never cut */
+    kl_grid_text(g, row + rows / 2, col + width, cols - 2 * width, style, text);
 }
 
 /* Clock, progress and the last result, the most important first. */
@@ -78,9 +83,29 @@ static void draw_top(const struct kl_model *m, struct kl_grid *g)
     else if (m->snap.paused)
         kl_grid_text(g, 1, 1, g->cols - 1, KL_STYLE_WARN, " PAUSED ");
     else if (m->snap.few_keys) {
-        snprintf(text, sizeof text, " KEYS LEFT %u ", m->snap.keys.free);
+        if (m->snap.fleet.there)
+            snprintf(text, sizeof text, " FEW KEYS LEFT IN THE POOL ");
+        else
+            snprintf(text, sizeof text, " KEYS LEFT %u ", m->snap.keys.free);
         kl_grid_text(g, 1, 1, g->cols - 1, KL_STYLE_WARN, text);
     }
+}
+
+/* No cells: says at least how many boards failed. */
+static void draw_no_room(const struct kl_model *m, struct kl_grid *g)
+{
+    unsigned failed = 0;
+    char text[48];
+    int col = 1;
+
+    for (unsigned i = 0; i < m->snap.slot_count; i++)
+        failed += is_failed(&m->snap.slot[i]);
+    if (failed) {
+        snprintf(text, sizeof text, " FAIL %u ", failed);
+        col += 1 + kl_grid_text(g, TOP_ROWS, col, g->cols - 2, KL_STYLE_FAIL, text);
+    }
+    kl_grid_text(g, TOP_ROWS, col, g->cols - 1 - col, KL_STYLE_STRONG,
+                 "too small for so many boards: w goes back");
 }
 
 /* Takes the largest cells of which all fit. */
@@ -101,8 +126,7 @@ void draw_wall(const struct kl_model *m, const struct kl_view *v, struct kl_grid
         width = w;
     }
     if (best == 0) {
-        kl_grid_text(g, TOP_ROWS, 1, g->cols - 2, KL_STYLE_STRONG,
-                     "too small for so many boards: w goes back");
+        draw_no_room(m, g);
         return;
     }
     for (unsigned i = 0; i < n; i++)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "faces/face_text.h"
+#include "keyline/ports.h"
 
 enum {
     RECENT = 512, /* results that rates and medians look back on */
@@ -275,6 +276,13 @@ static bool is_worse(const struct kl_stats_view *v, const struct kl_stats_slot *
     return f > n * p && chance_of(f, n, p) < 0.001;
 }
 
+static int by_name(const void *a, const void *b)
+{
+    const struct kl_stats_slot *x = a, *y = b;
+
+    return kl_place_compare(x->name, y->name);
+}
+
 void kl_stats_look(const struct kl_stats *s, int64_t wall, struct kl_stats_view *out)
 {
     *out = s->view;
@@ -285,6 +293,7 @@ void kl_stats_look(const struct kl_stats *s, int64_t wall, struct kl_stats_view 
     }
     for (unsigned i = 0; i < out->slot_count; i++)
         out->slot[i].worse = is_worse(&s->view, &s->view.slot[i]);
+    qsort(out->slot, out->slot_count, sizeof out->slot[0], by_name);
 }
 
 /* ---- words ---- */

@@ -49,7 +49,7 @@ struct kl_stats_view {
     char last_slot[KL_NAME_MAX];
     enum kl_state last_result;
     unsigned slot_count;
-    struct kl_stats_slot slot[KL_SLOTS_MAX]; /* in the order in which they first had a result */
+    struct kl_stats_slot slot[KL_SLOTS_MAX]; /* by name: A2 before A10 */
 };
 
 struct kl_stats;
