@@ -48,7 +48,7 @@ static bool keep_line(struct kl_csv_seen *s, uint32_t line)
 
     if (last && line - last->line == s->rows - last->row)
         return true;
-    if (s->run_count == s->run_capacity) {
+    if (!s->run || s->run_count == s->run_capacity) {
         uint32_t capacity = 2 * s->run_capacity + 1;
         struct kl_csv_run *more = reallocarray(s->run, capacity, sizeof *more);
         if (!more)
@@ -64,6 +64,7 @@ static uint32_t line_of(const struct kl_csv_seen *s, uint32_t row)
 {
     uint32_t low = 0, high = s->run_count;
 
+    KL_ASSERT(s->run && row < s->rows);
     while (high - low > 1) {
         uint32_t middle = low + (high - low) / 2;
         if (s->run[middle].row <= row)
