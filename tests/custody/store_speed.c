@@ -99,9 +99,11 @@ static bool write_rows(const char *path, unsigned long rows)
 static long status_kb(const char *csv, double *seconds)
 {
     struct rusage used;
-    pid_t child = fork();
+    pid_t child;
     int status;
 
+    fflush(stdout);
+    child = fork();
     if (child == 0) {
         if (freopen("/dev/null", "w", stdout) != NULL)
             execl(keyline, keyline, "keys", "status", "--csv-file", csv, (char *)NULL);
