@@ -78,7 +78,8 @@ enum kl_policy {
  X(POOL_WAIT,        "pool_wait",         WAIT,      "waits for the shared pool", "nothing: it goes on by itself when the database answers") \
  X(BOARD_ELSEWHERE,  "board_elsewhere",   STOP,      "another station of the pool has this board", "take it to that station; it gets no second key here") \
  X(POOL_DISPUTE,     "pool_dispute",      STOP,      "the shared pool has another owner for this key or this board", "put it aside; the pool's owner settles it: keyline pool status") \
- X(STORE_TROUBLE,    "store_trouble",     WAIT,      "the ledger or the list of keys can't be used", "free disk space, or answer about the list (a); it goes on by itself") \
+ X(STORE_TROUBLE,    "store_trouble",     WAIT,      "the ledger or the list of keys can't be used", "free disk space, or bring the list back; it goes on by itself") \
+ X(LIST_ASKS,        "list_asks",         WAIT,      "waits for a person's answer about the list of keys", "press a, or keyline keys accept; or correct the list; it goes on by itself") \
  X(STOPPED,          "stopped",           STOP,      "stopped by the operator", "press r to go on") \
  X(ADAPTER_SETTING,  "adapter_setting",   SLOWER,    "the adapter refused a setting", "try a lower --baud")
 /* clang-format on */

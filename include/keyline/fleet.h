@@ -22,7 +22,9 @@
 #include "keyline/base.h"
 
 enum {
-    KL_REQUEST_ID = 16, /* bytes of a UUID */
+    KL_REQUEST_ID = 16,        /* bytes of a UUID */
+    KL_FLEET_LEASE_MOST = 500, /* keys in one LEASE: more are asked for one LEASE after the other,
+                                  so that no call is long, and boards get their turn in between */
 };
 
 struct kl_request_id {
@@ -174,7 +176,8 @@ struct kl_fleet {
     bool may_lease;
 
     struct kl_fleet_memory memory;
-    bool leased; /* the rows of memory.request came, and are to be kept */
+    bool leased;  /* the rows of memory.request came, and are to be kept */
+    bool filling; /* keys are asked for until there are as many as are wanted */
     struct kl_fleet_bench bench;
     struct kl_fleet_claim claim[KL_SLOTS_MAX];
     unsigned next_claim; /* so that no slot starves */

@@ -104,6 +104,15 @@ enum kl_shared_result kl_shared_rekey(struct kl_shared *s,
 enum kl_shared_result kl_shared_settle(struct kl_shared *s, const char *label, const char *as,
                                        const struct kl_mac *mac, const char *why,
                                        char error[KL_TEXT_MAX]);
+struct kl_shared_lost {
+    const char *label, *station, *why; /* station "" = none had it */
+    struct kl_mac mac;                 /* the board that it was kept for; all zero = none */
+};
+/* The lost keys that nobody has settled yet, in the order in which they came into the pool. `each`
+   returns false to stop. */
+enum kl_shared_result kl_shared_lost_keys(struct kl_shared *s,
+                                          bool (*each)(void *ctx, const struct kl_shared_lost *k),
+                                          void *ctx, char error[KL_TEXT_MAX]);
 /* An alarm that was looked into. */
 enum kl_shared_result kl_shared_settle_alarm(struct kl_shared *s, int64_t alarm, const char *why,
                                              char error[KL_TEXT_MAX]);

@@ -85,6 +85,7 @@ enum kl_open_result {
 enum kl_store_status {
     KL_STORE_OK,
     KL_STORE_FAILED,  /* nothing was made durable; may be asked again (disk full, read-only …) */
+    KL_STORE_ASKS,    /* the same: a person has to answer about the list of keys first */
     KL_STORE_REFUSED, /* what is durable says otherwise: u.stored.text tells */
     /* Of RESERVE and FETCH, with a pool that several stations share. The key is reserved for this
        board, durably, and its bytes stay in the store: */
@@ -273,7 +274,7 @@ struct kl_fleet_view {
     int64_t left;                                 /* free keys in the pool; -1 = not known */
     int64_t to_come; /* keys that its owner allows this station, or on their way; -1 = not known */
     bool few;        /* no more than --warn-keys are left: here, and to come */
-    int64_t unsent;                               /* results that it has not heard yet */
+    int64_t unsent;  /* results that it has not heard yet */
     uint32_t unchecked; /* boards that got a key while it was silent, not checked yet */
     uint32_t alarms;    /* open ones: a person has to look */
     char trouble[KL_TEXT_MAX], alarm[KL_TEXT_MAX]; /* "" = none */

@@ -47,6 +47,7 @@ enum kl_store_open_result {
     KL_STORE_HELD,    /* exit 4: another station works on these keys */
     KL_STORE_BROKEN,  /* exit 6: the record can't be written or read */
     KL_STORE_DOUBT,   /* exit 7: a person has to answer first: `doubt` of the options */
+    KL_STORE_AWAY,    /* exit 6: this machine never met the shared pool, whose database is silent */
 };
 
 enum kl_store_mode {

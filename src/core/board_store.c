@@ -4,14 +4,17 @@
  */
 #include "station_state.h"
 
-/* The store made nothing durable: the board asks again soon, and shows that it waits. */
-static void store_failed(struct kl_station *st, struct kl_board *b, const char *text)
+/* The store made nothing durable: the board asks again soon, and shows for what it waits. */
+static void store_failed(struct kl_station *st, struct kl_board *b, const struct kl_event *ev)
 {
+    bool asks = ev->u.stored.status == KL_STORE_ASKS;
+    enum kl_reason why = asks ? KL_FAULT_LIST_ASKS : KL_FAULT_STORE_TROUBLE;
+
     KL_ASSERT(b->state == KL_ST_RESERVING || b->state == KL_ST_RECORDING);
-    if (b->fault.reason != KL_FAULT_STORE_TROUBLE)
-        kl_tell_key(st, b, "waiting", text);
-    b->fault = (struct kl_fault){.reason = KL_FAULT_STORE_TROUBLE};
-    kl_copy(b->fault.detail, sizeof b->fault.detail, text);
+    if (b->fault.reason != why)
+        kl_tell_key(st, b, "waiting", ev->u.stored.text);
+    b->fault = (struct kl_fault){.reason = why};
+    kl_copy(b->fault.detail, sizeof b->fault.detail, ev->u.stored.text);
     b->custody.ask_again_at = st->now + KL_SEC(2);
 }
 
@@ -106,8 +109,8 @@ static void reserve_answered(struct kl_station *st, struct kl_board *b, const st
     }
     /* The ledger knows more than the pool: a reservation that the store reported as failed is there
        after all. The pool will hear of it soon, and then has another key for this board. */
-    if (ev->u.stored.status == KL_STORE_FAILED || kl_attempts_may_restart(&b->attempts))
-        store_failed(st, b, ev->u.stored.text);
+    if (ev->u.stored.status != KL_STORE_REFUSED || kl_attempts_may_restart(&b->attempts))
+        store_failed(st, b, ev);
     else
         kl_board_fail(st, b, KL_FAULT_KEY_CONFLICT, ev->u.stored.text);
 }
@@ -130,7 +133,7 @@ static void fetch_answered(struct kl_station *st, struct kl_board *b, const stru
     else if (reserving && ev->u.stored.status == KL_STORE_REFUSED)
         kl_board_fail(st, b, KL_FAULT_KEY_CONFLICT, ev->u.stored.text);
     else if (reserving)
-        store_failed(st, b, ev->u.stored.text);
+        store_failed(st, b, ev);
     kl_board_loader_step(st, b); /* may have waited for this */
 }
 
@@ -154,7 +157,7 @@ static void provision_answered(struct kl_station *st, struct kl_board *b, const 
     } else if (ev->u.stored.status == KL_STORE_REFUSED) {
         kl_board_fail(st, b, KL_FAULT_KEY_CONFLICT, ev->u.stored.text);
     } else {
-        store_failed(st, b, ev->u.stored.text);
+        store_failed(st, b, ev);
     }
 }
 

@@ -137,9 +137,9 @@ uint32_t kl_fleet_wanted(const struct kl_fleet *f)
 
 static bool needs_keys(const struct kl_fleet *f)
 {
+    uint32_t wanted = kl_fleet_wanted(f);
     /* In time: half of the hour is left. */
-    return !f->parting && f->bench.free <= kl_fleet_wanted(f) / 2 &&
-           f->bench.free < kl_fleet_wanted(f);
+    return !f->parting && f->bench.free < wanted && (f->filling || f->bench.free <= wanted / 2);
 }
 
 int64_t kl_fleet_unsent(const struct kl_fleet *f)
@@ -183,6 +183,9 @@ static bool call_if_up(struct kl_fleet *f, kl_us now, struct kl_fleet_call *out)
         call(f, KL_FLEET_CHECK, out);
     else if (!f->memory.requested && may && needs_keys(f)) {
         f->memory.count = kl_fleet_wanted(f) - f->bench.free;
+        if (f->memory.count > KL_FLEET_LEASE_MOST)
+            f->memory.count = KL_FLEET_LEASE_MOST;
+        f->filling = true;
         call(f, KL_FLEET_REMEMBER, out);
     } else if (kl_fleet_unsent(f) > 0)
         call(f, KL_FLEET_REPORT, out);
@@ -332,8 +335,10 @@ static void leased(struct kl_fleet *f, uint32_t rows, kl_us now)
     KL_ASSERT(rows <= f->memory.count);
     f->leased = true;
     f->denied = rows > 0 ? KL_FLEET_NO_NONE : KL_FLEET_NO_EMPTY;
-    if (rows < f->memory.count)
+    if (rows < f->memory.count) {
         f->lease_at = now + KL_SEC(DENIED_S);
+        f->filling = false;
+    }
 }
 
 static void done(struct kl_fleet *f, enum kl_fleet_op op, const struct kl_fleet_answer *a,
@@ -356,6 +361,7 @@ static void done(struct kl_fleet *f, enum kl_fleet_op op, const struct kl_fleet_
     case KL_FLEET_KEEP:
         f->leased = f->memory.requested = false;
         f->bench.free += a->rows;
+        f->filling = f->filling && f->bench.free < kl_fleet_wanted(f);
         break;
     case KL_FLEET_CLAIM:
         settle_claim(f, a->owner == KL_FLEET_OURS ? KL_FLEET_MAY : KL_FLEET_MAY_NOT);

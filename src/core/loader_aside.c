@@ -23,6 +23,7 @@ enum {
 
 #define ANSWER_TIME KL_MS(500)
 #define GAP         KL_MS(5) /* between question and block: measured with a real stub */
+#define GAP_BEHIND  KL_MS(1) /* between two questions of which the stub has taken the first */
 
 void ldr_forget_proofs(struct kl_loader *l)
 {
@@ -30,9 +31,15 @@ void ldr_forget_proofs(struct kl_loader *l)
     l->aside.out = false;
 }
 
+bool ldr_may_ask_amid(const struct kl_loader *l)
+{
+    return !ldr_is_rom(l) && !l->aside.off && l->bundle->md5 && l->setup.link != KL_LINK_RAW &&
+           l->identify.console == KL_CONSOLE_UART;
+}
+
 /* ---- where in a stream ---- */
 
-static uint32_t bytes_in(const struct kl_loader *l, kl_us time)
+uint32_t ldr_bytes_in(const struct kl_loader *l, kl_us time)
 {
     return (uint32_t)(time * l->identity.baud / 10000000);
 }
@@ -78,7 +85,7 @@ void ldr_find_quiet(const struct kl_loader *l, struct kl_loader_stream *s)
 {
     const struct kl_image *i = ldr_image(l, l->flash.region);
     uint32_t most = windows_a_question(l, s), asked = s->quiet_asked;
-    uint32_t length = steps(bytes_in(l, WRITE_US));
+    uint32_t length = steps(ldr_bytes_in(l, WRITE_US));
     uint32_t from = s->quiet_to > 0 ? steps(s->sent + s->block_size) : s->quiet_start;
 
     KL_ASSERT(s->sent % KL_PACK_STEP == 0);
@@ -118,13 +125,39 @@ void ldr_plan_asides(struct kl_loader *l)
     for (unsigned r = 0; r < l->flash.region; r++)
         if (l->flash.proved[r] < ldr_image(l, r)->raw_size)
             s->quiet_soon++;
-    if (l->aside.off || !l->bundle->md5 || l->setup.link == KL_LINK_RAW ||
-        l->identify.console != KL_CONSOLE_UART)
-        return;
-    ldr_find_quiet(l, s);
+    if (ldr_may_ask_amid(l))
+        ldr_find_quiet(l, s);
 }
 
-/* ---- the question ---- */
+/* ---- one question behind the other ---- */
+
+static struct ldr_command md5_of(const struct kl_loader *l, uint8_t payload[16], uint32_t from,
+                                 uint32_t size)
+{
+    ldr_put_u32(payload, l->bundle->region[l->flash.region].offset + from);
+    ldr_put_u32(payload + 4, size);
+    return (struct ldr_command){.code = CMD_MD5,
+                                .payload = payload,
+                                .payload_size = 16,
+                                .result = 16,
+                                .work = KL_SEC(1) + (kl_us)size * MD5_SECONDS};
+}
+
+/* The stub is idle when the first question comes, and takes it before the second one is there. A
+   later one goes out when the stub has taken the one before. */
+void ldr_ask_md5_ahead(struct kl_loader *l, uint32_t from, uint32_t size, bool is_out,
+                       uint32_t next_size)
+{
+    uint8_t payload[16] = {0}, next_payload[16] = {0};
+    struct ldr_command c = md5_of(l, payload, from, size);
+    struct ldr_command next = md5_of(l, next_payload, from + size, next_size);
+
+    KL_ASSERT(ldr_may_ask_amid(l) && size > 0 && (is_out || next_size > 0));
+    ldr_command_ahead(l, &c, is_out, next_size > 0 ? &next : NULL,
+                      ldr_bytes_in(l, is_out ? GAP_BEHIND : GAP));
+}
+
+/* ---- the question amid a stream ---- */
 
 bool ldr_wants_aside(const struct kl_loader *l)
 {
@@ -181,7 +214,7 @@ enum ldr_move ldr_ask_aside(struct kl_loader *l)
     ldr_tell(
         l,
         &(struct ldr_command){.code = CMD_MD5, .payload = payload, .payload_size = sizeof payload},
-        bytes_in(l, GAP), GAP);
+        ldr_bytes_in(l, GAP), GAP);
     ldr_find_quiet(l, &l->stream);
     return MOVE_WAIT;
 }

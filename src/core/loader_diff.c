@@ -10,9 +10,11 @@
 
 enum {
     SAMPLE,
+    BLANK,
     PIECE,
     EDGE,
     TIP,
+    HALF,
     REST,
     SECTORS,
     RUN,
@@ -26,8 +28,11 @@ enum {
     PIECE_US = 252000, /* and a piece */
     SECTORS_A_PIECE = PIECE_SIZE / SECTOR,
     SAMPLES = 12,
-    ALIKE = 8,            /* this many equal samples: the region is related */
+    SAMPLE_STEP = 5,      /* so that the first few come from all over the region */
+    ALIKE_ALL = 4,        /* this many equal samples and no other, … */
+    ALIKE = 8,            /* … or this many: the region is related */
     UNLIKE = 5,           /* this many unlike: it is not, or too much changed */
+    LONG_CHANGE = 3,      /* sectors: it probably goes on without a gap */
     REGION_MIN = 0x20000, /* smaller regions are compared and written as a whole */
     ENOUGH_TO_JUDGE = 64, /* sectors looked at */
     /* A run costs as much as one more sector. So one sector in three may differ if each stands
@@ -63,10 +68,16 @@ static bool answer_is_of(const struct kl_loader *l, uint32_t from, uint32_t to)
 /* Forgets all comparisons of this region and writes it whole. */
 enum ldr_move ldr_write_all(struct kl_loader *l)
 {
-    l->diff.on = false;
+    l->diff.on = l->diff.ahead = l->diff.chained = false;
     l->flash.resume_at = 0;
     l->flash.until = ldr_image(l, l->flash.region)->raw_size;
     return ldr_go_to(l, ldr_flash_begin);
+}
+
+/* What to do after a question that was not answered with a sum. */
+static enum ldr_move give_up(struct kl_loader *l, enum kl_loader_outcome outcome)
+{
+    return outcome == KL_OUT_SILENT ? ldr_fail_by(l, outcome) : ldr_write_all(l);
 }
 
 /* ---- is it related? ---- */
@@ -84,20 +95,44 @@ static uint32_t sample_at(const struct kl_loader *l)
 {
     const struct kl_image *i = ldr_image(l, l->flash.region);
     uint32_t sectors = i->raw_size / SECTOR;
-    uint32_t at = (2 * l->diff.sample + 1) * sectors / (2 * SAMPLES), last = at + sectors / SAMPLES;
+    uint32_t n = l->diff.sample * SAMPLE_STEP % SAMPLES;
+    uint32_t at = (2 * n + 1) * sectors / (2 * SAMPLES), last = at + sectors / SAMPLES;
 
     while (at + 1 < last && at + 1 < sectors && !tells_something(i->raw + at * SECTOR))
         at++;
     return at * SECTOR;
 }
 
+/* A board's program may have been smaller: what lies behind it is blank. */
+static void note_blank(struct kl_loader *l, uint32_t at)
+{
+    if (!ldr_answer_is(l, ldr_blank_md5)) {
+        l->diff.dirty_to = at >= l->diff.dirty_to ? at + SECTOR : l->diff.dirty_to;
+        l->diff.blank_from = at > l->diff.blank_from ? 0 : l->diff.blank_from;
+    } else if (at >= l->diff.dirty_to && (l->diff.blank_from == 0 || at < l->diff.blank_from)) {
+        l->diff.blank_from = at;
+    }
+}
+
+/* A stub erases without looking, from the first sector on that is not blank. Is that what the whole
+   takes long for? */
+static bool may_skip_erasing(const struct kl_loader *l)
+{
+    const struct kl_image *i = ldr_image(l, l->flash.region);
+    kl_us wire = (kl_us)i->packed_size * 10000000 / l->identity.baud;
+    kl_us flash = (kl_us)(i->raw_size / PIECE_SIZE) * PIECE_US;
+
+    return l->diff.blank_from > 0 && i->parts &&
+           (l->identify.console != KL_CONSOLE_UART || wire < flash);
+}
+
 static enum ldr_move ask_sample(struct kl_loader *l)
 {
     KL_ASSERT(ldr_may_differ_in_parts(l));
     if (l->diff.on) /* its head was the image's already */
-        return MOVE_NEXT;
+        return ldr_go_to(l, &ldr_diff_plan[PIECE]);
     if (l->diff.sample == SAMPLES || l->diff.unlike == UNLIKE)
-        return ldr_write_all(l);
+        return may_skip_erasing(l) ? MOVE_NEXT : ldr_write_all(l);
     ldr_ask_md5_of(l, sample_at(l), SECTOR);
     return MOVE_WAIT;
 }
@@ -106,16 +141,59 @@ static enum ldr_move sampled(struct kl_loader *l, enum kl_loader_outcome outcome
 {
     uint32_t at = sample_at(l);
 
-    if (outcome == KL_OUT_SILENT)
-        return ldr_fail_by(l, outcome);
     if (outcome != KL_OUT_OK)
-        return ldr_write_all(l);
+        return give_up(l, outcome);
     l->diff.sample++;
+    note_blank(l, at);
     if (!answer_is_of(l, at, at + SECTOR))
         l->diff.unlike++;
     else if (tells_something(ldr_image(l, l->flash.region)->raw + at))
         l->diff.alike++;
-    l->diff.on = l->diff.alike == ALIKE;
+    l->diff.on = l->diff.alike == (l->diff.unlike == 0 ? ALIKE_ALL : ALIKE);
+    return MOVE_AGAIN;
+}
+
+/* ---- what is blank ---- */
+
+/* The middle between what is not blank and what is, at a place where the flash erases 64 KB at
+ * once. */
+static uint32_t between(const struct kl_loader *l)
+{
+    uint32_t offset = l->bundle->region[l->flash.region].offset;
+    uint32_t middle = offset + l->diff.dirty_to + (l->diff.blank_from - l->diff.dirty_to) / 2;
+
+    return (middle + PIECE_SIZE - 1) / PIECE_SIZE * PIECE_SIZE - offset;
+}
+
+/* Finds where the blank part begins. It is written as a stream of its own, for which the stub looks
+   at each sector before it erases it. */
+static enum ldr_move ask_blank(struct kl_loader *l)
+{
+    uint32_t raw = ldr_image(l, l->flash.region)->raw_size;
+    uint32_t sectors = (raw + SECTOR - 1) / SECTOR;
+
+    KL_ASSERT(l->diff.blank_from >= l->diff.dirty_to && l->diff.blank_from % SECTOR == 0);
+    if (between(l) < l->diff.blank_from) {
+        ldr_ask_md5_of(l, between(l), SECTOR);
+        return MOVE_WAIT;
+    }
+    for (uint32_t n = 0; n < sectors; n++)
+        l->diff.differs[n / 32] |= 1u << n % 32;
+    l->diff.written = sectors;
+    l->diff.split = l->diff.blank_from / SECTOR;
+    l->diff.at = raw;
+    l->diff.on = true;
+    return ldr_go_to(l, &ldr_diff_plan[RUN]);
+}
+
+static enum ldr_move blank_seen(struct kl_loader *l, enum kl_loader_outcome outcome)
+{
+    if (outcome != KL_OUT_OK)
+        return give_up(l, outcome);
+    if (ldr_answer_is(l, ldr_blank_md5))
+        l->diff.blank_from = between(l);
+    else
+        l->diff.dirty_to = between(l) + SECTOR;
     return MOVE_AGAIN;
 }
 
@@ -205,20 +283,16 @@ static enum ldr_move leave_piece(struct kl_loader *l)
         if (!differs(l, first + n))
             l->diff.right += end_of(l, l->diff.at + n * SECTOR, SECTOR) - l->diff.at - n * SECTOR;
     }
-    bool ends_one = ends == 1 && differs(l, first) && (l->diff.edge || first == 0);
+    bool ends_one = ends == 1 && differs(l, first) && (l->diff.edge > 0 || first == 0);
     l->diff.deep = changed > 0 && !ends_one;
-    l->diff.edge = differs(l, first + count - 1);
+    for (l->diff.edge = 0; l->diff.edge < count; l->diff.edge++)
+        if (!differs(l, first + count - 1 - l->diff.edge))
+            break;
     l->diff.looked += count;
     l->diff.at = end_of(l, l->diff.at, PIECE_SIZE);
     if (l->progress.done < l->flash.done_before + l->diff.right)
         l->progress.done = l->flash.done_before + l->diff.right;
     return is_too_much(l) ? ldr_write_all(l) : ldr_go_to(l, &ldr_diff_plan[PIECE]);
-}
-
-/* What to do after a question that was not answered with a sum. */
-static enum ldr_move give_up(struct kl_loader *l, enum kl_loader_outcome outcome)
-{
-    return outcome == KL_OUT_SILENT ? ldr_fail_by(l, outcome) : ldr_write_all(l);
 }
 
 static enum ldr_move ask_piece(struct kl_loader *l)
@@ -230,14 +304,14 @@ static enum ldr_move ask_piece(struct kl_loader *l)
         return ldr_go_to(l, &ldr_diff_plan[RUN]);
     l->diff.sector = 0;
     l->diff.sectors_end = (uint8_t)sectors_here(l);
-    l->diff.ending = l->diff.edge;
+    l->diff.ending = l->diff.edge > 0;
     if (l->diff.at == 0 && l->diff.head_differs) {
         mark(l, 0);
         l->diff.sector = 1;
         l->diff.ending = true;
         return ldr_go_to(l, &ldr_diff_plan[REST]);
     }
-    if (l->diff.edge && l->diff.sectors_end > 2)
+    if (l->diff.edge > 0 && l->diff.sectors_end > 2)
         return ldr_go_to(l, &ldr_diff_plan[EDGE]);
     if (l->diff.deep)
         return ldr_go_to(l, &ldr_diff_plan[SECTORS]);
@@ -256,7 +330,7 @@ static enum ldr_move piece_seen(struct kl_loader *l, enum kl_loader_outcome outc
 /* A change may go on from the piece before. If so, does it fill this piece? */
 static enum ldr_move ask_edge(struct kl_loader *l)
 {
-    KL_ASSERT(l->diff.edge && l->diff.sector == 0);
+    KL_ASSERT(l->diff.edge > 0 && l->diff.sector == 0);
     ask_sectors(l, 0, 1);
     return MOVE_WAIT;
 }
@@ -285,12 +359,41 @@ static enum ldr_move tip_seen(struct kl_loader *l, enum kl_loader_outcome outcom
     if (outcome != KL_OUT_OK)
         return give_up(l, outcome);
     if (are_right(l, l->diff.sectors_end - 1u, 1)) {
-        l->diff.sectors_end--;
-        return ldr_go_to(l, &ldr_diff_plan[SECTORS]);
+        l->diff.half_to = --l->diff.sectors_end;
+        return ldr_go_to(l, &ldr_diff_plan[l->diff.edge >= LONG_CHANGE ? HALF : SECTORS]);
     }
     for (unsigned n = 1; n < l->diff.sectors_end; n++)
         mark(l, n);
     return leave_piece(l);
+}
+
+/* A long change ends in this piece: finds where, by halves. */
+static enum ldr_move ask_half(struct kl_loader *l)
+{
+    KL_ASSERT(l->diff.sector <= l->diff.half_to && l->diff.half_to <= l->diff.sectors_end);
+    if (l->diff.sector < l->diff.half_to) {
+        ask_sectors(l, (l->diff.sector + l->diff.half_to) / 2u, 1);
+        return MOVE_WAIT;
+    }
+    if (l->diff.half_to >= l->diff.sectors_end - 1)
+        return leave_piece(l);
+    l->diff.sector = (uint8_t)(l->diff.half_to + 1);
+    return MOVE_NEXT;
+}
+
+static enum ldr_move half_seen(struct kl_loader *l, enum kl_loader_outcome outcome)
+{
+    unsigned middle = (l->diff.sector + l->diff.half_to) / 2u;
+
+    if (outcome != KL_OUT_OK)
+        return give_up(l, outcome);
+    if (are_right(l, middle, 1)) {
+        l->diff.half_to = (uint8_t)middle;
+        return MOVE_AGAIN;
+    }
+    for (; l->diff.sector <= middle; l->diff.sector++)
+        mark(l, l->diff.sector);
+    return MOVE_AGAIN;
 }
 
 /* Where a change ended, all else in the piece is probably right. */
@@ -311,17 +414,44 @@ static enum ldr_move rest_seen(struct kl_loader *l, enum kl_loader_outcome outco
                : MOVE_NEXT;
 }
 
+static uint32_t sector_size(const struct kl_loader *l, unsigned sector)
+{
+    uint32_t from = l->diff.at + sector * SECTOR;
+
+    return end_of(l, from, SECTOR) - from;
+}
+
+/* While the stub sums up one sector, the question for the next one is on its way. */
 static enum ldr_move ask_sector(struct kl_loader *l)
 {
-    KL_ASSERT(l->diff.sector <= l->diff.sectors_end);
-    if (l->diff.sector == l->diff.sectors_end)
+    unsigned n = l->diff.sector, left = (unsigned)l->diff.sectors_end - n;
+    bool is_out = l->diff.ahead && !l->wire.unsent;
+
+    KL_ASSERT(l->diff.sector <= l->diff.sectors_end && !(is_out && left == 0));
+    if (left == 0)
         return leave_piece(l);
-    ask_sectors(l, l->diff.sector, 1);
+    l->diff.ahead = left > 1 && !l->diff.ending && ldr_may_ask_amid(l);
+    l->diff.chained = is_out || l->diff.ahead;
+    if (l->diff.chained)
+        ldr_ask_md5_ahead(l, l->diff.at + n * SECTOR, sector_size(l, n), is_out,
+                          l->diff.ahead ? sector_size(l, n + 1) : 0);
+    else
+        ask_sectors(l, n, 1);
     return MOVE_WAIT;
+}
+
+/* Answers do not say of what they are: if one is missing, those before may have been taken for
+   others. */
+static enum ldr_move chain_broke(struct kl_loader *l)
+{
+    ldr_aside_failed(l, "an answer is missing");
+    return ldr_write_all(l);
 }
 
 static enum ldr_move sector_seen(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
+    if (l->diff.chained && (outcome != KL_OUT_OK || l->wire.damaged > 0))
+        return chain_broke(l);
     if (outcome != KL_OUT_OK)
         return give_up(l, outcome);
     bool right = are_right(l, l->diff.sector, 1);
@@ -346,7 +476,8 @@ static enum ldr_move begin_run(struct kl_loader *l)
         first++;
     if (first == sectors)
         return ldr_go_to(l, &ldr_diff_plan[AFTER]);
-    for (end = first; end < sectors && differs(l, end); end++)
+    for (end = first; end < sectors && differs(l, end) && (end == first || end != l->diff.split);
+         end++)
         l->diff.differs[end / 32] &= ~(1u << end % 32);
     l->diff.run_from = l->flash.resume_at = first * SECTOR;
     l->flash.until = end_of(l, l->diff.run_from, (end - first) * SECTOR);
@@ -392,7 +523,8 @@ static enum ldr_move end_diff(struct kl_loader *l)
 }
 
 const struct kl_loader_step ldr_diff_plan[] = {
-    [SAMPLE] = {ask_sample, sampled, {ldr_flash_begin}},
+    [SAMPLE] = {ask_sample, sampled, {&ldr_diff_plan[PIECE], ldr_flash_begin}},
+    [BLANK] = {ask_blank, blank_seen, {&ldr_diff_plan[RUN], ldr_flash_begin}},
     [PIECE] = {ask_piece,
                piece_seen,
                {&ldr_diff_plan[RUN], &ldr_diff_plan[EDGE], &ldr_diff_plan[SECTORS],
@@ -400,7 +532,11 @@ const struct kl_loader_step ldr_diff_plan[] = {
     [EDGE] = {ask_edge,
               edge_seen,
               {&ldr_diff_plan[SECTORS], &ldr_diff_plan[REST], ldr_flash_begin}},
-    [TIP] = {ask_tip, tip_seen, {&ldr_diff_plan[SECTORS], &ldr_diff_plan[PIECE], ldr_flash_begin}},
+    [TIP] = {ask_tip,
+             tip_seen,
+             {&ldr_diff_plan[SECTORS], &ldr_diff_plan[HALF], &ldr_diff_plan[PIECE],
+              ldr_flash_begin}},
+    [HALF] = {ask_half, half_seen, {&ldr_diff_plan[PIECE], ldr_flash_begin}},
     [REST] = {ask_rest, rest_seen, {&ldr_diff_plan[PIECE], ldr_flash_begin}},
     [SECTORS] = {ask_sector,
                  sector_seen,

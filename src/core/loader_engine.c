@@ -14,6 +14,7 @@ enum {
     FROM_CHIP = 1,   /* direction byte */
     WRITES_MAX = 8,
     TRIES = 3,
+    PADDING = 0x55,
 };
 
 #define IO_TIME         KL_SEC(10)  /* a frozen adapter holds a call for 5 s before it fails */
@@ -113,10 +114,8 @@ static size_t build(uint8_t *tx, const struct ldr_command *c)
     return used + 1;
 }
 
-void ldr_command(struct kl_loader *l, const struct ldr_command *c)
+static void prepare(struct kl_loader *l, const struct ldr_command *c)
 {
-    kl_us work = c->work ? c->work : COMMAND_TIME;
-
     KL_ASSERT(l->op.kind == KL_LOADER_OP_NONE);
     KL_ASSERT(!c->block || c->block_size <= KL_BLOCK_MAX);
     l->op = (struct kl_loader_op){
@@ -129,12 +128,46 @@ void ldr_command(struct kl_loader *l, const struct ldr_command *c)
         .greets = c->greets,
         .optional = c->optional,
     };
-    l->op.tx_size = build(l->wire.tx, c);
-    l->op.wait = (work < WORK_MAX ? work : WORK_MAX) + wire_time(l, l->op.tx_size + REPLY_WIRE) +
-                 ldr_link_allowance(l);
     l->wire.damaged = 0;
     memset(&l->reply, 0, sizeof l->reply);
+}
+
+static kl_us time_for(const struct kl_loader *l, const struct ldr_command *c)
+{
+    kl_us work = c->work ? c->work : COMMAND_TIME;
+
+    return (work < WORK_MAX ? work : WORK_MAX) + wire_time(l, l->op.tx_size + REPLY_WIRE) +
+           ldr_link_allowance(l);
+}
+
+void ldr_command(struct kl_loader *l, const struct ldr_command *c)
+{
+    prepare(l, c);
+    l->op.tx_size = build(l->wire.tx, c);
+    l->op.wait = time_for(l, c);
     send(l);
+}
+
+void ldr_command_ahead(struct kl_loader *l, const struct ldr_command *c, bool is_out,
+                       const struct ldr_command *next, size_t padding)
+{
+    prepare(l, c);
+    l->op.tries = l->op.sent = 1;
+    l->op.is_out = is_out;
+    if (!is_out)
+        kl_slip_reset(&l->wire.slip);
+    l->op.tx_size = is_out ? 0 : build(l->wire.tx, c);
+    if (next) {
+        KL_ASSERT(!next->block && padding <= KL_BLOCK_MAX);
+        memset(l->wire.tx + l->op.tx_size, PADDING, padding);
+        l->op.tx_size += padding;
+        size_t size = build(l->wire.tx + l->op.tx_size, next);
+        l->wire.tx[l->op.tx_size] = PADDING; /* of two delimiters: they would be a frame */
+        l->op.tx_size += size;
+    }
+    l->wire.pending = l->op.tx_size > 0;
+    l->op.wait = time_for(l, c);
+    l->deadline = l->now + l->op.wait;
 }
 
 void ldr_hurry(struct kl_loader *l, kl_us work)
@@ -151,7 +184,7 @@ void ldr_tell(struct kl_loader *l, const struct ldr_command *c, size_t padding, 
     l->op = (struct kl_loader_op){.kind = KL_LOADER_OP_WAIT, .sent = 1};
     l->op.tx_size = build(l->wire.tx, c);
     KL_ASSERT(padding <= sizeof l->wire.tx - l->op.tx_size);
-    memset(l->wire.tx + l->op.tx_size, 0x55, padding);
+    memset(l->wire.tx + l->op.tx_size, PADDING, padding);
     l->op.tx_size += padding;
     l->wire.pending = true;
     l->deadline = l->now + gap;
@@ -248,6 +281,7 @@ static void over(struct kl_loader *l, enum kl_loader_outcome outcome)
 {
     KL_ASSERT(l->op.kind != KL_LOADER_OP_NONE);
     l->op.kind = KL_LOADER_OP_NONE;
+    l->wire.unsent = l->wire.pending;
     l->wire.pending = false;
     ldr_op_over(l, outcome);
 }
@@ -380,7 +414,7 @@ static void take_reply(struct kl_loader *l, const uint8_t *frame, size_t size)
 
 static void take_frame(struct kl_loader *l, const uint8_t *frame, size_t size)
 {
-    bool waiting = l->op.kind == KL_LOADER_OP_COMMAND && !l->wire.pending;
+    bool waiting = l->op.kind == KL_LOADER_OP_COMMAND && (!l->wire.pending || l->op.is_out);
 
     if (l->op.kind == KL_LOADER_OP_PACKET) {
         if (!l->wire.pending)

@@ -369,8 +369,10 @@ static uint32_t end_of_part(const struct kl_loader_stream *s, uint32_t size)
 /* All blocks of a part have one size: a short one would arrive before the stub has written the one
    ahead. The tail has blocks of its own: the stub writes the last window while they come, and has
    little left to write after them. */
-static uint32_t next_len(const struct kl_loader_stream *s, uint32_t size)
+static uint32_t next_len(const struct kl_loader *l, const struct kl_loader_stream *s, uint32_t size)
 {
+    if (l->diff.parts.on)
+        return ldr_parts_len(l, s);
     uint32_t left = end_of_part(s, size) - s->sent;
     uint32_t most = s->sent < s->tail_at ? s->block_size : s->tail_block;
 
@@ -392,9 +394,12 @@ static uint32_t divide(struct kl_loader *l, uint32_t to_send)
     s->tail_at = s->quiet_from = s->quiet_to = 0;
     s->block_size = s->tail_block = most;
     /* The stub erases single sectors one by one, each while the next one comes; it erases a piece
-       of 64 KB at once. */
-    if (l->diff.parts.on || (l->diff.on && to_send < ERASE_BLOCK))
+       of 64 KB at once. Where the wire has a rate, ldr_parts_len does better. */
+    bool has_rate = l->identify.console == KL_CONSOLE_UART;
+    if (l->diff.on && (l->diff.parts.on ? !has_rate : to_send < ERASE_BLOCK))
         s->block_size = s->tail_block = SECTOR < most ? SECTOR : most;
+    if (l->diff.parts.on)
+        ldr_parts_start(l, s);
     if (!ldr_is_rom(l) && s->packed && !l->diff.parts.on) {
         s->tail_at = find_tail(image(l));
         if (s->tail_at == 0 && !l->flash.looks_blank)
@@ -402,7 +407,10 @@ static uint32_t divide(struct kl_loader *l, uint32_t to_send)
         ldr_plan_asides(l);
     }
     for (ahead = *s; ahead.sent < to_send; blocks++) {
-        ahead.sent += next_len(&ahead, to_send);
+        uint32_t len = next_len(l, &ahead, to_send);
+        if (l->diff.parts.on)
+            ldr_parts_pass(l, &ahead, len);
+        ahead.sent += len;
         if (ahead.sent == ahead.quiet_to)
             ldr_find_quiet(l, &ahead);
     }
@@ -511,7 +519,7 @@ static enum ldr_move send_block(struct kl_loader *l)
         return ldr_go_to(l, &ldr_flash_plan[BARRIER]);
     if (ldr_wants_aside(l))
         return ldr_go_to(l, &ldr_flash_plan[IDLE]);
-    l->stream.block_len = next_len(&l->stream, size);
+    l->stream.block_len = next_len(l, &l->stream, size);
     work = work_of_block(l);
     /* A stub acknowledges first and works afterwards, so the next command waits for that work
        (3.1). */
@@ -589,6 +597,8 @@ static void block_taken(struct kl_loader *l)
 
     KL_ASSERT(l->stream.block_len > 0);
     l->progress.wire += l->stream.block_len;
+    if (l->diff.parts.on)
+        ldr_parts_pass(l, &l->stream, l->stream.block_len);
     l->stream.sent += l->stream.block_len;
     l->stream.sequence++;
     l->stream.block_tries = 0;
@@ -636,13 +646,14 @@ static enum ldr_move block_sent(struct kl_loader *l, enum kl_loader_outcome outc
 /* ---- end ---- */
 
 /* A stub answers END once the last block is in flash. A ROM needs no END: it writes before it
-   answers, and END would make it leave its loader (2.3). */
+   answers, and END would make it leave its loader (2.3). Behind a run of sectors the sum over it
+   waits as well, and tells more. */
 static enum ldr_move barrier(struct kl_loader *l)
 {
     uint8_t payload[4];
 
     KL_ASSERT(!l->aside.out);
-    if (ldr_is_rom(l))
+    if (ldr_is_rom(l) || l->diff.on)
         return MOVE_NEXT;
     ldr_put_u32(payload, 1);
     ldr_command(l, &(struct ldr_command){.code = l->stream.packed ? CMD_DEFL_END : CMD_FLASH_END,

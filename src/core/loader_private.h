@@ -110,7 +110,7 @@ extern const struct kl_loader_step ldr_connect_plan[], ldr_identify_plan[], ldr_
 enum {
     LDR_FLASH_BEGIN = 5,
     LDR_FLASH_NEXT = 9,
-    LDR_DIFF_CHECK = 7,
+    LDR_DIFF_CHECK = 9,
 };
 #define ldr_flash_begin (&ldr_flash_plan[LDR_FLASH_BEGIN]) /* writes resume_at … until */
 #define ldr_flash_next  (&ldr_flash_plan[LDR_FLASH_NEXT])
@@ -156,6 +156,11 @@ void ldr_command(struct kl_loader *l, const struct ldr_command *c);
 /* Sends a command without waiting for its answer, and after it `padding` bytes that belong to no
    frame. After `gap` something else may be sent. The answer goes to ldr_take_aside. */
 void ldr_tell(struct kl_loader *l, const struct ldr_command *c, size_t padding, kl_us gap);
+/* Waits for the answer to `c`, which goes out now unless `is_out`; it goes out once only. Behind
+   it, apart by `padding` bytes that belong to no frame, goes `next`: its answer comes after this
+   one, and is to be waited for with `is_out`. NULL: nothing goes. */
+void ldr_command_ahead(struct kl_loader *l, const struct ldr_command *c, bool is_out,
+                       const struct ldr_command *next, size_t padding);
 /* Waits for a frame that is no answer. If `acks`, first tells the stub that `count` bytes are here.
    The frame is in l->wire.slip when the operation is over. */
 void ldr_await_packet(struct kl_loader *l, bool acks, uint32_t count);
@@ -196,6 +201,10 @@ bool ldr_can_md5(const struct kl_loader *l);
 void ldr_ask_md5(struct kl_loader *l, uint32_t from);
 bool ldr_is_right_md5(const struct kl_loader *l, uint32_t from);
 void ldr_ask_md5_of(struct kl_loader *l, uint32_t from, uint32_t size);
+/* The same, while another part may be summed up: see ldr_command_ahead. The `next_size` bytes
+   behind it are asked for too; 0 = none. */
+void ldr_ask_md5_ahead(struct kl_loader *l, uint32_t from, uint32_t size, bool is_out,
+                       uint32_t next_size);
 /* A ROM writes it in hex, a stub raw (2.2). */
 bool ldr_answer_is(const struct kl_loader *l, const uint8_t md5[16]);
 extern const uint8_t ldr_blank_md5[16]; /* of a sector of 0xFF */
@@ -213,7 +222,13 @@ enum ldr_move ldr_write_all(struct kl_loader *l);
    blocks are shorter, or all there is. */
 bool ldr_parts_begin(struct kl_loader *l, uint32_t from, uint32_t until);
 uint32_t ldr_parts_size(const struct kl_loader *l);
-/* A stretch of the stream, of at most a sector's size; it stays until the next call. */
+/* The run's first block comes next. */
+void ldr_parts_start(const struct kl_loader *l, struct kl_loader_stream *s);
+/* The length of the next block, which travels while the stub works on the one before. */
+uint32_t ldr_parts_len(const struct kl_loader *l, const struct kl_loader_stream *s);
+/* A block of this length comes behind what `s` has sent. */
+void ldr_parts_pass(const struct kl_loader *l, struct kl_loader_stream *s, uint32_t len);
+/* A stretch of the stream, as ldr_parts_len divides it; it stays until the next call. */
 const uint8_t *ldr_parts_block(struct kl_loader *l, uint32_t at, uint32_t size);
 /* Where in the region the bytes end that are certainly known once `sent` bytes are in. */
 uint32_t ldr_parts_raw(const struct kl_loader *l, uint32_t sent);
@@ -232,6 +247,10 @@ enum ldr_move ldr_ask_idle(struct kl_loader *l);
 enum ldr_move ldr_ask_aside(struct kl_loader *l);
 /* The engine hands over the question's answer. */
 void ldr_take_aside(struct kl_loader *l, const uint8_t *data, size_t size);
+/* May a question go out while another, or a stream, is under way? */
+bool ldr_may_ask_amid(const struct kl_loader *l);
+/* Bytes that take so long on the wire. */
+uint32_t ldr_bytes_in(const struct kl_loader *l, kl_us time);
 /* The answer did not come or was wrong: ask no more questions amid a stream. */
 void ldr_aside_failed(struct kl_loader *l, const char *why);
 /* How long a block may take while a question is out. */

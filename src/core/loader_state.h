@@ -150,6 +150,7 @@ struct kl_loader_op {
     uint8_t tries;   /* how often at most */
     bool judge;      /* the engine does not repeat after a refusal: the step decides */
     bool greets;     /* OHAI is the answer, the reply is not */
+    bool is_out;     /* it was sent before, and what is to be sent now is the one behind it */
     bool optional;   /* this loader may not know the command */
     bool decided;    /* the outcome stands; until the deadline late duplicates may come */
     bool unknown;    /* answered as an unknown command; wait until the line is silent */
@@ -177,6 +178,7 @@ enum kl_loader_hears {
 struct kl_loader_wire {
     enum kl_loader_hears hears;
     bool pending;     /* the operation's request waits to be pulled */
+    bool unsent;      /* the operation before this was over before its request was pulled */
     bool secret;      /* what is written holds a key: no link may trace it */
     uint32_t damaged; /* frames dropped since the command was first sent */
     kl_us round_trip; /* the slowest LINES so far: the cost of the way to the adapter */
@@ -246,6 +248,13 @@ struct kl_loader_spi {
     uint32_t usr, usr2;
 };
 
+/* How far a stub has come with a run of sectors, by what a common flash needs. Times count from the
+   run's beginning, sizes are of the run's raw bytes. */
+struct kl_loader_pace {
+    kl_us taken, busy, flash; /* took the last block; is done with it; its flash is done */
+    uint32_t erased, written;
+};
+
 /* Blocks of the stub's upload or of a region. */
 struct kl_loader_stream {
     uint32_t sequence, sent; /* blocks and bytes that the loader took */
@@ -260,6 +269,7 @@ struct kl_loader_stream {
     uint32_t quiet_asked; /* windows of this region asked for, once that block's question is out */
     uint8_t quiet_soon;   /* earlier regions whose questions come first */
     uint8_t block_tries;
+    struct kl_loader_pace pace;
 };
 
 /* A stream that is made of sectors' pieces. */
@@ -272,12 +282,17 @@ struct kl_loader_parts {
 
 /* A region of which the flash holds much already. */
 struct kl_loader_diff {
-    bool on;     /* the flash is related to the image: only what differs is written */
-    bool deep;   /* the piece before differed here and there: look at this one's sectors at once */
-    bool edge;   /* the last sector of the piece before differed */
-    bool ending; /* the first sector that is right ends the change that began before */
+    bool on;      /* the flash is related to the image: only what differs is written */
+    bool deep;    /* the piece before differed here and there: look at this one's sectors at once */
+    bool ending;  /* the first sector that is right ends the change that began before */
+    bool ahead;   /* the question for the next sector is out already … */
+    bool chained; /* … or that for this one was, or one of them waits behind the other */
     bool head_differs;             /* the region's first sector, as a look at it told */
     uint8_t sample, alike, unlike; /* sectors looked at to find out */
+    uint8_t edge;                  /* so many sectors at the end of the piece before differed */
+    uint32_t dirty_to, blank_from; /* what samples told: from there on it may be blank; 0 = not */
+    uint32_t split;                /* a run ends before this sector; 0 = none does */
+    uint8_t half_to;               /* HALF: a sector that is right, behind `sector` */
     uint8_t sector, sectors_end;   /* of the present piece: the next to look at, and the end */
     uint32_t at;                   /* where in the region the piece begins */
     uint32_t run_from;             /* and the run that is being written */

@@ -40,6 +40,14 @@ struct flashed {
     uint64_t sent; /* bytes of images, as they were sent */
 };
 
+/* What a board was flashed with before. */
+static const char *const held[] = {"blank", "another", "smaller"};
+
+enum {
+    HELD = 3,
+    SMALLER = 300000, /* bytes of a smaller program: behind it the flash is blank */
+};
+
 /* `before`: what the board was flashed with first; NULL = it is blank. */
 static struct flashed measure(const struct lb_options *o, const struct kl_bundle *bundle,
                               const struct kl_bundle *before)
@@ -73,18 +81,20 @@ static kl_us more(kl_us a, kl_us b)
 
 /* A ROM does one thing at a time; a stub works on a block while the next one comes. */
 static void print_row(const struct lb_options *o, const struct kl_bundle *bundle,
-                      const struct kl_bundle *before)
+                      const struct kl_bundle *before, const char *name)
 {
     struct flashed m = measure(o, bundle, before);
     struct wp_row f = wp_sum(&profile, KL_LOADER_FLASH, WP_CAUSES);
+    struct wp_row v = wp_sum(&profile, KL_LOADER_VERIFY, WP_CAUSES);
     kl_us limit = (kl_us)(bundle->packed_total * 10000000u / o->baud);
     kl_us sent = (kl_us)(m.sent * 10000000u / o->baud);
     kl_us all = f.wire + f.board + f.answer + f.pause;
     kl_us least = o->stub ? more(sent, m.worked) : sent + m.worked;
 
-    printf("%8u  %-4s  %-7s %8.3f %7.3f %6.3f %7.3f %6.3f %6.3f %6.3f %6.3f %8.3f %6.3f  %s\n",
-           o->baud, o->stub ? "stub" : "rom", before ? "another" : "blank", s(all), s(limit),
-           (double)all / (double)limit, s(sent), s(f.wire - sent), s(f.answer + f.pause),
+    printf("%8u  %-4s  %-7s %8.3f %6.3f %7.3f %6.3f %7.3f %6.3f %6.3f %6.3f %6.3f %8.3f %6.3f  "
+           "%s\n",
+           o->baud, o->stub ? "stub" : "rom", name, s(all), s(v.wire + v.board + v.answer),
+           s(limit), (double)all / (double)limit, s(sent), s(f.wire - sent), s(f.answer + f.pause),
            s(f.board), s(m.worked), s(least), (double)all / (double)least,
            !o->stub          ? "wire + flash"
            : sent > m.worked ? "wire"
@@ -94,44 +104,47 @@ static void print_row(const struct lb_options *o, const struct kl_bundle *bundle
 static void print_table(struct lb_options o, const struct kl_bundle *bundle)
 {
     static const uint32_t bauds[] = {460800, 921600, 2000000};
-    struct kl_bundle *old = lb_bundle_another(bundle);
+    struct kl_bundle *before[HELD] = {NULL, lb_bundle_another(bundle),
+                                      lb_bundle(bundle->chip, SMALLER)};
 
-    printf("    baud  with  flash   flashing   limit  ratio    sent frames answer  board worked    "
-           "least  "
-           "ratio  limited by\n");
-    for (unsigned i = 0; i < 12; i++) {
-        o.baud = bauds[i / 4];
-        o.stub = i % 4 < 2;
-        if (!o.stub || o.stubs)
-            print_row(&o, bundle, i % 2 ? old : NULL);
+    printf("    baud  with  flash   flashing verify   limit  ratio    sent frames answer  board "
+           "worked    least  ratio  limited by\n");
+    for (unsigned i = 0; i < 3 * 2 * HELD; i++) {
+        o.baud = bauds[i / (2 * HELD)];
+        o.stub = i / HELD % 2 == 0;
+        if (o.stub ? o.stubs != NULL : i % HELD < 2)
+            print_row(&o, bundle, before[i % HELD], held[i % HELD]);
     }
-    lb_bundle_free(old);
+    lb_bundle_free(before[1]);
+    lb_bundle_free(before[2]);
 }
 
 /* Packets of 64 bytes, ten a frame; the flash sets the pace. */
 static void print_usb(struct lb_options o, const struct kl_bundle *bundle)
 {
     static const enum kl_link_kind links[] = {KL_LINK_USB_JTAG, KL_LINK_USB_OTG};
-    struct kl_bundle *old = lb_bundle_another(bundle);
+    struct kl_bundle *before[HELD] = {NULL, lb_bundle_another(bundle),
+                                      lb_bundle(bundle->chip, SMALLER)};
     bool has_stub = o.stub;
 
     printf("console  with  flash   flashing verify    sent worked   least  ratio\n");
-    for (unsigned i = 0; i < 8; i++) {
-        o.link = links[i / 4];
-        o.stub = i % 4 < 2;
-        if (o.stub && !has_stub)
+    for (unsigned i = 0; i < 2 * 2 * HELD; i++) {
+        o.link = links[i / (2 * HELD)];
+        o.stub = i / HELD % 2 == 0;
+        if (o.stub ? !has_stub : i % HELD == 2)
             continue;
-        struct flashed m = measure(&o, bundle, i % 2 ? old : NULL);
+        struct flashed m = measure(&o, bundle, before[i % HELD]);
         struct wp_row f = wp_sum(&profile, KL_LOADER_FLASH, WP_CAUSES);
         struct wp_row v = wp_sum(&profile, KL_LOADER_VERIFY, WP_CAUSES);
         kl_us sent = (kl_us)(m.sent / 64 * 100), all = f.wire + f.board + f.answer + f.pause;
         kl_us least = o.stub ? more(sent, m.worked) : sent + m.worked;
-        printf("%-8s %-4s  %-7s %8.3f %6.3f %7.3f %6.3f %7.3f %6.3f\n", i < 4 ? "JTAG" : "OTG",
-               o.stub ? "stub" : "rom", i % 2 ? "another" : "blank", s(all),
+        printf("%-8s %-4s  %-7s %8.3f %6.3f %7.3f %6.3f %7.3f %6.3f\n",
+               i < 2 * HELD ? "JTAG" : "OTG", o.stub ? "stub" : "rom", held[i % HELD], s(all),
                s(v.wire + v.board + v.answer), s(sent), s(m.worked), s(least),
                (double)all / (double)least);
     }
-    lb_bundle_free(old);
+    lb_bundle_free(before[1]);
+    lb_bundle_free(before[2]);
 }
 
 static void print_own(const struct lb_options *o, const struct kl_bundle *bundle)

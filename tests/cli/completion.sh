@@ -34,6 +34,20 @@ says ":files" keyline complete -- --nvs-schema ""
 says "diff" keyline complete -- nvs ""
 says ":files" keyline complete -- nvs show ""
 says ":files" keyline complete -- nvs diff one.bin ""
+says "reopen" keyline complete -- pool ""
+says ":files" keyline complete -- pool import ""
+says "spent" keyline complete -- pool settle --as ""
+lacks "chirpstack" keyline complete -- pool settle --as ""
+says "--as=chirpstack" keyline complete -- pool export --as=c
+lacks "spent" keyline complete -- pool export --as ""
+# A pool is a service of libpq; nothing else of it is known without its database, which is not asked.
+printf '# mine\n[lamps]\nhost=192.0.2.1\n  [test]\n[broken\n' >services
+export PGSERVICEFILE=$PWD/services
+says "lamps" keyline complete -- pool status --pool ""
+says "--pool=test" keyline complete -- --pool=t
+says "lamps" keyline complete -- fleet ""
+lacks "broken" keyline complete -- fleet ""
+ends 0 keyline complete -- pool lost --pool lamps ""
 ends 2 keyline complete
 ends 0 keyline complete -- keys release ""
 # Every option of every command is offered, and belongs to its help.

@@ -48,9 +48,9 @@ expect "$(result test) $(result texts_came) $(result texts_expected)" "passed 2 
 says "already has key dev-1 and passed its test" run "${passes[@]}"
 expect "$(marked)" 1 "keys marked"
 # A text that never comes: the board keeps its key.
-says 'FAIL after' run --retries 0 --expect 'sensor ok' --expect 'never' --expect-timeout 1
+says 'FAIL after' run --retries 0 --expect 'sensor ok' --expect 'never' --expect-timeout 5
 expect "$(result reason) $(result test) $(result texts_came)" "expect_missed failed 1" "the missing text"
-expect "$(result detail)" '1 of 2 came within 1 s, not "never"' "what is missing"
+expect "$(result detail)" '1 of 2 came within 5 s, not "never"' "what is missing"
 expect "$(marked)" 1 "keys marked after a test failed"
 says "expect_missed 1" "$keyline" report
 # The same options from a config file, one line each.
@@ -75,7 +75,7 @@ ends 1 run --retries 0 "${passes[@]}" --expect-timeout 1
 expect "$(result reason)" expect_missed "a flood"
 stop_boards
 start_boards --firmware selftest --fault test_crashes
-ends 1 run --retries 0 --reject nothing --expect-timeout 2
+ends 1 run --retries 0 --reject nothing --expect-timeout 60
 expect "$(result reason)" panic "a crash during the test"
 stop_boards
 

@@ -17,6 +17,12 @@ ends 2 "$keyline" keys status extra
 ends 2 "$keyline" keys
 ends 2 "$keyline" nonsense
 says 'is --csv-file meant?' "$keyline" --csv-fiel other.csv keys status
+says 'is --csv-file meant?' "$keyline" --csv other.csv
+says 'is --csv-file other.csv meant?' "$keyline" other.csv
+says 'is --firmware build/app.bin meant?' "$keyline" build/app.bin
+says 'nor a command
+' "$keyline" stats
+says 'there is no file nosuch.csv' "$keyline" report --csv-file nosuch.csv
 
 # Images that are named without their folder are the ones that are taken.
 mkdir images

@@ -93,7 +93,7 @@ python3 -c '
 import os, pty, time
 master, slave = pty.openpty()
 print(os.ttyname(slave), flush=True)
-time.sleep(60)' >held.txt &
+time.sleep(600)' >held.txt &
 holder=$!
 until [ -s held.txt ]; do read -rt 0.05 <> <(:) || true; done
 says "held by python3" "$keyline" nvs show --port "$(cat held.txt)"

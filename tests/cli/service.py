@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 keyline = sys.argv[1]
@@ -53,11 +54,23 @@ def start_boards(count):
     fail("the virtual boards do not start")
 
 
-def start_station(urls):
-    """The station, its journal and the service manager's socket."""
+def start_manager():
+    """What the service manager is told, in order. It takes every word at once, as systemd does: a queue that is full
+    makes the station drop what it says."""
     notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     notify.bind(folder + "/notify")
-    notify.settimeout(PATIENCE)
+    said = []
+
+    def take():
+        while True:
+            said.append(notify.recv(4096).decode())
+
+    threading.Thread(target=take, daemon=True).start()
+    return said
+
+
+def start_station(urls):
+    """The station and its journal."""
     journal = open("journal", "wb")
     at = os.fstat(journal.fileno())
     environment = dict(os.environ, NOTIFY_SOCKET=folder + "/notify", WATCHDOG_USEC="200000",
@@ -71,7 +84,7 @@ def start_station(urls):
     station = subprocess.Popen(["./program", "--headless", "--config", "bench.conf", "--socket", folder + "/bench.socket"],
                                stdin=subprocess.DEVNULL, stdout=journal, stderr=journal, env=environment)
     children.append(station)
-    return station, notify
+    return station
 
 
 def journal():
@@ -96,16 +109,15 @@ def main():
         csv.write("".join("dev-%d,aa0%d,bb0%d\n" % (n, n, n) for n in range(1, 5)))
     subprocess.run([keyline, "virtual", "--images", "."], check=True, stdout=subprocess.DEVNULL)
     urls, boards = start_boards(3)
-    station, notify = start_station(urls)
+    said = start_manager()
+    station = start_station(urls)
 
-    said = [notify.recv(4096).decode()]
+    until("a word", lambda: said)
     check(said[0] == "READY=1", "the first word is " + said[0])
-    while not any(word == "STATUS=3 slots, 3 with a board, 1 keys left, 1 FAIL" for word in said):
-        said.append(notify.recv(4096).decode())
+    until("the bench's status", lambda: "STATUS=3 slots, 3 with a board, 1 keys left, 1 FAIL" in said)
     until("both boards", lambda: journal().count("PASS") == 2)
-    watchdogs = 0
-    while watchdogs < 3:  # they go on while the bench rests
-        watchdogs += notify.recv(4096) == b"WATCHDOG=1"
+    before = said.count("WATCHDOG=1")
+    until("that they go on while the bench rests", lambda: said.count("WATCHDOG=1") >= before + 3)
 
     # The group may attach, and commands that know only the CSV get there too.
     mode = stat.S_IMODE(os.stat("bench.socket").st_mode)
@@ -114,10 +126,11 @@ def main():
     boards.stdin.write("unplug 3\n")
     boards.stdin.flush()
     until("the key in doubt", lambda: re.match("dev-[1-3]\t", complete("keys", "release", "")))
-    check(re.match("dev-[1-3]\t", complete("keys", "release", "dev-")), "a label that is begun is not completed")
+    # A person who waits for a completion waits no longer than half a second for the station.
+    until("a label that is begun", lambda: re.match("dev-[1-3]\t", complete("keys", "release", "dev-")))
     check(complete("keys", "release", "x") == "", "a label that there is not")
-    check(re.match("(..:){5}..\tdev-", complete("keys", "history", "--mac", "")), "no MAC of a key in doubt")
-    check(urls[0] in complete("--exclude", "rfc"), "the station's ports are not completed")
+    until("the MAC of a key in doubt", lambda: re.match("(..:){5}..\tdev-", complete("keys", "history", "--mac", "")))
+    until("the station's ports", lambda: urls[0] in complete("--exclude", "rfc"))
     check(can_attach([]), "its own user can't attach")
     if os.geteuid() == 0:
         os.chmod(folder, 0o711)
@@ -133,8 +146,7 @@ def main():
     os.utime("program")
 
     station.send_signal(signal.SIGTERM)
-    while notify.recv(4096) != b"STOPPING=1":
-        pass
+    until("that it stops", lambda: "STOPPING=1" in said)
     check(station.wait(PATIENCE) == 0, "it ends with %s" % station.returncode)
     lines = journal().splitlines()
     check(sum("was replaced" in line for line in lines) == 1, "it says more than once that it is older")

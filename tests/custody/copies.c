@@ -3,9 +3,10 @@
  * Usage: copies SEEDS ACTS [FIRST-SEED]
  *
  * The person copies, moves, renames, deletes and puts back: folders, CSV, ledger with its log and
- * without it, journal. Benches work on what is there then. They are real stores in processes of
- * their own, sometimes killed. The boards are the memory of this world: which secret ever went to
- * which board.
+ * without it, journal. He reaches a folder by a mount, works on several machines that see it under
+ * one path, and hands it to another user. Benches work on what is there then. They are real stores
+ * in processes of their own, sometimes killed. The boards are the memory of this world: which
+ * secret ever went to which board.
  *
  * What must hold: no secret goes to two boards, whatever its label and spelling; no board gets two;
  * whatever start goes well knows of each secret that left which board has it; and a start stops, by
@@ -16,560 +17,53 @@
  *
  * Acts that docs/custody.md names as not caught are kept out, each where `KEPT OUT` stands.
  */
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "copies_world.h"
 
-enum {
-    WORKERS = 4,
-};
+static unsigned acts = 60;
 
-/* ---- acts ---- */
-
-static struct place *some_place(bool there)
-{
-    unsigned from = prng_below(&prng, PLACES);
-
-    for (unsigned i = 0; i < PLACES; i++) {
-        struct place *p = &place[(from + i) % PLACES];
-        if (p->there == there)
-            return p;
-    }
-    return NULL;
-}
-
-/* The copies are other files than the originals. */
-static void renew(struct place *p)
-{
-    for (unsigned n = 0; n < 2; n++)
-        p->ledger[n].token = ++tokens;
-    p->untouched = p->corrected = false;
-}
-
-static void take_on(struct place *to, const struct place *from)
-{
-    char folder[sizeof to->folder];
-
-    snprintf(folder, sizeof folder, "%s", to->folder);
-    *to = *from;
-    snprintf(to->folder, sizeof to->folder, "%s", folder);
-    to->there = true;
-    renew(to);
-}
-
-static void lose_log(struct place *p)
-{
-    struct ledger *l = ledger_of(p);
-    struct stat st;
-
-    if (stat(part_of(p, 2), &st) == 0 && st.st_size > 0) {
-        l->log = false;
-        l->version = 0;
-    }
-    unlink(part_of(p, 2));
-    unlink(part_of(p, 3));
-    p->untouched = p->corrected = false;
-}
-
-/* The bench may have been at its files while they were copied. */
-static void doubt(struct ledger *l)
-{
-    l->version = 0;
-    l->may_fail = true;
-}
-
-/* KEPT OUT: "copied the CSV alone to another machine, and works on both", and "copied the CSV alone
-   with a program that drops attributes, or saved it anew, and deleted the ledger, as another user":
-   the CSV alone only where the journal is the same. */
-static void copy_place(struct place *from)
-{
-    struct place *to = some_place(false);
-    bool here = from - place == running;
-
-    if (to == NULL || !from->there)
-        return;
-    copy_folder(from->folder, to->folder);
-    take_on(to, from);
-    if (!own_journals && chance(3)) {
-        tell("copy the CSV of %s to %s", from->folder, to->folder);
-        unlink(part_of(to, 1));
-        unlink(part_of(to, 2));
-        unlink(part_of(to, 3));
-        to->ledger[to->name] = (struct ledger){.there = false};
-        meet(MET_csv_copied);
-    } else if (chance(3)) {
-        tell("copy %s without the log to %s", from->folder, to->folder);
-        lose_log(to);
-        meet(MET_folder_copied_without_log);
-    } else {
-        tell("copy %s to %s", from->folder, to->folder);
-        meet(MET_folder_copied);
-    }
-    if (here) {
-        doubt(ledger_of(to));
-        meet(MET_while_it_runs_copied);
-    }
-}
-
-static void move_place(struct place *from)
-{
-    struct place *to = some_place(false);
-
-    if (to == NULL || !from->there || rename(from->folder, to->folder) != 0)
-        return;
-    tell("move %s to %s", from->folder, to->folder);
-    take_on(to, from);
-    for (unsigned n = 0; n < 2; n++) /* the files are the same */
-        to->ledger[n].token = from->ledger[n].token;
-    from->there = false;
-    memset(from->ledger, 0, sizeof from->ledger);
-    if (from - place == running) {
-        disturbed = true;
-        meet(MET_while_it_runs_folder_moved);
-    }
-    meet(MET_folder_moved);
-}
-
-static void back_up(const struct place *p)
-{
-    struct keep *k = &keep[prng_below(&prng, KEEPS)];
-    char journal[PATH];
-
-    if (k->there)
-        remove_folder(k->folder);
-    k->there = true;
-    k->was = *p;
-    if (p - place == running)
-        doubt(ledger_of(&k->was));
-    tell("back up %s to %s", p->folder, k->folder);
-    copy_folder(p->folder, k->folder);
-    snprintf(journal, sizeof journal, "%s/journal", k->folder);
-    copy_journal(journal_of(p), journal, false);
-    meet(MET_backup_made);
-}
-
-/* Of the same name: with its log or without, in place or as a new file, beside what log there is.
- */
-static void put_ledger_back(struct place *p, const struct keep *k)
-{
-    struct ledger *l = ledger_of(p);
-    bool in_place = chance(3), log = chance(2), clean = chance(2);
-    unsigned token = l->token;
-    struct stat st;
-
-    if (!k->was.ledger[p->name].there)
-        return;
-    tell("put the ledger of %s back from %s%s%s%s", p->folder, k->folder,
-         in_place ? ", in place" : "", log ? ", with its log" : "", clean ? ", cleaned" : "");
-    if (clean) {
-        unlink(part_of(p, 2));
-        unlink(part_of(p, 3));
-    }
-    if (stat(part_of(p, 2), &st) == 0)
-        meet(MET_ledger_put_back_beside_a_log);
-    in_place = in_place && l->there;
-    copy(in(k->folder, names[p->name], parts[1]), part_of(p, 1), in_place);
-    if (log && copy(in(k->folder, names[p->name], parts[2]), part_of(p, 2), in_place))
-        unlink(part_of(p, 3));
-    *l = k->was.ledger[p->name];
-    l->token = in_place ? token : ++tokens;
-    l->may_fail = true;
-    l->log = false; /* who knows what fits to what */
-    l->version = 0;
-    p->untouched = p->corrected = false;
-    meet(in_place ? MET_ledger_overwritten : MET_ledger_put_back);
-}
-
-static void put_folder_back(struct place *p, const struct keep *k)
-{
-    tell("put the folder %s back from %s", p->folder, k->folder);
-    if (p->there)
-        remove_folder(p->folder);
-    copy_folder(k->folder, p->folder);
-    take_on(p, &k->was);
-    meet(MET_folder_put_back);
-}
-
-static void put_back(struct place *p)
-{
-    struct keep *k = &keep[prng_below(&prng, KEEPS)];
-
-    if (!k->there)
-        return;
-    if (!p->there || chance(3)) {
-        /* KEPT OUT: the CSV alone with another journal, as in copy_place. */
-        if (p->there ? can_spare_ledger(p) : !own_journals || k->was.ledger[k->was.name].there)
-            put_folder_back(p, k);
-    } else if (chance(3) && k->was.name == p->name) {
-        tell("put the CSV of %s back from %s", p->folder, k->folder);
-        copy(in(k->folder, names[p->name], ""), csv_of(p), chance(2));
-        p->untouched = p->corrected = false;
-        meet(MET_csv_put_back);
-    } else if (can_spare_ledger(p)) {
-        put_ledger_back(p, k);
-    }
-}
-
-static void journal_act(struct place *p)
-{
-    const struct keep *k = &keep[prng_below(&prng, KEEPS)];
-    bool here = p - place == running || (!own_journals && running >= 0);
-    char journal[PATH];
-
-    if (!can_spare_journal())
-        return;
-    snprintf(journal, sizeof journal, "%s/journal", k->folder);
-    if (chance(2)) {
-        tell("delete %s", journal_of(p));
-        remove_folder(journal_of(p));
-        meet(here ? MET_while_it_runs_journal_deleted : MET_journal_deleted);
-    } else if (k->there) {
-        bool in_place = chance(3);
-        tell("put %s back from %s%s", journal_of(p), k->folder, in_place ? ", in place" : "");
-        if (!in_place)
-            remove_folder(journal_of(p));
-        copy_journal(journal, journal_of(p), in_place);
-        meet(here ? MET_while_it_runs_journal_put_back : MET_journal_put_back);
-    } else {
-        return;
-    }
-    *journal_version_of(p) = 0;
-    journal_cut = true;
-    touch_all();
-}
-
-static void rename_csv(struct place *p)
-{
-    unsigned other = 1 - p->name;
-    bool with_ledger = chance(3);
-    struct ledger *l = &p->ledger[other];
-    char to[PATH];
-
-    if (own_journals || (with_ledger ? l->there && !can_spare_ledger(p) : !can_spare_ledger(p)))
-        return;
-    tell("rename %s%s", csv_of(p), with_ledger ? " with its ledger" : "");
-    for (unsigned i = 0; i < (with_ledger ? 4U : 1U); i++) {
-        snprintf(to, sizeof to, "%s", in(p->folder, names[other], parts[i]));
-        if (i > 0)
-            unlink(to);
-        rename(part_of(p, i), to);
-    }
-    if (with_ledger) {
-        *l = p->ledger[p->name];
-        memset(&p->ledger[p->name], 0, sizeof *l);
-    }
-    p->name = other;
-    p->untouched = p->corrected = false;
-    meet(with_ledger ? MET_csv_renamed_with_ledger : MET_csv_renamed);
-}
-
-static void edit(struct place *p)
-{
-    unsigned k = prng_below(&prng, KEYS);
-    bool was_untouched = p->untouched, known = is_current(ledger_of(p)) && key[k].board != 0;
-    char *before, *after;
-
-    if (!has_row(p, k))
-        return;
-    if (chance(3)) {
-        tell("spell the secret of key %u in %s otherwise", k, csv_of(p));
-        edit_csv(p, respelled, &k);
-        key[k].respelled = true;
-        p->untouched = p->corrected = false;
-        meet(MET_secret_respelled);
-        return;
-    }
-    tell("correct the label of key %u in %s", k, csv_of(p));
-    before = file_read(csv_of(p), NULL);
-    edit_csv(p, corrected, &k);
-    after = file_read(csv_of(p), NULL);
-    p->untouched = false;
-    p->corrected = was_untouched && known && !key[k].respelled && strcmp(before, after) != 0;
-    free(before);
-    free(after);
-    meet(MET_label_corrected);
-}
-
-/* KEPT OUT: "put rows of one list into another as another user, or with another `--journal`": only
-   where the journal is the same. */
-struct merging {
-    char text[TEXT];
-    unsigned lacks, count;
-};
-
-static size_t find_lacking(void *ctx, unsigned k, const char *line, char *out, size_t room)
-{
-    struct merging *m = ctx;
-    const char *comma = strchr(strchr(line, ',') + 1, ',');
-
-    if ((m->lacks >> k & 1) != 0 && chance(2)) {
-        snprintf(m->text + strlen(m->text), sizeof m->text - strlen(m->text), "%.*s\n",
-                 comma == NULL ? (int)strlen(line) : (int)(comma - line), line);
-        m->count++;
-    }
-    return (size_t)snprintf(out, room, "%s\n", line);
-}
-
-static void merge(struct place *from, struct place *to)
-{
-    static struct merging m;
-    char *text;
-
-    if (to == from || own_journals || *journal_version_of(to) != now)
-        return;
-    m = (struct merging){.lacks = 0};
-    for (unsigned k = 0; k < KEYS; k++)
-        m.lacks |= (unsigned)!has_row(to, k) << k;
-    edit_csv(from, find_lacking, &m);
-    if (m.count == 0)
-        return;
-    tell("put %u rows of %s into %s", m.count, csv_of(from), csv_of(to));
-    text = file_read(csv_of(to), NULL);
-    snprintf(m.text + strlen(m.text), sizeof m.text - strlen(m.text), "%s", text);
-    free(text);
-    file_put(csv_of(to), m.text);
-    to->untouched = to->corrected = false;
-    ledger_of(to)->version = 0;
-    disturbed |= to - place == running;
-    meet(to - place == running ? MET_while_it_runs_rows_put_in : MET_rows_put_into_another_list);
-}
-
-/* `keyline keys release`. */
-static void mend(struct place *p)
-{
-    unsigned b = boards == 0 ? 0 : 1 + prng_below(&prng, boards);
-    bool current = is_current(ledger_of(p));
-    char text[KL_TEXT_MAX];
-
-    if (b == 0 || board[b].key != 0 || !board[b].promised || ledger_of(p)->unknown || !knows_all(p))
-        return;
-    if (!far_mend(csv_of(p), journal_of(p), b, text)) {
-        if (has_moved(p))
-            meet(MET_no_release_on_a_copy);
-        return;
-    }
-    tell("keys release of board %u at %s", b, csv_of(p));
-    if (has_moved(p))
-        broken("a key was released on a copy");
-    board[b].promised = false;
-    meet(MET_released_by_command);
-    *journal_version_of(p) = *journal_version_of(p) == now ? now + 1 : 0;
-    now++;
-    ledger_of(p)->version = current ? now : 0;
-    p->untouched = p->corrected = false;
-}
-
-static void act(struct place *p, bool two_lists)
-{
-    switch (prng_below(&prng, 15)) {
-    case 0:
-    case 1:
-        copy_place(p);
-        break;
-    case 2:
-        move_place(p);
-        break;
-    case 3:
-    case 4:
-        back_up(p);
-        break;
-    case 5:
-    case 6:
-    case 7:
-        put_back(p);
-        break;
-    case 8:
-        if (!two_lists)
-            journal_act(p);
-        break;
-    case 9:
-        if (can_spare_ledger(p)) {
-            tell("delete the ledger of %s", csv_of(p));
-            remove_ledger(p, chance(2));
-            meet(MET_ledger_deleted);
-        }
-        break;
-    case 10:
-        if (can_spare_ledger(p)) {
-            tell("delete the log of %s", csv_of(p));
-            lose_log(p);
-            meet(MET_log_deleted);
-        }
-        break;
-    case 11:
-        rename_csv(p);
-        break;
-    case 12:
-        edit(p);
-        break;
-    case 13:
-        if (two_lists)
-            merge(p, some_place(true));
-        else
-            mend(p);
-        break;
-    default:
-        if (can_spare_ledger(p) && some_place(true) != p && !two_lists) {
-            tell("delete %s", p->folder);
-            delete_folder(p);
-            meet(MET_folder_deleted);
-        }
-    }
-}
-
-/* At the files of the bench that works. */
-static void disturb(struct place *p, bool two_lists)
-{
-    struct ledger *l = ledger_of(p);
-    const struct keep *k = &keep[prng_below(&prng, KEEPS)];
-    unsigned what = prng_below(&prng, 8);
-
-    if (!p->there)
-        return;
-    if (what < 3) {
-        copy_place(p);
-    } else if (what == 3 && two_lists) {
-        merge(some_place(true), p);
-    } else if (what == 3) {
-        journal_act(p);
-    } else if (*journal_version_of(p) == now && what == 4) {
-        tell("delete the running ledger of %s", csv_of(p));
-        remove_ledger(p, chance(2));
-        meet(MET_while_it_runs_ledger_deleted);
-    } else if (*journal_version_of(p) == now && what == 5 && k->there &&
-               k->was.ledger[p->name].there) {
-        unsigned token = l->token;
-        put_ledger_back(p, k);
-        meet(token == l->token ? MET_while_it_runs_ledger_overwritten
-                               : MET_while_it_runs_ledger_replaced);
-    } else if (*journal_version_of(p) == now && what == 6) {
-        move_place(p);
-    } else {
-        back_up(p);
-        return;
-    }
-    if (what >= 4) {
-        disturbed = true;
-        l->unknown = l->may_fail = true;
-        l->version = 0;
-    }
-}
-
-static void write_list(struct place *p, unsigned from, unsigned to)
-{
-    char text[TEXT];
-    size_t n = 0;
-
-    mkdir(p->folder, 0700);
-    p->there = true;
-    for (unsigned k = from; k < to; k++)
-        n += (size_t)snprintf(text + n, sizeof text - n, "dev-%u,%s\n", k, key[k].secret);
-    file_put(csv_of(p), text);
-}
-
-static void set_up(bool two_lists)
-{
-    for (unsigned k = 0; k < KEYS; k++)
-        snprintf(key[k].secret, sizeof key[k].secret, "%016llx%016llx",
-                 (unsigned long long)prng_next(&prng), (unsigned long long)prng_next(&prng));
-    for (unsigned i = 0; i < PLACES; i++)
-        snprintf(place[i].folder, sizeof place[i].folder, "%.100s/place%u", dir.folder, i);
-    for (unsigned i = 0; i < KEEPS; i++)
-        snprintf(keep[i].folder, sizeof keep[i].folder, "%.100s/keep%u", dir.folder, i);
-    write_list(&place[0], 0, two_lists ? KEYS / 2 : KEYS);
-    if (two_lists)
-        write_list(&place[1], KEYS / 2, KEYS);
-}
-
-/* A test support's check does not hold. */
-static void aborted(int signal)
-{
-    (void)signal;
-    broken("aborted");
-}
-
-static void live(uint64_t seed, unsigned acts)
+static void live(uint64_t seed)
 {
     bool two_lists = seed % 4 == 0;
 
+    snprintf(repeat, sizeof repeat, "repeat it with: copies 1 %u %llu", acts,
+             (unsigned long long)seed);
+    several_users = seed % 4 > 1;
     own_journals = seed % 4 == 1;
-    prng.state = seed;
-    signal(SIGABRT, aborted);
-    scratch_make(&dir);
     set_up(two_lists);
     for (unsigned i = 0; i < acts; i++) {
         struct place *p = some_place(true);
 
         if (p == NULL)
             break;
-        tell("-- act %u of seed %llu", i, (unsigned long long)seed);
+        story("-- act %u of seed %llu", i, (unsigned long long)seed);
         if (running < 0) {
-            if (chance(2))
+            if (one_in(12))
+                start_oddly(p);
+            else if (one_in(2))
                 act(p, two_lists);
             else
                 start(p);
-        } else if (chance(3)) {
-            end_run(chance(2));
-        } else if (chance(3)) {
+        } else if (one_in(3)) {
+            end_run(one_in(2));
+        } else if (one_in(3)) {
             disturb(&place[running], two_lists);
-        } else if (chance(4)) {
+        } else if (one_in(4)) {
             start_second(p);
+        } else if (one_in(8)) {
+            start_oddly(p);
         } else {
             work();
         }
     }
-    if (running >= 0)
-        end_run(false);
-    scratch_remove(&dir);
-}
-
-static bool all_met(unsigned seeds)
-{
-    bool all = true;
-
-    for (unsigned i = 0; i < METS; i++) {
-        printf("%7u %s\n", met[i], met_name[i]);
-        /* No seed has to break a file, nor does an honest person bring about two stories. */
-        all &= met[i] > 0 || i == MET_damaged || i == MET_different_stories;
-    }
-    return all || seeds < 500;
 }
 
 int main(int argc, char **argv)
 {
     unsigned seeds = argc > 1 ? (unsigned)atoi(argv[1]) : 500;
-    unsigned acts = argc > 2 ? (unsigned)atoi(argv[2]) : 60;
     uint64_t first = argc > 3 ? strtoull(argv[3], NULL, 10) : 1;
-    int status, failed = 0, working = 0;
 
-    met = mmap(NULL, sizeof *met * METS, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (met == MAP_FAILED)
-        abort();
-    if (access("/dev/shm", W_OK) == 0) /* nobody cuts the power here: a disk would only be slow */
-        setenv("TMPDIR", "/dev/shm", 1);
-    for (unsigned i = 0; i < seeds || working > 0;) {
-        if (i < seeds && working < WORKERS) {
-            if (fork() == 0) {
-                live(first + i, acts);
-                exit(0);
-            }
-            i++;
-            working++;
-        } else if (wait(&status) > 0) {
-            working--;
-            failed |= status != 0;
-        }
-    }
-    if (failed)
-        fprintf(stderr, "one of the seeds from %llu on\n", (unsigned long long)first);
-    else if (!all_met(seeds))
-        fprintf(stderr, "copies: not everything was met\n"), failed = 1;
-    return failed;
+    acts = argc > 2 ? (unsigned)atoi(argv[2]) : 60;
+    return play_seeds(seeds, first, live, seeds >= 250);
 }

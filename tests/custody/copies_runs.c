@@ -42,6 +42,7 @@ static void meet_doubt(const struct far_reply *r)
         enum met what;
     } all[] = {
         {"it was copied, moved", MET_moved_to_another_path},
+        {"used on another machine last", MET_used_on_another_machine},
         {"a copy was put back", MET_a_copy_was_put_back},
         {"is an old copy", MET_the_ledger_is_an_old_copy},
         {"has no ledger", MET_there_is_no_ledger},
@@ -74,7 +75,7 @@ static bool says_moved(struct place *p)
 {
     if (!own_journals)
         return true;
-    if (chance(2))
+    if (one_in(2))
         return false;
     for (unsigned i = 0; i < PLACES; i++)
         if (&place[i] != p && place[i].there)
@@ -92,7 +93,7 @@ static bool answer(struct place *p, const struct far_reply *r, uint32_t *answers
         broken("asked again after the answer: %s", r->text);
     for (unsigned k = 0; k < KEYS; k++)
         relabelled |= key[k].relabelled;
-    if (p->untouched)
+    if (p->untouched && !has_moved(p) && p->user == sitting.user)
         broken("nobody did anything, and the start asks: %s", r->text);
     if (r->doubt == KL_DOUBT_MOVED && !has_moved(p) && !ledger_of(p)->unknown)
         broken("nobody moved it, and the start asks: %s", r->text);
@@ -132,8 +133,16 @@ static void opened(struct place *p, uint32_t answers)
     l->version = *journal_version_of(p) = now;
     l->at = l->token;
     l->lease = bench.pid;
-    snprintf(l->home, sizeof l->home, "%s", csv_of(p));
+    snprintf(l->home, sizeof l->home, "%s", reached(p));
+    l->machine = seat_of(p).machine;
+    if (sitting.mounted)
+        meet(MET_through_another_mount);
+    if (l->machine > 0)
+        meet(MET_on_another_machine);
+    if (sitting.user > 0)
+        meet(MET_as_another_user);
     running = (int)(p - place);
+    p->user = sitting.user;
     disturbed = journal_cut = false;
     p->corrected = false;
     touch_all();
@@ -144,7 +153,7 @@ void remove_ledger(struct place *p, bool log_too)
     struct ledger *l = ledger_of(p);
 
     unlink(part_of(p, 1));
-    if (log_too || chance(3)) {
+    if (log_too || one_in(3)) {
         unlink(part_of(p, 2));
         unlink(part_of(p, 3));
     }
@@ -153,18 +162,30 @@ void remove_ledger(struct place *p, bool log_too)
     p->untouched = p->corrected = false;
 }
 
+static void sit_down(void)
+{
+    sitting.mounted = can_mount && (own_journals || one_in(4));
+    sitting.user = several_users && can_change_user && one_in(4);
+}
+
 void start(struct place *p)
 {
+    struct sitting was = sitting;
     struct ledger *l = ledger_of(p);
     struct far_reply r;
     uint32_t answers = 0;
 
-    if (!knows_all(p))
+    sit_down();
+    if (!knows_all(p)) {
+        sitting = was;
         return;
+    }
+    give_rights(p);
     do {
-        far_start(&bench, csv_of(p), journal_of(p), answers, content_is_right, &r);
-        tell("start %s answers %x: result %d doubt %d %s", csv_of(p), answers, r.result, r.doubt,
-             r.text);
+        const struct far_seat seat = seat_of(p);
+        far_start(&bench, &seat, reached(p), journal_of(p), answers, content_is_right, &r);
+        story("start %s as %s, machine %u, user %u, answers %x: result %d doubt %d %s", csv_of(p),
+              reached(p), seat.machine, seat.uid, answers, r.result, r.doubt, r.text);
         if (r.result == KL_STORE_OPENED && r.status != KL_STORE_OK)
             broken("opened, and %s", r.text);
         if (r.result == KL_STORE_OPENED) {
@@ -184,30 +205,120 @@ void start(struct place *p)
 
 /* While another bench works. KEPT OUT: "Two benches with copies of one list would both hand out its
    first key": so only where the ledger came along, or is at work here. */
-void start_second(struct place *p)
+static void try_second(struct place *p, bool may_read)
 {
     struct far_bench second;
     struct far_reply r;
-    bool held = (p - place == running && !disturbed) || is_alive(ledger_of(p));
+    bool held = (p - place == running && !disturbed) || is_alive(p);
+    const struct far_seat seat = seat_of(p);
 
     if (!p->there || ledger_of(p)->unknown || (!held && !has_moved(p)))
         return;
-    far_start(&second, csv_of(p), journal_of(p), 0, content_is_right, &r);
-    tell("second start %s: result %d %s", csv_of(p), r.result, r.text);
+    far_start(&second, &seat, reached(p), journal_of(p), 0, content_is_right, &r);
+    story("second start %s as %s, machine %u, user %u: result %d %s", csv_of(p), reached(p),
+          seat.machine, seat.uid, r.result, r.text);
     if (r.result == KL_STORE_OPENED)
         broken("two benches work on copies of one ledger");
+    if (!may_read) {
+        meet(MET_another_user_is_refused);
+        return;
+    }
     if (r.result == KL_STORE_BROKEN && ledger_of(p)->may_fail) {
         meet(MET_damaged);
         return;
     }
+    held |= disturbed && r.result == KL_STORE_HELD; /* the very folder may have been moved here */
     if (held ? r.result != KL_STORE_HELD : r.doubt != KL_DOUBT_MOVED)
         broken("the second bench is told: %s", r.text);
     meet(held ? MET_held_by_a_station_elsewhere : MET_moved_answered_no);
 }
 
+void start_second(struct place *p)
+{
+    struct sitting was = sitting;
+
+    sit_down();
+    try_second(p, sitting.user == 0);
+    sitting = was;
+}
+
+/* ---- starts that are refused ---- */
+
+static void refused(const char *how, const struct far_reply *r, enum kl_store_open_result result,
+                    const char *words, enum met what)
+{
+    story("start %s: result %d %s", how, r->result, r->text);
+    if (r->result != result || strstr(r->text, words) == NULL)
+        broken("whoever starts %s is told: %s", how, r->text);
+    meet(what);
+}
+
+static void start_with_the_file_alone(struct place *p)
+{
+    const char *at = path_in(dir.folder, "alone/", names[p->name]);
+    struct far_seat seat = seat_of(p);
+    struct far_reply r;
+
+    seat.mounts = csv_of(p);
+    seat.at = at;
+    file_put(at, "");
+    far_try(&seat, at, journal_of(p), &r);
+    refused("with the CSV alone mounted elsewhere", &r, KL_STORE_BROKEN,
+            "the file itself is mounted here", MET_the_file_alone_is_mounted);
+}
+
+static void start_on_an_overlay(struct place *p)
+{
+    const char *at = path_in(dir.folder, "bench", "");
+    struct far_seat seat = seat_of(p);
+    struct far_reply r;
+
+    seat.mounts = p->folder;
+    seat.at = at;
+    seat.overlay = true;
+    far_try(&seat, path_in(dir.folder, "bench/", names[p->name]), journal_of(p), &r);
+    refused("on an overlay", &r, KL_STORE_DOUBT, "an overlay whose upper layer is memory",
+            MET_on_an_overlay_in_memory);
+}
+
+/* A hard link. The bench that works may not have seen yet that the list is another file now. */
+static void start_by_another_name(struct place *p)
+{
+    const char *name = path_in(p->folder, "name.csv", "");
+    const struct far_seat seat = {.uid = 0};
+    struct far_bench second;
+    struct far_reply r;
+    bool held;
+
+    if (link(csv_of(p), name) != 0)
+        broken("no link");
+    far_start(&second, &seat, name, journal_of(p), 0, content_is_right, &r);
+    unlink(name);
+    held = p - place == running && r.result == KL_STORE_HELD;
+    refused("through a hard link", &r, held ? KL_STORE_HELD : KL_STORE_BAD_CSV,
+            held ? "through another name of the same file" : "hard links", MET_by_another_name);
+}
+
+void start_oddly(struct place *p)
+{
+    struct sitting was = sitting;
+    unsigned how = prng_below(&prng, 3);
+
+    if (running >= 0 && (how < 2 || p - place != running || disturbed))
+        return;
+    sitting = (struct sitting){.user = 0};
+    if (how == 0 && can_mount)
+        start_with_the_file_alone(p);
+    else if (how == 1 && can_overlay)
+        start_on_an_overlay(p);
+    else if (how == 2)
+        start_by_another_name(p);
+    sitting = was;
+}
+
 /* ---- work ---- */
 
-static void note_change(void)
+void note_change(void)
 {
     struct place *p = &place[running];
 
@@ -231,9 +342,12 @@ static void hand_over(unsigned b, const char *line)
 
 static void give(bool any)
 {
-    bool fresh = any || boards == 0 || chance(2);
+    bool fresh = any || boards == 0 || one_in(2);
     unsigned b = fresh ? boards + 1 : 1 + prng_below(&prng, boards);
-    struct far_ask ask = {any ? FAR_TRY : FAR_GIVE, b, prng_below(&prng, KEYS), board[b].key};
+    struct far_ask ask = {.op = any ? FAR_TRY : FAR_GIVE,
+                          .board = b,
+                          .hint = prng_below(&prng, KEYS),
+                          .own = board[b].key};
     struct far_reply r;
 
     if (boards + 2 > BOARDS)
@@ -243,17 +357,17 @@ static void give(bool any)
         return;
     boards += fresh;
     far_ask(&bench, &ask, &r);
-    tell("%s board %u: %d %s", any ? "try" : "give", b, r.status, r.has_key ? r.line : r.text);
-    if (r.status == KL_STORE_FAILED && !disturbed)
+    story("%s board %u: %d %s", any ? "try" : "give", b, r.status, r.has_key ? r.key.line : r.text);
+    if ((r.status == KL_STORE_FAILED || r.status == KL_STORE_ASKS) && !disturbed)
         broken("a request fails: %s", r.text);
-    if (r.status == KL_STORE_FAILED || r.status == KL_STORE_REFUSED)
+    if (r.status != KL_STORE_OK)
         return;
     note_change();
     board[b].promised = true;
-    if (!chance(3))
-        hand_over(b, r.line);
+    if (!one_in(3))
+        hand_over(b, r.key.line);
     else
-        tell("… but it was not sent");
+        story("… but it was not sent");
 }
 
 static void settle(bool prove)
@@ -265,7 +379,7 @@ static void settle(bool prove)
     if (b == 0 || (prove ? board[b].key == 0 : board[b].key != 0 || !board[b].promised))
         return;
     far_ask(&bench, &ask, &r);
-    tell("%s board %u: %d %s", prove ? "prove" : "give back", b, r.status, r.text);
+    story("%s board %u: %d %s", prove ? "prove" : "give back", b, r.status, r.text);
     if (r.status != KL_STORE_OK)
         return;
     note_change();
@@ -300,7 +414,7 @@ void end_run(bool killed)
     struct place *p = &place[running];
     struct ledger *l = ledger_of(p);
 
-    tell(killed ? "kill" : "close");
+    story(killed ? "kill" : "close");
     if (killed) {
         far_kill(&bench);
         meet(MET_killed);

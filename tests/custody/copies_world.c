@@ -2,19 +2,24 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <ftw.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 struct scratch dir;
 struct prng prng;
 struct place place[PLACES];
 struct keep keep[KEEPS];
-unsigned journal_version[PLACES];
-bool own_journals;
+unsigned journal_version[2 * PLACES];
+bool own_journals, several_users, can_mount, can_overlay, can_change_user;
+struct sitting sitting;
 unsigned now, tokens;
 struct far_bench bench;
 int running = -1;
@@ -30,31 +35,40 @@ const char *const met_name[METS] = {
 #undef X
 };
 
-static char story[1 << 16];
+static char told_text[1 << 16];
 static size_t told;
+FILE *story_trace;
+char repeat[200];
 
-void tell(const char *format, ...)
+void story(const char *format, ...)
 {
     va_list args;
 
-    if (told + 600 > sizeof story)
+    if (story_trace) {
+        fprintf(story_trace, "              ");
+        va_start(args, format);
+        vfprintf(story_trace, format, args);
+        va_end(args);
+        fputc('\n', story_trace);
+    }
+    if (told + 600 > sizeof told_text)
         told = 0;
     va_start(args, format);
-    told += (size_t)vsnprintf(story + told, 500, format, args);
+    told += (size_t)vsnprintf(told_text + told, 500, format, args);
     va_end(args);
-    story[told++] = '\n';
-    story[told] = '\0';
+    told_text[told++] = '\n';
+    told_text[told] = '\0';
 }
 
 _Noreturn void broken(const char *format, ...)
 {
     va_list args;
 
-    fprintf(stderr, "%s\ncopies: ", story);
+    fprintf(stderr, "%s\npeople: ", told_text);
     va_start(args, format);
     vfprintf(stderr, format, args);
     va_end(args);
-    fprintf(stderr, "\n");
+    fprintf(stderr, "\n%s\n", repeat);
     if (bench.pid != 0)
         far_kill(&bench);
     if (getenv("KEEP") == NULL)
@@ -62,7 +76,7 @@ _Noreturn void broken(const char *format, ...)
     exit(1);
 }
 
-bool chance(unsigned one_in)
+bool one_in(unsigned one_in)
 {
     return prng_below(&prng, one_in) == 0;
 }
@@ -74,7 +88,7 @@ void meet(enum met what)
 
 /* ---- files ---- */
 
-const char *in(const char *folder, const char *name, const char *suffix)
+const char *path_in(const char *folder, const char *name, const char *suffix)
 {
     static char out[6][PATH];
     static unsigned next;
@@ -89,12 +103,12 @@ const char *const parts[PARTS] = {"", ".ledger", ".ledger-wal", ".ledger-shm"};
 
 const char *csv_of(const struct place *p)
 {
-    return in(p->folder, names[p->name], "");
+    return path_in(p->folder, names[p->name], "");
 }
 
 const char *part_of(const struct place *p, unsigned part)
 {
-    return in(p->folder, names[p->name], parts[part]);
+    return path_in(p->folder, names[p->name], parts[part]);
 }
 
 struct ledger *ledger_of(struct place *p)
@@ -106,19 +120,55 @@ const char *journal_of(const struct place *p)
 {
     static char path[PATH];
 
-    snprintf(path, sizeof path, "%s/journal%d", dir.folder, own_journals ? (int)(p - place) : 0);
+    snprintf(path, sizeof path, "%s/journal%d", dir.folder,
+             (int)(journal_version_of(p) - journal_version));
     return path;
 }
 
 unsigned *journal_version_of(const struct place *p)
 {
-    return &journal_version[own_journals ? p - place : 0];
+    return &journal_version[(own_journals ? (unsigned)(p - place) : 0) + PLACES * sitting.user];
+}
+
+static unsigned machine_of(const struct place *p)
+{
+    return own_journals ? (unsigned)(p - place) : 0;
+}
+
+const char *reached(const struct place *p)
+{
+    return sitting.mounted ? path_in(dir.folder, "bench/", names[p->name]) : csv_of(p);
+}
+
+struct far_seat seat_of(const struct place *p)
+{
+    return (struct far_seat){.mounts = sitting.mounted ? p->folder : NULL,
+                             .at = sitting.mounted ? path_in(dir.folder, "bench", "") : NULL,
+                             .machine = machine_of(p),
+                             .uid = sitting.user ? NOBODY : 0};
+}
+
+static int give_one(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    (void)st;
+    (void)type;
+    (void)at;
+    return lchown(path, NOBODY, NOBODY);
+}
+
+void give_rights(const struct place *p)
+{
+    if (sitting.user == 0)
+        return;
+    mkdir(journal_of(p), 0700);
+    nftw(p->folder, give_one, 16, FTW_PHYS);
+    nftw(journal_of(p), give_one, 16, FTW_PHYS);
 }
 
 /* In place, or as a new file. False if there is nothing to copy. The bench may just shorten it. */
 bool copy(const char *from, const char *to, bool in_place)
 {
-    static char data[1 << 20];
+    static char data[8 << 20];
     int fd = open(from, O_RDONLY | O_CLOEXEC);
     size_t size = 0;
     ssize_t n;
@@ -149,7 +199,7 @@ void copy_folder(const char *from, const char *to)
     mkdir(to, 0700);
     for (unsigned n = 0; n < 2; n++)
         for (unsigned i = 0; i < 4; i++)
-            copy(in(from, names[n], parts[i]), in(to, names[n], parts[i]), false);
+            copy(path_in(from, names[n], parts[i]), path_in(to, names[n], parts[i]), false);
 }
 
 void copy_journal(const char *from, const char *to, bool in_place)
@@ -160,7 +210,7 @@ void copy_journal(const char *from, const char *to, bool in_place)
     mkdir(to, 0700);
     while (d != NULL && (e = readdir(d)) != NULL)
         if (e->d_name[0] != '.')
-            copy(in(from, e->d_name, ""), in(to, e->d_name, ""), in_place);
+            copy(path_in(from, e->d_name, ""), path_in(to, e->d_name, ""), in_place);
     if (d != NULL)
         closedir(d);
 }
@@ -212,7 +262,7 @@ size_t respelled(void *ctx, unsigned k, const char *line, char *out, size_t room
 {
     const char *comma = strchr(line, ','), *rest = strchr(comma + 1, ',');
     size_t n = (size_t)snprintf(out, room, "%.*s", (int)(comma - line) + 1, line);
-    bool upper = chance(2), dashes = chance(2);
+    bool upper = one_in(2), dashes = one_in(2);
 
     if (k != *(unsigned *)ctx)
         return (size_t)snprintf(out, room, "%s\n", line);
@@ -251,16 +301,20 @@ bool knows_all(struct place *p)
     return p->there && (is_current(ledger_of(p)) || *journal_version_of(p) == now);
 }
 
-bool is_alive(const struct ledger *l)
+/* As whoever works at this place can see. */
+bool is_alive(struct place *p)
 {
-    return l->there && bench.pid != 0 && l->lease == bench.pid;
+    const struct ledger *l = ledger_of(p);
+
+    return l->there && bench.pid != 0 && l->lease == bench.pid && l->machine == machine_of(p);
 }
 
 bool has_moved(struct place *p)
 {
     const struct ledger *l = ledger_of(p);
 
-    return l->there && l->home[0] != '\0' && (strcmp(l->home, csv_of(p)) != 0 || l->token != l->at);
+    return l->there && l->home[0] != '\0' &&
+           (strcmp(l->home, reached(p)) != 0 || l->token != l->at || l->machine != machine_of(p));
 }
 
 /* KEPT OUT: "lost ledger and journal", and "put ledger and journal back to one older state". The
@@ -289,4 +343,84 @@ bool was_given_from(const struct place *p)
         if (key[k].board != 0 && has_row(p, k))
             return true;
     return false;
+}
+
+/* ---- all seeds ---- */
+
+/* A test support's check does not hold. */
+static void aborted(int signal)
+{
+    (void)signal;
+    broken("aborted");
+}
+
+static void look_what_can_be_played(void)
+{
+    can_mount = far_can_mount(false);
+    can_overlay = far_can_mount(true);
+    if (!can_mount)
+        printf("SKIPPED: mounts: they need root or user namespaces\n");
+    if (!can_overlay)
+        printf("SKIPPED: overlays: they need root or user namespaces\n");
+    can_change_user = far_can_change_user(NOBODY);
+    if (!can_change_user)
+        printf("SKIPPED: another user: that needs root\n");
+}
+
+static bool all_met(bool must)
+{
+    bool all = true;
+
+    for (unsigned i = 0; i < METS; i++) {
+        printf("%7u %s\n", met[i], met_name[i]);
+        /* No seed has to break a file, nor does an honest person bring about two stories. */
+        all &= met[i] > 0 || i == MET_damaged || i == MET_different_stories;
+    }
+    return all || !must || !can_mount || !can_overlay || !can_change_user;
+}
+
+static void play_one(uint64_t seed, void (*live)(uint64_t seed))
+{
+    prng.state = seed;
+    signal(SIGABRT, aborted);
+    scratch_make(&dir);
+    if (chmod(dir.folder, 0755) != 0 || mkdir(path_in(dir.folder, "bench", ""), 0755) != 0 ||
+        mkdir(path_in(dir.folder, "alone", ""), 0755) != 0)
+        broken("no folder");
+    live(seed);
+    if (running >= 0)
+        end_run(false);
+    scratch_remove(&dir);
+}
+
+int play_seeds(unsigned seeds, uint64_t first, void (*live)(uint64_t seed), bool must_meet)
+{
+    int status, failed = 0;
+    unsigned working = 0;
+
+    met = mmap(NULL, sizeof *met * METS, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (met == MAP_FAILED)
+        abort();
+    if (access("/dev/shm", W_OK) == 0) /* nobody cuts the power here: a disk would only be slow */
+        setenv("TMPDIR", "/dev/shm", 1);
+    look_what_can_be_played();
+    fflush(NULL);
+    for (unsigned i = 0; (i < seeds && !failed) || working > 0;) {
+        if (i < seeds && !failed && working < WORKERS) {
+            if (fork() == 0) {
+                play_one(first + i, live);
+                exit(0);
+            }
+            i++;
+            working++;
+        } else if (wait(&status) > 0) {
+            working--;
+            failed |= status != 0;
+        }
+    }
+    if (failed)
+        fprintf(stderr, "one of the seeds from %llu on\n", (unsigned long long)first);
+    else if (!all_met(must_meet))
+        fprintf(stderr, "not everything was met\n"), failed = 1;
+    return failed;
 }

@@ -2,6 +2,7 @@
 #ifndef KEYLINE_TESTS_COPIES_WORLD_H
 #define KEYLINE_TESTS_COPIES_WORLD_H
 
+#include <stdio.h>
 #include <sys/types.h>
 
 #include "copies_bench.h"
@@ -17,6 +18,8 @@ enum {
     TEXT = 8192,
     NAMES = 2, /* that a CSV can have */
     PARTS = 4,
+    WORKERS = 4,
+    NOBODY = 65534, /* another user */
 };
 
 /* What happened in any seed, so that a run that proves nothing is seen. */
@@ -33,6 +36,14 @@ enum {
     X(given_with_a_ledger_that_is_not_here)                                                        \
     X(the_log_is_missing)                                                                          \
     X(renamed)                                                                                     \
+    X(through_another_mount)                                                                       \
+    X(used_on_another_machine)                                                                     \
+    X(on_another_machine)                                                                          \
+    X(as_another_user)                                                                             \
+    X(another_user_is_refused)                                                                     \
+    X(the_file_alone_is_mounted)                                                                   \
+    X(on_an_overlay_in_memory)                                                                     \
+    X(by_another_name)                                                                             \
     X(held_by_a_station_elsewhere)                                                                 \
     X(damaged)                                                                                     \
     X(moved_answered_no)                                                                           \
@@ -63,6 +74,7 @@ enum {
     X(label_corrected)                                                                             \
     X(secret_respelled)                                                                            \
     X(rows_put_into_another_list)                                                                  \
+    X(while_it_runs_list_sorted)                                                                   \
     X(while_it_runs_copied)                                                                        \
     X(while_it_runs_ledger_deleted)                                                                \
     X(while_it_runs_ledger_replaced)                                                               \
@@ -87,6 +99,7 @@ struct ledger {
     unsigned version;       /* knows all that happened until then; 0 = less than that */
     unsigned token, at;     /* which file it is, and which file a station left */
     char home[PATH];        /* where a station left it; "" = nobody knows */
+    unsigned machine;       /* … and on which machine */
     pid_t lease;            /* the process that its lease names */
     bool unknown, may_fail; /* changed under a station; parts of two ledgers */
 };
@@ -96,7 +109,8 @@ struct place {
     bool there;
     unsigned name;           /* of the CSV */
     struct ledger ledger[2]; /* of each name */
-    bool untouched;          /* nobody did anything since the good end of the last run, here */
+    bool untouched;          /* nobody did anything since the good end of the last run, here … */
+    unsigned user;           /* … by him: the others have other journals */
     bool corrected; /* nothing else was done since then, and the ledger has the old label */
 };
 
@@ -107,8 +121,8 @@ struct keep {
 };
 
 struct key {
-    char secret[33];
-    unsigned board; /* has it or may have it; 0 = it never left */
+    char secret[33], more[40]; /* fields; more: what stands behind it */
+    unsigned board;            /* has it or may have it; 0 = it never left */
     bool proved, relabelled, respelled;
 };
 
@@ -121,8 +135,19 @@ extern struct scratch dir;
 extern struct prng prng;
 extern struct place place[PLACES];
 extern struct keep keep[KEEPS];
-extern unsigned journal_version[PLACES]; /* as of a ledger */
-extern bool own_journals;                /* each place has a folder of journals of its own */
+extern unsigned journal_version[2 * PLACES]; /* as of a ledger */
+/* Each place is a machine, which sees its folder under the same path as the others do, and has a
+   folder of journals of its own. */
+extern bool own_journals;
+extern bool several_users; /* each has a folder of journals, too */
+
+/* Who starts a bench, and how he sees the files. */
+struct sitting {
+    bool mounted;
+    unsigned user;
+};
+extern struct sitting sitting; /* as the bench was started that works, or worked last */
+extern bool can_mount, can_overlay, can_change_user; /* here */
 extern unsigned now, tokens;
 extern struct far_bench bench;
 extern int running;      /* the place; -1 = none */
@@ -135,12 +160,17 @@ extern const char *const names[NAMES], *const parts[PARTS];
 
 /* ---- copies_world.c ---- */
 
-/* A line of the story that is told when something is broken. */
-void tell(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* A line of the story that is told when something is broken; and at once, if there is a trace. */
+extern FILE *story_trace;
+extern char repeat[200]; /* what is told besides: how to see it again */
+void story(const char *format, ...) __attribute__((format(printf, 1, 2)));
 _Noreturn void broken(const char *format, ...) __attribute__((format(printf, 1, 2)));
-const char *in(const char *folder, const char *name, const char *suffix);
+const char *path_in(const char *folder, const char *name, const char *suffix);
 const char *csv_of(const struct place *p);
 const char *part_of(const struct place *p, unsigned part);
+const char *reached(const struct place *p); /* as a bench sees the CSV */
+struct far_seat seat_of(const struct place *p);
+void give_rights(const struct place *p); /* to whoever sits at the bench */
 struct ledger *ledger_of(struct place *p);
 const char *journal_of(const struct place *p);
 unsigned *journal_version_of(const struct place *p);
@@ -157,13 +187,25 @@ size_t respelled(void *ctx, unsigned k, const char *line, char *out, size_t room
 unsigned number_of_secret(const char *line);
 bool is_current(const struct ledger *l);
 bool knows_all(struct place *p);
-bool is_alive(const struct ledger *l);
+bool is_alive(struct place *p);
 bool has_moved(struct place *p);
 bool can_spare_ledger(struct place *p);
 bool can_spare_journal(void);
 bool was_given_from(const struct place *p);
-bool chance(unsigned one_in);
+bool one_in(unsigned one_in);
 void meet(enum met what);
+
+/* Plays each seed in a process of its own, and lists what they met. Its exit status. */
+int play_seeds(unsigned seeds, uint64_t first, void (*live)(uint64_t seed), bool must_meet);
+
+/* ---- copies_acts.c ---- */
+
+void set_up(bool two_lists);
+struct place *some_place(bool there);
+/* Between runs. */
+void act(struct place *p, bool two_lists);
+/* At the files of the bench that works. */
+void disturb(struct place *p, bool two_lists);
 
 /* ---- copies_runs.c ---- */
 
@@ -172,7 +214,11 @@ void remove_ledger(struct place *p, bool log_too);
 void touch_all(void);
 void start(struct place *p);
 void start_second(struct place *p);
+/* In a way that keyline refuses. */
+void start_oddly(struct place *p);
 void work(void);
 void end_run(bool killed);
+/* The store that runs has changed what it knows. */
+void note_change(void);
 
 #endif

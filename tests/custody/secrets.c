@@ -547,7 +547,7 @@ static void watch(unsigned boards)
     static const char *const keys[] = {"1", "\r",   "\033", "K",  "\033",
                                        "l", "\033", "2",    "\r", "\033"};
 
-    for (int i = 0; i < PATIENCE_S * 4 && results() < boards; i++) {
+    for (int i = 0; i < PATIENCE_S * 20 && results() < boards; i++) {
         press(keys[i % 10]);
         each_process(check_relative);
         check_folder(bench.dir.folder);

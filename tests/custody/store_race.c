@@ -117,7 +117,7 @@ static void set_lease(enum lease lease)
     kl_process_self(&p);
     snprintf(ledger, sizeof ledger, "%s.ledger", csv);
     assert_int_equal(sqlite3_open(ledger, &db), SQLITE_OK);
-    sqlite3_busy_timeout(db, 5000);
+    sqlite3_busy_timeout(db, 100000);
     assert_int_equal(sqlite3_prepare_v2(db,
                                         "INSERT OR REPLACE INTO lease (one, token, machine, boot, "
                                         "space, pid, started, who, beat) VALUES (1, ?1, ?2, ?3, "

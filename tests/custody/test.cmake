@@ -41,7 +41,7 @@ foreach(mode crash twice kill faults race frozen nvs_crash nvs_twice nvs_kill)
   add_test(NAME custody.station_${mode} COMMAND station_crash $<TARGET_FILE:keyline>
     $<TARGET_FILE:keyline_crash> $<TARGET_FILE:custody_checker> ${mode} ${stride})
   set_tests_properties(custody.station_${mode} PROPERTIES LABELS custody TIMEOUT 900
-    PROCESSORS 2)
+    PROCESSORS 2 COST 40)
 endforeach()
 
 add_executable(store_speed custody/store_speed.c)
@@ -57,7 +57,7 @@ add_dependencies(secrets keyline)
 foreach(where output dialects memory nvs nvs_memory)
   add_test(NAME custody.secrets_${where} COMMAND secrets ${where})
   set_tests_properties(custody.secrets_${where} PROPERTIES LABELS custody TIMEOUT 1200
-    SKIP_RETURN_CODE 77)
+    COST 50 SKIP_RETURN_CODE 77)
 endforeach()
 
 # What people do with files, against a real store.
@@ -67,8 +67,13 @@ add_test(NAME custody.people COMMAND people 8 7)
 set_tests_properties(custody.people PROPERTIES LABELS custody TIMEOUT 600)
 
 # … and with whole files: folders, ledgers, journals, also while a bench works on them.
-add_executable(copies custody/copies.c custody/copies_world.c custody/copies_runs.c
-  custody/copies_bench.c)
-target_link_libraries(copies PRIVATE kl_options kl_test_support)
-add_test(NAME custody.copies COMMAND copies 500 60)
+set(person)
+foreach(part acts world runs bench)
+  list(APPEND person ${CMAKE_CURRENT_LIST_DIR}/copies_${part}.c)
+endforeach()
+set(person_clock -Wl,--wrap=clock_gettime,--wrap=nanosleep
+  -Wl,--wrap=kl_process_self,--wrap=kl_process_lives)
+add_executable(copies custody/copies.c ${person})
+target_link_libraries(copies PRIVATE kl_options kl_test_support ${person_clock})
+add_test(NAME custody.copies COMMAND copies 300 60)
 set_tests_properties(custody.copies PROPERTIES LABELS custody TIMEOUT 600 PROCESSORS 2)

@@ -30,8 +30,9 @@ finish() {
         done
     fi
     t kill-server 2>/dev/null || true
-    pid=$(station) && kill "$pid" && kill "$pid"
-    for _ in $(seq 50); do
+    # shellcheck disable=SC2046
+    kill $(station) 2>/dev/null # one that works, and one that only asks
+    for _ in $(seq 600); do
         station >/dev/null || break
         sleep 0.1
     done
@@ -169,12 +170,18 @@ gone() {
     retry "the end of '$2' on $1" not shows "$1" "$2"
 }
 
+shell_of() {
+    t display-message -p -t "=$1:" '#{pane_pid}'
+}
+
+# The dashboard's parent: the shell's child.
+parent() {
+    pgrep -o -P "$(shell_of "$1")"
+}
+
 # The dashboard's worker: the child of the shell's child, in the terminal's own session.
 worker() {
-    local shell top
-    shell=$(t display-message -p -t "=$1:" '#{pane_pid}')
-    top=$(pgrep -o -P "$shell")
-    pgrep -s "$shell" -P "$top"
+    pgrep -s "$(shell_of "$1")" -P "$(parent "$1")"
 }
 
 usable() {

@@ -11,6 +11,7 @@ set(dashboard_cases
 foreach(case ${dashboard_cases})
   add_test(NAME dashboard.${case} COMMAND ${CMAKE_CURRENT_LIST_DIR}/dashboard.sh ${case}
     $<TARGET_FILE:keyline> $<TARGET_FILE:write_images>)
-  set_tests_properties(dashboard.${case} PROPERTIES LABELS e2e TIMEOUT 300
+  set_tests_properties(dashboard.${case} PROPERTIES LABELS e2e TIMEOUT 600
     SKIP_RETURN_CODE 77)
 endforeach()
+set_tests_properties(dashboard.pasted_in_pieces PROPERTIES COST 80)

@@ -58,7 +58,7 @@ seconds = []
 control = open(sys.argv[1] + "/control", "w", buffering=1)
 told = open(sys.argv[1] + "/boards")
 stored = 0
-while stored < ENOUGH and len(seconds) < 90:
+while stored < ENOUGH and len(seconds) < 200:
     seconds.append(take(1))
     for line in told:
         words = line.split()

@@ -3,6 +3,7 @@
 In a folder with what a reader would have: keys, images, events, a ledger. The station and its ports are
 virtual; what needs other people's tools, root or minutes has a stand-in that knows what may be asked of it."""
 import os
+import random
 import re
 import shutil
 import signal
@@ -57,11 +58,16 @@ def stand_in(name, script):
 
 
 def free_ports(count):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
+    """Below those that the kernel gives to whoever asks for any: no other test takes them meanwhile."""
+    ports = set()
+    while len(ports) < count:
+        port = random.randrange(12000, 30000)
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+            ports.add(port)
+        except OSError:
+            pass
+    return list(ports)
 
 
 def make_stand_ins():
@@ -155,10 +161,10 @@ def make_reader():
         subprocess.run([keyline, "virtual", "--images", where], check=True, stdout=subprocess.DEVNULL)
     with open("keys.csv", "w") as file:
         file.write("".join("sensor-%04d,%032x,%032x\n" % (n, n, n + 999) for n in range(1, 40)))
-    for faults, status in (("no_readback", 1), ("slow=1", 0)):
+    for faults, status, patience in (("no_readback", 1, "1"), ("slow=1", 0, "60")):
         (port,) = free_ports(1)
         boards = start_boards(port, "--fault", faults, "--mac", "24:6f:28:00:0%d:01" % status)
-        subprocess.run([keyline, "--headless", "--once", "--retries", "0", "--stub", "none", "--ack-timeout", "1", "--events",
+        subprocess.run([keyline, "--headless", "--once", "--retries", "0", "--stub", "none", "--ack-timeout", patience, "--events",
                         "events.json", "--port", "rfc2217://127.0.0.1:%d" % port], stdout=subprocess.DEVNULL)
         stop(boards)
     os.makedirs("build/release")

@@ -19,6 +19,9 @@ foreach(case one rom_loader eight_at_once sixty_four_at_once staggered erased_fi
   set_tests_properties(e2e.${case} PROPERTIES LABELS e2e TIMEOUT 600)
 endforeach()
 
+# These wait longest: they begin early.
+set_tests_properties(e2e.power_hook e2e.faults e2e.dead_boards PROPERTIES COST 90)
+
 add_test(NAME e2e.installed COMMAND ${CMAKE_CURRENT_LIST_DIR}/installed.sh ${PROJECT_BINARY_DIR}
   ${KEYLINE_STUB_DIR})
-set_tests_properties(e2e.installed PROPERTIES LABELS e2e TIMEOUT 120)
+set_tests_properties(e2e.installed PROPERTIES LABELS e2e TIMEOUT 600)

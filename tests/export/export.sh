@@ -81,7 +81,7 @@ mkdir place
 ends 3 export_ "${tts[@]}" --secrets -o place
 ends 3 export_ "${tts[@]}" --secrets -o /dev/stdout
 mkfifo pipe
-ends 3 timeout 20 "$keyline" keys export --csv-header "${tts[@]}" --secrets -o pipe
+ends 3 timeout 120 "$keyline" keys export --csv-header "${tts[@]}" --secrets -o pipe
 
 # A full disk leaves nothing, and no record of what was not written.
 entries() { "$keyline" keys history | grep -c ' export ' || true; }
@@ -166,7 +166,7 @@ wait_for 'PASS' station.txt "$station"
 ends 0 export_ "${tts[@]}" --secrets -o running.csv
 "$here/validate.py" --count 4 tts running.csv || failed=1
 says "tts, 4 keys with their secrets, to $PWD/running.csv" "$keyline" keys history
-grep -q '"command":"export"' events.jsonl || oops "the events don't tell of an export"
+wait_for '"command":"export"' events.jsonl "$station"
 grep -qi "$secret" events.jsonl station.txt && oops "the events hold a key"
 socket=$(find . -name '*.sock*' | head -1)
 [ -n "$socket" ] || oops "no socket"

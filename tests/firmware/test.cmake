@@ -7,9 +7,9 @@ add_test(NAME firmware.cross.riscv32 COMMAND ${here}/cross.sh 4096 riscv64-unkno
   -march=rv32imc -mabi=ilp32)
 add_test(NAME firmware.cross.xtensa COMMAND ${here}/cross.sh 4096 xtensa-lx106-elf-gcc)
 set_tests_properties(firmware.cross.riscv32 firmware.cross.xtensa PROPERTIES
-  SKIP_RETURN_CODE 77 LABELS firmware TIMEOUT 60)
+  SKIP_RETURN_CODE 77 LABELS firmware TIMEOUT 300)
 add_test(NAME firmware.documented COMMAND ${here}/documented.sh)
-set_tests_properties(firmware.documented PROPERTIES LABELS firmware TIMEOUT 10)
+set_tests_properties(firmware.documented PROPERTIES LABELS firmware TIMEOUT 120)
 
 function(firmware_glue name)
   target_include_directories(${name} PRIVATE ${here})
@@ -17,7 +17,7 @@ function(firmware_glue name)
   target_compile_definitions(${name} PRIVATE _GNU_SOURCE)
   string(REPLACE "firmware_" "firmware." test ${name})
   add_test(NAME ${test} COMMAND ${name})
-  set_tests_properties(${test} PROPERTIES LABELS firmware TIMEOUT 60)
+  set_tests_properties(${test} PROPERTIES LABELS firmware TIMEOUT 300)
 endfunction()
 
 set(component ${firmware}/esp-idf/components/keyline_provisioning)

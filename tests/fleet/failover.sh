@@ -22,8 +22,16 @@ sql a "SELECT pg_switch_wal()" >/dev/null
 # Until the standby has all that was committed.
 until [ "$(sql a "SELECT replay_lsn >= pg_current_wal_lsn() FROM pg_stat_replication")" = t ]; do sleep 0.05; done
 pg_stop b
-got=$(probe a one 1500 <<<'lease 3 4')
-expect "no standby, no lease" '^DOUBT SLOW' "$got"
+# sent SERVER ROLE CALL: its answer; said again where this machine was so slow that it did not reach the server.
+sent() {
+    local got try
+    for try in $(seq 40); do
+        got=$(probe "$1" "$2" 1500 <<<"$3")
+        case "$got" in DOWN*) ;; *) break ;; esac
+    done
+    echo "$got"
+}
+expect "no standby, no lease" '^DOUBT SLOW' "$(sent a one 'lease 3 4')"
 equals "others don't see it" 53 "$(sql a "SELECT count(*) FROM keyline.key WHERE state = 'free'")"
 # The backend still waits and holds the station's row: the same again does not get through, and says so.
 expect "again" '^(DOUBT SLOW|DOWN (BUSY|SLOW))' "$(probe a one 1500 <<<'lease 3 4')"
@@ -36,7 +44,7 @@ sql a "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE usename = 'two'
 wait "$waiting"
 expect "a warning is a doubt" '^DOUBT WARNED' "$(cat cancelled)"
 # It is committed here; the repetition is a write, and waits again.
-expect "the repetition waits" '^DOUBT SLOW' "$(probe a two 1500 <<<'lease 4 2')"
+expect "the repetition waits" '^DOUBT SLOW' "$(sent a two 'lease 4 2')"
 equals "it is in this server" 2 "$(sql a "SELECT count(*) FROM keyline.key k JOIN keyline.station s ON s.id = k.station WHERE s.name = 'two' AND k.state = 'leased' AND k.request = '00000000-0000-0000-0000-000000000004'")"
 
 # A terminated wait: the connection is lost.

@@ -127,7 +127,7 @@ equals "good has all still" 10 "$(probe a good <<<mine | keys_of | wc -l)"
 # ---- getting in others' way ----
 
 # A session that sits on what it may touch: others go on, and the owner gets rid of it.
-evil <<<$'BEGIN; SELECT count(*) FROM keyline.lease(gen_random_uuid(), 3); SELECT pg_sleep(60);' >/dev/null &
+evil <<<$'BEGIN; SELECT count(*) FROM keyline.lease(gen_random_uuid(), 3); SELECT pg_sleep(600);' >/dev/null &
 strays="$strays $!"
 until [ "$(sql a "SELECT count(*) FROM pg_stat_activity WHERE usename = 'evil' AND wait_event = 'PgSleep'")" = 1 ]; do sleep 0.05; done
 expect "good leases" '^OK 1 ' "$(probe a good <<<'lease 50 1')"

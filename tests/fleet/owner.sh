@@ -58,6 +58,13 @@ ends 7 "one key, two labels" import relabelled.csv --owner o.key
 ends 3 "a list that is none" import bad.csv --owner o.key
 head -1 keys.csv | sed 's/$/,field/' >fields.csv
 ends 3 "another number of fields" import fields.csv --owner o.key
+printf 'S1,%032d\nS1,%032d\n' 1 2 >double.csv
+ends 3 "one label for two keys" import double.csv --owner o.key
+tells "which lines" 'lines 1 and 2 have one label and different keys'
+printf 'S1,%032x\nS2,%032x\n' 171 171 >twin.csv
+ends 3 "one secret under two labels" import twin.csv --owner o.key
+ends 3 "though it is accepted" import twin.csv --owner o.key --accept repeated
+tells "which lines" 'lines 1 and 2 have one secret under two labels'
 ends 3 "somebody else's key" import keys.csv --owner <(true)
 "$keyline" pool join x --pool other >/dev/null 2>&1
 ends 3 "a station's key is not the owner's" import keys.csv --owner "$XDG_STATE_HOME/keyline/pools/other/station.key"
@@ -141,6 +148,9 @@ lacks "nothing due" 'rekey' "$(owner a status)"
 
 # ---- settle ----
 
+ends 0 "which are lost" settle
+tells "a board that it was kept for" 'K000002 +02:00:00:00:00:02 +one +station one is lost'
+equals "all of them" "$(sql a "SELECT count(*) FROM keyline.key WHERE state = 'lost'")" "$(grep -c '^K' said)"
 ends 2 "why" settle K000002 --as spent
 ends 2 "how" settle K000002 --reason x
 ends 7 "not lost" settle K000001 --as spent --reason x
@@ -176,3 +186,31 @@ ends 7 "a moved box does not open" export --as template --template template --ma
 tells "which" 'K000001 can.t be opened'
 [ ! -e moved.txt ] || fail "it was written all the same"
 invariants a
+
+# ---- a pool of version 1 ----
+
+# Its tables as they were, with a key of each state: `init --upgrade` goes on from there.
+pg_sql a postgres "CREATE DATABASE old OWNER owner"
+old() { psql -X -q -A -t -v ON_ERROR_STOP=1 -h "$pg_folder/socket" -p "$(pg_port a)" -d old "$@"; }
+sed -n '/^-- @migration 1/,/^-- @migration 2/p' "$here/../../src/adapters/fleet/schema.sql" | old -U owner -f - || fail "version 1"
+pg_sql a postgres "CREATE ROLE oldie LOGIN IN ROLE keyline_station"
+old -U postgres -c "INSERT INTO keyline.pool (version, id, name, plain, epoch, system_identifier, timeline, fields, total, aside)
+    SELECT 1, gen_random_uuid(), 'old', true, 1, c.system_identifier, 1, 2, 6, 1 FROM pg_control_system() c" || fail "its pool"
+old -U postgres -c "INSERT INTO keyline.unsealed VALUES (1, decode(repeat('ab', 32), 'hex'));
+    INSERT INTO keyline.station (name, role, public_key, told_system_identifier, told_timeline, leased, provisioned)
+    SELECT 'north', 'oldie', decode(repeat('01', 32), 'hex'), p.system_identifier, 1, 1, 1 FROM keyline.pool p;
+    INSERT INTO keyline.lease (request, station, asked, granted) VALUES ('00000000-0000-0000-0000-000000000005', 1, 2, 2);
+    INSERT INTO keyline.key (label, fingerprint, kin, epoch, box, state, station, request, mac, note)
+    SELECT 'O' || i, decode(md5('f' || i), 'hex'), decode(md5('k' || i), 'hex'), 1, '\\x00', CASE i WHEN 1 THEN 'leased' WHEN 2 THEN 'provisioned'
+        WHEN 3 THEN 'spent' ELSE 'free' END, CASE WHEN i < 3 THEN 1 END, CASE WHEN i < 3 THEN '00000000-0000-0000-0000-000000000005'::uuid END,
+        CASE i WHEN 2 THEN '02:00:00:00:00:02'::macaddr END, CASE i WHEN 3 THEN 'used' END FROM generate_series(1, 6) i" || fail "its keys"
+old_pool="host=$pg_folder/socket port=$(pg_port a) dbname=old"
+expect "upgraded" 'had version 1' "$("$keyline" pool init --upgrade --pool "$old_pool user=owner" 2>&1)"
+expect "its figures" '6: 3 free, 1 leased, 1 provisioned' "$("$keyline" pool status --pool "$old_pool user=owner" 2>&1)"
+got=$("$probe_program" "$old_pool user=oldie" 30000 <<<$'mine\nlease 6 2\nlease 7 9')
+equals "its lease, and new ones" "OK 1 OK 2 OK 1" "$(cut -d' ' -f1,2 <<<"$got" | tr '\n' ' ' | sed 's/ $//')"
+equals "each key once" 4 "$(keys_of <<<"$got" | sort -u | wc -l)"
+expect "one key, one label" 'print_label' "$(old -U owner -c "INSERT INTO keyline.key (label, fingerprint, kin, epoch, box) VALUES ('O1', decode(md5('x'), 'hex'), decode(md5('y'), 'hex'), 1, '\\x00')" 2>&1)"
+expect "no station that is not there" "is not there" "$(old -U owner -c "INSERT INTO keyline.key (label, fingerprint, kin, epoch, box, state, station, request)
+    VALUES ('O9', decode(md5('x'), 'hex'), decode(md5('y'), 'hex'), 1, '\\x00', 'leased', 77, '00000000-0000-0000-0000-000000000005')" 2>&1)"
+expect "stations stay" 'kept for good' "$(old -U owner -c "DELETE FROM keyline.station" 2>&1)"

@@ -2,14 +2,15 @@
 # screen.sh KEYLINE PROBE: `keyline fleet` on a real terminal: stations, one station's history, another size, a
 # database that goes and comes back, and the shell's own screen at the end.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+source "$here/station_lib.sh"
 command -v tmux >/dev/null || { echo "SKIPPED: tmux is not installed"; exit 77; }
 fleet_begin "$1" "$2"
 export TMUX_TMPDIR=$work LC_ALL=C.UTF-8
 unset TMUX NO_COLOR
 t() { tmux -L "keyline-$$" -f /dev/null "$@"; }
-trap 't kill-server 2>/dev/null; fleet_end' EXIT
+trap 't kill-server 2>/dev/null; end_station; fleet_end' EXIT
 pg_start a
-fleet_pool a 30 north south
+fleet_pool a 30 north south west
 probe a north <<<$'hello 0 1\nlease 1 4' >said
 mapfile -t key < <(keys_of <said)
 probe a north <<<"claim 02:00:00:00:00:01 ${key[0]}
@@ -17,6 +18,15 @@ report 1 provisioned ${key[0]} 02:00:00:00:00:01 readback
 report 2 attempt 00 02:00:00:00:00:02 no_answer
 status" >/dev/null
 
+# The station behind a dashboard is a session of its own; its port is nobody else's.
+end_station() {
+    local pid
+    [ -e z.boards ] || return 0
+    for pid in $(pgrep -f -- "--port $(url z 1)"); do
+        kill "$pid" 2>/dev/null
+        while [ -d "/proc/$pid" ] && ! grep -q '^State:.Z' "/proc/$pid/status" 2>/dev/null; do sleep 0.05; done
+    done
+}
 screen() { t capture-pane -p -t =s:; }
 # see TEXT, gone TEXT: until the screen has it, or not; at most 20 seconds.
 see() {
@@ -87,6 +97,34 @@ see '^ south +(on-line|away)'
 press q
 see '^prompt>$'
 equals "the shell's own screen" 0 "$(t display-message -p -t =s: '#{alternate_on}')"
+# ---- a station's first start while the database is away: it waits where one sees it ----
+
+images
+boards z 1 02:00:00:00:00:09
+printf '[pool]\nhost=%s\nport=%s\ndbname=keys\nuser=west\n' "$pg_folder/socket" "$(pg_port a)" >service
+start="XDG_STATE_HOME=$work/state-west PGSERVICEFILE=$work/service $keyline --pool pool --volatile --firmware firmware.bin --stub none --port $(url z 1)"
+pg_stop a
+press -l "clear; $start"
+press Enter
+see 'the first start needs the database of the pool pool: the database does not answer'
+see 'waiting for it; Ctrl-C ends'
+press C-c
+see '^prompt>$'
+press -l "clear; $start"
+press Enter
+see 'waiting for it; Ctrl-C ends'
+pg_go a
+see 'LEASED KEYS LEFT [0-9]+ +pool [0-9]+ free'
+press q
+see 'To stop it too'
+# An answer counts only when its question stood for a while.
+for ((i = 0; i < 400; i++)); do
+    screen | grep -q 'To stop it too' || break
+    press Enter
+    sleep 0.05
+done
+see '^prompt>'
+end_station
 press -l 'stty -a | grep -qE -- "-(echo|icanon|opost)( |;|\$)" && echo terminal=broken || echo terminal=good'
 press Enter
 see '^terminal=good'

@@ -40,7 +40,7 @@ station_start one --warn-keys 60 --port "$(url x 2)" --port "$(url x 3)"
 await "few keys are left, here and in the pool" '"event":"station".*5[0-9] keys left for this station \([0-9] leased, 5[0-9] to come' "$work/one.events"
 await "recognised" '"what":"recognised"' "$work/one.events"
 await "both" '"event":"result".*"already":true' "$work/one.events"
-for i in $(seq 200); do
+for i in $(seq 1200); do
     [ "$(sql a "SELECT count(*) FROM keyline.key WHERE state = 'leased'")" = 4 ] && break
     sleep 0.05
 done
@@ -60,7 +60,7 @@ await "the bench says that too" 'all is well again' "$work/one.events"
 
 # ---- the dashboard of all stations ----
 
-for i in $(seq 100); do
+for i in $(seq 600); do
     got=$("$keyline" fleet "$(at a owner)")
     grep -q 'one  *on-line  *2 ' <<<"$got" && break
     sleep 0.1
@@ -107,13 +107,33 @@ await "and the bench says so" 'goes on while the pool.s database is silent' "$wo
 pg_signal CONT a
 wait_sql "it is told as such" 1 "SELECT count(*) FROM keyline.result WHERE offline AND what = 'provisioned'"
 wait_sql "and checked" 0 "SELECT status->>'unchecked' FROM keyline.station WHERE name = 'one'"
+
+# ---- it dies, and starts again while the database is away: it works with the keys that it holds ----
+
+kill -9 "$(station_pid one)"
+wait "$(station_pid one)" 2>/dev/null
+pg_stop a
+: >"$work/one.events"
+command_board x replace 2
+station_start one --offline 1h --port "$(url x 2)" --port "$(url x 3)"
+await "a board of its own" '"event":"result".*"result":"done".*"already":true' "$work/one.events"
+await "a new board" '"event":"result".*"result":"done".*"already":false' "$work/one.events"
+pg_go a
+wait_sql "the pool hears of it" 2 "SELECT count(*) FROM keyline.result WHERE offline AND what = 'provisioned'"
+wait_sql "and checks it" 0 "SELECT status->>'unchecked' FROM keyline.station WHERE name = 'one'"
 station_stop one || fail "the end: $(tail -n 3 "$work/one.out")"
 equals "no alarm" 0 "$(sql a "SELECT count(*) FROM keyline.alarm")"
 invariants a
 
 # ---- the database is away from the start on ----
 
+pg_sql a postgres "CREATE ROLE three LOGIN"
+join_station a three
 pg_stop a
+station three --once --port "$(url x 1)"
+equals "a station that never met the pool can't start" 6 "$?"
+expect "and says why" 'the first start needs the database of the pool pool: the database does not answer' "$(cat "$work/three.out")"
+lacks "no advice about a CSV" 'csv-file' "$(cat "$work/three.out")"
 boards z 1 24:6f:28:00:30:01
 station_start two --port "$(url z 1)"
 await "it starts all the same" '"event":"state"' "$work/two.events"

@@ -3,7 +3,7 @@
 #   boards NAME N MAC [OPTION…]  N virtual boards behind control; url NAME I, command NAME WORDS…
 #   station NAME OPTION…         runs to its end: output in NAME.out, events in NAME.events
 #   station_start NAME OPTION…   goes on; station_stop NAME ends it in order
-#   await WHAT PATTERN FILE      until a line of the file has the pattern; fails after a minute
+#   await WHAT PATTERN FILE      until a line of the file has the pattern; fails after two minutes
 
 images() {
     [ -f "$work/firmware.bin" ] || "$keyline" virtual --images "$work" >/dev/null || fail "images"
@@ -31,7 +31,7 @@ command_board() {
 
 await() {
     local i
-    for ((i = 0; i < 1200; i++)); do
+    for ((i = 0; i < 2400; i++)); do
         grep -qE -- "$2" "$3" 2>/dev/null && return
         sleep 0.05
     done

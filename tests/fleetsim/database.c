@@ -4,7 +4,7 @@
 #include "model.h"
 
 enum {
-    CAP = 12, /* keys that one station may hold unreported */
+    CAP = 8, /* keys that one station may hold unreported */
 };
 
 #define YES(...) ((struct kl_fleet_answer){.result = KL_FLEET_OK, __VA_ARGS__})
@@ -167,11 +167,14 @@ struct kl_fleet_answer db_lease(struct server *s, int station, const struct kl_f
         change(s);
         return YES(.rows = rows_of(&s->now, station, &call->request, rows));
     }
-    if (held(&s->now, station) + call->count > CAP)
+    unsigned has = held(&s->now, station);
+    if (has >= CAP)
         return no(KL_FLEET_NO_CAP);
+    /* Fewer than it asked for are of more use to a bench than none. */
+    uint32_t n = 0, room = call->count < CAP - has ? call->count : CAP - has;
     struct db *db = change(s);
-    uint32_t n = 0;
-    for (int i = 0; i < KEYS && n < call->count; i++) {
+    s->capped += room < call->count;
+    for (int i = 0; i < KEYS && n < room; i++) {
         if (db->key[i].state != KEY_FREE)
             continue;
         db->key[i].state = KEY_LEASED;

@@ -29,6 +29,7 @@ static const char *const met_names[MET_COUNT] = {
     "handed back",
     "crashes",
     "reports repeated",
+    "leases cut to the cap",
 };
 
 uint64_t draw(struct world *w, uint64_t below)
@@ -348,6 +349,7 @@ static const char *live(struct world *w, uint64_t seed, unsigned steps)
         step(w);
     if (w->wrong == NULL)
         heal(w);
+    w->met[MET_CAPPED] += w->server.capped;
     if (w->wrong == NULL)
         check_end(w);
     return w->wrong;

@@ -40,7 +40,6 @@ struct db {
     struct {
         struct kl_request_id id;
         int station;
-        uint32_t asked; /* rows that it got */
     } lease[LEASES];
     unsigned leases;
     uint32_t fence_pool, token[STATIONS];
@@ -51,6 +50,7 @@ struct db {
 struct server {
     struct db now, before[FORGETS];
     unsigned kept;
+    unsigned capped;        /* leases of fewer keys than were asked for, because of the cap */
     uint32_t fence, fences; /* system identifier and timeline; how many there were */
 };
 
@@ -167,6 +167,7 @@ enum met {
     MET_HANDED_BACK,
     MET_CRASH,
     MET_REPORT_REPEATED,
+    MET_CAPPED,
     MET_COUNT
 };
 

@@ -14,5 +14,5 @@ foreach(source ${fuzzers})
   endif()
   add_test(NAME fuzz.${name} COMMAND replay_${name} ${CMAKE_CURRENT_LIST_DIR}/corpus/${name}
     ${CMAKE_CURRENT_LIST_DIR}/regression/${name})
-  set_tests_properties(fuzz.${name} PROPERTIES LABELS fuzz TIMEOUT 120)
+  set_tests_properties(fuzz.${name} PROPERTIES LABELS fuzz TIMEOUT 600)
 endforeach()

@@ -18,8 +18,8 @@ foreach(case ${golden_cases})
   list(GET parts 1 size)
   add_test(NAME golden.${name}.${size}
     COMMAND ${CMAKE_CURRENT_LIST_DIR}/golden.sh $<TARGET_FILE:golden> ${name} ${size})
-  set_tests_properties(golden.${name}.${size} PROPERTIES LABELS "golden;unit" TIMEOUT 20)
+  set_tests_properties(golden.${name}.${size} PROPERTIES LABELS "golden;unit" TIMEOUT 120)
 endforeach()
 add_test(NAME golden.keys COMMAND ${CMAKE_CURRENT_LIST_DIR}/keys.sh $<TARGET_FILE:golden>
   ${PROJECT_SOURCE_DIR}/docs/operating.md)
-set_tests_properties(golden.keys PROPERTIES LABELS "golden;unit" TIMEOUT 20)
+set_tests_properties(golden.keys PROPERTIES LABELS "golden;unit" TIMEOUT 120)

@@ -31,7 +31,7 @@ def check(good, text):
 
 def run(hook, event, *words, status=0, **more):
     got = subprocess.run([hooks + "/" + hook, *words], input=json.dumps(event) + "\n", text=True,
-                         capture_output=True, env=dict(os.environ, PATH=path), timeout=60, **more)
+                         capture_output=True, env=dict(os.environ, PATH=path), timeout=600, **more)
     check(got.returncode == status, "%s %s ends with %d: %s" % (hook, words, got.returncode, got.stderr))
     return got.stdout
 
@@ -128,7 +128,7 @@ def mqtt():
                               input=json.dumps(ODD), stderr=subprocess.DEVNULL).returncode == 0:
                 break
         got = subprocess.run([subscriber, "-h", "127.0.0.1", "-p", port, "-t", "keyline/results/+", "-C", "1"],
-                             capture_output=True, timeout=60)
+                             capture_output=True, timeout=600)
         check(json.loads(got.stdout) == ODD, "the broker has something else")
     finally:
         server.kill()

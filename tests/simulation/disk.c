@@ -47,7 +47,7 @@ void disk_load(struct world *w)
     struct kl_event ev = world_make(w, KL_EV_KEYS, 0);
     unsigned n = 0, m = 0;
 
-    for (unsigned i = 0; i < w->key_count; i++) {
+    for (unsigned i = 0; !w->files && i < w->key_count; i++) {
         struct sim_key *k = &w->key[i];
         k->marked |= k->provisioned && k->in_csv; /* the store adds a missing mark */
         k->told |= k->foreign && k->in_csv;
@@ -64,21 +64,28 @@ void disk_load(struct world *w)
                                                  .provisioned = k->provisioned,
                                                  .mac = k->mac};
     }
-    struct kl_pool_size size = kl_pool_size_of(kl_station_pool(w->st), n, ledger, m);
-    w->memory = kl_pool_memory_alloc(&size);
-    ev.u.keys.memory = w->memory;
     ev.u.keys.rows = rows;
     ev.u.keys.row_count = n;
     ev.u.keys.ledger = ledger;
     ev.u.keys.ledger_count = m;
     ev.u.keys.fields = FIELDS;
     ev.u.keys.come = w->keys_come;
+    if (w->files)
+        w->files->load(w, &ev);
+    struct kl_pool_size size = kl_pool_size_of(kl_station_pool(w->st), ev.u.keys.row_count,
+                                               ev.u.keys.ledger, ev.u.keys.ledger_count);
+    w->memory = kl_pool_memory_alloc(&size);
+    ev.u.keys.memory = w->memory;
     kl_station_feed(w->st, &ev);
     kl_pool_memory_free(old);
 }
 
 static struct sim_key *find_key(struct world *w, const struct kl_fingerprint *fp)
 {
+    int found = w->files ? w->files->find(fp) : -1;
+
+    if (w->files)
+        return found < 0 ? NULL : &w->key[found];
     for (unsigned i = 0; i < w->key_count; i++)
         if (memcmp(fp, &w->key[i].key.fingerprint, sizeof *fp) == 0)
             return &w->key[i];
@@ -112,6 +119,10 @@ void disk_request(struct world *w, const struct kl_action *a)
         took = KL_SEC(1) + (kl_us)below(w, 900000);
     }
     *r = (struct store_request){.action = *a, .fails = w->now < w->disk_bad_until && !w->calm};
+    kl_copy(r->label, sizeof r->label, a->u.store.label ? a->u.store.label : "");
+    kl_copy(r->reason, sizeof r->reason, a->u.store.reason ? a->u.store.reason : "");
+    if (a->u.store.attempt)
+        r->attempt = *a->u.store.attempt;
     r->durable_at = w->now + took / 2;
     r->answer_at = w->now + took;
     /* There is one worker: answers come in order. */
@@ -130,45 +141,81 @@ static bool mac_has_other_key(struct world *w, const struct kl_mac *mac, const s
     return false;
 }
 
-/* What the database makes of the request. */
-static enum kl_store_status apply(struct world *w, struct store_request *r)
+static bool wants_key(const struct store_request *r)
 {
-    struct sim_key *k = find_key(w, &r->action.u.store.fingerprint);
-    const struct kl_mac *mac = &r->action.u.store.mac;
-    bool held = k && (k->reserved || k->provisioned);
+    return r->action.u.store.op == KL_OP_RESERVE || r->action.u.store.op == KL_OP_FETCH;
+}
 
-    if (r->fails)
-        return KL_STORE_FAILED;
-    if (r->action.u.store.op == KL_OP_ATTEMPT)
-        return KL_STORE_OK;
+/* What a database would say to the request. */
+static bool is_granted(struct world *w, const struct store_request *r, const struct sim_key *k)
+{
+    const struct kl_mac *mac = &r->action.u.store.mac;
+    bool others = k && (k->reserved || k->provisioned) && memcmp(&k->mac, mac, sizeof *mac);
+
     if (!k)
-        return KL_STORE_REFUSED;
+        return false;
     switch (r->action.u.store.op) {
     case KL_OP_RESERVE:
-        if (!k->in_csv || (held && memcmp(&k->mac, mac, sizeof *mac)) ||
-            mac_has_other_key(w, mac, k))
-            return KL_STORE_REFUSED;
-        k->reserved = true;
-        k->mac = *mac;
-        return KL_STORE_OK;
+        return k->in_csv && !others && !mac_has_other_key(w, mac, k);
     case KL_OP_RELEASE:
-        if (k->provisioned)
-            return KL_STORE_REFUSED;
+        return !k->provisioned;
+    case KL_OP_PROVISION:
+        return !others;
+    default:
+        return k->in_csv;
+    }
+}
+
+/* What becomes of the key when the request is durable. */
+static void change(struct world *w, const struct store_request *r, struct sim_key *k)
+{
+    switch (r->action.u.store.op) {
+    case KL_OP_RESERVE:
+        k->reserved = true;
+        k->mac = r->action.u.store.mac;
+        break;
+    case KL_OP_RELEASE:
         saw(SIM_GIVEN_BACK);
         k->reserved = false;
-        return KL_STORE_OK;
+        break;
     case KL_OP_PROVISION:
-        if (held && memcmp(&k->mac, mac, sizeof *mac))
-            return KL_STORE_REFUSED;
         k->provisioned = true;
         k->marked |= k->in_csv;
         k->foreign = k->told = k->burnt = false; /* the key's own board has proved it */
-        k->mac = *mac;
+        k->mac = r->action.u.store.mac;
         oracle_provisioned(w, k, r->action.u.store.acknowledged_only);
-        return KL_STORE_OK;
+        break;
     default:
-        return k->in_csv ? KL_STORE_OK : KL_STORE_REFUSED;
+        break;
     }
+}
+
+static enum kl_store_status apply(struct world *w, struct store_request *r)
+{
+    struct sim_key *k = find_key(w, &r->action.u.store.fingerprint);
+    enum kl_store_status s = KL_STORE_OK;
+
+    if (r->fails || (w->list_asks && wants_key(r)))
+        return KL_STORE_FAILED;
+    if (w->files)
+        s = w->files->ask(w, r);
+    else if (r->action.u.store.op != KL_OP_ATTEMPT && !is_granted(w, r, k))
+        s = KL_STORE_REFUSED;
+    if (s == KL_STORE_OK && k)
+        change(w, r, k);
+    return s;
+}
+
+/* Some of the failures are a list of keys about which a person has to answer: it gives no key. */
+static enum kl_store_status failure_of(const struct world *w, const struct store_request *r)
+{
+    return wants_key(r) && (w->list_asks || r->action.request % 2 == 0) ? KL_STORE_ASKS
+                                                                        : KL_STORE_FAILED;
+}
+
+static const char *failure_text(enum kl_store_status status)
+{
+    return status == KL_STORE_ASKS ? "line 7: a header, not a key" : "disk full";
 }
 
 void disk_step(struct world *w)
@@ -176,12 +223,10 @@ void disk_step(struct world *w)
     for (unsigned i = 0; i < w->store_count; i++) {
         struct store_request *r = &w->store[i];
         if (!r->applied && r->durable_at <= w->now) {
-            bool asks_pool =
-                r->action.u.store.op == KL_OP_RESERVE || r->action.u.store.op == KL_OP_FETCH;
             enum kl_store_status s = apply(w, r);
             r->applied = true;
             r->fails = s == KL_STORE_FAILED;
-            r->from_pool = s == KL_STORE_OK && asks_pool && w->pool_says != KL_STORE_OK;
+            r->from_pool = s == KL_STORE_OK && wants_key(r) && w->pool_says != KL_STORE_OK;
             if (r->from_pool)
                 snprintf(r->text, sizeof r->text, "the pool says so");
             if (s == KL_STORE_REFUSED) {
@@ -199,18 +244,23 @@ void disk_step(struct world *w)
         ev.generation = r.action.generation;
         ev.request = r.action.request;
         ev.u.stored.op = r.action.u.store.op;
-        ev.u.stored.status = r.fails ? KL_STORE_FAILED : r.text[0] ? KL_STORE_REFUSED : KL_STORE_OK;
+        ev.u.stored.status = r.fails     ? failure_of(w, &r)
+                             : r.text[0] ? KL_STORE_REFUSED
+                                         : KL_STORE_OK;
         if (r.from_pool)
             ev.u.stored.status = w->pool_says;
         ev.u.stored.fingerprint = r.action.u.store.fingerprint;
         if (k && ev.u.stored.status == KL_STORE_OK)
-            ev.u.stored.key = &k->key;
+            ev.u.stored.key = !w->files ? &k->key : r.key.count > 0 ? &r.key : NULL;
         /* … and the next board comes at the very moment when the key is. */
         if (w->fixture && ev.u.stored.op == KL_OP_RESERVE && w->in_slot[ev.slot] < 0 &&
             chance(w, w->w.swap))
             put_in(w, ev.slot, drawer(w));
-        snprintf(ev.u.stored.text, sizeof ev.u.stored.text, "%s", r.fails ? "disk full" : r.text);
+        snprintf(ev.u.stored.text, sizeof ev.u.stored.text, "%s",
+                 r.fails ? failure_text(ev.u.stored.status) : r.text);
         kl_station_feed(w->st, &ev);
+        if (r.news)
+            disk_load(w);
     }
 }
 

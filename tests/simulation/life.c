@@ -23,7 +23,7 @@ static void add_slot(struct world *w, unsigned s)
     kl_station_feed(w->st, &ev);
 }
 
-static void boot_station(struct world *w)
+void world_boot(struct world *w)
 {
     kl_station_init(w->st, &w->config, w->now);
     for (unsigned s = 0; s < w->slots; s++)
@@ -35,8 +35,7 @@ static void boot_station(struct world *w)
     drain(w);
 }
 
-/* The process has ended: starts it again. */
-static void start_again(struct world *w)
+void world_end(struct world *w)
 {
     forget_events(w);
     w->stopped_at = 0;
@@ -56,9 +55,15 @@ static void start_again(struct world *w)
     kl_station_finish(w->st);
     for (unsigned k = 0; k < w->key_count; k++)
         w->key[k].burnt = false;
+}
+
+/* The process has ended: starts it again. */
+static void start_again(struct world *w)
+{
+    world_end(w);
     if (chance(w, w->w.release))
         disk_operator_releases(w);
-    boot_station(w);
+    world_boot(w);
 }
 
 static void crash(struct world *w)
@@ -326,7 +331,7 @@ void world_start(struct world *w, unsigned keys)
     w->config.fixture = w->fixture;
     w->st = calloc(1, kl_station_size());
     disk_make_keys(w, keys);
-    boot_station(w);
+    world_boot(w);
 }
 
 void world_init(struct world *w, uint64_t seed, FILE *trace)
@@ -395,20 +400,36 @@ void world_init(struct world *w, uint64_t seed, FILE *trace)
     disk_make_keys(w, 4 + below(w, 20));
 }
 
+/* No sum guards the address of a write: a damaged one may have hit the NVS. A person has to look.
+ */
+static bool has_rubbish_in_nvs(const struct world *w, const struct sim_board *b)
+{
+    const struct kl_nvs_delivery *d = w->config.nvs;
+    uint32_t size;
+    const uint8_t *flash = kl_vboard_flash(b->v, &size);
+    enum kl_nvs_state state;
+
+    if (!d || size < d->offset + d->size)
+        return false;
+    state = kl_nvs_look((struct kl_nvs_image){flash + d->offset, d->size});
+    return state != KL_NVS_IS_BLANK && state != KL_NVS_IS_SOUND;
+}
+
 /* Only a person can help this board: its key was seen elsewhere, or it stored a damaged line. */
 static bool needs_a_person(const struct world *w, const struct sim_board *b)
 {
     const char *stored = board_holds(w, b);
-    bool holds_own = stored[0] == '\0';
+    bool holds_own = stored[0] == '\0', promised = false;
 
     for (unsigned i = 0; i < w->key_count; i++) {
         const struct sim_key *k = &w->key[i];
         bool own = memcmp(&k->mac, &b->mac, sizeof k->mac) == 0;
         if (own && (k->burnt || k->foreign))
             return true;
-        holds_own |= own && strcmp(stored, k->key.line) == 0;
+        promised |= own;
+        holds_own |= own && oracle_same_key(stored, k->key.line);
     }
-    return !holds_own;
+    return !holds_own || (!promised && has_rubbish_in_nvs(w, b));
 }
 
 /* A healthy board that was here before, whatever became of its key; else a new one. */
@@ -472,14 +493,11 @@ static void must_converge(struct world *w)
     free(snap);
 }
 
-bool world_play(struct world *w)
+void world_live(struct world *w, kl_us until)
 {
-    kl_us end = KL_SEC(60) + (kl_us)below(w, 120) * KL_SEC(1);
-
     struct kl_snapshot *snap = malloc(sizeof *snap);
 
-    boot_station(w);
-    while (w->now < end && !w->violation[0]) {
+    while (w->now < until && !w->violation[0]) {
         life(w);
         look(w, snap);
         drain(w);
@@ -487,6 +505,14 @@ bool world_play(struct world *w)
         oracle_boards(w);
     }
     free(snap);
+}
+
+bool world_play(struct world *w)
+{
+    kl_us end = KL_SEC(60) + (kl_us)below(w, 120) * KL_SEC(1);
+
+    world_boot(w);
+    world_live(w, end);
     if (!w->violation[0])
         must_converge(w);
     oracle_boards(w);

@@ -10,14 +10,31 @@ enum {
     PART = 16
 };
 
+/* A label is no part of a key. */
+bool oracle_same_key(const char *a, const char *b)
+{
+    a = strchr(a, ',');
+    b = strchr(b, ',');
+    while (a && b && (*a || *b)) {
+        char x = *a >= 'A' && *a <= 'Z' ? (char)(*a + 'a' - 'A') : *a;
+        char y = *b >= 'A' && *b <= 'Z' ? (char)(*b + 'a' - 'A') : *b;
+        if (x != y && x != '-' && y != '-')
+            return false;
+        a += x == y || x == '-';
+        b += x == y || y == '-';
+    }
+    return a && b;
+}
+
 static int key_in(struct world *w, const char *text, size_t size)
 {
     char part[PART];
 
     for (size_t i = 0; i + PART <= size; i++) {
         bool hex = true;
-        for (size_t n = 0; n < PART && hex; n++) {
-            char c = text[i + n];
+        for (size_t n = 0, at = i; n < PART && hex; n++, at++) {
+            at += at + 1 < size && text[at] == '-'; /* as people spell it, too */
+            char c = at < size ? text[at] : '\0';
             part[n] = c >= 'A' && c <= 'F' ? (char)(c + 'a' - 'A') : c;
             hex = (part[n] >= '0' && part[n] <= '9') || (part[n] >= 'a' && part[n] <= 'f');
         }
@@ -249,7 +266,7 @@ void oracle_boards(struct world *w)
         int holder = -1;
 
         for (unsigned b = 0; b < w->board_count; b++) {
-            if (!holds[b] || strcmp(holds[b], key->key.line) != 0)
+            if (!holds[b] || !oracle_same_key(holds[b], key->key.line))
                 continue;
             if (holder >= 0 &&
                 memcmp(&w->board[holder].mac, &w->board[b].mac, sizeof(struct kl_mac)) != 0)
@@ -281,7 +298,7 @@ static bool some_board_holds(struct world *w, const struct kl_mac *mac, const ch
 {
     for (unsigned b = 0; b < w->board_count; b++)
         if (memcmp(&w->board[b].mac, mac, sizeof *mac) == 0 &&
-            strcmp(board_holds(w, &w->board[b]), line) == 0)
+            oracle_same_key(board_holds(w, &w->board[b]), line))
             return true;
     return false;
 }

@@ -8,6 +8,8 @@
  *   simulation --hashes N [--from S]  N runs from seed S on, each told as one line: the seed, what
  *                                     was asked for and what was told. Two builds that decide alike
  *                                     print the same
+ *   simulation --people N [--from S] [--trace]
+ *                                     N lives of benches with people at their files: people.c
  *   … --coverage                      lists what was met; --covered fails if something was not
  *
  * It plays every tenth run twice; both must give the same actions.
@@ -104,7 +106,7 @@ static void summary(void)
 
 int main(int argc, char **argv)
 {
-    uint64_t seed = 0, wanted = 1000, hashes = 0, from = (uint64_t)time(NULL) * 1000;
+    uint64_t seed = 0, wanted = 1000, hashes = 0, people = 0, from = (uint64_t)time(NULL) * 1000;
     double hours = 0;
     bool trace = false, list = false, covered = false;
     const char *kept = NULL;
@@ -126,6 +128,8 @@ int main(int argc, char **argv)
             from = strtoull(value, NULL, 10), i++;
         else if (strcmp(argv[i], "--hashes") == 0)
             hashes = strtoull(value, NULL, 10), i++;
+        else if (strcmp(argv[i], "--people") == 0)
+            people = strtoull(value, NULL, 10), i++;
         else if (strcmp(argv[i], "--hours") == 0)
             hours = strtod(value, NULL), i++;
         else if (strcmp(argv[i], "--kept") == 0)
@@ -134,6 +138,8 @@ int main(int argc, char **argv)
             return fprintf(stderr, "what is %s?\n", argv[i]), 2;
     }
     kl_assert_report = asserted;
+    if (people)
+        return people_play(from, (unsigned)people, trace);
     if (hashes)
         return print_hashes(from, hashes);
     if (kept || seed) {

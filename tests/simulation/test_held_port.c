@@ -8,47 +8,7 @@
 
 #include <cmocka.h>
 
-#include "world.h"
-
-static struct world *w;
-static struct kl_snapshot snap;
-
-static int open_bench(void **state)
-{
-    (void)state;
-    w = calloc(1, sizeof *w);
-    world_quiet(w, 3);
-    return 0;
-}
-
-static int close_bench(void **state)
-{
-    (void)state;
-    assert_string_equal(w->violation, "");
-    world_finish(w);
-    free(w);
-    return 0;
-}
-
-static void pass(unsigned seconds)
-{
-    step_until(w, w->now + KL_SEC(seconds));
-    oracle_boards(w);
-    kl_station_look(w->st, &snap);
-}
-
-/* Passes time until the slot is in that state, at most so long; looks often. */
-static void wait_for(unsigned slot, enum kl_state state, unsigned seconds)
-{
-    kl_us until = w->now + KL_SEC(seconds);
-
-    do {
-        step_until(w, w->now + KL_MS(5));
-        assert_string_equal(w->violation, ""); /* after a violation time stands still */
-        kl_station_look(w->st, &snap);
-    } while (snap.slot[slot].state != state && w->now < until);
-    assert_string_equal(kl_state_name(snap.slot[slot].state), kl_state_name(state));
-}
+#include "on_bench.h"
 
 /* A serial monitor holds the port. Once it lets go, the board has its turn without a key pressed.
  */

@@ -119,6 +119,27 @@ static void a_disputed_key_stays_reserved(void **state)
     assert_string_equal(snap.slot[0].label, "dev-0001");
 }
 
+/* A person has to answer about the list of keys: a board says that it waits for that, and not for a
+   disk, and goes on by itself. */
+static void a_board_waits_for_an_answer_about_the_list(void **state)
+{
+    (void)state;
+    w->list_asks = true;
+    world_start(w, 4);
+    put_in(w, 0, board_with(w, ""));
+    wait_for(0, KL_ST_RESERVING, 20);
+    pass(60);
+    assert_int_equal(snap.slot[0].state, KL_ST_RESERVING);
+    assert_int_equal(snap.slot[0].fault.reason, KL_FAULT_LIST_ASKS);
+    assert_string_equal(snap.slot[0].fault.detail, "line 7: a header, not a key");
+    assert_false(w->key[0].reserved);
+    assert_false(w->key[0].sent);
+    w->list_asks = false;
+    wait_for(0, KL_ST_DONE, 20);
+    assert_int_equal(snap.slot[0].fault.reason, KL_FAULT_NONE);
+    assert_int_equal(snap.first_pass, 1);
+}
+
 /* The operator stops a bench whose boards wait for the pool: it ends at once. */
 static void a_bench_that_waits_for_the_pool_can_be_stopped(void **state)
 {
@@ -182,6 +203,7 @@ int main(void)
         ON_BENCH(a_board_of_another_station_gets_no_key),
         ON_BENCH(a_disputed_key_stays_reserved),
         ON_BENCH(a_bench_that_waits_for_the_pool_can_be_stopped),
+        ON_BENCH(a_board_waits_for_an_answer_about_the_list),
         ON_BENCH(skipped_while_it_waits_for_the_pool),
         ON_BENCH(keys_that_come_are_waited_for),
     };

@@ -3,6 +3,7 @@
  * that delay and damage, a disk that fails and forgets, an operator who does as he likes, and a
  * power switch. Nothing here reads a clock.
  *
+ *   people.c    the model of the store replaced by real ones, and people at their files
  *   images.c    what is flashed
  *   life.c      one run: what happens to a bench, the operator, the power switch
  *   world.c     chance, time, links
@@ -176,10 +177,23 @@ struct pending {
     uint8_t *data; /* RX */
 };
 
+struct world;
+struct store_request;
+
+/* What stands in for the model of the store: people.c. */
+struct sim_files {
+    enum kl_store_status (*ask)(struct world *w, struct store_request *r);
+    void (*load)(struct world *w, struct kl_event *ev); /* fills u.keys, but for its memory */
+    int (*find)(const struct kl_fingerprint *fp);       /* the number of the key; -1 = none */
+};
+
 struct store_request {
     kl_us durable_at, answer_at;
     struct kl_action action;
-    char label[KL_LABEL_MAX + 1];
+    struct kl_key key; /* as read from files */
+    bool news;         /* and they show something else than before */
+    char label[KL_LINE_MAX + 1], reason[KL_TEXT_MAX];
+    struct kl_attempt attempt;
     bool applied, fails, from_pool;
     char text[64];
 };
@@ -226,12 +240,14 @@ struct world {
     struct kl_pool_row rows[2]
                            [KEYS_MAX]; /* as the pool refers to them; each load takes the other */
     unsigned rows_turn;
-    uint8_t secret_parts[8192]; /* which parts of secrets exist, as a Bloom filter: oracle.c */
+    uint8_t secret_parts[8192];    /* which parts of secrets exist, as a Bloom filter: oracle.c */
+    const struct sim_files *files; /* NULL: disk.c's model */
     struct kl_pool_memory *memory;
     struct store_request store[STORE_QUEUE];
     unsigned store_count;
     kl_us disk_bad_until, crashed_at;
-    bool keys_come;                 /* as a shared pool says */
+    bool keys_come; /* as a shared pool says */
+    bool list_asks; /* a person has to answer about the list: no RESERVE, no FETCH */
     enum kl_store_status pool_says; /* of every RESERVE, where a shared pool is played; OK = none */
 
     struct pending *heap;
@@ -269,6 +285,10 @@ void world_start(struct world *w, unsigned keys);
 void world_command(struct world *w, enum kl_command_kind kind, unsigned slot);
 /* Plays the run. True if nothing was violated; else w->violation tells what. */
 bool world_play(struct world *w);
+/* Its parts: a process starts, things happen to the bench, the process ends. */
+void world_boot(struct world *w);
+void world_live(struct world *w, kl_us until);
+void world_end(struct world *w);
 void world_finish(struct world *w);
 
 /* world.c: random numbers, the only source of chance */
@@ -322,7 +342,12 @@ void disk_foreign_mark(struct world *w);      /* by another tool, on a key nobod
 void disk_row_comes_or_goes(struct world *w); /* any row */
 void disk_operator_releases(struct world *w); /* while no station runs; the key's board is lost */
 
+/* people.c: lives of benches between people, each in a process of its own. The exit status. */
+int people_play(uint64_t first, unsigned lives, bool traced);
+
 /* oracle.c */
+/* Two lines with one secret, whatever their labels, and however the secret is spelled. */
+bool oracle_same_key(const char *a, const char *b);
 void oracle_bytes_out(struct world *w, unsigned slot, const struct kl_io *io, bool connected);
 /* Bytes that the station is about to hear, and what it has told since. */
 void oracle_heard(struct world *w, unsigned slot, const uint8_t *data, size_t size);

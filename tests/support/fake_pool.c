@@ -164,6 +164,7 @@ static void state_of(struct fake_pool *p, struct kl_fdb_state *s)
     s->epoch = p->pool_key.epoch;
     s->lease_cap = 1000;
     s->left_to_station = -1;
+    s->last_seq = p->items > 0 ? p->item[p->items - 1].seq : 0;
     for (unsigned i = 0; i < p->keys; i++) {
         s->free_keys += p->key[i].state == FAKE_FREE;
         s->leased += p->key[i].state == FAKE_LEASED;

@@ -325,11 +325,10 @@ static ssize_t disk_write(int fd, const void *data, size_t size)
     return write(fd, data, size);
 }
 
-static int disk_sync(int fd)
+static int disk_sync_data(int fd)
 {
     char path[PATH_MAX];
     struct image *image;
-    struct stat st;
     int error = step();
 
     path_of(fd, path);
@@ -341,8 +340,19 @@ static int disk_sync(int fd)
         return -1;
     }
     bytes_are_durable(image);
+    return 0;
+}
+
+static int disk_sync(int fd)
+{
+    char path[PATH_MAX];
+    struct stat st;
+
+    if (disk_sync_data(fd) != 0)
+        return -1;
+    path_of(fd, path);
     must(fstat(fd, &st) == 0, path);
-    image->mode = st.st_mode & 07777;
+    images[image_of(path, false)].mode = st.st_mode & 07777;
     return 0;
 }
 
@@ -587,6 +597,7 @@ void fault_install(void)
     static struct kl_disk disk = {
         .write = disk_write,
         .sync = disk_sync,
+        .sync_data = disk_sync_data,
         .rename = disk_rename,
         .exchange = disk_exchange,
         .lease = disk_lease,

@@ -100,6 +100,9 @@ static void a_byte_order_mark_is_not_part_of_the_first_field(void **state)
     assert_string_equal(s.text, "1: a|b\n");
     assert_int_equal(s.end[0], 6);
     assert_string_equal(read_all("\xef\xbb\xbf").text, "");
+    /* What a spreadsheet makes of a table's empty end. */
+    assert_string_equal(read_all("a,b\n,\n, \t,\n\"\",\"\"\nc,d\n,,").text, "1: a|b\n5: c|d\n");
+    assert_string_equal(read_all(",Provisioned\n").text, "1: [marked]\n");
     /* Half of one is text. */
     assert_string_equal(read_all("\xef\xbb"
                                  "a,b\n")
@@ -136,6 +139,8 @@ static void broken_quotes_are_named_with_their_line(void **state)
         {"a,b\nc,d\"e\n", KL_CSV_QUOTE_INSIDE, 2},
         {"a,b\n\n\"c\"d,e\n", KL_CSV_QUOTE_TAIL, 3},
         {"\"a\" \"b\"\n", KL_CSV_QUOTE_TAIL, 1},
+        {"\"a\";\"b\"\n", KL_CSV_QUOTE_SEPARATOR, 1},
+        {"a\n\"b\"|c\n", KL_CSV_QUOTE_SEPARATOR, 2},
         {"\"", KL_CSV_QUOTE_OPEN, 1},
         {"a,b\n\"a\nb\",\"x\n\n", KL_CSV_QUOTE_OPEN, 3},
     };

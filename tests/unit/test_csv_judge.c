@@ -211,6 +211,7 @@ static void what_is_no_row_is_found(void **state)
         {"a,1f\nb,2f\nc,3f\nTotal,3\n", "decoration@4,0*1"},
         {"a,1f\nb,2f\n(2 rows affected)\n", "decoration@3,0*1"},
         {"-----,-----\na,1f\nb,2f\n", "decoration@1,0*1"},
+        {"sep=,\r\na,1f\nb,2f\n", "decoration@1,0*1"},
         {"a,\"1f\nb,2f\nc,\"\nd,4f\ne,5f\n", "open-quote@1,2*1"},
         {"a," K1 "\nb," K2 "\nc,9c3fc3d2", "truncated@3,0*1"},
         {"a," K1 "\nb," K2 "\nc", "truncated@3,0*1"},

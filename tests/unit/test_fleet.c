@@ -140,6 +140,39 @@ static void the_batch_is_what_an_hour_needs(void **state)
     assert_int_equal(kl_fleet_wanted(&f), 100); /* --lease-max */
 }
 
+static void many_keys_come_in_parts_until_there_are_enough(void **state)
+{
+    const struct kl_fleet_config large = {.slots = 4, .lease_max = 10000};
+    struct kl_fleet_bench bench = {.per_hour = 1500, .free = 750};
+    (void)state;
+    kl_fleet_init(&f, &large, &fresh, now);
+    connect();
+    kl_fleet_tell_bench(&f, &bench);
+    get_keys(KL_FLEET_LEASE_MOST);
+    assert_int_equal(call.count, 500);
+    kl_fleet_ask(&f, 0, &mac, false); /* a board does not wait for all of them */
+    assert_int_equal(next(), KL_FLEET_CLAIM);
+    ANSWER(.owner = KL_FLEET_OURS);
+    get_keys(250);
+    assert_int_equal(call.count, 250);
+    assert_int_equal(next(), KL_FLEET_STATUS);
+}
+
+static void a_pool_that_gives_fewer_is_not_pressed(void **state)
+{
+    struct kl_fleet_bench bench = {.per_hour = 100, .free = 50};
+    (void)state;
+    connect();
+    kl_fleet_tell_bench(&f, &bench);
+    get_keys(10);
+    assert_int_equal(next(), KL_FLEET_STATUS);
+    ANSWER(.may_lease = true);
+    now += KL_SEC(60);
+    while (next() == KL_FLEET_STATUS)
+        ANSWER(.may_lease = true);
+    assert_int_equal(call.op, KL_FLEET_NOTHING); /* more than half an hour is left */
+}
+
 static void an_empty_pool_is_asked_again_not_at_once(void **state)
 {
     (void)state;
@@ -475,6 +508,8 @@ int main(void)
         cmocka_unit_test_setup(a_request_of_an_earlier_run_is_finished, setup),
         cmocka_unit_test_setup(rows_that_the_disk_refused_are_kept_later, setup),
         cmocka_unit_test_setup(the_batch_is_what_an_hour_needs, setup),
+        cmocka_unit_test_setup(many_keys_come_in_parts_until_there_are_enough, setup),
+        cmocka_unit_test_setup(a_pool_that_gives_fewer_is_not_pressed, setup),
         cmocka_unit_test_setup(an_empty_pool_is_asked_again_not_at_once, setup),
         cmocka_unit_test_setup(a_board_waits_until_the_pool_knows_it, setup),
         cmocka_unit_test_setup(another_stations_board_gets_nothing, setup),

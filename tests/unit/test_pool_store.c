@@ -377,7 +377,8 @@ static void a_pool_that_gives_no_more_leaves_few_keys(void **state)
     bench_close(&b);
 }
 
-/* While the database is silent, new boards wait for it; if they may go on, they need leased keys. */
+/* While the database is silent, new boards wait for it; if they may go on, they need leased keys.
+ */
 static void few_leased_keys_are_told_where_boards_go_on_without_the_database(void **state)
 {
     struct words few = {"8 leased keys left, and the pool gives none now: "};
@@ -579,6 +580,33 @@ static void after_a_failover_the_station_tells_what_it_holds(void **state)
 
 /* The process dies at some instant after its keys came; the next start loses none and gives none
    twice. */
+/* An old copy of the database's files is put back: it is the same database by all that it says of
+   itself, and has keys as free that this station gave to boards. */
+static void an_old_copy_of_the_database_hears_all_again(void **state)
+{
+    struct store_bench b;
+    bool yes = true;
+
+    (void)state;
+    open_pool(&b);
+    wait_for_keys(&b, 8);
+    assert_int_equal(reserve(&b, "dev-0001", 1), KL_STORE_OK);
+    assert_int_equal(bench_ask(&b, KL_OP_PROVISION, "dev-0001", 1), KL_STORE_OK);
+    wait_until_provisioned(&b, "dev-0001");
+    fake_set(&pool, &pool.silent, true);
+    assert_int_equal(bench_ask(&b, KL_OP_ATTEMPT, "dev-0001", 1), KL_STORE_OK);
+    assert_true(bench_until(&b, has_trouble, &yes));
+    uv_mutex_lock(&pool.lock);
+    pool.items = pool.boards = 0;
+    pool.key[0].state = FAKE_FREE;
+    memset(&pool.key[0].mac, 0, sizeof pool.key[0].mac);
+    pool.silent = false;
+    uv_mutex_unlock(&pool.lock);
+    wait_until_provisioned(&b, "dev-0001");
+    assert_int_equal(pool.reasserts, 2); /* at the first greeting, and now */
+    bench_close(&b);
+}
+
 static void a_start_after_a_kill_goes_on(void **state)
 {
     struct store_bench b;
@@ -656,7 +684,8 @@ static void the_first_start_needs_the_database(void **state)
 
     (void)state;
     pool.silent = true;
-    assert_int_equal(try_open(&b), KL_STORE_BROKEN);
+    assert_int_equal(try_open(&b), KL_STORE_AWAY);
+    assert_non_null(strstr(b.error, "the first start needs the database of the pool lamps"));
     assert_non_null(strstr(b.error, "could not connect"));
     pool.silent = false;
     open_pool(&b);
@@ -668,7 +697,7 @@ static void the_first_start_needs_the_database(void **state)
     snprintf(key, sizeof key, "%s/station.key", folder);
     unlink(key);
     assert_int_equal(try_open(&b), KL_STORE_BROKEN);
-    assert_non_null(strstr(b.error, "keyline pool join"));
+    assert_non_null(strstr(b.error, "keyline pool join --pool lamps"));
 }
 
 static void one_station_at_a_time(void **state)
@@ -715,6 +744,7 @@ int main(void)
         T(offline_boards_are_checked_later),
         T(an_alarm_stays_until_it_is_settled),
         T(after_a_failover_the_station_tells_what_it_holds),
+        T(an_old_copy_of_the_database_hears_all_again),
         T(a_start_after_a_kill_goes_on),
         T(keys_on_their_way_back_are_nobodys_here),
         T(a_copy_of_the_station_gets_nothing),

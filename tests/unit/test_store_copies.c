@@ -280,6 +280,30 @@ static void the_folder_of_journals_is_made_again(void **state)
     has_dev_2(2);
 }
 
+/* As `cp` puts it back: the file stays the same one, and no shorter. */
+static void an_older_journal_is_written_over_the_one_in_use(void **state)
+{
+    struct store_bench b;
+    char command[8192];
+
+    (void)state;
+    file_put(csv, rows);
+    opens(&b, 0);
+    ask(&b, KL_OP_RESERVE, "dev-1", 1);
+    snprintf(command, sizeof command, "cp -r '%s' '%s'", bench_journal(csv),
+             scratch_path(&dir, "older"));
+    assert_int_equal(system(command), 0);
+    ask(&b, KL_OP_RESERVE, "dev-2", 2);
+    snprintf(command, sizeof command, "cp '%s'/*.journal '%s'", scratch_path(&dir, "older"),
+             bench_journal(csv));
+    assert_int_equal(system(command), 0);
+    ask(&b, KL_OP_RESERVE, "dev-3", 3);
+    bench_close(&b);
+    unlink(ledger);
+    stops(KL_DOUBT_OLD, " and 2 more");
+    has_dev_2(2);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -294,6 +318,7 @@ int main(void)
         TEST(a_new_ledger_takes_no_log_of_an_old_one),
         TEST(an_old_ledger_beside_a_newer_log_is_damaged),
         TEST(the_folder_of_journals_is_made_again),
+        TEST(an_older_journal_is_written_over_the_one_in_use),
 #undef TEST
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

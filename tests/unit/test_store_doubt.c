@@ -415,7 +415,7 @@ static void sql(const char *text)
     char *error = NULL;
 
     assert_int_equal(sqlite3_open(ledger, &db), SQLITE_OK);
-    sqlite3_busy_timeout(db, 5000);
+    sqlite3_busy_timeout(db, 100000);
     if (sqlite3_exec(db, text, NULL, NULL, &error) != SQLITE_OK)
         fail_msg("%s", error);
     sqlite3_close(db);

@@ -21,7 +21,7 @@ static void sql(const char *text)
     char *error = NULL;
 
     assert_int_equal(sqlite3_open(ledger, &db), SQLITE_OK);
-    sqlite3_busy_timeout(db, 5000);
+    sqlite3_busy_timeout(db, 100000);
     if (sqlite3_exec(db, text, NULL, NULL, &error) != SQLITE_OK)
         fail_msg("%s", error);
     sqlite3_close(db);
@@ -111,6 +111,34 @@ static void marked_rows_of_another_list_are_spent_without_a_question(void **stat
     snprintf(all, sizeof all, "%s%s", "new-1,00112233445566a0,8899AABBCCDDEEFF00112233445566A0\n",
              edited(rows, "6601\n", "6601,Provisioned\n"));
     file_put(csv, all);
+    opens(&b, 0);
+    bench_close(&b);
+}
+
+/* Their boards get no second key, even if somebody erases them. */
+static void the_boards_of_marked_rows_are_known_from_another_list(void **state)
+{
+    struct kl_mac mac = bench_mac(1);
+    struct store_bench b;
+    char other[220];
+
+    (void)state;
+    file_put(csv, rows);
+    opens(&b, 0);
+    bench_close(&b);
+    snprintf(other, sizeof other, "%s", scratch_path(&dir, "other.csv"));
+    assert_int_equal(rename(csv, other), 0); /* its ledger stays */
+    assert_int_equal(bench_open(&b, other), KL_STORE_OPENED);
+    assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-1", 1), KL_STORE_OK);
+    assert_int_equal(bench_ask(&b, KL_OP_PROVISION, "dev-1", 1), KL_STORE_OK);
+    bench_close(&b);
+    assert_int_equal(rename(other, csv), 0); /* … and is beside the list again */
+    opens(&b, 0);
+    assert_non_null(entry(&b, "dev-1"));
+    assert_true(entry(&b, "dev-1")->provisioned);
+    assert_memory_equal(&entry(&b, "dev-1")->mac, &mac, sizeof mac);
+    assert_int_equal(bench_ask(&b, KL_OP_RESERVE, "dev-2", 1), KL_STORE_REFUSED);
+    bench_close(&b);
     opens(&b, 0);
     bench_close(&b);
 }
@@ -382,6 +410,7 @@ int main(void)
         TEST(keys_in_another_spelling_are_known),
         TEST(rows_of_another_list_are_known_to_be_given_out),
         TEST(marked_rows_of_another_list_are_spent_without_a_question),
+        TEST(the_boards_of_marked_rows_are_known_from_another_list),
         TEST(keys_of_an_earlier_version_are_known_in_every_spelling),
         TEST(journals_of_an_earlier_version_know_the_very_row),
         TEST(a_list_without_its_ledger_tells_that_it_was_worked_with),

@@ -4,8 +4,10 @@ add_executable(usbbench ${vm_sources})
 target_compile_definitions(usbbench PRIVATE _GNU_SOURCE)
 target_link_libraries(usbbench PRIVATE kl_options kl_virtual kl_adapters)
 
-# Two machines side by side: much in them is waiting. They skip themselves where QEMU or the kernel's
-# package can't be had, and begin first, since they take longest.
+# Two machines side by side, and nothing else: what is in them has its own idea of time. They skip
+# themselves where QEMU or the kernel's package can't be had, and begin first, since they take longest.
+include(ProcessorCount)
+ProcessorCount(vm_slots) # of twice as many: see ./run
 foreach(group "boards dashboard,moments,many,check"
     "host hub,held,denied,mute,frozen,jtag,lines,doctor")
   separate_arguments(words UNIX_COMMAND "${group}")
@@ -13,5 +15,6 @@ foreach(group "boards dashboard,moments,many,check"
   list(GET words 1 scenarios)
   add_test(NAME vm.${name} COMMAND ${CMAKE_CURRENT_LIST_DIR}/run.sh
     $<TARGET_FILE:keyline> $<TARGET_FILE:usbbench> ${scenarios})
-  set_tests_properties(vm.${name} PROPERTIES LABELS vm TIMEOUT 1800 COST 1000 SKIP_RETURN_CODE 77)
+  set_tests_properties(vm.${name} PROPERTIES LABELS vm TIMEOUT 1800 COST 1000
+    PROCESSORS ${vm_slots} SKIP_RETURN_CODE 77)
 endforeach()

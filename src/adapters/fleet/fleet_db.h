@@ -25,7 +25,7 @@
 
 enum {
     KL_FDB_UUID = 16,
-    KL_FDB_SCHEMA = 1,           /* version of schema.sql that this program speaks */
+    KL_FDB_SCHEMA = 2,           /* version of schema.sql that this program speaks */
     KL_FDB_ROWS_MAX = 10000,     /* keys in one lease; rows in one call of any kind */
     KL_FDB_REPORT_MAX = 500,     /* results in one report */
     KL_FDB_BOX_MAX = 1024,       /* bytes of one sealed key */

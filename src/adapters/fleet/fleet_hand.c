@@ -248,7 +248,12 @@ static enum kl_fleet_result greet(struct kl_fleet_hand *h, struct kl_fleet_answe
     if (result == KL_FLEET_OK)
         result = call_hello(h, hello);
     if (result == KL_FLEET_OK && (result = remember_pool(h, hello)) == KL_FLEET_OK) {
-        a->same_database = is_same_database(h) && hello->state.told;
+        bool forgot = kl_fleet_hand_forgot(h, hello->state.last_seq);
+        a->same_database = is_same_database(h) && hello->state.told && !forgot;
+        if (forgot && is_same_database(h))
+            kl_fleet_hand_note(h,
+                               "ALARM: the pool's database knows less than this station has told "
+                               "it: was an old copy put back? It hears all again");
         a->may_lease =
             hello->state.open && kl_fdb_fence_equal(&hello->state.server, &hello->state.pool_fence);
         a->left = kl_fleet_file_unchecked(h->file);

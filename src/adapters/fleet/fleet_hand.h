@@ -73,6 +73,9 @@ void kl_fleet_hand_note(struct kl_fleet_hand *h, const char *text);
 /* fleet_told.c: what goes to the pool of what is here */
 enum kl_fleet_result kl_fleet_hand_report(struct kl_fleet_hand *h, int64_t after,
                                           int64_t *reported);
+/* The pool knows nothing later than entry `last_seq` of this station, though it has acknowledged
+   more: an old copy of the database was put back, which looks like the same one. */
+bool kl_fleet_hand_forgot(struct kl_fleet_hand *h, int64_t last_seq);
 enum kl_fleet_result kl_fleet_hand_reassert(struct kl_fleet_hand *h);
 enum kl_fleet_result kl_fleet_hand_give_back(struct kl_fleet_hand *h);
 enum kl_fleet_result kl_fleet_hand_return_leaving(struct kl_fleet_hand *h);

@@ -223,10 +223,10 @@ static void hand_notes_on(struct kl_fleet_thread *t)
 static bool is_same(const struct kl_fleet_view *a, const struct kl_fleet_view *b)
 {
     return a->there == b->there && a->online == b->online && a->gives == b->gives &&
-           a->left == b->left && a->to_come == b->to_come && a->unsent == b->unsent && a->unchecked == b->unchecked &&
-           a->alarms == b->alarms && strcmp(a->name, b->name) == 0 &&
-           strcmp(a->station, b->station) == 0 && strcmp(a->trouble, b->trouble) == 0 &&
-           strcmp(a->alarm, b->alarm) == 0;
+           a->left == b->left && a->to_come == b->to_come && a->unsent == b->unsent &&
+           a->unchecked == b->unchecked && a->alarms == b->alarms &&
+           strcmp(a->name, b->name) == 0 && strcmp(a->station, b->station) == 0 &&
+           strcmp(a->trouble, b->trouble) == 0 && strcmp(a->alarm, b->alarm) == 0;
 }
 
 /* Tells the loop what it may know now. */

@@ -110,6 +110,28 @@ enum kl_fleet_result kl_fleet_hand_report(struct kl_fleet_hand *h, int64_t after
     return result;
 }
 
+struct told {
+    int64_t until;
+    bool some;
+};
+
+static void look_for_told(void *ctx, const struct kl_fleet_entry *e)
+{
+    struct told *t = ctx;
+    enum kl_fdb_what what;
+
+    t->some |= e->id <= t->until && what_of(e, &what);
+}
+
+bool kl_fleet_hand_forgot(struct kl_fleet_hand *h, int64_t last_seq)
+{
+    struct told t = {.until = h->kept.reported};
+    char error[KL_TEXT_MAX];
+
+    return last_seq < t.until &&
+           kl_fleet_history(h->ledger, last_seq, UINT32_MAX, look_for_told, &t, error) && t.some;
+}
+
 static void look_for_release(void *ctx, const struct kl_fleet_entry *e)
 {
     *(bool *)ctx |= strcmp(e->what, "released") == 0;

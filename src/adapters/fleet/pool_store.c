@@ -1,26 +1,21 @@
 #include "pool_store.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
-#include "adapters/host/disk.h"
 #include "adapters/store/store_kind.h"
 #include "fleet_thread.h"
+#include "pool_meet.h"
 
 enum {
     TICK_MS = 100,
-    HOLD_MS = 1000,     /* then the board is told that it waits … */
-    FORGET_MS = 10000,  /* … and if it does not ask again, it has left */
-    PART_MS = 3000,     /* at the end: a call that takes longer is broken off … */
-    ABANDON_MS = 6000,  /* … and then nobody waits for it any more */
-    LOCK_WAIT_MS = 100, /* another station may be saying its last words */
-    LOCK_TRIES = 80,
+    HOLD_MS = 1000,    /* then the board is told that it waits … */
+    FORGET_MS = 10000, /* … and if it does not ask again, it has left */
+    PART_MS = 3000,    /* at the end: a call that takes longer is broken off … */
+    ABANDON_MS = 6000, /* … and then nobody waits for it any more */
 };
 
 /* A RESERVE or FETCH whose key is reserved here, and waits for the pool's agreement. */
@@ -634,75 +629,17 @@ bool kl_store_shared_list(const char *service, char out[4096], char error[KL_TEX
 {
     char folder[PATH_MAX];
 
-    if (!kl_pool_folder(service, false, folder, error))
+    if (!kl_pool_folder(service, false, folder, error)) {
+        kl_format(
+            error, KL_TEXT_MAX,
+            "this machine is no station of the pool %.60s yet: keyline pool join --pool %.60s",
+            service, service);
         return false;
+    }
     if ((size_t)snprintf(out, 4096, "%s/keys.list", folder) < 4096)
         return true;
     kl_copy(error, KL_TEXT_MAX, "the state folder's path is too long");
     return false;
-}
-
-static enum kl_store_open_result take_lock(struct pool_store *s, const char *folder,
-                                           char error[KL_TEXT_MAX])
-{
-    char path[PATH_MAX], list[PATH_MAX], holder[KL_TEXT_MAX];
-
-    if ((size_t)snprintf(list, sizeof list, "%s/keys.list", folder) >= sizeof list ||
-        (size_t)snprintf(path, sizeof path, "%s/fleet.lock", folder) >= sizeof path ||
-        (s->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)) < 0) {
-        kl_format(error, KL_TEXT_MAX, "%s: %s", kl_shown(folder), strerror(errno));
-        return KL_STORE_BROKEN;
-    }
-    for (unsigned i = 0; flock(s->lock, LOCK_EX | LOCK_NB) != 0; i++) {
-        kl_csv_store_holder(list, holder);
-        if (holder[0] != '\0' || i == LOCK_TRIES) {
-            kl_format(error, KL_TEXT_MAX, "another station works with this pool here: %s",
-                      holder[0] ? holder : "it is ending");
-            return KL_STORE_HELD;
-        }
-        usleep(LOCK_WAIT_MS * 1000);
-    }
-    return KL_STORE_OPENED;
-}
-
-/* A machine that never met the pool has to, once. */
-static enum kl_store_open_result meet(struct pool_store *s, char error[KL_TEXT_MAX])
-{
-    struct kl_fleet_call hello = {.op = KL_FLEET_HELLO};
-    struct kl_fleet_answer a;
-
-    if (s->hand.kept.pool[0] != '\0' && s->hand.kept.fields > 0)
-        return KL_STORE_OPENED;
-    kl_fleet_hand_do(&s->hand, &hello, &a);
-    if (a.result == KL_FLEET_OK && s->hand.kept.fields > 0)
-        return KL_STORE_OPENED;
-    kl_format(error, KL_TEXT_MAX, "the pool %.60s: %s", s->hand.service,
-              a.result == KL_FLEET_OK ? "it has no keys yet: its owner has to import some"
-                                      : s->hand.why.text);
-    return KL_STORE_BROKEN;
-}
-
-static enum kl_store_open_result open_hand(struct pool_store *s, const char *folder,
-                                           const struct kl_store_options *o,
-                                           const struct kl_fleet_calls *calls,
-                                           char error[KL_TEXT_MAX])
-{
-    char path[PATH_MAX];
-
-    if ((size_t)snprintf(path, sizeof path, "%s/station.key", folder) >= sizeof path) {
-        kl_copy(error, KL_TEXT_MAX, "the state folder's path is too long");
-        return KL_STORE_BROKEN;
-    }
-    if (access(path, F_OK) != 0) {
-        kl_format(error, KL_TEXT_MAX,
-                  "this machine is no station of the pool %.60s yet: keyline pool join %.60s",
-                  o->shared->service, o->shared->service);
-        return KL_STORE_BROKEN;
-    }
-    if (!(s->keyring = kl_keyring_open(path, error)) ||
-        !kl_fleet_hand_open(&s->hand, folder, o->shared->service, calls, s->keyring, error))
-        return KL_STORE_BROKEN;
-    return KL_STORE_OPENED;
 }
 
 /* Reservations without an agreement: nothing of those keys was sent. Whoever lost the file with the
@@ -771,10 +708,11 @@ enum kl_store_open_result kl_pool_store_open(const struct kl_store_options *opti
         *options->doubt = KL_DOUBT_NONE;
     if (!kl_pool_folder(options->shared->service, true, folder, error))
         result = KL_STORE_BROKEN;
-    else if ((result = take_lock(s, folder, error)) == KL_STORE_OPENED &&
-             (result = open_hand(s, folder, options, calls, error)) == KL_STORE_OPENED) {
+    else if ((result = kl_pool_lock(folder, &s->lock, error)) == KL_STORE_OPENED &&
+             (result = kl_pool_open_hand(&s->hand, &s->keyring, folder, options->shared->service,
+                                         calls, error)) == KL_STORE_OPENED) {
         fresh = s->hand.kept.pool[0] == '\0';
-        if ((result = meet(s, error)) == KL_STORE_OPENED)
+        if ((result = kl_pool_meet(&s->hand, error)) == KL_STORE_OPENED)
             result = open_inner(s, options, fresh, error);
     }
     if (result == KL_STORE_OPENED)

@@ -201,6 +201,31 @@ CREATE TABLE keyline.event (
     text text NOT NULL DEFAULT ''
 );
 
+-- @migration 2
+
+-- What makes each key itself, apart from what becomes of it: a lease changes thousands of rows, and each change of a
+-- row goes into every index of its table. Triggers of keyline.key write both tables.
+CREATE TABLE keyline.print (
+    key bigint NOT NULL,
+    label text COLLATE "C" NOT NULL,
+    fingerprint bytea NOT NULL,
+    kin bytea NOT NULL
+);
+INSERT INTO keyline.print (key, label, fingerprint, kin)
+SELECT k.id, k.label, k.fingerprint, k.kin FROM keyline.key k ORDER BY k.id;
+ALTER TABLE keyline.print ADD CONSTRAINT print_label UNIQUE (label), ADD CONSTRAINT print_fingerprint UNIQUE (fingerprint),
+    ADD CONSTRAINT print_kin UNIQUE (kin);
+-- Free keys. A row of it is locked and then deleted, never updated: who skips locked rows never waits for another lease.
+CREATE TABLE keyline.free (
+    id bigint NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0.02);
+INSERT INTO keyline.free (id) SELECT k.id FROM keyline.key k WHERE k.state = 'free' ORDER BY k.id;
+ALTER TABLE keyline.free ADD PRIMARY KEY (id);
+-- Stations and leases are kept for good, so one look for each statement does instead of one for each row (check_keys).
+ALTER TABLE keyline.key DROP CONSTRAINT key_label_key, DROP CONSTRAINT key_fingerprint_key, DROP CONSTRAINT key_kin_key,
+    DROP CONSTRAINT key_station_fkey, DROP CONSTRAINT key_request_fkey;
+DROP INDEX keyline.key_free;
+
 -- @functions
 
 DROP FUNCTION IF EXISTS keyline.disclaim(macaddr); -- until 1.1.0; nobody called it
@@ -244,11 +269,37 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = 'KL006', MESSAGE = format('%s are kept for good', TG_TABLE_NAME || 's');
 END $$;
 
+-- Keys came in.
+CREATE OR REPLACE FUNCTION keyline.enrol_keys() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO keyline.print (key, label, fingerprint, kin) SELECT a.id, a.label, a.fingerprint, a.kin FROM after a;
+    INSERT INTO keyline.free (id) SELECT a.id FROM after a WHERE a.state = 'free';
+    RETURN NULL;
+END $$;
+
+-- A key's station and lease are there. They are kept for good, so this holds ever after.
+CREATE OR REPLACE FUNCTION keyline.check_keys() RETURNS trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF EXISTS (SELECT FROM (SELECT DISTINCT x.station, x.request FROM after x) a
+               WHERE a.station IS NOT NULL AND NOT EXISTS (SELECT FROM keyline.station s WHERE s.id = a.station)
+                   OR a.request IS NOT NULL AND NOT EXISTS (SELECT FROM keyline.lease l WHERE l.request = a.request)) THEN
+        RAISE EXCEPTION USING ERRCODE = '23503', MESSAGE = 'a key''s station or lease is not there';
+    END IF;
+    RETURN NULL;
+END $$;
+
+-- The list of free keys and the counts follow the keys. An array of numbers is sought by index; a join could be planned as
+-- a walk through all free keys.
 CREATE OR REPLACE FUNCTION keyline.count_keys() RETURNS trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     n_aside bigint;
 BEGIN
+    DELETE FROM keyline.free f WHERE f.id = ANY (ARRAY(SELECT a.id FROM after a WHERE a.state <> 'free'));
+    INSERT INTO keyline.free (id)
+    SELECT a.id FROM after a WHERE a.state = 'free' EXCEPT SELECT b.id FROM before b WHERE b.state = 'free';
     UPDATE keyline.station s
     SET leased = s.leased + d.leased, provisioned = s.provisioned + d.provisioned,
         lost = s.lost + d.lost, spent = s.spent + d.spent
@@ -278,6 +329,21 @@ CREATE TRIGGER keep BEFORE DELETE OR TRUNCATE ON keyline.key FOR EACH STATEMENT 
 DROP TRIGGER IF EXISTS count ON keyline.key;
 CREATE TRIGGER count AFTER UPDATE ON keyline.key REFERENCING OLD TABLE AS before NEW TABLE AS after
     FOR EACH STATEMENT EXECUTE FUNCTION keyline.count_keys();
+DROP TRIGGER IF EXISTS enrol ON keyline.key;
+CREATE TRIGGER enrol AFTER INSERT ON keyline.key REFERENCING NEW TABLE AS after
+    FOR EACH STATEMENT EXECUTE FUNCTION keyline.enrol_keys();
+DROP TRIGGER IF EXISTS check_new ON keyline.key;
+CREATE TRIGGER check_new AFTER INSERT ON keyline.key REFERENCING NEW TABLE AS after
+    FOR EACH STATEMENT EXECUTE FUNCTION keyline.check_keys();
+DROP TRIGGER IF EXISTS check_changed ON keyline.key;
+CREATE TRIGGER check_changed AFTER UPDATE ON keyline.key REFERENCING NEW TABLE AS after
+    FOR EACH STATEMENT EXECUTE FUNCTION keyline.check_keys();
+DROP TRIGGER IF EXISTS keep ON keyline.print;
+CREATE TRIGGER keep BEFORE UPDATE OR DELETE OR TRUNCATE ON keyline.print FOR EACH STATEMENT EXECUTE FUNCTION keyline.keep_rows();
+DROP TRIGGER IF EXISTS keep ON keyline.station;
+CREATE TRIGGER keep BEFORE DELETE OR TRUNCATE ON keyline.station FOR EACH STATEMENT EXECUTE FUNCTION keyline.keep_rows();
+DROP TRIGGER IF EXISTS keep ON keyline.lease;
+CREATE TRIGGER keep BEFORE DELETE OR TRUNCATE ON keyline.lease FOR EACH STATEMENT EXECUTE FUNCTION keyline.keep_rows();
 DROP TRIGGER IF EXISTS keep ON keyline.result;
 CREATE TRIGGER keep BEFORE UPDATE OR DELETE OR TRUNCATE ON keyline.result FOR EACH STATEMENT EXECUTE FUNCTION keyline.keep_rows();
 DROP TRIGGER IF EXISTS keep ON keyline.event;
@@ -404,7 +470,7 @@ DECLARE
     trouble bigint;
     mine constant integer := me.id;
 BEGIN
-    SELECT * INTO k FROM keyline.key x WHERE x.fingerprint = fp;
+    SELECT * INTO k FROM keyline.key x WHERE x.id = (SELECT n.key FROM keyline.print n WHERE n.fingerprint = fp);
     IF NOT FOUND THEN
         RETURN keyline.alarm('unknown-key', mine, NULL, '', mac, seq,
             format('%s has a key that the pool does not know, for board %s', me.name, coalesce(mac::text, 'none')));
@@ -497,7 +563,8 @@ BEGIN
     -- A station that holds a key for unused which the pool has for a board is an old one.
     IF me.token <> token_now AND me.token IS DISTINCT FROM token_before
             AND seen_system_identifier = f.system_identifier AND seen_timeline = f.timeline
-        OR EXISTS (SELECT FROM jsonb_array_elements_text(unused) u JOIN keyline.key k ON k.fingerprint = decode(u, 'hex')
+        OR EXISTS (SELECT FROM jsonb_array_elements_text(unused) u JOIN keyline.print n ON n.fingerprint = decode(u, 'hex')
+                       JOIN keyline.key k ON k.id = n.key
                    WHERE k.mac IS NOT NULL) THEN
         RAISE EXCEPTION USING ERRCODE = 'KL008',
             MESSAGE = 'another copy of this station, or a newer state of its disk, has spoken to the pool';
@@ -521,6 +588,7 @@ DECLARE
     p keyline.pool;
     l keyline.lease;
     room bigint;
+    pick bigint[];
     got integer;
 BEGIN
     IF request IS NULL OR n IS NULL OR n < 1 THEN
@@ -542,10 +610,10 @@ BEGIN
                 MESSAGE = format('station %s has as many keys as it may have', me.name);
         END IF;
         INSERT INTO keyline.lease (request, station, asked) VALUES (request, me.id, n);
+        pick := ARRAY(SELECT f.id FROM keyline.free f ORDER BY f.id LIMIT least(n::bigint, room, 10000)
+                      FOR UPDATE SKIP LOCKED);
         UPDATE keyline.key k SET state = 'leased', station = me.id, request = lease.request, changed = clock_timestamp()
-        FROM (SELECT x.id FROM keyline.key x WHERE x.state = 'free' ORDER BY x.id
-              LIMIT least(n::bigint, room, 10000) FOR UPDATE SKIP LOCKED) pick
-        WHERE k.id = pick.id;
+        WHERE k.id = ANY (pick) AND k.state = 'free';
         GET DIAGNOSTICS got = ROW_COUNT;
         UPDATE keyline.lease x SET granted = got WHERE x.request = lease.request;
     ELSIF l.station <> me.id THEN
@@ -617,7 +685,8 @@ BEGIN
         ELSIF i.what = 'released' AND fresh THEN
             -- Nothing of this key is on this board: each is free of the other, and any station may claim the board.
             UPDATE keyline.key k SET mac = NULL, changed = clock_timestamp()
-            WHERE k.fingerprint = i.fp AND k.station = me.id AND k.state = 'leased' AND k.mac = i.mac;
+            WHERE k.id = (SELECT n.key FROM keyline.print n WHERE n.fingerprint = i.fp) AND k.station = me.id
+                AND k.state = 'leased' AND k.mac = i.mac;
             IF FOUND THEN
                 DELETE FROM keyline.board b WHERE b.mac = i.mac AND b.station = me.id;
             END IF;
@@ -648,8 +717,8 @@ BEGIN
     END IF;
     PERFORM set_config('keyline.act', 'hand back', true);
     UPDATE keyline.key k SET state = 'free', station = NULL, request = NULL, changed = clock_timestamp()
-    FROM (SELECT decode(x, 'hex') AS fp FROM jsonb_array_elements_text(fingerprints) x) given
-    WHERE k.fingerprint = given.fp AND k.station = me.id AND k.state = 'leased' AND k.mac IS NULL;
+    WHERE k.id = ANY (ARRAY(SELECT n.key FROM keyline.print n WHERE n.fingerprint = ANY (
+            ARRAY(SELECT decode(x, 'hex') FROM jsonb_array_elements_text(fingerprints) x)))) AND k.station = me.id AND k.state = 'leased' AND k.mac IS NULL;
     GET DIAGNOSTICS freed = ROW_COUNT;
     PERFORM set_config('keyline.act', '', true);
     RETURN freed;
@@ -675,7 +744,7 @@ BEGIN
     IF NOT keyline.fence_holds() THEN
         RAISE EXCEPTION USING ERRCODE = 'KL001', MESSAGE = 'the database was failed over or restored: it may have forgotten whose board this is';
     END IF;
-    SELECT * INTO k FROM keyline.key x WHERE x.fingerprint = fp;
+    SELECT * INTO k FROM keyline.key x WHERE x.id = (SELECT n.key FROM keyline.print n WHERE n.fingerprint = fp);
     SELECT * INTO b FROM keyline.board x WHERE x.mac = claim.mac;
     IF NOT FOUND AND k.station = me.id AND k.state IN ('leased', 'provisioned') AND coalesce(k.mac, claim.mac) = claim.mac THEN
         INSERT INTO keyline.board AS n (mac, station, offline, keyed) VALUES (mac, me.id, offline, true) ON CONFLICT DO NOTHING;
@@ -764,7 +833,7 @@ BEGIN
             RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'this is no key';
         END IF;
         INSERT INTO keyline.told AS t (station, key, mac, provisioned)
-        SELECT me.id, k.id, i.mac, i.provisioned FROM keyline.key k WHERE k.fingerprint = i.fp
+        SELECT me.id, n.key, i.mac, i.provisioned FROM keyline.print n WHERE n.fingerprint = i.fp
         ON CONFLICT (key, station) DO UPDATE SET mac = excluded.mac, provisioned = excluded.provisioned;
         alarms := alarms || keyline.take_word(me, i.fp, i.mac, i.provisioned, 'told', NULL, false, 0);
     END LOOP;
@@ -861,7 +930,7 @@ DECLARE
     k keyline.key;
     b keyline.board;
 BEGIN
-    SELECT * INTO k FROM keyline.key x WHERE x.label = settle.label FOR UPDATE;
+    SELECT * INTO k FROM keyline.key x WHERE x.id = (SELECT n.key FROM keyline.print n WHERE n.label = settle.label) FOR UPDATE;
     IF NOT FOUND OR k.state <> 'lost' THEN
         RAISE EXCEPTION USING ERRCODE = 'KL006', MESSAGE = CASE WHEN k.id IS NULL
             THEN format('the pool has no key %s', label) ELSE format('key %s is %s, not lost', label, k.state) END;
@@ -942,7 +1011,7 @@ BEGIN
     END IF;
     IF set_aside > 0 THEN
         UPDATE keyline.key k SET state = 'lost', changed = clock_timestamp(), note = 'set aside at a reopening: ' || why
-        FROM (SELECT x.id FROM keyline.key x WHERE x.state = 'free' ORDER BY x.id LIMIT set_aside FOR UPDATE) pick
+        FROM (SELECT x.id FROM keyline.free x ORDER BY x.id LIMIT set_aside FOR UPDATE) pick
         WHERE k.id = pick.id;
         GET DIAGNOSTICS n = ROW_COUNT;
     END IF;
@@ -1019,7 +1088,7 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
             'what', r.what, 'label', k.label, 'mac', r.mac, 'how', r.how, 'bundle', r.bundle, 'chip', r.chip, 'slot', r.slot,
             'reason', r.reason, 'offline', r.offline) ORDER BY r.seq DESC), '[]')
             FROM (SELECT x.* FROM keyline.result x WHERE x.station = s.id ORDER BY x.seq DESC LIMIT 200) r
-                LEFT JOIN keyline.key k ON k.fingerprint = r.fingerprint),
+                LEFT JOIN keyline.print k ON k.fingerprint = r.fingerprint),
         'events', (SELECT coalesce(jsonb_agg(jsonb_build_object('at', e.at, 'who', e.who, 'what', e.what, 'label', e.label,
             'text', e.text) ORDER BY e.id DESC), '[]')
             FROM (SELECT x.* FROM keyline.event x WHERE x.station = s.id ORDER BY x.id DESC LIMIT 200) e))

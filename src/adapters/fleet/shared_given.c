@@ -1,4 +1,4 @@
-/* shared_given.c: who got what, row by row, as the owner sees it. */
+/* shared_given.c: who got what, and what is lost, row by row, as the owner sees it. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -70,6 +70,39 @@ enum kl_shared_result kl_shared_given(struct kl_shared *s, bool keys,
         more = more && result == KL_SHARED_DONE && PQntuples(r) > 0;
         for (int i = 0; more && result == KL_SHARED_DONE && i < PQntuples(r); i++) {
             result = tell(s, r, i, keys, each, ctx, &more, error);
+            kl_copy(after, sizeof after, kl_fdb_text(r, i, 0));
+        }
+        PQclear(r);
+    }
+    return result;
+}
+
+/* ---- what is to be settled ---- */
+
+static const char lost_page[] =
+    "SELECT k.id, k.label, coalesce(s.name, ''), coalesce(k.mac::text, ''), coalesce(k.note, '') "
+    "FROM keyline.key k LEFT JOIN keyline.station s ON s.id = k.station WHERE k.state = 'lost' AND "
+    "k.id > $1 ORDER BY k.id LIMIT 1000";
+
+enum kl_shared_result kl_shared_lost_keys(struct kl_shared *s,
+                                          bool (*each)(void *ctx, const struct kl_shared_lost *k),
+                                          void *ctx, char error[KL_TEXT_MAX])
+{
+    char after[24] = "0";
+    const char *value[] = {after};
+    enum kl_shared_result result = KL_SHARED_DONE;
+    bool more = true;
+
+    while (result == KL_SHARED_DONE && more) {
+        PGresult *r = NULL;
+        result = kl_shared_run(s, lost_page, 1, value, &r, error);
+        more = result == KL_SHARED_DONE && PQntuples(r) > 0;
+        for (int i = 0; more && i < PQntuples(r); i++) {
+            struct kl_shared_lost k = {.label = kl_fdb_text(r, i, 1),
+                                       .station = kl_fdb_text(r, i, 2),
+                                       .why = kl_fdb_text(r, i, 4)};
+            kl_mac_parse(kl_fdb_text(r, i, 3), &k.mac);
+            more = each(ctx, &k);
             kl_copy(after, sizeof after, kl_fdb_text(r, i, 0));
         }
         PQclear(r);

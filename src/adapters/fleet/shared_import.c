@@ -28,7 +28,7 @@ static const char conflicts[] = "SELECT i.label, k.label, CASE WHEN k.fingerprin
                                 "THEN 'is there under the label' "
                                 "WHEN k.label = i.label THEN 'is there with another secret:' ELSE "
                                 "'has the secret of' END, count(*) "
-                                "OVER () FROM pg_temp.keyline_incoming i JOIN keyline.key k ON "
+                                "OVER () FROM pg_temp.keyline_incoming i JOIN keyline.print k ON "
                                 "(k.fingerprint = i.fingerprint AND "
                                 "k.label <> i.label) OR (k.label = i.label AND k.fingerprint <> "
                                 "i.fingerprint) OR (k.kin = i.kin AND "
@@ -38,8 +38,8 @@ static const char conflicts[] = "SELECT i.label, k.label, CASE WHEN k.fingerprin
 static const char set_aside[] = "UPDATE keyline.key k SET state = 'lost', changed = "
                                 "clock_timestamp(), note = 'used according to a "
                                 "list that was imported later' FROM pg_temp.keyline_incoming i "
-                                "WHERE i.spent AND k.fingerprint = "
-                                "i.fingerprint AND k.state = 'free'";
+                                "JOIN keyline.print n ON n.fingerprint = i.fingerprint WHERE "
+                                "i.spent AND k.id = n.key AND k.state = 'free'";
 
 static const char take_over[] =
     "INSERT INTO keyline.key (label, fingerprint, kin, epoch, box, state, mac, note, changed) "
@@ -52,7 +52,7 @@ static const char take_over[] =
     "'used "
     "before it came into the pool' END, now() FROM pg_temp.keyline_incoming i WHERE NOT EXISTS "
     "(SELECT "
-    "FROM keyline.key k WHERE k.fingerprint = i.fingerprint) ORDER BY i.n";
+    "FROM keyline.print k WHERE k.fingerprint = i.fingerprint) ORDER BY i.n";
 
 static const char count_rows[] = "UPDATE keyline.pool p SET fields = $1, total = p.total + n.fresh "
                                  "+ n.spent, aside = p.aside + n.spent "
@@ -61,6 +61,12 @@ static const char count_rows[] = "UPDATE keyline.pool p SET fields = $1, total =
 static const char take_boards[] = "INSERT INTO keyline.board (mac, keyed) SELECT DISTINCT i.mac, "
                                   "true FROM pg_temp.keyline_incoming i "
                                   "WHERE i.spent AND i.mac IS NOT NULL ON CONFLICT DO NOTHING";
+
+/* Of two lines. */
+static const char double_text[] = "lines %u and %u have one label and different keys: a board "
+                                  "could get either; mend the list first";
+static const char twin_text[] = "lines %u and %u have one secret under two labels: two boards "
+                                "would get it; mend the list first";
 
 struct used {
     const struct kl_ledger_row *row;
@@ -219,6 +225,10 @@ static enum kl_shared_result leave_out_copy(const struct importing *m, uint32_t 
         else
             high = middle;
     }
+    if (strcmp(row[low].label, row[i].label) != 0) {
+        kl_format(error, KL_TEXT_MAX, twin_text, (unsigned)line, (unsigned)row[i].line);
+        return KL_SHARED_INPUT;
+    }
     if (!row[i].marked || row[low].marked || used_by(m, &row[i].fingerprint))
         return KL_SHARED_DONE;
     kl_format(error, KL_TEXT_MAX,
@@ -300,6 +310,58 @@ static enum kl_shared_result compare(struct importing *m, char error[KL_TEXT_MAX
     return result;
 }
 
+static int by_label(const void *a, const void *b)
+{
+    const struct kl_pool_row *const *x = a, *const *y = b;
+
+    return strcmp((*x)->label, (*y)->label);
+}
+
+static int by_kin(const void *a, const void *b)
+{
+    const struct kl_pool_row *const *x = a, *const *y = b;
+
+    return memcmp(&(*x)->kin, &(*y)->kin, sizeof(*x)->kin);
+}
+
+/* Two rows of the list that are different keys, and equal by this order. */
+static bool find_pair(const struct importing *m, int (*order)(const void *, const void *),
+                      const struct kl_pool_row **a, const struct kl_pool_row **b)
+{
+    uint32_t count = m->content->row_count;
+    const struct kl_pool_row **row = calloc(count, sizeof *row);
+    bool found = false;
+
+    for (uint32_t i = 0; row && i < count; i++)
+        row[i] = &m->content->rows[i];
+    if (row)
+        qsort(row, count, sizeof *row, order);
+    for (uint32_t i = 1; row && i < count && !found; i++) {
+        found = order(&row[i - 1], &row[i]) == 0 &&
+                !kl_fingerprint_equal(&row[i - 1]->fingerprint, &row[i]->fingerprint);
+        *a = row[i - 1]->line < row[i]->line ? row[i - 1] : row[i];
+        *b = *a == row[i] ? row[i - 1] : row[i];
+    }
+    free(row);
+    return found;
+}
+
+/* The database did not take them over: is it the list's fault? It is looked for only now, because
+   it takes long for ten million rows. */
+static enum kl_shared_result blame_list(const struct importing *m, enum kl_shared_result result,
+                                        char error[KL_TEXT_MAX])
+{
+    const struct kl_pool_row *a, *b;
+
+    if (find_pair(m, by_label, &a, &b))
+        kl_format(error, KL_TEXT_MAX, double_text, (unsigned)a->line, (unsigned)b->line);
+    else if (find_pair(m, by_kin, &a, &b))
+        kl_format(error, KL_TEXT_MAX, twin_text, (unsigned)a->line, (unsigned)b->line);
+    else
+        return result;
+    return KL_SHARED_INPUT;
+}
+
 static uint32_t affected(PGresult *r)
 {
     return r ? (uint32_t)strtoul(PQcmdTuples(r), NULL, 10) : 0;
@@ -313,13 +375,14 @@ static enum kl_shared_result count_in(struct importing *m, char error[KL_TEXT_MA
     PGresult *r = NULL;
 
     /* Before they are taken over. */
-    result = kl_shared_step(m->s,
-                            "SELECT count(*) FILTER (WHERE k.id IS NULL AND NOT i.spent), count(*) "
-                            "FILTER (WHERE k.id IS "
-                            "NULL AND i.spent), count(*) FILTER (WHERE k.id IS NOT NULL) FROM "
-                            "pg_temp.keyline_incoming i "
-                            "LEFT JOIN keyline.key k ON k.fingerprint = i.fingerprint",
-                            0, NULL, &r, error);
+    result =
+        kl_shared_step(m->s,
+                       "SELECT count(*) FILTER (WHERE k.key IS NULL AND NOT i.spent), count(*) "
+                       "FILTER (WHERE k.key IS "
+                       "NULL AND i.spent), count(*) FILTER (WHERE k.key IS NOT NULL) FROM "
+                       "pg_temp.keyline_incoming i "
+                       "LEFT JOIN keyline.print k ON k.fingerprint = i.fingerprint",
+                       0, NULL, &r, error);
     if (result == KL_SHARED_DONE) {
         m->out->fresh = (uint32_t)strtoul(kl_fdb_text(r, 0, 0), NULL, 10);
         m->out->spent = (uint32_t)strtoul(kl_fdb_text(r, 0, 1), NULL, 10);
@@ -350,6 +413,8 @@ static enum kl_shared_result take_in(struct importing *m, char error[KL_TEXT_MAX
         result = count_in(m, error);
     if (result == KL_SHARED_DONE)
         result = kl_shared_step(m->s, take_over, 1, value, NULL, error);
+    if (result == KL_SHARED_AWAY)
+        result = blame_list(m, result, error);
     if (result == KL_SHARED_DONE)
         result = kl_shared_step(m->s, take_boards, 0, NULL, NULL, error);
     kl_format(text, sizeof text, "%.150s: %u new, %u used before, %u known", m->how->csv,

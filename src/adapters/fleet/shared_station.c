@@ -296,8 +296,10 @@ static enum kl_shared_result rekey_some(struct rekeying *k, uint32_t *rows, char
     if (result == KL_SHARED_DONE)
         result = kl_shared_step(
             k->s,
-            "SELECT id, label, encode(fingerprint, 'hex'), epoch, encode(box, 'hex') FROM "
-            "keyline.key WHERE state = 'free' AND epoch < $1 LIMIT $2 FOR UPDATE SKIP LOCKED",
+            "SELECT k.id, k.label, encode(k.fingerprint, 'hex'), k.epoch, encode(k.box, 'hex') "
+            "FROM "
+            "keyline.key k JOIN keyline.free f ON f.id = k.id WHERE k.state = 'free' AND k.epoch < "
+            "$1 LIMIT $2 FOR UPDATE SKIP LOCKED",
             2, value, &r, error);
     if (result == KL_SHARED_DONE && PQntuples(r) > 0)
         result = rekey_rows(k, r, error);

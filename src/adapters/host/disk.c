@@ -54,6 +54,7 @@ static int nameless(const char *folder, mode_t mode)
 const struct kl_disk kl_disk_real = {
     .write = write,
     .sync = fsync,
+    .sync_data = fdatasync,
     .rename = rename,
     .exchange = exchange,
     .lease = lease,

@@ -15,6 +15,7 @@ struct kl_storage;
 struct kl_disk {
     ssize_t (*write)(int fd, const void *data, size_t size);
     int (*sync)(int fd);
+    int (*sync_data)(int fd); /* bytes and size; owner, mode and times may come later */
     int (*rename)(const char *from, const char *to);
     int (*exchange)(const char *a, const char *b); /* both exist; EINVAL: not possible here */
     int (*lease)(int fd); /* on a file open for reading; EAGAIN: somebody has it open for writing */

@@ -47,6 +47,7 @@ const char *kl_csv_error_text(enum kl_csv_error error)
         [KL_CSV_FINE] = "",
         [KL_CSV_QUOTE_OPEN] = "a quote is opened and never closed",
         [KL_CSV_QUOTE_INSIDE] = "a quote stands inside a field that does not begin with one",
+        [KL_CSV_QUOTE_SEPARATOR] = "its fields are separated by ';' or '|'; save it with commas",
         [KL_CSV_QUOTE_TAIL] = "something stands between a closing quote and the next comma",
     };
     return text[error];
@@ -123,19 +124,18 @@ static void end_field(struct kl_csv *c)
         row->begin[c->index + 1] = (uint16_t)c->base;
     c->index++;
     c->length = c->solid = c->like_mark = 0;
-    c->quoted = false;
     c->state = FIELD;
 }
 
-/* A row that has nothing but blanks is no row. */
+/* A row that has nothing but blanks is no row, and neither is one that a spreadsheet made of empty
+   cells. */
 static void end_row(struct kl_csv *c)
 {
     struct kl_csv_row_text *row = &c->row;
     uint32_t before_mark;
 
-    c->any |= c->index > 0 || c->quoted || c->length > 0;
     end_field(c);
-    if (!c->any)
+    if (row->fields == 0 && c->marks == 0)
         return;
     before_mark = c->marks > 0 ? c->mark_at : c->index;
     row->marked = c->marks > 0;
@@ -154,7 +154,7 @@ static void next_row(struct kl_csv *c)
     row->size = 0;
     row->fields = row->empty_tail = 0;
     row->marked = row->cut = false;
-    c->row_ready = c->any = false;
+    c->row_ready = false;
     c->index = c->marks = 0;
     c->base = c->high = 0;
     c->state = FIELD;
@@ -171,7 +171,6 @@ static void unquoted(struct kl_csv *c, char b)
 {
     if (b == '"' && c->state == FIELD) {
         c->state = QUOTED;
-        c->quoted = true;
         c->quote_line = c->line;
     } else if (b == '"') {
         broken(c, KL_CSV_QUOTE_INSIDE, c->line);
@@ -188,6 +187,8 @@ static void closed(struct kl_csv *c, char b)
         keep(c, b, true);
     } else if (is_blank(b)) {
         c->state = AFTER_QUOTE;
+    } else if (b == ';' || b == '|') {
+        broken(c, KL_CSV_QUOTE_SEPARATOR, c->line);
     } else {
         broken(c, KL_CSV_QUOTE_TAIL, c->line);
     }

@@ -21,9 +21,10 @@ enum {
 
 enum kl_csv_error {
     KL_CSV_FINE,
-    KL_CSV_QUOTE_OPEN,   /* the file ends inside a quoted field */
-    KL_CSV_QUOTE_INSIDE, /* a quote inside a field that does not begin with one */
-    KL_CSV_QUOTE_TAIL,   /* something other than a comma or a line end after a closing quote */
+    KL_CSV_QUOTE_OPEN,      /* the file ends inside a quoted field */
+    KL_CSV_QUOTE_INSIDE,    /* a quote inside a field that does not begin with one */
+    KL_CSV_QUOTE_SEPARATOR, /* another separator than a comma after a closing quote */
+    KL_CSV_QUOTE_TAIL,      /* something other than a comma or a line end after a closing quote */
 };
 
 struct kl_csv_row_text {
@@ -49,8 +50,6 @@ struct kl_csv {
     uint8_t state;
     uint8_t bom;      /* bytes of a byte order mark seen at the start */
     bool after_cr;    /* a line feed now belongs to the line end before it */
-    bool quoted;      /* the field that is being read */
-    bool any;         /* the row has something besides blanks */
     uint32_t index;   /* of the field that is being read */
     uint32_t marks;   /* marks since the last field that is neither empty nor a mark */
     uint32_t mark_at; /* index of the first of them */

@@ -186,6 +186,12 @@ static bool is_ruler(const struct kl_csv_row_text *row)
     return true;
 }
 
+/* "sep=;", for Excel, which makes a row of it. */
+static bool is_separator(const struct kl_csv_row_text *row)
+{
+    return row->fields == 1 && begins(kl_csv_field(row, 0), "sep=");
+}
+
 /* "Total", or "(12 rows affected)" */
 static bool is_total(const struct kl_csv_row_text *row)
 {
@@ -335,7 +341,7 @@ bool kl_csv_judge_row(struct kl_csv_judge *j, const struct kl_csv_row_text *row)
         kl_tally_count(&j->found[KL_CSV_HEADER][0], row->line);
         return true;
     }
-    if (is_ruler(row)) {
+    if (is_ruler(row) || is_separator(row)) {
         kl_tally_count(&j->found[KL_CSV_DECORATION][0], row->line);
         return true;
     }

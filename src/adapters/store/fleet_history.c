@@ -155,9 +155,8 @@ bool kl_fleet_history_keys(const char *ledger,
 bool kl_fleet_history_reserved(const char *ledger, const struct kl_fingerprint *fingerprint,
                                const struct kl_mac *mac, bool *reserved, char error[KL_TEXT_MAX])
 {
-    sqlite3_stmt *s = prepare(ledger,
-                              "SELECT mac FROM keys WHERE fingerprint = ?1 AND state = 'reserved'",
-                              error);
+    sqlite3_stmt *s = prepare(
+        ledger, "SELECT mac FROM keys WHERE fingerprint = ?1 AND state = 'reserved'", error);
     struct kl_mac its = {{0}};
     int rc;
 

@@ -18,6 +18,7 @@ enum {
     HEADER = 512,
     RECORD = 64,
     CHECKED = RECORD - 8, /* the rest is the checksum */
+    STEP = 16384,         /* the file's size is a multiple of it */
     MAGIC = 8,
     PATH_AT = MAGIC + KL_POOL_ID,
     PATH_ROOM = HEADER - PATH_AT - 8,
@@ -37,7 +38,9 @@ struct kl_journal {
     char of[PATH_ROOM + 1];
     struct kl_pool_id pool;
     int fd;
-    off_t end; /* behind the last good record */
+    off_t end;            /* behind the last good record */
+    off_t size;           /* of the file: from `end` on only zeros or torn records */
+    uint8_t last[RECORD]; /* the bytes before `end` */
     struct kl_journal_record *record;
     size_t count, capacity;
     uint32_t *index; /* fingerprint -> record + 1 */
@@ -350,10 +353,12 @@ static bool read_header(struct kl_journal *j)
     j->pool = pool;
     memcpy(j->of, header + PATH_AT, PATH_ROOM);
     j->of[PATH_ROOM] = '\0';
+    memcpy(j->last, header + HEADER - RECORD, RECORD);
     return true;
 }
 
-/* Skips a torn record: the station was writing it when the power went. */
+/* Skips the zeros that wait for records, and a torn record: the station was writing it when the
+   power went. */
 static bool read_records(struct kl_journal *j)
 {
     static const size_t chunk = 1024 * (size_t)RECORD;
@@ -375,9 +380,11 @@ static bool read_records(struct kl_journal *j)
             else
                 continue;
             j->end = at + i + RECORD;
+            memcpy(j->last, bytes + i, RECORD);
         }
         at += size - size % RECORD;
     }
+    j->size = at;
     free(bytes);
     return ok;
 }
@@ -479,6 +486,20 @@ static bool is_new_label(const struct kl_journal *j, const struct kl_journal_rec
            !(known && knows_label(known) && strcmp(known->label, r->label) == 0);
 }
 
+/* Puts zeros behind the records, up to the next step. An append that writes over them changes
+   neither the file's size nor its blocks: its sync has nothing to write but the data. Without room
+   for them the next append makes the file longer itself, and its sync takes longer. */
+static void grow_file(struct kl_journal *j)
+{
+    static const uint8_t zeros[STEP];
+
+    if (j->end <= j->size)
+        return;
+    j->size = j->end;
+    if (kl_disk_write_all(j->fd, zeros, (size_t)(STEP - j->end % STEP)))
+        j->size += STEP - j->end % STEP;
+}
+
 static bool write_records(struct kl_journal *j, const struct kl_journal_record *records,
                           size_t count)
 {
@@ -499,7 +520,9 @@ static bool write_records(struct kl_journal *j, const struct kl_journal_record *
         if (!kl_disk_write_all(j->fd, bytes, n * RECORD))
             return false;
         j->end += (off_t)(n * RECORD);
+        memcpy(j->last, bytes + (n - 1) * RECORD, RECORD);
     }
+    grow_file(j);
     return true;
 }
 
@@ -517,7 +540,7 @@ bool kl_journal_append(struct kl_journal *j, const struct kl_journal_record *rec
 
 bool kl_journal_sync(struct kl_journal *j, char error[KL_TEXT_MAX])
 {
-    if (j->unsynced && kl_disk->sync(j->fd) != 0)
+    if (j->unsynced && kl_disk->sync_data(j->fd) != 0)
         return cant(j, "can't be synced", error);
     j->unsynced = false;
     return true;
@@ -537,6 +560,7 @@ static bool fill(struct kl_journal *j, const char *name, const char *of,
     unlink(name);
     j->fd = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     j->end = HEADER;
+    memcpy(j->last, header + HEADER - RECORD, RECORD);
     return j->fd >= 0 && kl_disk_write_all(j->fd, header, sizeof header) &&
            write_records(j, records, count) && kl_disk->sync(j->fd) == 0 &&
            kl_disk->rename(name, j->path) == 0 && kl_disk->sync_folder(j->path) == 0;
@@ -570,8 +594,11 @@ struct kl_journal *kl_journal_make(const char *folder, const struct kl_pool_id *
 bool kl_journal_is_whole(const struct kl_journal *j)
 {
     struct stat open_one, named_one;
+    uint8_t last[RECORD];
 
     return fstat(j->fd, &open_one) == 0 && stat(j->path, &named_one) == 0 &&
            open_one.st_dev == named_one.st_dev && open_one.st_ino == named_one.st_ino &&
-           open_one.st_size >= j->end;
+           open_one.st_size >= j->size &&
+           pread(j->fd, last, sizeof last, j->end - RECORD) == RECORD &&
+           memcmp(last, j->last, sizeof last) == 0;
 }

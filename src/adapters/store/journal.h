@@ -55,7 +55,7 @@ void kl_journal_close(struct kl_journal *j);
 bool kl_journal_append(struct kl_journal *j, const struct kl_journal_record *records, size_t count,
                        char error[KL_TEXT_MAX]);
 bool kl_journal_sync(struct kl_journal *j, char error[KL_TEXT_MAX]);
-/* The file is still the one that we read or made, and nobody else wrote to it. */
+/* The file is still the one that we read or made, and it ends as we left it. */
 bool kl_journal_is_whole(const struct kl_journal *j);
 
 /* The last record of each key, in no order. Valid until the next append. */

@@ -81,7 +81,8 @@ static void read_key(struct kl_worker *w, struct kl_request *r, size_t i, bool u
         return;
     }
     if (!usable) {
-        settle(r, KL_STORE_FAILED, trouble);
+        bool asks = w->csv.asks.question.id[0] != '\0';
+        settle(r, asks ? KL_STORE_ASKS : KL_STORE_FAILED, trouble);
         return;
     }
     if (row == UINT32_MAX) {

@@ -350,10 +350,23 @@ static int by_key(const void *a, const void *b)
     return order != 0 ? order : by_weight(y, x);
 }
 
+struct asking {
+    const struct kl_worker *w;
+    struct kl_difference *found;
+    struct kins free;   /* secrets of the rows that a board could get */
+    struct kins marked; /* … and of those that no board can get */
+    struct knowing known;
+    size_t loud; /* of the news: about rows that are not marked */
+    char of[512];
+    bool failed;
+};
+
 /* Several journals may know a key: each of a list that was worked on in several places. Keeps what
    the right one says, if it is news. */
-static void keep_news(const struct knowing *known, struct kl_difference *d)
+static void keep_news(struct asking *a)
 {
+    const struct knowing *known = &a->known;
+    struct kl_difference *d = a->found;
     struct kl_journal_record *r = d->behind;
     struct kl_fingerprint secret = {{0}};
     size_t kept = 0;
@@ -363,15 +376,19 @@ static void keep_news(const struct knowing *known, struct kl_difference *d)
     for (size_t i = 0; i < d->behind_count; i++) {
         struct kl_journal_record one = r[i];
         bool first = i == 0 || by_bytes(&secret, secret_of(&one)) != 0;
+        bool marked = has_key(&a->marked, &one.fingerprint, &one.kin);
         const struct kl_journal_record *own = own_record(known, &one);
 
         secret = *secret_of(&one);
-        if (!first || !is_news(own, &one)) {
+        bool others = own && own->kind != KL_JOURNAL_RELEASED && !kl_mac_equal(&own->mac, &one.mac);
+
+        if (!first || !is_news(own, &one) || (marked && others)) {
             free((char *)(uintptr_t)one.label);
             continue;
         }
         if (own)
             one.fingerprint = own->fingerprint; /* as this ledger spells it */
+        a->loud += !marked;
         r[kept++] = one;
     }
     d->behind_count = kept;
@@ -399,17 +416,8 @@ static bool hear_journal(void *ctx, const struct kl_journal *j)
     return !h->failed;
 }
 
-struct asking {
-    const struct kl_worker *w;
-    struct kl_difference *found;
-    struct kins free; /* secrets of the rows that a board could get */
-    struct knowing known;
-    char of[512];
-    bool failed;
-};
-
-/* The free rows among those that a journal tells of. Without a ledger we ask about marked rows too:
-   the journal knows which board has the key. */
+/* The rows among those that a journal tells of: nobody is asked about marked ones. Without a ledger
+   we ask about these too: the journal knows which board has the key. */
 static bool find_free(struct kl_worker *w, const struct kl_table *t, const struct kins *told,
                       struct asking *a, char error[KL_TEXT_MAX])
 {
@@ -423,12 +431,13 @@ static bool find_free(struct kl_worker *w, const struct kl_table *t, const struc
         qsort(known->other, known->count, sizeof *known->other, by_kin);
     for (uint32_t i = 0; ok && i < t->count; i++) {
         const struct kl_pool_row *row = &t->row[i];
-        if (!row->bad && !(w->ledger && row->marked) &&
-            has_key(told, &row->fingerprint, &row->kin) &&
+        if (!row->bad && has_key(told, &row->fingerprint, &row->kin) &&
             !has_key(&known->proved, &row->fingerprint, &row->kin))
-            ok = put_key(&a->free, &row->fingerprint, &row->kin);
+            ok = put_key(w->ledger && row->marked ? &a->marked : &a->free, &row->fingerprint,
+                         &row->kin);
     }
     sort_kins(&a->free);
+    sort_kins(&a->marked);
     return ok;
 }
 
@@ -441,7 +450,9 @@ static bool ask_journal(void *ctx, const struct kl_journal *j)
     if (is_own(a->w, j))
         return true; /* kl_store_settle_witness compares our own journal */
     for (size_t i = 0; i < count && !a->failed; i++) {
-        if (!has_key(&a->free, &r[i].fingerprint, &r[i].kin))
+        if (!has_key(&a->free, &r[i].fingerprint, &r[i].kin) &&
+            (r[i].kind == KL_JOURNAL_RELEASED ||
+             !has_key(&a->marked, &r[i].fingerprint, &r[i].kin)))
             continue;
         a->failed = !add(&a->found->behind, &a->found->behind_count, &r[i]);
     }
@@ -497,18 +508,19 @@ enum kl_store_open_result kl_store_ask_about(struct kl_worker *w, const struct k
     sort_kins(&heard.told);
     a.failed =
         heard.failed || (heard.told.count > 0 && !find_free(w, fresh, &heard.told, &a, error));
-    if (!a.failed && a.free.count > 0)
+    if (!a.failed && a.free.count + a.marked.count > 0)
         kl_journal_each(w->witness.folder, ask_journal, &a);
     free(heard.told.kin);
+    keep_news(&a);
     free(a.free.kin);
-    keep_news(&a.known, found);
+    free(a.marked.kin);
     forget_known(&a.known);
     if (a.failed) {
         if (error[0] == '\0')
             kl_copy(error, KL_TEXT_MAX, "no memory for the journal");
         return KL_STORE_BROKEN;
     }
-    if (found->behind_count == 0)
+    if (a.loud == 0)
         return KL_STORE_OPENED;
     say_given(&a, fresh, error);
     if (!answered)

@@ -26,6 +26,7 @@ enum {
 struct completing {
     const struct command *command; /* NULL = none yet */
     const struct option_table *table;
+    const char *verb; /* the command's first word; "" = none */
     const char *csv;
     const char *begin;  /* "--port=" before each candidate, or "" */
     const char *prefix; /* what a candidate has to begin with */
@@ -151,6 +152,38 @@ static void offer_virtual_firmware(const struct completing *c)
         offer_text(c, kl_vboard_firmware(i), "");
 }
 
+/* The services of libpq that this user has. A pool's stations, labels and alarms are known to its
+   database alone, which Tab never asks: it may be away, or want a password. */
+static void offer_services(const struct completing *c)
+{
+    const char *given = getenv("PGSERVICEFILE"), *home = getenv("HOME");
+    char path[4096], line[512];
+    FILE *file;
+
+    kl_format(path, sizeof path, "%s%s",
+              given  ? given
+              : home ? home
+                     : "",
+              given ? "" : "/.pg_service.conf");
+    if (!(file = fopen(path, "re")))
+        return;
+    while (fgets(line, sizeof line, file)) {
+        char *name = line + strspn(line, " \t"), *end = strchr(name, ']');
+        if (*name == '[' && end)
+            offer(c, name + 1, (size_t)(end - name - 1), "a service of PostgreSQL");
+    }
+    fclose(file);
+}
+
+/* --as means one thing to settle, and another to export. */
+static void offer_word_of_pool(const struct completing *c)
+{
+    if (strcmp(c->verb, "settle") == 0)
+        offer_choice(c, "provisioned|spent|free");
+    else if (strcmp(c->verb, "export") == 0)
+        offer_choice(c, options_find(kl_command_keys.options, "as", 2)->value);
+}
+
 /* The name of an option's value (FILE, PORT …) says what to offer for it. */
 static void offer_value(const struct completing *c, const struct option *o)
 {
@@ -162,6 +195,10 @@ static void offer_value(const struct completing *c, const struct option *o)
         offer_choice(c, "free|reserved|provisioned|blocked");
     else if (strcmp(value, "NAMES") == 0)
         offer_virtual_firmware(c);
+    else if (strcmp(value, "SERVICE") == 0)
+        offer_services(c);
+    else if (strcmp(value, "WORD") == 0)
+        offer_word_of_pool(c);
     else if (strcmp(value, "PORT") == 0)
         offer_ports(c);
     else if (strcmp(value, "LABEL") == 0 || strcmp(value, "MAC") == 0)
@@ -234,6 +271,10 @@ static void offer_word(const struct completing *c, const struct option_list *wor
         offer_doubts(c, true);
     else if (after >= 2 && c->command == &kl_command_nvs)
         puts(":files");
+    else if (after == 2 && strcmp(words->item[1], "import") == 0)
+        puts(":files");
+    else if (after == 1 && c->command == &kl_command_fleet)
+        offer_services(c);
     else if (after == 1 && c->command == &kl_command_attach)
         offer_benches(c);
     for (size_t i = 0; i < c->table->count && c->command == &kl_command_config; i++)
@@ -282,6 +323,7 @@ static void complete(char **argv, unsigned count)
 
     c.csv = station_options_parse((char *[]){NULL}, &set, error) ? set.csv : "keys.csv";
     look_at_words(argv, count - 1, &c, &words, &pending);
+    c.verb = words.count > 1 ? words.item[1] : "";
     name = strcspn(c.prefix, "=");
     if (!pending && strncmp(c.prefix, "--", 2) == 0 && c.prefix[name] == '=' &&
         name + 2 < sizeof begin) {

@@ -10,9 +10,9 @@
 int keys_store_exit(enum kl_store_open_result result)
 {
     static const int statuses[] = {
-        [KL_STORE_OPENED] = KL_EXIT_OK,   [KL_STORE_BAD_CSV] = KL_EXIT_INPUT,
-        [KL_STORE_HELD] = KL_EXIT_HELD,   [KL_STORE_BROKEN] = KL_EXIT_STORE,
-        [KL_STORE_DOUBT] = KL_EXIT_DOUBT,
+        [KL_STORE_OPENED] = KL_EXIT_OK,  [KL_STORE_BAD_CSV] = KL_EXIT_INPUT,
+        [KL_STORE_HELD] = KL_EXIT_HELD,  [KL_STORE_BROKEN] = KL_EXIT_STORE,
+        [KL_STORE_AWAY] = KL_EXIT_STORE, [KL_STORE_DOUBT] = KL_EXIT_DOUBT,
     };
 
     return statuses[result];

@@ -80,6 +80,7 @@ const struct command kl_command_pool = {
              "                    until it is settled, and the free keys get a new pool key\n"
              "  rekey --owner FILE\n"
              "                    goes on with a new pool key, if lost was broken off\n"
+             "  settle            lists the lost keys: what is to be settled\n"
              "  settle LABEL… --as provisioned|spent|free --reason TEXT\n"
              "                    a person has found out what became of lost keys\n"
              "  settle --alarm N --reason TEXT\n"
@@ -110,7 +111,7 @@ static const struct verb {
     {"status", pool_status, 0, 0, false, " json "},
     {"lost", pool_lost, 1, 1, true, " owner reason yes "},
     {"rekey", pool_rekey, 0, 0, false, " owner "},
-    {"settle", pool_settle, 0, OPTION_LIST_MAX, true, " reason as mac alarm yes "},
+    {"settle", pool_settle, 0, OPTION_LIST_MAX, false, " reason as mac alarm yes "},
     {"reopen", pool_reopen, 0, 0, true, " reason set-aside yes "},
     {"close", pool_close, 0, 0, true, " reason "},
     {"export", pool_export, 0, 0, false,

@@ -147,8 +147,9 @@ int pool_join(const struct pool_args *a, const struct option_list *word)
     fprintf(stderr,
             "%s %s. It stays on this station.\n"
             "The pool's owner lets the station in with:\n"
-            "  keyline pool station %s --key %s --role ROLE --pool %s --owner FILE\n",
-            path, made ? "is made" : "was there already", name, public, a->pool);
+            "  keyline pool station %s --key %s --pool %s --owner FILE\n"
+            "and --role ROLE, if its database role has another name than %s.\n",
+            path, made ? "is made" : "was there already", name, public, a->pool, name);
     puts(public);
     return keys_printed();
 }

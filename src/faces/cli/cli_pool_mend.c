@@ -93,6 +93,38 @@ int pool_lost(const struct pool_args *a, const struct option_list *word)
 
 /* ---- settle ---- */
 
+static bool print_lost(void *ctx, const struct kl_shared_lost *k)
+{
+    char mac[18] = "-";
+
+    if (++*(unsigned *)ctx == 1)
+        printf("%-24s %-18s %-16s %s\n", "label", "kept for board", "station", "why it is lost");
+    if (kl_mac_is_set(&k->mac))
+        kl_mac_format(&k->mac, mac);
+    keys_print(k->label, 24);
+    printf(" %-18s %-16s ", mac, k->station[0] ? k->station : "-");
+    keys_print(k->why, 0);
+    printf("\n");
+    return true;
+}
+
+/* Without a word: what there is to settle. */
+static int list_lost(const struct pool_args *a)
+{
+    char error[KL_TEXT_MAX];
+    struct kl_shared *s;
+    unsigned count = 0;
+    int exit;
+
+    if ((exit = pool_open(a, &s)) != KL_EXIT_OK)
+        return exit;
+    exit = pool_exit(kl_shared_lost_keys(s, print_lost, &count, error), error);
+    kl_shared_close(s);
+    if (exit == KL_EXIT_OK && count == 0)
+        printf("No key is lost.\n");
+    return exit != KL_EXIT_OK ? exit : keys_printed();
+}
+
 static int settle_keys(struct kl_shared *s, const struct pool_args *a, const struct kl_mac *mac,
                        const struct option_list *label)
 {
@@ -136,6 +168,10 @@ int pool_settle(const struct pool_args *a, const struct option_list *label)
     struct kl_shared *s;
     int exit;
 
+    if (label->count == 0 && !a->settle_as && !a->mac && a->alarm < 0)
+        return list_lost(a);
+    if (!wrong && (!a->reason || a->reason[0] == '\0'))
+        wrong = "why? --reason TEXT; the pool keeps it";
     if (!wrong && a->mac && !kl_mac_parse(a->mac, &mac))
         wrong = "this is no MAC like 24:0a:c4:00:00:01";
     if (wrong)

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli_keys.h"
 #include "commands.h"
@@ -135,7 +136,8 @@ static int report(const char *csv)
     if (!good)
         return KL_EXIT_STORE;
     if (view.slot_count == 0)
-        printf("no result yet for %s\n", csv);
+        printf("no result yet%s%s\n", access(csv, F_OK) == 0 ? " for " : ": there is no file ",
+               csv);
     return keys_printed() == KL_EXIT_OK && view.slot_count ? KL_EXIT_OK : KL_EXIT_FAILED;
 }
 

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,10 @@
 #include "station_options.h"
 #include "stations.h"
 
+enum {
+    POOL_RETRY_MS = 2000,
+};
+
 /* Everything that the station works with. */
 struct station {
     struct station_args args;
@@ -38,6 +43,7 @@ struct station {
     struct kl_bundle *bundle;
     struct kl_bundle_options images; /* what it was read from */
     uint64_t images_signature;
+    char waits[KL_TEXT_MAX];      /* what the start waits for, as last told */
     char phrase[LOCK_PHRASE_MAX]; /* that unlocks the dashboard; "" = no lock */
     struct kl_stubs *stubs;
     struct patterns patterns; /* the station keeps pointers into it */
@@ -256,6 +262,21 @@ static unsigned count_slots(const struct station *s)
     return n < KL_SLOTS_MAX ? n : KL_SLOTS_MAX;
 }
 
+/* For a person at a terminal. The reading end of `ready` is closed when he has had enough: then
+   nobody is there to be told more. */
+static bool wait_for_pool(void *ctx, const char *why)
+{
+    struct station *s = ctx;
+    struct pollfd left = {.fd = s->ready};
+
+    if (strcmp(why, s->waits) != 0)
+        fprintf(stderr, "keyline: %s\nkeyline: waiting for it; Ctrl-C ends\n", why);
+    kl_copy(s->waits, sizeof s->waits, why);
+    if (poll(&left, 1, POOL_RETRY_MS) != 0)
+        exit(KL_EXIT_STORE);
+    return true;
+}
+
 static int open_store(struct station *s)
 {
     char digest[65];
@@ -279,7 +300,8 @@ static int open_store(struct station *s)
     enum kl_exit exit;
 
     hex_of(s->bundle->digest, digest);
-    exit = answers_open(&options, !s->args.headless, &s->store);
+    exit = answers_open(&options, !s->args.headless, s->ready < 0 ? NULL : wait_for_pool, s,
+                        &s->store);
     if (exit == KL_EXIT_OK && !kl_report_keys(s->human, keys_name(s), kl_store_content(s->store)))
         return KL_EXIT_INPUT;
     return exit;
@@ -360,7 +382,8 @@ static int prepare(struct station *s)
     if (status == KL_EXIT_HELD)
         say_what_differs(s);
     if (status != KL_EXIT_OK) {
-        say_what_to_try(status);
+        if (!s->args.pool || status != KL_EXIT_STORE)
+            say_what_to_try(status);
         return status;
     }
     s->shell.store = s->store;

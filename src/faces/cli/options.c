@@ -52,6 +52,8 @@ void options_unknown(const struct option_table *t, const char *name, size_t size
     for (size_t i = 0; i < t->count; i++) {
         const struct option *o = &t->row[i];
         unsigned d = o->type == OPT_HEADING ? 64 : distance(name, size, o->name);
+        if (size >= 3 && d > 1 && o->type != OPT_HEADING && strncmp(o->name, name, size) == 0)
+            d = 1; /* its beginning: --csv is more like --csv-file than like --nvs */
         /* Of names that are equally near, the one that begins in the same way. */
         bool begins = size > 0 && nearest && o->name[0] == name[0] && nearest->name[0] != name[0];
         if (d < best || (d == best && begins)) {
@@ -178,6 +180,25 @@ static const char *long_name(const struct option_table *t, const char *word, cha
     return NULL;
 }
 
+/* A file without its option is what tired hands type. */
+static void unknown_word(const struct option_table *t, const char *word, char error[KL_TEXT_MAX])
+{
+    static const struct {
+        const char *end, *option;
+    } files[] = {{".csv", "csv-file"}, {".bin", "firmware"}, {".json", "firmware"}};
+    const char *meant = NULL;
+
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        size_t size = strlen(word), end = strlen(files[i].end);
+        if (size > end && strcmp(word + size - end, files[i].end) == 0 &&
+            options_find(t, files[i].option, strlen(files[i].option)))
+            meant = files[i].option;
+    }
+    kl_format(error, KL_TEXT_MAX, "\"%s\" is neither an option nor a command%s%s%s%s%s", word,
+              meant ? ": is --" : "", meant ? meant : "", meant ? " " : "", meant ? word : "",
+              meant ? " meant?" : "");
+}
+
 bool options_read(const struct option_table *t, char **argv, struct option_settings *all,
                   struct option_list *words, char error[KL_TEXT_MAX])
 {
@@ -198,7 +219,7 @@ bool options_read(const struct option_table *t, char **argv, struct option_setti
         } else if (words && (over || word[0] != '-') && words->count < OPTION_LIST_MAX) {
             words->item[words->count++] = word;
         } else {
-            kl_format(error, KL_TEXT_MAX, "\"%s\" is neither an option nor a command", word);
+            unknown_word(t, word, error);
             return false;
         }
     }

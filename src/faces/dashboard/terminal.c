@@ -4,6 +4,7 @@
 #include <langinfo.h>
 #include <locale.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,7 @@ static const struct look looks[KL_STYLE_COUNT] = {
 static attr_t attributes[KL_STYLE_COUNT];
 static short pairs[KL_STYLE_COUNT];
 static bool is_open;
+static struct termios settings_before, settings_drawn;
 
 static void set_looks(bool mono)
 {
@@ -92,6 +94,7 @@ bool kl_term_open(struct kl_term_options *options, char error[256])
     setlocale(LC_ALL, "");
     if (strcmp(nl_langinfo(CODESET), "UTF-8") != 0)
         options->ascii = true;
+    tcgetattr(STDIN_FILENO, &settings_before);
     screen = newterm(NULL, stdout, stdin);
     if (!screen) {
         const char *term = getenv("TERM");
@@ -117,7 +120,31 @@ bool kl_term_open(struct kl_term_options *options, char error[256])
     tell(BRACKETS_ON);
     if (!options->no_mouse)
         tell(MOUSE_ON);
+    tcgetattr(STDIN_FILENO, &settings_drawn);
     return true;
+}
+
+static bool is_as_we_set_it(void)
+{
+    struct termios now;
+
+    return tcgetattr(STDIN_FILENO, &now) == 0 && now.c_iflag == settings_drawn.c_iflag &&
+           now.c_oflag == settings_drawn.c_oflag && now.c_lflag == settings_drawn.c_lflag;
+}
+
+/* Our parent was killed, and the shell has the terminal back: for us it is in the background now,
+   and endwin may not change it. Some shells put it in order themselves, and then we leave it alone;
+   others leave it as we set it. */
+static void restore_from_behind(void)
+{
+    void (*before)(int);
+
+    if (tcgetpgrp(STDIN_FILENO) == getpgrp())
+        return;
+    before = signal(SIGTTOU, SIG_IGN);
+    if (is_as_we_set_it())
+        tcsetattr(STDIN_FILENO, TCSAFLUSH, &settings_before);
+    signal(SIGTTOU, before);
 }
 
 void kl_term_close(void)
@@ -125,6 +152,7 @@ void kl_term_close(void)
     if (!is_open)
         return;
     is_open = false;
+    restore_from_behind();
     tell(BRACKETS_OFF MOUSE_OFF);
     tcflush(STDIN_FILENO, TCIFLUSH); /* the shell must not run the rest of a paste */
     endwin();
