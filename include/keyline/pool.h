@@ -7,6 +7,7 @@
 #ifndef KEYLINE_POOL_H
 #define KEYLINE_POOL_H
 
+#include "keyline/index.h"
 #include "keyline/key.h"
 
 enum kl_key_state {
@@ -33,15 +34,20 @@ enum kl_key_trouble {
     KL_TROUBLE_REFUSED,  /* the ledger said otherwise than this pool: blocked until the next load */
 };
 
-/* One key as the store's list has it. */
+/* One key as the store's list has it. A list has a million of them: 48 bytes each. */
 struct kl_pool_row {
     const char *label;                 /* in full; the store's */
-    const char *why;                   /* bad: for a person; a constant */
     struct kl_fingerprint fingerprint; /* all zero: none (only of a bad row) */
     struct kl_fingerprint kin;         /* all zero: not known */
     uint32_t line;                     /* where it stands in the list, from 1 */
-    bool marked;
-    bool bad; /* KL_TROUBLE_BAD_LINE */
+    uint32_t size : 22;                /* the store's own: bytes in the list's file */
+    uint32_t why : 8;                  /* bad: the store's own, see kl_store_row_why() */
+    bool marked : 1;
+    bool bad : 1; /* KL_TROUBLE_BAD_LINE */
+};
+
+enum {
+    KL_ROW_SIZE_MAX = (1 << 22) - 1,
 };
 
 /* One key as the ledger has it. */
@@ -54,38 +60,40 @@ struct kl_ledger_row {
     bool same_bundle;          /* its board was flashed with the very images of this run */
 };
 
+/* 8 bytes: a pool has a million of them. What is the same for the whole life of a key is in
+   kl_pool_row_of(). */
 struct kl_pool_key {
-    struct kl_fingerprint fingerprint, kin;
-    const char *label;   /* in the pool's own text */
-    uint32_t line;       /* 0 = not in the CSV */
-    uint32_t label_hash; /* the pool's own */
-    struct kl_mac mac;   /* RESERVING … PROVISIONED; may be unknown for FOREIGN */
-    uint8_t state;       /* enum kl_key_state */
-    uint8_t trouble;     /* enum kl_key_trouble */
-    uint8_t row;         /* the pool's own: what the CSV says of it */
-    bool sent;           /* a byte of it may have left the host */
-    bool live;           /* its board is at work on a slot of this run: see kl_pool_leave */
-    bool rival;          /* its MAC has another key too: neither is sent, an operator decides */
-    bool bound;          /* a person chose its board: it stays reserved if nothing was sent */
-    bool marked;         /* the CSV row carries the mark, or will at once */
-    bool same_bundle;    /* as the ledger has it: see kl_ledger_row */
+    uint32_t at;          /* the pool's own: where its row is */
+    uint8_t state : 3;    /* enum kl_key_state */
+    uint8_t trouble : 4;  /* enum kl_key_trouble */
+    bool listed : 1;      /* it is in the CSV */
+    bool sent : 1;        /* a byte of it may have left the host */
+    bool live : 1;        /* its board is at work on a slot of this run: see kl_pool_leave */
+    bool rival : 1;       /* its MAC has another key too: neither is sent, an operator decides */
+    bool bound : 1;       /* a person chose its board: it stays reserved if nothing was sent */
+    bool marked : 1;      /* the CSV row carries the mark, or will at once */
+    bool same_bundle : 1; /* as the ledger has it: see kl_ledger_row */
+    uint8_t row;          /* the pool's own: what the CSV says of it */
+    uint8_t label_hash;   /* the pool's own */
 };
 
-/* Memory for `capacity` keys and their labels; the tables have a power of two >= 2 * capacity
-   entries. */
+/* Memory for `capacity` keys, and for `own_capacity` of them that may not be in the list, with
+   their labels; all of it zero. */
 struct kl_pool_memory {
     struct kl_pool_key *key;
+    struct kl_mac *mac; /* of each key */
     uint32_t capacity;
-    uint32_t *by_fingerprint, *by_mac; /* hash tables, entry = key index + 1, 0 = empty */
-    uint32_t table_size;
+    uint32_t *by_fingerprint, *by_mac; /* kl_index_size(capacity) entries each */
+    struct kl_pool_row *own;
+    uint32_t own_capacity;
     char *text;
     size_t text_size;
 };
 
 /* What a load takes at most. */
 struct kl_pool_size {
-    uint64_t keys;
-    size_t text; /* bytes of labels, each with its NUL */
+    uint64_t keys, own;
+    size_t text; /* bytes of the labels of `own`, each with its NUL */
 };
 
 struct kl_pool_counts {
@@ -100,8 +108,17 @@ struct kl_pool_counts {
         unmarked; /* provisioned by the ledger, mark missing in the CSV: the store appends it */
 };
 
+/* Where the rows of keys are: in the list, or among the pool's own. */
+struct kl_pool_rows {
+    const struct kl_pool_row *listed, *own;
+    uint32_t count; /* of the list */
+};
+
 struct kl_pool {
     struct kl_pool_memory memory;
+    struct kl_index by_fingerprint, by_mac;
+    struct kl_pool_rows rows, before; /* before: only while a load runs */
+    uint32_t own_used;
     size_t text_used;
     uint32_t count;
     uint32_t next_free; /* no FREE key lies below this index */
@@ -114,13 +131,13 @@ struct kl_pool {
  * a key is spent if either says so. Keys keep their index and their state; live reservations are
  * never touched. A key does not become free because the ledger no longer has it.
  *
- * `memory` must be new and as large as kl_pool_size_of says. The pool copies keys and labels over,
- * so the old memory must stay valid until this returns. Rows and ledger are one snapshot, taken
- * after every answer of the store that the pool was told. The pool keeps nothing of them.
+ * `memory` must be new and as large as kl_pool_size_of says. The pool copies keys over, so the old
+ * memory must stay valid until this returns. Rows and ledger are one snapshot, taken after every
+ * answer of the store that the pool was told. The pool refers to the rows until the next load has
+ * returned, and keeps nothing of the ledger.
  */
-struct kl_pool_size kl_pool_size_of(const struct kl_pool *p, const struct kl_pool_row *rows,
-                                    uint32_t row_count, const struct kl_ledger_row *ledger,
-                                    uint32_t ledger_count);
+struct kl_pool_size kl_pool_size_of(const struct kl_pool *p, uint32_t row_count,
+                                    const struct kl_ledger_row *ledger, uint32_t ledger_count);
 void kl_pool_load(struct kl_pool *p, const struct kl_pool_memory *memory,
                   const struct kl_pool_row *rows, uint32_t row_count,
                   const struct kl_ledger_row *ledger, uint32_t ledger_count);
@@ -186,6 +203,10 @@ bool kl_pool_operator_release(struct kl_pool *p, uint32_t key);
 uint32_t kl_pool_of_mac(const struct kl_pool *p, const struct kl_mac *mac);
 uint32_t kl_pool_find(const struct kl_pool *p, const struct kl_fingerprint *fp);
 const struct kl_pool_key *kl_pool_key(const struct kl_pool *p, uint32_t key);
+/* Label, fingerprint and kin; line 0 = it is not in the CSV. Valid until the next load. */
+const struct kl_pool_row *kl_pool_row_of(const struct kl_pool *p, uint32_t key);
+/* RESERVING … PROVISIONED; may be unknown (all zero) for FOREIGN. */
+const struct kl_mac *kl_pool_mac(const struct kl_pool *p, uint32_t key);
 /* Names the first rows of the list that are kept back, why, and the way out. False and "" if no row
    is, but for marked ones. */
 bool kl_pool_kept_back(const struct kl_pool *p, char text[KL_TEXT_MAX]);

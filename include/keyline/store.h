@@ -82,7 +82,8 @@ struct kl_store_options {
     enum kl_doubt *doubt;      /* WORK: gets what is in doubt, or NONE */
 };
 
-/* What was read; owned by the store, valid until the next reload. */
+/* What was read; owned by the store, valid until the next `reloaded` has returned. What is valid
+   when the store begins to close stays so until kl_store_free. */
 struct kl_store_content {
     const struct kl_pool_row *rows;
     uint32_t row_count;
@@ -102,6 +103,8 @@ enum kl_store_open_result kl_store_open(const struct kl_store_options *options,
                                         struct kl_store **out, char error[KL_TEXT_MAX]);
 /* Of a store opened for WORK or LOOK. */
 const struct kl_store_content *kl_store_content(const struct kl_store *s);
+/* Why a bad row can't be a key, for a person. */
+const char *kl_store_row_why(const struct kl_pool_row *row);
 
 enum {
     KL_QUESTION_ID = 9 /* 8 hex digits and a NUL */

@@ -36,7 +36,7 @@ void kl_board_forget_key(struct kl_station *st, struct kl_board *b)
 
 static void take_key(struct kl_station *st, struct kl_board *b, uint32_t key)
 {
-    kl_custody_name(&b->custody, key, kl_pool_key(&st->pool, key)->label);
+    kl_custody_name(&b->custody, key, kl_pool_row_of(&st->pool, key)->label);
 }
 
 static const struct kl_pool_key *pool_key(const struct kl_station *st, const struct kl_board *b)
@@ -81,14 +81,15 @@ void kl_board_listen(struct kl_station *st, struct kl_board *b)
 void kl_board_send(struct kl_station *st, struct kl_board *b)
 {
     const struct kl_key *key = kl_custody_key(&b->custody);
-    const struct kl_pool_key *named = pool_key(st, b);
+    uint32_t index = b->custody.index;
 
     /* Checked again at the last instant: the board is the identified one, it waits, and the key is
        durably reserved for it. */
     KL_ASSERT(key && b->port.state == KL_PORT_OPEN);
     KL_ASSERT(b->talker == (st->config.nvs ? KL_TALK_LOADER : KL_TALK_DELIVERY));
-    KL_ASSERT(kl_mac_equal(&named->mac, &b->identity.mac));
-    KL_ASSERT(kl_fingerprint_equal(&named->fingerprint, &key->fingerprint));
+    KL_ASSERT(kl_mac_equal(kl_pool_mac(&st->pool, index), &b->identity.mac));
+    KL_ASSERT(
+        kl_fingerprint_equal(&kl_pool_row_of(&st->pool, index)->fingerprint, &key->fingerprint));
     if (st->config.nvs && !kl_board_nvs_prepare(st, b, key))
         return;
     if (!kl_pool_sending(&st->pool, b->custody.index)) {
@@ -143,7 +144,7 @@ static void wait_for_keys(struct kl_station *st, struct kl_board *b)
 
 static void reserve(struct kl_station *st, struct kl_board *b, uint32_t key)
 {
-    KL_ASSERT(kl_mac_equal(&kl_pool_key(&st->pool, key)->mac, &b->identity.mac));
+    KL_ASSERT(kl_mac_equal(kl_pool_mac(&st->pool, key), &b->identity.mac));
     take_key(st, b, key);
     if (b->state != KL_ST_RESERVING)
         kl_board_enter(st, b, KL_ST_RESERVING);
@@ -278,7 +279,7 @@ void kl_board_record(struct kl_station *st, struct kl_board *b)
    its word. */
 void kl_board_proved(struct kl_station *st, struct kl_board *b, enum kl_proof proof)
 {
-    KL_ASSERT(kl_mac_equal(&pool_key(st, b)->mac, &b->identity.mac));
+    KL_ASSERT(kl_mac_equal(kl_pool_mac(&st->pool, b->custody.index), &b->identity.mac));
     kl_custody_prove(&b->custody, proof);
     if (pool_key(st, b)->state == KL_KEY_PROVISIONED) {
         kl_tell_key(st, b, "confirmed", "recorded before");
@@ -295,7 +296,8 @@ void kl_board_proved(struct kl_station *st, struct kl_board *b, enum kl_proof pr
    another label. */
 static void holds_unknown(struct kl_station *st, struct kl_board *b, const char *label)
 {
-    bool own_label = kl_custody_key(&b->custody) && strcmp(label, pool_key(st, b)->label) == 0;
+    bool own_label = kl_custody_key(&b->custody) &&
+                     strcmp(label, kl_pool_row_of(&st->pool, b->custody.index)->label) == 0;
 
     if (!own_label || !label[0]) {
         kl_board_fail(st, b, KL_FAULT_HOLDS_UNKNOWN, label);
@@ -311,7 +313,7 @@ static void holds_unknown(struct kl_station *st, struct kl_board *b, const char 
 /* The board already holds its own key; we sent none in this try. */
 static void holds_own(struct kl_station *st, struct kl_board *b, uint32_t key, enum kl_proof proof)
 {
-    KL_ASSERT(kl_mac_equal(&kl_pool_key(&st->pool, key)->mac, &b->identity.mac));
+    KL_ASSERT(kl_mac_equal(kl_pool_mac(&st->pool, key), &b->identity.mac));
     take_key(st, b, key);
     kl_tell_key(st, b, "recognised", "the board holds its own key");
     kl_custody_prove(&b->custody, proof);
@@ -338,12 +340,12 @@ static bool bears_another_label(const struct kl_station *st, const struct kl_boa
                                 const struct kl_delivery_news *news)
 {
     uint32_t at = kl_pool_find(&st->pool, &news->fingerprint);
-    const struct kl_pool_key *key = at == NO_KEY ? NULL : kl_pool_key(&st->pool, at);
     uint8_t label[32];
 
-    if (!key || !kl_mac_equal(&key->mac, &b->identity.mac))
+    if (at == NO_KEY || !kl_mac_equal(kl_pool_mac(&st->pool, at), &b->identity.mac))
         return false;
-    st->config.sha256(key->label, strlen(key->label), label);
+    const char *named = kl_pool_row_of(&st->pool, at)->label;
+    st->config.sha256(named, strlen(named), label);
     return memcmp(label, news->label.digest, sizeof label) != 0;
 }
 
@@ -355,7 +357,7 @@ static bool names_a_key(const struct kl_station *st, const struct kl_delivery_ne
 
     if (at == NO_KEY)
         return false;
-    const char *text = kl_pool_key(&st->pool, at)->label;
+    const char *text = kl_pool_row_of(&st->pool, at)->label;
     st->config.sha256(text, strlen(text), label);
     return memcmp(label, news->label.digest, sizeof label) == 0;
 }

@@ -76,7 +76,7 @@ static void settle_key(struct kl_station *st, struct kl_board *b, const struct k
         which = i;
     }
     if (key != NO_KEY)
-        kl_board_settle(st, b, &f->fingerprint[which], kl_pool_key(&st->pool, key)->label);
+        kl_board_settle(st, b, &f->fingerprint[which], kl_pool_row_of(&st->pool, key)->label);
     else if (st->config.nvs->policy == KL_NVS_REPLACE)
         kl_board_ask_pool(st, b);
     else
@@ -257,7 +257,7 @@ static bool is_key(const struct kl_station *st, const struct kl_board *b,
     if (printed->count > 0)
         return news->own;
     return kl_fingerprint_equal(&news->fingerprint,
-                                &kl_pool_key(&st->pool, b->custody.index)->fingerprint);
+                                &kl_pool_row_of(&st->pool, b->custody.index)->fingerprint);
 }
 
 static void printed(struct kl_station *st, struct kl_board *b, const struct kl_delivery_news *news)

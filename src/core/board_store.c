@@ -177,7 +177,7 @@ void kl_board_drop_lost_keys(struct kl_station *st)
         struct kl_board *b = &st->board[i];
         bool waited = b->custody.state == KL_CUSTODY_ASKED;
         if (!kl_custody_has_key(&b->custody) ||
-            kl_mac_equal(&kl_pool_key(&st->pool, b->custody.index)->mac, &b->identity.mac))
+            kl_mac_equal(kl_pool_mac(&st->pool, b->custody.index), &b->identity.mac))
             continue;
         kl_custody_disown(&b->custody);
         if (waited)

@@ -14,65 +14,61 @@ const struct kl_pool_key *kl_pool_key(const struct kl_pool *p, uint32_t key)
     return &p->memory.key[key];
 }
 
-/* ---- tables: open addressing, linear probing, at most half full ---- */
-
-static uint32_t slot_of_fingerprint(const struct kl_pool *p, const struct kl_fingerprint *fp)
+const struct kl_pool_row *kl_pool_row_of(const struct kl_pool *p, uint32_t key)
 {
-    uint32_t hash = (uint32_t)fp->b[0] | (uint32_t)fp->b[1] << 8 | (uint32_t)fp->b[2] << 16 |
-                    (uint32_t)fp->b[3] << 24;
-    return hash & (p->memory.table_size - 1);
+    return kl_pool_row_at(p, kl_pool_key(p, key));
 }
 
-static uint32_t slot_of_mac(const struct kl_pool *p, const struct kl_mac *mac)
+const struct kl_mac *kl_pool_mac(const struct kl_pool *p, uint32_t key)
 {
-    return kl_pool_fold(kl_hash(mac->b, sizeof mac->b)) & (p->memory.table_size - 1);
+    KL_ASSERT(key < p->count);
+    return &p->memory.mac[key];
 }
 
-static uint32_t next_slot(const struct kl_pool *p, uint32_t slot)
+/* ---- tables ---- */
+
+static uint32_t hash_of_mac(const struct kl_mac *mac)
 {
-    return (slot + 1) & (p->memory.table_size - 1);
+    return kl_pool_fold(kl_hash(mac->b, sizeof mac->b)) * UINT32_C(0x9e3779b1);
+}
+
+uint32_t kl_pool_seek(const struct kl_pool *p, const struct kl_fingerprint *fp, uint32_t *place)
+{
+    const struct kl_index *x = &p->by_fingerprint;
+    uint32_t hash = kl_pool_hash_fingerprint(fp), key;
+
+    *place = kl_index_home(x, hash);
+    while ((key = kl_index_seek(x, hash, place)) != UINT32_MAX &&
+           !kl_fingerprint_equal(&kl_pool_row_of(p, key)->fingerprint, fp))
+        *place = kl_index_step(x, *place);
+    return key;
 }
 
 uint32_t kl_pool_find(const struct kl_pool *p, const struct kl_fingerprint *fp)
 {
-    if (p->count == 0)
-        return UINT32_MAX;
-    for (uint32_t s = slot_of_fingerprint(p, fp);; s = next_slot(p, s)) {
-        uint32_t entry = p->memory.by_fingerprint[s];
-        if (entry == 0)
-            return UINT32_MAX;
-        if (kl_fingerprint_equal(&p->memory.key[entry - 1].fingerprint, fp))
-            return entry - 1;
-    }
+    uint32_t place;
+
+    return p->count == 0 ? UINT32_MAX : kl_pool_seek(p, fp, &place);
 }
 
-void kl_pool_index_fingerprint(struct kl_pool *p, uint32_t key)
+/* This MAC's key, and the entry that holds it, or the empty one where it would go. */
+static uint32_t seek_mac(const struct kl_pool *p, const struct kl_mac *mac, uint32_t *at)
 {
-    uint32_t s = slot_of_fingerprint(p, &p->memory.key[key].fingerprint);
+    const struct kl_index *x = &p->by_mac;
+    uint32_t hash = hash_of_mac(mac), key;
 
-    KL_ASSERT(key < p->count && p->count <= p->memory.table_size / 2);
-    while (p->memory.by_fingerprint[s] != 0)
-        s = next_slot(p, s);
-    p->memory.by_fingerprint[s] = key + 1;
-}
-
-/* The slot that holds this MAC's key, or the empty one where it would go. */
-static uint32_t mac_slot(const struct kl_pool *p, const struct kl_mac *mac)
-{
-    uint32_t s = slot_of_mac(p, mac);
-    uint32_t entry;
-
-    while ((entry = p->memory.by_mac[s]) != 0 && !kl_mac_equal(&p->memory.key[entry - 1].mac, mac))
-        s = next_slot(p, s);
-    return s;
+    *at = kl_index_home(x, hash);
+    while ((key = kl_index_seek(x, hash, at)) != UINT32_MAX &&
+           !kl_mac_equal(kl_pool_mac(p, key), mac))
+        *at = kl_index_step(x, *at);
+    return key;
 }
 
 uint32_t kl_pool_of_mac(const struct kl_pool *p, const struct kl_mac *mac)
 {
-    if (p->count == 0 || !kl_mac_is_set(mac))
-        return UINT32_MAX;
-    uint32_t entry = p->memory.by_mac[mac_slot(p, mac)];
-    return entry ? entry - 1 : UINT32_MAX;
+    uint32_t at;
+
+    return p->count == 0 || !kl_mac_is_set(mac) ? UINT32_MAX : seek_mac(p, mac, &at);
 }
 
 static int proof(const struct kl_pool_key *k)
@@ -84,33 +80,36 @@ static int proof(const struct kl_pool_key *k)
 
 void kl_pool_index_mac(struct kl_pool *p, uint32_t key)
 {
+    const struct kl_mac *mac = kl_pool_mac(p, key);
     const struct kl_pool_key *k = kl_pool_key(p, key);
+    uint32_t at, other;
 
-    if (!kl_mac_is_set(&k->mac))
+    if (!kl_mac_is_set(mac))
         return;
-    uint32_t *entry = &p->memory.by_mac[mac_slot(p, &k->mac)];
-    if (*entry != 0 && *entry - 1 != key && kl_pool_is_held(k) &&
-        kl_pool_is_held(key_at(p, *entry - 1)))
-        key_at(p, *entry - 1)->rival = key_at(p, key)->rival = true;
-    if (*entry == 0 || proof(k) >= proof(&p->memory.key[*entry - 1]))
-        *entry = key + 1;
+    other = seek_mac(p, mac, &at);
+    if (other != UINT32_MAX && other != key && kl_pool_is_held(k) &&
+        kl_pool_is_held(key_at(p, other)))
+        key_at(p, other)->rival = key_at(p, key)->rival = true;
+    if (other == UINT32_MAX || proof(k) >= proof(kl_pool_key(p, other)))
+        kl_index_put(&p->by_mac, at, hash_of_mac(mac), key);
 }
 
-/* Empties a MAC's slot and moves later entries up, so that no search ends too early. */
+/* Empties a MAC's entry and moves later ones up, so that no search ends too early. */
 static void unindex_mac(struct kl_pool *p, const struct kl_mac *mac)
 {
-    uint32_t *table = p->memory.by_mac;
-    uint32_t hole = mac_slot(p, mac);
+    struct kl_index *x = &p->by_mac;
+    uint32_t hole, size = x->size;
 
-    KL_ASSERT(table[hole] != 0);
-    table[hole] = 0;
-    for (uint32_t s = next_slot(p, hole); table[s] != 0; s = next_slot(p, s)) {
-        uint32_t home = slot_of_mac(p, &p->memory.key[table[s] - 1].mac);
-        uint32_t mask = p->memory.table_size - 1;
-        if (((s - home) & mask) >= ((s - hole) & mask)) {
-            table[hole] = table[s];
-            table[s] = 0;
-            hole = s;
+    KL_ASSERT(seek_mac(p, mac, &hole) != UINT32_MAX);
+    x->entry[hole] = 0;
+    for (uint32_t at = kl_index_step(x, hole); x->entry[at] != 0; at = kl_index_step(x, at)) {
+        uint32_t home = kl_index_home(x, hash_of_mac(kl_pool_mac(p, kl_index_item(x, at))));
+        uint32_t from_home = at >= home ? at - home : at + size - home;
+        uint32_t from_hole = at >= hole ? at - hole : at + size - hole;
+        if (from_home >= from_hole) {
+            x->entry[hole] = x->entry[at];
+            x->entry[at] = 0;
+            hole = at;
         }
     }
 }
@@ -119,11 +118,11 @@ static void unindex_mac(struct kl_pool *p, const struct kl_mac *mac)
 static bool detach(struct kl_pool *p, uint32_t key)
 {
     struct kl_pool_key *k = key_at(p, key);
-    bool own = kl_pool_of_mac(p, &k->mac) == key;
+    bool own = kl_pool_of_mac(p, kl_pool_mac(p, key)) == key;
 
     if (own)
-        unindex_mac(p, &k->mac);
-    k->mac = (struct kl_mac){{0}};
+        unindex_mac(p, kl_pool_mac(p, key));
+    p->memory.mac[key] = (struct kl_mac){{0}};
     k->sent = false;
     k->live = false;
     k->rival = false;
@@ -158,8 +157,8 @@ void kl_pool_tally(struct kl_pool *p, const struct kl_pool_key *k, int sign)
     p->doubts += in_doubt;
     add(&c->foreign, k->trouble == KL_TROUBLE_FOREIGN, sign);
     add(&c->vanished, k->trouble == KL_TROUBLE_VANISHED, sign);
-    add(&c->changed, k->trouble == KL_TROUBLE_CHANGED && k->line == 0, sign);
-    add(&c->unmarked, provisioned && kl_pool_is_held(k) && k->line != 0 && !k->marked, sign);
+    add(&c->changed, k->trouble == KL_TROUBLE_CHANGED && !k->listed, sign);
+    add(&c->unmarked, provisioned && kl_pool_is_held(k) && k->listed && !k->marked, sign);
 }
 
 static enum kl_key_trouble trouble_of_held(const struct kl_pool_key *k)
@@ -167,7 +166,7 @@ static enum kl_key_trouble trouble_of_held(const struct kl_pool_key *k)
     KL_ASSERT(kl_pool_is_held(k));
     if (k->row & ROW_SPENT)
         return KL_TROUBLE_FOREIGN;
-    if (k->line == 0)
+    if (!k->listed)
         return k->row & ROW_CHANGED ? KL_TROUBLE_CHANGED : KL_TROUBLE_VANISHED;
     if (k->row & ROW_CONFLICT)
         return KL_TROUBLE_CONFLICT;
@@ -180,7 +179,7 @@ static enum kl_key_trouble trouble_of_held(const struct kl_pool_key *k)
 static enum kl_key_trouble trouble_of_loose(const struct kl_pool_key *k)
 {
     KL_ASSERT(!kl_pool_is_held(k));
-    if (k->line == 0)
+    if (!k->listed)
         return KL_TROUBLE_VANISHED;
     if (k->row & ROW_CONFLICT)
         return KL_TROUBLE_CONFLICT;
@@ -191,19 +190,31 @@ static enum kl_key_trouble trouble_of_loose(const struct kl_pool_key *k)
     return k->row & ROW_COPY ? KL_TROUBLE_COPY : KL_TROUBLE_NONE;
 }
 
-void kl_pool_settle(struct kl_pool_key *k)
+static void set_state(struct kl_pool_key *k, enum kl_key_state state)
 {
+    k->state = (unsigned)state & 7;
+}
+
+static void set_trouble(struct kl_pool_key *k, enum kl_key_trouble trouble)
+{
+    k->trouble = (unsigned)trouble & 15;
+}
+
+void kl_pool_settle(struct kl_pool *p, uint32_t key)
+{
+    struct kl_pool_key *k = key_at(p, key);
+
     KL_ASSERT(k->state <= KL_KEY_BLOCKED);
     if (kl_pool_is_held(k)) {
-        k->trouble = (uint8_t)trouble_of_held(k);
+        set_trouble(k, trouble_of_held(k));
         return;
     }
-    if (k->row & ROW_SPENT && (k->line != 0 || kl_mac_is_set(&k->mac))) {
+    if (k->row & ROW_SPENT && (k->listed || kl_mac_is_set(kl_pool_mac(p, key)))) {
         k->state = KL_KEY_PROVISIONED;
         k->trouble = KL_TROUBLE_FOREIGN;
         return;
     }
-    k->trouble = (uint8_t)trouble_of_loose(k);
+    set_trouble(k, trouble_of_loose(k));
     k->state = k->trouble == KL_TROUBLE_NONE || k->trouble == KL_TROUBLE_COPY ? KL_KEY_FREE
                                                                               : KL_KEY_BLOCKED;
 }
@@ -213,8 +224,8 @@ static void enter(struct kl_pool *p, uint32_t key, enum kl_key_state state)
 {
     struct kl_pool_key *k = key_at(p, key);
 
-    k->state = (uint8_t)state;
-    kl_pool_settle(k);
+    set_state(k, state);
+    kl_pool_settle(p, key);
     if (k->state == KL_KEY_FREE && key < p->next_free)
         p->next_free = key;
     kl_pool_tally(p, k, +1);
@@ -228,9 +239,10 @@ static struct kl_pool_key *leave_state(struct kl_pool *p, uint32_t key)
     return k;
 }
 
-static bool is_in_the_way(const struct kl_pool_key *held, const struct kl_pool_key *k)
+static bool is_in_the_way(const struct kl_pool *p, const struct kl_pool_key *held,
+                          const struct kl_pool_key *k)
 {
-    return kl_pool_same_label(held, k) || kl_pool_same_kin(held, k);
+    return kl_pool_same_label(p, held, k) || kl_pool_same_kin(p, held, k);
 }
 
 /* Does a key of the ledger that is not in the CSV forbid this one? */
@@ -238,7 +250,7 @@ static bool is_blocked_by_any(const struct kl_pool *p, const struct kl_pool_key 
 {
     for (uint32_t i = 0; i < p->count; i++) {
         const struct kl_pool_key *held = &p->memory.key[i];
-        if (held != k && held->line == 0 && kl_pool_is_held(held) && is_in_the_way(held, k))
+        if (held != k && !held->listed && kl_pool_is_held(held) && is_in_the_way(p, held, k))
             return true;
     }
     return false;
@@ -248,10 +260,10 @@ static bool is_blocked_by_any(const struct kl_pool *p, const struct kl_pool_key 
    under a reservation that came to nothing. */
 static void unblock(struct kl_pool *p, const struct kl_pool_key *gone)
 {
-    KL_ASSERT(gone->line == 0 && !kl_pool_is_held(gone));
+    KL_ASSERT(!gone->listed && !kl_pool_is_held(gone));
     for (uint32_t i = 0; i < p->count; i++) {
         struct kl_pool_key *k = &p->memory.key[i];
-        if (k == gone || !(k->row & ROW_CHANGED) || !is_in_the_way(gone, k) ||
+        if (k == gone || !(k->row & ROW_CHANGED) || !is_in_the_way(p, gone, k) ||
             is_blocked_by_any(p, k))
             continue;
         leave_state(p, i);
@@ -267,7 +279,7 @@ static bool let_go(struct kl_pool *p, uint32_t key)
     bool own = detach(p, key);
 
     enter(p, key, KL_KEY_FREE);
-    if (k->line == 0)
+    if (!k->listed)
         unblock(p, k);
     return own;
 }
@@ -293,8 +305,9 @@ static void begin_reserving(struct kl_pool *p, const struct kl_mac *mac, uint32_
 {
     struct kl_pool_key *k = leave_state(p, key);
 
-    KL_ASSERT(k->state == KL_KEY_FREE && !kl_mac_is_set(&k->mac) && !k->sent && !k->live);
-    k->mac = *mac;
+    KL_ASSERT(k->state == KL_KEY_FREE && !kl_mac_is_set(kl_pool_mac(p, key)) && !k->sent &&
+              !k->live);
+    p->memory.mac[key] = *mac;
     k->live = true;
     enter(p, key, KL_KEY_RESERVING);
     kl_pool_index_mac(p, key);
@@ -329,13 +342,14 @@ const char *kl_pool_unbindable(const struct kl_pool *p, const struct kl_mac *mac
                                uint32_t *key)
 {
     const char *why = "no key has this label";
+    uint8_t hash = (uint8_t)kl_pool_hash_label(label);
 
     KL_ASSERT(kl_mac_is_set(mac));
     if (kl_pool_of_mac(p, mac) != UINT32_MAX)
         return "this board has been promised a key already";
     for (uint32_t i = 0; i < p->count; i++) {
         const struct kl_pool_key *k = kl_pool_key(p, i);
-        if (strcmp(k->label, label) != 0)
+        if (k->label_hash != hash || strcmp(kl_pool_row_of(p, i)->label, label) != 0)
             continue;
         why = why_not_free(k);
         *key = i;
@@ -370,7 +384,7 @@ enum kl_pool_answer kl_pool_ask(struct kl_pool *p, const struct kl_mac *mac, uin
         return KL_POOL_BUSY;
     case KL_KEY_RESERVED:
     case KL_KEY_PROVISIONED:
-        if (k->line == 0 || k->row & ROW_SPENT || k->rival)
+        if (!k->listed || k->row & ROW_SPENT || k->rival)
             return KL_POOL_CONFLICT;
         if (k->row & ROW_RENAMED && !k->live)
             return KL_POOL_CONFLICT;
@@ -398,7 +412,7 @@ static void start_recording(struct kl_pool *p, uint32_t key, const struct kl_mac
 {
     struct kl_pool_key *k = leave_state(p, key);
 
-    k->mac = *mac;
+    p->memory.mac[key] = *mac;
     k->sent = true;
     k->live = true;
     enter(p, key, KL_KEY_RECORDING);
@@ -444,9 +458,9 @@ enum kl_pool_claim kl_pool_claim(struct kl_pool *p, const struct kl_mac *mac,
         return KL_CLAIM_UNKNOWN;
     }
     *key = found;
-    if (kl_mac_equal(&k->mac, mac))
+    if (kl_mac_equal(kl_pool_mac(p, found), mac))
         return claim_of_own(p, found, mac);
-    if (kl_mac_is_set(&k->mac))
+    if (kl_mac_is_set(kl_pool_mac(p, found)))
         return claim_of_others(p, found);
     start_recording(p, found, mac);
     return KL_CLAIM_ADOPT;
@@ -470,7 +484,7 @@ bool kl_pool_sending(struct kl_pool *p, uint32_t key)
     struct kl_pool_key *k = key_at(p, key);
 
     KL_ASSERT(k->state == KL_KEY_RESERVED || k->state == KL_KEY_PROVISIONED);
-    KL_ASSERT(kl_mac_is_set(&k->mac));
+    KL_ASSERT(kl_mac_is_set(kl_pool_mac(p, key)));
     if (kl_pool_is_spent_elsewhere(p, key))
         return false;
     k->sent = true;
@@ -481,7 +495,7 @@ bool kl_pool_is_spent_elsewhere(const struct kl_pool *p, uint32_t key)
 {
     const struct kl_pool_key *k = kl_pool_key(p, key);
 
-    KL_ASSERT(kl_mac_is_set(&k->mac));
+    KL_ASSERT(kl_mac_is_set(kl_pool_mac(p, key)));
     return k->row & ROW_SPENT;
 }
 
@@ -501,7 +515,7 @@ bool kl_pool_release(struct kl_pool *p, uint32_t key)
 static void index_other_key(struct kl_pool *p, const struct kl_mac *mac)
 {
     for (uint32_t i = 0; i < p->count; i++) {
-        if (!kl_mac_equal(&p->memory.key[i].mac, mac))
+        if (!kl_mac_equal(kl_pool_mac(p, i), mac))
             continue;
         key_at(p, i)->rival = false;
         kl_pool_index_mac(p, i);
@@ -511,7 +525,7 @@ static void index_other_key(struct kl_pool *p, const struct kl_mac *mac)
 void kl_pool_released(struct kl_pool *p, uint32_t key, bool durable)
 {
     const struct kl_pool_key *k = key_at(p, key);
-    struct kl_mac mac = k->mac;
+    struct kl_mac mac = *kl_pool_mac(p, key);
     bool rival = k->rival;
 
     KL_ASSERT(k->state == KL_KEY_RELEASING);
@@ -528,8 +542,8 @@ void kl_pool_recording(struct kl_pool *p, uint32_t key)
     const struct kl_pool_key *k = key_at(p, key);
 
     KL_ASSERT(k->state == KL_KEY_RESERVED || k->state == KL_KEY_PROVISIONED);
-    KL_ASSERT(kl_mac_is_set(&k->mac));
-    struct kl_mac mac = k->mac;
+    KL_ASSERT(kl_mac_is_set(kl_pool_mac(p, key)));
+    struct kl_mac mac = *kl_pool_mac(p, key);
     start_recording(p, key, &mac);
 }
 
@@ -540,14 +554,14 @@ void kl_pool_recorded(struct kl_pool *p, uint32_t key, bool durable)
         return;
     struct kl_pool_key *k = leave_state(p, key);
     k->row &= (uint8_t)~ROW_SPENT;
-    k->marked = k->line != 0; /* the store writes the mark by itself */
+    k->marked = k->listed; /* the store writes the mark by itself */
     enter(p, key, KL_KEY_PROVISIONED);
 }
 
 void kl_pool_refused(struct kl_pool *p, uint32_t key)
 {
     struct kl_pool_key *k = key_at(p, key);
-    struct kl_mac mac = k->mac;
+    struct kl_mac mac = *kl_pool_mac(p, key);
     bool rival = k->rival;
 
     KL_ASSERT(k->state == KL_KEY_RESERVING || k->state == KL_KEY_RELEASING ||
@@ -574,7 +588,8 @@ bool kl_pool_may_release(const struct kl_pool *p, uint32_t key)
 {
     const struct kl_pool_key *k = kl_pool_key(p, key);
     bool reserved = k->state == KL_KEY_RESERVED;
-    bool foreign = k->state == KL_KEY_PROVISIONED && !kl_pool_is_held(k) && kl_mac_is_set(&k->mac);
+    bool foreign =
+        k->state == KL_KEY_PROVISIONED && !kl_pool_is_held(k) && kl_mac_is_set(kl_pool_mac(p, key));
 
     return !k->live && (reserved || foreign);
 }
@@ -595,12 +610,14 @@ const char *kl_pool_label(const struct kl_pool *p, uint64_t hash, const uint8_t 
 
     KL_ASSERT(digest && sha256);
     for (uint32_t i = 0; i < p->count; i++) {
-        const struct kl_pool_key *k = kl_pool_key(p, i);
-        if (k->label_hash != kl_pool_fold(hash) || !k->label[0])
+        if (kl_pool_key(p, i)->label_hash != (uint8_t)kl_pool_fold(hash))
             continue;
-        sha256(k->label, strlen(k->label), own);
+        const char *label = kl_pool_row_of(p, i)->label;
+        if (!label[0] || kl_pool_hash_label(label) != kl_pool_fold(hash))
+            continue;
+        sha256(label, strlen(label), own);
         if (memcmp(own, digest, sizeof own) == 0)
-            return k->label;
+            return label;
     }
     return "";
 }

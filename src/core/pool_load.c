@@ -5,17 +5,16 @@
 
 static void take_memory(struct kl_pool *p, const struct kl_pool_memory *memory)
 {
-    size_t table_bytes = (size_t)memory->table_size * sizeof(uint32_t);
-
-    KL_ASSERT(memory->table_size >= 2 * (uint64_t)memory->capacity && memory->table_size > 0);
-    KL_ASSERT((memory->table_size & (memory->table_size - 1)) == 0);
     KL_ASSERT(p->count == 0 || (p->memory.key != memory->key && p->memory.text != memory->text));
-    if (p->count > 0)
+    if (p->count > 0) {
         memcpy(memory->key, p->memory.key, (size_t)p->count * sizeof *memory->key);
+        memcpy(memory->mac, p->memory.mac, (size_t)p->count * sizeof *memory->mac);
+    }
     p->memory = *memory;
+    p->own_used = 0;
     p->text_used = 0;
-    memset(memory->by_fingerprint, 0, table_bytes);
-    memset(memory->by_mac, 0, table_bytes);
+    kl_index_init(&p->by_fingerprint, memory->by_fingerprint, memory->capacity);
+    kl_index_init(&p->by_mac, memory->by_mac, memory->capacity);
 }
 
 static const char *keep_text(struct kl_pool *p, const char *text)
@@ -29,42 +28,69 @@ static const char *keep_text(struct kl_pool *p, const char *text)
     return kept;
 }
 
+/* A row of the pool's own, for a key that the list does not have. */
+static uint32_t keep_row(struct kl_pool *p, const char *label, const struct kl_fingerprint *fp,
+                         const struct kl_fingerprint *kin)
+{
+    KL_ASSERT(p->own_used < p->memory.own_capacity);
+    p->memory.own[p->own_used] =
+        (struct kl_pool_row){.label = keep_text(p, label), .fingerprint = *fp, .kin = *kin};
+    return p->rows.count + p->own_used++;
+}
+
 /* Forgets what CSV and ledger said before, but not what this run knows by itself. */
 static void start_over(struct kl_pool *p)
 {
     for (uint32_t i = 0; i < p->count; i++) {
         struct kl_pool_key *k = &p->memory.key[i];
-        KL_ASSERT(k->label);
-        k->label = keep_text(p, k->label);
-        k->line = 0;
+        uint32_t place;
+
+        k->at |= ROW_BEFORE;
+        k->listed = false;
         k->marked = false;
         k->row &= ROW_SPENT;
         if (!kl_pool_is_held(k) && k->state != KL_KEY_PROVISIONED)
             k->state = KL_KEY_BLOCKED;
-        kl_pool_index_fingerprint(p, i);
+        kl_pool_seek(p, &kl_pool_row_at(p, k)->fingerprint, &place);
+        kl_index_put(&p->by_fingerprint, place,
+                     kl_pool_hash_fingerprint(&kl_pool_row_at(p, k)->fingerprint), i);
     }
 }
 
-static struct kl_pool_key *find_or_add(struct kl_pool *p, const struct kl_fingerprint *fp)
+/* Keys that neither list nor ledger has any more keep their row, and with it their index. */
+static void keep_old_rows(struct kl_pool *p)
 {
-    uint32_t key = kl_pool_find(p, fp);
+    for (uint32_t i = 0; i < p->count; i++) {
+        struct kl_pool_key *k = &p->memory.key[i];
+        const struct kl_pool_row *row;
 
-    if (key == UINT32_MAX) {
-        KL_ASSERT(p->count < p->memory.capacity);
-        key = p->count++;
-        p->memory.key[key] =
-            (struct kl_pool_key){.fingerprint = *fp, .label = "", .state = KL_KEY_BLOCKED};
-        kl_pool_index_fingerprint(p, key);
+        if (!(k->at & ROW_BEFORE))
+            continue;
+        row = kl_pool_row_at(p, k);
+        k->at = keep_row(p, row->label, &row->fingerprint, &row->kin);
     }
-    return &p->memory.key[key];
+    p->before = (struct kl_pool_rows){0};
 }
 
-static void name_key(struct kl_pool *p, struct kl_pool_key *k, const char *label)
+static void name_key(struct kl_pool_key *k, uint32_t at, const char *label)
 {
-    KL_ASSERT(label);
-    if (strcmp(k->label, label) != 0)
-        k->label = keep_text(p, label);
-    k->label_hash = kl_pool_fold(kl_hash(label, strlen(label)));
+    k->at = at;
+    k->label_hash = (uint8_t)kl_pool_hash_label(label);
+}
+
+/* `place`: its entry by fingerprint. */
+static struct kl_pool_key *add_key(struct kl_pool *p, uint32_t at, uint32_t place)
+{
+    struct kl_pool_key *k = &p->memory.key[p->count];
+    const struct kl_pool_row *row;
+
+    KL_ASSERT(p->count < p->memory.capacity);
+    *k = (struct kl_pool_key){.at = at, .state = KL_KEY_BLOCKED};
+    row = kl_pool_row_at(p, k);
+    name_key(k, at, row->label);
+    kl_index_put(&p->by_fingerprint, place, kl_pool_hash_fingerprint(&row->fingerprint), p->count);
+    p->count++;
+    return k;
 }
 
 static void count_bad(struct kl_pool_counts *counts, uint32_t line)
@@ -81,30 +107,38 @@ static void count_nameless(struct kl_pool_counts *counts, uint32_t line)
     counts->total++;
 }
 
-static void note_twins(struct kl_pool *p, struct kl_pool_key *k, uint32_t line_a, uint32_t line_b)
+/* `first`: it is the first that was found in the order of keys. */
+static void note_twins(struct kl_pool *p, struct kl_pool_key *k, uint32_t line_a, uint32_t line_b,
+                       bool first)
 {
     KL_ASSERT(line_a != line_b);
     k->row |= ROW_CONFLICT;
-    if (p->counts.twins++ > 0)
+    p->counts.twins++;
+    if (!first)
         return;
     p->counts.twin_line_a = line_a < line_b ? line_a : line_b;
     p->counts.twin_line_b = line_a < line_b ? line_b : line_a;
 }
 
-static void take_row(struct kl_pool *p, const struct kl_pool_row *row)
+static void take_row(struct kl_pool *p, uint32_t at)
 {
+    const struct kl_pool_row *row = &p->rows.listed[at];
+    struct kl_pool_key *k;
+    uint32_t key, place;
+
     if (!kl_fingerprint_is_set(&row->fingerprint)) {
         KL_ASSERT(row->bad);
         count_nameless(&p->counts, row->line);
         return;
     }
-    struct kl_pool_key *k = find_or_add(p, &row->fingerprint);
-    if (k->line == 0) {
-        k->line = row->line;
-        k->kin = row->kin;
-        name_key(p, k, row->label);
-    } else if (strcmp(k->label, row->label) != 0) {
-        note_twins(p, k, k->line, row->line);
+    key = kl_pool_seek(p, &row->fingerprint, &place);
+    k = key == UINT32_MAX ? add_key(p, at, place) : &p->memory.key[key];
+    if (!k->listed) {
+        if (key != UINT32_MAX)
+            name_key(k, at, row->label);
+        k->listed = true;
+    } else if (strcmp(kl_pool_row_at(p, k)->label, row->label) != 0) {
+        note_twins(p, k, kl_pool_row_at(p, k)->line, row->line, p->counts.twins == 0);
     } else {
         k->row |= ROW_COPY;
         p->counts.copies++;
@@ -118,23 +152,29 @@ static void take_row(struct kl_pool *p, const struct kl_pool_row *row)
 
 static void take_ledger(struct kl_pool *p, const struct kl_ledger_row *row)
 {
-    struct kl_pool_key *k = find_or_add(p, &row->fingerprint);
+    uint32_t place, key = kl_pool_seek(p, &row->fingerprint, &place);
+    struct kl_pool_key *k;
 
+    if (key == UINT32_MAX) {
+        key = p->count;
+        add_key(p, keep_row(p, row->label, &row->fingerprint, &row->kin), place);
+    } else if (!p->memory.key[key].listed) {
+        uint32_t at = keep_row(p, row->label, &row->fingerprint, &row->kin);
+        name_key(&p->memory.key[key], at, row->label);
+    }
+    k = &p->memory.key[key];
     k->same_bundle = row->same_bundle;
-    if (k->line == 0) {
-        k->kin = row->kin;
-        name_key(p, k, row->label);
-    } else if (strcmp(k->label, row->label) != 0) {
+    if (k->listed && strcmp(kl_pool_row_at(p, k)->label, row->label) != 0) {
         k->row |= ROW_RENAMED;
         p->counts.renamed++;
     }
     if (!kl_pool_is_held(k)) {
         k->state = row->provisioned ? KL_KEY_PROVISIONED : KL_KEY_RESERVED;
-        k->mac = row->mac;
+        p->memory.mac[key] = row->mac;
         k->sent = true; /* perhaps, by an earlier run */
         k->live = false;
     } else if (row->provisioned && k->state == KL_KEY_RESERVED && !k->live &&
-               kl_mac_equal(&row->mac, &k->mac)) {
+               kl_mac_equal(&row->mac, kl_pool_mac(p, key))) {
         k->state = KL_KEY_PROVISIONED;
     }
     if (row->provisioned && k->state == KL_KEY_PROVISIONED)
@@ -151,132 +191,221 @@ static void weigh_mark(struct kl_pool_key *k)
         k->state = KL_KEY_PROVISIONED;
 }
 
-/* A table that one comparison of all rows needs. The table by MAC lends its memory: it is filled
-   last. */
-static uint32_t *scratch(struct kl_pool *p)
-{
-    return p->memory.by_mac;
-}
+/*
+ * Rows with one label, or one secret, are found by a table that holds one part of them after the
+ * other. So it is small; the table by MAC lends its memory, because it is filled last.
+ */
+enum {
+    PARTS = 4,
+};
 
-static void clear_scratch(struct kl_pool *p)
-{
-    memset(scratch(p), 0, (size_t)p->memory.table_size * sizeof(uint32_t));
-}
-
-/* The slot of the CSV's key with this key's label, or the empty one where it would go. */
-static uint32_t *label_entry(struct kl_pool *p, const struct kl_pool_key *k)
-{
-    uint32_t mask = p->memory.table_size - 1;
-    uint32_t s = k->label_hash & mask;
-
-    while (scratch(p)[s] != 0 && !kl_pool_same_label(&p->memory.key[scratch(p)[s] - 1], k))
-        s = (s + 1) & mask;
-    return &scratch(p)[s];
-}
-
-static void index_label(struct kl_pool *p, uint32_t key)
-{
-    struct kl_pool_key *k = &p->memory.key[key];
-    uint32_t *entry = label_entry(p, k);
-
-    if (*entry == 0) {
-        *entry = key + 1;
-        return;
-    }
-    struct kl_pool_key *other = &p->memory.key[*entry - 1];
-    k->row |= ROW_CONFLICT;
-    other->row |= ROW_CONFLICT;
-    if (p->counts.conflicts++ == 0) {
-        bool before = other->line < k->line;
-        p->counts.conflict_line_a = before ? other->line : k->line;
-        p->counts.conflict_line_b = before ? k->line : other->line;
-    }
-}
-
-/* The slot of the CSV's key with this key's secret, or the empty one where it would go. */
-static uint32_t *kin_entry(struct kl_pool *p, const struct kl_pool_key *k)
-{
-    uint32_t mask = p->memory.table_size - 1, s;
-
-    KL_ASSERT(kl_fingerprint_is_set(&k->kin));
-    memcpy(&s, k->kin.b, sizeof s);
-    for (s &= mask; scratch(p)[s] != 0; s = (s + 1) & mask)
-        if (kl_pool_same_kin(&p->memory.key[scratch(p)[s] - 1], k))
-            break;
-    return &scratch(p)[s];
-}
-
-static void index_kin(struct kl_pool *p, uint32_t key)
-{
-    struct kl_pool_key *k = &p->memory.key[key];
-    uint32_t *entry;
-
-    if (!kl_fingerprint_is_set(&k->kin))
-        return;
-    entry = kin_entry(p, k);
-    if (*entry == 0) {
-        *entry = key + 1;
-        return;
-    }
-    struct kl_pool_key *other = &p->memory.key[*entry - 1];
-    if (kl_pool_same_label(k, other))
-        return; /* that is a conflict already */
-    other->row |= ROW_CONFLICT;
-    note_twins(p, k, other->line, k->line);
-}
-
-static void mark_changed(struct kl_pool *p, struct kl_pool_key *held, uint32_t entry)
-{
-    struct kl_pool_key *row;
-
-    KL_ASSERT(held->line == 0);
-    if (entry == 0)
-        return;
-    row = &p->memory.key[entry - 1];
-    held->row |= ROW_CHANGED;
-    row->row |= ROW_CHANGED;
-    if (p->counts.changed_line == 0 || row->line < p->counts.changed_line)
-        p->counts.changed_line = row->line;
-}
+struct comparing {
+    struct kl_pool *p;
+    uint32_t (*hash)(const struct kl_pool_key *k, const struct kl_pool_row *row);
+    unsigned (*part_of)(const struct kl_pool_key *k, const struct kl_pool_row *row);
+    bool (*same)(const struct kl_pool *p, const struct kl_pool_key *a, const struct kl_pool_key *b);
+    void (*pair)(struct comparing *c, uint32_t other, uint32_t key);
+    struct kl_index table;
+    uint32_t count[PARTS];   /* of keys in the CSV */
+    uint32_t largest, loose; /* the largest table so far; keys that are held, and not in the CSV */
+    uint32_t first;          /* of the keys that are like another one; UINT32_MAX = none yet */
+};
 
 /* A key that is held, and no longer in the CSV as it was. */
 static bool is_held_only(const struct kl_pool_key *k)
 {
-    return k->line == 0 && kl_pool_is_held(k);
+    return !k->listed && kl_pool_is_held(k);
+}
+
+static unsigned label_part(const struct kl_pool_key *k, const struct kl_pool_row *row)
+{
+    (void)row;
+    return k->label_hash % PARTS;
+}
+
+static uint32_t label_hash(const struct kl_pool_key *k, const struct kl_pool_row *row)
+{
+    (void)k;
+    return kl_pool_hash_label(row->label) * UINT32_C(0x9e3779b1);
+}
+
+/* PARTS: its secret is not known. */
+static unsigned kin_part(const struct kl_pool_key *k, const struct kl_pool_row *row)
+{
+    (void)k;
+    return kl_fingerprint_is_set(&row->kin) ? row->kin.b[KL_FINGERPRINT - 1] % PARTS : PARTS;
+}
+
+static uint32_t kin_hash(const struct kl_pool_key *k, const struct kl_pool_row *row)
+{
+    (void)k;
+    return kl_pool_hash_fingerprint(&row->kin);
+}
+
+static void pair_labels(struct comparing *c, uint32_t other, uint32_t key)
+{
+    struct kl_pool *p = c->p;
+    uint32_t a = kl_pool_row_of(p, other)->line, b = kl_pool_row_of(p, key)->line;
+
+    p->memory.key[key].row |= ROW_CONFLICT;
+    p->memory.key[other].row |= ROW_CONFLICT;
+    p->counts.conflicts++;
+    if (key > c->first)
+        return;
+    c->first = key;
+    p->counts.conflict_line_a = a < b ? a : b;
+    p->counts.conflict_line_b = a < b ? b : a;
+}
+
+static void pair_kins(struct comparing *c, uint32_t other, uint32_t key)
+{
+    struct kl_pool *p = c->p;
+
+    if (kl_pool_same_label(p, &p->memory.key[key], &p->memory.key[other]))
+        return; /* that is a conflict already */
+    p->memory.key[other].row |= ROW_CONFLICT;
+    note_twins(p, &p->memory.key[key], kl_pool_row_of(p, other)->line, kl_pool_row_of(p, key)->line,
+               key < c->first);
+    if (key < c->first)
+        c->first = key;
+}
+
+/* The key of the CSV that is like this one, and its entry in the table, or the empty one where it
+   would go. */
+static uint32_t seek(const struct comparing *c, uint32_t hash, const struct kl_pool_key *k,
+                     uint32_t *at)
+{
+    const struct kl_index *x = &c->table;
+    uint32_t key;
+
+    *at = kl_index_home(x, hash);
+    while ((key = kl_index_seek(x, hash, at)) != UINT32_MAX &&
+           !c->same(c->p, &c->p->memory.key[key], k))
+        *at = kl_index_step(x, *at);
+    return key;
+}
+
+static void mark_changed(struct kl_pool *p, struct kl_pool_key *held, uint32_t key)
+{
+    uint32_t line = kl_pool_row_of(p, key)->line;
+
+    KL_ASSERT(!held->listed);
+    held->row |= ROW_CHANGED;
+    p->memory.key[key].row |= ROW_CHANGED;
+    if (p->counts.changed_line == 0 || line < p->counts.changed_line)
+        p->counts.changed_line = line;
+}
+
+static void count_parts(struct comparing *c)
+{
+    for (uint32_t i = 0; i < c->p->count; i++) {
+        const struct kl_pool_key *k = &c->p->memory.key[i];
+        unsigned part;
+
+        c->loose += is_held_only(k);
+        if (k->listed && (part = c->part_of(k, kl_pool_row_at(c->p, k))) < PARTS)
+            c->count[part]++;
+    }
+}
+
+/* Has the entry fetched that the comparison needs a while later. */
+static void expect(const struct comparing *c, uint32_t key, unsigned part)
+{
+    uint32_t ahead = key + PARTS * KL_INDEX_AHEAD;
+    const struct kl_pool_row *row;
+    const struct kl_pool_key *k;
+
+    if (ahead >= c->p->count)
+        return;
+    k = &c->p->memory.key[ahead];
+    row = kl_pool_row_at(c->p, k);
+    if (c->part_of(k, row) == part)
+        kl_index_expect(&c->table, c->hash(k, row));
+}
+
+static void compare_listed(struct comparing *c, unsigned part)
+{
+    for (uint32_t i = 0; i < c->p->count; i++) {
+        const struct kl_pool_key *k = &c->p->memory.key[i];
+        const struct kl_pool_row *row = kl_pool_row_at(c->p, k);
+        uint32_t hash, other, at;
+
+        expect(c, i, part);
+        if (!k->listed || c->part_of(k, row) != part)
+            continue;
+        hash = c->hash(k, row);
+        other = seek(c, hash, k, &at);
+        if (other == UINT32_MAX)
+            kl_index_put(&c->table, at, hash, i);
+        else
+            c->pair(c, other, i);
+    }
+}
+
+static void compare_loose(struct comparing *c, unsigned part)
+{
+    for (uint32_t i = 0; i < c->p->count && c->loose > 0; i++) {
+        struct kl_pool_key *k = &c->p->memory.key[i];
+        const struct kl_pool_row *row = kl_pool_row_at(c->p, k);
+        uint32_t key, at;
+
+        if (!is_held_only(k) || c->part_of(k, row) != part)
+            continue;
+        if ((key = seek(c, c->hash(k, row), k, &at)) != UINT32_MAX)
+            mark_changed(c->p, k, key);
+    }
+}
+
+static void compare(struct comparing *c)
+{
+    uint32_t *memory = c->p->memory.by_mac;
+
+    count_parts(c);
+    for (unsigned part = 0; part < PARTS; part++) {
+        kl_index_init(&c->table, memory, c->p->count);
+        c->table.size = kl_index_size(c->count[part]);
+        memset(memory, 0, (size_t)c->table.size * sizeof *memory);
+        if (c->table.size > c->largest)
+            c->largest = c->table.size;
+        compare_listed(c, part);
+        compare_loose(c, part);
+    }
+    memset(memory, 0, (size_t)c->largest * sizeof *memory);
 }
 
 static void compare_labels(struct kl_pool *p)
 {
-    for (uint32_t i = 0; i < p->count; i++)
-        if (p->memory.key[i].line != 0)
-            index_label(p, i);
-    for (uint32_t i = 0; i < p->count; i++)
-        if (is_held_only(&p->memory.key[i]))
-            mark_changed(p, &p->memory.key[i], *label_entry(p, &p->memory.key[i]));
-    clear_scratch(p);
+    struct comparing c = {.p = p,
+                          .hash = label_hash,
+                          .part_of = label_part,
+                          .same = kl_pool_same_label,
+                          .pair = pair_labels,
+                          .first = UINT32_MAX};
+
+    compare(&c);
 }
 
 static void compare_secrets(struct kl_pool *p)
 {
-    for (uint32_t i = 0; i < p->count; i++)
-        if (p->memory.key[i].line != 0)
-            index_kin(p, i);
-    for (uint32_t i = 0; i < p->count; i++) {
-        struct kl_pool_key *k = &p->memory.key[i];
-        if (is_held_only(k) && kl_fingerprint_is_set(&k->kin))
-            mark_changed(p, k, *kin_entry(p, k));
-    }
-    clear_scratch(p);
+    struct comparing c = {.p = p,
+                          .hash = kin_hash,
+                          .part_of = kin_part,
+                          .same = kl_pool_same_kin,
+                          .pair = pair_kins,
+                          .first = p->counts.twins > 0 ? 0 : UINT32_MAX};
+
+    compare(&c);
 }
 
 static void settle_all(struct kl_pool *p)
 {
     p->next_free = p->count;
     for (uint32_t i = 0; i < p->count; i++) {
-        struct kl_pool_key *k = &p->memory.key[i];
-        kl_pool_settle(k);
-        if (!kl_pool_is_held(k) && k->state != KL_KEY_PROVISIONED)
-            k->mac = (struct kl_mac){{0}};
+        const struct kl_pool_key *k = &p->memory.key[i];
+        kl_pool_settle(p, i);
+        if (!kl_pool_is_held(k) && k->state != KL_KEY_PROVISIONED &&
+            kl_mac_is_set(kl_pool_mac(p, i)))
+            p->memory.mac[i] = (struct kl_mac){{0}};
         kl_pool_index_mac(p, i);
         kl_pool_tally(p, k, +1);
         if (k->state == KL_KEY_FREE && p->next_free == p->count)
@@ -284,16 +413,15 @@ static void settle_all(struct kl_pool *p)
     }
 }
 
-struct kl_pool_size kl_pool_size_of(const struct kl_pool *p, const struct kl_pool_row *rows,
-                                    uint32_t row_count, const struct kl_ledger_row *ledger,
-                                    uint32_t ledger_count)
+struct kl_pool_size kl_pool_size_of(const struct kl_pool *p, uint32_t row_count,
+                                    const struct kl_ledger_row *ledger, uint32_t ledger_count)
 {
-    struct kl_pool_size size = {.keys = (uint64_t)p->count + row_count + ledger_count, .text = 1};
+    struct kl_pool_size size = {.keys = (uint64_t)p->count + row_count + ledger_count,
+                                .own = (uint64_t)p->count + ledger_count,
+                                .text = 1};
 
     for (uint32_t i = 0; i < p->count; i++)
-        size.text += strlen(kl_pool_key(p, i)->label) + 1;
-    for (uint32_t i = 0; i < row_count; i++)
-        size.text += strlen(rows[i].label) + 1;
+        size.text += strlen(kl_pool_row_of(p, i)->label) + 1;
     for (uint32_t i = 0; i < ledger_count; i++)
         size.text += strlen(ledger[i].label) + 1;
     return size;
@@ -305,13 +433,20 @@ void kl_pool_load(struct kl_pool *p, const struct kl_pool_memory *memory,
 {
     KL_ASSERT((uint64_t)p->count + row_count + ledger_count <= memory->capacity);
     take_memory(p, memory);
+    p->before = p->rows;
+    p->rows = (struct kl_pool_rows){.listed = rows, .own = memory->own, .count = row_count};
     p->counts = (struct kl_pool_counts){0};
     p->doubts++;
     start_over(p);
-    for (uint32_t i = 0; i < row_count; i++)
-        take_row(p, &rows[i]);
+    for (uint32_t i = 0; i < row_count; i++) {
+        if (i + KL_INDEX_AHEAD < row_count)
+            kl_index_expect(&p->by_fingerprint,
+                            kl_pool_hash_fingerprint(&rows[i + KL_INDEX_AHEAD].fingerprint));
+        take_row(p, i);
+    }
     for (uint32_t i = 0; i < ledger_count; i++)
         take_ledger(p, &ledger[i]);
+    keep_old_rows(p);
     for (uint32_t i = 0; i < p->count; i++)
         weigh_mark(&p->memory.key[i]);
     compare_labels(p);

@@ -96,9 +96,10 @@ static void release(struct kl_station *st, const struct kl_event *ev)
 
     if (!why && kl_pool_operator_release(&st->pool, key))
         kl_ask_store(st, NULL, KL_OP_RELEASE, key, ev->u.command.argument);
-    kl_format(
-        text, sizeof text, "an operator %s the key %s%s%s", why ? "can't release" : "releases",
-        key == NO_KEY ? "?" : kl_pool_key(&st->pool, key)->label, why ? ": " : "", why ? why : "");
+    kl_format(text, sizeof text, "an operator %s the key %s%s%s",
+              why ? "can't release" : "releases",
+              key == NO_KEY ? "?" : kl_pool_row_of(&st->pool, key)->label, why ? ": " : "",
+              why ? why : "");
     kl_tell_text(st, NULL, KL_NOTE_STATION, text);
 }
 

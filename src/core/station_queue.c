@@ -34,11 +34,11 @@ static bool a_release_waits(const struct kl_actions *q)
 
 static void ask_about_key(struct kl_station *st, struct kl_action *a, uint32_t key)
 {
-    const struct kl_pool_key *k = kl_pool_key(&st->pool, key);
+    const struct kl_pool_row *row = kl_pool_row_of(&st->pool, key);
 
-    a->u.store.fingerprint = k->fingerprint;
-    a->u.store.label = k->label;
-    a->u.store.mac = k->mac;
+    a->u.store.fingerprint = row->fingerprint;
+    a->u.store.label = row->label;
+    a->u.store.mac = *kl_pool_mac(&st->pool, key);
 }
 
 /* Releases a key whose board is not here. */

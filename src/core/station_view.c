@@ -96,9 +96,9 @@ unsigned kl_station_in_doubt(const struct kl_station *st, struct kl_in_doubt *ou
         const struct kl_pool_key *k = kl_pool_key(&st->pool, i);
         if (k->state != KL_KEY_RESERVED || k->live)
             continue;
-        out[n].fingerprint = k->fingerprint;
-        kl_copy(out[n].label, sizeof out[n].label, k->label);
-        out[n++].mac = k->mac;
+        out[n].fingerprint = kl_pool_row_of(&st->pool, i)->fingerprint;
+        kl_copy(out[n].label, sizeof out[n].label, kl_pool_row_of(&st->pool, i)->label);
+        out[n++].mac = *kl_pool_mac(&st->pool, i);
         left--;
     }
     KL_ASSERT(n <= capacity);

@@ -46,7 +46,7 @@ endforeach()
 
 add_executable(store_speed custody/store_speed.c)
 target_link_libraries(store_speed PRIVATE kl_options kl_test_support)
-add_test(NAME custody.speed COMMAND store_speed 100 1000000)
+add_test(NAME custody.speed COMMAND store_speed $<TARGET_FILE:keyline> 100 1000000)
 set_tests_properties(custody.speed PROPERTIES LABELS custody TIMEOUT 600)
 
 # No field but the label anywhere, whatever the boards print.

@@ -41,7 +41,7 @@ void disk_make_keys(struct world *w, unsigned count)
 
 void disk_load(struct world *w)
 {
-    static struct kl_pool_row rows[KEYS_MAX];
+    struct kl_pool_row *rows = w->rows[w->rows_turn = !w->rows_turn];
     static struct kl_ledger_row ledger[KEYS_MAX];
     struct kl_pool_memory *old = w->memory;
     struct kl_event ev = world_make(w, KL_EV_KEYS, 0);
@@ -72,9 +72,8 @@ void disk_load(struct world *w)
     ev.u.keys.come = w->keys_come;
     if (w->files)
         w->files->load(w, &ev);
-    struct kl_pool_size size =
-        kl_pool_size_of(kl_station_pool(w->st), ev.u.keys.rows, ev.u.keys.row_count,
-                        ev.u.keys.ledger, ev.u.keys.ledger_count);
+    struct kl_pool_size size = kl_pool_size_of(kl_station_pool(w->st), ev.u.keys.row_count,
+                                               ev.u.keys.ledger, ev.u.keys.ledger_count);
     w->memory = kl_pool_memory_alloc(&size);
     ev.u.keys.memory = w->memory;
     kl_station_feed(w->st, &ev);

@@ -103,8 +103,13 @@ static void compare(const struct far_content *c)
 
 static void load(struct world *world, struct kl_event *ev)
 {
-    const struct far_content *c = far_content();
+    static struct far_content kept[2]; /* the pool refers to the rows until the next load is over */
+    static unsigned turn;
+    struct far_content *c = &kept[turn = !turn];
 
+    *c = *far_content();
+    for (unsigned i = 0; i < c->row_count; i++)
+        c->row[i].label = c->row_label[i];
     if (booting)
         compare(c);
     for (unsigned n = 0; n < world->key_count; n++)

@@ -237,6 +237,9 @@ struct world {
 
     struct sim_key key[KEYS_MAX];
     unsigned key_count;
+    struct kl_pool_row rows[2]
+                           [KEYS_MAX]; /* as the pool refers to them; each load takes the other */
+    unsigned rows_turn;
     uint8_t secret_parts[8192];    /* which parts of secrets exist, as a Bloom filter: oracle.c */
     const struct sim_files *files; /* NULL: disk.c's model */
     struct kl_pool_memory *memory;

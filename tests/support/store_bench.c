@@ -29,6 +29,8 @@ static void reloaded(void *ctx)
 {
     struct store_bench *b = ctx;
     b->reloads++;
+    if (b->on_reload)
+        b->on_reload(b);
 }
 
 static void trouble(void *ctx, const char *text)

@@ -20,6 +20,7 @@ struct store_bench {
     unsigned questions;
     struct kl_store_question question; /* what is asked; id "" = nothing */
     unsigned reloads;
+    void (*on_reload)(struct store_bench *b); /* NULL = nothing else happens then */
     bool closed;
 };
 

@@ -173,6 +173,26 @@ static void what_spreadsheets_do_is_found(void **state)
     EACH_IS_SAID(samples);
 }
 
+/* … whatever stands between, and however late such a column begins. */
+static void repeated_values_are_found_far_apart(void **state)
+{
+    static char text[100000];
+    size_t used = 0;
+    char said_of_it[64];
+
+    (void)state;
+    for (unsigned i = 1; i <= 1000; i++) {
+        int n = i < 200
+                    ? snprintf(text + used, sizeof text - used, "s-%u,%x,\n", i, 0x10000 + i)
+                    : snprintf(text + used, sizeof text - used, "s-%u,%x,%032x\n%s", i, 0x10000 + i,
+                               0x7a000000 + (i == 990 ? 310 : i), i % 7 == 0 ? "\n\n" : "");
+        used += (size_t)n;
+    }
+    /* Rows 203, 210 … 987 have two blank lines behind them. */
+    snprintf(said_of_it, sizeof said_of_it, "repeated@%u,3*1", 990 + 2 * ((987 - 203) / 7 + 1));
+    assert_non_null(strstr(judge(text), said_of_it));
+}
+
 static void what_is_no_row_is_found(void **state)
 {
     static const struct sample samples[] = {
@@ -460,6 +480,7 @@ int main(void)
         cmocka_unit_test(headers_are_found),
         cmocka_unit_test(a_skipped_header_is_looked_at_too),
         cmocka_unit_test(what_spreadsheets_do_is_found),
+        cmocka_unit_test(repeated_values_are_found_far_apart),
         cmocka_unit_test(what_is_no_row_is_found),
         cmocka_unit_test(what_nobody_sees_is_found),
         cmocka_unit_test(one_odd_row_among_many_is_found),

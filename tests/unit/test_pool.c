@@ -11,18 +11,9 @@
 
 #include "keyline/bundle_load.h"
 #include "keyline/pool.h"
+#include "pool_room.h"
 
-enum {
-    CAPACITY = 256,
-    TABLE = 512,
-    TEXT = 4096
-};
-
-/* Every load takes the other one. */
-static struct kl_pool_key keys[2][CAPACITY];
-static uint32_t by_fingerprint[2][TABLE], by_mac[2][TABLE];
-static char text[2][TEXT];
-static unsigned turn;
+static struct pool_room room;
 static struct kl_pool pool;
 
 static struct kl_fingerprint fp(unsigned n)
@@ -59,21 +50,7 @@ static struct kl_ledger_row ledger(const char *label, unsigned f, bool provision
 static void load(const struct kl_pool_row *rows, uint32_t n, const struct kl_ledger_row *l,
                  uint32_t m)
 {
-    turn = !turn;
-    struct kl_pool_memory memory = {
-        .key = keys[turn],
-        .capacity = CAPACITY,
-        .by_fingerprint = by_fingerprint[turn],
-        .by_mac = by_mac[turn],
-        .table_size = TABLE,
-        .text = text[turn],
-        .text_size = kl_pool_size_of(&pool, rows, n, l, m).text,
-    };
-    assert_true(memory.text_size <= TEXT);
-    kl_pool_load(&pool, &memory, rows, n, l, m);
-    /* Nothing of the old memory is used any more. */
-    memset(keys[!turn], 0xa5, sizeof keys[0]);
-    memset(text[!turn], 0xa5, sizeof text[0]);
+    pool_room_load(&room, &pool, rows, n, l, m);
 }
 
 static void start(const struct kl_pool_row *rows, uint32_t n, const struct kl_ledger_row *l,
@@ -90,6 +67,13 @@ static const struct kl_pool_key *look(unsigned f)
 
     assert_int_not_equal(key, UINT32_MAX);
     return kl_pool_key(&pool, key);
+}
+
+static const struct kl_pool_row *row_of(unsigned f)
+{
+    struct kl_fingerprint x = fp(f);
+
+    return kl_pool_row_of(&pool, kl_pool_find(&pool, &x));
 }
 
 static uint32_t find(unsigned f)
@@ -322,7 +306,7 @@ static void copies_are_one_key(void **state)
     assert_int_equal(pool.counts.conflicts, 0);
     assert_int_equal(pool.counts.total, 2);
     assert_int_equal(look(1)->trouble, KL_TROUBLE_COPY);
-    assert_int_equal(look(1)->line, 1);
+    assert_int_equal(row_of(1)->line, 1);
     assert_int_equal(look(2)->state, KL_KEY_PROVISIONED);
     reserve(1);
     assert_int_equal(ask(2, &key), KL_POOL_EMPTY);
@@ -376,8 +360,8 @@ static void a_vanished_reservation_is_kept_for_its_board(void **state)
     assert_int_equal(pool.counts.vanished, 2);
     assert_int_equal(look(1)->state, KL_KEY_RESERVED);
     assert_int_equal(look(1)->trouble, KL_TROUBLE_VANISHED);
-    assert_int_equal(look(1)->line, 0);
-    assert_string_equal(look(1)->label, "a");
+    assert_int_equal(row_of(1)->line, 0);
+    assert_string_equal(row_of(1)->label, "a");
     assert_int_equal(ask(1, &key), KL_POOL_CONFLICT);
     assert_int_equal(ask(3, &key), KL_POOL_CONFLICT);
     assert_int_equal(claim(1, 1, &key), KL_CLAIM_OWN);
@@ -633,7 +617,7 @@ static void rows_added_while_running_can_be_had(void **state)
     assert_int_equal(ask(2, &key), KL_POOL_EMPTY);
     load(more, COUNT(more), (const struct kl_ledger_row[]){ledger("a", 1, false, 1)}, 1);
     assert_int_equal(find(1), 0);
-    assert_int_equal(look(1)->line, 2);
+    assert_int_equal(row_of(1)->line, 2);
     assert_true(look(1)->live);
     assert_int_equal(ask(2, &key), KL_POOL_GIVE);
     assert_int_equal(key, find(9));
@@ -713,12 +697,8 @@ static void an_empty_ledger_frees_nothing(void **state)
 
 static void keys_move_to_bigger_memory(void **state)
 {
-    static struct kl_pool_key more[600];
-    static uint32_t f[2048], m[2048];
     static struct kl_pool_row rows[300];
     static char labels[300][8];
-    static char names[8000];
-    const struct kl_pool_memory bigger = {more, 600, f, m, 2048, names, sizeof names};
 
     (void)state;
     for (unsigned i = 0; i < 300; i++) {
@@ -727,9 +707,7 @@ static void keys_move_to_bigger_memory(void **state)
     }
     start(rows, 200, NULL, 0);
     uint32_t key = reserve(1);
-    kl_pool_load(&pool, &bigger, rows, 300, NULL, 0);
-    memset(keys, 0xff, sizeof keys);
-    memset(by_mac, 0xff, sizeof by_mac);
+    load(rows, 300, NULL, 0);
     assert_int_equal(pool.counts.free, 299);
     struct kl_mac one = mac(1);
     assert_int_equal(kl_pool_of_mac(&pool, &one), key);
@@ -752,8 +730,8 @@ static void a_thousand_failed_reservations_leave_no_trace(void **state)
         assert_int_equal(ask(i, &key), KL_POOL_GIVE);
         kl_pool_reserved(&pool, key, false);
     }
-    for (unsigned i = 0; i < TABLE; i++)
-        assert_int_equal(by_mac[turn][i], 0);
+    for (unsigned i = 0; i < pool.by_mac.size; i++)
+        assert_int_equal(pool.by_mac.entry[i], 0);
 }
 
 int main(void)

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "keyline/pool.h"
+#include "pool_room.h"
 
 enum {
     KEYS = 5,   /* the last one has the label of the first */
@@ -22,7 +23,6 @@ enum {
     ASKED_MAX = 16,
     NOBODY = -1,
     CAPACITY = 32,
-    TABLE = 64,
     DEPTH_MAX = 64
 };
 
@@ -112,11 +112,7 @@ static struct {
     } session[BOARDS];
 } w;
 
-/* Every load takes the other one. */
-static struct kl_pool_key keys[2][CAPACITY];
-static uint32_t by_fingerprint[2][TABLE], by_mac[2][TABLE];
-static char text[2][8 * CAPACITY];
-static unsigned turn;
+static struct pool_room room;
 static struct kl_pool pool;
 static char story[4096]; /* told when something fails */
 
@@ -147,12 +143,14 @@ static uint32_t index_of(int key)
 
 static int key_of(uint32_t index)
 {
-    return kl_pool_key(&pool, index)->fingerprint.b[0] - 1;
+    return kl_pool_row_of(&pool, index)->fingerprint.b[0] - 1;
 }
 
-static int board_of(const struct kl_pool_key *k)
+static int board_of(uint32_t index)
 {
-    return kl_mac_is_set(&k->mac) ? k->mac.b[5] - 1 : NOBODY;
+    const struct kl_mac *m = kl_pool_mac(&pool, index);
+
+    return kl_mac_is_set(m) ? m->b[5] - 1 : NOBODY;
 }
 
 static int key_held(int board)
@@ -182,17 +180,7 @@ static void load(void)
                                        .fingerprint = fp(k),
                                        .provisioned = w.ledger[k].state == PROVISIONED,
                                        .mac = mac(w.ledger[k].board)};
-    turn = !turn;
-    struct kl_pool_memory memory = {
-        .key = keys[turn],
-        .capacity = CAPACITY,
-        .by_fingerprint = by_fingerprint[turn],
-        .by_mac = by_mac[turn],
-        .table_size = TABLE,
-        .text = text[turn],
-        .text_size = sizeof text[0],
-    };
-    kl_pool_load(&pool, &memory, rows, (uint32_t)w.rows, ledger, ledger_count);
+    pool_room_load(&room, &pool, rows, (uint32_t)w.rows, ledger, ledger_count);
 }
 
 static bool row_exists(int key)
@@ -333,7 +321,7 @@ static void step_ask(int board)
     int key = key_of(index);
     const struct kl_pool_key *k = kl_pool_key(&pool, index);
     CHECK(row_exists(key));
-    CHECK(board_of(k) == board);
+    CHECK(board_of(index) == board);
     w.session[board].key = key;
     w.session[board].state = k->state == KL_KEY_RESERVING ? RESERVING : READY;
     if (k->state == KL_KEY_RESERVING) {
@@ -516,7 +504,7 @@ static void check_key(int key)
         return;
     }
     const struct kl_pool_key *k = kl_pool_key(&pool, index);
-    bool bound = board_of(k) != NOBODY;
+    bool bound = board_of(index) != NOBODY;
     CHECK(k->state != KL_KEY_FREE || (!bound && !k->live && row_exists(key)));
     CHECK(k->state != KL_KEY_RESERVED || bound);
     CHECK(k->state != KL_KEY_FREE || !w.sent[key]);
@@ -525,7 +513,7 @@ static void check_key(int key)
         CHECK(!w.marked[key]);
     }
     if (w.ledger[key].state != NOTHING && !is_pending(key) && k->state != KL_KEY_BLOCKED)
-        CHECK(board_of(k) == w.ledger[key].board);
+        CHECK(board_of(index) == w.ledger[key].board);
     if (w.ledger[key].state == PROVISIONED && !is_pending(key) && k->state != KL_KEY_BLOCKED)
         CHECK(k->state == KL_KEY_PROVISIONED);
 }
@@ -537,9 +525,9 @@ static void check_macs(void)
         uint32_t index = kl_pool_of_mac(&pool, &m);
         bool any = false;
         for (uint32_t i = 0; i < pool.count; i++)
-            any |= kl_mac_equal(&kl_pool_key(&pool, i)->mac, &m);
+            any |= kl_mac_equal(kl_pool_mac(&pool, i), &m);
         CHECK(any == (index != UINT32_MAX));
-        CHECK(!any || board_of(kl_pool_key(&pool, index)) == b);
+        CHECK(!any || board_of(index) == b);
     }
 }
 

@@ -96,6 +96,39 @@ static void rows_that_are_added_are_taken_in(void **state)
     assert_string_equal(b.key.line, "dev-4,aa04,bb04");
 }
 
+static const struct kl_pool_row *rows_before;
+
+static void note_closed(void *ctx)
+{
+    struct store_bench *bench = ctx;
+
+    bench->closed = true;
+}
+
+static void end_it(struct store_bench *bench)
+{
+    kl_store_close(bench->store, note_closed, bench);
+}
+
+static bool has_closed(struct store_bench *bench, void *ctx)
+{
+    (void)ctx;
+    return bench->closed;
+}
+
+/* The shell takes news in only while it runs. The pool then refers to the old rows to the end. */
+static void what_was_there_at_the_end_stays(void **state)
+{
+    (void)state;
+    rows_before = kl_store_content(b.store)->rows;
+    b.on_reload = end_it;
+    file_put(csv, "dev-1,aa01,bb01\ndev-2,aa02,bb02\ndev-4,aa04,bb04\n");
+    assert_true(bench_until(&b, has_closed, NULL));
+    assert_string_equal(rows_before[2].label, "dev-3");
+    assert_string_equal(kl_store_content(b.store)->rows[2].label, "dev-4");
+    bench_close(&b);
+}
+
 static void a_file_put_in_its_place_is_taken_in(void **state)
 {
     (void)state;
@@ -483,6 +516,7 @@ int main(void)
 #define WHILE_RUNNING(test) cmocka_unit_test_setup_teardown(test, start, stop)
     const struct CMUnitTest tests[] = {
         WHILE_RUNNING(rows_that_are_added_are_taken_in),
+        WHILE_RUNNING(what_was_there_at_the_end_stays),
         WHILE_RUNNING(a_file_put_in_its_place_is_taken_in),
         WHILE_RUNNING(a_mark_that_another_tool_overwrote_comes_back),
         WHILE_RUNNING(a_change_is_noticed_before_the_next_key_goes_out),

@@ -149,7 +149,7 @@ static enum kl_shared_result check_list(const struct importing *m, char error[KL
     for (uint32_t i = 0; i < m->content->row_count; i++)
         if (row[i].bad) {
             kl_format(error, KL_TEXT_MAX, "line %u: %s; mend the list first (keyline keys lint)",
-                      (unsigned)row[i].line, row[i].why);
+                      (unsigned)row[i].line, kl_store_row_why(&row[i]));
             return KL_SHARED_INPUT;
         }
     if (m->content->row_count == 0) {

@@ -75,7 +75,8 @@ struct kl_csv {
     X(MANY_COLUMNS, "it has more than 64 fields")                                                  \
     X(LONG_ROW, "it is longer than 16383 bytes")                                                   \
     X(LONG_LABEL, "its label is longer than 255 bytes")                                            \
-    X(NUL, "a field holds a NUL")
+    X(NUL, "a field holds a NUL")                                                                  \
+    X(NOT_LEASED, "it is no row of a leased list")
 
 enum kl_csv_unfit {
 #define X(name, text) KL_UNFIT_##name,

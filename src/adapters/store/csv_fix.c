@@ -439,7 +439,10 @@ static bool judge(struct fixing *x, char error[KL_TEXT_MAX])
     if (!fine)
         kl_format(error, KL_TEXT_MAX, "line %u: %s: correct that first",
                   (unsigned)x->csv.error_line, kl_csv_error_text(x->csv.error));
-    kl_csv_judge_end(j, false, &x->verdict);
+    if (!kl_csv_judge_end(j, false, &x->verdict)) {
+        x->failed = true;
+        fine = false;
+    }
     kl_csv_judge_free(j);
     x->kinds = 0;
     for (unsigned i = 0; i < x->verdict.count; i++)

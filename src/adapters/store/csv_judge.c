@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "csv_head.h"
+#include "csv_seen.h"
 #include "csv_value.h"
 
 enum {
@@ -13,34 +14,21 @@ enum {
     STAGES = 2,
 };
 
-struct tally {
-    uint32_t count;
-    uint32_t line[KL_CSV_LINES_MAX]; /* the first lines */
-};
-
-/* One value that is long enough to be a secret, to find it again in another row. */
-struct seen {
-    uint64_t value;
-    uint32_t label, line;
-};
-
 struct column {
     uint32_t rows;  /* rows that have a value here */
     uint32_t words; /* of them, those that look like a column's name */
-    struct tally empty;
-    struct tally kind[KL_CSV_KIND_COUNT];
-    struct tally plain;          /* neither hex nor wrong in any way */
-    struct tally hex[SIZES];     /* hex digits only, by size */
-    struct tally bare[SIZES];    /* of these: decimal digits only, no zero in front */
+    struct kl_tally empty;
+    struct kl_tally kind[KL_CSV_KIND_COUNT];
+    struct kl_tally plain;       /* neither hex nor wrong in any way */
+    struct kl_tally hex[SIZES];  /* hex digits only, by size */
+    struct kl_tally bare[SIZES]; /* of these: decimal digits only, no zero in front */
     uint32_t letters[SIZES];     /* of `hex`: with letters */
     uint32_t any[SIZES];         /* all values */
-    struct tally rounded;        /* 16 or more decimal digits, zeros from the 16th on … */
+    struct kl_tally rounded;     /* 16 or more decimal digits, zeros from the 16th on … */
     uint32_t precise, excess;    /* … not so; digits from the 16th on */
     uint64_t first;              /* hash of the first value … */
     bool varies;                 /* … and not all are the same */
-    uint32_t long_ones, secrets; /* values that are kept in `seen`; those of 24 bytes and more */
-    struct seen *seen;
-    uint32_t seen_count, seen_capacity;
+    uint32_t long_ones, secrets; /* values that are long; those of 24 bytes and more */
 };
 
 /* The last row, or the one that --csv-header skipped. */
@@ -74,41 +62,16 @@ struct kl_csv_judge {
     uint32_t headers;
     struct row_look first, last, skipped;
     struct kl_numbered_name numbered; /* of labels */
-    struct tally hash_mark, conflict_middle, utf8, not_utf8;
+    struct kl_tally hash_mark, conflict_middle, utf8, not_utf8;
     bool bom, binary, markup;
     uint8_t head[HEAD_MAX];
     size_t head_size;
     struct column column[KL_FIELDS_MAX];
-    struct tally found[KL_CSV_KIND_COUNT][KL_FIELDS_MAX + 1];
+    struct kl_csv_seen seen;
+    struct kl_tally found[KL_CSV_KIND_COUNT][KL_FIELDS_MAX + 1];
 };
 
 /* ---- counting ---- */
-
-static void count(struct tally *t, uint32_t line)
-{
-    if (t->count < KL_CSV_LINES_MAX)
-        t->line[t->count] = line;
-    t->count++;
-}
-
-/* Adds one tally to another; the lines stay in order. */
-static void merge(struct tally *to, const struct tally *from)
-{
-    uint32_t have = to->count < KL_CSV_LINES_MAX ? to->count : KL_CSV_LINES_MAX;
-
-    for (uint32_t i = 0; i < from->count && i < KL_CSV_LINES_MAX; i++) {
-        uint32_t at = have;
-        while (at > 0 && to->line[at - 1] > from->line[i])
-            at--;
-        if (at >= KL_CSV_LINES_MAX)
-            continue;
-        if (have < KL_CSV_LINES_MAX)
-            have++;
-        memmove(&to->line[at + 1], &to->line[at], (have - at - 1) * sizeof to->line[0]);
-        to->line[at] = from->line[i];
-    }
-    to->count += from->count;
-}
 
 static uint64_t hash_of(struct kl_span v)
 {
@@ -139,39 +102,25 @@ static bool is_mark(struct kl_span v)
     return true;
 }
 
-static bool remember(struct column *c, struct kl_span v, uint32_t label, uint32_t line)
-{
-    if (c->seen_count == c->seen_capacity) {
-        uint32_t capacity = c->seen_capacity == 0 ? 64 : c->seen_capacity * 2;
-        struct seen *more = reallocarray(c->seen, capacity, sizeof *more);
-        if (!more)
-            return false;
-        c->seen = more;
-        c->seen_capacity = capacity;
-    }
-    c->seen[c->seen_count++] = (struct seen){hash_of(v), label, line};
-    return true;
-}
-
 static void look_at_digits(struct column *c, struct kl_span v, unsigned traits, uint32_t line)
 {
     bool zeros = true;
 
-    count(&c->hex[v.size], line);
+    kl_tally_count(&c->hex[v.size], line);
     if (!(traits & KL_VALUE_DECIMAL)) {
         c->letters[v.size]++;
         return;
     }
     if (v.data[0] == '0')
         return;
-    count(&c->bare[v.size], line);
+    kl_tally_count(&c->bare[v.size], line);
     if (v.size < 16)
         return;
     for (size_t i = 15; i < v.size; i++)
         zeros &= v.data[i] == '0';
     c->excess += (uint32_t)v.size - 15;
     if (zeros)
-        count(&c->rounded, line);
+        kl_tally_count(&c->rounded, line);
     else
         c->precise++;
 }
@@ -182,7 +131,7 @@ static bool is_long(struct kl_span v, unsigned traits)
 }
 
 static bool look_at_value(struct kl_csv_judge *j, unsigned at, const struct value_look *look,
-                          uint32_t label, uint32_t line)
+                          uint32_t line)
 {
     struct column *c = &j->column[at];
     struct kl_span v = look->value;
@@ -190,7 +139,7 @@ static bool look_at_value(struct kl_csv_judge *j, unsigned at, const struct valu
     uint32_t kinds = look->kinds;
 
     if (v.size == 0) {
-        count(&c->empty, line);
+        kl_tally_count(&c->empty, line);
         return true;
     }
     if (is_mark(v))
@@ -200,11 +149,11 @@ static bool look_at_value(struct kl_csv_judge *j, unsigned at, const struct valu
     c->any[v.size]++;
     for (unsigned kind = 0; kinds >> kind != 0; kind++)
         if (kinds & 1u << kind)
-            count(&c->kind[kind], line);
+            kl_tally_count(&c->kind[kind], line);
     if (traits & KL_VALUE_HEX)
         look_at_digits(c, v, traits, line);
     else if (kinds == 0)
-        count(&c->plain, line);
+        kl_tally_count(&c->plain, line);
     if (c->rows == 1)
         c->first = hash_of(v);
     else if (!c->varies)
@@ -213,7 +162,7 @@ static bool look_at_value(struct kl_csv_judge *j, unsigned at, const struct valu
         return true;
     c->long_ones++;
     c->secrets += v.size >= 24;
-    return remember(c, v, label, line);
+    return kl_csv_seen_value(&j->seen, at, hash_of(v));
 }
 
 /* ---- rows that are told from their looks ---- */
@@ -271,11 +220,11 @@ static bool is_conflict(struct kl_csv_judge *j, const struct kl_csv_row_text *ro
     struct kl_span v = kl_csv_field(row, 0);
 
     if (begins(v, "<<<<<<< ") || begins(v, ">>>>>>> ") || begins(v, "||||||| ")) {
-        count(&j->found[KL_CSV_CONFLICT][0], row->line);
+        kl_tally_count(&j->found[KL_CSV_CONFLICT][0], row->line);
         return true;
     }
     if (row->fields == 1 && v.size == 7 && begins(v, "=======")) {
-        count(&j->conflict_middle, row->line);
+        kl_tally_count(&j->conflict_middle, row->line);
         return true;
     }
     return false;
@@ -353,18 +302,19 @@ void kl_csv_judge_header(struct kl_csv_judge *j, const struct kl_csv_row_text *r
 static bool look_at_fields(struct kl_csv_judge *j, const struct kl_csv_row_text *row,
                            const struct value_look *look)
 {
-    uint32_t label = (uint32_t)hash_of(kl_csv_field(row, 0));
     unsigned traits = 0;
 
+    if (!kl_csv_seen_row(&j->seen, (uint32_t)hash_of(kl_csv_field(row, 0)), row->line))
+        return false;
     for (unsigned i = 0; i < row->fields; i++) {
         traits |= look[i].traits;
-        if (!look_at_value(j, i, &look[i], label, row->line))
+        if (!look_at_value(j, i, &look[i], row->line))
             return false;
     }
     if (traits & KL_VALUE_NOT_UTF8)
-        count(&j->not_utf8, row->line);
+        kl_tally_count(&j->not_utf8, row->line);
     else if (traits & KL_VALUE_UTF8)
-        count(&j->utf8, row->line);
+        kl_tally_count(&j->utf8, row->line);
     return true;
 }
 
@@ -388,11 +338,11 @@ bool kl_csv_judge_row(struct kl_csv_judge *j, const struct kl_csv_row_text *row)
     look_at_values(j, row, look);
     look_at_row(&j->last, row, look);
     if (j->skipped.fields > 0 && hash_of_row(row) == j->skipped.hash) {
-        count(&j->found[KL_CSV_HEADER][0], row->line);
+        kl_tally_count(&j->found[KL_CSV_HEADER][0], row->line);
         return true;
     }
     if (is_ruler(row) || is_separator(row)) {
-        count(&j->found[KL_CSV_DECORATION][0], row->line);
+        kl_tally_count(&j->found[KL_CSV_DECORATION][0], row->line);
         return true;
     }
     if (is_names(j, row, look))
@@ -403,7 +353,7 @@ bool kl_csv_judge_row(struct kl_csv_judge *j, const struct kl_csv_row_text *row)
         j->wordy += !has_digits(&j->last);
     label = kl_csv_field(row, 0);
     if (label.size > 0 && label.data[0] == '#')
-        count(&j->hash_mark, row->line);
+        kl_tally_count(&j->hash_mark, row->line);
     if (j->shapes[tail][row->fields]++ == 0)
         j->shape_line[tail][row->fields] = row->line;
     return look_at_fields(j, row, look);
@@ -434,11 +384,11 @@ static void judge_file(struct kl_csv_judge *j)
     j->binary |= head.binary;
     j->markup = head.markup;
     if (j->binary)
-        count(&j->found[KL_CSV_BINARY][0], 0);
+        kl_tally_count(&j->found[KL_CSV_BINARY][0], 0);
     if (j->markup)
-        count(&j->found[KL_CSV_MARKUP][0], 0);
+        kl_tally_count(&j->found[KL_CSV_MARKUP][0], 0);
     if (j->found[KL_CSV_CONFLICT][0].count > 0)
-        merge(&j->found[KL_CSV_CONFLICT][0], &j->conflict_middle);
+        kl_tally_merge(&j->found[KL_CSV_CONFLICT][0], &j->conflict_middle);
     if (j->not_utf8.count > 0 && (j->bom || j->utf8.count > 0))
         j->found[KL_CSV_ENCODING][0] =
             j->bom || j->not_utf8.count <= j->utf8.count ? j->not_utf8 : j->utf8;
@@ -482,7 +432,7 @@ static void judge_headers(struct kl_csv_judge *j)
         const struct candidate *h = &j->header[i];
         if (j->headers <= few &&
             (h->strict ? j->rows > 0 || j->headers == 1 : unlike_others(j, h->fields)))
-            count(&j->found[KL_CSV_HEADER][0], h->line);
+            kl_tally_count(&j->found[KL_CSV_HEADER][0], h->line);
     }
     for (unsigned i = 0; i < j->first.fields; i++)
         digits += j->first.digit[i];
@@ -493,13 +443,13 @@ static void judge_headers(struct kl_csv_judge *j)
                uniform_size(c, 1) > 0;
     }
     if (odd)
-        count(&j->found[KL_CSV_HEADER][0], j->first.line);
+        kl_tally_count(&j->found[KL_CSV_HEADER][0], j->first.line);
     for (unsigned i = 0; i < j->skipped.fields; i++) {
         const struct column *c = &j->column[i];
         unsigned size = uniform_size(c, 0);
         if (size >= 16 && j->skipped.hex[i] && j->skipped.size[i] == size &&
             j->found[KL_CSV_NO_HEADER][0].count == 0)
-            count(&j->found[KL_CSV_NO_HEADER][0], j->skipped.line);
+            kl_tally_count(&j->found[KL_CSV_NO_HEADER][0], j->skipped.line);
     }
 }
 
@@ -542,7 +492,7 @@ static void judge_last(struct kl_csv_judge *j, bool open_end)
 
     most_common(j->shapes[1], &tailed);
     if (l->total && j->rows >= 3) {
-        count(&j->found[KL_CSV_DECORATION][0], l->line);
+        kl_tally_count(&j->found[KL_CSV_DECORATION][0], l->line);
         return;
     }
     if (!open_end || l->marked || l->fields == 0 || tailed > 0)
@@ -554,7 +504,7 @@ static void judge_last(struct kl_csv_judge *j, bool open_end)
     if (l->fields < usual ? full >= 2
                           : l->fields > 1 && l->size[l->fields - 1] < same && same >= 8 &&
                                 rows + 1 == c->rows && rows >= (same >= 16 ? 2u : 8u))
-        count(&j->found[KL_CSV_TRUNCATED][0], l->line);
+        kl_tally_count(&j->found[KL_CSV_TRUNCATED][0], l->line);
 }
 
 /* ---- columns ---- */
@@ -583,7 +533,7 @@ static void judge_zeros(struct kl_csv_judge *j, unsigned at)
     const struct column *c = &j->column[at];
     unsigned usual = usual_size(c);
     uint32_t others = 0, letters = 0, padded = 0;
-    struct tally found = {0};
+    struct kl_tally found = {0};
 
     if (usual < 8 || (uint64_t)c->hex[usual].count * 3 < (uint64_t)c->rows * 2)
         return;
@@ -594,7 +544,7 @@ static void judge_zeros(struct kl_csv_judge *j, unsigned at)
             continue;
         others += c->hex[size].count;
         if (size < usual && size + 4 >= usual)
-            merge(&found, &c->bare[size]);
+            kl_tally_merge(&found, &c->bare[size]);
     }
     if (found.count > 0 && found.count == others && (letters > 0 || padded > 0))
         j->found[KL_CSV_ZEROS][at + 1] = found;
@@ -622,83 +572,31 @@ static void judge_odd(struct kl_csv_judge *j, unsigned at)
     const struct column *c = &j->column[at];
     unsigned usual = usual_size(c);
     uint32_t limit = c->rows / 50 > 1 ? c->rows / 50 : 1;
-    struct tally found = c->plain;
+    struct kl_tally found = c->plain;
 
     if (usual < 16 || c->hex[usual].count < 8 || c->rows - c->hex[usual].count > limit)
         return;
     for (unsigned size = 1; size < SIZES; size++)
         if ((size > usual || size + 3 < usual) && !is_key_size(size))
-            merge(&found, &c->hex[size]);
+            kl_tally_merge(&found, &c->hex[size]);
     if (found.count == 0 || j->found[KL_CSV_HEADER][0].line[0] == found.line[0])
         return;
     if (j->found[KL_CSV_TRUNCATED][0].line[0] != found.line[0])
         j->found[KL_CSV_ODD][at + 1] = found;
 }
 
-static int by_value(const void *a, const void *b)
-{
-    const struct seen *x = a, *y = b;
-
-    if (x->value != y->value)
-        return x->value < y->value ? -1 : 1;
-    if (x->label != y->label)
-        return x->label < y->label ? -1 : 1;
-    return (x->line > y->line) - (x->line < y->line);
-}
-
-/* Does any value stand under two labels? Sorting takes ten times as long as this. */
-static bool has_repeats(const struct column *c)
-{
-    uint32_t size = 16, *table, i;
-    bool found = false;
-
-    while (size / 2 < c->seen_count)
-        size *= 2;
-    if (!(table = calloc(size, sizeof *table)))
-        return true; /* perhaps: the slow way tells */
-    for (i = 0; i < c->seen_count && !found; i++) {
-        uint32_t h = (uint32_t)c->seen[i].value & (size - 1);
-        while (table[h] != 0 && c->seen[table[h] - 1].value != c->seen[i].value)
-            h = (h + 1) & (size - 1);
-        if (table[h] == 0)
-            table[h] = i + 1;
-        else
-            found = c->seen[table[h] - 1].label != c->seen[i].label;
-    }
-    free(table);
-    return found;
-}
-
-/* Rows that repeat the long value of another row. Exact copies of a row have its label too: they
-   are one key. */
-static struct tally repeats(struct column *c)
-{
-    struct tally t = {0};
-
-    if (!has_repeats(c))
-        return t;
-    qsort(c->seen, c->seen_count, sizeof *c->seen, by_value);
-    for (uint32_t i = 1; i < c->seen_count; i++)
-        if (c->seen[i].value == c->seen[i - 1].value && c->seen[i].label != c->seen[i - 1].label) {
-            struct tally one = {.count = 1, .line = {c->seen[i].line}};
-            if (c->seen[i - 1].line > c->seen[i].line)
-                one.line[0] = c->seen[i - 1].line;
-            merge(&t, &one);
-        }
-    return t;
-}
-
 /* People may mean a value that many rows share: a network's key, an application's id. The judge
    suspects it in a column whose other values differ, or where nothing else is secret. */
-static void judge_repeats(struct kl_csv_judge *j)
+static bool judge_repeats(struct kl_csv_judge *j)
 {
-    struct tally found[KL_FIELDS_MAX] = {0};
+    struct kl_tally found[KL_FIELDS_MAX] = {0};
     bool own = false;
 
     for (unsigned i = 1; i < KL_FIELDS_MAX; i++) {
-        struct column *c = &j->column[i];
+        const struct column *c = &j->column[i];
 
-        found[i] = repeats(c);
+        if (!kl_csv_seen_repeats(&j->seen, i, &found[i]))
+            return false;
         own |= c->secrets > 0 && c->secrets == c->rows && found[i].count * 4 <= c->rows;
     }
     for (unsigned i = 1; i < KL_FIELDS_MAX; i++) {
@@ -710,6 +608,7 @@ static void judge_repeats(struct kl_csv_judge *j)
         if (n * 4 <= c->rows || (!own && usual_size(c) >= 32 && c->hex[usual_size(c)].count > n))
             j->found[KL_CSV_REPEATED][i + 1] = found[i];
     }
+    return true;
 }
 
 /* ---- from outside ---- */
@@ -726,7 +625,7 @@ static void give(const struct kl_csv_judge *j, struct kl_csv_verdict *out)
     out->count = 0;
     for (unsigned kind = 0; kind < (other_file ? KL_CSV_CONFLICT : KL_CSV_KIND_COUNT); kind++)
         for (unsigned column = 0; column <= KL_FIELDS_MAX; column++) {
-            const struct tally *t = &j->found[kind][column];
+            const struct kl_tally *t = &j->found[kind][column];
             struct kl_csv_finding *f = &out->finding[out->count];
 
             if (t->count == 0 || out->count == KL_CSV_FINDINGS_MAX)
@@ -737,7 +636,7 @@ static void give(const struct kl_csv_judge *j, struct kl_csv_verdict *out)
         }
 }
 
-void kl_csv_judge_end(struct kl_csv_judge *j, bool open_end, struct kl_csv_verdict *out)
+bool kl_csv_judge_end(struct kl_csv_judge *j, bool open_end, struct kl_csv_verdict *out)
 {
     judge_file(j);
     judge_headers(j);
@@ -751,16 +650,18 @@ void kl_csv_judge_end(struct kl_csv_judge *j, bool open_end, struct kl_csv_verdi
         judge_rounded(j, i);
         judge_odd(j, i);
     }
-    judge_repeats(j);
+    out->count = 0;
+    if (!judge_repeats(j))
+        return false;
     give(j, out);
+    return true;
 }
 
 void kl_csv_judge_free(struct kl_csv_judge *j)
 {
     if (!j)
         return;
-    for (unsigned i = 0; i < KL_FIELDS_MAX; i++)
-        free(j->column[i].seen);
+    kl_csv_seen_free(&j->seen);
     kl_wipe(j, sizeof *j);
     free(j);
 }

@@ -21,7 +21,7 @@ void kl_csv_judge_bytes(struct kl_csv_judge *j, const void *data, size_t size);
 void kl_csv_judge_header(struct kl_csv_judge *j, const struct kl_csv_row_text *row);
 /* Each other row, in order. False = no memory. */
 bool kl_csv_judge_row(struct kl_csv_judge *j, const struct kl_csv_row_text *row);
-/* The file has ended; `open_end`: its last row has no line end. */
-void kl_csv_judge_end(struct kl_csv_judge *j, bool open_end, struct kl_csv_verdict *out);
+/* The file has ended; `open_end`: its last row has no line end. False = no memory. */
+bool kl_csv_judge_end(struct kl_csv_judge *j, bool open_end, struct kl_csv_verdict *out);
 
 #endif

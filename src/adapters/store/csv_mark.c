@@ -133,7 +133,7 @@ static enum kl_table_result copy_and_mark(struct kl_csv_marking *w, char error[K
     uint64_t at = 0;
 
     for (uint32_t i = 0; i < w->count && result == KL_TABLE_OK; i++) {
-        uint64_t end = t->start[rows[i]] + t->size[rows[i]];
+        uint64_t end = kl_table_start(t, rows[i]) + kl_table_size(t, rows[i]);
         bool marked;
 
         KL_ASSERT(!t->spent[rows[i]] && (i == 0 || rows[i] > rows[i - 1]));
@@ -213,9 +213,8 @@ static void move_rows(struct kl_table *t, const uint32_t *rows, uint32_t count)
     uint32_t done = 0;
 
     for (uint32_t i = rows[0]; i < t->count; i++) {
-        t->start[i] += done * MARK_SIZE;
+        kl_table_move(t, i, kl_table_start(t, i) + (uint64_t)done * MARK_SIZE);
         if (done < count && rows[done] == i) {
-            t->size[i] += MARK_SIZE;
             t->spent[i] = 1;
             done++;
         }

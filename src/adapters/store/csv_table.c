@@ -19,6 +19,7 @@ enum {
     CHUNK = 1 << 16,
     LABEL_BLOCK = 1 << 18,
     BAD_LABEL_MAX = KL_LABEL_MAX,
+    TAIL = 0x80, /* of a good row's `why` while we read: it has empty fields at the end */
 };
 
 struct kl_label_block {
@@ -40,8 +41,6 @@ struct reading {
     uint32_t separated;                       /* rows of one field with a ';', '|' or tab … */
     char separator;                           /* … in the first of them */
     uint32_t separator_line;
-    uint8_t *shape; /* per row: its number of fields, 0 = unfit */
-    uint8_t *tail;  /* per row: it has empty fields at the end */
     char chunk[CHUNK];
 };
 
@@ -89,22 +88,52 @@ static bool has_places(const struct kl_csv_row_text *text)
     return !text->cut && kl_nvs_is_header(cell, count);
 }
 
+uint64_t kl_table_start(const struct kl_table *t, uint32_t row)
+{
+    return (uint64_t)t->start_high[row] << 32 | t->start_low[row];
+}
+
+uint32_t kl_table_size(const struct kl_table *t, uint32_t row)
+{
+    bool marked_since = t->spent[row] && !t->row[row].marked;
+
+    return t->row[row].size + (marked_since ? (uint32_t)sizeof "," KL_CSV_MARK - 1 : 0);
+}
+
+void kl_table_move(struct kl_table *t, uint32_t row, uint64_t start)
+{
+    KL_ASSERT(start >> KL_TABLE_START_BITS == 0);
+    t->start_low[row] = (uint32_t)start;
+    t->start_high[row] = (uint8_t)(start >> 32);
+}
+
 /* ---- the index ---- */
 
-static uint32_t hash_of(const struct kl_table *t, const struct kl_fingerprint *fp)
+/* A fingerprint is as good as random. */
+static uint32_t hash_of(const struct kl_fingerprint *fp)
 {
     uint32_t h;
 
-    memcpy(&h, fp->b, sizeof h); /* a fingerprint is as good as random */
-    return h & (t->index_size - 1);
+    memcpy(&h, fp->b, sizeof h);
+    return h;
+}
+
+static uint32_t seek(const struct kl_table *t, const struct kl_fingerprint *fp, uint32_t *at)
+{
+    uint32_t hash = hash_of(fp), row;
+
+    *at = kl_index_home(&t->index, hash);
+    while ((row = kl_index_seek(&t->index, hash, at)) != UINT32_MAX &&
+           !kl_fingerprint_equal(&t->row[row].fingerprint, fp))
+        *at = kl_index_step(&t->index, *at);
+    return row;
 }
 
 uint32_t kl_table_find(const struct kl_table *t, const struct kl_fingerprint *fp)
 {
-    for (uint32_t h = hash_of(t, fp); t->index[h] != 0; h = (h + 1) & (t->index_size - 1))
-        if (kl_fingerprint_equal(&t->row[t->index[h] - 1].fingerprint, fp))
-            return t->index[h] - 1;
-    return UINT32_MAX;
+    uint32_t at;
+
+    return seek(t, fp, &at);
 }
 
 static bool note_copy(struct kl_table *t, uint32_t first, uint32_t row)
@@ -148,24 +177,24 @@ uint32_t kl_table_copies(const struct kl_table *t, uint32_t row, uint32_t *count
 
 static bool build_index(struct kl_table *t)
 {
-    t->index_size = 16;
-    while (t->index_size / 2 < t->count)
-        t->index_size *= 2;
-    if (!(t->index = calloc(t->index_size, sizeof *t->index)))
-        return false;
-    for (uint32_t i = 0; i < t->count; i++) {
-        uint32_t first, h;
+    uint32_t *entry = calloc(kl_index_size(t->count), sizeof *entry);
 
+    if (!entry)
+        return false;
+    kl_index_init(&t->index, entry, t->count);
+    for (uint32_t i = 0; i < t->count; i++) {
+        const struct kl_fingerprint *fp = &t->row[i].fingerprint;
+        uint32_t first, at;
+
+        if (i + KL_INDEX_AHEAD < t->count)
+            kl_index_expect(&t->index, hash_of(&t->row[i + KL_INDEX_AHEAD].fingerprint));
         if (t->row[i].bad)
             continue;
-        if ((first = kl_table_find(t, &t->row[i].fingerprint)) != UINT32_MAX) {
-            if (!note_copy(t, first, i))
-                return false;
-            continue;
-        }
-        for (h = hash_of(t, &t->row[i].fingerprint); t->index[h] != 0;)
-            h = (h + 1) & (t->index_size - 1);
-        t->index[h] = i + 1;
+        first = seek(t, fp, &at);
+        if (first == UINT32_MAX)
+            kl_index_put(&t->index, at, hash_of(fp), i);
+        else if (!note_copy(t, first, i))
+            return false;
     }
     if (t->copy_count > 0)
         qsort(t->copy, t->copy_count, sizeof *t->copy, by_first);
@@ -252,7 +281,7 @@ static bool has_commas(const struct kl_table *t, const struct reading *r, char e
     return false;
 }
 
-static bool grow(struct kl_table *t, struct reading *r)
+static bool grow(struct kl_table *t)
 {
     uint32_t capacity = t->capacity == 0 ? 1024 : t->capacity + t->capacity / 2;
 
@@ -264,11 +293,9 @@ static bool grow(struct kl_table *t, struct reading *r)
         (array) = more;                                                                            \
     } while (0)
     GROW(t->row);
-    GROW(t->start);
-    GROW(t->size);
+    GROW(t->start_low);
+    GROW(t->start_high);
     GROW(t->spent);
-    GROW(r->shape);
-    GROW(r->tail);
 #undef GROW
     t->capacity = capacity;
     return true;
@@ -303,14 +330,13 @@ static bool name_row(struct kl_table *t, struct reading *r, struct kl_pool_row *
     if (why == KL_UNFIT_NOTHING && !key_of(t, text, &r->key, &r->text))
         why = KL_UNFIT_OTHER;
     row->bad = why != KL_UNFIT_NOTHING;
-    row->why = kl_csv_unfit_text(why);
+    row->why = (uint8_t)why;
     if (!row->bad) {
         row->fingerprint = r->key.fingerprint;
         row->kin = r->key.kin;
     }
-    r->shape[t->count] = row->bad ? 0 : (uint8_t)text->fields;
-    r->tail[t->count] = text->empty_tail > 0;
     if (!row->bad) {
+        row->why = (uint8_t)(text->fields | (text->empty_tail > 0 ? TAIL : 0)); /* until the end */
         r->of_count[text->empty_tail > 0][text->fields]++;
         look_at_form(t, r);
     }
@@ -321,7 +347,7 @@ static bool name_row(struct kl_table *t, struct reading *r, struct kl_pool_row *
 static bool name_leased_row(struct kl_table *t, struct reading *r, struct kl_pool_row *row)
 {
     row->bad = !kl_leased_read_row(&r->csv.row, &r->leased) || r->leased.fields != t->fields;
-    row->why = row->bad ? "it is no row of a leased list" : "";
+    row->why = row->bad ? KL_UNFIT_NOT_LEASED : KL_UNFIT_NOTHING;
     if (!row->bad) {
         row->fingerprint = r->leased.fingerprint;
         row->kin = r->leased.kin;
@@ -336,7 +362,7 @@ static bool add_row(struct kl_table *t, struct reading *r)
     const struct kl_csv_row_text *text = &r->csv.row;
     struct kl_pool_row *row;
 
-    if (t->count == t->capacity && (t->count > UINT32_MAX / 4 || !grow(t, r)))
+    if (t->count == t->capacity && (t->count > KL_INDEX_ITEMS_MAX / 4 || !grow(t)))
         return false;
     row = &t->row[t->count];
     memset(row, 0, sizeof *row);
@@ -344,8 +370,8 @@ static bool add_row(struct kl_table *t, struct reading *r)
     row->marked = text->marked;
     if (t->leased ? !name_leased_row(t, r, row) : !name_row(t, r, row))
         return false;
-    t->start[t->count] = text->start;
-    t->size[t->count] = (uint32_t)text->size;
+    kl_table_move(t, t->count, text->start);
+    row->size = text->size & KL_ROW_SIZE_MAX;
     t->spent[t->count] = text->marked;
     t->count++;
     if (t->leased)
@@ -378,10 +404,14 @@ static void judge_shapes(struct kl_table *t, const struct reading *r)
     for (uint32_t i = 0; i < t->count; i++) {
         struct kl_pool_row *row = &t->row[i];
 
-        if (row->bad || r->shape[i] == best)
+        if (row->bad)
             continue;
-        row->bad = true;
-        row->why = kl_csv_unfit_text(r->tail[i] ? KL_UNFIT_EMPTY_FIELD : KL_UNFIT_OTHER_COUNT);
+        row->bad = (row->why & ~TAIL) != best;
+        if (!row->bad) {
+            row->why = KL_UNFIT_NOTHING;
+            continue;
+        }
+        row->why = row->why & TAIL ? KL_UNFIT_EMPTY_FIELD : KL_UNFIT_OTHER_COUNT;
         memset(&row->fingerprint, 0, sizeof row->fingerprint);
     }
 }
@@ -406,7 +436,9 @@ static enum kl_table_result take_head(struct kl_table *t, const struct reading *
 static enum kl_table_result take_row(struct kl_table *t, struct reading *r, bool *header,
                                      char error[KL_TEXT_MAX])
 {
-    if (r->csv.row.size > UINT32_MAX) {
+    if (r->csv.row.start >> (KL_TABLE_START_BITS - 1) != 0) /* marks may move it */
+        return out_of_memory(t->path, error);
+    if (r->csv.row.size > KL_ROW_SIZE_MAX) {
         kl_format(error, KL_TEXT_MAX, "%s: line %u: the row is too long", kl_shown(t->path),
                   r->csv.row.line);
         return KL_TABLE_BROKEN;
@@ -485,19 +517,21 @@ static enum kl_table_result read_rows(struct kl_table *t, int fd, struct reading
 }
 
 /* Reports a web page, or a file of another kind, as such, and not by the quotes in it. */
-static void judge_all(struct kl_table *t, struct reading *r, enum kl_table_result result,
-                      char error[KL_TEXT_MAX])
+static enum kl_table_result judge_all(struct kl_table *t, struct reading *r,
+                                      enum kl_table_result result, char error[KL_TEXT_MAX])
 {
     char text[KL_TEXT_MAX];
 
     if (t->leased)
-        return;
-    kl_csv_judge_end(r->judge, t->open_end, &t->verdict);
+        return result;
+    if (!kl_csv_judge_end(r->judge, t->open_end, &t->verdict))
+        return out_of_memory(t->path, error);
     if (result != KL_TABLE_BROKEN || t->verdict.count == 0 ||
         t->verdict.finding[0].kind > KL_CSV_MARKUP)
-        return;
+        return result;
     kl_csv_finding_text(&t->verdict.finding[0], text);
     kl_format(error, KL_TEXT_MAX, "%s: %s", kl_shown(t->path), text);
+    return result;
 }
 
 static enum kl_table_result read_file(struct kl_table *t, int fd, bool header,
@@ -519,10 +553,11 @@ static enum kl_table_result read_file(struct kl_table *t, int fd, bool header,
             judge_shapes(t, r);
         if (!has_commas(t, r, error))
             result = KL_TABLE_BROKEN;
-        else if (!build_index(t))
-            result = out_of_memory(t->path, error);
     }
-    judge_all(t, r, result, error);
+    result = judge_all(t, r, result, error);
+    kl_csv_judge_free(r->judge); /* before the index takes memory */
+    if (result == KL_TABLE_OK && !build_index(t))
+        result = out_of_memory(t->path, error);
     if (result == KL_TABLE_OK || result == KL_TABLE_BROKEN) {
         t->id = kl_file_id_of(&before);
         if (fstat(fd, &after) != 0 || after.st_size != before.st_size ||
@@ -532,9 +567,6 @@ static enum kl_table_result read_file(struct kl_table *t, int fd, bool header,
             result = KL_TABLE_CHANGED;
         }
     }
-    free(r->shape);
-    free(r->tail);
-    kl_csv_judge_free(r->judge);
     kl_secret_free(r, sizeof *r);
     return result;
 }
@@ -596,10 +628,10 @@ void kl_table_free(struct kl_table *t)
         t->labels = next;
     }
     free(t->row);
-    free(t->start);
-    free(t->size);
+    free(t->start_low);
+    free(t->start_high);
     free(t->spent);
-    free(t->index);
+    free(t->index.entry);
     free(t->copy);
     free(t);
 }
@@ -626,15 +658,15 @@ static bool is_row(const struct kl_table *t, const struct kl_csv_row_text *text,
 static bool read_row(const struct kl_table *t, int fd, uint32_t row, struct kl_key *key,
                      struct kl_key_text *long_text, bool *marked, char why[KL_TEXT_MAX])
 {
-    size_t text_size = t->size[row], size = sizeof(struct kl_csv) + text_size;
+    size_t text_size = kl_table_size(t, row), size = sizeof(struct kl_csv) + text_size;
     struct kl_csv *csv = kl_secret_alloc(size);
     char *text = (char *)(csv + 1);
     bool ok = false;
 
     if (!csv)
         return false;
-    if (pread(fd, text, text_size, (off_t)t->start[row]) == (ssize_t)text_size) {
-        kl_csv_begin_at(csv, t->start[row], t->row[row].line);
+    if (pread(fd, text, text_size, (off_t)kl_table_start(t, row)) == (ssize_t)text_size) {
+        kl_csv_begin_at(csv, kl_table_start(t, row), t->row[row].line);
         if (kl_csv_feed(csv, text, text_size) == text_size)
             kl_csv_end(csv);
         ok = csv->row_ready && csv->error == KL_CSV_FINE && csv->row.size == text_size &&

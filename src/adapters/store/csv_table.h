@@ -62,15 +62,14 @@ struct kl_table {
 
     uint32_t count;
     struct kl_pool_row *row; /* as handed to the pool */
-    uint64_t *start;         /* offset in the file; moves when marks come in */
-    uint32_t *size;          /* bytes up to the line end */
+    uint32_t *start_low;     /* offset in the file: see kl_table_start() … */
+    uint8_t *start_high;     /* … */
     uint8_t *spent;          /* 1 = the row in the file carries the mark */
 
     /* private */
     unsigned holders; /* beside the first one */
     uint32_t capacity;
-    uint32_t *index; /* fingerprint -> first row with it, + 1 */
-    uint32_t index_size;
+    struct kl_index index;      /* fingerprint -> first row with it */
     struct kl_table_copy *copy; /* further rows with it, sorted */
     uint32_t copy_count, copy_capacity;
     struct kl_label_block *labels;
@@ -88,6 +87,15 @@ enum kl_table_result kl_table_load_leased(const char *path, const struct kl_leas
  */
 struct kl_table *kl_table_hold(struct kl_table *t);
 void kl_table_free(struct kl_table *t);
+
+/* Where a row begins in the file. Moves when marks come in. */
+enum {
+    KL_TABLE_START_BITS = 40
+};
+uint64_t kl_table_start(const struct kl_table *t, uint32_t row);
+/* Its bytes up to the line end. */
+uint32_t kl_table_size(const struct kl_table *t, uint32_t row);
+void kl_table_move(struct kl_table *t, uint32_t row, uint64_t start);
 
 /* First row with this key; UINT32_MAX if there is none. */
 uint32_t kl_table_find(const struct kl_table *t, const struct kl_fingerprint *fp);

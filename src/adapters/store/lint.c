@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "csv_table.h"
+#include "keyline/store.h"
 
 static void name_unfit(const struct kl_table *t, struct kl_csv_lint *out)
 {
@@ -11,7 +12,7 @@ static void name_unfit(const struct kl_table *t, struct kl_csv_lint *out)
             continue;
         if (out->unfit < KL_LINT_ROWS_MAX) {
             out->row[out->unfit].line = t->row[i].line;
-            out->row[out->unfit].why = t->row[i].why;
+            out->row[out->unfit].why = kl_store_row_why(&t->row[i]);
         }
         out->unfit++;
     }

@@ -3,6 +3,7 @@
 #include "keyline/store.h"
 
 #include "adapters/fleet/pool_store.h"
+#include "csv.h"
 #include "store_kind.h"
 
 struct kl_doubt_info kl_doubt_info(enum kl_doubt doubt)
@@ -32,6 +33,11 @@ void kl_store_holder(const char *csv, char text[KL_TEXT_MAX])
 const struct kl_store_content *kl_store_content(const struct kl_store *s)
 {
     return s->kind->content(s);
+}
+
+const char *kl_store_row_why(const struct kl_pool_row *row)
+{
+    return kl_csv_unfit_text((enum kl_csv_unfit)row->why);
 }
 
 void kl_store_fleet(const struct kl_store *s, struct kl_fleet_view *out)

@@ -89,7 +89,10 @@ static void tell_news(struct kl_csv_store *s, struct kl_shown *news)
     }
     s->shown = news;
     s->events->reloaded(s->ctx);
-    kl_shown_free(old);
+    if (s->closing)
+        s->left = old; /* that ended the bench, perhaps before it took in the news */
+    else
+        kl_shown_free(old);
 }
 
 static void closed_all(uv_handle_t *handle)

@@ -392,6 +392,7 @@ void kl_csv_store_free(struct kl_store *store)
 
     KL_ASSERT(s->worker && !s->marking.marks);
     kl_shown_free(s->shown);
+    kl_shown_free(s->left);
     kl_store_stop_reading(s->worker);
     kl_csv_file_free(&s->worker->csv);
     kl_store_leave_home(s->worker);

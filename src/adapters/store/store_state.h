@@ -126,6 +126,7 @@ struct kl_csv_store {
     struct kl_store store;
     struct kl_worker *worker; /* NULL: a job has it */
     struct kl_shown *shown;
+    struct kl_shown *left; /* somebody may refer to it until the end; NULL = nobody does */
     uv_loop_t *loop;
     const struct kl_store_events *events;
     void *ctx;

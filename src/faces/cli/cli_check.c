@@ -101,7 +101,7 @@ static void bad_rows(struct check *c, const struct kl_store_content *content)
         if (!row->bad)
             continue;
         if (shown++ < LINES_SHOWN)
-            problem(c, "line %u can't be a key: %s", (unsigned)row->line, row->why);
+            problem(c, "line %u can't be a key: %s", (unsigned)row->line, kl_store_row_why(row));
         else
             more++;
     }

@@ -98,11 +98,12 @@ static void status_json(const struct keys_args *a, const struct view *v, const c
     for (uint32_t i = 0; i < v->both.pool.count; i++) {
         if (!in_doubt(v, i))
             continue;
-        kl_mac_format(&kl_pool_key(&v->both.pool, i)->mac, mac);
+        kl_mac_format(kl_pool_mac(&v->both.pool, i), mac);
         keys_time(v->since[i], when);
-        json_array_append_new(doubt, json_pack("{s:o, s:s, s:s}", "label",
-                                               keys_json_text(kl_pool_key(&v->both.pool, i)->label),
-                                               "mac", mac, "since", when));
+        json_array_append_new(doubt,
+                              json_pack("{s:o, s:s, s:s}", "label",
+                                        keys_json_text(kl_pool_row_of(&v->both.pool, i)->label),
+                                        "mac", mac, "since", when));
     }
     json_object_set_new(o, "in_doubt", doubt);
     if (holder[0] != '\0')
@@ -145,10 +146,10 @@ static void status_text(const struct keys_args *a, const struct view *v, const c
     for (uint32_t i = 0; i < v->both.pool.count; i++) {
         if (!in_doubt(v, i))
             continue;
-        kl_mac_format(&kl_pool_key(&v->both.pool, i)->mac, mac);
+        kl_mac_format(kl_pool_mac(&v->both.pool, i), mac);
         keys_time(v->since[i], when);
         fputs("  ", stdout);
-        keys_print(kl_pool_key(&v->both.pool, i)->label, 40);
+        keys_print(kl_pool_row_of(&v->both.pool, i)->label, 40);
         printf("  %s  %s\n", mac, when);
     }
 }
@@ -228,14 +229,16 @@ static void print_item(const struct keys_args *a, const struct item *item, bool 
 static struct item item_of_key(const struct view *v, uint32_t at)
 {
     const struct kl_pool_key *key = kl_pool_key(&v->both.pool, at);
-    struct item item = {.label = key->label,
+    const struct kl_pool_row *row = kl_pool_row_of(&v->both.pool, at);
+    const struct kl_mac *mac = kl_pool_mac(&v->both.pool, at);
+    struct item item = {.label = row->label,
                         .state = state_words[key->state],
                         .trouble = trouble_words[key->trouble],
                         .why = "",
-                        .line = key->line};
+                        .line = row->line};
 
-    if (kl_mac_is_set(&key->mac))
-        kl_mac_format(&key->mac, item.mac);
+    if (kl_mac_is_set(mac))
+        kl_mac_format(mac, item.mac);
     keys_time(v->since[at], item.since);
     return item;
 }
@@ -247,10 +250,10 @@ static struct item item_of_row(const struct view *v, const struct kl_pool_row *r
 
     if (at == UINT32_MAX) {
         item.trouble = trouble_words[KL_TROUBLE_BAD_LINE];
-        item.why = row->why;
+        item.why = kl_store_row_why(row);
         return item;
     }
-    if (kl_pool_key(&v->both.pool, at)->line == row->line)
+    if (kl_pool_row_of(&v->both.pool, at)->line == row->line)
         return item_of_key(v, at);
     item.trouble = trouble_words[KL_TROUBLE_COPY];
     return item;
@@ -281,7 +284,7 @@ int keys_list(const struct keys_args *a)
         print_item(a, &item, &first);
     }
     for (uint32_t i = 0; i < v.both.pool.count; i++) {
-        if (kl_pool_key(&v.both.pool, i)->line != 0)
+        if (kl_pool_key(&v.both.pool, i)->listed)
             continue;
         struct item item = item_of_key(&v, i);
         print_item(a, &item, &first);

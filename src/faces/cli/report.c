@@ -32,8 +32,9 @@ static void print_reserved(FILE *out, const struct kl_pool *pool)
         const struct kl_pool_key *k = kl_pool_key(pool, i);
         if (k->state != KL_KEY_RESERVED)
             continue;
-        kl_mac_format(&k->mac, mac);
-        fprintf(out, "  %s is reserved for %s: plug that board in to settle it\n", k->label, mac);
+        kl_mac_format(kl_pool_mac(pool, i), mac);
+        fprintf(out, "  %s is reserved for %s: plug that board in to settle it\n",
+                kl_pool_row_of(pool, i)->label, mac);
         named++;
     }
     if (pool->counts.reserved > named)
@@ -104,8 +105,8 @@ void kl_report_lost_ledger(const char *csv, const struct kl_store_content *conte
 bool kl_report_keys(FILE *out, const char *csv, const struct kl_store_content *content)
 {
     struct kl_pool pool = {0};
-    struct kl_pool_size size = kl_pool_size_of(&pool, content->rows, content->row_count,
-                                               content->ledger, content->ledger_count);
+    struct kl_pool_size size =
+        kl_pool_size_of(&pool, content->row_count, content->ledger, content->ledger_count);
     struct kl_pool_memory *memory = kl_pool_memory_alloc(&size);
     char lost[KL_TEXT_MAX];
     bool good;
