@@ -78,6 +78,15 @@ void kl_board_listen(struct kl_station *st, struct kl_board *b)
 
 /* ---- the key's way out ---- */
 
+static void fail_as_spent(struct kl_station *st, struct kl_board *b)
+{
+    char detail[KL_TEXT_MAX];
+
+    kl_format(detail, sizeof detail, "%s: another board shows this key, or its row was marked",
+              b->custody.label);
+    kl_board_fail(st, b, KL_FAULT_KEY_CONFLICT, detail);
+}
+
 void kl_board_send(struct kl_station *st, struct kl_board *b)
 {
     const struct kl_key *key = kl_custody_key(&b->custody);
@@ -93,7 +102,7 @@ void kl_board_send(struct kl_station *st, struct kl_board *b)
     if (st->config.nvs && !kl_board_nvs_prepare(st, b, key))
         return;
     if (!kl_pool_sending(&st->pool, b->custody.index)) {
-        kl_board_fail(st, b, KL_FAULT_KEY_CONFLICT, b->custody.label);
+        fail_as_spent(st, b);
         return;
     }
     kl_custody_send(&b->custody);
@@ -237,7 +246,7 @@ void kl_board_stop_sending_spent(struct kl_station *st)
     for (unsigned i = 0; i < st->board_count; i++) {
         struct kl_board *b = &st->board[i];
         if (b->state == KL_ST_SENDING && kl_pool_is_spent_elsewhere(&st->pool, b->custody.index))
-            kl_board_fail(st, b, KL_FAULT_KEY_CONFLICT, b->custody.label);
+            fail_as_spent(st, b);
     }
 }
 

@@ -392,6 +392,7 @@ static void what_another_board_shows_is_not_sent_again(void **state)
     assert_int_equal(snap.slot[0].state, KL_ST_FAILED);
     assert_int_equal(snap.slot[0].fault.reason, KL_FAULT_KEY_CONFLICT);
     assert_true(snap.slot[0].retry_at == KL_NEVER);
+    assert_non_null(strstr(snap.slot[0].fault.detail, "dev-0000: another board shows this key"));
     assert_true(w->key[0].sent);
     pass(30); /* the oracle sees it if more of the key leaves */
 }
