@@ -244,6 +244,9 @@ print(f\"{statistics.median(x.get('reserving', 0) + x.get('recording', 0) for x 
     printf '%8s %8s %8s %15s %4s\n' "$n" "$loaded" "$whole" "$records" "$memory"
 done
 
+heading "the ledger and its journal, on this disk" "store_speed keyline 100 (fifty boards one after the other; TMPDIR chooses the disk)"
+"$build/tests/store_speed" "$keyline" 100
+
 if [ -n "$apart" ]; then
     echo "bench: real and virtual time differ by more than 5 % in:$apart (has this machine other work?)" >&2
     exit 1
