@@ -391,6 +391,33 @@ static void socket_commands(void)
     bench_remove(&b);
 }
 
+/* The last board is done, and the station ends at once: who watches still sees that board. */
+static void watchers_see_the_end(void)
+{
+    struct bench b;
+    struct process p;
+    char *now, all[1024];
+    int fd;
+
+    make(&b, 1, 2, NULL);
+    station_start(&b, &p, WORDS("--count", "2"));
+    wait_for(&p, "no free key is left");
+    bench_wait_for_marks(&b, 1);
+    fd = open_socket(&b);
+    CHECK(next_message(fd, KL_WIRE_SNAPSHOT) && snap.done == 1, "%u done", snap.done);
+    now = file_read(scratch_path(&b.dir, "keys.csv"), NULL);
+    snprintf(all, sizeof all, "%snew-1,0123456789,9876543210\n", now);
+    free(now);
+    file_put(scratch_path(&b.dir, "keys.csv"), all);
+    CHECK(next_message(fd, KL_WIRE_BYE), "no farewell");
+    CHECK(snap.done == 2 && snap.keys.free == 0, "%u done, %u keys free", snap.done,
+          snap.keys.free);
+    CHECK(finish(&p) == 0, "exit status %d", p.status);
+    close(fd);
+    forget(&p);
+    bench_remove(&b);
+}
+
 static unsigned open_files(pid_t pid)
 {
     struct dirent *e;
@@ -616,6 +643,7 @@ const struct e2e_case cases_bench[] = {
     {"events_to_a_full_disk", events_to_a_full_disk},
     {"events_to_standard_output", events_to_standard_output},
     {"socket_commands", socket_commands},
+    {"watchers_see_the_end", watchers_see_the_end},
     {"ports_come_and_go", ports_come_and_go},
     {"doubts_on_a_quiet_bench", doubts_on_a_quiet_bench},
     {"operators_are_recorded", operators_are_recorded},

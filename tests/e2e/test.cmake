@@ -13,7 +13,7 @@ foreach(case one rom_loader eight_at_once sixty_four_at_once staggered erased_fi
     unplugged_and_back stopped_while_flashing
     stopped_twice hang_up_is_ignored killed_while_sending released_while_running rows_added
     on_result on_result_fails power_hook log_folder events_to_a_full_disk events_to_standard_output
-    socket_commands ports_come_and_go doubts_on_a_quiet_bench operators_are_recorded ports_by_command
+    socket_commands watchers_see_the_end ports_come_and_go doubts_on_a_quiet_bench operators_are_recorded ports_by_command
     stalled_watchers demo merged_image chip_shown secured_boards)
   add_test(NAME e2e.${case} COMMAND e2e ${case})
   set_tests_properties(e2e.${case} PROPERTIES LABELS e2e TIMEOUT 600)

@@ -409,14 +409,17 @@ static void on_ending(void *ctx, int exit_status)
     struct server *sv = ctx;
     char text[512], bye[KL_TEXT_MAX];
 
-    kl_shell_look(sv->sh, sv->now);
+    look(sv);
     kl_summary_text(sv->now, text, sizeof text);
     kl_copy(bye, sizeof bye, text);
     sv->closing = true;
     sv->farewell_at = uv_now(sv->timer.loop);
     uv_timer_stop(&sv->timer);
-    for (struct client *c = sv->clients; c; c = c->next)
+    for (struct client *c = sv->clients; c; c = c->next) {
+        if (c->sent) /* what has changed since may be what the client waits for */
+            send_news(c);
         send_line(c, kl_wire_bye(exit_status, bye));
+    }
 }
 
 static bool on_busy(void *ctx)
