@@ -63,18 +63,17 @@ struct kl_ledger_row {
 /* 8 bytes: a pool has a million of them. What is the same for the whole life of a key is in
    kl_pool_row_of(). */
 struct kl_pool_key {
-    uint32_t at;          /* the pool's own: where its row is */
-    uint8_t state : 3;    /* enum kl_key_state */
-    uint8_t trouble : 4;  /* enum kl_key_trouble */
-    bool listed : 1;      /* it is in the CSV */
-    bool sent : 1;        /* a byte of it may have left the host */
-    bool live : 1;        /* its board is at work on a slot of this run: see kl_pool_leave */
-    bool rival : 1;       /* its MAC has another key too: neither is sent, an operator decides */
-    bool bound : 1;       /* a person chose its board: it stays reserved if nothing was sent */
-    bool marked : 1;      /* the CSV row carries the mark, or will at once */
-    bool same_bundle : 1; /* as the ledger has it: see kl_ledger_row */
-    uint8_t row;          /* the pool's own: what the CSV says of it */
-    uint8_t label_hash;   /* the pool's own */
+    uint32_t at;         /* the pool's own: where its row is */
+    uint8_t state : 3;   /* enum kl_key_state */
+    uint8_t trouble : 4; /* enum kl_key_trouble */
+    bool listed : 1;     /* it is in the CSV */
+    bool sent : 1;       /* a byte of it may have left the host */
+    bool live : 1;       /* its board is at work on a slot of this run: see kl_pool_leave */
+    bool rival : 1;      /* its MAC has another key too: neither is sent, an operator decides */
+    bool bound : 1;      /* a person chose its board: it stays reserved if nothing was sent */
+    bool marked : 1;     /* the CSV row carries the mark, or will at once */
+    uint8_t row;         /* the pool's own: what CSV and ledger say of it */
+    uint8_t label_hash;  /* the pool's own */
 };
 
 /* Memory for `capacity` keys, and for `own_capacity` of them that may not be in the list, with
@@ -207,6 +206,8 @@ const struct kl_pool_key *kl_pool_key(const struct kl_pool *p, uint32_t key);
 const struct kl_pool_row *kl_pool_row_of(const struct kl_pool *p, uint32_t key);
 /* RESERVING … PROVISIONED; may be unknown (all zero) for FOREIGN. */
 const struct kl_mac *kl_pool_mac(const struct kl_pool *p, uint32_t key);
+/* Was its board flashed with the very images of this run, by the ledger? */
+bool kl_pool_has_same_bundle(const struct kl_pool *p, uint32_t key);
 /* Names the first rows of the list that are kept back, why, and the way out. False and "" if no row
    is, but for marked ones. */
 bool kl_pool_kept_back(const struct kl_pool *p, char text[KL_TEXT_MAX]);

@@ -130,7 +130,7 @@ static bool was_flashed(const struct kl_station *st, const struct kl_mac *mac)
     for (unsigned i = 0; i < KL_FLASHED_MAX && i < st->flashed_count; i++)
         if (kl_mac_equal(&st->flashed[i], mac))
             return true;
-    return key != NO_KEY && kl_pool_key(&st->pool, key)->same_bundle;
+    return key != NO_KEY && kl_pool_has_same_bundle(&st->pool, key);
 }
 
 /* The firmware switched on flash encryption or secure boot at its first start: plain images would

@@ -25,6 +25,11 @@ const struct kl_mac *kl_pool_mac(const struct kl_pool *p, uint32_t key)
     return &p->memory.mac[key];
 }
 
+bool kl_pool_has_same_bundle(const struct kl_pool *p, uint32_t key)
+{
+    return kl_pool_key(p, key)->row & ROW_SAME_BUNDLE;
+}
+
 /* ---- tables ---- */
 
 static uint32_t hash_of_mac(const struct kl_mac *mac)

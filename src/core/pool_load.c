@@ -163,7 +163,8 @@ static void take_ledger(struct kl_pool *p, const struct kl_ledger_row *row)
         name_key(&p->memory.key[key], at, row->label);
     }
     k = &p->memory.key[key];
-    k->same_bundle = row->same_bundle;
+    if (row->same_bundle)
+        k->row |= ROW_SAME_BUNDLE;
     if (k->listed && strcmp(kl_pool_row_at(p, k)->label, row->label) != 0) {
         k->row |= ROW_RENAMED;
         p->counts.renamed++;

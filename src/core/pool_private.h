@@ -12,8 +12,9 @@ enum { /* kl_pool_key.row */
     ROW_CONFLICT = 4, /* another row of the file has its label, or its secret and another label */
     ROW_CHANGED = 8,  /* the ledger has its label or its secret with other fields, or the CSV has */
     ROW_RENAMED = 32, /* the ledger has it under another label */
-    ROW_SPENT = 16,   /* marked, or seen on a board, and the ledger does not explain it. Kept while
-                         the pool lives */
+    ROW_SAME_BUNDLE = 64, /* the ledger's: see kl_ledger_row */
+    ROW_SPENT = 16, /* marked, or seen on a board, and the ledger does not explain it. Kept while
+                       the pool lives */
 };
 
 enum {

@@ -37,5 +37,5 @@ set_tests_properties(simulation.fresh PROPERTIES COST 100)
 if(NOT KEYLINE_SANITIZE)
   add_test(NAME simulation.mutations
     COMMAND ${CMAKE_CURRENT_LIST_DIR}/mutations.sh ${PROJECT_BINARY_DIR})
-  set_tests_properties(simulation.mutations PROPERTIES LABELS simulation TIMEOUT 1200)
+  set_tests_properties(simulation.mutations PROPERTIES LABELS simulation TIMEOUT 1800 COST 900)
 endif()
