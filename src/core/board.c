@@ -59,9 +59,9 @@ void kl_board_init(struct kl_board *b, unsigned index, const char *name, bool ne
    when it is back. */
 static void watch_on(struct kl_station *st, struct kl_board *b, enum kl_state state)
 {
-    if (state == KL_ST_BOOTING || state == KL_ST_CONFIRMING)
-        kl_watch_begin(&b->watch);
-    else if (state == KL_ST_TESTING && !b->watch.listens)
+    bool starts = state == KL_ST_BOOTING || state == KL_ST_CONFIRMING;
+
+    if (starts || (state == KL_ST_TESTING && !b->watch.listens))
         kl_watch_begin(&b->watch);
     else if (state == KL_ST_CONNECTING || !kl_state_is_live(state))
         kl_watch_end(&b->watch);

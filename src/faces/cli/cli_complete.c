@@ -269,9 +269,7 @@ static void offer_word(const struct completing *c, const struct option_list *wor
         offer_choice(c, c->command->verbs);
     else if (after == 2 && strcmp(words->item[1], "release") == 0)
         offer_doubts(c, true);
-    else if (after >= 2 && c->command == &kl_command_nvs)
-        puts(":files");
-    else if (after == 2 && strcmp(words->item[1], "import") == 0)
+    else if (after >= 2 && (c->command == &kl_command_nvs || strcmp(words->item[1], "import") == 0))
         puts(":files");
     else if (after == 1 && c->command == &kl_command_fleet)
         offer_services(c);
