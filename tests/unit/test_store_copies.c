@@ -304,6 +304,67 @@ static void an_older_journal_is_written_over_the_one_in_use(void **state)
     has_dev_2(2);
 }
 
+static void move_journals(const char *from, const char *to)
+{
+    char command[8192];
+
+    snprintf(command, sizeof command, "rm -rf '%s' && mv '%s' '%s'", to, from, to);
+    assert_int_equal(system(command), 0);
+}
+
+/* Somebody else of this host, who has journals elsewhere, works with this list and proves a key.
+   With the journals of here a copy of the list is worked with, and comes to tell of later changes.
+   Nothing takes the proved key from its board. */
+static void prove_while_a_copy_goes_on(unsigned board)
+{
+    struct store_bench b;
+    char aside[220];
+
+    snprintf(aside, sizeof aside, "%s", scratch_path(&dir, "aside"));
+    start_with("dev-2", 2);
+    use_copy("again.csv", true);
+    use("keys.csv");
+    move_journals(bench_journal(csv), aside);
+    opens(&b, 0);
+    ask(&b, KL_OP_PROVISION, "dev-2", 2);
+    bench_close(&b);
+    move_journals(aside, bench_journal(csv));
+    use("again.csv");
+    opens(&b, heal | moved);
+    ask(&b, KL_OP_RELEASE, "dev-2", 2);
+    ask(&b, KL_OP_RESERVE, "dev-2", board);
+    bench_close(&b);
+    use("keys.csv");
+}
+
+static void a_proved_key_stays_though_a_copy_tells_of_later_changes(void **state)
+{
+    struct store_bench b;
+
+    (void)state;
+    prove_while_a_copy_goes_on(2);
+    opens(&b, heal | moved);
+    assert_true(entry(&b, "dev-2")->provisioned);
+    assert_int_equal(entry(&b, "dev-2")->mac.b[5], 2);
+    bench_close(&b);
+    has_dev_2(2);
+}
+
+static void a_proved_key_that_a_copy_gave_to_another_board_is_asked_about(void **state)
+{
+    struct store_bench b;
+
+    (void)state;
+    prove_while_a_copy_goes_on(3);
+    assert_int_equal(bench_open_answered(&b, csv, moved), KL_STORE_DOUBT);
+    assert_int_equal(b.doubt, KL_DOUBT_OLD);
+    assert_non_null(strstr(b.error, "tell different stories of 1 keys"));
+    opens(&b, heal | moved);
+    assert_true(entry(&b, "dev-2")->provisioned);
+    bench_close(&b);
+    has_dev_2(2);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
@@ -319,6 +380,8 @@ int main(void)
         TEST(an_old_ledger_beside_a_newer_log_is_damaged),
         TEST(the_folder_of_journals_is_made_again),
         TEST(an_older_journal_is_written_over_the_one_in_use),
+        TEST(a_proved_key_stays_though_a_copy_tells_of_later_changes),
+        TEST(a_proved_key_that_a_copy_gave_to_another_board_is_asked_about),
 #undef TEST
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -88,10 +88,10 @@ static bool compare_key(void *ctx, const struct kl_ledger_key *key)
     if (r)
         c->seen[r - c->first] = true;
     /* Nothing takes a proved key from its board. If a later change did, an old copy made it. */
-    if (r && ((r->change > key->change && !tells_the_same(r, &own)) ||
-              (r->kind == KL_JOURNAL_PROVISIONED && own.kind != KL_JOURNAL_PROVISIONED))) {
+    bool proved = own.kind == KL_JOURNAL_PROVISIONED;
+    if (r && !proved && (r->change > key->change || r->kind == KL_JOURNAL_PROVISIONED)) {
         c->failed = !add(&c->out->behind, &c->out->behind_count, r);
-    } else if (!r || r->change < key->change) {
+    } else if (!r || r->change < key->change || (proved && !tells_the_same(r, &own))) {
         if (r && !kl_mac_equal(&r->mac, &key->mac) && contradicts(c, r))
             c->out->contradictions++;
         c->failed |= !add(&c->out->ahead, &c->out->ahead_count, &own);
