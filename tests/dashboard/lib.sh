@@ -184,10 +184,20 @@ worker() {
     pgrep -s "$(shell_of "$1")" -P "$(parent "$1")"
 }
 
+# What is typed before the dashboard's processes have ended is thrown away, so it is typed again. The quotes: the shell's echo of
+# this is no answer.
+answers() {
+    run "$1" "stty -a | grep -qE -- '-(echo|icanon|opost|onlcr)( |;|\$)' && echo terminal=bro''ken || echo terminal=go''od"
+    for _ in $(seq 20); do
+        shows "$1" "terminal=good" && return
+        sleep 0.1
+    done
+    return 1
+}
+
 usable() {
     retry "the shell's own screen" not alternate "$1"
-    run "$1" "stty -a | grep -qE -- '-(echo|icanon|opost|onlcr)( |;|\$)' && echo terminal=broken || echo terminal=good"
-    see "$1" "terminal=good"
+    retry "'terminal=good' on $1" answers "$1"
     [ "$(t display-message -p -t "=$1:" '#{cursor_flag}')" = 1 ] || fail "no cursor"
     shows "$1" NDELAY && fail "the shell had to make its terminal blocking again"
     return 0

@@ -132,18 +132,17 @@ static bool is_as_we_set_it(void)
            now.c_oflag == settings_drawn.c_oflag && now.c_lflag == settings_drawn.c_lflag;
 }
 
-/* Our parent was killed, and the shell has the terminal back: for us it is in the background now,
-   and endwin may not change it. Some shells put it in order themselves, and then we leave it alone;
-   others leave it as we set it. */
+/* Our parent was killed, and the shell has the terminal back, perhaps this very moment: for us it
+   is in the background then, and endwin could not change it. Some shells put it in order
+   themselves, and then we leave it alone; others leave it as we set it. */
 static void restore_from_behind(void)
 {
     void (*before)(int);
 
-    if (tcgetpgrp(STDIN_FILENO) == getpgrp())
+    if (!is_as_we_set_it())
         return;
     before = signal(SIGTTOU, SIG_IGN);
-    if (is_as_we_set_it())
-        tcsetattr(STDIN_FILENO, TCSAFLUSH, &settings_before);
+    tcsetattr(STDIN_FILENO, TCSAFLUSH, &settings_before);
     signal(SIGTTOU, before);
 }
 
@@ -152,10 +151,10 @@ void kl_term_close(void)
     if (!is_open)
         return;
     is_open = false;
-    restore_from_behind();
     tell(BRACKETS_OFF MOUSE_OFF);
     tcflush(STDIN_FILENO, TCIFLUSH); /* the shell must not run the rest of a paste */
     endwin();
+    restore_from_behind();
 }
 
 void kl_term_block(void)
