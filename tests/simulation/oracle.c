@@ -48,7 +48,7 @@ static int key_in(struct world *w, const char *text, size_t size)
 /* ---- secrets in what is told ---- */
 
 enum {
-    TOLD = 8 /* nobody may see so many characters of a secret in a row */
+    TOLD = 8 /* nobody may see so many characters of one field of a secret in a row */
 };
 
 static char folded(char c)
@@ -73,6 +73,12 @@ static bool same(const char *a, const char *b)
     return true;
 }
 
+/* What ends one field and begins the next may stand in any line: "2,5ec000" is no secret. */
+static bool is_in_one_field(const char *part)
+{
+    return memchr(part, ',', TOLD) == NULL;
+}
+
 /* A key's secrets: all that stands behind its label. */
 static const char *secrets_of(const struct sim_key *k)
 {
@@ -84,6 +90,8 @@ void oracle_learn_key(struct world *w, const struct sim_key *k)
     const char *secret = secrets_of(k);
 
     for (size_t i = 0; i + TOLD <= strlen(secret); i++) {
+        if (!is_in_one_field(secret + i))
+            continue;
         unsigned part = part_of(secret + i);
         w->secret_parts[part / 8] |= (uint8_t)(1u << part % 8);
     }
@@ -99,7 +107,7 @@ static const struct sim_key *secret_in(const struct world *w, const char *text, 
         for (unsigned k = 0; k < w->key_count; k++) {
             const char *secret = secrets_of(&w->key[k]);
             for (size_t i = 0; i + TOLD <= strlen(secret); i++)
-                if (same(secret + i, text + at))
+                if (is_in_one_field(secret + i) && same(secret + i, text + at))
                     return &w->key[k];
         }
     }
