@@ -9,47 +9,7 @@
 
 #include <cmocka.h>
 
-#include "world.h"
-
-static struct world *w;
-static struct kl_snapshot snap;
-
-static int open_bench(void **state)
-{
-    (void)state;
-    w = calloc(1, sizeof *w);
-    world_quiet(w, 3);
-    return 0;
-}
-
-static int close_bench(void **state)
-{
-    (void)state;
-    assert_string_equal(w->violation, "");
-    world_finish(w);
-    free(w);
-    return 0;
-}
-
-static void pass(unsigned seconds)
-{
-    step_until(w, w->now + KL_SEC(seconds));
-    oracle_boards(w);
-    kl_station_look(w->st, &snap);
-}
-
-/* Passes time until the slot is in that state, at most so long; looks often. */
-static void wait_for(unsigned slot, enum kl_state state, unsigned seconds)
-{
-    kl_us until = w->now + KL_SEC(seconds);
-
-    do {
-        step_until(w, w->now + KL_MS(5));
-        assert_string_equal(w->violation, ""); /* after a violation time stands still */
-        kl_station_look(w->st, &snap);
-    } while (snap.slot[slot].state != state && w->now < until);
-    assert_string_equal(kl_state_name(snap.slot[slot].state), kl_state_name(state));
-}
+#include "on_bench.h"
 
 /* The pool's database is silent: the board waits for as long as that takes, says why, and changes
    nothing meanwhile. */
@@ -197,7 +157,6 @@ static void keys_that_come_are_waited_for(void **state)
 
 int main(void)
 {
-#define ON_BENCH(f) cmocka_unit_test_setup_teardown(f, open_bench, close_bench)
     const struct CMUnitTest tests[] = {
         ON_BENCH(a_board_waits_for_the_shared_pool),
         ON_BENCH(a_board_of_another_station_gets_no_key),
