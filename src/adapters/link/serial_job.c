@@ -12,6 +12,8 @@ static void on_over(uv_async_t *over)
 {
     struct kl_serial_job *job = (struct kl_serial_job *)over;
 
+    if (!atomic_exchange(&job->done, false))
+        return;
     uv_unref((uv_handle_t *)over);
     job->ended(job->ctx);
 }
@@ -21,6 +23,7 @@ static void *on_thread(void *arg)
     struct kl_serial_job *job = arg;
 
     job->run(job->ctx);
+    atomic_store(&job->done, true);
     uv_async_send(&job->over);
     return NULL;
 }
@@ -30,6 +33,7 @@ static void on_worker(uv_work_t *work)
     struct kl_serial_job *job = work->data;
 
     job->run(job->ctx);
+    atomic_store(&job->done, true);
 }
 
 static void on_worked(uv_work_t *work, int status)

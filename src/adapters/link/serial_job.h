@@ -7,11 +7,13 @@
 #ifndef KEYLINE_ADAPTERS_SERIAL_JOB_H
 #define KEYLINE_ADAPTERS_SERIAL_JOB_H
 
+#include <stdatomic.h>
 #include <uv.h>
 
 struct kl_serial_job {
-    uv_async_t over; /* first */
-    uv_work_t work;  /* where the system gives no thread: one of libuv's workers */
+    uv_async_t over;  /* first */
+    atomic_bool done; /* hands what the job wrote to the loop */
+    uv_work_t work;   /* where the system gives no thread: one of libuv's workers */
     void (*run)(void *ctx), (*ended)(void *ctx);
     void *ctx;
 };
