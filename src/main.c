@@ -14,6 +14,7 @@ int main(int argc, char **argv)
     /* Then what a million rows took goes back to the system as soon as it is freed. glibc would
        raise the limit up to 32 MB by itself, and keep what lies below it. */
     mallopt(M_MMAP_THRESHOLD, OWN_PAGES);
+    mallopt(M_ARENA_MAX, 2); /* one for the loop, one for all workers */
     /* If a peer leaves, the write to it fails, and the program goes on. */
     signal(SIGPIPE, SIG_IGN);
     /* A file at its size limit counts as a full disk: the store waits for room. */
