@@ -18,8 +18,8 @@ enum {
     ROWS = 1000 * 1000,
     MIB = 1024, /* in KiB */
     RUNS_MAX = 100 * MIB,
-    EDIT_MAX = 204 * MIB,
-    EDITED_MAX = 118 * MIB,
+    EDIT_MAX = 198 * MIB,
+    EDITED_MAX = 112 * MIB,
     TRIES = 200,
 };
 static const struct timespec moment = {.tv_nsec = 50 * 1000 * 1000};
