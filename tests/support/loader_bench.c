@@ -359,9 +359,15 @@ enum kl_loader_status lb_run(struct lb *b, enum kl_loader_task task, const struc
     kl_loader_start(&b->loader, task, bundle, b->now);
     pull(b);
     while (kl_loader_status(&b->loader) == KL_LOADER_BUSY) {
+        if (b->prompt)
+            kl_vboard_catch_up(b->board);
         if (deliver_held(b) || complete(b) || listen(b))
             continue;
+        if (b->give_up_at && b->now >= b->give_up_at)
+            break;
         kl_us next = earlier(kl_loader_deadline(&b->loader), kl_vboard_deadline(b->board));
+        if (b->give_up_at)
+            next = earlier(next, b->give_up_at);
         if (b->pending_count > 0)
             next = earlier(next, b->due[0]);
         if (b->held_size > 0)

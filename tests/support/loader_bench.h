@@ -35,6 +35,8 @@ struct lb {
     size_t held_size;
     kl_us held_until;
     struct wire_profile *profile; /* NULL = nobody counts */
+    bool prompt;                  /* the board puts nothing off (kl_vboard_catch_up) */
+    kl_us give_up_at;             /* lb_run returns then; 0 = never */
 };
 
 struct lb_options {
