@@ -87,6 +87,10 @@ void lb_bundle_add(struct kl_bundle *b, const char *name, uint32_t offset, const
                    uint32_t size);
 /* Images of the same sizes in the same places, of which no byte is the same. */
 struct kl_bundle *lb_bundle_another(const struct kl_bundle *bundle);
+/* The same with `percent` of the program (the third region) changed: all in one place, or sectors
+   here and there; and its descriptor. */
+struct kl_bundle *lb_bundle_previous(const struct kl_bundle *bundle, unsigned percent,
+                                     bool together);
 void lb_bundle_free(struct kl_bundle *b);
 /* True if the board's flash holds every region. */
 bool lb_flash_is_right(const struct lb *b, const struct kl_bundle *bundle);
