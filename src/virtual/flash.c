@@ -168,7 +168,8 @@ bool flash_program(struct kl_vboard *b, uint32_t address, const uint8_t *data, s
             page = size - done;
         flash_busy(b, PROGRAM_PAGE_US);
         size_t end = done + power_for(b, page);
-        if (end == done + page && bad == UINT64_MAX && is_inside(b, address + done, page)) {
+        if (end == done + page && bad == UINT64_MAX &&
+            is_inside(b, (uint64_t)address + done, page)) {
             holds &= clear_bits(b->flash + address + done, data + done, page);
             done += page;
             continue;
