@@ -54,7 +54,10 @@ static void read_state(const json_t *j, struct kl_fdb_state *out)
         .free_keys = kl_fdb_number(j, "free"),
         .left_to_station = kl_fdb_number(j, "left"),
         .last_seq = kl_fdb_number(j, "last_seq"),
+        .xid = kl_fdb_number(j, "xid"),
+        .born = (uint32_t)kl_fdb_number(j, "born"),
     };
+    kl_fdb_read_uuid(kl_fdb_string(j, "pool"), out->pool);
     kl_copy(out->closed_why, sizeof out->closed_why, kl_fdb_string(j, "closed_why"));
 }
 

@@ -43,6 +43,7 @@ struct kl_fleet_hand {
     struct kl_fingerprint claim_key;    /* CLAIM: reserved here for its board; the caller's */
     char other[KL_TEXT_MAX];            /* CLAIM: which station has the board */
     struct kl_fdb_fence server;         /* as last greeted */
+    int64_t pool_seq;                   /* newest result that the pool has, as last greeted */
     char status[KL_FLEET_STATUS_MAX];   /* what the heartbeat says */
 
     struct {
@@ -74,8 +75,17 @@ void kl_fleet_hand_note(struct kl_fleet_hand *h, const char *text);
 enum kl_fleet_result kl_fleet_hand_report(struct kl_fleet_hand *h, int64_t after,
                                           int64_t *reported);
 /* The pool knows nothing later than entry `last_seq` of this station, though it has acknowledged
-   more: an old copy of the database was put back, which looks like the same one. */
+   more. */
 bool kl_fleet_hand_forgot(struct kl_fleet_hand *h, int64_t last_seq);
+bool kl_fleet_hand_is_pool(const struct kl_fleet_hand *h, const uint8_t pool[KL_FDB_UUID]);
+/* This database looks like the one that this station knows, and says less than that has said: an
+   old copy was put back. Compares with what was kept of the answer before. */
+bool kl_fleet_hand_went_back(struct kl_fleet_hand *h, const struct kl_fdb_state *state);
+/* Tells that the pool, which closes as after a failover; people here hear it too. */
+enum kl_fleet_result kl_fleet_hand_tell_went_back(struct kl_fleet_hand *h,
+                                                  const struct kl_fdb_state *state);
+/* What was released comes first: a key that the pool still has for a board is free of it, and may
+   be another board's by now. */
 enum kl_fleet_result kl_fleet_hand_reassert(struct kl_fleet_hand *h);
 enum kl_fleet_result kl_fleet_hand_give_back(struct kl_fleet_hand *h);
 enum kl_fleet_result kl_fleet_hand_return_leaving(struct kl_fleet_hand *h);

@@ -132,6 +132,36 @@ bool kl_fleet_hand_forgot(struct kl_fleet_hand *h, int64_t last_seq)
            kl_fleet_history(h->ledger, last_seq, UINT32_MAX, look_for_told, &t, error) && t.some;
 }
 
+bool kl_fleet_hand_went_back(struct kl_fleet_hand *h, const struct kl_fdb_state *state)
+{
+    const struct kl_fleet_kept *k = &h->kept;
+
+    if (k->timeline != state->server.timeline ||
+        k->system_identifier != state->server.system_identifier ||
+        !kl_fleet_hand_is_pool(h, state->pool))
+        return false; /* it does not look the same */
+    return (k->born != 0 && state->born != 0 && state->born != k->born) ||
+           (state->xid > 0 && state->xid < k->xid) || kl_fleet_hand_forgot(h, state->last_seq);
+}
+
+enum kl_fleet_result kl_fleet_hand_tell_went_back(struct kl_fleet_hand *h,
+                                                  const struct kl_fdb_state *state)
+{
+    struct kl_fdb_state after;
+    enum kl_fleet_result result;
+
+    kl_fleet_hand_note(h, "ALARM: the pool's database knows less than it has said, or was told, "
+                          "before: was an old copy put back? It hears all again");
+    if (!kl_fdb_fence_equal(&state->server, &state->pool_fence))
+        return KL_FLEET_OK; /* another station was first */
+    result = h->calls->status(h->db, KL_FLEET_CALL_MS, "{\"went_back\":true}", &after,
+                              kl_fleet_hand_alarm, h, &h->why);
+    /* The same: it was closed in between. */
+    if (result == KL_FLEET_REFUSED && h->why.refusal == KL_FLEET_NO_FENCE)
+        result = KL_FLEET_OK;
+    return result;
+}
+
 static void look_for_release(void *ctx, const struct kl_fleet_entry *e)
 {
     *(bool *)ctx |= strcmp(e->what, "released") == 0;
@@ -141,7 +171,7 @@ enum kl_fleet_result kl_fleet_hand_tell_released(struct kl_fleet_hand *h)
 {
     enum kl_fleet_result result = KL_FLEET_OK;
     char error[KL_TEXT_MAX];
-    bool released = true;
+    bool released = kl_fleet_history_end(h->ledger) != 0;
     int64_t reported;
 
     while (result == KL_FLEET_OK && released) {
@@ -253,9 +283,11 @@ enum kl_fleet_result kl_fleet_hand_reassert(struct kl_fleet_hand *h)
     struct held a = {0};
     struct held_by_ledger ledger = {&a, h->file};
     struct listing l = {.held = &a};
-    enum kl_fleet_result result;
+    enum kl_fleet_result result = kl_fleet_hand_tell_released(h);
     char error[KL_TEXT_MAX];
 
+    if (result != KL_FLEET_OK)
+        return result;
     if (!kl_fleet_history_keys(h->ledger, add_of_ledger, &ledger, error)) {
         free(a.item);
         return kl_fleet_hand_failed(h, error);

@@ -33,7 +33,8 @@ static const char schema[] =
     " token BLOB NOT NULL, coming BLOB NOT NULL,"
     " requested INTEGER NOT NULL, request BLOB NOT NULL, count INTEGER NOT NULL,"
     " reported INTEGER NOT NULL, heard INTEGER NOT NULL, cursor TEXT NOT NULL,"
-    " barred INTEGER NOT NULL"
+    " barred INTEGER NOT NULL,"
+    " xid INTEGER NOT NULL DEFAULT 0, born INTEGER NOT NULL DEFAULT 0"
     ") STRICT;"
     "CREATE TABLE sealed (epoch INTEGER PRIMARY KEY, box BLOB NOT NULL) STRICT;"
     "CREATE TABLE others (mac BLOB PRIMARY KEY, station TEXT NOT NULL) STRICT, WITHOUT ROWID;"
@@ -43,6 +44,12 @@ static const char schema[] =
     ") STRICT;"
     "CREATE INDEX unchecked ON offline (checked) WHERE checked = 0;"
     "CREATE TABLE leaving (fingerprint BLOB PRIMARY KEY) STRICT;"
+    "COMMIT;";
+/* A file of 1.1.0 gets what it lacks; 1.1.0 goes on with it all the same. */
+static const char added[] =
+    "BEGIN;"
+    "ALTER TABLE kept ADD COLUMN xid INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE kept ADD COLUMN born INTEGER NOT NULL DEFAULT 0;"
     "COMMIT;";
 /* clang-format on */
 
@@ -153,7 +160,9 @@ static bool open_db(struct kl_fleet_file *f, char error[KL_TEXT_MAX])
 static bool set_up(struct kl_fleet_file *f, char error[KL_TEXT_MAX])
 {
     return run(f, "PRAGMA journal_mode = DELETE; PRAGMA synchronous = EXTRA;", error) &&
-           (number(f, "SELECT count(*) FROM sqlite_schema") > 0 || run(f, schema, error));
+           (number(f, "SELECT count(*) FROM sqlite_schema") > 0 || run(f, schema, error)) &&
+           (number(f, "SELECT count(*) FROM pragma_table_info('kept') WHERE name = 'born'") > 0 ||
+            run(f, added, error));
 }
 
 static bool put_aside(struct kl_fleet_file *f, char error[KL_TEXT_MAX])
@@ -215,7 +224,7 @@ bool kl_fleet_file_load(struct kl_fleet_file *f, struct kl_fleet_kept *out, char
 {
     sqlite3_stmt *s = prepare(f, "SELECT pool, pool_name, station, fields, epoch,"
                                  " system_identifier, timeline, token, coming, requested, request,"
-                                 " count, reported, heard, cursor, barred FROM kept");
+                                 " count, reported, heard, cursor, barred, xid, born FROM kept");
     int rc = !s ? SQLITE_ERROR : sqlite3_step(s);
 
     memset(out, 0, sizeof *out);
@@ -236,6 +245,8 @@ bool kl_fleet_file_load(struct kl_fleet_file *f, struct kl_fleet_kept *out, char
         out->heard = sqlite3_column_int64(s, 13);
         text_at(s, 14, out->cursor, sizeof out->cursor);
         out->barred = (uint32_t)sqlite3_column_int(s, 15);
+        out->xid = sqlite3_column_int64(s, 16);
+        out->born = (uint32_t)sqlite3_column_int64(s, 17);
     }
     if (rc != SQLITE_ROW && rc != SQLITE_DONE)
         say(f, error);
@@ -248,9 +259,10 @@ static bool write_kept(struct kl_fleet_file *f, const struct kl_fleet_kept *k,
 {
     sqlite3_stmt *s = prepare(f, "INSERT OR REPLACE INTO kept (one, pool, pool_name, station,"
                                  " fields, epoch, system_identifier, timeline, token, coming,"
-                                 " requested, request, count, reported, heard, cursor, barred)"
+                                 " requested, request, count, reported, heard, cursor, barred,"
+                                 " xid, born)"
                                  " VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,"
-                                 " ?13, ?14, ?15, ?16)");
+                                 " ?13, ?14, ?15, ?16, ?17, ?18)");
 
     if (s) {
         sqlite3_bind_text(s, 1, k->pool, -1, SQLITE_STATIC);
@@ -269,6 +281,8 @@ static bool write_kept(struct kl_fleet_file *f, const struct kl_fleet_kept *k,
         sqlite3_bind_int64(s, 14, k->heard);
         sqlite3_bind_text(s, 15, k->cursor, -1, SQLITE_STATIC);
         sqlite3_bind_int64(s, 16, k->barred);
+        sqlite3_bind_int64(s, 17, k->xid);
+        sqlite3_bind_int64(s, 18, k->born);
     }
     return finish(f, s, error);
 }

@@ -33,6 +33,10 @@ struct kl_fleet_kept {
     int64_t heard; /* wall clock, microseconds since 1970: when the pool last answered; 0 = never */
     char cursor[KL_FLEET_CURSOR]; /* of the boards of others */
     uint32_t barred; /* enum kl_fleet_refusal: COPY or LOST, once the pool has said so: for good */
+    /* Of the database's last answer; 0 = it never said. One that says less, or was born anew, is an
+       old copy. */
+    int64_t xid;
+    uint32_t born;
 };
 
 struct kl_fleet_file;
