@@ -105,6 +105,75 @@ static void a_release_that_a_failover_forgot_is_told_again(void **state)
     bench_close(&b);
 }
 
+/* The pool agreed, a person released the key, and the pool heard that: another station may have the
+   board now. The same key, kept for the same board again, waits for the pool, also after a start.
+ */
+static void an_agreement_ends_with_the_release(void **state)
+{
+    struct kl_fingerprint fp;
+    struct store_bench b;
+
+    (void)state;
+    open_pool(&b);
+    wait_for_keys(&b, 8);
+    assert_int_equal(reserve(&b, "dev-0001", 1), KL_STORE_OK);
+    assert_int_equal(bench_ask(&b, KL_OP_RELEASE, "dev-0001", 1), KL_STORE_OK);
+    assert_true(bench_until(&b, is_told, NULL));
+    fake_set(&pool, &pool.silent, true);
+    fp = bench_key(&b, "dev-0001");
+    bench_submit(&b, KL_OP_RESERVE, &fp, 1);
+    assert_true(bench_until(&b, is_answered, NULL));
+    assert_int_equal(b.status, KL_STORE_WAITS);
+    bench_close(&b);
+    pool.board[0].mac = bench_mac(1);
+    kl_copy(pool.board[0].station, sizeof pool.board[0].station, "bench-2");
+    pool.boards = 1;
+    pool.silent = false;
+    open_pool(&b);
+    do
+        assert_int_not_equal(bench_ask(&b, KL_OP_FETCH, "dev-0001", 1), KL_STORE_OK);
+    while (b.status == KL_STORE_WAITS);
+    assert_int_equal(b.status, KL_STORE_ELSEWHERE);
+    bench_close(&b);
+}
+
+static bool is_asked_for(struct store_bench *b, void *ctx)
+{
+    bool asked;
+
+    (void)b;
+    (void)ctx;
+    uv_mutex_lock(&pool.lock);
+    asked = pool.claims > 0;
+    uv_mutex_unlock(&pool.lock);
+    return asked;
+}
+
+/* The pool has bound the key, its answer was lost, and the board left: the station is no copy of
+   itself because it has that key unused now. */
+static void a_board_that_left_while_its_claim_was_in_doubt_is_released(void **state)
+{
+    struct kl_fingerprint fp;
+    struct store_bench b;
+
+    (void)state;
+    open_pool(&b);
+    wait_for_keys(&b, 8);
+    uv_mutex_lock(&pool.lock);
+    pool.doubtful = "claim";
+    pool.doubts = 1;
+    uv_mutex_unlock(&pool.lock);
+    fp = bench_key(&b, "dev-0001");
+    bench_submit(&b, KL_OP_RESERVE, &fp, 1);
+    assert_true(bench_until(&b, is_asked_for, NULL));
+    fake_set(&pool, &pool.silent, true);
+    assert_true(bench_until(&b, is_answered, NULL));
+    assert_int_equal(bench_ask(&b, KL_OP_RELEASE, "dev-0001", 1), KL_STORE_OK);
+    fake_set(&pool, &pool.silent, false);
+    assert_int_equal(reserve(&b, "dev-0002", 2), KL_STORE_OK);
+    bench_close(&b);
+}
+
 /* An old copy of the database, put back, has forgotten the lease alone: no result says so. Its own
    numbers do, and nobody leases until the pool is reopened. It is older than the station's last
    greeting, too: the station is not taken for a copy of itself. */
@@ -180,6 +249,11 @@ static void a_copy_of_the_database_behind_a_pooler_is_noticed(void **state)
         assert_false(a.may_lease);
         assert_int_equal(pool.backs, i + 1);
     }
+    /* Nor is one let in whose ledger is older than what the pool knows of it. */
+    pool.item[pool.items++] = (struct kl_fdb_item){.seq = 500};
+    kl_fleet_hand_do(h, &hello, &a);
+    assert_int_equal(a.result, KL_FLEET_REFUSED);
+    assert_int_equal(a.refusal, KL_FLEET_NO_COPY);
     kl_fleet_hand_close(h);
     kl_keyring_free(keyring);
     free(h);
@@ -201,7 +275,8 @@ static void an_older_file_goes_on(void **state)
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
     assert_int_equal(sqlite3_exec(db,
                                   "ALTER TABLE kept DROP COLUMN xid;"
-                                  "ALTER TABLE kept DROP COLUMN born",
+                                  "ALTER TABLE kept DROP COLUMN born;"
+                                  "ALTER TABLE agreed DROP COLUMN at",
                                   NULL, NULL, NULL),
                      SQLITE_OK);
     sqlite3_close(db);
@@ -220,6 +295,8 @@ int main(void)
         T(a_release_that_a_failover_forgot_is_told_again),
         T(a_copy_of_the_database_that_forgot_only_leases_is_noticed),
         T(a_copy_of_the_database_behind_a_pooler_is_noticed),
+        T(an_agreement_ends_with_the_release),
+        T(a_board_that_left_while_its_claim_was_in_doubt_is_released),
         T(an_older_file_goes_on),
     };
 

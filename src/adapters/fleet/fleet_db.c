@@ -297,6 +297,8 @@ static json_t *item_json(const struct kl_fdb_item *item)
 
     json_object_set_new(j, "seq", json_integer(item->seq));
     json_object_set_new(j, "wall", json_integer(item->wall));
+    if (item->after > 0)
+        json_object_set_new(j, "after", json_integer(item->after));
     json_object_set_new(j, "what", json_string(what_word[item->what]));
     if (item->what != KL_FDB_ATTEMPT)
         json_object_set_new(j, "fp", fingerprint_json(&item->fingerprint));

@@ -182,8 +182,10 @@ enum kl_fdb_what {
     KL_FDB_ATTEMPT,     /* a board's try ended without a change of keys; for the figures */
 };
 struct kl_fdb_item {
-    int64_t seq;  /* number in the station's history; rises, gaps are fine */
-    int64_t wall; /* microseconds since 1970, by the station's clock */
+    int64_t seq;   /* number in the station's history; rises, gaps are fine */
+    int64_t wall;  /* microseconds since 1970, by the station's clock */
+    int64_t after; /* the pool has said that it has this one; 0 = not said. REFUSED with FENCE if it
+                      has not */
     enum kl_fdb_what what;
     struct kl_fingerprint fingerprint; /* not of an ATTEMPT */
     struct kl_mac mac;

@@ -271,6 +271,8 @@ static enum kl_fleet_result greet(struct kl_fleet_hand *h, struct kl_fleet_answe
     }
     if (result == KL_FLEET_OK)
         result = call_hello(h, hello);
+    if (result == KL_FLEET_OK)
+        result = kl_fleet_hand_ledger_is_whole(h, hello->state.last_seq);
     if (result == KL_FLEET_OK && (result = remember_pool(h, hello)) == KL_FLEET_OK) {
         a->same_database = is_same_database(h) && hello->state.told;
         a->may_lease =
@@ -501,11 +503,12 @@ static enum kl_fleet_result claim_board(struct kl_fleet_hand *h, const struct kl
                                         struct kl_fleet_answer *a)
 {
     struct kl_fleet_pair pair = {h->claim_key, call->mac};
+    int64_t at = kl_fleet_history_end(h->ledger); /* before it is asked whether that is reserved */
     enum kl_fleet_result result = claim_if_reserved(h, &pair, a);
     char error[KL_TEXT_MAX];
 
     if (result == KL_FLEET_OK && a->owner == KL_FLEET_OURS &&
-        !kl_fleet_file_agree(h->file, &pair, error))
+        !kl_fleet_file_agree(h->file, &pair, at, error))
         return kl_fleet_hand_failed(h, error);
     if (result == KL_FLEET_REFUSED && h->why.refusal == KL_FLEET_NO_CONFLICT)
         kl_copy(h->other, sizeof h->other, h->why.text);
@@ -528,13 +531,17 @@ static enum kl_fleet_result check(struct kl_fleet_hand *h, struct kl_fleet_answe
 {
     struct kl_fleet_pair pair;
     char error[KL_TEXT_MAX];
-    enum kl_fleet_result result;
+    enum kl_fleet_result result = KL_FLEET_OK;
+    bool has;
 
     a->owner = KL_FLEET_OURS;
     a->left = 0;
     if (!kl_fleet_file_next_unchecked(h->file, &pair))
         return KL_FLEET_OK;
-    result = claim(h, &pair, true, a);
+    if (!kl_fleet_history_has(h->ledger, &pair.key, &pair.mac, &has, error))
+        return kl_fleet_hand_failed(h, error);
+    if (has) /* else a person has released it, and nothing would unbind it */
+        result = claim(h, &pair, true, a);
     if (result == KL_FLEET_REFUSED && h->why.refusal == KL_FLEET_NO_CONFLICT) {
         a->owner = KL_FLEET_OTHERS;
         result = KL_FLEET_OK;

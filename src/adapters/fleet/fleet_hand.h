@@ -77,6 +77,10 @@ enum kl_fleet_result kl_fleet_hand_report(struct kl_fleet_hand *h, int64_t after
 /* The pool knows nothing later than entry `last_seq` of this station, though it has acknowledged
    more. */
 bool kl_fleet_hand_forgot(struct kl_fleet_hand *h, int64_t last_seq);
+/* REFUSED with COPY if the pool has more of this station's history than the ledger: that one was
+   put back, or is new. A key that it has as reserved may be free of its board since, or proved
+   there. */
+enum kl_fleet_result kl_fleet_hand_ledger_is_whole(struct kl_fleet_hand *h, int64_t last_seq);
 bool kl_fleet_hand_is_pool(const struct kl_fleet_hand *h, const uint8_t pool[KL_FDB_UUID]);
 /* This database looks like the one that this station knows, and says less than that has said: an
    old copy was put back. Compares with what was kept of the answer before. */
@@ -92,6 +96,9 @@ enum kl_fleet_result kl_fleet_hand_return_leaving(struct kl_fleet_hand *h);
 /* Keys of the list that no board was ever promised; free() them. False if they can't be told. */
 bool kl_fleet_hand_unused(struct kl_fleet_hand *h, struct kl_fingerprint **keys, uint32_t *count,
                           char error[KL_TEXT_MAX]);
+/* The pool has agreed to this pair, or it went on unchecked, and it was not released since: another
+   station may have the board from the moment on at which the pool hears of a release. */
+bool kl_fleet_hand_agreed(struct kl_fleet_hand *h, const struct kl_fleet_pair *pair);
 /* A key that a board gave back may still be that board's in the pool: tells it before the key is
    claimed for another. */
 enum kl_fleet_result kl_fleet_hand_tell_released(struct kl_fleet_hand *h);

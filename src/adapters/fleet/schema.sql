@@ -705,14 +705,18 @@ BEGIN
     FOR i IN
         SELECT x.seq, to_timestamp(x.wall / 1e6) AS wall, x.what, decode(x.fp, 'hex') AS fp, x.mac, left(x.how, 64) AS how,
                left(x.bundle, 64) AS bundle, left(x.chip, 32) AS chip, left(x.slot, 64) AS slot,
-               left(x.reason, 255) AS reason, coalesce(x.offline, false) AS offline
+               left(x.reason, 255) AS reason, coalesce(x.offline, false) AS offline, x.after
         FROM jsonb_to_recordset(items) AS x (seq bigint, wall bigint, what text, fp text, mac macaddr, how text,
-            bundle text, chip text, slot text, reason text, offline boolean)
+            bundle text, chip text, slot text, reason text, offline boolean, after bigint)
         ORDER BY x.seq
     LOOP
         IF i.seq IS NULL OR i.seq < 1 OR i.what <> 'attempt' AND octet_length(i.fp) IS DISTINCT FROM 16
             OR i.what IN ('reserved', 'provisioned') AND i.mac IS NULL THEN
             RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'this is no result';
+        END IF;
+        -- What lies between would never be told again.
+        IF i.after > me.last_seq THEN
+            RAISE EXCEPTION USING ERRCODE = 'KL001', MESSAGE = 'the database was failed over or restored: it has forgotten results of this station';
         END IF;
         INSERT INTO keyline.result AS r (station, seq, wall, what, fingerprint, mac, how, bundle, chip, slot, reason, offline)
         VALUES (me.id, i.seq, i.wall, i.what, i.fp, i.mac, i.how, i.bundle, i.chip, i.slot, i.reason, i.offline)

@@ -38,7 +38,8 @@ static const char schema[] =
     ") STRICT;"
     "CREATE TABLE sealed (epoch INTEGER PRIMARY KEY, box BLOB NOT NULL) STRICT;"
     "CREATE TABLE others (mac BLOB PRIMARY KEY, station TEXT NOT NULL) STRICT, WITHOUT ROWID;"
-    "CREATE TABLE agreed (fingerprint BLOB PRIMARY KEY, mac BLOB NOT NULL) STRICT;"
+    "CREATE TABLE agreed (fingerprint BLOB PRIMARY KEY, mac BLOB NOT NULL,"
+    " at INTEGER NOT NULL DEFAULT 0) STRICT;"
     "CREATE TABLE offline ("
     " mac BLOB PRIMARY KEY, fingerprint BLOB NOT NULL, checked INTEGER NOT NULL"
     ") STRICT;"
@@ -50,6 +51,7 @@ static const char added[] =
     "BEGIN;"
     "ALTER TABLE kept ADD COLUMN xid INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE kept ADD COLUMN born INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE agreed ADD COLUMN at INTEGER NOT NULL DEFAULT 0;"
     "COMMIT;";
 /* clang-format on */
 
@@ -387,22 +389,25 @@ static sqlite3_stmt *with_pair(struct kl_fleet_file *f, const char *sql,
     return s;
 }
 
-bool kl_fleet_file_agree(struct kl_fleet_file *f, const struct kl_fleet_pair *pair,
+bool kl_fleet_file_agree(struct kl_fleet_file *f, const struct kl_fleet_pair *pair, int64_t at,
                          char error[KL_TEXT_MAX])
 {
-    return finish(
-        f, with_pair(f, "INSERT OR REPLACE INTO agreed (fingerprint, mac) VALUES (?1, ?2)", pair),
-        error);
+    sqlite3_stmt *s = with_pair(
+        f, "INSERT OR REPLACE INTO agreed (fingerprint, mac, at) VALUES (?1, ?2, ?3)", pair);
+
+    if (s)
+        sqlite3_bind_int64(s, 3, at);
+    return finish(f, s, error);
 }
 
-bool kl_fleet_file_agreed(struct kl_fleet_file *f, const struct kl_fleet_pair *pair)
+int64_t kl_fleet_file_agreed_at(struct kl_fleet_file *f, const struct kl_fleet_pair *pair)
 {
     sqlite3_stmt *s =
-        with_pair(f, "SELECT 1 FROM agreed WHERE fingerprint = ?1 AND mac = ?2", pair);
-    bool found = s && sqlite3_step(s) == SQLITE_ROW;
+        with_pair(f, "SELECT at FROM agreed WHERE fingerprint = ?1 AND mac = ?2", pair);
+    int64_t at = s && sqlite3_step(s) == SQLITE_ROW ? sqlite3_column_int64(s, 0) : -1;
 
     sqlite3_finalize(s);
-    return found;
+    return at;
 }
 
 bool kl_fleet_file_ever_agreed(struct kl_fleet_file *f, const struct kl_fingerprint *key)
@@ -411,7 +416,7 @@ bool kl_fleet_file_ever_agreed(struct kl_fleet_file *f, const struct kl_fingerpr
 }
 
 bool kl_fleet_file_add_unchecked(struct kl_fleet_file *f, const struct kl_fleet_pair *pair,
-                                 char error[KL_TEXT_MAX])
+                                 int64_t at, char error[KL_TEXT_MAX])
 {
     bool ok = run(f, "BEGIN IMMEDIATE", error);
 
@@ -423,7 +428,7 @@ bool kl_fleet_file_add_unchecked(struct kl_fleet_file *f, const struct kl_fleet_
                           " VALUES (?1, ?2, 0)",
                           pair),
                 error) &&
-         kl_fleet_file_agree(f, pair, error);
+         kl_fleet_file_agree(f, pair, at, error);
     return end(f, ok, error);
 }
 
