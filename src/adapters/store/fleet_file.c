@@ -161,7 +161,10 @@ static bool open_db(struct kl_fleet_file *f, char error[KL_TEXT_MAX])
 
 static bool set_up(struct kl_fleet_file *f, char error[KL_TEXT_MAX])
 {
-    return run(f, "PRAGMA journal_mode = DELETE; PRAGMA synchronous = EXTRA;", error) &&
+    return run(f,
+               "PRAGMA journal_mode = DELETE; PRAGMA synchronous = EXTRA;"
+               "PRAGMA cache_size = -256;", /* KiB */
+               error) &&
            (number(f, "SELECT count(*) FROM sqlite_schema") > 0 || run(f, schema, error)) &&
            (number(f, "SELECT count(*) FROM pragma_table_info('kept') WHERE name = 'born'") > 0 ||
             run(f, added, error));
