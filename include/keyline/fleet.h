@@ -104,7 +104,8 @@ struct kl_fleet_answer {
     struct kl_request_id request; /* REMEMBER: the id that was drawn */
     uint32_t rows;                /* LEASE: keys got, 0 … count; KEEP: kept */
     enum kl_fleet_owner owner;    /* CLAIM, CHECK */
-    int64_t reported;             /* REPORT: the history is told up to here */
+    int64_t reported;             /* REPORT: the history is told up to here; HELLO: the same, and
+                                     less than before if the database has forgotten some */
     uint32_t left;                /* CHECK: boards still to be checked; HELLO: the same */
 };
 

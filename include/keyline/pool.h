@@ -58,6 +58,8 @@ struct kl_ledger_row {
     struct kl_mac mac;
     struct kl_fingerprint kin; /* all zero: not known */
     bool same_bundle;          /* its board was flashed with the very images of this run */
+    bool
+        listed; /* the list has this fingerprint; where it is not known, false: that takes memory */
 };
 
 /* 8 bytes: a pool has a million of them. What is the same for the whole life of a key is in
@@ -135,8 +137,9 @@ struct kl_pool {
  * answer of the store that the pool was told. The pool refers to the rows until the next load has
  * returned, and keeps nothing of the ledger.
  */
-struct kl_pool_size kl_pool_size_of(const struct kl_pool *p, uint32_t row_count,
-                                    const struct kl_ledger_row *ledger, uint32_t ledger_count);
+struct kl_pool_size kl_pool_size_of(const struct kl_pool *p, const struct kl_pool_row *rows,
+                                    uint32_t row_count, const struct kl_ledger_row *ledger,
+                                    uint32_t ledger_count);
 void kl_pool_load(struct kl_pool *p, const struct kl_pool_memory *memory,
                   const struct kl_pool_row *rows, uint32_t row_count,
                   const struct kl_ledger_row *ledger, uint32_t ledger_count);

@@ -267,9 +267,10 @@ struct kl_slot_view {
 
 /* How the station stands with a pool that several stations share; the shell fills it in. */
 struct kl_fleet_view {
-    bool there;                                   /* the keys come from such a pool */
-    bool online;                                  /* its database answers */
-    bool gives;                                   /* keys come when they are needed */
+    bool there;  /* the keys come from such a pool */
+    bool online; /* its database answers */
+    bool gives;  /* keys come when they are needed */
+    bool barred; /* for good: what this station has reserved may be another's by now */
     char name[KL_NAME_MAX], station[KL_NAME_MAX]; /* the pool's, and what it calls this station */
     int64_t left;                                 /* free keys in the pool; -1 = not known */
     int64_t to_come; /* keys that its owner allows this station, or on their way; -1 = not known */

@@ -60,6 +60,11 @@ void kl_vboard_rx(struct kl_vboard *b, const uint8_t *data, size_t size, kl_us n
 size_t kl_vboard_tx(struct kl_vboard *b, uint8_t *out, size_t size, kl_us now);
 void kl_vboard_tick(struct kl_vboard *b, kl_us now);
 kl_us kl_vboard_deadline(const struct kl_vboard *b);
+/* A paced board puts off what keeps the host's processor busy: writing a block that it has
+   acknowledged, a sum whose answer is not due. All other calls do it first wherever that could be
+   seen. A driver in real time does it when nothing else is due. False: nothing was put off. */
+bool kl_vboard_catch_up(struct kl_vboard *b);
+bool kl_vboard_is_behind(const struct kl_vboard *b);
 /* A fault took it off the bus: the adapter's side must drop the connection until re-plugged. */
 bool kl_vboard_unplugged(const struct kl_vboard *b);
 

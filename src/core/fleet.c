@@ -327,6 +327,7 @@ static void greeted(struct kl_fleet *f, const struct kl_fleet_answer *a, kl_us n
     f->may_lease = a->may_lease;
     f->denied = a->may_lease ? KL_FLEET_NO_NONE : KL_FLEET_NO_FENCE;
     f->memory.unchecked = a->left;
+    f->memory.reported = a->reported;
     f->status_at = now;
 }
 

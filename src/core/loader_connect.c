@@ -11,7 +11,9 @@ enum {
     SYNC_REPLIES = 8,
 };
 
-#define SYNC_TIME   KL_MS(100)
+#define SYNC_TIME KL_MS(100)
+#define CONNECT_TIME                                                                               \
+    KL_SEC(60) /* then no other attempt begins: a slow network port needs long for each */
 #define BETWEEN     KL_MS(50)
 #define REPLIES_GAP KL_MS(100) /* for the other seven replies to one SYNC */
 
@@ -24,6 +26,7 @@ static enum ldr_move set_first_rate(struct kl_loader *l)
     l->connect.connected = false;
     l->wire.hears = KL_HEARS_ALL;
     l->connect.attempt = 0;
+    l->connect.began = l->now;
     l->connect.saw_download = l->connect.saw_program = l->connect.saw_other = false;
     if (l->setup.link == KL_LINK_RAW)
         return MOVE_NEXT;
@@ -150,10 +153,17 @@ static void look_at_boot_text(struct kl_loader *l)
     l->connect.saw_other |= b->mode == KL_BOOT_OTHER && !b->waiting_for_download;
 }
 
+static bool may_try_again(const struct kl_loader *l)
+{
+    KL_ASSERT(l->now >= l->connect.began);
+    return l->connect.attempt < l->setup.connect_attempts &&
+           l->now - l->connect.began < CONNECT_TIME;
+}
+
 /* (6.1) */
 static enum ldr_move fail_to_connect(struct kl_loader *l)
 {
-    KL_ASSERT(l->connect.attempt == l->setup.connect_attempts);
+    KL_ASSERT(!may_try_again(l));
     if (l->connect.saw_download)
         return ldr_fail(l, KL_FAULT_NO_TX_PATH, "%u attempts", l->connect.attempt);
     if (l->connect.saw_program)
@@ -189,7 +199,8 @@ static enum ldr_move synced(struct kl_loader *l, enum kl_loader_outcome outcome)
     if (++l->connect.sync_try < sync_tries(l))
         return ldr_go_to(l, &ldr_connect_plan[PAUSE]);
     look_at_boot_text(l);
-    if (++l->connect.attempt < l->setup.connect_attempts)
+    l->connect.attempt++;
+    if (may_try_again(l))
         return ldr_go_to(l, &ldr_connect_plan[CHOOSE]);
     return fail_to_connect(l);
 }

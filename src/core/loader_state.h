@@ -192,7 +192,8 @@ struct kl_loader_connect {
     uint8_t attempt, sync_try, sync_replies;
     bool connected;
     bool looks_like_stub; /* all replies to SYNC so far */
-    bool resets;          /* we heard the chip's banner: these lines do reset it */
+    kl_us began;
+    bool resets; /* we heard the chip's banner: these lines do reset it */
     bool saw_download, saw_program, saw_other;
 };
 

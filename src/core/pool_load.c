@@ -414,17 +414,23 @@ static void settle_all(struct kl_pool *p)
     }
 }
 
-struct kl_pool_size kl_pool_size_of(const struct kl_pool *p, uint32_t row_count,
-                                    const struct kl_ledger_row *ledger, uint32_t ledger_count)
+struct kl_pool_size kl_pool_size_of(const struct kl_pool *p, const struct kl_pool_row *rows,
+                                    uint32_t row_count, const struct kl_ledger_row *ledger,
+                                    uint32_t ledger_count)
 {
-    struct kl_pool_size size = {.keys = (uint64_t)p->count + row_count + ledger_count,
-                                .own = (uint64_t)p->count + ledger_count,
-                                .text = 1};
+    struct kl_pool_size size = {.keys = p->count, .own = p->count, .text = 1};
 
+    for (uint32_t i = 0; i < row_count; i++)
+        size.keys += p->count == 0 || kl_pool_find(p, &rows[i].fingerprint) == UINT32_MAX;
     for (uint32_t i = 0; i < p->count; i++)
         size.text += strlen(kl_pool_row_of(p, i)->label) + 1;
-    for (uint32_t i = 0; i < ledger_count; i++)
+    for (uint32_t i = 0; i < ledger_count; i++) {
+        if (ledger[i].listed)
+            continue; /* one of the rows */
+        size.keys++;
+        size.own++;
         size.text += strlen(ledger[i].label) + 1;
+    }
     return size;
 }
 
@@ -432,7 +438,7 @@ void kl_pool_load(struct kl_pool *p, const struct kl_pool_memory *memory,
                   const struct kl_pool_row *rows, uint32_t row_count,
                   const struct kl_ledger_row *ledger, uint32_t ledger_count)
 {
-    KL_ASSERT((uint64_t)p->count + row_count + ledger_count <= memory->capacity);
+    KL_ASSERT(p->count <= memory->capacity);
     take_memory(p, memory);
     p->before = p->rows;
     p->rows = (struct kl_pool_rows){.listed = rows, .own = memory->own, .count = row_count};

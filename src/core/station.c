@@ -11,10 +11,21 @@ size_t kl_station_size(void)
     return sizeof(struct kl_station);
 }
 
+/* Leaves boards and notes as they are, because those that nobody uses take no memory then. A board
+   is cleared when its slot is added, and a note is written when it is told. */
+static void clear(struct kl_station *st)
+{
+    memset(st, 0, offsetof(struct kl_station, board));
+    memset(&st->board_count, 0, sizeof st->board_count);
+    memset(&st->actions, 0, sizeof st->actions);
+    st->notes.head = st->notes.count = 0;
+    memset(&st->store, 0, sizeof *st - offsetof(struct kl_station, store));
+}
+
 void kl_station_init(struct kl_station *st, const struct kl_station_config *config, kl_us now)
 {
     KL_ASSERT(config->sha256 && config->baud_max > 0);
-    memset(st, 0, sizeof *st);
+    clear(st);
     st->config = *config;
     st->now = st->began = now;
     st->warning.until = KL_NEVER;
@@ -27,10 +38,13 @@ void kl_station_init(struct kl_station *st, const struct kl_station_config *conf
 
 void kl_station_finish(struct kl_station *st)
 {
-    KL_ASSERT(st->board_count <= KL_SLOTS_MAX);
-    for (unsigned i = 0; i < st->board_count; i++)
+    unsigned boards = st->board_count;
+
+    KL_ASSERT(boards <= KL_SLOTS_MAX);
+    for (unsigned i = 0; i < boards; i++)
         kl_board_forget_key(st, &st->board[i]);
-    kl_wipe(st, sizeof *st);
+    kl_wipe(st, offsetof(struct kl_station, board) + boards * sizeof st->board[0]);
+    kl_wipe(&st->board_count, sizeof *st - offsetof(struct kl_station, board_count));
 }
 
 kl_us kl_station_deadline(const struct kl_station *st)
@@ -50,9 +64,11 @@ static void add_slot(struct kl_station *st, const struct kl_event *ev)
     struct kl_board *b = &st->board[ev->slot];
 
     KL_ASSERT(ev->slot < KL_SLOTS_MAX && ev->slot <= st->board_count);
-    KL_ASSERT(!b->place.exists);
-    if (ev->slot == st->board_count)
+    if (ev->slot == st->board_count) {
+        memset(b, 0, sizeof *b);
         st->board_count++;
+    }
+    KL_ASSERT(!b->place.exists);
     kl_board_init(b, ev->slot, ev->u.slot.name, ev->u.slot.network, &st->config);
     b->place.baud_limit = st->config.baud_max;
     b->since = st->now;

@@ -24,9 +24,11 @@ void kl_process_harden(void)
     umask(077);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
-    /* Each open port may block a worker of libuv. libuv reads this variable when it gets its first
-       job. */
-    setenv("UV_THREADPOOL_SIZE", "128", 1);
+    /* At most eight jobs are there at once: two of the store, the look for ports, output, events,
+       logs, metrics, the look for a new build. libuv gives at most half of its workers to names of
+       network ports, and serial ports have threads of their own. So no job waits for another that
+       hangs. libuv reads this variable when it gets its first job. */
+    setenv("UV_THREADPOOL_SIZE", "20", 1);
 }
 
 static void on_end_timer(uv_timer_t *timer);

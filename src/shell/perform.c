@@ -163,8 +163,8 @@ static void on_stored(void *ctx, const struct kl_action *request, enum kl_store_
 static void push_keys(struct kl_shell *sh)
 {
     const struct kl_store_content *c = kl_store_content(sh->store);
-    struct kl_pool_size size =
-        kl_pool_size_of(kl_station_pool(sh->station), c->row_count, c->ledger, c->ledger_count);
+    struct kl_pool_size size = kl_pool_size_of(kl_station_pool(sh->station), c->rows, c->row_count,
+                                               c->ledger, c->ledger_count);
     struct item *item = push_event(sh, KL_EV_KEYS, 0);
 
     item->memory = kl_pool_memory_alloc(&size);

@@ -296,9 +296,10 @@ bool kl_shell_destroy(struct kl_shell *sh)
     if (sh->open_ports || sh->hotplug.working)
         return false;
     kl_station_finish(sh->station);
-    kl_secret_free(sh->station, kl_station_size());
     kl_pool_memory_free(sh->memory);
     kl_store_free(sh->store);
+    kl_secret_free(sh->station,
+                   kl_station_size()); /* writes to all of it: not before the rest is free */
     for (unsigned i = 0; i < 2; i++) {
         free(sh->queue[i].item);
         kl_secret_free(sh->queue[i].bytes, sh->queue[i].bytes_capacity);

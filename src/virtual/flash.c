@@ -132,6 +132,30 @@ void flash_erase(struct kl_vboard *b, uint32_t address, uint32_t size)
     }
 }
 
+static bool is_inside(const struct kl_vboard *b, uint64_t at, size_t size)
+{
+    return at <= b->flash_size && size <= b->flash_size - at;
+}
+
+/* A word at a time. */
+static bool clear_bits(uint8_t *cells, const uint8_t *data, size_t size)
+{
+    uint64_t cell, word, missing = 0;
+
+    for (; size >= sizeof word; cells += sizeof word, data += sizeof word, size -= sizeof word) {
+        memcpy(&cell, cells, sizeof cell);
+        memcpy(&word, data, sizeof word);
+        missing |= word & ~cell;
+        cell &= word;
+        memcpy(cells, &cell, sizeof cell);
+    }
+    for (; size > 0; cells++, data++, size--) {
+        missing |= (uint64_t)(*data & ~*cells);
+        *cells &= *data;
+    }
+    return missing == 0;
+}
+
 /* False if the cells do not hold the data afterwards. */
 bool flash_program(struct kl_vboard *b, uint32_t address, const uint8_t *data, size_t size)
 {
@@ -144,6 +168,12 @@ bool flash_program(struct kl_vboard *b, uint32_t address, const uint8_t *data, s
             page = size - done;
         flash_busy(b, PROGRAM_PAGE_US);
         size_t end = done + power_for(b, page);
+        if (end == done + page && bad == UINT64_MAX &&
+            is_inside(b, (uint64_t)address + done, page)) {
+            holds &= clear_bits(b->flash + address + done, data + done, page);
+            done += page;
+            continue;
+        }
         for (size_t i = done; i < done + page; i++) {
             uint64_t at = (uint64_t)address + i;
             if (at >= b->flash_size || i >= end)
@@ -187,5 +217,5 @@ uint32_t flash_id(const struct kl_vboard *b)
 
 kl_us kl_vboard_flash_worked(const struct kl_vboard *b)
 {
-    return b->flash_worked;
+    return board_settled(b)->flash_worked;
 }

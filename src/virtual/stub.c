@@ -22,6 +22,7 @@ enum { /* status and error byte as one number (§1.4) */
     NOT_ENOUGH = 0xC800,
     TOO_MUCH = 0xC900,
     NOT_IMPLEMENTED = 0xFF00,
+    ANSWERS_LATER = 0xFFFF, /* no status: stub_catch_up() answers */
 };
 
 struct question {
@@ -31,7 +32,9 @@ struct question {
 };
 
 enum {
-    ANSWER_MAX = 20
+    ANSWER_MAX = 20,
+    FLASH_DATA = 0x03,
+    DEFLATE_DATA = 0x11,
 };
 
 struct answer {
@@ -70,6 +73,27 @@ static void reply(struct kl_vboard *b, uint8_t op, const struct answer *a, uint1
     frame[8 + size] = (uint8_t)(status >> 8);
     frame[8 + size + 1] = (uint8_t)status;
     loader_send(b, frame, 8 + size + 2);
+}
+
+/* ---- what can wait ---- */
+
+/* Keeps the question. On the board's own clock, b->work, the work is done when it always was: the
+   next frame and a reset, which alone move that clock, do first what was put off. A power failure
+   amid it would have to end all at this very moment; so with that fault nothing is put off. */
+static bool put_off(struct kl_vboard *b, const struct question *q, kl_us by)
+{
+    struct loader *l = &b->loader;
+    struct frame *from = q->data - 8 == l->next.data ? &l->next : &l->frame;
+    uint8_t *empty = l->late.data;
+
+    if (!b->config.paced || fault_is(b, FAULT_ID_DIES_WRITING))
+        return false;
+    l->late.data = from->data;
+    l->late.size = q->size + 8;
+    l->late.waiting = true;
+    l->late_by = by;
+    from->data = empty;
+    return true;
 }
 
 /* ---- flash ---- */
@@ -229,14 +253,21 @@ static uint16_t do_end(struct kl_vboard *b, const struct question *q, struct ans
     return 0;
 }
 
+static uint16_t sum_up(struct kl_vboard *b, const struct question *q, struct answer *a)
+{
+    md5_of_flash(b, get_u32(q->data), get_u32(q->data + 4), a->data);
+    a->size = 16;
+    return fault_is(b, FAULT_ID_NO_FLASH) ? FLASH_FAILED : 0;
+}
+
 static uint16_t do_md5(struct kl_vboard *b, const struct question *q, struct answer *a)
 {
     if (q->size != 16)
         return BAD_LENGTH;
     flash_read_time(b, get_u32(q->data + 4), READ_FOR_MD5);
-    md5_of_flash(b, get_u32(q->data), get_u32(q->data + 4), a->data);
-    a->size = 16;
-    return fault_is(b, FAULT_ID_NO_FLASH) ? FLASH_FAILED : 0;
+    if (!fault_is(b, FAULT_ID_NO_FLASH) && put_off(b, q, b->work))
+        return ANSWERS_LATER;
+    return sum_up(b, q, a);
 }
 
 static uint16_t do_erase_chip(struct kl_vboard *b, const struct question *q, struct answer *a)
@@ -442,7 +473,7 @@ static const struct command {
     uint16_t (*after)(struct kl_vboard *, const struct question *);
 } commands[] = {
     {0x02, do_flash_begin, NULL},
-    {0x03, do_flash_data, after_flash_data},
+    {FLASH_DATA, do_flash_data, after_flash_data},
     {0x04, do_end, NULL},
     {0x05, do_ram_begin, NULL},
     {0x06, do_ram_end, after_ram_end},
@@ -454,7 +485,7 @@ static const struct command {
     {0x0D, do_attach, NULL},
     {0x0F, do_baud, after_baud},
     {0x10, do_deflate_begin, NULL},
-    {0x11, do_deflate_data, after_deflate_data},
+    {DEFLATE_DATA, do_deflate_data, after_deflate_data},
     {0x12, do_end, NULL},
     {0x13, do_md5, NULL},
     {0x14, do_security, NULL},
@@ -462,6 +493,11 @@ static const struct command {
     {0xD1, do_erase_region, NULL},
     {0xD2, do_read, after_read},
 };
+
+static bool writes(uint8_t op)
+{
+    return op == FLASH_DATA || op == DEFLATE_DATA;
+}
 
 static void run(struct kl_vboard *b, uint8_t op, const struct question *q)
 {
@@ -473,8 +509,10 @@ static void run(struct kl_vboard *b, uint8_t op, const struct question *q)
         if (c->op != op)
             continue;
         uint16_t status = c->ask(b, q, &a);
+        if (status == ANSWERS_LATER)
+            return;
         reply(b, op, status ? NULL : &a, status);
-        if (!status && c->after)
+        if (!status && c->after && !(writes(op) && put_off(b, q, KL_NEVER)))
             l->failure = c->after(b, q);
         return;
     }
@@ -484,6 +522,27 @@ static void run(struct kl_vboard *b, uint8_t op, const struct question *q)
     }
     board_complain(b, "opcode 0x%02x refused by the stub", op);
     reply(b, op, NULL, BAD_COMMAND);
+}
+
+void stub_catch_up(struct kl_vboard *b)
+{
+    struct loader *l = &b->loader;
+    struct answer a = {.size = 0};
+
+    if (!l->late.waiting)
+        return;
+    l->late.waiting = false;
+    const uint8_t *frame = l->late.data;
+    struct question q = {frame + 8, l->late.size - 8, get_u32(frame + 4)};
+    if (frame[1] == DEFLATE_DATA) {
+        l->failure = after_deflate_data(b, &q);
+    } else if (frame[1] == FLASH_DATA) {
+        l->failure = after_flash_data(b, &q);
+    } else {
+        uint16_t status = sum_up(b, &q, &a);
+        reply(b, frame[1], status ? NULL : &a, status);
+    }
+    l->busy_until = b->work;
 }
 
 void stub_frame(struct kl_vboard *b, const uint8_t *frame, size_t size)

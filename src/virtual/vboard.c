@@ -94,6 +94,7 @@ void kl_vboard_destroy(struct kl_vboard *b)
 
 bool kl_vboard_fault(struct kl_vboard *b, const char *list, char error[KL_TEXT_MAX])
 {
+    stub_catch_up(b);
     if (!faults_parse(&b->faults, list, &b->rng, error))
         return false;
     board_set_identity(b);
@@ -192,6 +193,7 @@ static bool io0_low(const struct kl_vboard *b)
 /* Ends whatever ran; bytes that had not left the UART are lost. */
 static void halt(struct kl_vboard *b)
 {
+    stub_catch_up(b);
     if (b->mode == BOARD_OFF)
         return;
     app_stop(b);
@@ -316,6 +318,16 @@ static void advance(struct kl_vboard *b, kl_us now)
     }
     if (now > b->now)
         b->now = now;
+    if (b->loader.late_by <= b->now)
+        stub_catch_up(b);
+}
+
+struct kl_vboard *board_settled(const struct kl_vboard *b)
+{
+    struct kl_vboard *board = (struct kl_vboard *)(uintptr_t)b;
+
+    stub_catch_up(board);
+    return board;
 }
 
 /* ---- the contract ---- */
@@ -323,6 +335,7 @@ static void advance(struct kl_vboard *b, kl_us now)
 void kl_vboard_power(struct kl_vboard *b, bool on, kl_us now)
 {
     advance(b, now);
+    stub_catch_up(b);
     if (on == (b->mode != BOARD_OFF))
         return;
     if (on) {
@@ -337,6 +350,7 @@ void kl_vboard_power(struct kl_vboard *b, bool on, kl_us now)
 void kl_vboard_lines(struct kl_vboard *b, bool dtr, bool rts, kl_us now)
 {
     advance(b, now);
+    stub_catch_up(b);
     rx_run(b, b->now, false);
     b->dtr = dtr;
     b->rts = rts;
@@ -384,7 +398,22 @@ kl_us kl_vboard_deadline(const struct kl_vboard *b)
     /* casts const away: finding the next run only fills a cache */
     struct kl_vboard *board = (struct kl_vboard *)(uintptr_t)b;
 
-    return earlier(next_event(board), tx_next(b));
+    kl_us late = b->loader.late.waiting ? b->loader.late_by : KL_NEVER;
+
+    return earlier(late, earlier(next_event(board), tx_next(b)));
+}
+
+bool kl_vboard_catch_up(struct kl_vboard *b)
+{
+    bool is_behind = b->loader.late.waiting;
+
+    stub_catch_up(b);
+    return is_behind;
+}
+
+bool kl_vboard_is_behind(const struct kl_vboard *b)
+{
+    return b->loader.late.waiting;
 }
 
 bool kl_vboard_unplugged(const struct kl_vboard *b)
@@ -395,13 +424,14 @@ bool kl_vboard_unplugged(const struct kl_vboard *b)
 const uint8_t *kl_vboard_flash(const struct kl_vboard *b, uint32_t *size)
 {
     *size = b->flash_size;
-    return b->flash;
+    return board_settled(b)->flash;
 }
 
 bool kl_vboard_put_flash(struct kl_vboard *b, uint32_t offset, const uint8_t *data, size_t size)
 {
     if (offset > b->flash_size || size > b->flash_size - offset)
         return false;
+    stub_catch_up(b);
     memcpy(b->flash + offset, data, size);
     return true;
 }
@@ -420,6 +450,7 @@ bool kl_vboard_refresh(struct kl_vboard *b)
 {
     char before[sizeof b->stored];
 
+    stub_catch_up(b);
     if (b->seen_steps == b->flash_steps)
         return false;
     b->seen_steps = b->flash_steps;
@@ -451,5 +482,5 @@ const char *kl_vboard_line_seen(const struct kl_vboard *b, unsigned i)
 
 const char *kl_vboard_complaint(const struct kl_vboard *b)
 {
-    return b->complaint;
+    return board_settled(b)->complaint;
 }

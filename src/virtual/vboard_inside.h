@@ -223,6 +223,8 @@ struct loader {
     z_stream *inflate;
     uint8_t *window; /* 32 KiB, the stub's write unit */
     size_t window_used;
+    struct frame late; /* waiting: what the stub has put off for it (stub.c) … */
+    kl_us late_by;     /* … and when that can be seen; KL_NEVER = by the next frame */
     struct segment segment[SEGMENTS_KEPT];
     unsigned segments;
     /* the stub */
@@ -298,6 +300,8 @@ struct kl_vboard {
 };
 
 /* vboard.c */
+/* With nothing put off. Casts const away: what the board holds and says is the same. */
+struct kl_vboard *board_settled(const struct kl_vboard *b);
 void board_set_identity(struct kl_vboard *b);                  /* MAC and eFuses */
 void board_reset(struct kl_vboard *b, enum reset_cause cause); /* by itself: straps stay */
 void board_enter(struct kl_vboard *b, enum mode mode);
@@ -381,6 +385,7 @@ void rom_frame(struct kl_vboard *b, const uint8_t *frame, size_t size);
 void monitor_rx(struct kl_vboard *b, uint8_t byte);
 void stub_start(struct kl_vboard *b);
 void stub_frame(struct kl_vboard *b, const uint8_t *frame, size_t size);
+void stub_catch_up(struct kl_vboard *b); /* does what was put off */
 
 /* boot.c */
 void boot_start(struct kl_vboard *b, enum reset_cause cause);

@@ -27,7 +27,14 @@ void put_u32(uint8_t *p, uint32_t v)
 uint8_t loader_checksum(const uint8_t *data, size_t size)
 {
     uint8_t sum = 0xEF;
+    uint64_t words = 0, word;
 
+    for (; size >= sizeof word; data += sizeof word, size -= sizeof word) {
+        memcpy(&word, data, sizeof word);
+        words ^= word;
+    }
+    for (; words; words >>= 8)
+        sum ^= (uint8_t)words;
     for (size_t i = 0; i < size; i++)
         sum ^= data[i];
     return sum;
@@ -70,6 +77,7 @@ void loader_free(struct loader *l)
     free(l->read_md5);
     free(l->frame.data);
     free(l->next.data);
+    free(l->late.data);
 }
 
 /* ---- frames from the host ---- */
@@ -105,6 +113,7 @@ static void frame_done(struct kl_vboard *b)
 
     if (l->frame.bad)
         return;
+    stub_catch_up(b);
     if (b->mode == BOARD_ROM && fault_is(b, FAULT_ID_ROM_OVERRUN) && l->frame.size > LONG_FRAME &&
         b->chip_baud >= fault_figure(b, FAULT_ID_ROM_OVERRUN))
         l->frame.size--;
@@ -205,12 +214,34 @@ static void frame_byte(struct kl_vboard *b, uint8_t byte)
     }
 }
 
+/* Takes at once the bytes amid a frame that mean nothing but themselves. How many they were. */
+static size_t plain_bytes(struct kl_vboard *b, const uint8_t *data, size_t size)
+{
+    struct loader *l = &b->loader;
+    struct frame *f = &l->frame;
+
+    if (!f->open || f->escape || !f->data)
+        return 0;
+    const uint8_t *end = memchr(data, 0xC0, size);
+    size_t n = end ? (size_t)(end - data) : size;
+    end = memchr(data, 0xDB, n);
+    n = end ? (size_t)(end - data) : n;
+    if (n > FRAME_MAX - f->size)
+        return 0;
+    memcpy(f->data + f->size, data, n);
+    f->size += n;
+    l->deaf_bytes = n < l->deaf_bytes ? (uint8_t)(l->deaf_bytes - n) : 0;
+    return n;
+}
+
 void loader_rx(struct kl_vboard *b, const uint8_t *data, size_t size)
 {
-    for (size_t i = 0; i < size; i++) {
-        if (b->mode != BOARD_ROM && b->mode != BOARD_STUB)
-            return;
-        frame_byte(b, data[i]);
+    while (size > 0 && (b->mode == BOARD_ROM || b->mode == BOARD_STUB)) {
+        size_t n = plain_bytes(b, data, size);
+        if (n == 0)
+            frame_byte(b, data[n++]);
+        data += n;
+        size -= n;
     }
 }
 

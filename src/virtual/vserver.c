@@ -215,6 +215,8 @@ static void note_changes(struct place *p, bool *stored)
 {
     unsigned stores = kl_vboard_store_count(p->board), seen = kl_vboard_lines_seen(p->board);
 
+    if (kl_vboard_is_behind(p->board)) /* a loader's work: looked at when it is done */
+        return;
     if (!kl_vboard_refresh(p->board) && stores == p->known_stores && seen == p->known_seen)
         return;
     *stored = stores != p->known_stores;
@@ -224,6 +226,33 @@ static void note_changes(struct place *p, bool *stored)
     state_save_record(p);
     if (*stored)
         state_save_image(p);
+}
+
+static kl_us due(const struct place *p)
+{
+    kl_us at = KL_NEVER, after = p->server->config.replace_after;
+
+    if (!p->plugged)
+        return p->coming == NOTHING_COMES ? KL_NEVER : p->comes_at;
+    at = kl_vboard_deadline(p->board);
+    if (p->held_until && p->held_until < at)
+        at = p->held_until;
+    if (after > 0 && kl_vboard_stored(p->board)[0] && p->quiet_since + after < at)
+        at = p->quiet_since + after;
+    return at;
+}
+
+static void on_idle(uv_idle_t *idle);
+
+static void note_due(struct place *p)
+{
+    struct kl_vserver *s = p->server;
+    kl_us at = due(p);
+
+    if (at < s->first_due)
+        s->first_due = at;
+    if (kl_vboard_is_behind(p->board))
+        uv_idle_start(&s->idle, on_idle);
 }
 
 /* Saves what a board holds before anybody can hear of it. */
@@ -249,20 +278,22 @@ void server_pump(struct place *p)
     } else if (stored) {
         server_emit(p, KL_VS_STORED);
     }
+    note_due(p);
 }
 
-static kl_us due(const struct place *p)
+/* One board a turn of the loop, so that whatever is due meanwhile waits for one only. */
+static void on_idle(uv_idle_t *idle)
 {
-    kl_us at = KL_NEVER, after = p->server->config.replace_after;
+    struct kl_vserver *s = idle->data;
 
-    if (!p->plugged)
-        return p->coming == NOTHING_COMES ? KL_NEVER : p->comes_at;
-    at = kl_vboard_deadline(p->board);
-    if (p->held_until && p->held_until < at)
-        at = p->held_until;
-    if (after > 0 && kl_vboard_stored(p->board)[0] && p->quiet_since + after < at)
-        at = p->quiet_since + after;
-    return at;
+    for (unsigned i = 0; i < s->place_count && !s->closing; i++) {
+        struct place *p = &s->place[s->idle_at++ % s->place_count];
+        if (!kl_vboard_catch_up(p->board))
+            continue;
+        server_pump(p);
+        return;
+    }
+    uv_idle_stop(idle);
 }
 
 static void place_due(struct place *p, kl_us now)
@@ -284,19 +315,35 @@ static void place_due(struct place *p, kl_us now)
         server_pump(p);
 }
 
+/* Also between one client's bytes and the next one's: what a board has to say does not wait until
+   all the others have been heard. */
+void server_run_due(struct kl_vserver *s)
+{
+    kl_us now = server_now();
+
+    if (now < s->first_due)
+        return;
+    s->first_due = KL_NEVER;
+    for (unsigned i = 0; i < s->place_count && !s->closing; i++) {
+        kl_us at = due(&s->place[i]);
+        if (at <= now)
+            place_due(&s->place[i], now);
+        else if (at < s->first_due)
+            s->first_due = at;
+    }
+}
+
 static void on_timer(uv_poll_t *poll, int status, int events)
 {
     struct kl_vserver *s = poll->data;
     uint64_t expired;
-    kl_us now = server_now();
 
     (void)status;
     (void)events;
     if (read(s->timer_fd, &expired, sizeof expired) < 0)
         return;
-    for (unsigned i = 0; i < s->place_count && !s->closing; i++)
-        if (due(&s->place[i]) <= now)
-            place_due(&s->place[i], now);
+    s->armed = 0;
+    server_run_due(s);
 }
 
 /* Runs once per turn of the loop, after everything that could change a deadline. */
@@ -311,9 +358,13 @@ static void on_arm(uv_prepare_t *prepare)
         if (at < first)
             first = at;
     }
+    s->first_due = first;
+    if (first < 1)
+        first = 1;
+    if (first == s->armed)
+        return;
+    s->armed = first;
     if (first != KL_NEVER) {
-        if (first < 1)
-            first = 1;
         spec.it_value.tv_sec = (time_t)(first / 1000000);
         spec.it_value.tv_nsec = (long)(first % 1000000 * 1000);
     }
@@ -349,8 +400,9 @@ static bool open_timer(struct kl_vserver *s)
     if (s->timer_fd < 0 || uv_poll_init(s->loop, &s->timer, s->timer_fd) != 0)
         return false;
     uv_prepare_init(s->loop, &s->arm);
-    s->handles += 2;
-    s->timer.data = s->arm.data = s;
+    uv_idle_init(s->loop, &s->idle);
+    s->handles += 3;
+    s->timer.data = s->arm.data = s->idle.data = s;
     return uv_poll_start(&s->timer, UV_READABLE, on_timer) == 0 &&
            uv_prepare_start(&s->arm, on_arm) == 0;
 }
@@ -454,6 +506,7 @@ void kl_vserver_close(struct kl_vserver *s, void (*closed)(void *ctx), void *ctx
     if (s->arm.data) {
         uv_close((uv_handle_t *)&s->arm, on_closed);
         uv_close((uv_handle_t *)&s->timer, on_closed);
+        uv_close((uv_handle_t *)&s->idle, on_closed);
     }
 }
 

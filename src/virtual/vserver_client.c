@@ -307,6 +307,15 @@ static void to_board(struct client *c, const uint8_t *data, size_t size)
     kl_vboard_rx(c->place->board, data, size, c->place->quiet_since);
 }
 
+/* How many bytes of data follow one that was data. */
+static size_t plain_bytes(const uint8_t *data, size_t size, size_t room)
+{
+    if (size > room)
+        size = room;
+    const uint8_t *command = memchr(data, 0xFF, size);
+    return command ? (size_t)(command - data) : size;
+}
+
 static void take(struct client *c, const uint8_t *data, size_t size)
 {
     uint8_t plain[4096];
@@ -314,8 +323,13 @@ static void take(struct client *c, const uint8_t *data, size_t size)
 
     for (size_t i = 0; i < size && c->place; i++) {
         enum kl_telnet_kind kind = kl_telnet_byte(&c->telnet, data[i]);
-        if (kind == KL_TELNET_DATA)
+        if (kind == KL_TELNET_DATA) {
             plain[n++] = c->telnet.byte;
+            size_t run = plain_bytes(data + i + 1, size - i - 1, sizeof plain - n);
+            memcpy(plain + n, data + i + 1, run);
+            n += run;
+            i += run;
+        }
         if (kind == KL_TELNET_MORE)
             continue;
         if (n == sizeof plain || kind != KL_TELNET_DATA) {
@@ -382,6 +396,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer)
     if (n > 0) {
         take(c, (const uint8_t *)buffer->base, (size_t)n);
         server_pump(p);
+        server_run_due(p->server);
     } else if (n < 0) {
         client_drop(p);
         state_save_image(p);

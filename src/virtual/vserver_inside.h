@@ -65,6 +65,10 @@ struct kl_vserver {
     int timer_fd;
     uv_poll_t timer;
     uv_prepare_t arm;
+    uv_idle_t idle;   /* runs while a board is behind */
+    unsigned idle_at; /* the place that it looks at next */
+    kl_us first_due;  /* no board that was heard has anything to say before that */
+    kl_us armed;      /* when the timer fires; 0 = it has, or never was set */
     unsigned handles; /* not closed yet */
     bool closing;
     void (*closed)(void *ctx);
@@ -74,6 +78,7 @@ struct kl_vserver {
 
 kl_us server_now(void);
 void server_pump(struct place *p); /* lets the board act and passes on what the board says */
+void server_run_due(struct kl_vserver *s); /* every place in which something is due */
 void server_handle_closed(struct kl_vserver *s);
 void server_emit(struct place *p, enum kl_vserver_event_kind kind);
 

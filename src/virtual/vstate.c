@@ -52,7 +52,7 @@ bool kl_vboard_save(const struct kl_vboard *b, const char *path)
     FILE *f = fopen(beside, "wb");
     if (!f)
         return false;
-    write_all(b, f);
+    write_all(board_settled(b), f);
     bool good = !ferror(f);
     int error = errno;
     if (fclose(f) != 0) {
@@ -137,7 +137,7 @@ bool kl_vboard_load(struct kl_vboard *b, const char *path)
 
     if (!f)
         return false;
-    flash_free(b->flash, b->flash_size);
+    flash_free(board_settled(b)->flash, b->flash_size);
     b->flash = flash_make(b->flash_size);
     KL_ASSERT(b->flash);
     bool good = read_all(b, f);

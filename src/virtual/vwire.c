@@ -260,6 +260,7 @@ kl_us tx_next(const struct kl_vboard *b)
 
 kl_us kl_vboard_answers_at(const struct kl_vboard *b)
 {
+    (void)board_settled(b);
     return b->tx.first == b->tx.last ? KL_NEVER : b->tx.stretch[b->tx.first].start;
 }
 

@@ -7,7 +7,9 @@
  *   profile FIRMWARE STUBS usb           the same over native USB, which has no rate
  *   profile FIRMWARE STUBS BAUD own      ms: what connecting and identifying need for bytes and
  * chip, and what running waits; with the stub if there is one
- *   profile FIRMWARE STUBS BAUD flashing s: flashing a blank board behind a network port
+ *   profile FIRMWARE STUBS BAUD flashing HELD s: flashing and verifying behind a network port a
+ * board that held that before: blank, another, smaller or previous
+ *   profile FIRMWARE STUBS held HELD FILE writes such a board's flash into a file
  *   profile FIRMWARE STUBS BAUD nvs      ms: what --deliver nvs adds, with the stub if there is one
  * and without
  *   profile FIRMWARE STUBS BAUD cycle    s: the whole cycle, its limit (wire, chip, firmware),
@@ -41,12 +43,38 @@ struct flashed {
 };
 
 /* What a board was flashed with before. */
-static const char *const held[] = {"blank", "another", "smaller"};
+static const char *const held[] = {"blank", "another", "smaller", "previous"};
 
 enum {
-    HELD = 3,
+    HELD = 4,
+    ROM_HELD = 2,     /* a ROM erases all that it writes: more rows would be the same */
     SMALLER = 300000, /* bytes of a smaller program: behind it the flash is blank */
+    CHANGED = 10,     /* percent of the previous version, in one place */
+    FLASH_MAX = 4 << 20,
 };
+
+static void make_held(const struct kl_bundle *bundle, struct kl_bundle *before[HELD])
+{
+    before[0] = NULL;
+    before[1] = lb_bundle_another(bundle);
+    before[2] = lb_bundle(bundle->chip, SMALLER);
+    before[3] = lb_bundle_previous(bundle, CHANGED, true);
+}
+
+static void free_held(struct kl_bundle *before[HELD])
+{
+    for (unsigned i = 1; i < HELD; i++)
+        lb_bundle_free(before[i]);
+}
+
+static unsigned held_named(const char *name)
+{
+    for (unsigned i = 0; i < HELD; i++)
+        if (strcmp(held[i], name) == 0)
+            return i;
+    fprintf(stderr, "profile: no board held '%s'\n", name);
+    exit(2);
+}
 
 /* `before`: what the board was flashed with first; NULL = it is blank. */
 static struct flashed measure(const struct lb_options *o, const struct kl_bundle *bundle,
@@ -91,7 +119,7 @@ static void print_row(const struct lb_options *o, const struct kl_bundle *bundle
     kl_us all = f.wire + f.board + f.answer + f.pause;
     kl_us least = o->stub ? more(sent, m.worked) : sent + m.worked;
 
-    printf("%8u  %-4s  %-7s %8.3f %6.3f %7.3f %6.3f %7.3f %6.3f %6.3f %6.3f %6.3f %8.3f %6.3f  "
+    printf("%8u  %-4s  %-8s %8.3f %6.3f %7.3f %6.3f %7.3f %6.3f %6.3f %6.3f %6.3f %8.3f %6.3f  "
            "%s\n",
            o->baud, o->stub ? "stub" : "rom", name, s(all), s(v.wire + v.board + v.answer),
            s(limit), (double)all / (double)limit, s(sent), s(f.wire - sent), s(f.answer + f.pause),
@@ -104,47 +132,45 @@ static void print_row(const struct lb_options *o, const struct kl_bundle *bundle
 static void print_table(struct lb_options o, const struct kl_bundle *bundle)
 {
     static const uint32_t bauds[] = {460800, 921600, 2000000};
-    struct kl_bundle *before[HELD] = {NULL, lb_bundle_another(bundle),
-                                      lb_bundle(bundle->chip, SMALLER)};
+    struct kl_bundle *before[HELD];
 
-    printf("    baud  with  flash   flashing verify   limit  ratio    sent frames answer  board "
+    make_held(bundle, before);
+    printf("    baud  with  flash    flashing verify   limit  ratio    sent frames answer  board "
            "worked    least  ratio  limited by\n");
     for (unsigned i = 0; i < 3 * 2 * HELD; i++) {
         o.baud = bauds[i / (2 * HELD)];
         o.stub = i / HELD % 2 == 0;
-        if (o.stub ? o.stubs != NULL : i % HELD < 2)
+        if (o.stub ? o.stubs != NULL : i % HELD < ROM_HELD)
             print_row(&o, bundle, before[i % HELD], held[i % HELD]);
     }
-    lb_bundle_free(before[1]);
-    lb_bundle_free(before[2]);
+    free_held(before);
 }
 
 /* Packets of 64 bytes, ten a frame; the flash sets the pace. */
 static void print_usb(struct lb_options o, const struct kl_bundle *bundle)
 {
     static const enum kl_link_kind links[] = {KL_LINK_USB_JTAG, KL_LINK_USB_OTG};
-    struct kl_bundle *before[HELD] = {NULL, lb_bundle_another(bundle),
-                                      lb_bundle(bundle->chip, SMALLER)};
+    struct kl_bundle *before[HELD];
     bool has_stub = o.stub;
 
-    printf("console  with  flash   flashing verify    sent worked   least  ratio\n");
+    make_held(bundle, before);
+    printf("console  with  flash    flashing verify    sent worked   least  ratio\n");
     for (unsigned i = 0; i < 2 * 2 * HELD; i++) {
         o.link = links[i / (2 * HELD)];
         o.stub = i / HELD % 2 == 0;
-        if (o.stub ? !has_stub : i % HELD == 2)
+        if (o.stub ? !has_stub : i % HELD >= ROM_HELD)
             continue;
         struct flashed m = measure(&o, bundle, before[i % HELD]);
         struct wp_row f = wp_sum(&profile, KL_LOADER_FLASH, WP_CAUSES);
         struct wp_row v = wp_sum(&profile, KL_LOADER_VERIFY, WP_CAUSES);
         kl_us sent = (kl_us)(m.sent / 64 * 100), all = f.wire + f.board + f.answer + f.pause;
         kl_us least = o.stub ? more(sent, m.worked) : sent + m.worked;
-        printf("%-8s %-4s  %-7s %8.3f %6.3f %7.3f %6.3f %7.3f %6.3f\n",
+        printf("%-8s %-4s  %-8s %8.3f %6.3f %7.3f %6.3f %7.3f %6.3f\n",
                i < 2 * HELD ? "JTAG" : "OTG", o.stub ? "stub" : "rom", held[i % HELD], s(all),
                s(v.wire + v.board + v.answer), s(sent), s(m.worked), s(least),
                (double)all / (double)least);
     }
-    lb_bundle_free(before[1]);
-    lb_bundle_free(before[2]);
+    free_held(before);
 }
 
 static void print_own(const struct lb_options *o, const struct kl_bundle *bundle)
@@ -170,14 +196,43 @@ static void print_cycle(const struct lb_options *o, const struct kl_bundle *bund
            (double)c.all / (double)c.limit);
 }
 
-static void print_flashing(const struct lb_options *o, const struct kl_bundle *bundle)
+static void print_flashing(const struct lb_options *o, const struct kl_bundle *bundle,
+                           const char *name)
 {
     struct lb_options network = *o;
+    struct kl_bundle *before[HELD];
 
     network.link = KL_LINK_RFC2217;
-    measure(&network, bundle, NULL);
+    make_held(bundle, before);
+    measure(&network, bundle, before[held_named(name)]);
     struct wp_row f = wp_sum(&profile, KL_LOADER_FLASH, WP_CAUSES);
-    printf("%.3f\n", s(f.wire + f.board + f.answer + f.pause));
+    struct wp_row v = wp_sum(&profile, KL_LOADER_VERIFY, WP_CAUSES);
+    printf("%.3f %.3f\n", s(f.wire + f.board + f.answer + f.pause),
+           s(v.wire + v.board + v.answer + v.pause));
+    free_held(before);
+}
+
+/* From the beginning of the flash to the last byte that it held. */
+static bool write_held(const struct kl_bundle *bundle, const char *name, const char *path)
+{
+    static uint8_t flash[FLASH_MAX];
+    struct kl_bundle *before[HELD];
+    size_t size = 0;
+
+    make_held(bundle, before);
+    const struct kl_bundle *b = before[held_named(name)];
+    memset(flash, 0xFF, sizeof flash);
+    for (unsigned r = 0; b && r < b->region_count; r++) {
+        const struct kl_image *i = &b->region[r].image[0];
+        size_t end = (size_t)b->region[r].offset + i->raw_size;
+        KL_ASSERT(end <= sizeof flash);
+        memcpy(flash + b->region[r].offset, i->raw, i->raw_size);
+        size = end > size ? end : size;
+    }
+    free_held(before);
+    FILE *f = fopen(path, "wb");
+    bool good = f && fwrite(flash, 1, size, f) == size;
+    return f && fclose(f) == 0 && good;
 }
 
 /* ---- --deliver nvs ---- */
@@ -282,6 +337,33 @@ static void print_nvs(struct lb_options o, const struct kl_bundle *bundle)
     }
 }
 
+/* What `argv` asks for beyond firmware and stubs. */
+static int answer(const struct lb_options *o, const struct kl_bundle *bundle, int argc, char **argv)
+{
+    const char *what = argc > 4 ? argv[4] : "";
+
+    if (argc == 3)
+        print_table(*o, bundle);
+    else if (strcmp(argv[3], "usb") == 0)
+        print_usb(*o, bundle);
+    else if (argc == 6 && strcmp(argv[3], "held") == 0)
+        return write_held(bundle, what, argv[5]) ? 0 : 1;
+    else if (strcmp(what, "cycle") == 0)
+        print_cycle(o, bundle);
+    else if (strcmp(what, "nvs") == 0)
+        print_nvs(*o, bundle);
+    else if (argc == 6 && strcmp(what, "flashing") == 0)
+        print_flashing(o, bundle, argv[5]);
+    else if (strcmp(what, "own") == 0)
+        print_own(o, bundle);
+    else if (argc == 4) {
+        measure(o, bundle, NULL);
+        wp_print(&profile, stdout);
+    } else
+        return 2;
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     struct kl_bundle_options o = {.flash_mode = -1, .firmware = argc > 1 ? argv[1] : NULL};
@@ -303,23 +385,8 @@ int main(int argc, char **argv)
                             .stubs = has_stub ? stubs : NULL,
                             .paced = true,
                             .baud = argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 10) : 0};
-    if (argc == 3) {
-        print_table(lo, bundle);
-    } else if (strcmp(argv[3], "usb") == 0) {
-        print_usb(lo, bundle);
-    } else if (argc == 5 && strcmp(argv[4], "cycle") == 0) {
-        print_cycle(&lo, bundle);
-    } else if (argc == 5 && strcmp(argv[4], "nvs") == 0) {
-        print_nvs(lo, bundle);
-    } else if (argc == 5 && strcmp(argv[4], "flashing") == 0) {
-        print_flashing(&lo, bundle);
-    } else if (argc == 5) {
-        print_own(&lo, bundle);
-    } else {
-        measure(&lo, bundle, NULL);
-        wp_print(&profile, stdout);
-    }
+    int status = answer(&lo, bundle, argc, argv);
     kl_stubs_free(stubs);
     kl_bundle_free(bundle);
-    return 0;
+    return status;
 }

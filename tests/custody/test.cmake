@@ -49,6 +49,11 @@ target_link_libraries(store_speed PRIVATE kl_options kl_test_support)
 add_test(NAME custody.speed COMMAND store_speed $<TARGET_FILE:keyline> 100 1000000)
 set_tests_properties(custody.speed PROPERTIES LABELS custody TIMEOUT 600)
 
+add_executable(station_memory custody/station_memory.c e2e/process.c)
+target_link_libraries(station_memory PRIVATE kl_options kl_test_support)
+add_test(NAME custody.memory COMMAND station_memory $<TARGET_FILE:keyline>)
+set_tests_properties(custody.memory PROPERTIES LABELS custody TIMEOUT 300)
+
 # No field but the label anywhere, whatever the boards print.
 add_executable(secrets custody/secrets.c custody/needles.c e2e/bench.c e2e/process.c)
 target_link_libraries(secrets PRIVATE kl_options kl_test_support)

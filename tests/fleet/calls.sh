@@ -72,9 +72,10 @@ back ${key[1]} ${key[2]}
 claim $mac:0a ${key[3]}
 back ${key[3]} ${key[4]}
 mine")
-equals "only one's own, never sent, unreported" "OK 2 OK 0" "$(sed -n 1,2p <<<"$got" | tr '\n' ' ' | sed 's/ $//')"
+equals "only one's own, never sent, unreported, and not what another station has told of" "OK 1 OK 0" "$(sed -n 1,2p <<<"$got" | tr '\n' ' ' | sed 's/ $//')"
 expect "what is bound to a board stays" '^OK 1' "$(sed -n 4p <<<"$got")"
-expect "one left" "^OK 1 ${key[3]}" "$(sed -n 5p <<<"$got")"
+expect "two left" "^OK 2 .*${key[3]}" "$(sed -n 5p <<<"$got")"
+expect "what another station has told of goes to no board" 'REFUSED KL006' "$(probe a one <<<"claim $mac:0d ${key[1]}")"
 
 # ---- a key that was released unsent: its board may go to another station, at once ----
 

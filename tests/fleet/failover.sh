@@ -117,3 +117,30 @@ equals "one has not: so it is two's" two "$(sql c "SELECT s.name FROM keyline.ke
 lacks "the alarm is settled" 'key-of-another-station' "$(owner c status)"
 owner c reopen --reason "failover again" --yes >/dev/null || fail "reopen again"
 invariants c
+
+# ---- an old copy of the server's folder, on the same timeline ----
+
+# It forgot a lease and a release, and looks the same. The probe says the numbers that a station compares.
+pg_stop c
+pg_new d
+as_pg cp -r "$pg_folder/c" "$pg_folder/d"
+pg_go c
+got=$(probe c one <<<$'hello 0 21\nsee\nlease 21 1\nstatus')
+mine=$(keys_of <<<"$got")
+expect "leased" '^OK 1 ' "$(sed -n 3p <<<"$got")"
+probe c one <<<"claim 02:00:00:00:00:21 $mine
+report 21 reserved $mine 02:00:00:00:00:21
+report 22 released $mine 02:00:00:00:00:21" >/dev/null
+pg_stop c
+pg_go d
+expect "no result behind what it has forgotten" 'told=1 fence=1' "$(probe d one <<<$'hello 0 22' | head -n 1)"
+got=$(probe d one <<<"hello 0 22
+see
+hello 22 23 $mine
+lease 22 1")
+expect "a key that is free here shows it" 'told=0 fence=0' "$(sed -n 3p <<<"$got")"
+expect "nobody leases" 'REFUSED KL001' "$(sed -n 4p <<<"$got")"
+expect "nobody else either" 'REFUSED KL001' "$(probe d two <<<'lease 23 1')"
+expect "an alarm" 'database-went-back' "$(owner d status)"
+expect "who is missing" 'one, two' "$(owner d reopen --reason copy --yes 2>&1)"
+invariants d

@@ -19,7 +19,7 @@ void db_init(struct server *s)
     memset(s, 0, sizeof *s);
     s->fence = s->fences = s->now.fence_pool = 1;
     for (int i = 0; i < KEYS; i++)
-        s->now.key[i].station = s->now.key[i].mac = NOBODY;
+        s->now.key[i].station = s->now.key[i].mac = s->now.key[i].told_by = NOBODY;
     for (int i = 0; i < BOARDS; i++)
         s->now.board[i] = NOBODY;
 }
@@ -30,6 +30,7 @@ static struct db *change(struct server *s)
     memmove(&s->before[1], &s->before[0], sizeof s->before - sizeof s->before[0]);
     s->before[0] = s->now;
     s->kept += s->kept < FORGETS;
+    s->now.xid++;
     return &s->now;
 }
 
@@ -42,9 +43,32 @@ static bool is_whole(const struct server *s)
 static bool is_behind(const struct db *db, const struct disk *d)
 {
     for (int i = 0; i < KEYS; i++)
-        if (d->list[i] && d->ledger[i] == NOT_THERE && db->key[i].mac != NOBODY)
+        if (is_untouched(d, i) && db->key[i].mac != NOBODY)
             return true;
     return false;
+}
+
+bool db_has_forgotten(const struct server *s, int station, const struct disk *d)
+{
+    for (int i = 0; i < KEYS; i++)
+        if (d->fence == s->fence && is_untouched(d, i) &&
+            (s->now.key[i].state == KEY_FREE ||
+             (s->now.key[i].state == KEY_LEASED && s->now.key[i].station != station)))
+            return true;
+    return false;
+}
+
+void db_went_back(struct server *s)
+{
+    struct db *db = &s->now;
+    if (!is_whole(s))
+        return;
+    db->fence_pool = 0;
+    db->alarms++;
+    memset(db->token, 0, sizeof db->token);
+    for (int i = 0; i < STATIONS; i++)
+        db->heard[i] &= db->lost[i];
+    s->unnoticed = false;
 }
 
 struct kl_fleet_answer db_hello(struct server *s, int station, const struct disk *d)
@@ -56,8 +80,11 @@ struct kl_fleet_answer db_hello(struct server *s, int station, const struct disk
     if (is_behind(db, d) || (same && db->token[station] != 0 && db->token[station] != d->token &&
                              db->token[station] != d->next_token))
         return no(KL_FLEET_NO_COPY);
-    change(s)->token[station] = d->next_token;
-    return YES(.same_database = same, .may_lease = is_whole(s));
+    change(s);
+    if (is_whole(s) && db_has_forgotten(s, station, d))
+        db_went_back(s);
+    db->token[station] = d->next_token;
+    return YES(.same_database = same && db->heard[station], .may_lease = is_whole(s));
 }
 
 /* Tells whose a board is; the first who says so has it. */
@@ -68,12 +95,28 @@ static bool take_board(struct db *db, int mac, int station)
     return db->board[mac] == station;
 }
 
+static int key_of_board(const struct db *db, int mac, int but)
+{
+    for (int i = 0; i < KEYS; i++)
+        if (i != but && db->key[i].mac == mac)
+            return i;
+    return NOBODY;
+}
+
 static void take_key(struct db *db, int key, int station, int mac)
 {
     bool others = db->key[key].state != KEY_FREE && db->key[key].station != station;
     bool again = db->key[key].state == KEY_DONE && db->key[key].mac != mac;
     if (others || again) {
         db->alarms++;
+        db->key[key].elsewhere |= others && db->key[key].state == KEY_LEASED;
+        return;
+    }
+    int other = key_of_board(db, mac, key);
+    if (other != NOBODY) { /* a board with two keys: nobody knows what becomes of this one */
+        db->alarms++;
+        if (db->key[key].state != KEY_DONE)
+            db->key[key].state = KEY_LOST;
         return;
     }
     db->key[key].state = KEY_DONE;
@@ -91,6 +134,21 @@ static void bind(struct db *db, int key, int mac, int station)
         db->key[key].mac = mac;
 }
 
+/* The station gave it back, and the database has forgotten; or another one told of it. */
+static void settle_untold(struct db *db, int key, int station)
+{
+    if (db->key[key].state != KEY_LEASED || db->key[key].station != station)
+        return;
+    if (db->key[key].told_by != NOBODY) {
+        db->key[key].station = db->key[key].told_by;
+        db->key[key].told_by = NOBODY;
+        db->key[key].elsewhere = false;
+    } else {
+        db->key[key].state = KEY_LOST;
+        db->alarms++;
+    }
+}
+
 struct kl_fleet_answer db_reassert(struct server *s, int station, const struct disk *d)
 {
     if (s->now.lost[station])
@@ -101,15 +159,19 @@ struct kl_fleet_answer db_reassert(struct server *s, int station, const struct d
             take_key(db, i, station, d->mac[i]);
             continue;
         }
-        if (!d->list[i] && d->ledger[i] == NOT_THERE)
+        if (!d->list[i] && d->ledger[i] == NOT_THERE && !d->handing_back[i]) {
+            settle_untold(db, i, station);
             continue;
+        }
         if (db->key[i].state == KEY_FREE) {
             db->key[i].state = KEY_LEASED;
             db->key[i].station = station;
         } else if (db->key[i].station != station) {
             db->alarms++;
+            db->key[i].told_by = station;
+            db->key[i].elsewhere = true;
         }
-        if (d->ledger[i] == RESERVED && d->agreed[i])
+        if (d->ledger[i] == RESERVED && is_agreed(d, i))
             bind(db, i, d->mac[i], station);
     }
     db->heard[station] = true;
@@ -188,14 +250,6 @@ struct kl_fleet_answer db_lease(struct server *s, int station, const struct kl_f
     return YES(.rows = rows_of(db, station, &call->request, rows));
 }
 
-static bool is_bound_to_another(const struct db *db, int mac, int key)
-{
-    for (int i = 0; i < KEYS; i++)
-        if (i != key && db->key[i].mac == mac && db->key[i].state != KEY_LOST)
-            return true;
-    return false;
-}
-
 struct kl_fleet_answer db_claim(struct server *s, int station, int mac, int key)
 {
     if (s->now.lost[station])
@@ -207,7 +261,8 @@ struct kl_fleet_answer db_claim(struct server *s, int station, int mac, int key)
         return YES(.owner = KL_FLEET_OTHERS);
     if (db->key[key].station != station || db->key[key].state == KEY_LOST ||
         (db->key[key].mac != NOBODY && db->key[key].mac != mac) ||
-        is_bound_to_another(db, mac, key)) {
+        key_of_board(db, mac, key) != NOBODY ||
+        (db->key[key].mac == NOBODY && db->key[key].elsewhere)) {
         db->alarms++;
         return no(KL_FLEET_NO_CONFLICT);
     }
@@ -225,13 +280,34 @@ struct kl_fleet_answer db_check(struct server *s, int station, int mac, int key)
     return a;
 }
 
-struct kl_fleet_answer db_report(struct server *s, int station, const struct disk *d, int64_t after)
+/* Each is free of the other, and any station may claim the board. */
+static void release(struct db *db, int key, int station, int mac)
 {
-    KL_ASSERT(after < (int64_t)d->told_of);
-    int key = d->history[after];
+    if (db->key[key].state != KEY_LEASED || db->key[key].station != station ||
+        db->key[key].mac != mac)
+        return;
+    db->key[key].mac = NOBODY;
+    if (db->board[mac] == station)
+        db->board[mac] = NOBODY;
+}
+
+struct kl_fleet_answer db_report(struct server *s, int station, const struct disk *d, int64_t after,
+                                 int64_t has)
+{
+    KL_ASSERT(after < (int64_t)d->entries);
+    const struct entry *e = &d->history[after];
     if (s->now.lost[station])
         return no(KL_FLEET_NO_LOST);
-    take_key(change(s), key, station, d->mac[key]);
+    if (has > s->now.last_seq[station])
+        return no(KL_FLEET_NO_FENCE);
+    struct db *db = change(s);
+    bool fresh = after >= db->last_seq[station];
+    if (e->what == WAS_PROVISIONED)
+        take_key(db, e->key, station, e->mac);
+    else if (e->what == WAS_RELEASED && fresh)
+        release(db, e->key, station, e->mac);
+    if (fresh)
+        db->last_seq[station] = (unsigned)after + 1;
     return YES(.reported = after + 1);
 }
 
@@ -253,7 +329,7 @@ struct kl_fleet_answer db_hand_back(struct server *s, int station, const bool ro
     struct db *db = change(s);
     for (int i = 0; i < KEYS; i++) {
         if (!rows[i] || db->key[i].state != KEY_LEASED || db->key[i].station != station ||
-            db->key[i].mac != NOBODY)
+            db->key[i].mac != NOBODY || db->key[i].elsewhere)
             continue;
         db->key[i].state = KEY_FREE;
         db->key[i].station = NOBODY;
@@ -270,7 +346,16 @@ void db_fail_over(struct server *s, unsigned forgotten)
         s->now = s->before[forgotten - 1];
     s->kept = 0;
     s->fence = ++s->fences;
+    s->unnoticed = false;
     memset(s->now.heard, 0, sizeof s->now.heard);
+}
+
+void db_copy_back(struct server *s, unsigned forgotten)
+{
+    KL_ASSERT(forgotten > 0 && forgotten <= s->kept);
+    s->now = s->before[forgotten - 1];
+    s->kept = 0;
+    s->unnoticed = true;
 }
 
 void db_declare_lost(struct server *s, int station)
@@ -290,9 +375,14 @@ bool db_reopen(struct server *s, int highest_key)
     for (int i = 0; i < STATIONS; i++) {
         if (!s->now.heard[i] && !s->now.lost[i])
             return false;
-        unheard |= !s->now.heard[i];
+        unheard |= !s->now.heard[i] && s->now.lost[i];
     }
     struct db *db = change(s);
+    for (int i = 0; i < KEYS; i++) {
+        if (db->key[i].state == KEY_LEASED && db->key[i].told_by != NOBODY)
+            db->key[i].state = KEY_LOST;
+        db->key[i].told_by = NOBODY;
+    }
     for (int i = 0; unheard && i <= highest_key; i++) {
         if (db->key[i].state != KEY_FREE)
             continue;

@@ -1,12 +1,17 @@
 /*
  * fleetsim.c: fleets at random: several stations on one pool whose database is failed over, cut off
- * and put back, and whose stations crash, come back with old disks, or are lost.
+ * and put back, and whose stations crash, come back with old disks, or are lost; people release
+ * keys.
  *
  *     fleetsim LIVES [FIRST-SEED [STEPS [tell]]]
  *
  * Oracles: no key goes to two boards. No board gets two keys, but for one that went on without the
- * database (--offline), and that is told. In the end no key that was sent is free, every board's
- * key is in the pool under its MAC, and every kind of trouble has been met.
+ * database (--offline), and that is told. A pool that is opened has no key as free that a station
+ * holds. In the end no key that was sent is free, every board's key is in the pool under its MAC,
+ * no board is a station's that holds nothing for it, and every kind of trouble has been met.
+ *
+ * A key that a person has released is taken for one that never came to its board, also where that
+ * person was wrong: then only this person's word puts it on two boards.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,6 +35,13 @@ static const char *const met_names[MET_COUNT] = {
     "crashes",
     "reports repeated",
     "leases cut to the cap",
+    "keys released",
+    "keys released wrongly",
+    "releases that a database forgot",
+    "boards that moved to another station",
+    "keys adopted",
+    "old copies of the database noticed",
+    "old copies noticed by a key",
 };
 
 uint64_t draw(struct world *w, uint64_t below)
@@ -68,17 +80,26 @@ static struct station *any_station(struct world *w)
     return &w->station[draw(w, STATIONS)];
 }
 
-static void plug(struct world *w)
+static void put_in(struct world *w, struct station *s, unsigned slot, int board)
 {
-    int board = (int)draw(w, BOARDS);
-    struct station *s = any_station(w);
-    unsigned slot = (unsigned)draw(w, SLOTS);
-    if (!s->running || w->board[board].at != NOBODY || s->slot[slot].phase != SLOT_EMPTY)
-        return;
     w->board[board].at = s->id;
     s->slot[slot].board = board;
     s->slot[slot].unchecked = false;
     s->slot[slot].phase = SLOT_LOOKS;
+}
+
+static void plug(struct world *w)
+{
+    int board = (int)draw(w, BOARDS);
+    struct station *s = any_station(w);
+    /* What was released comes to another bench more often than by chance. */
+    bool seeks = draw(w, 4) == 0;
+    for (int i = 0; i < BOARDS && seeks && w->board[board].released_by == 0; i++)
+        board = (board + 1) % BOARDS;
+    unsigned slot = (unsigned)draw(w, SLOTS);
+    if (!s->running || w->board[board].at != NOBODY || s->slot[slot].phase != SLOT_EMPTY)
+        return;
+    put_in(w, s, slot, board);
 }
 
 static void unplug(struct world *w)
@@ -93,17 +114,33 @@ static void unplug(struct world *w)
     s->slot[slot].phase = SLOT_EMPTY;
 }
 
-static void crash(struct world *w)
+static void crash_station(struct world *w, struct station *s)
 {
-    struct station *s = any_station(w);
-    if (!s->running)
-        return;
+    int board[SLOTS];
     w->met[MET_CRASH]++;
     tell(w, "crashes", s->id, NOBODY, NOBODY);
     for (unsigned i = 0; i < SLOTS; i++)
-        if (s->slot[i].phase != SLOT_EMPTY)
-            w->board[s->slot[i].board].at = NOBODY;
+        board[i] = s->slot[i].phase == SLOT_EMPTY ? NOBODY : s->slot[i].board;
     station_start(w, s);
+    for (unsigned i = 0; i < SLOTS; i++)
+        if (board[i] != NOBODY)
+            put_in(w, s, i, board[i]);
+}
+
+static void crash(struct world *w)
+{
+    crash_station(w, any_station(w));
+}
+
+/* A board waits for the pool's word: the key is reserved, and nothing is agreed. */
+static void crash_while_asking(struct world *w)
+{
+    struct station *s = any_station(w);
+    for (unsigned i = 0; i < SLOTS; i++)
+        if (s->slot[i].phase == SLOT_ASKS) {
+            crash_station(w, s);
+            return;
+        }
 }
 
 static void take_image(struct world *w)
@@ -115,6 +152,9 @@ static void take_image(struct world *w)
 
 static bool went_on_alone(const struct disk *d)
 {
+    for (int64_t i = d->reported; i < d->entries; i++)
+        if (d->history[i].what == WAS_RELEASED)
+            return true;
     for (int i = 0; i < BOARDS; i++)
         if (d->unchecked[i])
             return true;
@@ -123,10 +163,9 @@ static bool went_on_alone(const struct disk *d)
 
 /* The whole disk, journal included. A database that forgets what was before could not tell, nor one
    that has not yet heard what was done without it: for that the journal is on another disk. */
-static void put_image_back(struct world *w)
+static void put_back(struct world *w, struct station *s)
 {
-    struct station *s = any_station(w);
-    if (!s->running || !s->has_image || s->image.fence != w->server.fence ||
+    if (!s->running || !s->has_image || w->server.unnoticed || s->image.fence != w->server.fence ||
         s->disk.fence != w->server.fence || s->image.token == 0 || s->fleet.heard == KL_NEVER ||
         went_on_alone(&s->disk))
         return;
@@ -134,11 +173,45 @@ static void put_image_back(struct world *w)
         if (s->slot[i].phase != SLOT_EMPTY)
             w->board[s->slot[i].board].at = NOBODY;
     tell(w, "old disk", s->id, NOBODY, NOBODY);
+    w->troubled = true;
     s->disk = s->image;
     s->has_image = false;
     w->server.kept = 0;
     station_start(w, s);
-    s->must_greet = true;
+    s->must_greet = s->put_back = true;
+}
+
+static void put_image_back(struct world *w)
+{
+    put_back(w, any_station(w));
+}
+
+/* At the worst moment: a key was bound to a board since, and no result of that is told; or one was
+   released since. */
+static void put_fresh_image_back(struct world *w)
+{
+    struct station *s = any_station(w);
+    for (int i = 0; i < KEYS && s->has_image; i++)
+        if ((is_untouched(&s->image, i) && w->server.now.key[i].mac != NOBODY &&
+             w->server.now.last_seq[s->id] <= s->image.entries) ||
+            (s->image.ledger[i] == RESERVED && s->disk.ledger[i] == NOT_THERE)) {
+            put_back(w, s);
+            return;
+        }
+}
+
+/* While the database is asked about a board, another one takes its place. */
+static void swap_board(struct world *w)
+{
+    struct station *s = any_station(w);
+    unsigned slot = s->call.slot;
+    int board = (int)draw(w, BOARDS);
+    if (s->call.op != KL_FLEET_CLAIM || s->slot[slot].phase != SLOT_ASKS ||
+        w->board[board].at != NOBODY)
+        return;
+    kl_fleet_withdraw(&s->fleet, slot);
+    w->board[s->slot[slot].board].at = NOBODY;
+    put_in(w, s, slot, board);
 }
 
 static bool greeting_is_due(const struct world *w)
@@ -162,14 +235,68 @@ static void fail_over(struct world *w)
     unsigned before = leased_keys(w);
     if (greeting_is_due(w))
         return;
+    w->troubled = true;
     db_fail_over(&w->server, (unsigned)draw(w, FORGETS));
     tell(w, "failover", NOBODY, NOBODY, NOBODY);
     w->met[MET_FAILOVER_FORGOT_A_LEASE] += leased_keys(w) < before;
 }
 
+static bool may_notice(const struct world *w, const struct station *s, uint32_t xid)
+{
+    return s->running && !s->destroyed && s->disk.barred == KL_FLEET_NO_NONE &&
+           s->disk.fence == w->server.fence && s->disk.xid > xid;
+}
+
+/* Somebody starts a copy of the server's data folder, on the same timeline. */
+static void copy_back(struct world *w)
+{
+    struct server *server = &w->server;
+    bool noticed = false;
+    if (greeting_is_due(w) || server->unnoticed || server->kept == 0 ||
+        server->now.fence_pool != server->fence)
+        return;
+    unsigned forgotten = 1 + (unsigned)draw(w, server->kept);
+    const struct db *old = &server->before[forgotten - 1];
+    for (int i = 0; i < STATIONS; i++)
+        noticed |= may_notice(w, &w->station[i], old->xid) && !old->lost[i];
+    if (!noticed || old->fence_pool != server->fence)
+        return;
+    w->troubled = true;
+    db_copy_back(server, forgotten);
+    tell(w, "old copy", NOBODY, (int)forgotten, NOBODY);
+    for (int i = 0; i < STATIONS; i++) {
+        w->station[i].broken = true;
+        w->station[i].has_image = false; /* what tells it apart is forgotten */
+    }
+}
+
+static bool is_on_bench(const struct station *s, int board)
+{
+    for (unsigned i = 0; i < SLOTS; i++)
+        if (s->slot[i].phase != SLOT_EMPTY && s->slot[i].board == board)
+            return true;
+    return false;
+}
+
+/* One in eight does not look at the board. An old disk says so at the start, and nobody works with
+ * it. */
+static void release_key(struct world *w)
+{
+    struct station *s = any_station(w);
+    int key = (int)draw(w, KEYS);
+    bool looks = draw(w, 8) > 0;
+    for (int i = 0; i < KEYS && s->disk.ledger[key] != RESERVED; i++)
+        key = (key + 1) % KEYS;
+    if (s->must_greet || s->disk.barred != KL_FLEET_NO_NONE || s->disk.ledger[key] != RESERVED ||
+        is_on_bench(s, s->disk.mac[key]) || (looks && w->board[s->disk.mac[key]].key == key))
+        return;
+    station_release(w, s, key);
+}
+
 static void declare_lost(struct world *w, struct station *s)
 {
     tell(w, "is lost", s->id, NOBODY, NOBODY);
+    w->troubled = true;
     db_declare_lost(&w->server, s->id);
     if (!s->destroyed)
         w->met[MET_LOST]++;
@@ -183,8 +310,18 @@ static void lose_station(struct world *w)
     unsigned left = 0;
     for (int i = 0; i < STATIONS; i++)
         left += !w->station[i].destroyed;
-    if (left > 2 && !s->destroyed)
+    if (left > 2 && !s->destroyed && !w->server.unnoticed)
         declare_lost(w, s);
+}
+
+/* Whatever a station holds is no other's to get. */
+static void check_opened(struct world *w)
+{
+    for (int i = 0; i < STATIONS; i++)
+        for (int key = 0; key < KEYS; key++)
+            if (w->station[i].disk.list[key] && w->station[i].disk.barred == KL_FLEET_NO_NONE &&
+                w->server.now.key[key].state == KEY_FREE)
+                wrong(w, "the pool was opened with a key as free that a station holds");
 }
 
 static void owner_acts(struct world *w)
@@ -196,6 +333,7 @@ static void owner_acts(struct world *w)
             !w->server.now.lost[i])
             declare_lost(w, &w->station[i]);
     if (db_reopen(&w->server, w->highest_leased)) {
+        check_opened(w);
         w->met[MET_REOPENED]++;
         tell(w, "reopened", NOBODY, w->highest_leased, NOBODY);
     }
@@ -219,8 +357,21 @@ static void happen(struct world *w)
         unsigned weight;
         void (*act)(struct world *);
     } things[] = {
-        {120, plug},    {60, unplug},      {4, crash},       {6, take_image},  {3, put_image_back},
-        {3, fail_over}, {1, lose_station}, {12, owner_acts}, {6, erase_board}, {4, cut_network},
+        {120, plug},
+        {160, unplug},
+        {4, crash},
+        {20, take_image},
+        {3, put_image_back},
+        {3, fail_over},
+        {1, lose_station},
+        {12, owner_acts},
+        {6, erase_board},
+        {4, cut_network},
+        {3, copy_back},
+        {20, release_key},
+        {20, put_fresh_image_back},
+        {30, swap_board},
+        {20, crash_while_asking},
     };
     uint64_t sum = 0, which;
     for (size_t i = 0; i < sizeof things / sizeof things[0]; i++)
@@ -305,6 +456,22 @@ static void check_results(struct world *w, const struct station *s)
             wrong(w, "a result never came to the pool");
 }
 
+/* A board is a station's that has, or had, something to do with it. */
+static void check_board(struct world *w, int board)
+{
+    const struct db *db = &w->server.now;
+    int station = db->board[board];
+    bool has = false;
+    if (station == NOBODY || w->station[station].destroyed ||
+        w->station[station].disk.barred != KL_FLEET_NO_NONE || db->alarms > 0)
+        return;
+    for (int i = 0; i < KEYS; i++)
+        has |= w->station[station].disk.ledger[i] != NOT_THERE &&
+               w->station[station].disk.mac[i] == board;
+    if (!has)
+        wrong(w, "a board is kept for a station that released its key");
+}
+
 static void check_end(struct world *w)
 {
     unsigned doubles = 0;
@@ -314,6 +481,8 @@ static void check_end(struct world *w)
         check_key(w, i);
     for (int i = 0; i < STATIONS; i++)
         check_results(w, &w->station[i]);
+    for (int i = 0; i < BOARDS; i++)
+        check_board(w, i);
     for (int i = 0; i < BOARDS; i++)
         doubles += w->board[i].doubled;
     if (doubles > 0 && w->server.now.alarms == 0) {

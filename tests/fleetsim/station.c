@@ -20,6 +20,32 @@ static uint32_t free_keys(const struct disk *d)
     return n;
 }
 
+bool is_unused(const struct disk *d, int key)
+{
+    return d->list[key] && d->ledger[key] == NOT_THERE && !d->ever_agreed[key];
+}
+
+bool is_untouched(const struct disk *d, int key)
+{
+    return d->list[key] && !d->ever_reserved[key];
+}
+
+bool is_agreed(const struct disk *d, int key)
+{
+    bool released = false;
+    for (unsigned i = d->agreed_at[key]; i < d->entries; i++)
+        released |= d->history[i].what == WAS_RELEASED && d->history[i].key == key;
+    return d->agreed_to[key] == d->mac[key] + 1 && !released;
+}
+
+static void note(struct disk *d, int what, int key)
+{
+    KL_ASSERT(d->entries < HISTORY);
+    d->history[d->entries].what = what;
+    d->history[d->entries].key = key;
+    d->history[d->entries++].mac = d->mac[key];
+}
+
 static uint32_t unchecked(const struct disk *d)
 {
     uint32_t n = 0;
@@ -31,7 +57,7 @@ static uint32_t unchecked(const struct disk *d)
 static void tell_bench(struct station *s)
 {
     struct kl_fleet_bench bench = {
-        .free = free_keys(&s->disk), .per_hour = 5, .history = s->disk.told_of};
+        .free = free_keys(&s->disk), .per_hour = 5, .history = s->disk.entries};
     kl_fleet_tell_bench(&s->fleet, &bench);
 }
 
@@ -52,6 +78,7 @@ void station_start(struct world *w, struct station *s)
     s->call.op = KL_FLEET_NOTHING;
     memset(s->rows, 0, sizeof s->rows);
     memset(s->slot, 0, sizeof s->slot);
+    memset(s->unagreed, 0, sizeof s->unagreed);
     s->running = true;
     tell_bench(s);
 }
@@ -90,6 +117,8 @@ static void send_key(struct world *w, struct station *s, unsigned slot)
         if (!b->unchecked && !s->slot[slot].unchecked && !w->station[b->first_station].destroyed)
             wrong(w, "a board got two keys, and both stations had asked");
     }
+    w->met[MET_BOARD_MOVED] += b->released_by > 0 && b->released_by != s->id + 1;
+    b->released_by = 0;
     if (b->first_key == NOBODY)
         b->first_station = s->id;
     b->unchecked |= s->slot[slot].unchecked;
@@ -103,10 +132,9 @@ static void prove(struct world *w, struct station *s, int board, int key)
     struct disk *d = &s->disk;
     if (d->ledger[key] == PROVISIONED)
         return;
-    KL_ASSERT(d->told_of < HISTORY);
     d->ledger[key] = PROVISIONED;
     d->mac[key] = board;
-    d->history[d->told_of++] = key;
+    note(d, WAS_PROVISIONED, key);
     w->met[MET_PROVED]++;
 }
 
@@ -121,8 +149,55 @@ static bool reserve(struct station *s, unsigned slot)
         return true;
     d->ledger[key] = RESERVED;
     d->mac[key] = s->slot[slot].board;
-    d->agreed[key] = false;
+    d->ever_reserved[key] = s->unagreed[key] = true;
+    note(d, WAS_RESERVED, key);
     return true;
+}
+
+static void agree(struct station *s, int key, int board)
+{
+    s->disk.agreed_to[key] = board + 1;
+    s->disk.agreed_at[key] = s->disk.entries;
+    s->disk.ever_agreed[key] = true;
+    s->unagreed[key] = false;
+}
+
+static void release(struct station *s, int key)
+{
+    note(&s->disk, WAS_RELEASED, key);
+    s->disk.ledger[key] = NOT_THERE;
+    s->unagreed[key] = false;
+}
+
+void station_release(struct world *w, struct station *s, int key)
+{
+    int board = s->disk.mac[key];
+    struct board *b = &w->board[board];
+    tell(w, "releases", s->id, key, board);
+    w->met[MET_RELEASED]++;
+    w->met[MET_RELEASED_WRONGLY] += b->key == key;
+    release(s, key);
+    b->doubled = false; /* one of the two is left */
+    w->sent_to[key] = w->sent_to[key] == board ? NOBODY : w->sent_to[key];
+    w->agreed_to[key] = w->agreed_to[key] == board ? NOBODY : w->agreed_to[key];
+    if (b->first_key == key) {
+        b->first_key = NOBODY;
+        b->released_by = s->id + 1;
+        b->unchecked = false;
+    }
+    tell_bench(s);
+}
+
+/* A key of this station that it had for nobody: the board has it, so it is the board's. */
+static void adopt(struct world *w, struct station *s, int board, int key)
+{
+    struct board *b = &w->board[board];
+    w->met[MET_ADOPTED]++;
+    w->sent_to[key] = w->agreed_to[key] = board;
+    if (b->first_key == NOBODY)
+        b->first_station = s->id;
+    b->first_key = b->first_key == NOBODY ? key : b->first_key;
+    prove(w, s, board, key);
 }
 
 static void look_at_board(struct world *w, struct station *s, unsigned slot)
@@ -132,11 +207,15 @@ static void look_at_board(struct world *w, struct station *s, unsigned slot)
     struct kl_mac mac = mac_of(board);
     if (shown != NOBODY && own == shown)
         prove(w, s, board, shown);
+    else if (shown != NOBODY && own == NOBODY && d->list[shown] && d->ledger[shown] == NOT_THERE &&
+             d->barred == KL_FLEET_NO_NONE)
+        adopt(w, s, board, shown);
     if (shown != NOBODY) { /* another's or an unknown key: the station gives it none */
         s->slot[slot].phase = SLOT_RESTS;
     } else if (reserve(s, slot)) {
         int key = s->slot[slot].key;
-        bool known = d->ledger[key] == PROVISIONED || d->agreed[key];
+        bool known = d->ledger[key] == PROVISIONED ||
+                     (d->barred == KL_FLEET_NO_NONE && !s->unagreed[key] && is_agreed(d, key));
         if (!known)
             kl_fleet_ask(&s->fleet, slot, &mac, false);
         s->slot[slot].phase = known ? SLOT_SENDS : SLOT_ASKS;
@@ -150,7 +229,7 @@ static void ask_again(struct world *w, struct station *s, unsigned slot)
     int key = s->slot[slot].key;
     switch (kl_fleet_may(&s->fleet, slot, w->now)) {
     case KL_FLEET_MAY:
-        d->agreed[key] = true;
+        agree(s, key, d->mac[key]);
         kl_fleet_withdraw(&s->fleet, slot);
         s->slot[slot].phase = SLOT_SENDS;
         break;
@@ -160,7 +239,8 @@ static void ask_again(struct world *w, struct station *s, unsigned slot)
         if (d->barred != KL_FLEET_NO_NONE)
             wrong(w, "a board went on at a station that is barred");
         w->agreed_to[key] = s->slot[slot].board;
-        d->unchecked[s->slot[slot].board] = d->agreed[key] = true;
+        d->unchecked[s->slot[slot].board] = true;
+        agree(s, key, d->mac[key]);
         kl_fleet_keep_unchecked(&s->fleet, slot);
         s->slot[slot].unchecked = w->board[s->slot[slot].board].unchecked = true;
         w->met[MET_UNCHECKED]++;
@@ -168,11 +248,13 @@ static void ask_again(struct world *w, struct station *s, unsigned slot)
     case KL_FLEET_MAY_NOT:
         w->met[MET_OTHERS_BOARD]++;
         kl_fleet_withdraw(&s->fleet, slot);
-        d->ledger[key] = NOT_THERE;
+        release(s, key);
         s->slot[slot].phase = SLOT_RESTS;
         break;
     case KL_FLEET_DISPUTED:
         w->met[MET_DISPUTED]++;
+        if (!w->troubled)
+            wrong(w, "a key is disputed for nothing");
         kl_fleet_withdraw(&s->fleet, slot);
         s->slot[slot].phase = SLOT_RESTS;
         break;
@@ -244,16 +326,42 @@ static int first_unchecked(const struct disk *d)
 static void take_out(struct disk *d)
 {
     for (int i = 0; i < KEYS; i++) {
-        if (!d->list[i] || d->ledger[i] != NOT_THERE)
+        if (!is_unused(d, i))
             continue;
         d->list[i] = false;
         d->handing_back[i] = true;
     }
 }
 
+/* The entry behind what was reported. */
+static struct kl_fleet_answer report(struct world *w, struct station *s)
+{
+    struct disk *d = &s->disk;
+    struct kl_fleet_answer a = db_report(&w->server, s->id, d, d->reported, s->pool_has);
+    if (a.result != KL_FLEET_OK)
+        return a;
+    d->reported = s->pool_has = a.reported;
+    return a;
+}
+
+static struct kl_fleet_answer tell_released(struct world *w, struct station *s)
+{
+    struct kl_fleet_answer a = {.result = KL_FLEET_OK};
+    int64_t last = 0;
+    for (int64_t i = s->disk.reported; i < s->disk.entries; i++)
+        if (s->disk.history[i].what == WAS_RELEASED)
+            last = i + 1;
+    while (s->disk.reported < last && a.result == KL_FLEET_OK)
+        a = report(w, s);
+    return a;
+}
+
 static struct kl_fleet_answer claim(struct world *w, struct station *s)
 {
     int mac = s->call.mac.b[5] - 1, key = own_key(&s->disk, mac);
+    struct kl_fleet_answer told = tell_released(w, s);
+    if (told.result != KL_FLEET_OK)
+        return told;
     if (key == NOBODY) /* the board left, and its reservation with it */
         return (struct kl_fleet_answer){.result = KL_FLEET_DOWN};
     struct kl_fleet_answer a = db_claim(&w->server, s->id, mac, key);
@@ -262,22 +370,80 @@ static struct kl_fleet_answer claim(struct world *w, struct station *s)
     return a;
 }
 
+/* It looks like the one that this station knows, and says less. */
+static bool is_old(const struct world *w, const struct disk *d, uint32_t xid, unsigned last_seq)
+{
+    return d->fence == w->server.fence && (xid <= d->xid || last_seq < d->reported);
+}
+
+static struct kl_fleet_answer hello(struct world *w, struct station *s)
+{
+    struct server *server = &w->server;
+    struct disk *d = &s->disk;
+    unsigned seq = server->now.last_seq[s->id];
+    bool old = is_old(w, d, server->now.xid + 1, seq), unnoticed = server->unnoticed;
+    struct kl_fleet_answer a = db_hello(server, s->id, d);
+    w->met[MET_COPY_NOTICED_BY_A_KEY] += unnoticed && !server->unnoticed;
+    if (a.result == KL_FLEET_REFUSED && a.refusal == KL_FLEET_NO_COPY && old) {
+        w->met[MET_COPY_NOTICED] += server->unnoticed;
+        db_went_back(server);
+        a = db_hello(server, s->id, d);
+    }
+    if (a.result == KL_FLEET_OK && seq > d->entries) /* more than was ever told from here */
+        a = (struct kl_fleet_answer){.result = KL_FLEET_REFUSED, .refusal = KL_FLEET_NO_COPY};
+    if (a.result != KL_FLEET_OK)
+        return a;
+    if (old) {
+        w->met[MET_COPY_NOTICED] += server->unnoticed;
+        db_went_back(server);
+        a.may_lease = false;
+    }
+    if (old || seq < d->reported) {
+        d->fence = 0; /* until it has heard what is here */
+        a.same_database = false;
+    }
+    for (int64_t i = seq; i < d->reported; i++)
+        w->met[MET_RELEASE_FORGOTTEN] += d->history[i].what == WAS_RELEASED;
+    if (seq < d->reported)
+        d->reported = seq;
+    a.reported = d->reported;
+    s->pool_has = seq;
+    return a;
+}
+
+static struct kl_fleet_answer reassert(struct world *w, struct station *s)
+{
+    struct kl_fleet_answer a = tell_released(w, s);
+    return a.result == KL_FLEET_OK ? db_reassert(&w->server, s->id, &s->disk) : a;
+}
+
+/* Who released it meanwhile does not want it bound. */
+static struct kl_fleet_answer check(struct world *w, struct station *s)
+{
+    int board = first_unchecked(&s->disk), key = own_key(&s->disk, board);
+    if (key == NOBODY)
+        return (struct kl_fleet_answer){.owner = KL_FLEET_OURS};
+    return db_check(&w->server, s->id, board, key);
+}
+
 static struct kl_fleet_answer ask_database(struct world *w, struct station *s)
 {
     struct disk *d = &s->disk;
     switch (s->call.op) {
     case KL_FLEET_HELLO:
-        return db_hello(&w->server, s->id, d);
+        return hello(w, s);
     case KL_FLEET_REASSERT:
-        return db_reassert(&w->server, s->id, d);
+        return reassert(w, s);
     case KL_FLEET_LEASE:
         return db_lease(&w->server, s->id, &s->call, s->rows);
     case KL_FLEET_CLAIM:
         return claim(w, s);
     case KL_FLEET_CHECK:
-        return db_check(&w->server, s->id, first_unchecked(d), own_key(d, first_unchecked(d)));
+        return check(w, s);
     case KL_FLEET_REPORT:
-        return db_report(&w->server, s->id, d, s->call.after);
+        if (d->reported > s->call.after)
+            return (struct kl_fleet_answer){.reported = d->reported};
+        return report(w, s);
     case KL_FLEET_STATUS:
         return db_status(&w->server, s->id);
     default:
@@ -292,11 +458,20 @@ static void keep_answer(struct world *w, struct station *s, const struct kl_flee
     struct disk *d = &s->disk;
     switch (s->call.op) {
     case KL_FLEET_HELLO:
+        for (int i = 0; i < KEYS && s->must_greet; i++)
+            if (is_untouched(d, i) && w->sent_to[i] != NOBODY)
+                wrong(w, "an old disk was let in");
         d->token = d->next_token;
+        d->next_token = 0;
+        s->greeted = w->server.fence;
+        d->xid = w->server.now.xid;
         s->must_greet = false;
         break;
+    case KL_FLEET_STATUS:
+        d->xid = w->server.now.xid;
+        break;
     case KL_FLEET_REASSERT:
-        d->fence = w->server.fence;
+        d->fence = s->greeted;
         break;
     case KL_FLEET_LEASE:
         w->met[MET_LEASE]++;
@@ -304,9 +479,6 @@ static void keep_answer(struct world *w, struct station *s, const struct kl_flee
     case KL_FLEET_CHECK:
         w->met[MET_DOUBLE_TOLD] += a->owner == KL_FLEET_OTHERS;
         d->unchecked[first_unchecked(d)] = false;
-        break;
-    case KL_FLEET_REPORT:
-        d->reported = a->reported;
         break;
     case KL_FLEET_HAND_BACK:
         memset(d->handing_back, 0, sizeof d->handing_back);
@@ -319,6 +491,16 @@ static void keep_answer(struct world *w, struct station *s, const struct kl_flee
         d->heard = w->now;
 }
 
+/* An old copy of the database is noticed by the first that calls, if that one has heard of it since
+   the copy was made, or holds a key that it has forgotten. The others have to wait for that:
+   docs/fleet.md says so to people. */
+static bool is_kept_away(const struct world *w, const struct station *s)
+{
+    return w->server.unnoticed &&
+           (s->disk.fence != w->server.fence || s->disk.xid <= w->server.now.xid) &&
+           !db_has_forgotten(&w->server, s->id, &s->disk);
+}
+
 static void answer_database(struct world *w, struct station *s)
 {
     struct kl_fleet_answer a = {.result = KL_FLEET_DOWN};
@@ -326,22 +508,28 @@ static void answer_database(struct world *w, struct station *s)
     uint64_t luck = w->healing || s->must_greet ? 99 : draw(w, 100);
     if (s->call.op == KL_FLEET_HAND_BACK)
         take_out(&s->disk);
-    if (luck < 8 || (w->now < s->cut_until && !s->must_greet)) {
+    if (luck < 8 || s->broken || is_kept_away(w, s) || (w->now < s->cut_until && !s->must_greet)) {
+        s->broken = false;
         kl_fleet_answered(&s->fleet, w->now, &a);
         return;
     }
+    struct disk before = s->disk;
     a = ask_database(w, s);
     if (luck < 20 && a.result == KL_FLEET_OK) {
         /* The commit's acknowledgement was lost, or it came with a warning. */
         w->met[MET_LEASE_REPEATED] += s->call.op == KL_FLEET_LEASE;
         w->met[MET_REPORT_REPEATED] += s->call.op == KL_FLEET_REPORT;
         memset(s->rows, 0, sizeof s->rows);
+        s->disk.reported = before.reported;
+        s->disk.fence = before.fence;
         a = (struct kl_fleet_answer){.result = KL_FLEET_DOUBT};
     }
     if (a.result == KL_FLEET_REFUSED) {
         s->must_greet = false;
         if (a.refusal == KL_FLEET_NO_COPY || a.refusal == KL_FLEET_NO_LOST)
             s->disk.barred = a.refusal;
+        if (a.refusal == KL_FLEET_NO_COPY && !s->put_back)
+            wrong(w, "a station was taken for a copy, and is none");
         w->met[MET_OLD_DISK_STOPPED] += a.refusal == KL_FLEET_NO_COPY;
     }
     if (a.result == KL_FLEET_OK)
@@ -370,7 +558,8 @@ static void answer_call(struct world *w, struct station *s)
 static void begin_call(struct world *w, struct station *s)
 {
     kl_fleet_next(&s->fleet, w->now, &s->call);
-    if (s->call.op == KL_FLEET_HELLO)
+    /* One that was said once, without a certain answer, is said again. */
+    if (s->call.op == KL_FLEET_HELLO && s->disk.next_token == 0)
         s->disk.next_token = ++w->ids;
 }
 

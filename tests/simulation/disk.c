@@ -72,8 +72,9 @@ void disk_load(struct world *w)
     ev.u.keys.come = w->keys_come;
     if (w->files)
         w->files->load(w, &ev);
-    struct kl_pool_size size = kl_pool_size_of(kl_station_pool(w->st), ev.u.keys.row_count,
-                                               ev.u.keys.ledger, ev.u.keys.ledger_count);
+    struct kl_pool_size size =
+        kl_pool_size_of(kl_station_pool(w->st), ev.u.keys.rows, ev.u.keys.row_count,
+                        ev.u.keys.ledger, ev.u.keys.ledger_count);
     w->memory = kl_pool_memory_alloc(&size);
     ev.u.keys.memory = w->memory;
     kl_station_feed(w->st, &ev);

@@ -75,6 +75,7 @@ void fake_make(struct fake_pool *p, const char *folder, unsigned keys)
         fail_msg("%s", error);
     p->station = pair.public;
     p->timeline = p->pool_timeline = p->told_timeline = 1;
+    p->born = 7;
     p->keys = keys;
     for (unsigned i = 0; i < keys; i++)
         make_key(p, i);
@@ -165,6 +166,9 @@ static void state_of(struct fake_pool *p, struct kl_fdb_state *s)
     s->lease_cap = 1000;
     s->left_to_station = -1;
     s->last_seq = p->items > 0 ? p->item[p->items - 1].seq : 0;
+    s->xid = ++p->xid;
+    s->born = p->born;
+    memcpy(s->pool, p->id, sizeof s->pool);
     for (unsigned i = 0; i < p->keys; i++) {
         s->free_keys += p->key[i].state == FAKE_FREE;
         s->leased += p->key[i].state == FAKE_LEASED;
@@ -193,6 +197,7 @@ static enum kl_fleet_result hello(struct kl_fdb *db, int within_ms,
     here->hellos++;
     assert_true(memcmp(&greeting->now, &none, sizeof none) != 0);
     if (greeting->seen.timeline == here->timeline &&
+        memcmp(&none, &here->token, sizeof none) != 0 &&
         memcmp(&greeting->before, &here->token, sizeof none) != 0 &&
         memcmp(&greeting->now, &here->token, sizeof none) != 0)
         return refuse("hello", KL_FLEET_NO_COPY, why);
@@ -412,10 +417,16 @@ static enum kl_fleet_result status(struct kl_fdb *db, int within_ms, const char 
     (void)within_ms;
     if (!enter(&result, why))
         return result;
-    here->beats++;
-    kl_copy(here->status, sizeof here->status, json);
+    if (strstr(json, "went_back")) {
+        here->backs++;
+        here->pool_timeline = here->told_timeline = 0;
+        memset(&here->token, 0, sizeof here->token);
+    } else {
+        here->beats++;
+        kl_copy(here->status, sizeof here->status, json);
+    }
     state_of(here, out);
-    if (here->alarm)
+    if (here->alarm && each)
         each(ctx, &alarm);
     return leave("status", KL_FLEET_OK);
 }

@@ -48,7 +48,10 @@ struct fake_pool {
     unsigned items;
     struct kl_request_id token;
     uint32_t timeline, pool_timeline, told_timeline;
-    bool alarm; /* one is open */
+    uint32_t born;
+    int64_t xid;    /* of the last call that tells it */
+    unsigned backs; /* so often it was told that it is an old copy */
+    bool alarm;     /* one is open */
 
     /* How it behaves. */
     bool silent;          /* DOWN, whatever is asked */

@@ -149,6 +149,30 @@ struct kl_bundle *lb_bundle_another(const struct kl_bundle *bundle)
     return b;
 }
 
+struct kl_bundle *lb_bundle_previous(const struct kl_bundle *bundle, unsigned percent,
+                                     bool together)
+{
+    struct kl_bundle *b = calloc(1, sizeof *b);
+
+    b->chip = bundle->chip;
+    b->rev_max = 0xFFFF;
+    for (unsigned r = 0; r < bundle->region_count; r++) {
+        const struct kl_image *i = &bundle->region[r].image[0];
+        uint8_t *data = malloc(i->raw_size);
+        memcpy(data, i->raw, i->raw_size);
+        uint32_t sectors = i->raw_size / 4096, changed = sectors * percent / 100;
+        for (uint32_t n = 0; r == 2 && n < changed; n++) {
+            uint32_t at = together ? sectors / 3 + n : n * sectors / changed;
+            for (uint32_t k = 0; k < 4096; k += 100)
+                data[at * 4096 + k] ^= 0x5A;
+        }
+        data[32] ^= r == 2; /* the descriptor */
+        lb_bundle_add(b, bundle->region[r].name, bundle->region[r].offset, data, i->raw_size);
+        free(data);
+    }
+    return b;
+}
+
 void lb_bundle_free(struct kl_bundle *b)
 {
     for (unsigned r = 0; r < b->region_count; r++) {
@@ -359,9 +383,15 @@ enum kl_loader_status lb_run(struct lb *b, enum kl_loader_task task, const struc
     kl_loader_start(&b->loader, task, bundle, b->now);
     pull(b);
     while (kl_loader_status(&b->loader) == KL_LOADER_BUSY) {
+        if (b->prompt)
+            kl_vboard_catch_up(b->board);
         if (deliver_held(b) || complete(b) || listen(b))
             continue;
+        if (b->give_up_at && b->now >= b->give_up_at)
+            break;
         kl_us next = earlier(kl_loader_deadline(&b->loader), kl_vboard_deadline(b->board));
+        if (b->give_up_at)
+            next = earlier(next, b->give_up_at);
         if (b->pending_count > 0)
             next = earlier(next, b->due[0]);
         if (b->held_size > 0)

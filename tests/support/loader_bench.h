@@ -35,6 +35,8 @@ struct lb {
     size_t held_size;
     kl_us held_until;
     struct wire_profile *profile; /* NULL = nobody counts */
+    bool prompt;                  /* the board puts nothing off (kl_vboard_catch_up) */
+    kl_us give_up_at;             /* lb_run returns then; 0 = never */
 };
 
 struct lb_options {
@@ -85,6 +87,10 @@ void lb_bundle_add(struct kl_bundle *b, const char *name, uint32_t offset, const
                    uint32_t size);
 /* Images of the same sizes in the same places, of which no byte is the same. */
 struct kl_bundle *lb_bundle_another(const struct kl_bundle *bundle);
+/* The same with `percent` of the program (the third region) changed: all in one place, or sectors
+   here and there; and its descriptor. */
+struct kl_bundle *lb_bundle_previous(const struct kl_bundle *bundle, unsigned percent,
+                                     bool together);
 void lb_bundle_free(struct kl_bundle *b);
 /* True if the board's flash holds every region. */
 bool lb_flash_is_right(const struct lb *b, const struct kl_bundle *bundle);

@@ -38,14 +38,32 @@ static inline void pool_room_free(struct pool_room *r)
     *r = (struct pool_room){0};
 }
 
+/* As the store tells it: the list has this key. */
+static inline bool pool_room_is_listed(const struct kl_pool_row *rows, uint32_t n,
+                                       const struct kl_fingerprint *fp)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (kl_fingerprint_equal(&rows[i].fingerprint, fp))
+            return true;
+    return false;
+}
+
+/* The memory is as small as may be: a pool that needs more fails an assertion. */
 static inline void pool_room_load(struct pool_room *r, struct kl_pool *p,
                                   const struct kl_pool_row *rows, uint32_t n,
-                                  const struct kl_ledger_row *ledger, uint32_t m)
+                                  const struct kl_ledger_row *told, uint32_t m)
 {
-    struct kl_pool_size size = kl_pool_size_of(p, n, ledger, m);
+    struct kl_ledger_row *ledger = calloc(m + (size_t)1, sizeof *ledger);
+    struct kl_pool_size size;
     struct pool_room old = *r;
-    size_t keys = (size_t)size.keys;
+    size_t keys;
 
+    for (uint32_t i = 0; i < m; i++) {
+        ledger[i] = told[i];
+        ledger[i].listed = pool_room_is_listed(rows, n, &told[i].fingerprint);
+    }
+    size = kl_pool_size_of(p, rows, n, ledger, m);
+    keys = (size_t)size.keys;
     r->memory = (struct kl_pool_memory){
         .key = calloc(keys, sizeof(struct kl_pool_key)),
         .mac = calloc(keys, sizeof(struct kl_mac)),
@@ -64,6 +82,7 @@ static inline void pool_room_load(struct pool_room *r, struct kl_pool *p,
         r->rows[i].label = strdup(rows[i].label);
     }
     kl_pool_load(p, &r->memory, r->rows, n, ledger, m);
+    free(ledger);
     pool_room_free(&old);
 }
 

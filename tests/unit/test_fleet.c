@@ -421,7 +421,8 @@ static void results_are_told_in_order(void **state)
     kl_fleet_init(&f, &config, &memory, now);
     kl_fleet_tell_bench(&f, &bench);
     assert_int_equal(kl_fleet_unsent(&f), 2);
-    connect();
+    assert_int_equal(next(), KL_FLEET_HELLO);
+    ANSWER(.same_database = true, .may_lease = true, .reported = 10);
     assert_int_equal(next(), KL_FLEET_REPORT);
     assert_int_equal(call.after, 10);
     ANSWER(.reported = 11);
@@ -429,6 +430,23 @@ static void results_are_told_in_order(void **state)
     assert_int_equal(call.after, 11);
     ANSWER(.reported = 12);
     assert_int_equal(kl_fleet_unsent(&f), 0);
+}
+
+/* A database that has forgotten results hears them again. */
+static void forgotten_results_are_told_again(void **state)
+{
+    struct kl_fleet_bench bench = {.free = 50, .history = 12};
+    struct kl_fleet_memory memory = {.reported = 12};
+    (void)state;
+    kl_fleet_init(&f, &config, &memory, now);
+    kl_fleet_tell_bench(&f, &bench);
+    assert_int_equal(next(), KL_FLEET_HELLO);
+    ANSWER(.same_database = false, .may_lease = false, .reported = 9);
+    assert_int_equal(next(), KL_FLEET_REASSERT);
+    ANSWER(.left = 0);
+    assert_int_equal(next(), KL_FLEET_REPORT);
+    assert_int_equal(call.after, 9);
+    assert_int_equal(kl_fleet_unsent(&f), 3);
 }
 
 static void the_end_reports_and_hands_back(void **state)
@@ -527,6 +545,7 @@ int main(void)
         cmocka_unit_test_setup(a_barred_station_stays_so_while_the_database_is_down, setup),
         cmocka_unit_test_setup(a_station_that_was_not_known_asks_again, setup),
         cmocka_unit_test_setup(results_are_told_in_order, setup),
+        cmocka_unit_test_setup(forgotten_results_are_told_again, setup),
         cmocka_unit_test_setup(the_end_reports_and_hands_back, setup),
         cmocka_unit_test_setup(what_was_promised_comes_here_before_it_is_handed_back, setup),
         cmocka_unit_test_setup(a_refusal_ends_the_parting, setup),

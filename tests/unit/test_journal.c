@@ -217,6 +217,40 @@ static void a_copy_with_a_hole_goes_on(void **state)
     goes_on(5, 6);
 }
 
+/* A station keeps no records in memory: it only writes. What it wrote is there for the next one. */
+static void a_journal_that_has_forgotten_goes_on(void **state)
+{
+    char error[KL_TEXT_MAX];
+    struct kl_journal *j;
+    off_t end;
+
+    (void)state;
+    make(3);
+    j = must_open();
+    kl_journal_forget(j);
+    assert_true(kl_journal_has_forgotten(j));
+    assert_int_equal(kl_journal_last_change(j), 3);
+    for (unsigned i = 3; i < 600; i++) {
+        struct kl_journal_record r = record(i);
+        assert_true(kl_journal_append(j, &r, 1, error));
+    }
+    assert_true(kl_journal_is_whole(j));
+    assert_int_equal(kl_journal_last_change(j), 600);
+    end = size_of_file();
+    /* The label of a key at work is not written again, with each of its changes. */
+    for (unsigned i = 0; i < 2 * STEP / RECORD; i++) {
+        struct kl_journal_record r = record(599);
+        assert_true(kl_journal_append(j, &r, 1, error));
+    }
+    assert_true(size_of_file() <= end + 2 * STEP);
+    assert_true(kl_journal_sync(j, error));
+    kl_journal_close(j);
+    j = must_open();
+    for (unsigned i = 0; i < 600; i++)
+        assert_true(knows(j, i));
+    kl_journal_close(j);
+}
+
 static void a_journal_that_others_wrote_to_is_not_whole(void **state)
 {
     char error[KL_TEXT_MAX];
@@ -335,6 +369,7 @@ int main(void)
         TEST(an_append_seldom_makes_the_file_longer),
         TEST(a_journal_is_read_as_far_as_it_goes),
         TEST(a_copy_with_a_hole_goes_on),
+        TEST(a_journal_that_has_forgotten_goes_on),
         TEST(a_journal_that_others_wrote_to_is_not_whole),
         TEST(what_was_synced_survives_a_power_cut),
     };

@@ -420,6 +420,97 @@ static void a_frozen_adapter_blocks_nothing_else(void **state)
     uv_sem_destroy(&os.gate);
 }
 
+/* ---- as many frozen adapters as a bench can have ---- */
+
+enum {
+    FROZEN = 2 * KL_SLOTS_MAX, /* in each slot one closes while the next opens */
+    FROZEN_S = 15,
+};
+
+static struct {
+    uv_sem_t gate;
+    unsigned closed;
+    bool worked;
+} frozen;
+
+static enum kl_open_result frozen_open(const char *path, uint32_t baud,
+                                       struct kl_serial_device *out, char text[KL_TEXT_MAX],
+                                       bool *again)
+{
+    (void)path;
+    (void)baud;
+    (void)out;
+    (void)again;
+    uv_sem_wait(&frozen.gate);
+    kl_copy(text, KL_TEXT_MAX, "frozen");
+    return KL_OPEN_ERROR;
+}
+
+static void frozen_opened(void *ctx, enum kl_open_result result, const char *text)
+{
+    (void)ctx;
+    (void)result;
+    (void)text;
+}
+
+static void frozen_closed(void *ctx)
+{
+    (void)ctx;
+    frozen.closed++;
+}
+
+static void nothing(uv_work_t *work)
+{
+    (void)work;
+}
+
+static void note_work(uv_work_t *work, int status)
+{
+    (void)work;
+    assert_int_equal(status, 0);
+    frozen.worked = true;
+}
+
+static bool all_are_closed(void *ctx)
+{
+    (void)ctx;
+    return frozen.closed == FROZEN;
+}
+
+static void frozen_adapters_never_keep_the_workers(void **state)
+{
+    static const struct kl_serial_ops ops = {.open = frozen_open};
+    static const struct kl_link_events events = {.opened = frozen_opened, .closed = frozen_closed};
+    struct kl_link *link[FROZEN];
+    uv_work_t work;
+
+    (void)state;
+    frozen.closed = 0;
+    frozen.worked = false;
+    assert_int_equal(uv_sem_init(&frozen.gate, 0), 0);
+    link_bench_start(&bench);
+    for (unsigned i = 0; i < FROZEN; i++) {
+        link[i] = kl_link_serial_create(&bench.loop, "/dev/frozen", 115200, &ops, &events, NULL);
+        assert_non_null(link[i]);
+        link[i]->class->open(link[i]);
+    }
+    /* As the store does it. */
+    assert_int_equal(uv_queue_work(&bench.loop, &work, nothing, note_work), 0);
+    /* Not link_bench_until: what hangs has to come free before the test may fail. */
+    uint64_t begun = uv_hrtime();
+    while (!frozen.worked && uv_hrtime() - begun < FROZEN_S * UINT64_C(1000000000))
+        uv_run(&bench.loop, UV_RUN_NOWAIT);
+    bool kept = !frozen.worked;
+    for (unsigned i = 0; i < FROZEN; i++)
+        kl_link_close(link[i]);
+    for (unsigned i = 0; i < FROZEN; i++)
+        uv_sem_post(&frozen.gate);
+    link_bench_until(&bench, all_are_closed, NULL);
+    link_bench_finish(&bench);
+    uv_sem_destroy(&frozen.gate);
+    assert_false(kept);
+}
+
 static void closed_while_it_opens(void **state)
 {
     (void)state;
@@ -488,6 +579,7 @@ int main(void)
         cmocka_unit_test(refusals_are_told),
         cmocka_unit_test(every_way_of_vanishing_is_noticed),
         cmocka_unit_test(a_frozen_adapter_blocks_nothing_else),
+        cmocka_unit_test(frozen_adapters_never_keep_the_workers),
         cmocka_unit_test(closed_while_it_opens),
         cmocka_unit_test(opening_is_tried_again_while_that_may_help),
     };

@@ -478,6 +478,89 @@ static void a_link_that_lumps_loses_no_block(void **state)
     lb_bundle_free(bundle);
 }
 
+/* What two boards hold and said, of which one puts nothing off. */
+static void assert_alike(const struct lb *a, const struct lb *b)
+{
+    uint32_t size;
+    const uint8_t *flash = kl_vboard_flash(a->board, &size);
+
+    assert_memory_equal(flash, kl_vboard_flash(b->board, &size), size);
+    assert_int_equal(a->now, b->now);
+    assert_int_equal(a->received, b->received);
+    assert_int_equal(kl_vboard_flash_worked(a->board), kl_vboard_flash_worked(b->board));
+    assert_string_equal(kl_vboard_complaint(a->board), kl_vboard_complaint(b->board));
+}
+
+static void what_a_board_puts_off_changes_nothing(void **state)
+{
+    struct kl_bundle *bundle = lb_bundle(KL_CHIP_ESP32, APP);
+    struct kl_bundle *before[] = {bundle, lb_bundle_another(bundle)};
+    static const char *const faults[] = {
+        "",          "md5_wrong=2",   "write_fails=2",  "bad_cell=0x20100",
+        "deaf_amid", "drop_rx=90000", "unplug_at=90000"};
+
+    (void)state;
+    for (size_t i = 0; i < 2 * sizeof faults / sizeof faults[0]; i++) {
+        struct lb_options o = {.chip = KL_CHIP_ESP32,
+                               .link = KL_LINK_SERIAL,
+                               .stub = true,
+                               .baud = i % 2 ? 2000000 : 921600,
+                               .paced = true,
+                               .faults = faults[i / 2]};
+        struct lb b[2];
+        for (int k = 0; k < 2; k++) {
+            lb_open(&b[k], &o);
+            b[k].prompt = k == 1;
+        }
+        for (int n = 0; n < 3; n++) {
+            assert_int_equal(lb_whole(&b[0], before[n % 2]), lb_whole(&b[1], before[n % 2]));
+            assert_alike(&b[0], &b[1]);
+        }
+        lb_close(&b[0]);
+        lb_close(&b[1]);
+    }
+    lb_bundle_free(before[1]);
+    lb_bundle_free(bundle);
+}
+
+/* The power fails, the chip is reset or somebody looks at the flash, at any moment. */
+static void what_was_put_off_is_done_when_it_can_be_seen(void **state)
+{
+    struct kl_bundle *bundle = lb_bundle(KL_CHIP_ESP32, APP);
+    unsigned behind = 0;
+
+    (void)state;
+    for (kl_us at = KL_MS(1); at < KL_MS(1000); at += 36011) {
+        struct lb b[2];
+        for (int k = 0; k < 2; k++) {
+            lb_open(&b[k], &(struct lb_options){.chip = KL_CHIP_ESP32,
+                                                .link = KL_LINK_SERIAL,
+                                                .stub = true,
+                                                .baud = 2000000,
+                                                .paced = true});
+            b[k].prompt = k == 1;
+            for (int t = KL_LOADER_CONNECT; t < KL_LOADER_FLASH; t++)
+                assert_int_equal(lb_run(&b[k], (enum kl_loader_task)t, bundle), KL_LOADER_DONE);
+            b[k].give_up_at = b[k].now + at;
+            assert_int_equal(lb_run(&b[k], KL_LOADER_FLASH, bundle), KL_LOADER_BUSY);
+        }
+        assert_int_equal(kl_vboard_is_behind(b[1].board), 0);
+        behind += kl_vboard_is_behind(b[0].board);
+        for (int k = 0; k < 2 && at % 3; k++) {
+            if (at % 3 == 1)
+                kl_vboard_power(b[k].board, false, b[k].now);
+            else
+                kl_vboard_lines(b[k].board, false, true, b[k].now);
+            assert_false(kl_vboard_is_behind(b[k].board));
+        }
+        assert_alike(&b[0], &b[1]);
+        lb_close(&b[0]);
+        lb_close(&b[1]);
+    }
+    assert_true(behind > 3);
+    lb_bundle_free(bundle);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -495,6 +578,8 @@ int main(void)
         cmocka_unit_test(blank_images_are_found_in_place),
         cmocka_unit_test(one_written_region_has_all_verified),
         cmocka_unit_test(streams_of_every_size_are_divided_well),
+        cmocka_unit_test(what_a_board_puts_off_changes_nothing),
+        cmocka_unit_test(what_was_put_off_is_done_when_it_can_be_seen),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -306,6 +306,23 @@ static void a_rom_gets_through_a_line_that_loses_some(void **state)
     lb_bundle_free(bundle);
 }
 
+/* Each change of the lines takes seconds: seven attempts would take minutes. */
+static void a_slow_port_with_a_deaf_board_is_given_up_in_time(void **state)
+{
+    struct lb_options o = {.chip = KL_CHIP_ESP32, .link = KL_LINK_RFC2217, .faults = "deaf"};
+    struct lb b;
+
+    (void)state;
+    lb_open(&b, &o);
+    b.network = true;
+    b.io_delay = KL_SEC(4);
+    assert_int_equal(lb_run(&b, KL_LOADER_CONNECT, NULL), KL_LOADER_FAILED);
+    assert_int_equal(b.loader.fault.reason, KL_FAULT_NO_TX_PATH);
+    assert_true(b.now > KL_SEC(60));
+    assert_true(b.now < KL_SEC(90));
+    lb_close(&b);
+}
+
 static void faults_have_their_names(void **state)
 {
     static const struct {
@@ -536,6 +553,7 @@ int main(void)
         cmocka_unit_test(these_bad_bytes_are_mended),
         cmocka_unit_test(a_rom_without_md5_is_still_verified),
         cmocka_unit_test(a_rom_gets_through_a_line_that_loses_some),
+        cmocka_unit_test(a_slow_port_with_a_deaf_board_is_given_up_in_time),
         cmocka_unit_test(faults_have_their_names),
         cmocka_unit_test(waits_count_from_completion),
         cmocka_unit_test(an_adapter_that_hangs_is_named),

@@ -31,32 +31,6 @@ enum {
     PREVIOUS_AT = 0x10000,
 };
 
-/* The same bundle with `percent` of its program changed: all in one place, or sectors here and
- * there. */
-static struct kl_bundle *previous_of(const struct kl_bundle *bundle, unsigned percent,
-                                     bool together)
-{
-    struct kl_bundle *b = calloc(1, sizeof *b);
-
-    b->chip = bundle->chip;
-    b->rev_max = 0xFFFF;
-    for (unsigned r = 0; r < bundle->region_count; r++) {
-        const struct kl_image *i = &bundle->region[r].image[0];
-        uint8_t *data = malloc(i->raw_size);
-        memcpy(data, i->raw, i->raw_size);
-        uint32_t sectors = i->raw_size / 4096, changed = sectors * percent / 100;
-        for (uint32_t n = 0; r == 2 && n < changed; n++) {
-            uint32_t at = together ? sectors / 3 + n : n * sectors / changed;
-            for (uint32_t k = 0; k < 4096; k += 100)
-                data[at * 4096 + k] ^= 0x5A;
-        }
-        data[32] ^= r == 2; /* the descriptor */
-        lb_bundle_add(b, bundle->region[r].name, bundle->region[r].offset, data, i->raw_size);
-        free(data);
-    }
-    return b;
-}
-
 /* A function grew by 16 bytes: the linker moved all that stands behind it. */
 static struct kl_bundle *shifted_from(const struct kl_bundle *bundle, unsigned percent)
 {
@@ -129,7 +103,7 @@ static void only_what_differs_is_written(void **state)
     for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const struct change *c = &cases[i];
         struct kl_bundle *old = c->shifted ? shifted_from(bundle, c->percent)
-                                           : previous_of(bundle, c->percent, c->together);
+                                           : lb_bundle_previous(bundle, c->percent, c->together);
         kl_us time = time_over(bundle, old, &wire);
         print_message("%s: %lld us (%lld %%), %llu bytes\n", c->text, (long long)time,
                       (long long)(time * 100 / full), (unsigned long long)wire);
@@ -150,7 +124,7 @@ static void parts_leave_their_neighbours_alone(void **state)
     memset(keep, 0x3C, sizeof keep);
     for (int chip = 1; chip < KL_CHIP_COUNT; chip++) {
         struct kl_bundle *bundle = lb_bundle((enum kl_chip_id)chip, 150000);
-        struct kl_bundle *old = previous_of(bundle, 12, chip % 2);
+        struct kl_bundle *old = lb_bundle_previous(bundle, 12, chip % 2);
         uint32_t behind = (PREVIOUS_AT + 150000 + 4095) / 4096 * 4096, size;
         struct lb b;
         lb_bundle_add(old, "behind", behind, keep, sizeof keep);
@@ -176,7 +150,7 @@ static void a_bad_byte_among_the_parts_is_noticed(void **state)
     static const char *const kinds[] = {"drop_rx", "flip_rx", "double_rx",
                                         "drop_tx", "flip_tx", "double_tx"};
     struct kl_bundle *bundle = lb_bundle(KL_CHIP_ESP32, 150000);
-    struct kl_bundle *old = previous_of(bundle, 8, false);
+    struct kl_bundle *old = lb_bundle_previous(bundle, 8, false);
     unsigned runs = 0, healed = 0;
 
     (void)state;
@@ -270,7 +244,7 @@ static void a_lost_answer_proves_nothing(void **state)
 static void sectors_are_asked_for_ahead_only_where_that_works(void **state)
 {
     struct kl_bundle *bundle = lb_bundle(KL_CHIP_ESP32, 150000);
-    struct kl_bundle *old = previous_of(bundle, 12, false);
+    struct kl_bundle *old = lb_bundle_previous(bundle, 12, false);
     kl_us time[2];
 
     (void)state;
@@ -339,7 +313,7 @@ static unsigned cut_power(const struct kl_bundle *bundle, const struct kl_bundle
 static void a_power_cut_amid_the_runs_is_mended(void **state)
 {
     struct kl_bundle *bundle = lb_bundle(KL_CHIP_ESP32, 200000);
-    struct kl_bundle *old = previous_of(bundle, 12, true);
+    struct kl_bundle *old = lb_bundle_previous(bundle, 12, true);
     struct kl_bundle *like = lb_bundle(KL_CHIP_ESP32, 50000), *small = lb_bundle_another(like);
     unsigned parts = cut_power(bundle, old, 9), halves = cut_power(bundle, small, 53);
 

@@ -54,7 +54,10 @@ static void read_state(const json_t *j, struct kl_fdb_state *out)
         .free_keys = kl_fdb_number(j, "free"),
         .left_to_station = kl_fdb_number(j, "left"),
         .last_seq = kl_fdb_number(j, "last_seq"),
+        .xid = kl_fdb_number(j, "xid"),
+        .born = (uint32_t)kl_fdb_number(j, "born"),
     };
+    kl_fdb_read_uuid(kl_fdb_string(j, "pool"), out->pool);
     kl_copy(out->closed_why, sizeof out->closed_why, kl_fdb_string(j, "closed_why"));
 }
 
@@ -294,6 +297,8 @@ static json_t *item_json(const struct kl_fdb_item *item)
 
     json_object_set_new(j, "seq", json_integer(item->seq));
     json_object_set_new(j, "wall", json_integer(item->wall));
+    if (item->after > 0)
+        json_object_set_new(j, "after", json_integer(item->after));
     json_object_set_new(j, "what", json_string(what_word[item->what]));
     if (item->what != KL_FDB_ATTEMPT)
         json_object_set_new(j, "fp", fingerprint_json(&item->fingerprint));

@@ -111,6 +111,10 @@ struct kl_fdb_state {
     int64_t free_keys;       /* in the pool */
     int64_t left_to_station; /* keys that it may still be given in all; -1 = as many as there are */
     int64_t last_seq;        /* of the newest result that the pool has of this station; 0 = none */
+    int64_t xid;   /* of this call: in one database each call's is higher than all before; 0 = the
+                      pool is of an older version, and does not say */
+    uint32_t born; /* differs between databases loaded from dumps of each other; 0 = not said */
+    uint8_t pool[KL_FDB_UUID]; /* which pool; all zero = not said */
     char closed_why[KL_TEXT_MAX];
 };
 
@@ -178,8 +182,10 @@ enum kl_fdb_what {
     KL_FDB_ATTEMPT,     /* a board's try ended without a change of keys; for the figures */
 };
 struct kl_fdb_item {
-    int64_t seq;  /* number in the station's history; rises, gaps are fine */
-    int64_t wall; /* microseconds since 1970, by the station's clock */
+    int64_t seq;   /* number in the station's history; rises, gaps are fine */
+    int64_t wall;  /* microseconds since 1970, by the station's clock */
+    int64_t after; /* the pool has said that it has this one; 0 = not said. REFUSED with FENCE if it
+                      has not */
     enum kl_fdb_what what;
     struct kl_fingerprint fingerprint; /* not of an ATTEMPT */
     struct kl_mac mac;
@@ -263,7 +269,9 @@ enum kl_fleet_result kl_fdb_reassert(struct kl_fdb *db, int within_ms,
                                      struct kl_fdb_why *why);
 
 /* The heartbeat, every some ten seconds. `json`: what the dashboard of the fleet shows of this
-   station (docs/fleet.md), an object of at most 8 KiB; numbers and public names only. `each` gets
+   station (docs/fleet.md), an object of at most 8 KiB; numbers and public names only. With the
+   member "went_back" it says instead that this database is an old copy of itself: the pool
+   closes as after a failover, once. `each` gets
    the open alarms that name this station. REFUSED with FENCE if the database changed and this
    station has not told it what it holds: hello, reassert. */
 enum kl_fleet_result kl_fdb_status(struct kl_fdb *db, int within_ms, const char *json,

@@ -185,20 +185,43 @@ static enum kl_fleet_result is_known_pool(struct kl_fleet_hand *h, const struct 
     return KL_FLEET_OK;
 }
 
+bool kl_fleet_hand_is_pool(const struct kl_fleet_hand *h, const uint8_t pool[KL_FDB_UUID])
+{
+    char id[KL_POOL_ID_TEXT];
+
+    uuid_text(pool, id);
+    return strcmp(h->kept.pool, id) == 0;
+}
+
 static bool is_same_database(const struct kl_fleet_hand *h)
 {
     return h->kept.timeline == h->server.timeline &&
            h->kept.system_identifier == h->server.system_identifier;
 }
 
-static enum kl_fleet_result remember_pool(struct kl_fleet_hand *h, const struct kl_fdb_hello *hello)
+static void keep_age(struct kl_fleet_hand *h, const struct kl_fdb_state *state)
+{
+    h->kept.xid = state->xid;
+    h->kept.born = state->born;
+}
+
+static enum kl_fleet_result remember_pool(struct kl_fleet_hand *h, struct kl_fdb_hello *hello)
 {
     struct kl_fleet_kept *k = &h->kept;
     enum kl_fleet_result result = is_known_pool(h, hello);
+    bool back;
 
     if (result != KL_FLEET_OK)
         return result;
+    back = kl_fleet_hand_went_back(h, &hello->state);
+    if (back && (result = kl_fleet_hand_tell_went_back(h, &hello->state)) != KL_FLEET_OK)
+        return result;
+    if (back)
+        hello->state.pool_fence.timeline = 0; /* by now */
+    if (back || kl_fleet_hand_forgot(h, hello->state.last_seq))
+        k->timeline = 0; /* until it has heard what is here */
     h->server = hello->state.server;
+    h->pool_seq = hello->state.last_seq;
     h->free_keys = hello->state.free_keys;
     h->left_to_station = hello->state.left_to_station;
     kl_copy(k->pool_name, sizeof k->pool_name, hello->pool_name);
@@ -208,6 +231,7 @@ static enum kl_fleet_result remember_pool(struct kl_fleet_hand *h, const struct 
     k->token = k->coming;
     k->coming = (struct kl_request_id){{0}};
     k->heard = wall_now();
+    keep_age(h, &hello->state);
     keep_pool_keys(h, hello);
     return save(h);
 }
@@ -247,19 +271,42 @@ static enum kl_fleet_result greet(struct kl_fleet_hand *h, struct kl_fleet_answe
     }
     if (result == KL_FLEET_OK)
         result = call_hello(h, hello);
+    if (result == KL_FLEET_OK)
+        result = kl_fleet_hand_ledger_is_whole(h, hello->state.last_seq);
     if (result == KL_FLEET_OK && (result = remember_pool(h, hello)) == KL_FLEET_OK) {
-        bool forgot = kl_fleet_hand_forgot(h, hello->state.last_seq);
-        a->same_database = is_same_database(h) && hello->state.told && !forgot;
-        if (forgot && is_same_database(h))
-            kl_fleet_hand_note(h,
-                               "ALARM: the pool's database knows less than this station has told "
-                               "it: was an old copy put back? It hears all again");
+        a->same_database = is_same_database(h) && hello->state.told;
         a->may_lease =
             hello->state.open && kl_fdb_fence_equal(&hello->state.server, &hello->state.pool_fence);
         a->left = kl_fleet_file_unchecked(h->file);
     }
     free(hello);
     return result;
+}
+
+/* An old copy of the database knows an old token: it is not this station that is a copy. Says so
+   to the database, which forgets all tokens then. */
+static bool is_copy_itself(struct kl_fleet_hand *h)
+{
+    struct kl_fdb_why why = h->why;
+    struct kl_fdb_state state;
+    bool back = h->calls->status(h->db, KL_FLEET_CALL_MS, "{}", &state, NULL, NULL, &h->why) ==
+                    KL_FLEET_OK &&
+                kl_fleet_hand_went_back(h, &state) &&
+                kl_fleet_hand_tell_went_back(h, &state) == KL_FLEET_OK;
+
+    h->why = why;
+    return back;
+}
+
+/* What the pool has forgotten of the history is told once more. */
+static enum kl_fleet_result tell_again_from(struct kl_fleet_hand *h, struct kl_fleet_answer *a)
+{
+    bool forgot = kl_fleet_hand_forgot(h, h->pool_seq);
+
+    if (forgot)
+        h->kept.reported = h->pool_seq;
+    a->reported = h->kept.reported;
+    return forgot ? save(h) : KL_FLEET_OK;
 }
 
 static enum kl_fleet_result say_hello(struct kl_fleet_hand *h, struct kl_fleet_answer *a)
@@ -270,7 +317,10 @@ static enum kl_fleet_result say_hello(struct kl_fleet_hand *h, struct kl_fleet_a
         result = h->calls->open(h->service, KL_FLEET_CALL_MS, &h->db, &h->why);
     if (!h->db || result == KL_FLEET_DOWN)
         return KL_FLEET_DOWN;
-    if ((result = greet(h, a)) != KL_FLEET_OK)
+    result = greet(h, a);
+    if (result == KL_FLEET_REFUSED && h->why.refusal == KL_FLEET_NO_COPY && is_copy_itself(h))
+        result = greet(h, a);
+    if (result != KL_FLEET_OK || (result = tell_again_from(h, a)) != KL_FLEET_OK)
         return result;
     if (a->may_lease && a->same_database)
         result = kl_fleet_hand_return_leaving(h);
@@ -453,11 +503,12 @@ static enum kl_fleet_result claim_board(struct kl_fleet_hand *h, const struct kl
                                         struct kl_fleet_answer *a)
 {
     struct kl_fleet_pair pair = {h->claim_key, call->mac};
+    int64_t at = kl_fleet_history_end(h->ledger); /* before it is asked whether that is reserved */
     enum kl_fleet_result result = claim_if_reserved(h, &pair, a);
     char error[KL_TEXT_MAX];
 
     if (result == KL_FLEET_OK && a->owner == KL_FLEET_OURS &&
-        !kl_fleet_file_agree(h->file, &pair, error))
+        !kl_fleet_file_agree(h->file, &pair, at, error))
         return kl_fleet_hand_failed(h, error);
     if (result == KL_FLEET_REFUSED && h->why.refusal == KL_FLEET_NO_CONFLICT)
         kl_copy(h->other, sizeof h->other, h->why.text);
@@ -480,13 +531,17 @@ static enum kl_fleet_result check(struct kl_fleet_hand *h, struct kl_fleet_answe
 {
     struct kl_fleet_pair pair;
     char error[KL_TEXT_MAX];
-    enum kl_fleet_result result;
+    enum kl_fleet_result result = KL_FLEET_OK;
+    bool has;
 
     a->owner = KL_FLEET_OURS;
     a->left = 0;
     if (!kl_fleet_file_next_unchecked(h->file, &pair))
         return KL_FLEET_OK;
-    result = claim(h, &pair, true, a);
+    if (!kl_fleet_history_has(h->ledger, &pair.key, &pair.mac, &has, error))
+        return kl_fleet_hand_failed(h, error);
+    if (has) /* else a person has released it, and nothing would unbind it */
+        result = claim(h, &pair, true, a);
     if (result == KL_FLEET_REFUSED && h->why.refusal == KL_FLEET_NO_CONFLICT) {
         a->owner = KL_FLEET_OTHERS;
         result = KL_FLEET_OK;
@@ -564,6 +619,20 @@ static void add_unsent(const struct kl_fleet_hand *h, char out[KL_FLEET_STATUS_M
               (long long)((wall_now() - oldest) / 1000000));
 }
 
+/* It was put in place without this station's connection having noticed (behind pgbouncer). The next
+   greeting finds it closed, and tells it all. */
+static enum kl_fleet_result beat_of_a_copy(struct kl_fleet_hand *h,
+                                           const struct kl_fdb_state *state)
+{
+    enum kl_fleet_result result = kl_fleet_hand_tell_went_back(h, state);
+
+    if (result != KL_FLEET_OK)
+        return result;
+    h->why = (struct kl_fdb_why){.cause = KL_FDB_CAUSE_REFUSED, .refusal = KL_FLEET_NO_FENCE};
+    kl_copy(h->why.text, sizeof h->why.text, "it knows less than before");
+    return KL_FLEET_REFUSED;
+}
+
 static enum kl_fleet_result beat(struct kl_fleet_hand *h, struct kl_fleet_answer *a)
 {
     struct open_alarms alarms = {.hand = h};
@@ -576,7 +645,10 @@ static enum kl_fleet_result beat(struct kl_fleet_hand *h, struct kl_fleet_answer
                               &h->why);
     if (result != KL_FLEET_OK)
         return result;
+    if (kl_fleet_hand_went_back(h, &state))
+        return beat_of_a_copy(h, &state);
     drop_settled(h, &alarms);
+    keep_age(h, &state);
     h->free_keys = state.free_keys;
     h->left_to_station = state.left_to_station;
     h->kept.heard = wall_now();

@@ -43,6 +43,7 @@ struct kl_fleet_hand {
     struct kl_fingerprint claim_key;    /* CLAIM: reserved here for its board; the caller's */
     char other[KL_TEXT_MAX];            /* CLAIM: which station has the board */
     struct kl_fdb_fence server;         /* as last greeted */
+    int64_t pool_seq;                   /* newest result that the pool has, as last greeted */
     char status[KL_FLEET_STATUS_MAX];   /* what the heartbeat says */
 
     struct {
@@ -74,14 +75,30 @@ void kl_fleet_hand_note(struct kl_fleet_hand *h, const char *text);
 enum kl_fleet_result kl_fleet_hand_report(struct kl_fleet_hand *h, int64_t after,
                                           int64_t *reported);
 /* The pool knows nothing later than entry `last_seq` of this station, though it has acknowledged
-   more: an old copy of the database was put back, which looks like the same one. */
+   more. */
 bool kl_fleet_hand_forgot(struct kl_fleet_hand *h, int64_t last_seq);
+/* REFUSED with COPY if the pool has more of this station's history than the ledger: that one was
+   put back, or is new. A key that it has as reserved may be free of its board since, or proved
+   there. */
+enum kl_fleet_result kl_fleet_hand_ledger_is_whole(struct kl_fleet_hand *h, int64_t last_seq);
+bool kl_fleet_hand_is_pool(const struct kl_fleet_hand *h, const uint8_t pool[KL_FDB_UUID]);
+/* This database looks like the one that this station knows, and says less than that has said: an
+   old copy was put back. Compares with what was kept of the answer before. */
+bool kl_fleet_hand_went_back(struct kl_fleet_hand *h, const struct kl_fdb_state *state);
+/* Tells that the pool, which closes as after a failover; people here hear it too. */
+enum kl_fleet_result kl_fleet_hand_tell_went_back(struct kl_fleet_hand *h,
+                                                  const struct kl_fdb_state *state);
+/* What was released comes first: a key that the pool still has for a board is free of it, and may
+   be another board's by now. */
 enum kl_fleet_result kl_fleet_hand_reassert(struct kl_fleet_hand *h);
 enum kl_fleet_result kl_fleet_hand_give_back(struct kl_fleet_hand *h);
 enum kl_fleet_result kl_fleet_hand_return_leaving(struct kl_fleet_hand *h);
 /* Keys of the list that no board was ever promised; free() them. False if they can't be told. */
 bool kl_fleet_hand_unused(struct kl_fleet_hand *h, struct kl_fingerprint **keys, uint32_t *count,
                           char error[KL_TEXT_MAX]);
+/* The pool has agreed to this pair, or it went on unchecked, and it was not released since: another
+   station may have the board from the moment on at which the pool hears of a release. */
+bool kl_fleet_hand_agreed(struct kl_fleet_hand *h, const struct kl_fleet_pair *pair);
 /* A key that a board gave back may still be that board's in the pool: tells it before the key is
    claimed for another. */
 enum kl_fleet_result kl_fleet_hand_tell_released(struct kl_fleet_hand *h);

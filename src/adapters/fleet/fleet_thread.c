@@ -118,7 +118,8 @@ static void let_go_on(struct kl_fleet_thread *t, unsigned slot)
     const struct kl_fleet_pair *pair = &t->put[slot].pair;
     char error[KL_TEXT_MAX], name[18];
 
-    if (!kl_fleet_file_add_unchecked(t->hand.file, pair, error))
+    if (!kl_fleet_file_add_unchecked(t->hand.file, pair, kl_fleet_history_end(t->hand.ledger),
+                                     error))
         return;
     kl_fleet_keep_unchecked(&t->fleet, slot);
     kl_mac_format(&pair->mac, name);
@@ -178,6 +179,7 @@ static void look(const struct kl_fleet_thread *t, const char *trouble, struct kl
     v->there = true;
     v->online = t->fleet.state == KL_FLEET_UP || t->fleet.state == KL_FLEET_PARTING;
     v->gives = t->fleet.denied == KL_FLEET_NO_NONE && t->fleet.barred == KL_FLEET_NO_NONE;
+    v->barred = t->fleet.barred == KL_FLEET_NO_COPY || t->fleet.barred == KL_FLEET_NO_LOST;
     v->left = v->to_come = h->free_keys;
     if (h->left_to_station >= 0 && h->left_to_station < v->to_come)
         v->to_come = h->left_to_station;
@@ -223,8 +225,8 @@ static void hand_notes_on(struct kl_fleet_thread *t)
 static bool is_same(const struct kl_fleet_view *a, const struct kl_fleet_view *b)
 {
     return a->there == b->there && a->online == b->online && a->gives == b->gives &&
-           a->left == b->left && a->to_come == b->to_come && a->unsent == b->unsent &&
-           a->unchecked == b->unchecked && a->alarms == b->alarms &&
+           a->barred == b->barred && a->left == b->left && a->to_come == b->to_come &&
+           a->unsent == b->unsent && a->unchecked == b->unchecked && a->alarms == b->alarms &&
            strcmp(a->name, b->name) == 0 && strcmp(a->station, b->station) == 0 &&
            strcmp(a->trouble, b->trouble) == 0 && strcmp(a->alarm, b->alarm) == 0;
 }

@@ -59,6 +59,7 @@ static void take_entry(void *ctx, const struct kl_fleet_entry *e)
     *item = (struct kl_fdb_item){
         .seq = e->id,
         .wall = e->wall,
+        .after = r->count == 0 ? r->hand->pool_seq : 0,
         .what = what,
         .fingerprint = e->fingerprint,
         .mac = e->mac,
@@ -74,6 +75,7 @@ static void take_entry(void *ctx, const struct kl_fleet_entry *e)
 
 static enum kl_fleet_result send_some(struct kl_fleet_hand *h, struct reporting *r)
 {
+    enum kl_fleet_result result;
     int64_t taken = 0;
     char error[KL_TEXT_MAX];
 
@@ -83,8 +85,11 @@ static enum kl_fleet_result send_some(struct kl_fleet_hand *h, struct reporting 
         return kl_fleet_hand_failed(h, error);
     if (r->count == 0)
         return KL_FLEET_OK;
-    return h->calls->report(h->db, KL_FLEET_CALL_MS, r->item, r->count, &taken, kl_fleet_hand_alarm,
-                            h, &h->why);
+    result = h->calls->report(h->db, KL_FLEET_CALL_MS, r->item, r->count, &taken,
+                              kl_fleet_hand_alarm, h, &h->why);
+    if (result == KL_FLEET_OK)
+        h->pool_seq = taken;
+    return result;
 }
 
 enum kl_fleet_result kl_fleet_hand_report(struct kl_fleet_hand *h, int64_t after, int64_t *reported)
@@ -132,6 +137,52 @@ bool kl_fleet_hand_forgot(struct kl_fleet_hand *h, int64_t last_seq)
            kl_fleet_history(h->ledger, last_seq, UINT32_MAX, look_for_told, &t, error) && t.some;
 }
 
+bool kl_fleet_hand_went_back(struct kl_fleet_hand *h, const struct kl_fdb_state *state)
+{
+    const struct kl_fleet_kept *k = &h->kept;
+
+    if (k->timeline != state->server.timeline ||
+        k->system_identifier != state->server.system_identifier ||
+        !kl_fleet_hand_is_pool(h, state->pool))
+        return false; /* it does not look the same */
+    return (k->born != 0 && state->born != 0 && state->born != k->born) ||
+           (state->xid > 0 && state->xid <= k->xid) || kl_fleet_hand_forgot(h, state->last_seq);
+}
+
+enum kl_fleet_result kl_fleet_hand_tell_went_back(struct kl_fleet_hand *h,
+                                                  const struct kl_fdb_state *state)
+{
+    struct kl_fdb_state after;
+    enum kl_fleet_result result;
+
+    kl_fleet_hand_note(h, "ALARM: the pool's database knows less than it has said, or was told, "
+                          "before: was an old copy put back? It hears all again");
+    if (!kl_fdb_fence_equal(&state->server, &state->pool_fence))
+        return KL_FLEET_OK; /* another station was first */
+    result = h->calls->status(h->db, KL_FLEET_CALL_MS, "{\"went_back\":true}", &after,
+                              kl_fleet_hand_alarm, h, &h->why);
+    /* The same: it was closed in between. */
+    if (result == KL_FLEET_REFUSED && h->why.refusal == KL_FLEET_NO_FENCE)
+        result = KL_FLEET_OK;
+    return result;
+}
+
+enum kl_fleet_result kl_fleet_hand_ledger_is_whole(struct kl_fleet_hand *h, int64_t last_seq)
+{
+    int64_t end = kl_fleet_history_end(h->ledger);
+
+    if (end < 0)
+        return kl_fleet_hand_failed(h, "the ledger can't be read");
+    if (end >= last_seq)
+        return KL_FLEET_OK;
+    h->why = (struct kl_fdb_why){.cause = KL_FDB_CAUSE_REFUSED, .refusal = KL_FLEET_NO_COPY};
+    kl_format(
+        h->why.text, sizeof h->why.text,
+        "the pool knows this station's history up to number %lld, and its ledger ends at %lld",
+        (long long)last_seq, (long long)end);
+    return KL_FLEET_REFUSED;
+}
+
 static void look_for_release(void *ctx, const struct kl_fleet_entry *e)
 {
     *(bool *)ctx |= strcmp(e->what, "released") == 0;
@@ -141,7 +192,7 @@ enum kl_fleet_result kl_fleet_hand_tell_released(struct kl_fleet_hand *h)
 {
     enum kl_fleet_result result = KL_FLEET_OK;
     char error[KL_TEXT_MAX];
-    bool released = true;
+    bool released = kl_fleet_history_end(h->ledger) != 0;
     int64_t reported;
 
     while (result == KL_FLEET_OK && released) {
@@ -173,9 +224,19 @@ static struct kl_fdb_held *add(struct held *a)
     return &a->item[a->count++];
 }
 
+bool kl_fleet_hand_agreed(struct kl_fleet_hand *h, const struct kl_fleet_pair *pair)
+{
+    int64_t at = kl_fleet_file_agreed_at(h->file, pair), released;
+
+    if (at < 0)
+        return false;
+    released = kl_fleet_history_released(h->ledger, &pair->key, &pair->mac);
+    return released >= 0 && released <= at;
+}
+
 struct held_by_ledger {
     struct held *held;
-    struct kl_fleet_file *file;
+    struct kl_fleet_hand *hand;
 };
 
 /* Of a key that is reserved without an agreement, nothing was sent. */
@@ -191,7 +252,7 @@ static void add_of_ledger(void *ctx, const struct kl_fingerprint *fp, const stru
     item = add(l->held);
     item->fingerprint = *fp;
     item->provisioned = strcmp(state, "provisioned") == 0;
-    if (item->provisioned || kl_fleet_file_agreed(l->file, &pair))
+    if (item->provisioned || kl_fleet_hand_agreed(l->hand, &pair))
         item->mac = *mac;
 }
 
@@ -251,11 +312,13 @@ static enum kl_fleet_result tell_parts(struct kl_fleet_hand *h, const struct hel
 enum kl_fleet_result kl_fleet_hand_reassert(struct kl_fleet_hand *h)
 {
     struct held a = {0};
-    struct held_by_ledger ledger = {&a, h->file};
+    struct held_by_ledger ledger = {&a, h};
     struct listing l = {.held = &a};
-    enum kl_fleet_result result;
+    enum kl_fleet_result result = kl_fleet_hand_tell_released(h);
     char error[KL_TEXT_MAX];
 
+    if (result != KL_FLEET_OK)
+        return result;
     if (!kl_fleet_history_keys(h->ledger, add_of_ledger, &ledger, error)) {
         free(a.item);
         return kl_fleet_hand_failed(h, error);
@@ -283,8 +346,8 @@ enum kl_fleet_result kl_fleet_hand_reassert(struct kl_fleet_hand *h)
 /* Keys that the ledger never heard of, or whose reservation ended without the pool's agreement:
    nothing of them was sent. */
 struct unsent {
-    struct kl_fleet_file *file;
-    struct held *ledger; /* sorted: the others that it knows */
+    struct kl_fleet_file *file; /* NULL: those too whose reservation ended are known */
+    struct held *ledger;        /* sorted: the others that it knows */
     struct kl_fingerprint *key;
     uint32_t count, room;
 };
@@ -295,7 +358,7 @@ static void add_ever(void *ctx, const struct kl_fingerprint *fp, const struct kl
     struct unsent *u = ctx;
 
     (void)mac;
-    if (strcmp(state, "released") != 0 || kl_fleet_file_ever_agreed(u->file, fp))
+    if (!u->file || strcmp(state, "released") != 0 || kl_fleet_file_ever_agreed(u->file, fp))
         add(u->ledger)->fingerprint = *fp;
 }
 
@@ -316,7 +379,6 @@ static bool add_unsent(void *ctx, const struct kl_leased_row *row, bool spent)
 
 static bool find_unsent(struct kl_fleet_hand *h, struct unsent *u, char error[KL_TEXT_MAX])
 {
-    u->file = h->file;
     if (!kl_fleet_history_keys(h->ledger, add_ever, u, error))
         return false;
     if (u->ledger->count > 0)
@@ -329,6 +391,7 @@ bool kl_fleet_hand_unused(struct kl_fleet_hand *h, struct kl_fingerprint **keys,
 {
     struct held ledger = {0};
     struct unsent u = {.ledger = &ledger};
+    /* The pool may have bound a key that was released before its answer came. */
     bool ok = find_unsent(h, &u, error);
 
     free(ledger.item);
@@ -345,7 +408,7 @@ bool kl_fleet_hand_unused(struct kl_fleet_hand *h, struct kl_fingerprint **keys,
 static bool part_with(struct kl_fleet_hand *h, char error[KL_TEXT_MAX])
 {
     struct held ledger = {0};
-    struct unsent u = {.ledger = &ledger};
+    struct unsent u = {.file = h->file, .ledger = &ledger};
     bool ok;
 
     ok = find_unsent(h, &u, error) &&

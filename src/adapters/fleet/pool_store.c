@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "adapters/store/fleet_history.h"
 #include "adapters/store/store_kind.h"
 #include "fleet_thread.h"
 #include "pool_meet.h"
@@ -284,6 +285,21 @@ static void forget_those_that_left(struct pool_store *s)
     }
 }
 
+static bool is_proved(const struct pool_store *s, const struct kl_fingerprint *key)
+{
+    for (uint32_t i = 0; i < s->content.ledger_count; i++)
+        if (kl_fingerprint_equal(&s->content.ledger[i].fingerprint, key))
+            return s->content.ledger[i].provisioned;
+    return false;
+}
+
+/* Nothing of this key was sent, or the pool does not stand by what it once agreed to: the keys of a
+   lost station may be free, and an old disk does not know what was released since. */
+static bool has_to_wait(const struct pool_store *s, const struct kl_fingerprint *key)
+{
+    return find_unagreed(s, key) < s->unagreed_count || (s->view.barred && !is_proved(s, key));
+}
+
 static void submit(struct kl_store *store, const struct kl_action *request)
 {
     struct pool_store *s = of(store);
@@ -291,8 +307,7 @@ static void submit(struct kl_store *store, const struct kl_action *request)
     /* Before the ledger says so: the pool is not to hear of a board that has left. */
     if (request->u.store.op == KL_OP_RELEASE)
         kl_fleet_thread_forget(s->thread, &request->u.store.fingerprint);
-    if (request->u.store.op == KL_OP_FETCH &&
-        find_unagreed(s, &request->u.store.fingerprint) < s->unagreed_count)
+    if (request->u.store.op == KL_OP_FETCH && has_to_wait(s, &request->u.store.fingerprint))
         hold(s, request);
     else
         kl_store_submit(s->inner, request);
@@ -651,11 +666,12 @@ static bool find_unsent(struct pool_store *s, bool fresh, char error[KL_TEXT_MAX
     for (uint32_t i = 0; i < c->ledger_count; i++) {
         struct kl_fleet_pair pair = {c->ledger[i].fingerprint, c->ledger[i].mac};
 
-        if (c->ledger[i].provisioned || kl_fleet_file_agreed(s->hand.file, &pair))
+        if (c->ledger[i].provisioned || kl_fleet_hand_agreed(&s->hand, &pair))
             continue;
         if (!fresh)
             add_unagreed(s, &pair);
-        else if (!kl_fleet_file_agree(s->hand.file, &pair, error))
+        else if (!kl_fleet_file_agree(s->hand.file, &pair, kl_fleet_history_end(s->hand.ledger),
+                                      error))
             return false;
     }
     return true;

@@ -436,6 +436,42 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT coalesce((SELECT s.name FROM keyline.station s WHERE s.id = name_of.station), 'before the pool')
 $$;
 
+-- A station knows of something that this database has said and does not know any more, though it looks like the same one: it
+-- is an old copy, and whatever it has as free may be on a board. As after a failover, nobody leases until all have told what
+-- they hold, and a person reopens the pool. Says so in `me`, too.
+CREATE OR REPLACE FUNCTION keyline.went_back(INOUT me keyline.station, why text)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    -- One at a time; who comes second asks again. No waiting: it has a station's row, which the first one needs.
+    PERFORM 1 FROM keyline.pool FOR UPDATE NOWAIT;
+    IF NOT keyline.fence_holds() THEN
+        RETURN;
+    END IF;
+    PERFORM keyline.alarm('database-went-back', me.id, NULL, '', NULL, NULL,
+        format('%s: this database is an old copy; nobody leases until all stations have told what they hold, and the pool is reopened', why));
+    -- What tells copies of a station apart is as old as the rest.
+    UPDATE keyline.station s SET told_timeline = 0, token = NULL WHERE s.state = 'active';
+    UPDATE keyline.pool SET timeline = 0;
+    me.told_timeline := 0;
+    me.token := NULL;
+    INSERT INTO keyline.event (what, station, text) VALUES ('went back', me.id, why);
+END $$;
+
+-- Is this key free, or another station's, though `me` has it from this very database? Not if a person freed it since.
+CREATE OR REPLACE FUNCTION keyline.is_forgotten(me keyline.station, k keyline.key) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT (k.state = 'free' OR k.state = 'leased' AND k.station <> me.id)
+        AND NOT EXISTS (SELECT FROM keyline.event e WHERE e.what = 'settled as free' AND e.label = k.label)
+$$;
+
+-- A station has this key, and another one has said that it has it: it may be on a board there. Until a person has looked, it goes
+-- to no board, and is not free again.
+CREATE OR REPLACE FUNCTION keyline.is_elsewhere(label text) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT EXISTS (SELECT FROM keyline.alarm a
+        WHERE a.settled IS NULL AND a.kind = 'key-of-another-station' AND a.label = is_elsewhere.label)
+$$;
+
 -- A board that this station has given, or may have given, a key. Returns the alarm, if it is another's.
 CREATE OR REPLACE FUNCTION keyline.keep_board(me integer, mac macaddr, offline boolean, label text, seq bigint)
 RETURNS bigint
@@ -506,6 +542,9 @@ BEGIN
     IF k.state = 'free' AND keyline.fence_holds() THEN
         trouble := keyline.alarm('key-was-free', mine, NULL, k.label, mac, seq,
             format('key %s was free, and %s has it', k.label, me.name));
+        IF keyline.is_forgotten(me, k) THEN
+            PERFORM keyline.went_back(me, format('key %s was free, and %s has it', k.label, me.name));
+        END IF;
     END IF;
     its_request := k.request;
     IF its_request IS NULL THEN
@@ -530,7 +569,9 @@ END $$;
 
 CREATE OR REPLACE FUNCTION keyline.state_json(me keyline.station) RETURNS jsonb
 LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-    SELECT jsonb_build_object('open', p.open, 'closed_why', p.closed_why, 'epoch', p.epoch,
+    -- A number that only rises in one database, and one that is new in each that was loaded from a dump.
+    SELECT jsonb_build_object('xid', pg_current_xact_id()::text::bigint, 'born', 'keyline.pool'::regclass::oid::bigint, 'pool', p.id,
+        'open', p.open, 'closed_why', p.closed_why, 'epoch', p.epoch,
         'system_identifier', f.system_identifier::text, 'timeline', f.timeline,
         'pool_system_identifier', p.system_identifier::text, 'pool_timeline', p.timeline,
         'told', me.told_system_identifier = f.system_identifier AND me.told_timeline = f.timeline,
@@ -548,6 +589,7 @@ DECLARE
     me keyline.station := keyline.enter();
     p keyline.pool;
     f record := keyline.fence();
+    forgotten text;
 BEGIN
     SELECT * INTO STRICT p FROM keyline.pool;
     IF version IS DISTINCT FROM p.version THEN
@@ -569,8 +611,16 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'KL008',
             MESSAGE = 'another copy of this station, or a newer state of its disk, has spoken to the pool';
     END IF;
+    IF seen_system_identifier = f.system_identifier AND seen_timeline = f.timeline AND keyline.fence_holds() THEN
+        SELECT k.label INTO forgotten FROM jsonb_array_elements_text(unused) u
+            JOIN keyline.print n ON n.fingerprint = decode(u, 'hex') JOIN keyline.key k ON k.id = n.key
+        WHERE k.station IS DISTINCT FROM me.id AND keyline.is_forgotten(me, k) LIMIT 1;
+        IF FOUND THEN
+            me := keyline.went_back(me, format('%s was given key %s, and here it was not', me.name, forgotten));
+        END IF;
+    END IF;
     UPDATE keyline.station s SET token = token_now WHERE s.id = me.id;
-    RETURN keyline.state_json(me) || jsonb_build_object('pool', p.id, 'name', p.name, 'station', me.name,
+    RETURN keyline.state_json(me) || jsonb_build_object('name', p.name, 'station', me.name,
         'fields', p.fields, 'plain', p.plain,
         'alarms', (SELECT count(*) FROM keyline.alarm a
                    WHERE a.settled IS NULL AND (a.station = me.id OR a.other = me.id)),
@@ -655,14 +705,18 @@ BEGIN
     FOR i IN
         SELECT x.seq, to_timestamp(x.wall / 1e6) AS wall, x.what, decode(x.fp, 'hex') AS fp, x.mac, left(x.how, 64) AS how,
                left(x.bundle, 64) AS bundle, left(x.chip, 32) AS chip, left(x.slot, 64) AS slot,
-               left(x.reason, 255) AS reason, coalesce(x.offline, false) AS offline
+               left(x.reason, 255) AS reason, coalesce(x.offline, false) AS offline, x.after
         FROM jsonb_to_recordset(items) AS x (seq bigint, wall bigint, what text, fp text, mac macaddr, how text,
-            bundle text, chip text, slot text, reason text, offline boolean)
+            bundle text, chip text, slot text, reason text, offline boolean, after bigint)
         ORDER BY x.seq
     LOOP
         IF i.seq IS NULL OR i.seq < 1 OR i.what <> 'attempt' AND octet_length(i.fp) IS DISTINCT FROM 16
             OR i.what IN ('reserved', 'provisioned') AND i.mac IS NULL THEN
             RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'this is no result';
+        END IF;
+        -- What lies between would never be told again.
+        IF i.after > me.last_seq THEN
+            RAISE EXCEPTION USING ERRCODE = 'KL001', MESSAGE = 'the database was failed over or restored: it has forgotten results of this station';
         END IF;
         INSERT INTO keyline.result AS r (station, seq, wall, what, fingerprint, mac, how, bundle, chip, slot, reason, offline)
         VALUES (me.id, i.seq, i.wall, i.what, i.fp, i.mac, i.how, i.bundle, i.chip, i.slot, i.reason, i.offline)
@@ -718,7 +772,8 @@ BEGIN
     PERFORM set_config('keyline.act', 'hand back', true);
     UPDATE keyline.key k SET state = 'free', station = NULL, request = NULL, changed = clock_timestamp()
     WHERE k.id = ANY (ARRAY(SELECT n.key FROM keyline.print n WHERE n.fingerprint = ANY (
-            ARRAY(SELECT decode(x, 'hex') FROM jsonb_array_elements_text(fingerprints) x)))) AND k.station = me.id AND k.state = 'leased' AND k.mac IS NULL;
+            ARRAY(SELECT decode(x, 'hex') FROM jsonb_array_elements_text(fingerprints) x)))) AND k.station = me.id AND k.state = 'leased' AND k.mac IS NULL
+        AND NOT keyline.is_elsewhere(k.label);
     GET DIAGNOSTICS freed = ROW_COUNT;
     PERFORM set_config('keyline.act', '', true);
     RETURN freed;
@@ -735,6 +790,7 @@ DECLARE
     k keyline.key;
     its keyline.key;
     fresh boolean := false;
+    disputed boolean;
     kind text := 'ours';
     fp constant bytea := decode(fingerprint, 'hex');
 BEGIN
@@ -746,12 +802,14 @@ BEGIN
     END IF;
     SELECT * INTO k FROM keyline.key x WHERE x.id = (SELECT n.key FROM keyline.print n WHERE n.fingerprint = fp);
     SELECT * INTO b FROM keyline.board x WHERE x.mac = claim.mac;
-    IF NOT FOUND AND k.station = me.id AND k.state IN ('leased', 'provisioned') AND coalesce(k.mac, claim.mac) = claim.mac THEN
+    SELECT * INTO its FROM keyline.key x WHERE x.mac = claim.mac;
+    disputed := k.station IS DISTINCT FROM me.id OR k.state NOT IN ('leased', 'provisioned')
+        OR k.mac <> claim.mac OR its.id <> k.id OR k.mac IS NULL AND keyline.is_elsewhere(k.label);
+    IF b.mac IS NULL AND disputed IS NOT TRUE THEN
         INSERT INTO keyline.board AS n (mac, station, offline, keyed) VALUES (mac, me.id, offline, true) ON CONFLICT DO NOTHING;
         fresh := FOUND;
         SELECT * INTO STRICT b FROM keyline.board x WHERE x.mac = claim.mac;
     END IF;
-    SELECT * INTO its FROM keyline.key x WHERE x.mac = claim.mac;
     IF b.mac IS NOT NULL AND b.station IS DISTINCT FROM me.id THEN
         kind := 'other';
         IF offline THEN
@@ -759,14 +817,16 @@ BEGIN
                 format('board %s is known to %s, and %s gave it key %s while the database was silent', mac,
                        keyline.name_of(b.station), me.name, k.label));
         END IF;
-    ELSIF k.station IS DISTINCT FROM me.id OR k.state NOT IN ('leased', 'provisioned')
-        OR k.mac <> claim.mac OR its.id <> k.id THEN
+    ELSIF disputed THEN
         kind := 'disputed';
         PERFORM keyline.alarm('key-disputed', me.id, k.station, coalesce(k.label, ''), mac, NULL,
             format('%s has reserved key %s for board %s; the pool has the key as %s (%s, board %s), and for this board key %s',
                    me.name, coalesce(k.label, fingerprint), mac, coalesce(k.state, 'unknown'),
                    CASE WHEN k.station IS NULL THEN 'no station' ELSE keyline.name_of(k.station) END,
                    coalesce(k.mac::text, 'none'), coalesce(its.label, 'none')));
+        IF k.state = 'free' AND keyline.is_forgotten(me, k) THEN
+            PERFORM keyline.went_back(me, format('%s was given key %s, and here it was not', me.name, k.label));
+        END IF;
     ELSE
         UPDATE keyline.board x SET keyed = true WHERE x.mac = claim.mac AND NOT x.keyed;
         UPDATE keyline.key x SET mac = claim.mac, changed = clock_timestamp() WHERE x.id = k.id AND x.mac IS NULL;
@@ -857,7 +917,12 @@ BEGIN
     IF NOT keyline.fence_holds() AND (me.told_system_identifier, me.told_timeline) IS DISTINCT FROM keyline.fence() THEN
         RAISE EXCEPTION USING ERRCODE = 'KL001', MESSAGE = 'the database was failed over or restored: it has to hear what this station holds';
     END IF;
-    UPDATE keyline.station s SET status = $1, status_at = clock_timestamp() WHERE s.id = me.id;
+    -- The station has compared what it heard before with what it hears now.
+    IF status->>'went_back' IS NOT NULL THEN
+        me := keyline.went_back(me, format('%s knows of something later', me.name));
+    ELSE
+        UPDATE keyline.station s SET status = $1, status_at = clock_timestamp() WHERE s.id = me.id;
+    END IF;
     RETURN keyline.state_json(me) || jsonb_build_object('alarms', keyline.alarms_json(ARRAY(
         SELECT a.id FROM keyline.alarm a WHERE a.settled IS NULL AND (a.station = me.id OR a.other = me.id)
         ORDER BY a.id DESC LIMIT 100)));

@@ -25,7 +25,9 @@ void *kl_secret_alloc(size_t size)
     if (memory == MAP_FAILED)
         return NULL;
     madvise(memory, size, MADV_DONTDUMP);
-    mlock(memory, size);
+    /* A page that nobody has written to holds no secret, and takes no memory until then. */
+    if (mlock2(memory, size, MLOCK_ONFAULT) != 0)
+        mlock(memory, size);
     return memory;
 }
 

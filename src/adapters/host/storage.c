@@ -123,8 +123,8 @@ static bool is_below(const char *path, const char *point)
 static bool find_mount(const char *real, struct mount *out)
 {
     FILE *file = fopen("/proc/self/mountinfo", "re");
-    static _Thread_local char line[LINE];
-    static _Thread_local struct mount m;
+    char line[LINE];
+    struct mount m;
     bool found = false;
 
     while (file && fgets(line, sizeof line, file)) {
@@ -213,7 +213,7 @@ static void look_at_overlay(const char *folder, bool probe, const struct mount *
 
 static void look_at_mount(const char *real, bool probe, struct kl_storage *out)
 {
-    static _Thread_local struct mount m;
+    struct mount m;
 
     if (!find_mount(real, &m))
         return;
@@ -333,7 +333,7 @@ void kl_storage_look(const char *path, bool probe, struct kl_storage *out)
 
 bool kl_storage_is_mounted_file(const char *path)
 {
-    static _Thread_local struct mount m;
+    struct mount m;
 
     return find_mount(path, &m) && strcmp(m.point, path) == 0;
 }

@@ -2,14 +2,15 @@
  * link_serial.c: a serial device on this machine (docs/serial.md).
  *
  * Data moves on the loop, without blocking. A call that asks the adapter something (opening, lines,
- * rate, closing) can block for seconds when the adapter is frozen. So it runs on a worker, one job
- * at a time.
+ * rate, closing) can block for seconds when the adapter is frozen. So it runs on a thread of its
+ * own, one job at a time (serial_job.h).
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "link_private.h"
+#include "serial_job.h"
 #include "serial_ops.h"
 
 enum {
@@ -34,7 +35,7 @@ struct serial_link {
     bool listening, listening_writable;
     unsigned tries;
 
-    uv_work_t work;
+    struct kl_serial_job job;
     bool working;
     int job_result;
     enum kl_open_result open_result;
@@ -126,9 +127,9 @@ static void poll_ready(uv_poll_t *poll, int status, int events)
 
 /* ---- requests that ask the adapter ---- */
 
-static void job_io(uv_work_t *work)
+static void job_io(void *ctx)
 {
-    struct serial_link *s = work->data;
+    struct serial_link *s = ctx;
     const struct kl_link_op *op = s->base.first;
     if (op->kind == KL_IO_LINES)
         s->job_result = s->ops->lines(&s->device, op->dtr, op->rts);
@@ -136,10 +137,9 @@ static void job_io(uv_work_t *work)
         s->job_result = s->ops->baud(&s->device, op->baud);
 }
 
-static void io_over(uv_work_t *work, int status)
+static void io_over(void *ctx)
 {
-    struct serial_link *s = work->data;
-    (void)status;
+    struct serial_link *s = ctx;
     s->working = false;
     if (s->base.closing) {
         start_closing(s);
@@ -149,12 +149,11 @@ static void io_over(uv_work_t *work, int status)
         kl_link_op_done(&s->base, s->job_result == 0);
 }
 
-static void run_job(struct serial_link *s, uv_work_cb job, uv_after_work_cb over)
+static void run_job(struct serial_link *s, void (*run)(void *ctx), void (*over)(void *ctx))
 {
     KL_ASSERT(!s->working);
     s->working = true;
-    s->work.data = s;
-    uv_queue_work(s->base.loop, &s->work, job, over);
+    kl_serial_job_start(&s->job, run, over);
 }
 
 /* Waits on the loop until the driver holds no more output. A wait in the driver would have no end
@@ -192,9 +191,9 @@ static void begin(struct kl_link *link, struct kl_link_op *op)
 
 /* ---- opening ---- */
 
-static void job_open(uv_work_t *work)
+static void job_open(void *ctx)
 {
-    struct serial_link *s = work->data;
+    struct serial_link *s = ctx;
     s->open_text[0] = '\0';
     s->open_again = false;
     s->open_result = s->ops->open(s->path, s->baud, &s->device, s->open_text, &s->open_again);
@@ -205,10 +204,9 @@ static void open_again(uv_timer_t *timer)
     start_opening(timer->data);
 }
 
-static void open_over(uv_work_t *work, int status)
+static void open_over(void *ctx)
 {
-    struct serial_link *s = work->data;
-    (void)status;
+    struct serial_link *s = ctx;
     s->working = false;
     s->opened = s->open_result == KL_OPEN_OK;
     if (s->base.closing) {
@@ -252,25 +250,25 @@ static void part_closed(uv_handle_t *handle)
         kl_link_closed(&s->base);
 }
 
-static void close_timer(struct serial_link *s)
+static void close_rest(struct serial_link *s)
 {
+    kl_serial_job_close(&s->job, part_closed);
     uv_close((uv_handle_t *)&s->timer, part_closed);
 }
 
-static void job_close(uv_work_t *work)
+static void job_close(void *ctx)
 {
-    struct serial_link *s = work->data;
+    struct serial_link *s = ctx;
     s->ops->close(&s->device);
 }
 
-static void close_over(uv_work_t *work, int status)
+static void close_over(void *ctx)
 {
-    (void)status;
-    close_timer(work->data);
+    close_rest(ctx);
 }
 
 /* The poll closes before the descriptor, because another file may get the descriptor's number at
-   once. The timer closes last, and `parts` is above zero until then. */
+   once. Timer and job close last, and `parts` is above zero until then. */
 static void start_closing(struct serial_link *s)
 {
     if (s->poll_taken)
@@ -278,7 +276,7 @@ static void start_closing(struct serial_link *s)
     if (s->opened)
         run_job(s, job_close, close_over);
     else
-        close_timer(s);
+        close_rest(s);
 }
 
 static void close_link(struct kl_link *link)
@@ -305,6 +303,7 @@ struct kl_link *kl_link_serial_create(uv_loop_t *loop, const char *path, uint32_
     s->baud = baud;
     uv_timer_init(loop, &s->timer);
     s->timer.data = s;
-    s->parts = 1;
+    kl_serial_job_init(&s->job, loop, s);
+    s->parts = 2;
     return &s->base;
 }

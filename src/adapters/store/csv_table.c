@@ -17,7 +17,7 @@
 
 enum {
     CHUNK = 1 << 16,
-    LABEL_BLOCK = 1 << 18,
+    LABEL_BLOCK = (1 << 18) - 64, /* with what malloc adds to it, whole pages */
     BAD_LABEL_MAX = KL_LABEL_MAX,
     TAIL = 0x80, /* of a good row's `why` while we read: it has empty fields at the end */
 };

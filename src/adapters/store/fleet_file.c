@@ -33,16 +33,25 @@ static const char schema[] =
     " token BLOB NOT NULL, coming BLOB NOT NULL,"
     " requested INTEGER NOT NULL, request BLOB NOT NULL, count INTEGER NOT NULL,"
     " reported INTEGER NOT NULL, heard INTEGER NOT NULL, cursor TEXT NOT NULL,"
-    " barred INTEGER NOT NULL"
+    " barred INTEGER NOT NULL,"
+    " xid INTEGER NOT NULL DEFAULT 0, born INTEGER NOT NULL DEFAULT 0"
     ") STRICT;"
     "CREATE TABLE sealed (epoch INTEGER PRIMARY KEY, box BLOB NOT NULL) STRICT;"
     "CREATE TABLE others (mac BLOB PRIMARY KEY, station TEXT NOT NULL) STRICT, WITHOUT ROWID;"
-    "CREATE TABLE agreed (fingerprint BLOB PRIMARY KEY, mac BLOB NOT NULL) STRICT;"
+    "CREATE TABLE agreed (fingerprint BLOB PRIMARY KEY, mac BLOB NOT NULL,"
+    " at INTEGER NOT NULL DEFAULT 0) STRICT;"
     "CREATE TABLE offline ("
     " mac BLOB PRIMARY KEY, fingerprint BLOB NOT NULL, checked INTEGER NOT NULL"
     ") STRICT;"
     "CREATE INDEX unchecked ON offline (checked) WHERE checked = 0;"
     "CREATE TABLE leaving (fingerprint BLOB PRIMARY KEY) STRICT;"
+    "COMMIT;";
+/* A file of 1.1.0 gets what it lacks; 1.1.0 goes on with it all the same. */
+static const char added[] =
+    "BEGIN;"
+    "ALTER TABLE kept ADD COLUMN xid INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE kept ADD COLUMN born INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE agreed ADD COLUMN at INTEGER NOT NULL DEFAULT 0;"
     "COMMIT;";
 /* clang-format on */
 
@@ -152,8 +161,13 @@ static bool open_db(struct kl_fleet_file *f, char error[KL_TEXT_MAX])
 
 static bool set_up(struct kl_fleet_file *f, char error[KL_TEXT_MAX])
 {
-    return run(f, "PRAGMA journal_mode = DELETE; PRAGMA synchronous = EXTRA;", error) &&
-           (number(f, "SELECT count(*) FROM sqlite_schema") > 0 || run(f, schema, error));
+    return run(f,
+               "PRAGMA journal_mode = DELETE; PRAGMA synchronous = EXTRA;"
+               "PRAGMA cache_size = -256;", /* KiB */
+               error) &&
+           (number(f, "SELECT count(*) FROM sqlite_schema") > 0 || run(f, schema, error)) &&
+           (number(f, "SELECT count(*) FROM pragma_table_info('kept') WHERE name = 'born'") > 0 ||
+            run(f, added, error));
 }
 
 static bool put_aside(struct kl_fleet_file *f, char error[KL_TEXT_MAX])
@@ -215,7 +229,7 @@ bool kl_fleet_file_load(struct kl_fleet_file *f, struct kl_fleet_kept *out, char
 {
     sqlite3_stmt *s = prepare(f, "SELECT pool, pool_name, station, fields, epoch,"
                                  " system_identifier, timeline, token, coming, requested, request,"
-                                 " count, reported, heard, cursor, barred FROM kept");
+                                 " count, reported, heard, cursor, barred, xid, born FROM kept");
     int rc = !s ? SQLITE_ERROR : sqlite3_step(s);
 
     memset(out, 0, sizeof *out);
@@ -236,6 +250,8 @@ bool kl_fleet_file_load(struct kl_fleet_file *f, struct kl_fleet_kept *out, char
         out->heard = sqlite3_column_int64(s, 13);
         text_at(s, 14, out->cursor, sizeof out->cursor);
         out->barred = (uint32_t)sqlite3_column_int(s, 15);
+        out->xid = sqlite3_column_int64(s, 16);
+        out->born = (uint32_t)sqlite3_column_int64(s, 17);
     }
     if (rc != SQLITE_ROW && rc != SQLITE_DONE)
         say(f, error);
@@ -248,9 +264,10 @@ static bool write_kept(struct kl_fleet_file *f, const struct kl_fleet_kept *k,
 {
     sqlite3_stmt *s = prepare(f, "INSERT OR REPLACE INTO kept (one, pool, pool_name, station,"
                                  " fields, epoch, system_identifier, timeline, token, coming,"
-                                 " requested, request, count, reported, heard, cursor, barred)"
+                                 " requested, request, count, reported, heard, cursor, barred,"
+                                 " xid, born)"
                                  " VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,"
-                                 " ?13, ?14, ?15, ?16)");
+                                 " ?13, ?14, ?15, ?16, ?17, ?18)");
 
     if (s) {
         sqlite3_bind_text(s, 1, k->pool, -1, SQLITE_STATIC);
@@ -269,6 +286,8 @@ static bool write_kept(struct kl_fleet_file *f, const struct kl_fleet_kept *k,
         sqlite3_bind_int64(s, 14, k->heard);
         sqlite3_bind_text(s, 15, k->cursor, -1, SQLITE_STATIC);
         sqlite3_bind_int64(s, 16, k->barred);
+        sqlite3_bind_int64(s, 17, k->xid);
+        sqlite3_bind_int64(s, 18, k->born);
     }
     return finish(f, s, error);
 }
@@ -373,22 +392,25 @@ static sqlite3_stmt *with_pair(struct kl_fleet_file *f, const char *sql,
     return s;
 }
 
-bool kl_fleet_file_agree(struct kl_fleet_file *f, const struct kl_fleet_pair *pair,
+bool kl_fleet_file_agree(struct kl_fleet_file *f, const struct kl_fleet_pair *pair, int64_t at,
                          char error[KL_TEXT_MAX])
 {
-    return finish(
-        f, with_pair(f, "INSERT OR REPLACE INTO agreed (fingerprint, mac) VALUES (?1, ?2)", pair),
-        error);
+    sqlite3_stmt *s = with_pair(
+        f, "INSERT OR REPLACE INTO agreed (fingerprint, mac, at) VALUES (?1, ?2, ?3)", pair);
+
+    if (s)
+        sqlite3_bind_int64(s, 3, at);
+    return finish(f, s, error);
 }
 
-bool kl_fleet_file_agreed(struct kl_fleet_file *f, const struct kl_fleet_pair *pair)
+int64_t kl_fleet_file_agreed_at(struct kl_fleet_file *f, const struct kl_fleet_pair *pair)
 {
     sqlite3_stmt *s =
-        with_pair(f, "SELECT 1 FROM agreed WHERE fingerprint = ?1 AND mac = ?2", pair);
-    bool found = s && sqlite3_step(s) == SQLITE_ROW;
+        with_pair(f, "SELECT at FROM agreed WHERE fingerprint = ?1 AND mac = ?2", pair);
+    int64_t at = s && sqlite3_step(s) == SQLITE_ROW ? sqlite3_column_int64(s, 0) : -1;
 
     sqlite3_finalize(s);
-    return found;
+    return at;
 }
 
 bool kl_fleet_file_ever_agreed(struct kl_fleet_file *f, const struct kl_fingerprint *key)
@@ -397,7 +419,7 @@ bool kl_fleet_file_ever_agreed(struct kl_fleet_file *f, const struct kl_fingerpr
 }
 
 bool kl_fleet_file_add_unchecked(struct kl_fleet_file *f, const struct kl_fleet_pair *pair,
-                                 char error[KL_TEXT_MAX])
+                                 int64_t at, char error[KL_TEXT_MAX])
 {
     bool ok = run(f, "BEGIN IMMEDIATE", error);
 
@@ -409,7 +431,7 @@ bool kl_fleet_file_add_unchecked(struct kl_fleet_file *f, const struct kl_fleet_
                           " VALUES (?1, ?2, 0)",
                           pair),
                 error) &&
-         kl_fleet_file_agree(f, pair, error);
+         kl_fleet_file_agree(f, pair, at, error);
     return end(f, ok, error);
 }
 

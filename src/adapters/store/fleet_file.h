@@ -33,6 +33,10 @@ struct kl_fleet_kept {
     int64_t heard; /* wall clock, microseconds since 1970: when the pool last answered; 0 = never */
     char cursor[KL_FLEET_CURSOR]; /* of the boards of others */
     uint32_t barred; /* enum kl_fleet_refusal: COPY or LOST, once the pool has said so: for good */
+    /* Of the database's last answer; 0 = it never said. One that says less, or was born anew, is an
+       old copy. */
+    int64_t xid;
+    uint32_t born;
 };
 
 struct kl_fleet_file;
@@ -76,20 +80,23 @@ bool kl_fleet_file_is_others(struct kl_fleet_file *f, const struct kl_mac *mac,
 /* ---- boards and keys that belong together ---- */
 
 /* The pool has agreed that this board gets this key, or the board goes on unchecked: only then may
-   a byte be sent. One agreement for each key, the newest. */
+   a byte be sent. One agreement for each key, the newest. `at`: where the history ended when that
+   was asked. */
 struct kl_fleet_pair {
     struct kl_fingerprint key;
     struct kl_mac mac;
 };
-bool kl_fleet_file_agree(struct kl_fleet_file *f, const struct kl_fleet_pair *pair,
+bool kl_fleet_file_agree(struct kl_fleet_file *f, const struct kl_fleet_pair *pair, int64_t at,
                          char error[KL_TEXT_MAX]);
-bool kl_fleet_file_agreed(struct kl_fleet_file *f, const struct kl_fleet_pair *pair);
+/* Where the history ended when that was asked; -1 = never agreed. A release behind that ends the
+   agreement: kl_fleet_hand_agreed. */
+int64_t kl_fleet_file_agreed_at(struct kl_fleet_file *f, const struct kl_fleet_pair *pair);
 /* Was anything ever agreed about this key? If not, nothing of it was sent. */
 bool kl_fleet_file_ever_agreed(struct kl_fleet_file *f, const struct kl_fingerprint *key);
 
 /* This board gets its key while the database is silent: agreed, and to be checked. */
 bool kl_fleet_file_add_unchecked(struct kl_fleet_file *f, const struct kl_fleet_pair *pair,
-                                 char error[KL_TEXT_MAX]);
+                                 int64_t at, char error[KL_TEXT_MAX]);
 /* The first one; false if there is none. */
 bool kl_fleet_file_next_unchecked(struct kl_fleet_file *f, struct kl_fleet_pair *out);
 bool kl_fleet_file_checked(struct kl_fleet_file *f, const struct kl_fleet_pair *pair,

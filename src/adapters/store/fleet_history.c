@@ -152,19 +152,53 @@ bool kl_fleet_history_keys(const char *ledger,
     return finish(ledger, s, rc, error);
 }
 
-bool kl_fleet_history_reserved(const char *ledger, const struct kl_fingerprint *fingerprint,
-                               const struct kl_mac *mac, bool *reserved, char error[KL_TEXT_MAX])
+int64_t kl_fleet_history_released(const char *ledger, const struct kl_fingerprint *fingerprint,
+                                  const struct kl_mac *mac)
 {
-    sqlite3_stmt *s = prepare(
-        ledger, "SELECT mac FROM keys WHERE fingerprint = ?1 AND state = 'reserved'", error);
+    char error[KL_TEXT_MAX], name[18];
+    int64_t id = -1;
+    sqlite3_stmt *s = prepare(ledger,
+                              "SELECT coalesce(max(id), 0) FROM history"
+                              " WHERE mac = ?1 AND what = 'released' AND fingerprint = ?2",
+                              error);
+
+    if (!s)
+        return -1;
+    kl_mac_format(mac, name);
+    sqlite3_bind_text(s, 1, name, -1, SQLITE_STATIC);
+    sqlite3_bind_blob(s, 2, fingerprint->b, KL_FINGERPRINT, SQLITE_STATIC);
+    if (sqlite3_step(s) == SQLITE_ROW)
+        id = sqlite3_column_int64(s, 0);
+    finish(ledger, s, SQLITE_DONE, error);
+    return id;
+}
+
+static bool is_its(const char *ledger, const char *sql, const struct kl_fingerprint *fingerprint,
+                   const struct kl_mac *mac, bool *is, char error[KL_TEXT_MAX])
+{
+    sqlite3_stmt *s = prepare(ledger, sql, error);
     struct kl_mac its = {{0}};
     int rc;
 
-    *reserved = false;
+    *is = false;
     if (!s)
         return false;
     sqlite3_bind_blob(s, 1, fingerprint->b, KL_FINGERPRINT, SQLITE_STATIC);
     while ((rc = sqlite3_step(s)) == SQLITE_ROW)
-        *reserved = kl_mac_parse(text_at(s, 0), &its) && kl_mac_equal(&its, mac);
+        *is = kl_mac_parse(text_at(s, 0), &its) && kl_mac_equal(&its, mac);
     return finish(ledger, s, rc, error);
+}
+
+bool kl_fleet_history_reserved(const char *ledger, const struct kl_fingerprint *fingerprint,
+                               const struct kl_mac *mac, bool *reserved, char error[KL_TEXT_MAX])
+{
+    return is_its(ledger, "SELECT mac FROM keys WHERE fingerprint = ?1 AND state = 'reserved'",
+                  fingerprint, mac, reserved, error);
+}
+
+bool kl_fleet_history_has(const char *ledger, const struct kl_fingerprint *fingerprint,
+                          const struct kl_mac *mac, bool *has, char error[KL_TEXT_MAX])
+{
+    return is_its(ledger, "SELECT mac FROM keys WHERE fingerprint = ?1 AND state <> 'released'",
+                  fingerprint, mac, has, error);
 }

@@ -30,8 +30,15 @@ bool kl_fleet_history_keys(const char *ledger,
                            void (*each)(void *ctx, const struct kl_fingerprint *fingerprint,
                                         const struct kl_mac *mac, const char *state),
                            void *ctx, char error[KL_TEXT_MAX]);
+/* Number of the newest entry by which this key was released from this board; 0 = there is none; -1
+   = the ledger can't be read. */
+int64_t kl_fleet_history_released(const char *ledger, const struct kl_fingerprint *fingerprint,
+                                  const struct kl_mac *mac);
 /* Is this key reserved for this board now? False and `error` if the ledger can't be read. */
 bool kl_fleet_history_reserved(const char *ledger, const struct kl_fingerprint *fingerprint,
                                const struct kl_mac *mac, bool *reserved, char error[KL_TEXT_MAX]);
+/* The same, or provisioned. */
+bool kl_fleet_history_has(const char *ledger, const struct kl_fingerprint *fingerprint,
+                          const struct kl_mac *mac, bool *has, char error[KL_TEXT_MAX]);
 
 #endif

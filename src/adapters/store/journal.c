@@ -28,6 +28,7 @@ enum {
     LABEL_ROOM = CHECKED - LABEL_AT,
     LABEL_PARTS = (KL_LINE_MAX + LABEL_ROOM) / LABEL_ROOM,
     LAST_PART = 0x80,
+    LATELY = 256,
 };
 static_assert(LABEL_PARTS < LAST_PART, "a part's number has seven bits");
 static const char magic[MAGIC + 1] = "kljourn1";
@@ -47,6 +48,12 @@ struct kl_journal {
     size_t index_size;
     int64_t last_change;
     bool unsynced;
+    bool forgotten;
+    struct { /* once forgotten: keys whose label was written lately, so that it is not again */
+        struct kl_fingerprint key;
+        uint64_t label;
+    } lately[LATELY];
+    unsigned lately_next;
     struct kl_fingerprint label_of; /* the label that was read last: of this key … */
     char label[KL_LINE_MAX + 1];
     unsigned label_parts; /* … and so many parts of it are here */
@@ -245,8 +252,55 @@ static bool take(struct kl_journal *j, const struct kl_journal_record *r)
     return true;
 }
 
+static void free_records(struct kl_journal *j)
+{
+    for (size_t i = 0; i < j->count; i++)
+        free_label(&j->record[i]);
+    free(j->record);
+    free(j->index);
+    j->record = NULL;
+    j->index = NULL;
+    j->count = j->capacity = j->index_size = 0;
+}
+
+void kl_journal_forget(struct kl_journal *j)
+{
+    free_records(j);
+    j->forgotten = true;
+}
+
+bool kl_journal_has_forgotten(const struct kl_journal *j)
+{
+    return j->forgotten;
+}
+
+static bool wrote_lately(const struct kl_journal *j, const struct kl_journal_record *r)
+{
+    uint64_t label = kl_hash(r->label, strlen(r->label));
+
+    for (unsigned i = 0; i < LATELY; i++)
+        if (j->lately[i].label == label && kl_fingerprint_equal(&j->lately[i].key, &r->fingerprint))
+            return true;
+    return false;
+}
+
+static bool note(struct kl_journal *j, const struct kl_journal_record *r, bool new_label)
+{
+    if (!j->forgotten)
+        return take(j, r);
+    if (new_label) {
+        j->lately[j->lately_next].key = r->fingerprint;
+        j->lately[j->lately_next].label = kl_hash(r->label, strlen(r->label));
+        j->lately_next = (j->lately_next + 1) % LATELY;
+    }
+    if (r->change > j->last_change)
+        j->last_change = r->change;
+    return true;
+}
+
 const struct kl_journal_record *kl_journal_records(const struct kl_journal *j, size_t *count)
 {
+    KL_ASSERT(!j->forgotten);
     *count = j->count;
     return j->record;
 }
@@ -256,6 +310,7 @@ const struct kl_journal_record *kl_journal_find(const struct kl_journal *j,
 {
     size_t at;
 
+    KL_ASSERT(!j->forgotten);
     if (j->count == 0)
         return NULL;
     at = place_of(j, fp);
@@ -411,6 +466,7 @@ static struct kl_journal *read_file(const char *path, char error[KL_TEXT_MAX])
     } else if (!read_records(j)) {
         cant(j, "can't be read", error);
     } else {
+        j->unsynced = true; /* whoever wrote it may not have come to that */
         return j;
     }
     kl_journal_close(j);
@@ -445,10 +501,7 @@ void kl_journal_close(struct kl_journal *j)
         return;
     if (j->fd >= 0)
         close(j->fd);
-    for (size_t i = 0; i < j->count; i++)
-        free_label(&j->record[i]);
-    free(j->record);
-    free(j->index);
+    free_records(j);
     free(j);
 }
 
@@ -477,13 +530,18 @@ void kl_journal_each(const char *folder, bool (*each)(void *ctx, const struct kl
 
 /* ---- writing ---- */
 
-/* The journal does not have this label of this key yet. */
+/* The journal does not have this label of this key yet, as far as it knows. Once more does no
+   harm. */
 static bool is_new_label(const struct kl_journal *j, const struct kl_journal_record *r)
 {
-    const struct kl_journal_record *known = kl_journal_find(j, &r->fingerprint);
+    const struct kl_journal_record *known;
 
-    return knows_label(r) && strlen(r->label) <= KL_LINE_MAX &&
-           !(known && knows_label(known) && strcmp(known->label, r->label) == 0);
+    if (!knows_label(r) || strlen(r->label) > KL_LINE_MAX)
+        return false;
+    if (j->forgotten)
+        return !wrote_lately(j, r);
+    known = kl_journal_find(j, &r->fingerprint);
+    return !(known && knows_label(known) && strcmp(known->label, r->label) == 0);
 }
 
 /* Puts zeros behind the records, up to the next step. An append that writes over them changes
@@ -511,10 +569,11 @@ static bool write_records(struct kl_journal *j, const struct kl_journal_record *
     for (size_t i = 0; i < count;) {
         size_t n = 0;
         for (; n + LABEL_PARTS < AT_ONCE && i < count; i++) {
-            if (is_new_label(j, &records[i]))
+            bool new_label = is_new_label(j, &records[i]);
+            if (new_label)
                 n += pack_label(j, &records[i], bytes + n * RECORD);
             pack(j, &records[i], bytes + n++ * RECORD);
-            if (!take(j, &records[i]))
+            if (!note(j, &records[i], new_label))
                 return false;
         }
         if (!kl_disk_write_all(j->fd, bytes, n * RECORD))

@@ -58,7 +58,13 @@ bool kl_journal_sync(struct kl_journal *j, char error[KL_TEXT_MAX]);
 /* The file is still the one that we read or made, and it ends as we left it. */
 bool kl_journal_is_whole(const struct kl_journal *j);
 
-/* The last record of each key, in no order. Valid until the next append. */
+/* Frees the records: from here on the journal takes no memory for the keys that it knows. It can
+   still be written, but no more be looked into until somebody opens it again. */
+void kl_journal_forget(struct kl_journal *j);
+bool kl_journal_has_forgotten(const struct kl_journal *j);
+
+/* The last record of each key, in no order. Valid until the next append. Not once it has forgotten
+   them. */
 const struct kl_journal_record *kl_journal_records(const struct kl_journal *j, size_t *count);
 const struct kl_journal_record *kl_journal_find(const struct kl_journal *j,
                                                 const struct kl_fingerprint *fp);

@@ -383,7 +383,8 @@ static bool settings(struct kl_ledger *l, char error[KL_TEXT_MAX])
                error) &&
            run(l,
                "PRAGMA synchronous = FULL;"
-               "PRAGMA trusted_schema = 0; PRAGMA cell_size_check = 1",
+               "PRAGMA trusted_schema = 0; PRAGMA cell_size_check = 1;"
+               "PRAGMA cache_size = -512", /* KiB; the system keeps the file's pages anyway */
                error);
 }
 

@@ -24,6 +24,18 @@ static const char *keep_label(struct kl_shown *shown, const char *label)
     return copy;
 }
 
+/* Gives back the room for rows that did not come. */
+static void fit_ledger(struct kl_shown *shown)
+{
+    uint32_t count = shown->content.ledger_count;
+    struct kl_ledger_row *fit = count == 0 ? NULL : reallocarray(shown->ledger, count, sizeof *fit);
+
+    if (!fit)
+        return;
+    shown->ledger = fit;
+    shown->ledger_capacity = count;
+}
+
 static bool grow_ledger(struct kl_shown *shown)
 {
     uint32_t capacity = shown->ledger_capacity == 0 ? 256 : shown->ledger_capacity * 2;
@@ -72,6 +84,7 @@ static bool collect(void *ctx, const struct kl_ledger_key *key)
         .fingerprint = fp,
         .kin = kin,
         .provisioned = provisioned,
+        .listed = at != UINT32_MAX,
         .mac = key->mac,
         .same_bundle = c->worker->bundle[0] != '\0' && strcmp(key->bundle, c->worker->bundle) == 0,
     };
@@ -113,6 +126,7 @@ struct kl_shown *kl_store_show(struct kl_worker *w, char error[KL_TEXT_MAX])
         kl_shown_free(shown);
         return NULL;
     }
+    fit_ledger(shown);
     shown->content.rows = t->row;
     shown->content.row_count = t->count;
     shown->content.ledger = shown->ledger;

@@ -655,6 +655,8 @@ static bool make_journal(struct kl_worker *w, char error[KL_TEXT_MAX])
         v->journal = kl_journal_make(v->folder, &v->home.id, v->home.path, all.ahead,
                                      all.ahead_count, error);
     kl_difference_free(&all);
+    if (v->journal)
+        kl_journal_forget(v->journal);
     return v->journal;
 }
 
@@ -664,6 +666,11 @@ bool kl_store_complete_journal(struct kl_worker *w, char error[KL_TEXT_MAX])
     struct kl_difference d;
     bool ok;
 
+    if (v->journal && kl_journal_has_forgotten(v->journal)) {
+        kl_journal_close(v->journal);
+        v->journal = kl_journal_open(v->folder, &v->home.id, error);
+        error[0] = '\0'; /* a damaged one is made anew */
+    }
     if (!v->journal || strcmp(kl_journal_of(v->journal), v->home.path) != 0)
         return make_journal(w, error);
     ok = kl_store_compare(w->ledger, v->journal, &d, error) &&
@@ -672,6 +679,8 @@ bool kl_store_complete_journal(struct kl_worker *w, char error[KL_TEXT_MAX])
            kl_journal_sync(v->journal, error)) ||
           make_journal(w, error));
     kl_difference_free(&d);
+    if (v->journal)
+        kl_journal_forget(v->journal); /* what follows is only written */
     return ok;
 }
 

@@ -7,7 +7,8 @@
 static bool make_pool(struct pool_view *v)
 {
     const struct kl_store_content *c = v->content;
-    struct kl_pool_size size = kl_pool_size_of(&v->pool, c->row_count, c->ledger, c->ledger_count);
+    struct kl_pool_size size =
+        kl_pool_size_of(&v->pool, c->rows, c->row_count, c->ledger, c->ledger_count);
 
     v->memory = kl_pool_memory_alloc(&size);
     if (!v->memory)

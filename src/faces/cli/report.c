@@ -105,8 +105,8 @@ void kl_report_lost_ledger(const char *csv, const struct kl_store_content *conte
 bool kl_report_keys(FILE *out, const char *csv, const struct kl_store_content *content)
 {
     struct kl_pool pool = {0};
-    struct kl_pool_size size =
-        kl_pool_size_of(&pool, content->row_count, content->ledger, content->ledger_count);
+    struct kl_pool_size size = kl_pool_size_of(&pool, content->rows, content->row_count,
+                                               content->ledger, content->ledger_count);
     struct kl_pool_memory *memory = kl_pool_memory_alloc(&size);
     char lost[KL_TEXT_MAX];
     bool good;
