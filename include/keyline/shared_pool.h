@@ -20,6 +20,10 @@ enum kl_shared_result {
 
 struct kl_shared;
 
+/* Loads what speaks to PostgreSQL, once; before threads start, if the program is to have any.
+   False: it is not installed, or not to be trusted. Nothing but the database needs it. */
+bool kl_shared_ready(char error[KL_TEXT_MAX]);
+
 /* `service`: a name in libpq's service file, a connection text or a URI. */
 enum kl_shared_result kl_shared_open(const char *service, struct kl_shared **out,
                                      char error[KL_TEXT_MAX]);

@@ -92,8 +92,8 @@ lint_layers() {
     grep -nE '#include <sqlite3\.h|#include "(keyline/csv|.*(csv_|ledger).*)\.h"' -r src |
         grep -vE '^src/adapters/(store/|host/versions\.c)' |
         finding "only the store knows CSV rows and opens the ledger (keyline/store.h is for the others):"
-    grep -nE '#include <libpq-fe\.h' -r src | grep -v '^src/adapters/fleet/' |
-        finding "PostgreSQL outside of src/adapters/fleet:"
+    grep -nE '#include <libpq-fe\.h' -r src | grep -v '^src/adapters/fleet/pq\.h:' |
+        finding "PostgreSQL outside of src/adapters/fleet/pq.h:"
     grep -nE '#include "keyline/|#include <(uv|stdio|stdlib|unistd)\.h' -r firmware/provisioning --include='*.[ch]' |
         finding "firmware/provisioning is not portable:"
 }
@@ -130,6 +130,17 @@ lint_text() {
     grep -nE '\.(text|value|name|word)\b|->(text|value|name|word)\b' src/core/loader*.c src/core/board*.c src/core/station*.c src/core/delivery.c |
         grep -E '\bline(\.|->)' | finding "a line as it was heard, outside of the console:"
     grep -nE 'rx\.(data|size)' src/core/*.c | grep -vE 'kl_board_rx\(' | finding "bytes of a board go to its console only:"
+}
+
+# What lies in the process that holds keys. libpq and what it brings comes with the shared pool alone.
+lint_libraries() {
+    local program=$build/keyline module=$build/postgresql.so
+    [ -x "$program" ] && [ -e "$module" ] || { echo "$program or $module is not built"; exit 1; }
+    ldd "$program" | grep -E 'lib(pq|ssl|crypto|gssapi|krb5|k5crypto|ldap|lber|sasl|gnutls|p11-kit)' |
+        finding "libraries of libpq in a program that may need no PostgreSQL (src/adapters/fleet/pq.h):"
+    ldd "$module" | grep -q 'libpq\.so' || finding "a module that should have libpq:" <<<"$module"
+    nm -D --defined-only "$module" | awk '$NF != "kl_pq_module" { print $NF }' |
+        finding "the module exports more than its table:"
 }
 
 # ---- size and habit ----------------------------------------------------------------------------

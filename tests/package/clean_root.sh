@@ -48,6 +48,13 @@ apt() {
     }
 }
 
+# no_server STATUS WORDS: what keyline pool says of a database that is not there.
+no_server() {
+    local status=0
+    r keyline pool status --pool "host=/nowhere dbname=keys" >"$root/tmp/pool.log" 2>&1 || status=$?
+    { [ "$status" = "$1" ] && grep -q "$2" "$root/tmp/pool.log"; } || fail "keyline pool ends with $status: $(cat "$root/tmp/pool.log")"
+}
+
 # What belongs to the system, without what every installation changes.
 inventory() {
     (cd "$root" && find . -xdev \( -path ./proc -o -path ./dev -o -path ./tmp -o -path ./var/lib/dpkg -o -path ./var/lib/apt \
@@ -60,6 +67,7 @@ make_root "$root"
 mkdir "$root/pkg"
 cp "$cache"/keyline_*.deb "$root/pkg/keyline.deb"
 cp "$cache"/keyline-firmware_*.deb "$root/pkg/firmware.deb"
+cp "$cache"/keyline-postgresql_*.deb "$root/pkg/postgresql.deb"
 apt update
 
 step "installing"
@@ -81,6 +89,12 @@ for file in /lib/systemd/system/keyline@.service /usr/lib/udev/rules.d/60-keylin
     [ -s "$root$file" ] || fail "$file is missing"
 done
 r keyline demo --headless >"$root/tmp/demo.log" || fail "the demo"
+
+step "a shared pool's package"
+[ -z "$(find "$root/usr/lib" -name 'libpq.so*' -o -name 'libldap*.so*')" ] || fail "the package keyline brings libpq"
+no_server 2 'sudo apt install keyline-postgresql'
+apt install /pkg/postgresql.deb
+no_server 6 'the database does not answer'
 
 step "a bench, as the unit starts it"
 r install -d -o keyline -g keyline -m 700 /var/lib/keyline/bench
@@ -122,12 +136,17 @@ grep -q 'systemctl status keyline@other' "$root/tmp/attach.log" || fail "it is n
 
 step "upgrading while it runs"
 echo '# changed by hand' >>"$root/etc/keyline/keyline.conf"
-rm -rf "$root/pkg/next"
-dpkg-deb -R "$root/pkg/keyline.deb" "$root/pkg/next"
-sed -i "s/^Version: .*/Version: $version+1/" "$root/pkg/next/DEBIAN/control"
-dpkg-deb --root-owner-group -b "$root/pkg/next" "$root/pkg/next.deb" >/dev/null
-apt install /pkg/next.deb
-[ "$(r dpkg-query -W -f '${Version}' keyline)" = "$version+1" ] || fail "it was not upgraded"
+for package in keyline postgresql; do
+    rm -rf "$root/pkg/next"
+    dpkg-deb -R "$root/pkg/$package.deb" "$root/pkg/next"
+    sed -i "s/^Version: .*/Version: $version+1/; s/keyline (= $version)/keyline (= $version+1)/" "$root/pkg/next/DEBIAN/control"
+    dpkg-deb --root-owner-group -b "$root/pkg/next" "$root/pkg/next-$package.deb" >/dev/null
+done
+apt install /pkg/next-keyline.deb /pkg/next-postgresql.deb
+for package in keyline keyline-postgresql; do
+    [ "$(r dpkg-query -W -f '${Version}' $package)" = "$version+1" ] || fail "$package was not upgraded"
+done
+no_server 6 'the database does not answer'
 until_true "that it is older" grep -q 'was replaced by another version' "$root/tmp/station.log"
 grep -q 'changed by hand' "$root/etc/keyline/keyline.conf" || fail "the upgrade forgets what was changed"
 kill -0 "${pids[1]}" || fail "the upgrade stops the station"
@@ -136,6 +155,7 @@ until_true "the next board" sh -c "[ \$(grep -c PASS '$root/tmp/station.log') -g
 step "removing while it runs, then purging"
 apt remove keyline
 [ ! -e "$root/usr/bin/keyline" ] || fail "the program stays"
+[ -z "$(find "$root/usr/lib" -name postgresql.so)" ] || fail "what the program alone can load stays"
 [ -s "$root/var/lib/keyline/bench/keys.csv.ledger" ] || fail "the ledger is gone"
 [ -s "$root/etc/keyline/keyline.conf" ] || fail "removing purges"
 kill -0 "${pids[1]}" || fail "removing the package kills a station of no service"

@@ -28,5 +28,7 @@ try "package lists" apt-get -q update
 try "the cross compiler" apt-get -q -y --no-install-recommends install "crossbuild-essential-$arch"
 try "what keyline is built with" sh -c "cd /keyline && apt-get -q -y --no-install-recommends -a $arch -P cross,nocheck build-dep ./"
 try "the packages" sh -c "cd /keyline && DEB_BUILD_OPTIONS=nocheck dpkg-buildpackage -a $arch -Pcross,nocheck -B -us -uc"
-cp "$root"/keyline_*_"$arch".deb "$cache"
-dpkg-deb -f "$cache"/keyline_*_"$arch".deb Package Version Architecture
+for package in keyline keyline-postgresql; do
+    cp "$root/$package"_*_"$arch".deb "$cache"
+    dpkg-deb -f "$cache/$package"_*_"$arch".deb Package Version Architecture
+done

@@ -36,13 +36,14 @@ make_disk() {
     drop_root "$root"
     make_root "$root"
     cp "$cache"/keyline_*_amd64.deb "$root/keyline.deb"
+    cp "$cache"/keyline-postgresql_*_amd64.deb "$root/postgresql.deb"
     in_root "$root" apt-get -q update >/dev/null
-    in_root "$root" apt-get -q -y --no-install-recommends install systemd-sysv udev kmod jq /keyline.deb >"$cache/machine.log" 2>&1 || {
+    in_root "$root" apt-get -q -y --no-install-recommends install systemd-sysv udev kmod jq /keyline.deb /postgresql.deb >"$cache/machine.log" 2>&1 || {
         tail "$cache/machine.log"
         echo "FAILED: the machine's Debian"
         exit 1
     }
-    rm "$root/usr/sbin/policy-rc.d" "$root/keyline.deb"
+    rm "$root/usr/sbin/policy-rc.d" "$root/keyline.deb" "$root/postgresql.deb"
     cp -r "$cache/kernel/lib/modules" "$root/usr/lib/"
     in_root "$root" depmod -a "$(basename "$cache"/kernel/lib/modules/*)"
     cp "$here/machine_scenario.sh" "$root/scenario.sh"

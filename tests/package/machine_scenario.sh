@@ -85,6 +85,14 @@ first_boot() {
     grep -q ',Provisioned' $bench/keys.csv || fail "the CSV is not marked"
     [ "$(stat -c %U $bench/keys.csv.ledger)" = keyline ] || fail "the ledger is not keyline's"
 
+    # It gets as far as to this machine's part of the pool only if it may load what speaks to PostgreSQL.
+    sed '/^csv-file/d; /^port/d' /etc/keyline/bench.conf >/etc/keyline/shared.conf
+    printf 'pool = host=/nowhere dbname=keys\nport = rfc2217://127.0.0.1:47119\n' >>/etc/keyline/shared.conf
+    systemctl start keyline@shared && fail "a bench starts that is no station of its pool"
+    until_true "a shared pool" sh -c "journalctl -b --no-pager -o cat -u keyline@shared | grep -q 'is no station of the pool'"
+    systemctl stop keyline@shared
+    systemctl reset-failed keyline@shared
+
     echo "-- and what it has to forbid"
     [ ! -e /tmp/hook ] || fail "its /tmp is everybody's"
     pid=$(systemctl show -p MainPID --value keyline@bench)

@@ -32,9 +32,9 @@ static enum kl_fleet_result call_json(struct kl_fdb *db, int within_ms, const ch
     *out = NULL;
     if ((result = kl_fdb_transact(db, within_ms, &query, &r, why)) != KL_FLEET_OK)
         return result;
-    if (PQntuples(r) == 1 && PQnfields(r) == 1)
+    if (kl_pq()->ntuples(r) == 1 && kl_pq()->nfields(r) == 1)
         *out = json_loads(kl_fdb_text(r, 0, 0), JSON_DECODE_ANY, NULL);
-    PQclear(r);
+    kl_pq()->clear(r);
     return *out ? KL_FLEET_OK : not_understood(why);
 }
 
@@ -190,28 +190,28 @@ enum {
 
 static uint32_t binary_int(const PGresult *r, int row, int column)
 {
-    const uint8_t *b = (const uint8_t *)PQgetvalue(r, row, column);
+    const uint8_t *b = (const uint8_t *)kl_pq()->getvalue(r, row, column);
 
-    if (PQgetlength(r, row, column) != 4)
+    if (kl_pq()->getlength(r, row, column) != 4)
         return 0;
     return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 | b[3];
 }
 
 static bool read_row(const PGresult *r, int i, struct kl_fdb_row *out)
 {
-    size_t box = (size_t)PQgetlength(r, i, COLUMN_BOX);
+    size_t box = (size_t)kl_pq()->getlength(r, i, COLUMN_BOX);
 
-    if (PQgetlength(r, i, COLUMN_FINGERPRINT) != KL_FINGERPRINT ||
-        PQgetlength(r, i, COLUMN_KIN) != KL_FINGERPRINT || box > KL_FDB_BOX_MAX)
+    if (kl_pq()->getlength(r, i, COLUMN_FINGERPRINT) != KL_FINGERPRINT ||
+        kl_pq()->getlength(r, i, COLUMN_KIN) != KL_FINGERPRINT || box > KL_FDB_BOX_MAX)
         return false;
     *out = (struct kl_fdb_row){
-        .label = PQgetvalue(r, i, COLUMN_LABEL),
+        .label = kl_pq()->getvalue(r, i, COLUMN_LABEL),
         .fields = binary_int(r, i, COLUMN_FIELDS),
         .epoch = binary_int(r, i, COLUMN_EPOCH),
-        .box = {(const uint8_t *)PQgetvalue(r, i, COLUMN_BOX), box},
+        .box = {(const uint8_t *)kl_pq()->getvalue(r, i, COLUMN_BOX), box},
     };
-    memcpy(out->fingerprint.b, PQgetvalue(r, i, COLUMN_FINGERPRINT), KL_FINGERPRINT);
-    memcpy(out->kin.b, PQgetvalue(r, i, COLUMN_KIN), KL_FINGERPRINT);
+    memcpy(out->fingerprint.b, kl_pq()->getvalue(r, i, COLUMN_FINGERPRINT), KL_FINGERPRINT);
+    memcpy(out->kin.b, kl_pq()->getvalue(r, i, COLUMN_KIN), KL_FINGERPRINT);
     return out->fields > 0 && out->fields <= KL_FIELDS_MAX && out->epoch > 0;
 }
 
@@ -226,15 +226,15 @@ static enum kl_fleet_result call_rows(struct kl_fdb *db, int within_ms,
 
     if ((result = kl_fdb_transact(db, within_ms, query, &r, why)) != KL_FLEET_OK)
         return result;
-    good = PQnfields(r) == COLUMNS;
+    good = kl_pq()->nfields(r) == COLUMNS;
     /* All or none: the caller keeps what it is told. */
-    for (int i = 0; good && i < PQntuples(r); i++)
+    for (int i = 0; good && i < kl_pq()->ntuples(r); i++)
         good = read_row(r, i, &row);
-    for (int i = 0; good && i < PQntuples(r); i++) {
+    for (int i = 0; good && i < kl_pq()->ntuples(r); i++) {
         read_row(r, i, &row);
         each(ctx, &row);
     }
-    PQclear(r);
+    kl_pq()->clear(r);
     return good ? KL_FLEET_OK : not_understood(why);
 }
 
@@ -480,9 +480,9 @@ enum kl_fleet_result kl_fdb_json(struct kl_fdb *db, int within_ms, const char *w
         &r, why);
     if (result != KL_FLEET_OK)
         return result;
-    if (PQntuples(r) == 1 && !PQgetisnull(r, 0, 0))
-        *json = strdup(PQgetvalue(r, 0, 0));
-    PQclear(r);
+    if (kl_pq()->ntuples(r) == 1 && !kl_pq()->getisnull(r, 0, 0))
+        *json = strdup(kl_pq()->getvalue(r, 0, 0));
+    kl_pq()->clear(r);
     if (*json)
         return KL_FLEET_OK;
     kl_fdb_judge("KL006", "the pool has nothing of that name", why);

@@ -26,7 +26,7 @@ static int64_t now_ms(void)
 
 static enum waited wait_for(const struct kl_fdb *db, short events, int64_t until)
 {
-    struct pollfd fd[2] = {{.fd = PQsocket(db->conn), .events = events},
+    struct pollfd fd[2] = {{.fd = kl_pq()->socket(db->conn), .events = events},
                            {.fd = db->wake, .events = POLLIN}};
 
     for (;;) {
@@ -64,7 +64,7 @@ void kl_fdb_interrupt(struct kl_fdb *db)
 void kl_fdb_drop(struct kl_fdb *db)
 {
     if (db->conn)
-        PQfinish(db->conn);
+        kl_pq()->finish(db->conn);
     db->conn = NULL;
 }
 
@@ -125,7 +125,7 @@ static void tell(struct kl_fdb *db, const char *keyword, const char *value)
    said that nobody said, and so the connection is to be begun again. */
 static bool fill_in(struct kl_fdb *db)
 {
-    PQconninfoOption *all = PQconninfo(db->conn);
+    PQconninfoOption *all = kl_pq()->conninfo(db->conn);
     const char *host, *address;
     unsigned hosts, before = told(db);
     bool local;
@@ -148,7 +148,7 @@ static bool fill_in(struct kl_fdb *db)
     kl_format(db->name, sizeof db->name, "%.100s%s%.20s/%.100s",
               host[0] != '\0' ? host : "this machine", host[0] == '/' ? ", port " : ":",
               option_of(all, "port"), option_of(all, "dbname"));
-    PQconninfoFree(all);
+    kl_pq()->conninfoFree(all);
     return told(db) > before;
 }
 
@@ -156,8 +156,8 @@ static bool fill_in(struct kl_fdb *db)
 
 static void on_notice(void *ctx, const PGresult *notice)
 {
-    const char *severity = PQresultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
-    const char *text = PQresultErrorField(notice, PG_DIAG_MESSAGE_PRIMARY);
+    const char *severity = kl_pq()->resultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
+    const char *text = kl_pq()->resultErrorField(notice, PG_DIAG_MESSAGE_PRIMARY);
     struct kl_fdb *db = ctx;
 
     if (severity && strcmp(severity, "WARNING") != 0)
@@ -189,10 +189,11 @@ static const char *tls_advice(const char *words)
    "FATAL:  28P01: …". */
 static enum kl_fleet_result judge_connection(const PGconn *conn, struct kl_fdb_why *why)
 {
-    const char *text = PQerrorMessage(conn), *tls = strstr(text, "certificate"), *from = text;
+    const char *text = kl_pq()->errorMessage(conn), *tls = strstr(text, "certificate"),
+               *from = text;
     char state[6] = "08001", line[KL_TEXT_MAX];
 
-    if (PQconnectionNeedsPassword(conn))
+    if (kl_pq()->connectionNeedsPassword(conn))
         kl_copy(state, sizeof state, "28P01");
     for (const char *at = text; (at = strstr(at, ":  ")); at += 3)
         if (strspn(at + 3, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 5 && at[8] == ':') {
@@ -237,12 +238,12 @@ static enum kl_fleet_result no_memory(struct kl_fdb_why *why)
 static enum kl_fleet_result begin_connecting(struct kl_fdb *db, struct kl_fdb_why *why)
 {
     for (;;) {
-        db->conn = PQconnectStartParams(db->keyword, db->value, 1);
+        db->conn = kl_pq()->connectStartParams(db->keyword, db->value, 1);
         if (!db->conn)
             return no_memory(why);
-        PQsetErrorVerbosity(db->conn, PQERRORS_VERBOSE);
-        PQsetNoticeReceiver(db->conn, on_notice, db);
-        if (PQport(db->conn)[0] == '\0') { /* libpq did not get as far as to know where to */
+        kl_pq()->setErrorVerbosity(db->conn, PQERRORS_VERBOSE);
+        kl_pq()->setNoticeReceiver(db->conn, on_notice, db);
+        if (kl_pq()->port(db->conn)[0] == '\0') { /* libpq did not get as far as to know where to */
             judge_connection(db->conn, why);
             why->cause = KL_FDB_CAUSE_SETTING;
             kl_fdb_drop(db);
@@ -255,7 +256,7 @@ static enum kl_fleet_result begin_connecting(struct kl_fdb *db, struct kl_fdb_wh
             break;
         kl_fdb_drop(db);
     }
-    if (PQstatus(db->conn) != CONNECTION_BAD)
+    if (kl_pq()->status(db->conn) != CONNECTION_BAD)
         return KL_FLEET_OK;
     judge_connection(db->conn, why);
     kl_fdb_drop(db);
@@ -272,15 +273,15 @@ static enum kl_fleet_result connect_until(struct kl_fdb *db, int64_t until, stru
         enum waited waited = wait_for(db, want == PGRES_POLLING_READING ? POLLIN : POLLOUT, until);
         if (waited != WAITED_READY)
             return give_up(db, waited, KL_FLEET_DOWN, why);
-        want = PQconnectPoll(db->conn);
+        want = kl_pq()->connectPoll(db->conn);
         if (want == PGRES_POLLING_FAILED) {
             judge_connection(db->conn, why);
             kl_fdb_drop(db);
             return KL_FLEET_DOWN;
         }
     }
-    PQsetErrorVerbosity(db->conn, PQERRORS_DEFAULT);
-    if (PQsetnonblocking(db->conn, 1) != 0) {
+    kl_pq()->setErrorVerbosity(db->conn, PQERRORS_DEFAULT);
+    if (kl_pq()->setnonblocking(db->conn, 1) != 0) {
         kl_fdb_drop(db);
         return no_memory(why);
     }
@@ -292,8 +293,9 @@ static bool is_connected(struct kl_fdb *db)
 {
     if (!db->conn)
         return false;
-    if (PQstatus(db->conn) == CONNECTION_OK && PQconsumeInput(db->conn) &&
-        PQstatus(db->conn) == CONNECTION_OK && PQtransactionStatus(db->conn) == PQTRANS_IDLE)
+    if (kl_pq()->status(db->conn) == CONNECTION_OK && kl_pq()->consumeInput(db->conn) &&
+        kl_pq()->status(db->conn) == CONNECTION_OK &&
+        kl_pq()->transactionStatus(db->conn) == PQTRANS_IDLE)
         return true;
     kl_fdb_drop(db);
     return false;
@@ -332,6 +334,11 @@ enum kl_fleet_result kl_fdb_open(const char *service, int within_ms, struct kl_f
         kl_fdb_close(db);
         return no_memory(why);
     }
+    if (!kl_pq_load(why->text)) {
+        why->cause = KL_FDB_CAUSE_SETTING;
+        kl_fdb_close(db);
+        return KL_FLEET_DOWN;
+    }
     result = connect_until(db, now_ms() + within_ms, why);
     if (result != KL_FLEET_OK && !db->looked) {
         kl_fdb_close(db);
@@ -361,11 +368,11 @@ const char *kl_fdb_name(const struct kl_fdb *db)
 
 static enum waited flush_until(struct kl_fdb *db, int64_t until)
 {
-    while (PQflush(db->conn) == 1) {
+    while (kl_pq()->flush(db->conn) == 1) {
         enum waited waited = wait_for(db, POLLIN | POLLOUT, until);
         if (waited != WAITED_READY)
             return waited;
-        if (!PQconsumeInput(db->conn))
+        if (!kl_pq()->consumeInput(db->conn))
             return WAITED_READY; /* the result tells */
     }
     return WAITED_READY;
@@ -374,20 +381,20 @@ static enum waited flush_until(struct kl_fdb *db, int64_t until)
 static enum waited result_until(struct kl_fdb *db, int64_t until, PGresult **out)
 {
     *out = NULL;
-    while (PQisBusy(db->conn)) {
+    while (kl_pq()->isBusy(db->conn)) {
         enum waited waited = wait_for(db, POLLIN, until);
         if (waited != WAITED_READY)
             return waited;
-        if (!PQconsumeInput(db->conn))
+        if (!kl_pq()->consumeInput(db->conn))
             break;
     }
-    *out = PQgetResult(db->conn);
+    *out = kl_pq()->getResult(db->conn);
     return WAITED_READY;
 }
 
 static bool failed(const PGresult *r)
 {
-    ExecStatusType status = PQresultStatus(r);
+    ExecStatusType status = kl_pq()->resultStatus(r);
 
     return status == PGRES_FATAL_ERROR || status == PGRES_BAD_RESPONSE ||
            status == PGRES_PIPELINE_ABORTED || status == PGRES_EMPTY_QUERY;
@@ -395,17 +402,17 @@ static bool failed(const PGresult *r)
 
 static bool lost(const struct kl_fdb *db)
 {
-    return !db->conn || PQstatus(db->conn) != CONNECTION_OK;
+    return !db->conn || kl_pq()->status(db->conn) != CONNECTION_OK;
 }
 
 /* The connection went away when an answer was due. */
 static enum kl_fleet_result broken(struct kl_fdb *db, const PGresult *r,
                                    enum kl_fleet_result result, struct kl_fdb_why *why)
 {
-    const char *text = r ? PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY) : NULL;
+    const char *text = r ? kl_pq()->resultErrorField(r, PG_DIAG_MESSAGE_PRIMARY) : NULL;
 
     if (!text && db->conn)
-        text = PQerrorMessage(db->conn);
+        text = kl_pq()->errorMessage(db->conn);
     kl_fdb_judge("08006", text, why);
     kl_fdb_drop(db);
     return result;
@@ -413,16 +420,16 @@ static enum kl_fleet_result broken(struct kl_fdb *db, const PGresult *r,
 
 static enum kl_fleet_result judge_result(const PGresult *r, struct kl_fdb_why *why)
 {
-    const char *text = PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
+    const char *text = kl_pq()->resultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
 
-    return kl_fdb_judge(PQresultErrorField(r, PG_DIAG_SQLSTATE),
-                        text ? text : PQresultErrorMessage(r), why);
+    return kl_fdb_judge(kl_pq()->resultErrorField(r, PG_DIAG_SQLSTATE),
+                        text ? text : kl_pq()->resultErrorMessage(r), why);
 }
 
 /* What COMMIT's acknowledgement is worth. */
 static enum kl_fleet_result judge_commit(struct kl_fdb *db, PGresult *r, struct kl_fdb_why *why)
 {
-    if (strcmp(PQcmdStatus(r), "COMMIT") != 0)
+    if (strcmp(kl_pq()->cmdStatus(r), "COMMIT") != 0)
         return kl_fdb_judge("40000", "the transaction was rolled back", why);
     if (db->warnings == 0)
         return KL_FLEET_OK;
@@ -453,7 +460,8 @@ static const char set_limits[] =
 
 static bool send_text(PGconn *conn, const struct kl_fdb_query *q)
 {
-    return PQsendQueryParams(conn, q->sql, q->count, NULL, q->value, NULL, NULL, q->binary) == 1;
+    return kl_pq()->sendQueryParams(conn, q->sql, q->count, NULL, q->value, NULL, NULL,
+                                    q->binary) == 1;
 }
 
 /* The server gives a statement up by itself a little before we give the connection up. */
@@ -471,12 +479,13 @@ static bool send_parts(struct kl_fdb *db, int within_ms, const struct kl_fdb_que
     const char *limit[] = {statement, lock};
 
     limits_of(within_ms, statement, lock);
-    return PQenterPipelineMode(db->conn) &&
+    return kl_pq()->enterPipelineMode(db->conn) &&
            send_text(db->conn, &(struct kl_fdb_query){.sql = "BEGIN"}) &&
            send_text(db->conn,
                      &(struct kl_fdb_query){.sql = set_limits, .count = 2, .value = limit}) &&
            send_text(db->conn, query) &&
-           send_text(db->conn, &(struct kl_fdb_query){.sql = "COMMIT"}) && PQpipelineSync(db->conn);
+           send_text(db->conn, &(struct kl_fdb_query){.sql = "COMMIT"}) &&
+           kl_pq()->pipelineSync(db->conn);
 }
 
 /* All answers up to the sync point. `part` gets the first result of each. */
@@ -493,13 +502,13 @@ static enum waited hear_parts(struct kl_fdb *db, int64_t until, PGresult *part[P
         silent = r ? 0 : silent + 1;
         if (!r) {
             at++;
-        } else if (PQresultStatus(r) == PGRES_PIPELINE_SYNC) {
+        } else if (kl_pq()->resultStatus(r) == PGRES_PIPELINE_SYNC) {
             *synced = true;
-            PQclear(r);
+            kl_pq()->clear(r);
         } else if (at < PARTS && !part[at]) {
             part[at] = r;
         } else {
-            PQclear(r);
+            kl_pq()->clear(r);
         }
     }
     return waited;
@@ -519,7 +528,7 @@ static const PGresult *first_failed(PGresult *const part[PARTS])
    COMMIT. */
 static bool is_error(const PGresult *r)
 {
-    const char *severity = PQresultErrorField(r, PG_DIAG_SEVERITY_NONLOCALIZED);
+    const char *severity = kl_pq()->resultErrorField(r, PG_DIAG_SEVERITY_NONLOCALIZED);
 
     return severity && strcmp(severity, "ERROR") == 0;
 }
@@ -548,7 +557,8 @@ static void tidy_up(struct kl_fdb *db)
 {
     if (!db->conn)
         return;
-    if (!PQexitPipelineMode(db->conn) || PQtransactionStatus(db->conn) != PQTRANS_IDLE)
+    if (!kl_pq()->exitPipelineMode(db->conn) ||
+        kl_pq()->transactionStatus(db->conn) != PQTRANS_IDLE)
         kl_fdb_rollback(db);
 }
 
@@ -580,7 +590,7 @@ enum kl_fleet_result kl_fdb_transact(struct kl_fdb *db, int within_ms,
         part[PART_CALL] = NULL;
     }
     for (unsigned i = 0; i < PARTS; i++)
-        PQclear(part[i]);
+        kl_pq()->clear(part[i]);
     return result;
 }
 
@@ -588,7 +598,7 @@ enum kl_fleet_result kl_fdb_transact(struct kl_fdb *db, int within_ms,
 
 void kl_fdb_rollback(struct kl_fdb *db)
 {
-    if (db->conn && PQtransactionStatus(db->conn) != PQTRANS_IDLE)
+    if (db->conn && kl_pq()->transactionStatus(db->conn) != PQTRANS_IDLE)
         kl_fdb_drop(db); /* the server rolls back what has no client */
 }
 
@@ -601,11 +611,11 @@ static enum kl_fleet_result hear(struct kl_fdb *db, int64_t until, PGresult **ou
     enum kl_fleet_result result = KL_FLEET_OK;
 
     while (waited == WAITED_READY && (waited = result_until(db, until, &r)) == WAITED_READY && r) {
-        bool copying = PQresultStatus(r) == PGRES_COPY_IN;
+        bool copying = kl_pq()->resultStatus(r) == PGRES_COPY_IN;
         if (last && failed(last)) {
-            PQclear(r);
+            kl_pq()->clear(r);
         } else {
-            PQclear(last);
+            kl_pq()->clear(last);
             last = r;
         }
         if (copying)
@@ -621,7 +631,7 @@ static enum kl_fleet_result hear(struct kl_fdb *db, int64_t until, PGresult **ou
         *out = last;
         last = NULL;
     }
-    PQclear(last);
+    kl_pq()->clear(last);
     return result;
 }
 
@@ -637,7 +647,7 @@ enum kl_fleet_result kl_fdb_step(struct kl_fdb *db, int within_ms, const struct 
     if (lost(db))
         return broken(db, NULL, KL_FLEET_DOWN, why);
     sent = query->count > 0 || query->binary ? send_text(db->conn, query)
-                                             : PQsendQuery(db->conn, query->sql) == 1;
+                                             : kl_pq()->sendQuery(db->conn, query->sql) == 1;
     if (!sent)
         return broken(db, NULL, KL_FLEET_DOWN, why);
     result = hear(db, now_ms() + within_ms, out, KL_FLEET_DOWN, why);
@@ -663,12 +673,12 @@ enum kl_fleet_result kl_fdb_commit(struct kl_fdb *db, int within_ms, struct kl_f
     PGresult *r = NULL;
 
     *why = (struct kl_fdb_why){0};
-    if (lost(db) || PQsendQuery(db->conn, "COMMIT") != 1)
+    if (lost(db) || kl_pq()->sendQuery(db->conn, "COMMIT") != 1)
         return broken(db, NULL, KL_FLEET_DOWN, why);
     result = hear(db, now_ms() + within_ms, &r, KL_FLEET_DOUBT, why);
     if (result == KL_FLEET_OK)
         result = judge_commit(db, r, why);
-    PQclear(r);
+    kl_pq()->clear(r);
     kl_fdb_rollback(db);
     return result;
 }
@@ -680,11 +690,11 @@ enum kl_fleet_result kl_fdb_copy(struct kl_fdb *db, int within_ms, const char *d
     int n = -1;
 
     *why = (struct kl_fdb_why){0};
-    while (!lost(db) && (n = PQputCopyData(db->conn, data, (int)size)) == 0) {
+    while (!lost(db) && (n = kl_pq()->putCopyData(db->conn, data, (int)size)) == 0) {
         enum waited waited = wait_for(db, POLLIN | POLLOUT, until);
         if (waited != WAITED_READY)
             return give_up(db, waited, KL_FLEET_DOWN, why);
-        PQconsumeInput(db->conn);
+        kl_pq()->consumeInput(db->conn);
     }
     if (lost(db) || n < 0)
         return broken(db, NULL, KL_FLEET_DOWN, why);
@@ -701,7 +711,7 @@ enum kl_fleet_result kl_fdb_copy_end(struct kl_fdb *db, int within_ms, struct kl
     int n = -1;
 
     *why = (struct kl_fdb_why){0};
-    while (!lost(db) && (n = PQputCopyEnd(db->conn, NULL)) == 0) {
+    while (!lost(db) && (n = kl_pq()->putCopyEnd(db->conn, NULL)) == 0) {
         enum waited waited = wait_for(db, POLLOUT, until);
         if (waited != WAITED_READY)
             return give_up(db, waited, KL_FLEET_DOWN, why);
@@ -716,5 +726,5 @@ enum kl_fleet_result kl_fdb_copy_end(struct kl_fdb *db, int within_ms, struct kl
 
 const char *kl_fdb_text(const PGresult *result, int row, int column)
 {
-    return PQgetisnull(result, row, column) ? "" : PQgetvalue(result, row, column);
+    return kl_pq()->getisnull(result, row, column) ? "" : kl_pq()->getvalue(result, row, column);
 }

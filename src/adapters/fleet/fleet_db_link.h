@@ -8,9 +8,8 @@
 #ifndef KEYLINE_ADAPTERS_FLEET_DB_LINK_H
 #define KEYLINE_ADAPTERS_FLEET_DB_LINK_H
 
-#include <libpq-fe.h>
-
 #include "fleet_db.h"
+#include "pq.h"
 
 enum {
     KL_FDB_OPTIONS_MAX = 12,
@@ -37,7 +36,7 @@ struct kl_fdb_query {
 };
 
 /* One transaction of one query, in one round trip. After OK, `*out` is the query's result and the
-   caller's: PQclear. */
+   caller's: kl_pq()->clear. */
 enum kl_fleet_result kl_fdb_transact(struct kl_fdb *db, int within_ms,
                                      const struct kl_fdb_query *query, PGresult **out,
                                      struct kl_fdb_why *why);

@@ -67,12 +67,12 @@ enum kl_shared_result kl_shared_given(struct kl_shared *s, bool keys,
     while (result == KL_SHARED_DONE && more) {
         PGresult *r = NULL;
         result = kl_shared_run(s, page, 2, value, &r, error);
-        more = more && result == KL_SHARED_DONE && PQntuples(r) > 0;
-        for (int i = 0; more && result == KL_SHARED_DONE && i < PQntuples(r); i++) {
+        more = more && result == KL_SHARED_DONE && kl_pq()->ntuples(r) > 0;
+        for (int i = 0; more && result == KL_SHARED_DONE && i < kl_pq()->ntuples(r); i++) {
             result = tell(s, r, i, keys, each, ctx, &more, error);
             kl_copy(after, sizeof after, kl_fdb_text(r, i, 0));
         }
-        PQclear(r);
+        kl_pq()->clear(r);
     }
     return result;
 }
@@ -96,8 +96,8 @@ enum kl_shared_result kl_shared_lost_keys(struct kl_shared *s,
     while (result == KL_SHARED_DONE && more) {
         PGresult *r = NULL;
         result = kl_shared_run(s, lost_page, 1, value, &r, error);
-        more = result == KL_SHARED_DONE && PQntuples(r) > 0;
-        for (int i = 0; more && i < PQntuples(r); i++) {
+        more = result == KL_SHARED_DONE && kl_pq()->ntuples(r) > 0;
+        for (int i = 0; more && i < kl_pq()->ntuples(r); i++) {
             struct kl_shared_lost k = {.label = kl_fdb_text(r, i, 1),
                                        .station = kl_fdb_text(r, i, 2),
                                        .why = kl_fdb_text(r, i, 4)};
@@ -105,7 +105,7 @@ enum kl_shared_result kl_shared_lost_keys(struct kl_shared *s,
             more = each(ctx, &k);
             kl_copy(after, sizeof after, kl_fdb_text(r, i, 0));
         }
-        PQclear(r);
+        kl_pq()->clear(r);
     }
     return result;
 }

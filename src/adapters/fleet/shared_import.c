@@ -299,14 +299,14 @@ static enum kl_shared_result compare(struct importing *m, char error[KL_TEXT_MAX
     PGresult *r = NULL;
     enum kl_shared_result result = kl_shared_step(m->s, conflicts, 0, NULL, &r, error);
 
-    if (result == KL_SHARED_DONE && PQntuples(r) > 0) {
+    if (result == KL_SHARED_DONE && kl_pq()->ntuples(r) > 0) {
         kl_format(error, KL_TEXT_MAX,
                   "%s of the list %s %s in the pool, and %s more like it: none was imported",
                   kl_fdb_text(r, 0, 0), kl_fdb_text(r, 0, 2), kl_fdb_text(r, 0, 1),
                   kl_fdb_text(r, 0, 3));
         result = KL_SHARED_NO;
     }
-    PQclear(r);
+    kl_pq()->clear(r);
     return result;
 }
 
@@ -364,7 +364,7 @@ static enum kl_shared_result blame_list(const struct importing *m, enum kl_share
 
 static uint32_t affected(PGresult *r)
 {
-    return r ? (uint32_t)strtoul(PQcmdTuples(r), NULL, 10) : 0;
+    return r ? (uint32_t)strtoul(kl_pq()->cmdTuples(r), NULL, 10) : 0;
 }
 
 static enum kl_shared_result count_in(struct importing *m, char error[KL_TEXT_MAX])
@@ -388,7 +388,7 @@ static enum kl_shared_result count_in(struct importing *m, char error[KL_TEXT_MA
         m->out->spent = (uint32_t)strtoul(kl_fdb_text(r, 0, 1), NULL, 10);
         m->out->known = (uint32_t)strtoul(kl_fdb_text(r, 0, 2), NULL, 10);
     }
-    PQclear(r);
+    kl_pq()->clear(r);
     kl_format(fields, sizeof fields, "%u", m->content->fields);
     kl_format(fresh, sizeof fresh, "%u", (unsigned)m->out->fresh);
     kl_format(spent, sizeof spent, "%u", (unsigned)m->out->spent);
@@ -408,7 +408,7 @@ static enum kl_shared_result take_in(struct importing *m, char error[KL_TEXT_MAX
     if (result == KL_SHARED_DONE)
         result = kl_shared_step(m->s, set_aside, 0, NULL, &r, error);
     m->out->aside = affected(r);
-    PQclear(r);
+    kl_pq()->clear(r);
     if (result == KL_SHARED_DONE)
         result = count_in(m, error);
     if (result == KL_SHARED_DONE)

@@ -79,14 +79,14 @@ static enum kl_shared_result find_version(struct kl_shared *s, int *version,
     *version = 0;
     result = kl_shared_run(s, "SELECT to_regclass('keyline.pool') IS NOT NULL", 0, NULL, &r, error);
     if (result != KL_SHARED_DONE || kl_fdb_text(r, 0, 0)[0] != 't') {
-        PQclear(r);
+        kl_pq()->clear(r);
         return result;
     }
-    PQclear(r);
+    kl_pq()->clear(r);
     result = kl_shared_run(s, "SELECT version FROM keyline.pool", 0, NULL, &r, error);
     if (result == KL_SHARED_DONE)
         *version = (int)strtol(kl_fdb_text(r, 0, 0), NULL, 10);
-    PQclear(r);
+    kl_pq()->clear(r);
     return result;
 }
 

@@ -67,8 +67,13 @@ enum kl_shared_result kl_shared_run(struct kl_shared *s, const char *sql, int co
     if (out)
         *out = r;
     else
-        PQclear(r);
+        kl_pq()->clear(r);
     return result;
+}
+
+bool kl_shared_ready(char error[KL_TEXT_MAX])
+{
+    return kl_pq_load(error);
 }
 
 enum kl_shared_result kl_shared_open(const char *service, struct kl_shared **out,
@@ -133,7 +138,7 @@ enum kl_shared_result kl_shared_meet(struct kl_shared *s, char error[KL_TEXT_MAX
         s, "SELECT id, name, epoch, plain, coalesce(fields, 0), version FROM keyline.pool", 0, NULL,
         &r, error);
     if (result == KL_SHARED_DONE &&
-        (PQntuples(r) != 1 || !kl_fdb_read_uuid(kl_fdb_text(r, 0, 0), s->pool))) {
+        (kl_pq()->ntuples(r) != 1 || !kl_fdb_read_uuid(kl_fdb_text(r, 0, 0), s->pool))) {
         kl_copy(error, KL_TEXT_MAX, "there is no keyline pool in this database: keyline pool init");
         result = KL_SHARED_NO;
     }
@@ -150,7 +155,7 @@ enum kl_shared_result kl_shared_meet(struct kl_shared *s, char error[KL_TEXT_MAX
         s->plain = kl_fdb_text(r, 0, 3)[0] == 't';
         s->fields = (unsigned)strtoul(kl_fdb_text(r, 0, 4), NULL, 10);
     }
-    PQclear(r);
+    kl_pq()->clear(r);
     return result;
 }
 
@@ -209,9 +214,9 @@ enum kl_shared_result kl_shared_unlock(struct kl_shared *s, const char *path,
                                       "public_key = $1 ORDER BY epoch DESC LIMIT 256",
                                       1, value, &r, error);
     s->key_count = 0;
-    for (int i = 0; result == KL_SHARED_DONE && good && i < PQntuples(r); i++)
+    for (int i = 0; result == KL_SHARED_DONE && good && i < kl_pq()->ntuples(r); i++)
         good = take_pool_key(s, r, i);
-    PQclear(r);
+    kl_pq()->clear(r);
     s->unlocked = result == KL_SHARED_DONE && good && kl_shared_key(s, s->epoch);
     if (result == KL_SHARED_DONE && !s->unlocked) {
         kl_format(error, KL_TEXT_MAX, "%s is not the owner's or the recovery key of pool %s",
@@ -268,12 +273,12 @@ enum kl_shared_result kl_shared_seal_key(struct kl_shared *s, const struct kl_se
             "NULL UNION ALL SELECT encode(public_key, 'hex') FROM keyline.station WHERE state = "
             "'active'",
             0, NULL, &r, error);
-    for (int i = 0; result == KL_SHARED_DONE && i < PQntuples(r); i++) {
+    for (int i = 0; result == KL_SHARED_DONE && i < kl_pq()->ntuples(r); i++) {
         struct kl_seal_public to;
         if (kl_fdb_unhex(kl_fdb_text(r, i, 0), to.b, sizeof to.b) == sizeof to.b)
             result = kl_shared_seal_for(s, key, &to, error);
     }
-    PQclear(r);
+    kl_pq()->clear(r);
     return result;
 }
 
@@ -300,7 +305,7 @@ enum kl_shared_result kl_shared_settle_alarm(struct kl_shared *s, int64_t alarm,
 
     kl_format(id, sizeof id, "%lld", (long long)alarm);
     result = kl_shared_run(s, "SELECT keyline.settle_alarm($1, $2)", 2, value, &r, error);
-    PQclear(r);
+    kl_pq()->clear(r);
     return result;
 }
 
@@ -316,7 +321,7 @@ enum kl_shared_result kl_shared_reopen(struct kl_shared *s, int64_t set_aside, c
     result = kl_shared_run(s, "SELECT keyline.reopen($1, $2)", 2, value, &r, error);
     if (result == KL_SHARED_DONE)
         *aside = strtoll(kl_fdb_text(r, 0, 0), NULL, 10);
-    PQclear(r);
+    kl_pq()->clear(r);
     return result;
 }
 

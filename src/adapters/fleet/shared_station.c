@@ -30,13 +30,13 @@ static enum kl_shared_result check_role(struct kl_shared *s, const char *role,
         1, value, &r, error);
     if (result != KL_SHARED_DONE)
         return result;
-    if (PQntuples(r) == 0)
+    if (kl_pq()->ntuples(r) == 0)
         wrong = "there is no such role; make one: createuser --pwprompt";
     else if (kl_fdb_text(r, 0, 0)[0] != 't')
         wrong = "this role can't log in: ALTER ROLE … LOGIN";
     else if (kl_fdb_text(r, 0, 1)[0] == 't' || kl_fdb_text(r, 0, 2)[0] == 't')
         wrong = "this role may do more than a station should: give the station one of its own";
-    PQclear(r);
+    kl_pq()->clear(r);
     if (!wrong)
         return KL_SHARED_DONE;
     kl_format(error, KL_TEXT_MAX, "%s: %s", role, wrong);
@@ -61,7 +61,7 @@ static enum kl_shared_result grant(struct kl_shared *s, const char *role, char e
             kl_format(error, KL_TEXT_MAX, "this user may not grant it; let an administrator: %s",
                       sql);
     }
-    PQclear(r);
+    kl_pq()->clear(r);
     return result;
 }
 
@@ -81,11 +81,11 @@ static enum kl_shared_result check_taken(struct kl_shared *s, const struct kl_sh
         "name = $1, public_key = $3 FROM keyline.station WHERE name = $1 OR public_key = $3 OR "
         "(role = $2 AND state = 'active')",
         3, value, &r, error);
-    if (result != KL_SHARED_DONE || PQntuples(r) == 0) {
-        PQclear(r);
+    if (result != KL_SHARED_DONE || kl_pq()->ntuples(r) == 0) {
+        kl_pq()->clear(r);
         return result;
     }
-    *known = PQntuples(r) == 1 && kl_fdb_text(r, 0, 3)[0] == 't';
+    *known = kl_pq()->ntuples(r) == 1 && kl_fdb_text(r, 0, 3)[0] == 't';
     if (!*known) {
         kl_format(error, KL_TEXT_MAX, "station %.64s (%s) has this %s already%s",
                   kl_fdb_text(r, 0, 0), kl_fdb_text(r, 0, 2),
@@ -97,7 +97,7 @@ static enum kl_shared_result check_taken(struct kl_shared *s, const struct kl_sh
                       : "");
         result = KL_SHARED_NO;
     }
-    PQclear(r);
+    kl_pq()->clear(r);
     return result;
 }
 
@@ -216,7 +216,7 @@ enum kl_shared_result kl_shared_lose(struct kl_shared *s, const char *station, c
     if (result == KL_SHARED_DONE)
         result = kl_shared_step(s, "SELECT keyline.lose($1, $2)", 2, value, &r, error);
     *keys = r ? (uint32_t)strtoul(kl_fdb_text(r, 0, 0), NULL, 10) : 0;
-    PQclear(r);
+    kl_pq()->clear(r);
     if (result == KL_SHARED_DONE && s->unlocked)
         result = next_key(s, error);
     result = kl_shared_end(s, result, error);
@@ -265,7 +265,7 @@ static enum kl_shared_result rekey_rows(struct rekeying *k, const PGresult *r,
 
     k->ids_size = k->boxes_size = 1;
     k->ids[0] = k->boxes[0] = '{';
-    for (int i = 0; i < PQntuples(r); i++)
+    for (int i = 0; i < kl_pq()->ntuples(r); i++)
         if (!rekey_row(k, r, i)) {
             kl_format(error, KL_TEXT_MAX,
                       "the sealed key %.64s can't be opened: it was changed in the "
@@ -301,12 +301,12 @@ static enum kl_shared_result rekey_some(struct rekeying *k, uint32_t *rows, char
             "keyline.key k JOIN keyline.free f ON f.id = k.id WHERE k.state = 'free' AND k.epoch < "
             "$1 LIMIT $2 FOR UPDATE SKIP LOCKED",
             2, value, &r, error);
-    if (result == KL_SHARED_DONE && PQntuples(r) > 0)
+    if (result == KL_SHARED_DONE && kl_pq()->ntuples(r) > 0)
         result = rekey_rows(k, r, error);
     result = kl_shared_end(k->s, result, error);
     if (result == KL_SHARED_DONE)
-        *rows = (uint32_t)PQntuples(r);
-    PQclear(r);
+        *rows = (uint32_t)kl_pq()->ntuples(r);
+    kl_pq()->clear(r);
     return result;
 }
 
@@ -321,7 +321,7 @@ static enum kl_shared_result make_due_key(struct kl_shared *s, char error[KL_TEX
         result =
             kl_shared_step(s, "SELECT rekey_due FROM keyline.pool FOR UPDATE", 0, NULL, &r, error);
     due = result == KL_SHARED_DONE && kl_fdb_text(r, 0, 0)[0] == 't';
-    PQclear(r);
+    kl_pq()->clear(r);
     if (due)
         result = next_key(s, error);
     result = kl_shared_end(s, result, error);

@@ -12,6 +12,7 @@
 #include "cli_keys.h"
 #include "faces/stream/json_text.h"
 #include "keyline/bundle_load.h"
+#include "keyline/shared_pool.h"
 #include "nvs_plan.h"
 #include "patterns.h"
 #include "pool_view.h"
@@ -185,6 +186,10 @@ static void check_keys(struct check *c)
 
     if (c->args.pool) {
         line(c, "keys: of the shared pool %s\n", c->args.pool);
+        if (!kl_shared_ready(error)) {
+            c->exit = c->exit == KL_EXIT_OK ? KL_EXIT_USAGE : c->exit;
+            problem(c, "%s", error);
+        }
         if (access(c->args.csv, F_OK) != 0) {
             warning(c, "this station holds none of them yet");
             return;

@@ -328,6 +328,10 @@ int kl_cli_fleet(int argc, char **argv)
         return command_help(&kl_command_fleet);
     if (words.count != 1)
         return command_wrong(&kl_command_fleet, "which pool? a service of libpq, or a connection");
+    if (!kl_shared_ready(error)) {
+        fprintf(stderr, "keyline fleet: %s\n", error);
+        return KL_EXIT_USAGE;
+    }
     a.service = words.item[0];
     if (args.json || !isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO) ||
         kl_term_try(note) != KL_TERM_FIT)

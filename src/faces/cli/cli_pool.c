@@ -149,6 +149,8 @@ int pool_open(const struct pool_args *a, struct kl_shared **out)
     char error[KL_TEXT_MAX];
 
     *out = NULL;
+    if (!kl_shared_ready(error))
+        return pool_complain(error, KL_EXIT_USAGE);
     return pool_exit(kl_shared_open(a->pool, out, error), error);
 }
 

@@ -21,6 +21,7 @@
 #include "keyline/cli.h"
 #include "keyline/link.h"
 #include "keyline/notify.h"
+#include "keyline/shared_pool.h"
 #include "keyline/slots_file.h"
 #include "lock_phrase.h"
 #include "nvs_plan.h"
@@ -626,9 +627,12 @@ static int run_bench(struct station *s)
 
 static int run_station(struct station *s)
 {
+    char error[KL_TEXT_MAX];
     int status;
 
     kl_process_harden();
+    if (s->args.pool && !kl_shared_ready(error))
+        return senseless(error);
     status = prepare(s);
     if (status == KL_EXIT_OK)
         status = run_bench(s);
