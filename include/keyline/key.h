@@ -45,6 +45,11 @@ struct kl_span kl_key_field(const struct kl_key *key, unsigned i);
 bool kl_key_build(struct kl_key *key, const struct kl_span *fields, unsigned count,
                   kl_sha256_fn *sha256);
 
+/* The two steps of kl_key_build: the fields, and what is computed of them. Until it has its name, a
+   key's fingerprint and kin are all zero. */
+bool kl_key_take(struct kl_key *key, const struct kl_span *fields, unsigned count);
+void kl_key_name(struct kl_key *key, kl_sha256_fn *sha256);
+
 /* The same for rows that are written into NVS. A key that kl_key_build does not take goes into
    `text`, which the key then refers to: up to KL_COLUMNS_MAX fields and KL_KEY_MAX bytes, any byte
    but NUL behind the label. */

@@ -20,9 +20,16 @@ struct kl_shell_place {
     char target[KL_PORT_MAX]; /* "1-1.4.2", "/dev/ttyUSB0", "rfc2217://host:port" */
 };
 
+/* What an opened store told of its keys, loaded into a pool: of a million that takes a while. */
+struct kl_loaded_keys {
+    struct kl_pool pool;
+    struct kl_pool_memory *memory; /* the pool's; NULL = nothing was loaded */
+};
+
 struct kl_shell_options {
     struct kl_station_config station;
-    struct kl_store *store; /* opened, not started; the shell closes it */
+    struct kl_store *store;        /* opened, not started; the shell closes it */
+    struct kl_loaded_keys *loaded; /* of this store; the shell takes the memory. NULL = none */
     const struct kl_shell_place *places;
     unsigned place_count;
     bool hotplug;               /* serial ports become slots as they appear */

@@ -152,8 +152,10 @@ struct kl_event {
             uint32_t row_count;
             const struct kl_ledger_row *ledger;
             uint32_t ledger_count;
-            unsigned fields; /* of the CSV's rows */
-            bool come;       /* more keys come by themselves: nobody has to add rows */
+            unsigned fields;              /* of the CSV's rows */
+            bool come;                    /* more keys come by themselves: nobody has to add rows */
+            const struct kl_pool *loaded; /* the first time: a pool into which somebody has loaded
+                                             all this already, in `memory`; NULL = nobody has */
         } keys;
         struct kl_command command; /* not ADD_PORT and REMOVE_PORT: those are the shell's */
     } u;

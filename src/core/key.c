@@ -176,10 +176,9 @@ static void digest_fields(const struct kl_key *key, unsigned first, uint8_t (*di
     }
 }
 
-static bool build(struct kl_key *key, struct kl_key_text *text, const struct kl_span *fields,
-                  unsigned count, kl_sha256_fn *sha256)
+static bool take(struct kl_key *key, struct kl_key_text *text, const struct kl_span *fields,
+                 unsigned count)
 {
-    uint8_t digests[KL_COLUMNS_MAX][DIGEST];
     size_t used = 0;
 
     memset(key, 0, sizeof *key);
@@ -192,10 +191,32 @@ static bool build(struct kl_key *key, struct kl_key_text *text, const struct kl_
             return false;
         }
     }
-    digest_fields(key, first_secret(count), digests, sha256);
-    kl_fingerprint_of_digests(&key->fingerprint, (const uint8_t(*)[DIGEST])digests, count, sha256);
-    kl_wipe(digests, count * sizeof digests[0]);
+    return true;
+}
+
+bool kl_key_take(struct kl_key *key, const struct kl_span *fields, unsigned count)
+{
+    return take(key, NULL, fields, count);
+}
+
+void kl_key_name(struct kl_key *key, kl_sha256_fn *sha256)
+{
+    uint8_t digests[KL_COLUMNS_MAX][DIGEST];
+
+    KL_ASSERT(key->count >= 1 && key->count <= KL_COLUMNS_MAX);
+    digest_fields(key, first_secret(key->count), digests, sha256);
+    kl_fingerprint_of_digests(&key->fingerprint, (const uint8_t(*)[DIGEST])digests, key->count,
+                              sha256);
+    kl_wipe(digests, key->count * sizeof digests[0]);
     find_kin(key, sha256);
+}
+
+static bool build(struct kl_key *key, struct kl_key_text *text, const struct kl_span *fields,
+                  unsigned count, kl_sha256_fn *sha256)
+{
+    if (!take(key, text, fields, count))
+        return false;
+    kl_key_name(key, sha256);
     return true;
 }
 

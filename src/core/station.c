@@ -240,8 +240,12 @@ static void take_keys(struct kl_station *st, const struct kl_event *ev)
     bool came;
 
     KL_ASSERT(ev->u.keys.fields <= KL_COLUMNS_MAX);
-    kl_pool_load(&st->pool, ev->u.keys.memory, ev->u.keys.rows, ev->u.keys.row_count,
-                 ev->u.keys.ledger, ev->u.keys.ledger_count);
+    KL_ASSERT(!ev->u.keys.loaded || !st->have_keys);
+    if (ev->u.keys.loaded)
+        st->pool = *ev->u.keys.loaded;
+    else
+        kl_pool_load(&st->pool, ev->u.keys.memory, ev->u.keys.rows, ev->u.keys.row_count,
+                     ev->u.keys.ledger, ev->u.keys.ledger_count);
     st->fields = ev->u.keys.fields;
     if (st->have_keys && !st->config.pooled)
         kl_tell_text(st, NULL, KL_NOTE_STATION, "the CSV was read again");

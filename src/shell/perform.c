@@ -160,15 +160,13 @@ static void on_stored(void *ctx, const struct kl_action *request, enum kl_store_
         feed_now(ctx); /* now, so that the key goes into custody without another copy */
 }
 
-static void push_keys(struct kl_shell *sh)
+static struct item *push_keys(struct kl_shell *sh, struct kl_pool_memory *memory)
 {
     const struct kl_store_content *c = kl_store_content(sh->store);
-    struct kl_pool_size size = kl_pool_size_of(kl_station_pool(sh->station), c->rows, c->row_count,
-                                               c->ledger, c->ledger_count);
     struct item *item = push_event(sh, KL_EV_KEYS, 0);
 
-    item->memory = kl_pool_memory_alloc(&size);
-    KL_ASSERT(item->memory);
+    KL_ASSERT(memory);
+    item->memory = memory;
     item->event.u.keys.memory = item->memory;
     item->event.u.keys.rows = c->rows;
     item->event.u.keys.row_count = c->row_count;
@@ -176,12 +174,41 @@ static void push_keys(struct kl_shell *sh)
     item->event.u.keys.ledger_count = c->ledger_count;
     item->event.u.keys.fields = c->fields;
     item->event.u.keys.come = c->keys_come;
+    return item;
+}
+
+static struct kl_pool_memory *room_for_keys(const struct kl_shell *sh)
+{
+    const struct kl_store_content *c = kl_store_content(sh->store);
+    struct kl_pool_size size = kl_pool_size_of(kl_station_pool(sh->station), c->rows, c->row_count,
+                                               c->ledger, c->ledger_count);
+
+    return kl_pool_memory_alloc(&size);
+}
+
+/* Whoever opened the store may have loaded the very rows that it still has. */
+static bool are_loaded(const struct kl_shell *sh)
+{
+    const struct kl_store_content *c = kl_store_content(sh->store);
+    const struct kl_loaded_keys *l = sh->options.loaded;
+
+    return l && l->memory && l->pool.rows.listed == c->rows && l->pool.rows.count == c->row_count;
+}
+
+static void push_first_keys(struct kl_shell *sh)
+{
+    if (!are_loaded(sh)) {
+        push_keys(sh, room_for_keys(sh));
+        return;
+    }
+    push_keys(sh, sh->options.loaded->memory)->event.u.keys.loaded = &sh->options.loaded->pool;
+    sh->options.loaded->memory = NULL;
 }
 
 /* The old rows are gone when this returns. */
 static void on_reloaded(void *ctx)
 {
-    push_keys(ctx);
+    push_keys(ctx, room_for_keys(ctx));
     pump(ctx);
 }
 
@@ -228,7 +255,7 @@ static const struct kl_store_events store_events = {
 void start_store(struct kl_shell *sh)
 {
     kl_store_start(sh->store, sh->loop, &store_events, sh);
-    push_keys(sh);
+    push_first_keys(sh);
 }
 
 /* ---- all ---- */

@@ -39,7 +39,7 @@ static bool report(const struct kl_store_content *content)
 
     free(told);
     assert_non_null(out = open_memstream(&told, &size));
-    good = kl_report_keys(out, "keys.csv", content);
+    good = kl_report_keys(out, "keys.csv", content, NULL);
     fclose(out);
     return good;
 }

@@ -9,6 +9,7 @@
 
 #include "adapters/host/disk.h"
 #include "adapters/host/regular.h"
+#include "csv_namer.h"
 #include "csv_value.h"
 #include "keyline/bundle_load.h"
 #include "keyline/nvs_schema.h"
@@ -19,7 +20,8 @@ enum {
     CHUNK = 1 << 16,
     LABEL_BLOCK = (1 << 18) - 64, /* with what malloc adds to it, whole pages */
     BAD_LABEL_MAX = KL_LABEL_MAX,
-    TAIL = 0x80, /* of a good row's `why` while we read: it has empty fields at the end */
+    LARGE = 1 << 20, /* bytes: such a file's keys get their names beside its reading */
+    TAIL = 0x80,     /* of a good row's `why` while we read: it has empty fields at the end */
 };
 
 struct kl_label_block {
@@ -31,7 +33,8 @@ struct kl_label_block {
 /* What lives only while we read a file. */
 struct reading {
     struct kl_csv csv;
-    struct kl_key key;
+    struct kl_namer *namer;
+    struct kl_key long_key;      /* such a file's keys get their names at once */
     struct kl_leased_row leased; /* of a leased list */
     struct kl_key_text text;
     struct kl_csv_judge *judge;
@@ -229,7 +232,8 @@ static bool is_separator(uint8_t c)
 
 /* The label is public. In a row that is no key, or has one field only, the label ends before
    anything that its author may have taken for a comma. */
-static const char *label_of(struct kl_table *t, const struct reading *r, bool bad)
+static const char *label_of(struct kl_table *t, const struct reading *r, const struct kl_key *key,
+                            bool bad)
 {
     const struct kl_csv_row_text *text = &r->csv.row;
     size_t size = 0;
@@ -237,7 +241,7 @@ static const char *label_of(struct kl_table *t, const struct reading *r, bool ba
 
     if (text->cut || text->fields == 0)
         return store_label(t, "", 0);
-    field = bad ? kl_csv_field(text, 0) : kl_key_field(&r->key, 0);
+    field = bad ? kl_csv_field(text, 0) : kl_key_field(key, 0);
     while (size < field.size && !is_separator(field.data[size]))
         size++;
     if (!bad && text->fields > 1)
@@ -321,26 +325,49 @@ static void look_at_form(struct kl_table *t, struct reading *r)
     }
 }
 
+static void on_named(void *ctx, uint32_t row, const struct kl_key *key)
+{
+    struct kl_table *t = ctx;
+
+    t->row[row].fingerprint = key->fingerprint;
+    t->row[row].kin = key->kin;
+}
+
+/* Reads the row's key; its name comes later, but for a file of long keys. */
+static bool take_key(const struct kl_table *t, struct reading *r, struct kl_key *key)
+{
+    struct kl_span field[KL_COLUMNS_MAX];
+
+    if (t->layout == KL_CSV_LONG)
+        return key_of(t, &r->csv.row, key, &r->text);
+    for (unsigned i = 0; i < r->csv.row.fields; i++)
+        field[i] = kl_csv_field(&r->csv.row, i);
+    return kl_key_take(key, field, r->csv.row.fields);
+}
+
 /* What the row is called, and which key it is. */
 static bool name_row(struct kl_table *t, struct reading *r, struct kl_pool_row *row)
 {
     const struct kl_csv_row_text *text = &r->csv.row;
+    struct kl_key *key = t->layout == KL_CSV_LONG ? &r->long_key : kl_namer_next(r->namer);
     enum kl_csv_unfit why = unfit(t, text);
 
-    if (why == KL_UNFIT_NOTHING && !key_of(t, text, &r->key, &r->text))
+    if (why == KL_UNFIT_NOTHING && !take_key(t, r, key))
         why = KL_UNFIT_OTHER;
     row->bad = why != KL_UNFIT_NOTHING;
     row->why = (uint8_t)why;
+    if (!(row->label = label_of(t, r, key, row->bad)))
+        return false;
     if (!row->bad) {
-        row->fingerprint = r->key.fingerprint;
-        row->kin = r->key.kin;
-    }
-    if (!row->bad) {
+        if (key == &r->long_key)
+            on_named(t, t->count, key);
+        else
+            kl_namer_add(r->namer, t->count);
         row->why = (uint8_t)(text->fields | (text->empty_tail > 0 ? TAIL : 0)); /* until the end */
         r->of_count[text->empty_tail > 0][text->fields]++;
         look_at_form(t, r);
     }
-    return (row->label = label_of(t, r, row->bad));
+    return true;
 }
 
 /* In a leased list the columns tell, and the box stays closed. */
@@ -534,28 +561,55 @@ static enum kl_table_result judge_all(struct kl_table *t, struct reading *r,
     return result;
 }
 
+/* NULL: no memory. */
+static struct reading *start_reading(struct kl_table *t, off_t size)
+{
+    struct reading *r = kl_secret_alloc(sizeof *r);
+
+    if (!r)
+        return NULL;
+    r->judge = kl_csv_judge_new();
+    r->namer = t->leased ? NULL : kl_namer_new(size >= LARGE, on_named, t);
+    if (r->judge && (t->leased || r->namer))
+        return r;
+    kl_csv_judge_free(r->judge);
+    kl_namer_free(r->namer);
+    kl_secret_free(r, sizeof *r);
+    return NULL;
+}
+
+static enum kl_table_result read_all(struct kl_table *t, int fd, struct reading *r, bool header,
+                                     char error[KL_TEXT_MAX])
+{
+    enum kl_table_result result = read_rows(t, fd, r, header, error);
+
+    if (result == KL_TABLE_OK && !t->leased) {
+        kl_namer_finish(r->namer);
+        judge_shapes(t, r);
+    }
+    if (result == KL_TABLE_OK && !has_commas(t, r, error))
+        result = KL_TABLE_BROKEN;
+    result = judge_all(t, r, result, error);
+    /* Before the index takes memory: */
+    kl_csv_judge_free(r->judge);
+    kl_namer_free(r->namer);
+    return result;
+}
+
 static enum kl_table_result read_file(struct kl_table *t, int fd, bool header,
                                       char error[KL_TEXT_MAX])
 {
-    struct reading *r = kl_secret_alloc(sizeof *r);
+    struct reading *r;
     enum kl_table_result result;
     struct stat before, after;
 
-    if (!r || !(r->judge = kl_csv_judge_new())) {
-        kl_secret_free(r, sizeof *r);
-        return out_of_memory(t->path, error);
-    }
     if (fstat(fd, &before) != 0) {
         kl_format(error, KL_TEXT_MAX, "%s: %s", kl_shown(t->path), strerror(errno));
-        result = KL_TABLE_ABSENT;
-    } else if ((result = read_rows(t, fd, r, header, error)) == KL_TABLE_OK) {
-        if (!t->leased)
-            judge_shapes(t, r);
-        if (!has_commas(t, r, error))
-            result = KL_TABLE_BROKEN;
+        return KL_TABLE_ABSENT;
     }
-    result = judge_all(t, r, result, error);
-    kl_csv_judge_free(r->judge); /* before the index takes memory */
+    if (!(r = start_reading(t, before.st_size)))
+        return out_of_memory(t->path, error);
+    result = read_all(t, fd, r, header, error);
     if (result == KL_TABLE_OK && !build_index(t))
         result = out_of_memory(t->path, error);
     if (result == KL_TABLE_OK || result == KL_TABLE_BROKEN) {

@@ -49,6 +49,7 @@ struct station {
     struct kl_stubs *stubs;
     struct patterns patterns; /* the station keeps pointers into it */
     struct kl_store *store;
+    struct kl_loaded_keys loaded;
     struct nvs_plan nvs;
     struct kl_shell_place places[KL_SLOTS_MAX];
     uint32_t usb_ids[OPTION_LIST_MAX];
@@ -303,7 +304,8 @@ static int open_store(struct station *s)
     hex_of(s->bundle->digest, digest);
     exit = answers_open(&options, !s->args.headless, s->ready < 0 ? NULL : wait_for_pool, s,
                         &s->store);
-    if (exit == KL_EXIT_OK && !kl_report_keys(s->human, keys_name(s), kl_store_content(s->store)))
+    if (exit == KL_EXIT_OK &&
+        !kl_report_keys(s->human, keys_name(s), kl_store_content(s->store), &s->loaded))
         return KL_EXIT_INPUT;
     return exit;
 }
@@ -326,7 +328,7 @@ static int look_at_keys(const struct station *s)
     result = kl_store_open(&options, &store, error);
     good = result == KL_STORE_OPENED;
     if (good)
-        good = kl_report_keys(s->human, s->args.csv, kl_store_content(store));
+        good = kl_report_keys(s->human, s->args.csv, kl_store_content(store), NULL);
     else
         complain(error);
     kl_store_free(store);
@@ -388,6 +390,7 @@ static int prepare(struct station *s)
         return status;
     }
     s->shell.store = s->store;
+    s->shell.loaded = &s->loaded;
     s->shell.station = (struct kl_station_config){
         .bundle = s->bundle,
         .stubs = s->stubs,
@@ -638,6 +641,7 @@ static int run_station(struct station *s)
         status = run_bench(s);
     else if (s->store)
         kl_store_free(s->store);
+    kl_pool_memory_free(s->loaded.memory); /* if no shell took it */
     kl_stubs_free(s->stubs);
     nvs_plan_free(&s->nvs);
     kl_bundle_free(s->bundle);

@@ -102,7 +102,8 @@ void kl_report_lost_ledger(const char *csv, const struct kl_store_content *conte
                   csv);
 }
 
-bool kl_report_keys(FILE *out, const char *csv, const struct kl_store_content *content)
+bool kl_report_keys(FILE *out, const char *csv, const struct kl_store_content *content,
+                    struct kl_loaded_keys *loaded)
 {
     struct kl_pool pool = {0};
     struct kl_pool_size size = kl_pool_size_of(&pool, content->rows, content->row_count,
@@ -122,6 +123,9 @@ bool kl_report_keys(FILE *out, const char *csv, const struct kl_store_content *c
     kl_pool_load(&pool, memory, content->rows, content->row_count, content->ledger,
                  content->ledger_count);
     good = judge(out, csv, &pool);
-    kl_pool_memory_free(memory);
+    if (loaded)
+        *loaded = (struct kl_loaded_keys){pool, memory};
+    else
+        kl_pool_memory_free(memory);
     return good;
 }
