@@ -68,14 +68,19 @@ static enum kl_csv_unfit unfit(const struct kl_table *t, const struct kl_csv_row
     return t->layout == KL_CSV_LONG ? kl_csv_unfit_long(text) : kl_csv_unfit(text);
 }
 
+static void fields_of(const struct kl_csv_row_text *text, struct kl_span field[KL_COLUMNS_MAX])
+{
+    for (unsigned i = 0; i < text->fields; i++)
+        field[i] = kl_csv_field(text, i);
+}
+
 /* `long_text`: for a long key; NULL: there are none. */
 static bool key_of(const struct kl_table *t, const struct kl_csv_row_text *text, struct kl_key *key,
                    struct kl_key_text *long_text)
 {
     struct kl_span field[KL_COLUMNS_MAX];
 
-    for (unsigned i = 0; i < text->fields; i++)
-        field[i] = kl_csv_field(text, i);
+    fields_of(text, field);
     return t->layout == KL_CSV_LONG && long_text
                ? kl_key_build_long(key, long_text, field, text->fields, kl_sha256)
                : kl_key_build(key, field, text->fields, kl_sha256);
@@ -340,8 +345,7 @@ static bool take_key(const struct kl_table *t, struct reading *r, struct kl_key 
 
     if (t->layout == KL_CSV_LONG)
         return key_of(t, &r->csv.row, key, &r->text);
-    for (unsigned i = 0; i < r->csv.row.fields; i++)
-        field[i] = kl_csv_field(&r->csv.row, i);
+    fields_of(&r->csv.row, field);
     return kl_key_take(key, field, r->csv.row.fields);
 }
 
